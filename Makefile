@@ -1,0 +1,68 @@
+# Needs Python 3.11 or newer with pip and venv, make, and a package index. Nothing else.
+# Each target makes the virtual environment first if it is not there.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+READY := $(VENV)/.ready
+PROFILE ?= short
+
+.NOTPARALLEL:
+.PHONY: help demo test check lint types format soak bench coverage clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { \
+		echo "limpet needs Python 3.11 or newer; say where it is: make demo PYTHON=python3.12" >&2; \
+		exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		echo "making $(VENV) with $$($(PYTHON) --version) ..."; \
+		rm -rf $(VENV); \
+		$(PYTHON) -m venv $(VENV) || { \
+			rm -rf $(VENV); \
+			echo >&2; \
+			echo "$(PYTHON) cannot make virtual environments. Debian and Ubuntu keep that in a package:" >&2; \
+			echo "    apt-get install python3-venv" >&2; \
+			exit 1; }; }
+	@echo "installing limpet and its tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+demo: $(READY)  ## see it work, in a few seconds
+	@$(BIN)/python examples/demo.py
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest
+
+check: lint types test  ## all that must hold before a change goes in: lint, types, tests
+
+lint: $(READY)  ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)  ## types, as each of the three systems sees them
+	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux src tests benchmarks examples
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin src
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 src
+
+format: $(READY)  ## put the code into the form lint wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+soak: $(READY)  ## the long tests, with many more examples: an hour or so
+	LIMPET_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" --timeout=3600
+
+bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
+	$(BIN)/python -m benchmarks $(PROFILE)
+
+coverage: $(READY)  ## run the tests and show the lines and branches they do not reach
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist

@@ -1,0 +1,201 @@
+"""The figures as tables, and the page made of them."""
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks._measure import FOLDERS, PHASES, Figures, Profile
+from benchmarks._watchers import ROOT, Watcher, version
+
+MICRO = 1e6
+MILLI = 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    figure: str
+    title: str
+    scale: float
+    digits: int
+    ratio: bool = True
+    """Whether to put beside it how it stands to the first row's, in the same round."""
+
+
+TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
+    "tree": (
+        "Setting up on a tree of {folders:,} folders and {files:,} files, and waiting",
+        (
+            Column("cpu", "CPU, s", 1, 3),
+            Column("wall", "time, s", 1, 3),
+            Column("memory", "memory, MB", 1e-6, 1),
+            Column("wake-ups", "idle: wake-ups/s", 1, 1, ratio=False),
+            Column("idle cpu", "idle: CPU, %", 100, 1, ratio=False),
+        ),
+    ),
+    "paced": (
+        "CPU for each operation, µs, at {rate:,} operations a second",
+        (
+            *(Column(phase, phase, MICRO, 1) for phase in PHASES),
+            Column("create events", "events per creation", 1, 1, ratio=False),
+        ),
+    ),
+    "burst": (
+        "{burst:,} files made flat out",
+        (
+            Column("cpu", "CPU per file, µs", MICRO, 1),
+            Column("told", "told of, %", 100, 1, ratio=False),
+            Column("rate", "made at, files/s", 1, 0, ratio=False),
+        ),
+    ),
+    "latency": (
+        "Latency of one creation in an idle tree",
+        (
+            Column("p50", "p50, ms", MILLI, 2),
+            Column("p99", "p99, ms", MILLI, 2),
+        ),
+    ),
+    "import": (
+        "Starting",
+        (
+            Column("import", "import, ms", MILLI, 1),
+            Column("ready", "start of the program to ready, ms", MILLI, 1),
+        ),
+    ),
+}
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything measured in one run."""
+
+    profile_name: str
+    profile: Profile
+    compiled: bool
+    rounds: dict[str, list[dict[str, Figures]]] = field(default_factory=lambda: defaultdict(list))
+    """Measurement -> one entry for each round: title -> figures."""
+    notes: list[str] = field(default_factory=list)
+    failed: set[tuple[str, str]] = field(default_factory=set)
+    titles: list[str] = field(default_factory=list)
+    machine: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    traced: float | None = None
+    seconds: float = 0.0
+
+    def begin_round(self, name: str) -> None:
+        """What is added from now on was measured side by side."""
+        self.rounds[name].append({})
+
+    def add(self, name: str, title: str, figures: Figures) -> None:
+        """Keep one watcher's figures of this round."""
+        self.rounds[name][-1][title] = figures
+
+    def describe(self, found: list[Watcher], base: Path) -> None:
+        """Keep what the reader must know of the machine and of what each watcher was asked."""
+        self.titles = [watcher.title for watcher in found]
+        self.asked = [
+            f"| {watcher.title} | {version(watcher)} | {watcher.note} |" for watcher in found
+        ]
+        self.machine = [
+            f"{platform.system()} {platform.release().partition('-')[0]}",
+            f"{os.cpu_count()} processors",
+            f"Python {platform.python_version()}",
+            f"{file_system(base)} file system",
+            f"load {os.getloadavg()[0]:.1f} at the start",
+        ]
+
+    def median(self, name: str, title: str, figure: str) -> float | None:
+        """Give the median over the rounds; None if there is none."""
+        values = [r[title][figure] for r in self.rounds[name] if figure in r.get(title, {})]
+        return statistics.median(values) if values else None
+
+    def ratio(self, name: str, title: str, figure: str) -> float | None:
+        """Give the median over the rounds of its figure by the first watcher's, round by round."""
+        base = self.titles[0]
+        ratios = [
+            r[title][figure] / r[base][figure]
+            for r in self.rounds[name]
+            if figure in r.get(title, {}) and r.get(base, {}).get(figure)
+        ]
+        return statistics.median(ratios) if ratios and title != base else None
+
+
+def file_system(folder: Path) -> str:
+    """Give the kind of file system a folder lies on."""
+    if sys.platform != "linux":
+        return "unknown"
+    done = subprocess.run(
+        ["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip().replace("ext2/ext3", "ext4") or "unknown"
+
+
+def cell(results: Results, name: str, title: str, column: Column) -> str:
+    """Give one cell: the median, and in brackets how it stands to the first row."""
+    value = results.median(name, title, column.figure)
+    if value is None:
+        return "–"
+    text = f"{value * column.scale:,.{column.digits}f}"
+    ratio = results.ratio(name, title, column.figure) if column.ratio else None
+    return text if ratio is None else f"{text} ({ratio:.2f}×)"
+
+
+def table(rows: list[list[str]]) -> str:
+    """Lay a table out so that it reads well as text too; the first row is its head."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [
+            text.ljust(width) if at == 0 else text.rjust(width)
+            for at, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+        if number == 0:
+            rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+            lines.append("| " + " | ".join(rule) + " |")
+    return "\n".join(lines)
+
+
+def tables(results: Results) -> str:
+    """Give all tables, each under its heading."""
+    parts = []
+    for name, (heading, columns) in TABLES.items():
+        titles = [t for t in results.titles if any(t in r for r in results.rounds[name])]
+        if not titles:
+            continue
+        rows = [["", *(column.title for column in columns)]]
+        rows += [[t, *(cell(results, name, t, column) for column in columns)] for t in titles]
+        numbers = {
+            key: getattr(results.profile, key) for key in ("folders", "files", "rate", "burst")
+        }
+        parts.append(f"## {heading.format(**numbers)}\n\n{table(rows)}\n")
+        if name == "tree" and results.traced is not None:
+            size = f"{results.traced:.0f} bytes"
+            parts.append(f"limpet's Python objects, for each entry of that tree: {size}.\n")
+    if results.notes:
+        parts.append("\n".join(f"- {note}" for note in results.notes) + "\n")
+    return "\n".join(parts)
+
+
+def page(results: Results) -> str:
+    """Give docs/performance.md."""
+    profile = results.profile
+    template = (ROOT / "benchmarks" / "page.md").read_text(encoding="utf-8")
+    return template.format(
+        profile=results.profile_name,
+        rounds=profile.rounds,
+        minutes=results.seconds / 60,
+        machine=", ".join(results.machine),
+        producer="a C program" if results.compiled else "a Python program (no compiler was there)",
+        asked="\n".join(results.asked),
+        tables=tables(results),
+        idle=profile.idle,
+        paced=profile.paced,
+        spread=FOLDERS,
+    )

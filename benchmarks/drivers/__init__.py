@@ -1,0 +1,1 @@
+"""One small program for each watcher: all speak the line protocol of ``_line.py``."""

@@ -1,0 +1,112 @@
+"""The line protocol between the benchmark and a watcher's program.
+
+The program watches the folder it is given and, once every later change will be seen, prints a line
+of JSON: ``cpu`` and ``wall`` seconds since it began to set up, ``rss_before`` (bytes before that),
+``traced`` (bytes Python allocated in between, if it was started with ``--trace``). Then it answers
+each line: ``report`` with ``cpu`` (seconds of the process so far) and ``events`` (told so far),
+``distinct`` (if it was started with ``--distinct``) also with the number of different files it was
+told of; ``stop`` or the end of the input ends it. Started with ``--latency`` it also prints ``saw
+NAME NANOSECONDS`` (monotonic clock) for each file called ``lat-…`` as it is told of it.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import PurePath
+
+
+def cpu() -> float:
+    """Give the seconds of CPU this process has used, all threads, user and system."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def resident() -> int:
+    """Give the bytes of memory this process holds; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as table:
+            return int(table.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+class Line:
+    """The program's side of the protocol; :attr:`tell` takes the path of each event."""
+
+    def __init__(self) -> None:
+        """Read the arguments; ``options`` holds those that only one watcher has."""
+        parser = argparse.ArgumentParser()
+        parser.add_argument("folder")
+        parser.add_argument("--latency", action="store_true")
+        parser.add_argument("--distinct", action="store_true")
+        parser.add_argument("--trace", action="store_true")
+        parser.add_argument("--backend", default="auto")
+        parser.add_argument("--each", action="store_true")
+        parser.add_argument("--debounce", type=int, default=1600)
+        parser.add_argument("--step", type=int, default=50)
+        self.options = parser.parse_args()
+        self.folder: str = self.options.folder
+        self.tell: Callable[[str | bytes | PurePath], None] = self._count
+        if self.options.distinct:
+            self.tell = self._keep
+        if self.options.latency:
+            self.tell = self._announce
+        self._events = 0
+        self._seen: set[str | bytes | PurePath] = set()
+        self._named: set[str] = set()
+        self._cpu = 0.0
+        self._wall = 0.0
+        self._rss = 0
+
+    def begin(self) -> None:
+        """Everything is imported and set-up begins."""
+        self._rss = resident()
+        if self.options.trace:
+            tracemalloc.start()
+        self._cpu, self._wall = cpu(), time.perf_counter()
+
+    def ready(self) -> None:
+        """Set-up is done: every later change will be seen."""
+        figures = {
+            "cpu": cpu() - self._cpu,
+            "wall": time.perf_counter() - self._wall,
+            "rss_before": self._rss,
+            "traced": tracemalloc.get_traced_memory()[0],
+        }
+        print(json.dumps(figures), flush=True)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        for command in sys.stdin:
+            if command == "stop\n":
+                break
+            report = {"cpu": cpu(), "events": self._events}
+            if command == "distinct\n":
+                report["distinct"] = self._distinct()
+            print(json.dumps(report), flush=True)
+        os._exit(0)
+
+    def _distinct(self) -> int:
+        names = (os.path.basename(os.fsdecode(path)) for path in self._seen.copy())
+        return sum(name.startswith("f") for name in names)
+
+    def _count(self, path: str | bytes | PurePath) -> None:  # noqa: ARG002  # as the others
+        self._events += 1
+
+    def _keep(self, path: str | bytes | PurePath) -> None:
+        self._events += 1
+        self._seen.add(path)
+
+    def _announce(self, path: str | bytes | PurePath) -> None:
+        self._events += 1
+        moment = time.monotonic_ns()
+        name = os.path.basename(os.fsdecode(path))
+        if name.startswith("lat-") and name not in self._named:
+            self._named.add(name)
+            print(f"saw {name} {moment}", flush=True)

@@ -1,0 +1,26 @@
+"""``python -m limpet`` and the ``limpet`` program: the command line, or how to install it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line with the process's arguments and give the exit code."""
+    missing = [name for name in ("typer", "rich") if find_spec(name) is None]
+    if missing:
+        print(
+            f"limpet: the command line needs {' and '.join(missing)}: pip install 'limpet[cli]'",
+            file=sys.stderr,
+        )
+        return 2
+    from limpet.cli import main as run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+"""One event as JSON: pure, versioned by ``event.schema.json``, and strict whatever a file is called.
+
+The contract is ``docs/semantics.md``, "On the wire". Beyond the schema's own fields an object may
+have: ``changes`` (sorted list) of an update; ``existing`` and ``transient``, there only when true;
+``replaced`` (a stat) of a rename; ``reason`` of a target's end, of a loss of sight and of a rescan;
+``found`` and ``expected`` of a mismatch. ``last_known`` is what was known before, of a deletion as
+of an update or a rename; it is left out where nothing was.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import stat as modes
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Final, assert_never
+
+from limpet.events import (
+    Degraded,
+    DirCreated,
+    DirDeleted,
+    DirRenamed,
+    DirUpdated,
+    EntryEvent,
+    Event,
+    FileCreated,
+    FileDeleted,
+    FileRenamed,
+    FileStat,
+    FileUpdated,
+    Kind,
+    Mismatched,
+    Recovered,
+    Rescanned,
+    TargetDirDeleted,
+    TargetEvent,
+    TargetFileDeleted,
+    WatchEvent,
+    event_name,
+)
+
+__all__ = [
+    "EVENT_TYPES",
+    "Json",
+    "cloudevent_of",
+    "dump_line",
+    "put_path",
+    "schema",
+    "to_cloudevent",
+    "to_json_line",
+    "to_wire",
+    "wire_time",
+]
+
+Json = dict[str, object]
+"""A JSON object: its values are what ``json.dumps`` takes."""
+
+EVENT_TYPES: Final = tuple(
+    event_name(kind)
+    for kind in (
+        FileCreated,
+        FileUpdated,
+        FileRenamed,
+        FileDeleted,
+        DirCreated,
+        DirUpdated,
+        DirRenamed,
+        DirDeleted,
+        Rescanned,
+        Degraded,
+        Recovered,
+        Mismatched,
+    )
+)
+"""Every ``type`` an event can have, entry events first."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEAST_US, _MOST_US = -62135596800000000, 9007199254740991
+"""What the schema allows: from the year 1, which is the first that a date can name, to 2**53 - 1,
+which is the last that every JSON reader keeps exact."""
+
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""JSON leaves these as they are; a terminal obeys some, and some readers end a line at others."""
+
+_NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+"""What a CloudEvents String must not hold (CloudEvents 1.0.2, "Type System")."""
+
+_NODES: Final = {
+    modes.S_IFIFO: "fifo",
+    modes.S_IFSOCK: "socket",
+    modes.S_IFBLK: "block",
+    modes.S_IFCHR: "char",
+}
+
+
+@cache
+def schema() -> Json:
+    """Give the JSON Schema that every object of `to_wire` fulfils; one dict, not to be changed."""
+    from importlib.resources import files  # 20 ms that no event needs
+
+    text = files("limpet").joinpath("event.schema.json").read_text(encoding="utf-8")
+    loaded: Json = json.loads(text)
+    return loaded
+
+
+def to_wire(event: Event, *, session: str, name: str | None = None) -> Json:
+    """Give the event as a JSON object that fulfils the schema and can always be serialised.
+
+    Args:
+        event: Any event.
+        session: Which run of which watch it is; printable ASCII without spaces. Two watches must
+            not share one, for it makes the id unique together with ``seq``.
+        name: What the watch is called; its location if not given.
+    """
+    observed = min(max(_microseconds(event.time) or 0, _LEAST_US), _MOST_US)
+    wire: Json = {
+        "v": 1,
+        "id": f"{session}.{event.seq}",
+        "session": session,
+        "seq": event.seq,
+        "type": event_name(type(event)),
+        "observed_at": wire_time(observed),
+        "observed_us": observed,
+        "watch": {"name": _display(str(event.location)) if name is None else name},
+        "origin": event.origin,
+        "scope": _scope(event),
+    }
+    put_path(wire, "root", event.location)
+    match event:
+        case EntryEvent():
+            _put_entry(wire, event)
+        case Degraded():
+            _put_place(wire, event.location, event.path)
+            wire["reason"] = event.reason
+            wire["error"] = {"code": event.reason, "message": _display(event.message)}
+        case Recovered():
+            _put_place(wire, event.location, event.path)
+        case Rescanned():
+            wire["reason"] = event.reason
+        case Mismatched():
+            wire["found"], wire["expected"] = event.found, event.expected
+    return wire
+
+
+def to_json_line(event: Event, *, session: str, name: str | None = None) -> bytes:
+    """Give the event as one line of strict JSON in UTF-8, its line feed included."""
+    return dump_line(to_wire(event, session=session, name=name))
+
+
+def to_cloudevent(event: Event, *, session: str, name: str | None = None) -> Json:
+    """Give the event as a CloudEvents 1.0 object in structured mode, its ``data`` the wire object."""
+    return cloudevent_of(to_wire(event, session=session, name=name), event.location)
+
+
+def cloudevent_of(wire: Mapping[str, object], location: Path) -> Json:
+    """Wrap a wire object from the watch at ``location``; ``id`` and ``observed_at`` must be there."""
+    subject = wire.get("rel")
+    return {
+        "specversion": "1.0",
+        "id": wire["id"],
+        "source": location.as_uri(),
+        "type": f"limpet.{wire['type']}",
+        "time": wire["observed_at"],
+        **({} if subject is None else {"subject": _NOT_TEXT.sub("\ufffd", str(subject))}),
+        "datacontenttype": "application/json",
+        "dataschema": "urn:limpet:event:1",
+        "data": dict(wire),
+    }
+
+
+def dump_line(wire: Mapping[str, object]) -> bytes:
+    """Serialise to one line that no reader splits and no terminal obeys.
+
+    Raises:
+        ValueError: There is a NaN or an infinity in it.
+    """
+    text = json.dumps(wire, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+
+
+def wire_time(microseconds: int) -> str:
+    """Write a moment, in microseconds since the epoch, as RFC 3339 in UTC."""
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def put_path(wire: Json, key: str, path: Path) -> None:
+    """Put a path under ``key`` and, if its bytes are not valid UTF-8, those under ``key`` + _b64."""
+    name = str(path)
+    wire[key] = _display(name)
+    if wire[key] != name:
+        wire[key + "_b64"] = base64.b64encode(_bytes_of(name)).decode("ascii")
+
+
+def _scope(event: Event) -> str:
+    if isinstance(event, WatchEvent):
+        return "watch"
+    return "target" if isinstance(event, TargetEvent) else "inside"
+
+
+def _put_entry(wire: Json, event: EntryEvent) -> None:
+    """Put what is told of an entry: where, what, as what it was known and as what it is now."""
+    _put_place(wire, event.location, event.path)
+    now, before = _stats(event)
+    wire["entry"] = _entry(event.kind, now or before)
+    transient = isinstance(event, FileCreated | DirCreated) and event.transient
+    wire["stat"] = None if now is None or transient else _stat(now)
+    if before is not None:
+        wire["last_known"] = _stat(before)
+    wire["own"] = event.own
+    match event:
+        case FileCreated() | DirCreated():
+            wire |= {key: True for key in ("existing", "transient") if getattr(event, key)}
+        case FileUpdated() | DirUpdated():
+            wire["changes"] = sorted(event.changes)
+        case FileRenamed() | DirRenamed():
+            wire["move"] = "within"
+            _put_place(wire, event.location, event.source, prefix="old_")
+            if event.replaced is not None:
+                wire["replaced"] = _stat(event.replaced)
+        case TargetFileDeleted() | TargetDirDeleted():
+            wire["reason"] = event.reason
+    if isinstance(event, FileCreated | FileUpdated):
+        _put_content(wire, event)
+
+
+def _stats(event: EntryEvent) -> tuple[FileStat | None, FileStat | None]:
+    """Give what the entry is now and what it was before, as far as its event knows."""
+    match event:
+        case FileCreated() | DirCreated():
+            return event.stat, None
+        case FileUpdated() | DirUpdated() | FileRenamed() | DirRenamed():
+            return event.stat, event.previous
+        case FileDeleted() | DirDeleted():
+            return None, event.previous
+    message = f"{type(event).__name__} has no form on the wire"
+    raise TypeError(message)
+
+
+def _put_place(wire: Json, location: Path, path: Path, *, prefix: str = "") -> None:
+    """Put the path and, where it lies below the location, its way from there ("." for itself)."""
+    put_path(wire, prefix + "path", path)
+    if path.is_relative_to(location):
+        put_path(wire, prefix + "rel", path.relative_to(location))
+
+
+def _put_content(wire: Json, event: FileCreated | FileUpdated) -> None:
+    if event.content_mode is None:
+        return
+    content: Json = {"included": event.content is not None, "mode": event.content_mode}
+    match event.content:
+        case None:
+            content["reason"] = event.content_error or "error"
+        case bytes() as data:
+            content["b64"] = base64.b64encode(data).decode("ascii")
+        case str() as text if _display(text) == text:
+            content["text"] = text
+        case str() as text:
+            # Surrogates, from an error handler such as surrogateescape, are no Unicode text and so
+            # no JSON: ``b64`` decoded with this encoding and handler is the text exactly.
+            content["encoding"], content["errors"] = "utf-8", "surrogatepass"
+            content["b64"] = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")
+        case _:
+            assert_never(event.content)
+    wire["content"] = content
+
+
+def _entry(kind: Kind, known: FileStat | None) -> str:
+    if kind == "other":
+        return _NODES.get(modes.S_IFMT(known.mode), "unknown") if known else "unknown"
+    return kind
+
+
+def _stat(stat: FileStat) -> Json:
+    """Give a stat with its times in whole microseconds; one the schema cannot hold is left out."""
+    moments = {
+        "mtime_us": _microseconds(stat.mtime),
+        "ctime_us": _microseconds(stat.ctime),
+        "birthtime_us": None if stat.birthtime is None else _microseconds(stat.birthtime),
+    }
+    return {
+        "size": stat.size,
+        **{
+            key: value
+            for key, value in moments.items()
+            if value is not None and _LEAST_US <= value <= _MOST_US
+        },
+        "mode": f"0{modes.S_IMODE(stat.mode):03o}",
+        "uid": stat.uid,
+        "gid": stat.gid,
+        "ino": str(stat.inode),
+        "dev": str(stat.device),
+    }
+
+
+def _microseconds(seconds: float) -> int | None:
+    return round(seconds * 1_000_000) if math.isfinite(seconds) else None
+
+
+def _bytes_of(name: str) -> bytes:
+    """Give the name's bytes; where a system allows lone surrogates, those in their own encoding."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogatepass")
+
+
+def _display(text: str) -> str:
+    """Give the text with U+FFFD for what is not Unicode; the same text if all of it is."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _bytes_of(text).decode("utf-8", "replace")
+    return text

@@ -1,0 +1,238 @@
+"""fanotify as a source of hints: inode marks on folders, without privilege where the kernel allows.
+
+What it says was measured on Linux 6.18 and is described in fanotify(7): an event names the folder by
+file system id and file handle and the entry by name; events waiting in the queue that concern the
+same name and the same process are merged into one record with all their bits, so their order is
+lost; a rename is one record with both names (``FAN_RENAME``, since 5.17).
+
+The child's own file handle is not asked for (``FAN_REPORT_FID``): with it create and modify no
+longer merge. Handles carry a generation number, so a reused inode number is another key.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import _libc
+from limpet.backends._base import (
+    ATTRIB,
+    CLOSED,
+    CREATE,
+    DELETE,
+    GONE,
+    ISDIR,
+    MARK_ALL,
+    MARK_NAMES,
+    MOVED,
+    OTHER,
+    OWN,
+    SELF_MOVED,
+    WRITE,
+    MarkError,
+)
+
+if TYPE_CHECKING:
+    from limpet.backends._base import Key, Receiver
+
+__all__ = ["Fanotify"]
+
+_CLOEXEC, _NONBLOCK, _DIR_FID, _NAME = 0x1, 0x2, 0x400, 0x800
+_MARK_ADD, _MARK_REMOVE, _MARK_ONLYDIR, _MARK_FILESYSTEM = 0x1, 0x2, 0x8, 0x100
+
+FAN_MODIFY, FAN_ATTRIB, FAN_CLOSE_WRITE, FAN_CREATE, FAN_DELETE = 0x2, 0x4, 0x8, 0x100, 0x200
+FAN_DELETE_SELF, FAN_MOVE_SELF, FAN_Q_OVERFLOW = 0x400, 0x800, 0x4000
+FAN_ON_CHILD, FAN_RENAME, FAN_ONDIR = 0x08000000, 0x10000000, 0x40000000
+
+_SELF: Final = FAN_DELETE_SELF | FAN_MOVE_SELF | FAN_ATTRIB | FAN_ONDIR
+_NAMES: Final = _SELF | FAN_CREATE | FAN_DELETE | FAN_RENAME
+_ALL: Final = _NAMES | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_ON_CHILD
+
+_INFO_DIR_NAME, _INFO_OLD, _INFO_NEW = 2, 10, 12
+_METADATA = struct.Struct("=IBBHQii")  # event_len, vers, reserved, metadata_len, mask, fd, pid
+_INFO = struct.Struct("=BBHQII")  # type, pad, len, fsid, handle_bytes; handle type follows
+_BUFFER: Final = 256 * 1024
+
+
+class Fanotify:
+    """One fanotify group for any number of folders.
+
+    Raises:
+        OSError: The kernel or a container's rules refuse it (EPERM, ENOSYS, EINVAL), or the user's
+            groups are used up (EMFILE).
+    """
+
+    name = "fanotify"
+
+    def __init__(self) -> None:
+        """Make the group; nothing is marked yet."""
+        self._fd = _libc.fanotify_init(_CLOEXEC | _NONBLOCK | _DIR_FID | _NAME)
+        self._pid = os.getpid()
+        self._masks: dict[Key, int] = {}
+        self.filesystems: set[int] = set()
+        """Device numbers marked whole, so that their folders need no mark of their own."""
+
+    def fileno(self) -> int:
+        """Descriptor of the group."""
+        return self._fd
+
+    def mark(self, fd: int, what: int) -> Key:
+        """Mark the folder's inode; the key is its file system id and file handle."""
+        mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
+        try:
+            handle = _libc.name_to_handle(fd)
+            status = os.fstatvfs(fd)
+            key = struct.pack("=Q", status.f_fsid) + handle
+            had = self._masks.get(key, 0)
+            if mask & ~had and os.fstat(fd).st_dev not in self.filesystems:
+                _libc.fanotify_mark(self._fd, _MARK_ADD | _MARK_ONLYDIR, mask, fd, b".")
+        except OSError as error:
+            code = error.errno or errno.EIO
+            raise MarkError(code, limit=code == errno.ENOSPC) from error
+        self._masks[key] = had | mask
+        return key
+
+    def mark_filesystem(self, fd: int) -> bool:
+        """Mark the whole file system that holds ``fd``; tells whether that was allowed."""
+        try:
+            _libc.fanotify_mark(self._fd, _MARK_ADD | _MARK_FILESYSTEM, _ALL & ~FAN_ON_CHILD, fd, b".")
+        except OSError:
+            return False
+        self.filesystems.add(os.fstat(fd).st_dev)
+        return True
+
+    def unmark(self, key: Key, path: str | None) -> bool:
+        """Take the mark off, if the folder can still be reached by path or by handle.
+
+        A folder that moved out of sight of an unprivileged process cannot be: its mark stays with
+        the inode and its hints have no receiver. ``ghosts`` counts those.
+        """
+        mask = self._masks.pop(key, 0)
+        if not mask or path is None or not isinstance(key, bytes):
+            return False
+        fd = self._reach(key, path)
+        if fd < 0:
+            return False
+        try:
+            _libc.fanotify_mark(self._fd, _MARK_REMOVE | _MARK_ONLYDIR, mask, fd, b".")
+        except OSError as error:
+            return error.errno == errno.ENOENT
+        finally:
+            os.close(fd)
+        return True
+
+    def _reach(self, key: bytes, path: str) -> int:
+        """Open the marked folder itself, or give -1 if what stands at ``path`` is another."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            fd = -1
+        if fd >= 0:
+            try:
+                if _libc.name_to_handle(fd) == key[8:]:
+                    return fd
+            except OSError:
+                pass
+            os.close(fd)
+        parent = os.path.dirname(path)
+        try:
+            mount = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return -1
+        try:
+            return _libc.open_by_handle(mount, key[8:])
+        except OSError:
+            return -1
+        finally:
+            os.close(mount)
+
+    def read(self, receiver: Receiver) -> bool:
+        """Drain the queue; equal records are merged on their raw bytes before a name is decoded."""
+        touched: dict[bytes, int] = {}
+        moves: list[tuple[bytes, int]] = []
+        lost = False
+        while True:
+            try:
+                data = os.read(self._fd, _BUFFER)
+            except BlockingIOError:
+                break
+            offset, end = 0, len(data)
+            while offset < end:
+                length, _, _, head, mask, _, pid = _METADATA.unpack_from(data, offset)
+                bits = _BITS_OWN if pid == self._pid else _BITS_OTHER
+                info = data[offset + head : offset + length]
+                offset += length
+                if mask & FAN_Q_OVERFLOW:
+                    lost = True
+                elif mask & FAN_RENAME:
+                    moves.append((info, mask | bits))
+                else:
+                    touched[info] = touched.get(info, 0) | mask | bits
+        if lost:
+            receiver.lost()
+        for info, mask in moves:
+            _hand_on_move(info, mask, receiver)
+        for info, mask in touched.items():
+            key, name, _ = _parse(info, 0)
+            bits = _bits(mask)
+            if name == ".":
+                receiver.touched(key, "", bits)
+                if mask & FAN_DELETE_SELF:
+                    self._masks.pop(key, None)
+                    receiver.dropped(key)
+            else:
+                receiver.touched(key, name, bits & ~(GONE | SELF_MOVED))
+        return lost or bool(moves) or bool(touched)
+
+    def close(self) -> None:
+        """Close the group; the kernel drops its marks."""
+        os.close(self._fd)
+
+
+_BITS_OWN: Final = 1 << 40
+_BITS_OTHER: Final = 1 << 41
+_TABLE: Final = (
+    (FAN_MODIFY, WRITE),
+    (FAN_CLOSE_WRITE, CLOSED),
+    (FAN_CREATE, CREATE),
+    (FAN_DELETE, DELETE),
+    (FAN_ATTRIB, ATTRIB),
+    (FAN_RENAME, MOVED),
+    (FAN_DELETE_SELF, GONE),
+    (FAN_MOVE_SELF, SELF_MOVED),
+    (FAN_ONDIR, ISDIR),
+    (_BITS_OWN, OWN),
+    (_BITS_OTHER, OTHER),
+)
+_known: dict[int, int] = {}
+"""Kernel mask -> our bits; a handful of combinations occur, so the table is walked once for each."""
+
+
+def _bits(mask: int) -> int:
+    bits = _known.get(mask)
+    if bits is None:
+        bits = _known[mask] = sum(ours for theirs, ours in _TABLE if mask & theirs)
+    return bits
+
+
+def _parse(info: bytes, offset: int) -> tuple[bytes, str, int]:
+    """Read one info record: (key, name, offset of the next)."""
+    _, _, length, _, size, _ = _INFO.unpack_from(info, offset)
+    start = offset + 4
+    handle_end = offset + 20 + size
+    key = info[start : start + 8] + info[start + 12 : handle_end]
+    name = info[handle_end : offset + length]
+    return key, os.fsdecode(name[: name.index(0)]), offset + length
+
+
+def _hand_on_move(info: bytes, mask: int, receiver: Receiver) -> None:
+    """A rename has the old place, the new place, or both: those that are marked."""
+    key, name, following = _parse(info, 0)
+    bits = _bits(mask)
+    if info[0] == _INFO_OLD and following < len(info):
+        to_key, to_name, _ = _parse(info, following)
+        receiver.moved(key, name, to_key, to_name, bits)
+    else:
+        receiver.touched(key, name, bits)

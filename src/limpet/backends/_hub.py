@@ -1,0 +1,300 @@
+"""One kernel instance of each kind for all watches of an event loop, and who gets which hint.
+
+Linux allows 128 instances a user; a watcher that takes one for each path dies at the 127th. So the
+watches of one loop share a hub: it owns the instances, knows which watch marked which folder, reads
+all that is waiting and puts each hint into the inbox of the watch it concerns. An inbox holds each
+name once, so it is bounded by the tree; beyond ``INBOX_LIMIT`` names it only remembers that it lost
+count, which makes its watch look at everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import sys
+import threading
+from typing import Any, Final
+
+from limpet.backends._base import MOVED, Key, MarkError, Source
+
+__all__ = ["INBOX_LIMIT", "Hub", "Inbox", "Mark", "Subscriber"]
+
+INBOX_LIMIT: Final = 200_000
+"""Names one watch may have waiting. Looking at more one by one costs more than listing the tree."""
+
+_FALL_BACK: Final = frozenset(
+    (errno.EXDEV, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.ENOSYS)
+)
+"""What fanotify_mark(2) says of a file system it cannot watch; inotify may still be able to."""
+
+
+class Subscriber:
+    """Base of what can be marked: a folder of a tree, or a folder on the way to a location."""
+
+    __slots__ = ()
+
+
+Mark = tuple[str, Key]
+"""Source name and key of a mark that was made."""
+
+
+class Inbox:
+    """Hints for one watch that it has not looked at yet; guarded by the hub's lock."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.dirty: dict[Any, dict[str, int]] = {}
+        """Subscriber -> name -> bits; the name ``""`` is the folder itself."""
+        self.moves: list[tuple[Any, str, Any, str]] = []
+        """Renames in the order they happened: from subscriber and name, to subscriber and name."""
+        self.lost: str | None = None
+        """Why anything may have happened, or ``None``."""
+        self.paths: set[str] = set()
+        """Hints that come by path (from sources that watch whole trees)."""
+        self.mounts_changed = False
+        self.woken = False
+        """Somebody asks for a look, hint or no hint."""
+        self.count = 0
+        self.awaited = False
+        """Somebody waits for news while another reads the hub."""
+
+    def __bool__(self) -> bool:
+        """Whether there is something to look at."""
+        return bool(
+            self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
+        )
+
+    def touch(self, subscriber: Any, name: str, bits: int) -> None:
+        """Note that ``name`` must be looked at."""
+        names = self.dirty.get(subscriber)
+        if names is None:
+            names = self.dirty[subscriber] = {}
+        if name in names:
+            names[name] |= bits
+        elif self.lost != "overflow":
+            names[name] = bits
+            self.count += 1
+            if self.count > INBOX_LIMIT:
+                self.lose("overflow")
+
+    def lose(self, reason: str) -> None:
+        """Give up on detail: everything must be looked at."""
+        self.lost = reason
+        self.dirty = {}
+        self.moves = []
+        self.paths = set()
+        self.count = 0
+
+    def take(self) -> Inbox:
+        """Hand over all that is waiting and start empty again."""
+        taken = Inbox()
+        taken.dirty, taken.moves, taken.lost = self.dirty, self.moves, self.lost
+        taken.paths, taken.mounts_changed, taken.woken = self.paths, self.mounts_changed, self.woken
+        self.dirty, self.moves, self.lost, self.count = {}, [], None, 0
+        self.paths, self.mounts_changed, self.woken = set(), False, False
+        return taken
+
+
+class Hub:
+    """Owns the kernel instances of one event loop (or one thread); every method is thread-safe."""
+
+    def __init__(self) -> None:
+        """Open nothing yet but what wakes a waiter."""
+        self.lock = threading.RLock()
+        self.sources: dict[str, Source] = {}
+        self.failed: dict[str, OSError] = {}
+        self.subscribers: dict[Mark, dict[Subscriber, Inbox]] = {}
+        self.inboxes: set[Inbox] = set()
+        self._source = ""
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._mounts_fds: list[int] = []
+        self._epoll: Any = None
+        if sys.platform == "linux":
+            self._epoll = select.epoll()
+            self._epoll.register(self._wake_in.fileno(), select.EPOLLIN)
+            with contextlib.suppress(OSError):
+                self._open_mounts()
+
+    def _open_mounts(self) -> None:
+        """Open the mount table twice: once to be woken by, once to ask.
+
+        The kernel reports a change once per open file, to whoever polls first; the first is polled
+        by the loop's own poller behind our back, so the answer is kept for the second.
+        """
+        for _ in range(2):
+            fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+            self._mounts_fds.append(fd)
+        self._epoll.register(self._mounts_fds[0], select.EPOLLPRI)
+        self._mounts_poll = select.poll()
+        self._mounts_poll.register(self._mounts_fds[1], select.POLLPRI)
+
+    def fileno(self) -> int:
+        """Descriptor that is readable while there is something to drain."""
+        return self._wake_in.fileno() if self._epoll is None else self._epoll.fileno()
+
+    def wait(self, timeout: float | None) -> None:
+        """Block this thread until there is something to drain, at most ``timeout`` seconds."""
+        select.select([self.fileno()], [], [], timeout)
+
+    def wake(self) -> None:
+        """Make a waiter come back, from any thread."""
+        with contextlib.suppress(OSError):
+            self._wake_out.send(b"\0")
+
+    def source(self, name: str) -> Source:
+        """Give the instance of this kind, made on first use.
+
+        Raises:
+            OSError: It cannot be made here; the same error every time it is asked for.
+        """
+        with self.lock:
+            if name in self.failed and self.failed[name].errno != errno.EMFILE:
+                raise self.failed[name]
+            if name not in self.sources:
+                from limpet.backends import make_source  # noqa: PLC0415 (the choice of platform)
+
+                try:
+                    made = make_source(name)
+                except OSError as error:
+                    self.failed[name] = error
+                    raise
+                self.sources[name] = made
+                self._epoll.register(made.fileno(), select.EPOLLIN)
+            return self.sources[name]
+
+    def join(self, inbox: Inbox) -> None:
+        """Take part: hear of lost hints and mount changes."""
+        with self.lock:
+            self.inboxes.add(inbox)
+
+    def leave(self, inbox: Inbox) -> None:
+        """Take no further part; the marks must be gone."""
+        with self.lock:
+            self.inboxes.discard(inbox)
+
+    def mark(
+        self, order: tuple[str, ...], fd: int, what: int, subscriber: Subscriber, inbox: Inbox
+    ) -> Mark:
+        """Mark the folder open at ``fd`` with the first source of ``order`` that can.
+
+        Raises:
+            MarkError: None of them can; ``limit`` is set if one could but for a system limit.
+        """
+        trouble: MarkError | None = None
+        with self.lock:
+            for name in order:
+                try:
+                    key = self._mark_with(self.source(name), fd, what)
+                except OSError as error:
+                    trouble = trouble or MarkError(error.errno or errno.EIO)
+                except MarkError as error:
+                    if trouble is None or error.limit:
+                        trouble = error
+                    if error.errno not in _FALL_BACK:
+                        break
+                else:
+                    mark = (name, key)
+                    self.subscribers.setdefault(mark, {})[subscriber] = inbox
+                    return mark
+        raise trouble or MarkError(errno.ENOSYS)
+
+    @staticmethod
+    def _mark_with(source: Source, fd: int, what: int) -> Key:
+        try:
+            return source.mark(fd, what)
+        except MarkError as error:
+            whole = getattr(source, "mark_filesystem", None)
+            if error.limit and whole is not None and whole(fd):
+                return source.mark(fd, what)
+            raise
+
+    def mark_filesystem(self, fd: int) -> bool:
+        """Mark the whole file system that holds ``fd`` if the kernel lets us (CAP_SYS_ADMIN)."""
+        with self.lock:
+            whole = getattr(self.source("fanotify"), "mark_filesystem", None)
+            return bool(whole is not None and whole(fd))
+
+    def unmark(self, mark: Mark, subscriber: Subscriber, path: str | None) -> None:
+        """Drop the subscriber; the mark itself goes with its last one."""
+        with self.lock:
+            there = self.subscribers.get(mark)
+            if there is None:
+                return
+            there.pop(subscriber, None)
+            if not there:
+                del self.subscribers[mark]
+                self.sources[mark[0]].unmark(mark[1], path)
+
+    def marks_of(self, inbox: Inbox) -> int:
+        """Count the marks that one watch holds."""
+        with self.lock:
+            return sum(inbox in there.values() for there in self.subscribers.values())
+
+    def drain(self) -> None:
+        """Read all that the kernel has waiting and put it into the inboxes; never blocks."""
+        with self.lock:
+            with contextlib.suppress(BlockingIOError):
+                while self._wake_in.recv(4096):
+                    pass
+            for name, source in self.sources.items():
+                self._source = name
+                source.read(self)
+            if len(self._mounts_fds) == 2 and self._mounts_poll.poll(0):
+                for inbox in self.inboxes:
+                    inbox.mounts_changed = True
+
+    def pass_on(self, reader: Inbox) -> None:
+        """Wake whoever leads if what ``reader`` read was for others that wait."""
+        with self.lock:
+            others = any(i.awaited and i is not reader for i in self.inboxes if i)
+        if others:
+            self.wake()
+
+    def touched(self, key: Key, name: str, bits: int) -> None:
+        """Receive a hint from the source being read."""
+        there = self.subscribers.get((self._source, key))
+        if there:
+            for subscriber, inbox in there.items():
+                inbox.touch(subscriber, name, bits)
+
+    def moved(self, key: Key, name: str, to_key: Key, to_name: str, bits: int) -> None:
+        """Receive a rename: both places must be looked at, and belong together."""
+        bits |= MOVED
+        self.touched(key, name, bits)
+        self.touched(to_key, to_name, bits)
+        sources = self.subscribers.get((self._source, key))
+        targets = self.subscribers.get((self._source, to_key))
+        if sources and targets:
+            for subscriber, inbox in sources.items():
+                for to_subscriber, to_inbox in targets.items():
+                    if inbox is to_inbox and inbox.lost is None:
+                        inbox.moves.append((subscriber, name, to_subscriber, to_name))
+                        inbox.count += 1
+
+    def lost(self) -> None:
+        """Receive an overflow: every watch with a mark of this source must look at everything."""
+        for inbox in self.inboxes:
+            inbox.lose("overflow")
+
+    def dropped(self, key: Key) -> None:
+        """Receive the end of a mark whose folder is gone."""
+        self.subscribers.pop((self._source, key), None)
+
+    def close(self) -> None:
+        """Free every descriptor and mark."""
+        with self.lock:
+            for source in self.sources.values():
+                source.close()
+            self.sources.clear()
+            self.subscribers.clear()
+            while self._mounts_fds:
+                os.close(self._mounts_fds.pop())
+            if self._epoll is not None:
+                self._epoll.close()
+            self._wake_in.close()
+            self._wake_out.close()

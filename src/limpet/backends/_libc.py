@@ -1,0 +1,109 @@
+"""The Linux system calls that Python's ``os`` lacks, with errno turned into ``OSError``.
+
+Sources: inotify(7), fanotify(7), fanotify_init(2), fanotify_mark(2), open_by_handle_at(2), statx(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import Any, Final
+
+__all__ = [
+    "AT_FDCWD",
+    "fanotify_init",
+    "fanotify_mark",
+    "inotify_add_watch",
+    "inotify_init",
+    "inotify_rm_watch",
+    "name_to_handle",
+    "open_by_handle",
+    "statx_call",
+]
+
+AT_FDCWD: Final = -100
+_AT_EMPTY_PATH: Final = 0x1000
+_MAX_HANDLE: Final = 128
+
+_libc: Any = ctypes.CDLL(None, use_errno=True)
+
+
+def _bind(name: str, *arguments: Any) -> Any:
+    """Look a function up in libc; one that is missing fails with ENOSYS when called."""
+    try:
+        function = getattr(_libc, name)
+    except AttributeError:
+
+        def missing(*_arguments: object) -> int:
+            ctypes.set_errno(38)
+            return -1
+
+        return missing
+    function.argtypes = arguments
+    function.restype = ctypes.c_int
+    return function
+
+
+_int, _char_p, _uint, _u64 = ctypes.c_int, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint64
+_fanotify_init = _bind("fanotify_init", _uint, _uint)
+_fanotify_mark = _bind("fanotify_mark", _int, _uint, _u64, _int, _char_p)
+_inotify_init1 = _bind("inotify_init1", _int)
+_inotify_add_watch = _bind("inotify_add_watch", _int, _char_p, ctypes.c_uint32)
+_inotify_rm_watch = _bind("inotify_rm_watch", _int, _int)
+_name_to_handle_at = _bind(
+    "name_to_handle_at", _int, _char_p, ctypes.c_void_p, ctypes.POINTER(_int), _int
+)
+_open_by_handle_at = _bind("open_by_handle_at", _int, ctypes.c_void_p, _int)
+statx_call = _bind("statx", _int, _char_p, _int, _uint, ctypes.c_void_p)
+"""Raw ``statx``: returns -1 and leaves errno to ``ctypes.get_errno``."""
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def fanotify_init(flags: int) -> int:
+    """Make a fanotify group that reports to a close-on-exec descriptor."""
+    return _checked(_fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def fanotify_mark(group: int, flags: int, mask: int, fd: int, path: bytes | None = None) -> None:
+    """Change the group's mark on the object open at ``fd`` (or at ``path`` below it)."""
+    _checked(_fanotify_mark(group, flags, mask, fd, path))
+
+
+def inotify_init() -> int:
+    """Make a non-blocking, close-on-exec inotify instance."""
+    return _checked(_inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def inotify_add_watch(instance: int, path: bytes, mask: int) -> int:
+    """Watch what stands at ``path``; gives the watch descriptor."""
+    return _checked(_inotify_add_watch(instance, path, mask))
+
+
+def inotify_rm_watch(instance: int, wd: int) -> None:
+    """End the watch ``wd``."""
+    _checked(_inotify_rm_watch(instance, wd))
+
+
+def name_to_handle(fd: int) -> bytes:
+    """Give the file handle (type, then the opaque bytes) of the object open at ``fd``."""
+    buffer = ctypes.create_string_buffer(8 + _MAX_HANDLE)
+    struct.pack_into("=Ii", buffer, 0, _MAX_HANDLE, 0)
+    mount = ctypes.c_int()
+    _checked(_name_to_handle_at(fd, b"", buffer, ctypes.byref(mount), _AT_EMPTY_PATH))
+    size = struct.unpack_from("=I", buffer)[0]
+    return buffer.raw[4 : 8 + size]
+
+
+def open_by_handle(mount_fd: int, handle: bytes) -> int:
+    """Open the folder a handle from ``name_to_handle`` names; needs CAP_DAC_READ_SEARCH."""
+    raw = struct.pack("=I", len(handle) - 4) + handle
+    buffer = ctypes.create_string_buffer(raw, len(raw))
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    return _checked(_open_by_handle_at(mount_fd, buffer, flags))

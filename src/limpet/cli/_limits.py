@@ -1,0 +1,122 @@
+"""The kernel's limits on watching, and how much of each this user's processes have taken.
+
+inotify(7) and fanotify(7), "/proc interfaces", name the limits; proc(5), ``/proc/pid/fdinfo``, shows
+what is taken: a line ``inotify wd:`` for each watch and ``fanotify ino:`` for each mark. All of it is
+best effort: a limit that is not there is left out, a process that cannot be looked into counts as
+one that has taken nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["LIMITS", "Limit", "Taken", "count_taken", "read_limits"]
+
+LIMITS: Final = {
+    "fs.inotify.max_user_watches": "inotify_watches",
+    "fs.inotify.max_user_instances": "inotify_instances",
+    "fs.inotify.max_queued_events": None,
+    "fs.fanotify.max_user_marks": "fanotify_marks",
+    "fs.fanotify.max_user_groups": "fanotify_groups",
+    "fs.fanotify.max_queued_events": None,
+}
+"""Each sysctl and what of `Taken` counts against it; of a queue nobody can see how full it is."""
+
+_INSTANCES: Final = {
+    "anon_inode:inotify": ("inotify_instances", "inotify_watches", b"inotify wd:"),
+    "anon_inode:[fanotify]": ("fanotify_groups", "fanotify_marks", b"fanotify ino:"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One limit: its name as the system has it, its value, and what is taken where that shows."""
+
+    name: str
+    value: int
+    used: int | None = None
+
+    @property
+    def free(self) -> int:
+        """What is left, as far as can be seen; never below 0."""
+        return max(0, self.value - (self.used or 0))
+
+
+@dataclass(slots=True)
+class Taken:
+    """What this user's processes hold."""
+
+    inotify_instances: int = 0
+    inotify_watches: int = 0
+    fanotify_groups: int = 0
+    fanotify_marks: int = 0
+    hidden: int = 0
+    """Processes of this user that could not be looked into."""
+
+
+def read_limits(proc: Path) -> dict[str, Limit]:
+    """Give the limits this system has, by name, with what is taken of each.
+
+    Args:
+        proc: Where the process file system is mounted; without one only RLIMIT_NOFILE is known.
+    """
+    taken = count_taken(proc, os.getuid() if hasattr(os, "getuid") else -1)
+    limits = []
+    for name, counts in LIMITS.items():
+        with suppress(OSError, ValueError):
+            value = int((proc / "sys" / name.replace(".", "/")).read_bytes())
+            used = None if counts is None else getattr(taken, counts)
+            limits.append(Limit(name=name, value=value, used=used))
+    limits.extend(_descriptors(proc))
+    return {limit.name: limit for limit in limits}
+
+
+def count_taken(proc: Path, user: int) -> Taken:
+    """Count the instances, watches and marks of all processes of a user that can be looked into."""
+    taken = Taken()
+    for process in _processes(proc, user):
+        try:
+            descriptors = os.listdir(process / "fd")
+        except OSError:
+            taken.hidden += 1
+            continue
+        for descriptor in descriptors:
+            with suppress(OSError):
+                kind = _INSTANCES.get(os.readlink(process / "fd" / descriptor))
+                if kind is not None:
+                    instances, marks, line = kind
+                    setattr(taken, instances, getattr(taken, instances) + 1)
+                    found = _count_lines(process / "fdinfo" / descriptor, line)
+                    setattr(taken, marks, getattr(taken, marks) + found)
+    return taken
+
+
+def _processes(proc: Path, user: int) -> Iterator[Path]:
+    with suppress(OSError), os.scandir(proc) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.name.isdecimal() and entry.stat().st_uid == user:
+                    yield proc / entry.name
+
+
+def _count_lines(file: Path, start: bytes) -> int:
+    with file.open("rb") as lines:
+        return sum(line.startswith(start) for line in lines)
+
+
+def _descriptors(proc: Path) -> Iterator[Limit]:
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = None
+    with suppress(OSError):
+        used = len(os.listdir(proc / "self" / "fd"))
+    if soft != resource.RLIM_INFINITY:
+        yield Limit(name="RLIMIT_NOFILE", value=soft, used=used)

@@ -1,0 +1,169 @@
+"""What one ``limpet watch`` is to do, checked before anything is started."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar, get_args
+
+from limpet._wire import EVENT_TYPES
+from limpet.config import WatchOptions
+from limpet.errors import UsageError
+
+__all__ = [
+    "BUSY",
+    "EXEC",
+    "FORMATS",
+    "Busy",
+    "Command",
+    "Format",
+    "Plan",
+    "Target",
+    "TargetKind",
+    "one_of",
+    "split_command",
+    "target_of",
+    "types_of",
+]
+
+Format = Literal["text", "jsonl", "cloudevents", "paths0"]
+Busy = Literal["queue", "skip", "restart"]
+TargetKind = Literal["file", "dir"]
+
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
+EXEC: Final = "--exec"
+
+_Word = TypeVar("_Word", bound=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One place to watch, as it was typed, and what is expected to stand there."""
+
+    path: str
+    kind: TargetKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to run for each event.
+
+    Raises:
+        UsageError: There is no program, or the two ways of running it do not go together.
+    """
+
+    argv: tuple[str, ...]
+    jobs: int = 1
+    busy: Busy = "queue"
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail once an event is there."""
+        if not self.argv or not self.argv[0]:
+            message = f"{EXEC} needs a command after it"
+            raise UsageError(message)
+        if self.busy == "restart" and self.jobs != 1:
+            message = "--busy restart ends the one command that runs: it needs --jobs 1"
+            raise UsageError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything one run needs to know.
+
+    Raises:
+        UsageError: Parts of it contradict each other.
+    """
+
+    targets: tuple[Target, ...]
+    options: WatchOptions
+    format: Format | None = None
+    """How events are written to standard output; ``None`` does not write them."""
+    only: frozenset[str] = frozenset()
+    """Types to report; empty means all."""
+    count: int | None = None
+    """End after so many reported events."""
+    stats: bool = False
+    command: Command | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse one state file for several watches: each would overwrite the other's."""
+        if self.options.state is not None and len(self.targets) > 1:
+            message = (
+                f"--state keeps one watch in one file, but {len(self.targets)} paths were given: "
+                "run limpet once for each path, each with a state file of its own"
+            )
+            raise UsageError(message)
+
+
+def split_command(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:
+    """Cut the arguments at the first ``--exec``: before it they are ours, after it the command's.
+
+    After a ``--`` everything is a path, ``--exec`` too. Without ``--exec`` there is no command.
+    """
+    for at, word in enumerate(argv):
+        if word == "--":
+            break
+        if word == EXEC:
+            return list(argv[:at]), tuple(argv[at + 1 :])
+        if word.startswith(EXEC + "="):
+            return list(argv[:at]), (word.removeprefix(EXEC + "="), *argv[at + 1 :])
+    return list(argv), None
+
+
+def target_of(path: str, *, file: bool = False, directory: bool = False) -> Target:
+    """Say what kind of place ``path`` is: what was declared, else what stands there.
+
+    Raises:
+        UsageError: The path is empty, both kinds were declared, or none was and nothing is there
+            to tell.
+    """
+    if file and directory:
+        message = "--file and --dir exclude each other: a path is watched as one of them"
+        raise UsageError(message)
+    if not path:
+        message = "a path to watch must not be empty"
+        raise UsageError(message)
+    if file or directory:
+        return Target(path=path, kind="file" if file else "dir")
+    if path.endswith((os.sep, os.altsep or os.sep)):
+        return Target(path=path, kind="dir")
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        message = f"cannot tell what {path!r} is to be ({why}): say --file or --dir"
+        raise UsageError(message) from error
+    return Target(path=path, kind="dir" if stat.S_ISDIR(found.st_mode) else "file")
+
+
+def types_of(words: Iterable[str]) -> frozenset[str]:
+    """Read the values of ``--only``: event types, comma-separated.
+
+    Raises:
+        UsageError: There is no such type; the message lists those there are.
+    """
+    asked = frozenset(name.strip() for word in words for name in word.split(",") if name.strip())
+    unknown = sorted(asked.difference(EVENT_TYPES))
+    if unknown:
+        message = (
+            f"--only: there is no event type {', '.join(map(repr, unknown))}; "
+            f"known are {', '.join(EVENT_TYPES)}"
+        )
+        raise UsageError(message)
+    return asked
+
+
+def one_of(option: str, value: str, words: tuple[_Word, ...]) -> _Word:
+    """Give the one of ``words`` that ``value`` is.
+
+    Raises:
+        UsageError: It is none of them; the message lists them.
+    """
+    for word in words:
+        if word == value:
+            return word
+    message = f"{option} must be one of {', '.join(words)}, not {value!r}"
+    raise UsageError(message)

@@ -1,0 +1,295 @@
+"""Every event limpet delivers: plain, frozen values that know nothing of how they came to be.
+
+The promise behind each type is the event contract in ``docs/semantics.md``; a rule number there
+(S1 to S25) says what happens on disk and which of these is delivered for it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = [
+    "Change",
+    "DegradedReason",
+    "Degraded",
+    "DirCreated",
+    "DirDeleted",
+    "DirEvent",
+    "DirRenamed",
+    "DirUpdated",
+    "EntryEvent",
+    "Event",
+    "FileCreated",
+    "FileDeleted",
+    "FileEvent",
+    "FileRenamed",
+    "FileStat",
+    "FileUpdated",
+    "GoneReason",
+    "Kind",
+    "Mismatched",
+    "Origin",
+    "Recovered",
+    "Rescanned",
+    "TargetDirCreated",
+    "TargetDirDeleted",
+    "TargetDirUpdated",
+    "TargetEvent",
+    "TargetFileCreated",
+    "TargetFileDeleted",
+    "TargetFileUpdated",
+    "WatchEvent",
+    "event_name",
+]
+
+Kind = Literal["file", "dir", "symlink", "other"]
+"""What an entry is; ``other`` is a FIFO, a socket or a device (``stat.mode`` tells which)."""
+
+Change = Literal["content", "identity", "mode", "owner"]
+"""What differs after an update; ``identity`` means another inode stands there: it was replaced."""
+
+Origin = Literal["live", "initial", "offline", "rescan"]
+"""How the change came to be known: seen as it happened, there when the watch began, happened while
+no watch was running (``state=``), or found by looking at everything again."""
+
+GoneReason = Literal["deleted", "moved", "ancestor", "replaced", "unmounted"]
+"""Why the target is gone: itself deleted or moved away, a folder above it was, something else took
+its place in one step, or its file system was unmounted."""
+
+DegradedReason = Literal[
+    "permission", "limit", "unreadable", "unsupported", "descriptors", "path-too-long", "state",
+    "unavailable",
+]  # fmt: skip
+"""What limits the watch; each is a heading in ``docs/troubleshooting.md``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStat:
+    """What was known of an entry at one moment."""
+
+    size: int
+    """Bytes; for a folder or a symlink what the system reports."""
+    mtime: float
+    """Last change of the content, unix seconds."""
+    ctime: float
+    """Last change of content, mode, owner, name or link count, unix seconds (Linux, macOS)."""
+    birthtime: float | None
+    """Creation, unix seconds; ``None`` where the file system does not keep it."""
+    mode: int
+    """As ``os.stat_result.st_mode``: kind and permission bits."""
+    uid: int
+    gid: int
+    inode: int
+    device: int
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something the watch at ``location`` has to say."""
+
+    location: Path
+    """The watch it belongs to: the path as given, made absolute, not resolved."""
+    time: float
+    """Unix seconds when limpet observed it; never decreases within a watch."""
+    seq: int
+    """Position in this watch's order; starts at 1, no gaps, no repeats."""
+    origin: Origin = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryEvent(Event):
+    """Something changed on disk: the entry at ``path``."""
+
+    path: Path
+    """The location joined with the name below it; no symlink on the way is resolved."""
+    kind: Kind
+    """What the entry is or, once it is deleted, was."""
+    own: bool = False
+    """limpet's own output in this process caused it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEvent(EntryEvent):
+    """An event about a file, symlink or other node that is not a folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirEvent(EntryEvent):
+    """An event about a folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCreated(FileEvent):
+    """A file is there that was not there before."""
+
+    stat: FileStat
+    existing: bool = False
+    """It was there when the watch began (``existing=True`` asks for these)."""
+    transient: bool = False
+    """It came and went before it could be looked at (``transient=True`` asks for these); ``stat``
+    then only knows the kind, and a deleted event follows at once."""
+    content: str | bytes | None = None
+    """The file's content if asked for and readable; text in mode ``r``, bytes in mode ``rb``."""
+    content_mode: Literal["r", "rb"] | None = None
+    content_error: str | None = None
+    """Why there is no content though it was asked for: ``too_large``, ``vanished``, ``denied``,
+    ``undecodable``, ``not_regular`` or ``error``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUpdated(FileEvent):
+    """A file that was there holds something else, or is something else."""
+
+    stat: FileStat
+    previous: FileStat | None
+    """What was known before; ``None`` if nobody had needed to know."""
+    changes: frozenset[Change]
+    content: str | bytes | None = None
+    content_mode: Literal["r", "rb"] | None = None
+    content_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRenamed(FileEvent):
+    """A file has another name: ``source`` before, ``path`` now; both lie in the watched folder."""
+
+    source: Path
+    stat: FileStat
+    previous: FileStat | None
+    replaced: FileStat | None = None
+    """What stood at ``path`` and is gone by the rename; it gets no event of its own. Its ``size`` is
+    -1 and its times are 0 if it was there when the watch began and nobody had reason to look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDeleted(FileEvent):
+    """A file is gone: deleted, or moved out of the watched folder."""
+
+    previous: FileStat | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirCreated(DirEvent):
+    """A folder is there; what it holds follows as events of their own."""
+
+    stat: FileStat
+    existing: bool = False
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirUpdated(DirEvent):
+    """A folder's mode or owner changed (``metadata=True`` asks for these)."""
+
+    stat: FileStat
+    previous: FileStat | None
+    changes: frozenset[Change]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirRenamed(DirEvent):
+    """A folder has another name and kept all it holds, for which there are no further events."""
+
+    source: Path
+    stat: FileStat
+    previous: FileStat | None
+    replaced: FileStat | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirDeleted(DirEvent):
+    """A folder is gone; the deleted events of all it held came before."""
+
+    previous: FileStat | None
+
+
+class TargetEvent:
+    """Mixin of the events about the watched location itself; each also is the type it names."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFileCreated(FileCreated, TargetEvent):
+    """The watched file came to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFileUpdated(FileUpdated, TargetEvent):
+    """The watched file changed or was replaced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFileDeleted(FileDeleted, TargetEvent):
+    """The watched file is gone; the watch waits for it to come back."""
+
+    reason: GoneReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDirCreated(DirCreated, TargetEvent):
+    """The watched folder came to be; what it holds follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDirUpdated(DirUpdated, TargetEvent):
+    """The watched folder's mode or owner changed (``metadata=True``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDirDeleted(DirDeleted, TargetEvent):
+    """The watched folder is gone, after all it held; the watch waits for it to come back."""
+
+    reason: GoneReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEvent(Event):
+    """About the watch, not the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescanned(WatchEvent):
+    """Detail was lost, so everything was looked at again; the differences follow."""
+
+    reason: Literal["overflow", "backend", "interval", "ignore-file", "mounts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Degraded(WatchEvent):
+    """The watch sees less than it should at ``path``; it goes on with the rest."""
+
+    path: Path
+    reason: DegradedReason
+    message: str
+    """What was tried, what it means, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered(WatchEvent):
+    """What a ``Degraded`` for ``path`` said no longer holds."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatched(WatchEvent):
+    """The wrong kind of thing stands at the location; nothing is told of it until that changes."""
+
+    found: Kind
+    expected: Kind
+
+
+def event_name(kind: type[Event]) -> str:
+    """Give the type's name on the wire: ``FileUpdated`` is ``file.updated``.
+
+    A target event has the name of the type it also is; watch events start with ``watch.``.
+    """
+    name = kind.__name__.removeprefix("Target")
+    if issubclass(kind, WatchEvent):
+        return "watch." + name.lower()
+    return ".".join(re.findall("[A-Z][a-z]+", name)).lower()

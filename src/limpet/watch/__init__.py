@@ -1,0 +1,90 @@
+"""Watching a location: ``watch_dir`` and ``watch_file``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from limpet.config import WatchOptions
+from limpet.errors import UsageError
+from limpet.watch._core import WatchStats, make_location
+from limpet.watch._own import own_write
+from limpet.watch._session import Watch
+from limpet.watch._sync import SyncWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from limpet.config import BackendName, ContentOptions, OwnPolicy
+
+__all__ = ["Options", "SyncWatch", "Watch", "WatchStats", "own_write", "watch_dir", "watch_file"]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of ``watch_dir`` and ``watch_file``; ``WatchOptions`` explains each."""
+
+    recursive: bool
+    existing: bool
+    state: str | os.PathLike[str] | None
+    settle: float
+    settle_max: float | None
+    metadata: bool
+    transient: bool
+    follow_symlinks: bool
+    own: OwnPolicy
+    content: ContentOptions | None
+    include: str | Iterable[str]
+    exclude: str | Iterable[str]
+    ignore_file: str | None
+    default_ignores: bool
+    backend: BackendName
+    poll_interval: float
+    rescan_interval: float | None
+
+
+def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
+    """Watch what is in the folder at ``path``, whatever becomes of the folder meanwhile.
+
+    ```python
+    async with limpet.watch_dir("inbox") as watch:
+        async for event in watch:
+            print(event)
+    ```
+
+    The folder need not exist. A relative path is made absolute, a symlink in it is followed each
+    time anew. Nothing happens before the block is entered.
+
+    Args:
+        path: The location.
+        **options: See ``limpet.config.WatchOptions``.
+
+    Raises:
+        UsageError: The path is empty or has a NUL, or an option is out of its range.
+    """
+    return Watch(make_location(path), _options(dict(options)), "dir")
+
+
+def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
+    """Watch the one file at ``path``, whichever inode stands there; its siblings never show.
+
+    Every event is a target event. As ``watch_dir`` otherwise.
+
+    Raises:
+        UsageError: The path is empty or has a NUL, or an option is out of its range.
+    """
+    return Watch(make_location(path), _options(dict(options)), "file")
+
+
+def _options(given: dict[str, Any]) -> WatchOptions:
+    for name in ("include", "exclude"):
+        if name in given:
+            value = given[name]
+            given[name] = (value,) if isinstance(value, str) else tuple(value)
+    if given.get("state") is not None:
+        given["state"] = Path(os.path.abspath(given["state"]))
+    try:
+        return WatchOptions(**given)
+    except TypeError as error:
+        message = f"unknown option: {error}"
+        raise UsageError(message) from error

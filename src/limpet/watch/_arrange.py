@@ -1,0 +1,466 @@
+"""Pairs what departed with what arrived, and tells it all in an order that can be replayed.
+
+The order is found by doing: each change first makes way for itself. An arrival needs its folder to
+be there and its name to be free; a deleted folder first lets go what was moved out of it. Where
+renames wait for each other in a circle (two names exchanged), the circle is opened by telling its
+members as replaced (files) or as gone and come anew (folders).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from limpet.backends import CLOSED, DELETE, OTHER, WRITE
+from limpet.watch._emit import barely_known, stat_of
+from limpet.watch._index import Folder
+from limpet.watch._observe import Arrival, Departure
+from limpet.watch._record import differences, inode_of, kind_of, kind_of_mode, pack, same_file, unpack
+from limpet.watch._scan import scan
+from limpet.watch._tree import ElsewhereError
+
+if TYPE_CHECKING:
+    from limpet.events import Change, FileStat
+    from limpet.watch._emit import Record
+    from limpet.watch._index import Entry
+    from limpet.watch._observe import Findings, Observer, Place
+    from limpet.watch._record import Facts
+    from limpet.watch._tree import Tree
+
+__all__ = ["Arranger"]
+
+
+class Arranger:
+    """Tells the findings of one round and brings the belief up to them."""
+
+    def __init__(self, tree: Tree, observer: Observer, origins: dict[Place, Place]) -> None:
+        """Take the findings.
+
+        Args:
+            tree: The watch's tree.
+            observer: The round of looking; asked again where a pair needs its other half.
+            origins: What the backend saw of renames: place now -> place before.
+        """
+        self.tree = tree
+        self.observer = observer
+        self.findings: Findings = observer.findings
+        self.origins = origins
+        self.tops: dict[Folder, Arrival] = {}
+        """New folders that are scanned but not told yet -> their arrival."""
+
+    def run(self) -> None:
+        """Pair, then tell."""
+        self._pair_folders()
+        self._pair_files()
+        findings = self.findings
+        for place in list(findings.order):
+            update = findings.updates.get(place)
+            if update is not None:
+                self._updated(update.folder, update.name, update.facts, update.previous, update.changes, update.bits)
+            arrival = findings.arrivals.get(place)
+            if arrival is not None:
+                self._arrive(arrival)
+            departure = findings.departures.get(place)
+            if departure is not None:
+                self._depart(departure)
+        for arrival in list(findings.arrivals.values()):
+            self._arrive(arrival)  # those met inside new folders, and those whose folder came late
+        for arrival in self.tops.values():
+            if not arrival.done and arrival.found is not None:
+                self._discard(arrival.found)
+
+    # -- pairing -------------------------------------------------------------------------------
+
+    def _pair_folders(self) -> None:
+        """Find out for each folder that arrived whether it is a known one; take in those that are not."""
+        findings, index = self.findings, self.tree.index
+        handled: set[Arrival] = set()
+        while waiting := [
+            a for a in findings.arrivals.values() if _is_dir(a.facts) and a not in handled
+        ]:
+            arrival = waiting[0]
+            handled.add(arrival)
+            node = index.by_identity.get((arrival.facts.device, arrival.facts.inode))
+            if node is not None and node.parent is not None and arrival.link == 0:
+                place = (node.parent, node.name)
+                if place not in findings.departures:
+                    self.observer.look_at({node.parent: {node.name: 0}}, set())
+                departure = findings.departures.get(place)
+                if departure is not None and departure.arrival is None and self._is_move(departure, arrival):
+                    departure.arrival, arrival.departure = arrival, departure
+                    continue
+            if self.tree.options.recursive:
+                self._take_in(arrival, adopt=True)
+
+    def _take_in(self, arrival: Arrival, *, adopt: bool) -> None:
+        """Scan a new folder; what is met in it that is known from elsewhere arrives there."""
+        tree, facts = self.tree, arrival.facts
+        before = tree.index.by_identity.get((facts.device, facts.inode))
+        folder = tree.node(arrival.name, arrival.folder, facts, link=arrival.link)
+        try:
+            handle = tree.open(folder)
+        except ElsewhereError:
+            # It changed again since it was looked at; its place is looked at once more.
+            tree.index.forget(folder)
+            if before is not None:
+                tree.index.add(before)
+            self.findings.later.setdefault(arrival.folder, {})[arrival.name] = arrival.bits
+            arrival.done = True
+            return
+        except OSError as error:
+            arrival.found = folder
+            self.tops[folder] = arrival
+            tree.blind(folder, error)
+            return
+        try:
+            known = scan(tree, folder, handle, stats=True, adopt=adopt)
+        finally:
+            tree.disk.close(handle)
+        arrival.found = folder
+        self.tops[folder] = arrival
+        for item in known:
+            inner = Arrival(item.folder, item.name, item.facts, 0)
+            self.findings.arrivals[item.folder, item.name] = inner
+
+    def _pair_files(self) -> None:
+        """Find out for each file that arrived whether it is one that departed."""
+        departed: dict[int, list[Departure]] = {}
+        for departure in self.findings.departures.values():
+            if departure.arrival is None and not isinstance(departure.entry, Folder):
+                departed.setdefault(inode_of(departure.entry), []).append(departure)
+        self._add_implied(departed)
+        if not departed:
+            return
+        arrivals = [
+            a
+            for a in self.findings.arrivals.values()
+            if a.departure is None and not a.done and (not _is_dir(a.facts) or not self.tree.options.recursive)
+        ]
+        for top in list(self.tops):
+            arrivals.extend(self._lift_out(top, departed))
+        for arrival in arrivals:
+            for departure in departed.get(arrival.facts.inode, ()):
+                if departure.arrival is None and self._is_move(departure, arrival):
+                    departure.arrival, arrival.departure = arrival, departure
+                    break
+
+    def _add_implied(self, departed: dict[int, list[Departure]]) -> None:
+        """Count as departed what a rename took out of a folder that cannot be looked into right now."""
+        findings = self.findings
+        for place, origin in self.origins.items():
+            arrival = findings.arrivals.get(place)
+            if arrival is None or origin in findings.departures or arrival.departure is not None:
+                continue
+            folder, name = origin
+            entry = folder.entries.get(name)
+            waiting = name in findings.later.get(folder, {}) or folder in findings.later_full
+            if entry is None or isinstance(entry, Folder) or not waiting:
+                continue
+            if inode_of(entry) == arrival.facts.inode:
+                departure = Departure(folder, name, entry, 0)
+                findings.departures[origin] = departure
+                findings.order.append(origin)
+                departed.setdefault(arrival.facts.inode, []).append(departure)
+
+    def _lift_out(self, top: Folder, departed: dict[int, list[Departure]]) -> list[Arrival]:
+        """Take files that may have been moved into a new folder out of it, as arrivals of their own."""
+        lifted = []
+        for folder in top.walk():
+            for name, entry in list(folder.entries.items()):
+                if not isinstance(entry, bytes):
+                    continue
+                facts = unpack(entry)
+                for departure in departed.get(facts.inode, ()):
+                    arrival = Arrival(folder, name, facts, 0)
+                    if departure.arrival is None and self._is_move(departure, arrival):
+                        departure.arrival, arrival.departure = arrival, departure
+                        del folder.entries[name]
+                        self.findings.arrivals[folder, name] = arrival
+                        lifted.append(arrival)
+                        break
+        return lifted
+
+    def _is_move(self, departure: Departure, arrival: Arrival) -> bool:
+        """Weigh the evidence that what arrived is what departed."""
+        entry, facts = departure.entry, arrival.facts
+        record: Record = entry.record if isinstance(entry, Folder) else entry
+        if inode_of(record) != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
+            return False
+        origin = self.origins.get((arrival.folder, arrival.name))
+        if origin == (departure.folder, departure.name) and not arrival.bits & DELETE:
+            return True
+        return same_file(record, departure.folder.seen, facts)
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def _arrive(self, arrival: Arrival) -> None:
+        if arrival.done or arrival.visiting or not self._has_folder(arrival):
+            return
+        arrival.visiting = True
+        folder, name = arrival.folder, arrival.name
+        replaced = self._make_way(arrival)
+        departure = arrival.departure
+        if departure is not None and isinstance(departure.entry, Folder) and folder.lies_in(departure.entry):
+            self._move_out(folder, departure.entry)
+            if folder.lies_in(departure.entry):
+                _unpair(departure)
+        departure = arrival.departure
+        if departure is not None:
+            self._renamed(departure, arrival, replaced)
+        elif replaced is not None:
+            self._replaced(arrival, replaced)
+        else:
+            self._created(arrival)
+        arrival.visiting = False
+        arrival.done = True
+        self.findings.departures.pop((folder, name), None) if replaced is not None else None
+
+    def _has_folder(self, arrival: Arrival) -> bool:
+        """Make sure that the folder it arrived in is part of the tree, telling it first if it is new."""
+        folder: Folder | None = arrival.folder
+        while folder is not None and folder not in self.tops:
+            folder = folder.parent
+        if folder is not None:
+            self._arrive(self.tops[folder])
+        if self.tree.index.contains(arrival.folder):
+            return True
+        if arrival.departure is not None:
+            _unpair(arrival.departure)
+        return False
+
+    def _make_way(self, arrival: Arrival) -> Departure | None:
+        """Free the name; gives the file that the arrival replaces in one step."""
+        place = (arrival.folder, arrival.name)
+        occupant = arrival.folder.entries.get(arrival.name)
+        departure = self.findings.departures.get(place)
+        if occupant is None or departure is None or departure.done:
+            return None
+        if departure.arrival is not None and departure.arrival is not arrival:
+            if departure.arrival.visiting:
+                self._open_circle(departure.arrival)
+            else:
+                self._arrive(departure.arrival)
+            if departure.done:
+                return None
+            if departure.arrival is not None:
+                _unpair(departure)
+        if isinstance(occupant, Folder) or _is_dir(arrival.facts):
+            self._depart(departure)
+            return None
+        departure.done = True
+        return departure
+
+    def _open_circle(self, start: Arrival) -> None:
+        """Separate all pairs of a circle of renames."""
+        arrival: Arrival | None = start
+        while arrival is not None and arrival.departure is not None:
+            departure = arrival.departure
+            _unpair(departure)
+            arrival = self.findings.arrivals.get((departure.folder, departure.name))
+
+    def _move_out(self, folder: Folder, entry: Folder) -> None:
+        """Let go what was moved out of ``entry`` and holds ``folder``."""
+        for other in list(self.findings.departures.values()):
+            node = other.entry
+            if (
+                isinstance(node, Folder)
+                and node is not entry
+                and other.arrival is not None
+                and not other.done
+                and folder.lies_in(node)
+                and node.lies_in(entry)
+            ):
+                self._arrive(other.arrival)
+
+    def _depart(self, departure: Departure) -> None:
+        if departure.done:
+            return
+        if departure.arrival is not None:
+            self._arrive(departure.arrival)
+            if departure.done or departure.arrival is not None:
+                return
+        entry = departure.entry
+        if departure.folder.entries.get(departure.name) is not entry:
+            departure.done = True
+            return
+        departure.done = True
+        if isinstance(entry, Folder):
+            for other in list(self.findings.departures.values()):
+                if other.arrival is not None and not other.done and other.folder.lies_in(entry):
+                    self._arrive(other.arrival)
+        self.remove(departure.folder, departure.name, foreign=bool(departure.bits & OTHER))
+
+    def remove(self, folder: Folder, name: str, *, foreign: bool = False) -> None:
+        """Tell that an entry is gone, and before it all that is in it."""
+        entry = folder.entries[name]
+        tree = self.tree
+        if isinstance(entry, Folder):
+            self.empty(entry)
+            relative = entry.relative()
+            tree.drop(entry)
+            del folder.entries[name]
+            tree.filter.drop(relative)
+            tree.emit.deleted(relative, entry.record, "dir", foreign=foreign)
+            return
+        del folder.entries[name]
+        held = tree.settler.take((folder, name))
+        if held is not None and held.created:
+            return
+        tree.emit.deleted(_join(folder, name), entry, kind_of(entry), foreign=foreign)
+
+    def empty(self, top: Folder) -> None:
+        """Tell that all is gone that is in a folder, children first."""
+        for folder in reversed(list(top.walk())):
+            for name, entry in list(folder.entries.items()):
+                if not isinstance(entry, Folder):
+                    self.remove(folder, name)
+            if folder is not top and folder.parent is not None:
+                self.remove(folder.parent, folder.name)
+
+    def _discard(self, top: Folder) -> None:
+        """Forget a scanned folder that never became part of the tree."""
+        for folder in list(top.walk()):
+            self.tree.drop(folder)
+
+    def _created(self, arrival: Arrival) -> None:
+        folder, name, facts = arrival.folder, arrival.name, arrival.facts
+        foreign = bool(arrival.bits & OTHER)
+        if not _is_dir(facts) or not self.tree.options.recursive:
+            folder.entries[name] = pack(facts, self.tree.disk.now())
+            self._tell_created(folder, name, facts, arrival.bits)
+            return
+        if arrival.found is None:
+            self._take_in(arrival, adopt=False)
+        found = arrival.found
+        if found is None:
+            return
+        self.tops.pop(found, None)
+        found.parent, found.name = folder, name
+        folder.entries[name] = found
+        self.tree.emit.created(found.relative(), unpack(found.record), foreign=foreign)
+        self.tell_content(found)
+
+    def tell_content(self, top: Folder) -> None:
+        """Tell all that is in a folder as created, parents first."""
+        for folder in top.walk():
+            if folder is not top:
+                self.tree.emit.created(folder.relative(), unpack(folder.record))
+            for name, entry in folder.entries.items():
+                if isinstance(entry, bytes):
+                    self._tell_created(folder, name, unpack(entry), 0)
+
+    def _tell_created(self, folder: Folder, name: str, facts: Facts, bits: int) -> None:
+        tree = self.tree
+        foreign = bool(bits & OTHER)
+        if tree.settler.quiet and kind_of_mode(facts.mode) == "file" and not bits & CLOSED and not tree.emit.existing:
+            tree.settler.hold((folder, name), tree.disk.monotonic(), created=True, foreign=foreign)
+            return
+        tree.emit.created(_join(folder, name), facts, foreign=foreign)
+
+    def _replaced(self, arrival: Arrival, departure: Departure) -> None:
+        """Tell that another file stands at a name: one update."""
+        entry = departure.entry
+        if isinstance(entry, Folder):
+            return
+        tree, facts = self.tree, arrival.facts
+        arrival.folder.entries[arrival.name] = pack(facts, tree.disk.now())
+        changes: set[Change] = {"identity"}
+        if isinstance(entry, int):
+            changes.add("content")
+        else:
+            was = unpack(entry)
+            if was.size != facts.size or was.mtime != facts.mtime:
+                changes.add("content")
+            if tree.options.metadata:
+                if (was.mode ^ facts.mode) & 0o7777:
+                    changes.add("mode")
+                if (was.uid, was.gid) != (facts.uid, facts.gid):
+                    changes.add("owner")
+        self._updated(arrival.folder, arrival.name, facts, entry, changes, arrival.bits)
+
+    def _updated(
+        self, folder: Folder, name: str, facts: Facts, previous: Entry, changes: set[Change], bits: int
+    ) -> None:
+        tree = self.tree
+        settler, place = tree.settler, (folder, name)
+        known: Record | None = None if isinstance(previous, Folder) else previous
+        foreign = bool(bits & OTHER)
+        if settler.quiet and kind_of_mode(facts.mode) == "file":
+            now = tree.disk.monotonic()
+            closed = bool(bits & CLOSED)
+            settler.hold(
+                place, now, created=False, previous=known, changes=changes, foreign=foreign, closed=closed
+            )
+            return
+        tree.emit.updated(_join(folder, name), facts, known, changes, foreign=foreign)
+
+    def _renamed(self, departure: Departure, arrival: Arrival, replaced: Departure | None) -> None:
+        tree, facts, entry = self.tree, arrival.facts, departure.entry
+        departure.done = True
+        folder, name = arrival.folder, arrival.name
+        source = _join(departure.folder, departure.name)
+        foreign = bool((arrival.bits | departure.bits) & OTHER)
+        del departure.folder.entries[departure.name]
+        packed = pack(facts, tree.disk.now())
+        if isinstance(entry, Folder):
+            previous: Record = entry.record
+            entry.parent, entry.name, entry.record = folder, name, packed
+            folder.entries[name] = entry
+            relative = entry.relative()
+            tree.filter.move(source, relative)
+            tree.emit.renamed(source, relative, facts, previous, None, foreign=foreign)
+            return
+        folder.entries[name] = packed
+        stands = self._what_stood(replaced)
+        held = tree.settler.move((departure.folder, departure.name), (folder, name))
+        if held is not None and held.created:
+            if replaced is not None and stands:
+                held.created, held.changes = False, {"content", "identity"}
+                held.previous = None if isinstance(replaced.entry, Folder) else replaced.entry
+            held.closed |= bool(arrival.bits & CLOSED)
+            return
+        gone = replaced.entry if replaced is not None and stands else None
+        shown: FileStat | None = None
+        if gone is not None and not isinstance(gone, Folder):
+            shown = stat_of(gone) or barely_known(gone, folder.device)
+        tree.emit.renamed(source, _join(folder, name), facts, entry, shown, foreign=foreign)
+        changes = self._changed_too(entry, departure, arrival)
+        if changes:
+            self._updated(folder, name, facts, entry, changes, arrival.bits | departure.bits)
+
+    def _what_stood(self, replaced: Departure | None) -> bool:
+        """Whether the stream knows what is replaced (it may have been held back until now)."""
+        if replaced is None:
+            return False
+        held = self.tree.settler.take((replaced.folder, replaced.name))
+        return held is None or not held.created
+
+    def _changed_too(self, entry: Record, departure: Departure, arrival: Arrival) -> set[Change]:
+        """What changed of a file besides its name; the name itself explains a new ctime."""
+        written = bool((arrival.bits | departure.bits) & WRITE)
+        if isinstance(entry, bytes) and unpack(entry).ctime != arrival.facts.ctime:
+            written = False
+        changes = differences(
+            entry,
+            arrival.facts,
+            written=written and isinstance(entry, bytes),
+            touched=True,
+            hinted=True,
+            seen=departure.folder.seen,
+            exact=self.tree.disk.exact_times,
+        )
+        return changes if self.tree.options.metadata else changes - {"mode", "owner"}
+
+
+def _unpair(departure: Departure) -> None:
+    if departure.arrival is not None:
+        departure.arrival.departure = None
+        departure.arrival = None
+
+
+def _is_dir(facts: Facts) -> bool:
+    return facts.mode & 0o170000 == 0o040000
+
+
+def _join(folder: Folder, name: str) -> str:
+    relative = folder.relative()
+    return f"{relative}/{name}" if relative else name

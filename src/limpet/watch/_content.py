@@ -1,0 +1,78 @@
+"""Reads a file's content into its event, at the moment the event is handed out."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+from limpet.events import FileCreated, FileUpdated
+
+if TYPE_CHECKING:
+    from limpet.config import ContentOptions
+    from limpet.events import Event
+
+__all__ = ["with_content"]
+
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+def with_content(event: Event, options: ContentOptions) -> tuple[Event, int]:
+    """Give the event with its file's content, or with the reason why not, and the bytes read.
+
+    Only regular files are read; a FIFO or a device that took the file's place is never waited for.
+    """
+    if not isinstance(event, FileCreated | FileUpdated):
+        return event, 0
+    if isinstance(event, FileCreated) and event.transient:
+        return dataclasses.replace(event, content_mode=options.mode, content_error="vanished"), 0
+    if event.stat.kind != "file":
+        return dataclasses.replace(event, content_mode=options.mode, content_error="not_regular"), 0
+    data, trouble = _read(os.fspath(event.path), options.max_bytes)
+    content: str | bytes | None = data
+    if data is not None and options.mode == "r":
+        try:
+            content = data.decode(options.encoding, options.errors)
+        except UnicodeError:
+            content, trouble = None, "undecodable"
+    changed = dataclasses.replace(
+        event, content=content, content_mode=options.mode, content_error=trouble
+    )
+    return changed, len(data or b"")
+
+
+def _read(path: str, limit: int) -> tuple[bytes | None, str | None]:
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError as error:
+        return None, _reason(error)
+    try:
+        status = os.fstat(fd)
+        if status.st_mode & 0o170000 != 0o100000:
+            return None, "not_regular"
+        if status.st_size > limit:
+            return None, "too_large"
+        parts: list[bytes] = []
+        size = 0
+        while part := os.read(fd, min(1 << 20, limit + 1 - size)):
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                return None, "too_large"
+        return b"".join(parts), None
+    except OSError as error:
+        return None, _reason(error)
+    finally:
+        os.close(fd)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+        return "vanished"
+    return "denied" if error.errno in {errno.EACCES, errno.EPERM} else "error"

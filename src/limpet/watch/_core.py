@@ -1,0 +1,368 @@
+"""One watch without its shell: builds the parts, looks when told to, keeps what was found.
+
+Every method that may wait for the disk is meant for a worker thread; a lock makes sure that only one
+look runs at a time, also when the task that asked for it was cancelled and another asks again. What
+is found stays here until it is handed out, so no cancelled wait loses an event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import Inbox, choose, source_order
+from limpet.errors import UsageError
+from limpet.watch import _state
+from limpet.watch._content import with_content
+from limpet.watch._disk import Disk, default_disk
+from limpet.watch._emit import Emitter
+from limpet.watch._engine import DirEngine
+from limpet.watch._file import FileEngine
+from limpet.watch._own import Ledger
+from limpet.watch._settle import Settler
+from limpet.watch._tracker import Tracker
+from limpet.watch._tree import StoppedError, Tree
+from limpet.watch._trouble import Troubles
+
+if TYPE_CHECKING:
+    from limpet.backends import Choice, Hub
+    from limpet.backends._watchfiles import TreePump
+    from limpet.config import WatchOptions
+    from limpet.events import Event, Kind
+
+__all__ = ["Core", "WatchStats", "make_location"]
+
+_CONTENT_BUDGET: Final = 16 << 20
+"""Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchStats:
+    """How a watch stands, for operators and tests."""
+
+    backend: str
+    """``fanotify``, ``inotify``, ``watchfiles`` or ``poll``."""
+    marks: int
+    """Folders this watch has marked in the kernel, those on the way to the location included."""
+    polled: int
+    """Folders that must be looked at in intervals."""
+    entries: int
+    """Entries believed to be below the location."""
+    looks: int
+    """Times the disk was looked at."""
+    rescans: int
+    """Times everything was looked at again."""
+    dirty: int
+    """Names with hints that wait for the next look."""
+    held: int
+    """Files held back until they settle."""
+    events: int
+    """Events made since the start."""
+
+
+def make_location(path: str | os.PathLike[str]) -> Path:
+    """Make a path absolute without resolving it.
+
+    Raises:
+        UsageError: It is empty or has a NUL in it.
+    """
+    text = os.fspath(path)
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if not text:
+        message = "cannot watch an empty path: give the path of a file or folder"
+        raise UsageError(message)
+    if "\0" in text:
+        message = f"cannot watch {text!r}: a path has no NUL character"
+        raise UsageError(message)
+    return Path(os.path.abspath(text))
+
+
+class Core:
+    """The synchronous whole of one watch."""
+
+    def __init__(
+        self,
+        location: Path,
+        options: WatchOptions,
+        expects: Kind,
+        hub: Hub,
+        disk: Disk | None = None,
+    ) -> None:
+        """Build the parts; the disk is not touched.
+
+        Args:
+            location: Absolute.
+            options: What was asked for.
+            expects: ``file`` or ``dir``.
+            hub: Shared by the watches of one loop.
+            disk: Another way to the disk, for tests.
+        """
+        self.location = location
+        self.options = options
+        self.expects = expects
+        self.hub = hub
+        self.inbox = Inbox()
+        self.choice: Choice | None = None
+        self.closed = False
+        self._disk = disk or default_disk()
+        self._ledger = Ledger(self._wake)
+        self._emit = Emitter(location, options, self._disk, self._ledger)
+        self._settler = Settler(options.settle, options.settle_limit)
+        self._found: deque[Event] = deque()
+        self._ready: deque[Event] = deque()
+        self._mutex = threading.Lock()
+        self._pump: TreePump | None = None
+        self._engine: DirEngine | FileEngine | None = None
+        self._tree: Tree | None = None
+
+    # -- in a worker thread --------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Choose a backend, mark and list; afterwards every later change is seen.
+
+        Raises:
+            UnsupportedError: The backend that was asked for does not work here.
+        """
+        with self._mutex:
+            self.choice = choose(self.location, self.options.backend)
+            self._ledger.open()
+            self.hub.join(self.inbox)
+            self._engine = self._build(self.choice.name)
+            saved = self._load()
+            tell = self.options.existing or (saved is not None and saved.absent)
+            origin = "initial" if saved is None else "offline"
+            if isinstance(self._engine, DirEngine):
+                root = saved.root if saved is not None else None
+                self._engine.start(tell=tell, origin=origin, saved=root)
+            else:
+                record = saved.record if saved is not None else None
+                self._engine.start(tell=tell, origin=origin, saved=record)
+            self._collect()
+            self._prepare()
+
+    def look(self, *, force: bool = False) -> None:
+        """Take what the backend has to say and find out what is different."""
+        with self._mutex:
+            engine = self._engine
+            if self.closed or engine is None:
+                return
+            self.hub.drain()
+            due = engine.deadline()
+            late = due is not None and due <= self._disk.monotonic()
+            if self.inbox or late or force:
+                try:
+                    engine.look(self._take(), force=force)
+                except StoppedError:
+                    return
+                finally:
+                    self._collect()
+            self._prepare()
+            self.hub.pass_on(self.inbox)
+
+    def close(self) -> None:
+        """Take every mark away, save the state, and take part no more; may be called twice."""
+        self.closed = True
+        if self._tree is not None:
+            self._tree.stopping = True
+        with self._mutex:
+            engine, self._engine = self._engine, None
+            if engine is None:
+                self.hub.leave(self.inbox)
+                self._ledger.close()
+                return
+            try:
+                self._save(engine)
+            finally:
+                if self._pump is not None:
+                    self._pump.close()
+                    self._pump = None
+                engine.close()
+                self.hub.leave(self.inbox)
+                self._ledger.close()
+
+    # -- from anywhere -------------------------------------------------------------------------
+
+    def pop(self) -> Event | None:
+        """Hand out the next event, if one is ready."""
+        return self._ready.popleft() if self._ready else None
+
+    def pop_all(self) -> list[Event]:
+        """Hand out all that is ready."""
+        batch: list[Event] = []
+        while self._ready:
+            batch.append(self._ready.popleft())
+        return batch
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to look at or to make ready."""
+        return bool(self.inbox) or bool(self._found)
+
+    def timeout(self) -> float | None:
+        """Seconds until a look is due without a hint; ``None`` is never."""
+        engine = self._engine
+        due = engine.deadline() if engine is not None else None
+        return None if due is None else max(0.0, due - self._disk.monotonic())
+
+    def entries(self) -> dict[Path, Kind]:
+        """Give what is believed to be there."""
+        with self._mutex:
+            if self._engine is None:
+                return {}
+            return {self._emit.path(path): kind for path, kind in self._engine.listing()}
+
+    def stats(self) -> WatchStats:
+        """Give the figures."""
+        engine = self._engine
+        return WatchStats(
+            backend=self.choice.name if self.choice is not None else "",
+            marks=self.hub.marks_of(self.inbox) if engine is not None else 0,
+            polled=len(self._tree.polled) if self._tree is not None else 0,
+            entries=engine.count() if engine is not None else 0,
+            looks=engine.looks if engine is not None else 0,
+            rescans=engine.rescans if engine is not None else 0,
+            dirty=sum(len(names) for names in list(self.inbox.dirty.values())),
+            held=len(self._settler.held),
+            events=self._emit.made,
+        )
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _build(self, backend: str) -> DirEngine | FileEngine:
+        order = source_order(backend)
+        is_dir = self.expects == "dir"
+        tracker = Tracker(
+            str(self.location),
+            disk=self._disk,
+            hub=self.hub,
+            inbox=self.inbox,
+            order=order,
+            content=not is_dir,
+        )
+        troubles = Troubles(hints=bool(order))
+        if not is_dir:
+            return FileEngine(
+                tracker,
+                self.options,
+                disk=self._disk,
+                hub=self.hub,
+                emit=self._emit,
+                settler=self._settler,
+                ledger=self._ledger,
+                troubles=troubles,
+                polling=not order,
+            )
+        self._tree = tree = Tree(
+            self.location,
+            self.options,
+            disk=self._disk,
+            hub=self.hub,
+            inbox=self.inbox,
+            emit=self._emit,
+            settler=self._settler,
+            ledger=self._ledger,
+            troubles=troubles,
+            order=order,
+            polling=backend == "poll",
+            trusted=backend != "watchfiles",
+        )
+        if backend == "watchfiles":
+            tree.watch_whole = self._watch_whole
+        engine = DirEngine(tree, tracker)
+        engine.more = self._fetch_more
+        return engine
+
+    def _watch_whole(self, path: str | None) -> None:
+        """Start, move or end the source that watches the whole tree."""
+        from limpet.backends._watchfiles import TreePump  # noqa: PLC0415 (optional)
+
+        if self._pump is not None:
+            self._pump.close()
+            self._pump = None
+        if path is not None:
+            self._pump = TreePump(path or "/", self._tell_paths, self._lose)
+
+    def _tell_paths(self, paths: set[str]) -> None:
+        with self.hub.lock:
+            self.inbox.paths |= paths
+        self.hub.wake()
+
+    def _lose(self) -> None:
+        with self.hub.lock:
+            self.inbox.lose("backend")
+        self.hub.wake()
+
+    def _wake(self) -> None:
+        self.inbox.woken = True
+        self.hub.wake()
+
+    def _take(self) -> Inbox:
+        with self.hub.lock:
+            return self.inbox.take()
+
+    def _fetch_more(self) -> Inbox:
+        self.hub.drain()
+        return self._take()
+
+    def _collect(self) -> None:
+        self._found.extend(self._emit.fetch())
+
+    def _prepare(self) -> None:
+        """Make found events ready to be handed out, reading content up to the budget."""
+        options = self.options.content
+        if options is None:
+            self._ready.extend(self._found)
+            self._found.clear()
+            return
+        spent = 0
+        while self._found and spent < _CONTENT_BUDGET and len(self._ready) < 10_000:
+            event, size = with_content(self._found.popleft(), options)
+            spent += size
+            self._ready.append(event)
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def _load(self) -> _state.Saved | None:
+        path = self.options.state
+        if path is None:
+            return None
+        try:
+            saved = _state.load(path, self.location)
+            if saved is None:
+                return None
+            wrong = (saved.record if self.expects == "dir" else saved.root) is not None
+            if wrong:
+                message = "it belongs to another kind of watch"
+                raise _state.StateError(message)
+            for row in saved.events:
+                self._emit.made += 1
+                self._found.append(_state.decode_event(row, self._emit.made))
+        except _state.StateError as error:
+            _state.set_aside(path)
+            self._emit.degraded(
+                "",
+                "state",
+                f"cannot use the state file {os.fspath(path)!r}: {error}; it is kept as "
+                f"{path.name}.bad, and what changed while no watch was running is not known",
+            )
+            return None
+        return saved
+
+    def _save(self, engine: DirEngine | FileEngine) -> None:
+        path = self.options.state
+        if path is None:
+            return
+        target = engine.tree.index.root if isinstance(engine, DirEngine) else engine.record
+        events = [*self._ready, *self._found]
+        if isinstance(engine, FileEngine):
+            held = self._settler.held.get((None, ""))
+            if held is not None and isinstance(target, bytes):
+                target = held.previous if isinstance(held.previous, bytes) else None
+        with contextlib.suppress(FileNotFoundError):
+            _state.save(path, self.location, target, self._settler, events)

@@ -1,0 +1,518 @@
+"""The folder watch: hints in, events out; synchronous, without threads or clocks of its own.
+
+One look takes the hints that are waiting, looks at the places they name, and tells the differences
+between belief and disk. Rounds repeat while looking shows that a folder was on the move; what is
+still not clear after a few is left for the next look, which then comes at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import ATTRIB, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, read_mounts
+from limpet.watch._arrange import Arranger
+from limpet.watch._index import Folder
+from limpet.watch._observe import Observer
+from limpet.watch._record import Facts, kind_of_mode, pack, unpack
+from limpet.watch._scan import scan
+from limpet.watch._tracker import Waypoint
+from limpet.watch._tree import ElsewhereError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from limpet.backends import Inbox
+    from limpet.events import GoneReason, Kind, Origin
+    from limpet.watch._observe import Findings, Place
+    from limpet.watch._tracker import Tracker
+    from limpet.watch._tree import Tree
+
+__all__ = ["DirEngine", "RETRY_S"]
+
+_ROUNDS: Final = 6
+"""Rounds of one look. Each is needed only if a folder moved while the round before looked into it."""
+RETRY_S: Final = 1.0
+"""Seconds until something that nothing tells of is tried again (a location that cannot be watched,
+a folder that could not be opened for want of descriptors)."""
+
+
+class DirEngine:
+    """Watches one folder location."""
+
+    expects: Kind = "dir"
+
+    def __init__(self, tree: Tree, tracker: Tracker) -> None:
+        """Know the parts; nothing is looked at before ``start``."""
+        self.tree = tree
+        self.tracker = tracker
+        self.again = False
+        """Something is left to look at, hint or no hint."""
+        self.looks = 0
+        self.rescans = 0
+        self.found: Kind | None = None
+        self.more: Callable[[], Inbox] | None = None
+        """Fetches what came in since the look began."""
+        self._carry: dict[Folder, dict[str, int]] = {}
+        self._carry_full: set[Folder] = set()
+        self._next_poll: float | None = None
+        self._next_retry: float | None = None
+        self._next_rescan: float | None = None
+        self._mounted: dict[str, int] = {}
+        self._root_bits = 0
+        self._location_doubt = False
+
+    # -- what the shell calls ------------------------------------------------------------------
+
+    def start(self, *, tell: bool, origin: Origin, saved: Folder | None = None) -> None:
+        """Resolve, mark and list.
+
+        Args:
+            tell: Make created events of what is there.
+            origin: What those events say of how the change came to be known.
+            saved: What was believed when the watch last ran; the differences to it are told.
+        """
+        emit = self.tree.emit
+        emit.muted, emit.existing, emit.origin = not tell, tell, origin
+        if saved is not None:
+            emit.muted, emit.existing = False, False
+            self._resume(saved)
+        else:
+            self._check_location("deleted")
+        emit.muted, emit.existing, emit.origin = False, False, "live"
+        self._mounted = self._mounts_below()
+        self._set_timers()
+
+    def _resume(self, saved: Folder) -> None:
+        """Compare what was believed at the end of the last run with what is there now."""
+        tree = self.tree
+        tree.index.root = saved
+        for folder in saved.walk():
+            tree.index.add(folder)
+        self._check_location("deleted")
+        if tree.index.root is saved:
+            if tree.watch_whole is not None:
+                tree.watch_whole(tree.base)
+            self._rounds({}, set(saved.walk()), {})
+
+    def look(self, inbox: Inbox, *, force: bool = False) -> None:
+        """Take the hints, look, and leave the events with the emitter.
+
+        ``force`` looks at whatever could have changed without a hint, too.
+        """
+        tree = self.tree
+        self.looks += 1
+        self.again = False
+        now = tree.disk.monotonic()
+        dirty, full, location = self._sort(inbox)
+        self._add_mounts(inbox, dirty)
+        location |= inbox.lost is not None or inbox.mounts_changed or self.tracker.unstable
+        location |= self._location_doubt
+        self._location_doubt = False
+        if force or self._is_due(self._next_retry, now):
+            location |= self._location_is_blind()
+            full.update(tree.troubles.retries())
+        if force or self._is_due(self._next_poll, now):
+            location |= self._location_is_blind()
+            full |= tree.polled
+        before = tree.index.root
+        if location:
+            self._check_location(self._gone_reason())
+        reason = inbox.lost or ("interval" if self._is_due(self._next_rescan, now) else None)
+        if reason is not None:
+            self.rescans += 1
+            tree.emit.rescanned(reason)
+            tree.emit.origin = "rescan"
+        if (reason or (force and not tree.trusted)) and tree.index.root is not None:
+            if tree.index.root is before:
+                full.update(tree.index.root.walk())
+        if inbox.mounts_changed:
+            self._mounted = self._mounts_below()
+        for place in tree.settler.due(now):
+            folder, name = place
+            if isinstance(folder, Folder):
+                dirty.setdefault(folder, {}).setdefault(name, 0)
+        self._rounds(dirty, full, self._origins(inbox))
+        tree.emit.origin = "live"
+        self._release()
+        self._set_timers()
+
+    def deadline(self) -> float | None:
+        """When the next look is due without any hint, monotonic seconds."""
+        if self.again:
+            return self.tree.disk.monotonic()
+        times = (
+            self._next_poll,
+            self._next_retry,
+            self._next_rescan,
+            self.tree.settler.deadline(),
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def close(self) -> None:
+        """Take every mark away."""
+        self.tracker.close()
+        root = self.tree.index.root
+        if root is not None:
+            for folder in list(root.walk()):
+                if folder.mark is not None:
+                    self.tree.hub.unmark(folder.mark, folder, self.tree.path(folder))
+
+    def listing(self) -> Iterator[tuple[str, Kind]]:
+        """Give what is believed to be there: relative path (``""`` the target), kind."""
+        if self.tree.index.root is not None:
+            yield "", "dir"
+            yield from self.tree.index.listing()
+
+    def count(self) -> int:
+        """Count the entries believed in."""
+        return self.tree.index.count()
+
+    # -- one look ------------------------------------------------------------------------------
+
+    def _sort(self, inbox: Inbox) -> tuple[dict[Folder, dict[str, int]], set[Folder], bool]:
+        """Split the hints into places to look at, folders to list, and doubts about the location."""
+        tree = self.tree
+        dirty, full = self._carry, self._carry_full
+        self._carry, self._carry_full = {}, set()
+        location = False
+        for subscriber, names in inbox.dirty.items():
+            if isinstance(subscriber, Waypoint):
+                for name, bits in names.items():
+                    location |= self.tracker.concerns(subscriber, name, bits)
+                continue
+            if not isinstance(subscriber, Folder):
+                continue
+            own_bits = names.pop("", 0)
+            if own_bits:
+                location |= self._self_hint(subscriber, own_bits, dirty, full)
+            if names:
+                there = dirty.setdefault(subscriber, {})
+                for name, bits in names.items():
+                    there[name] = there.get(name, 0) | bits
+        for folder in tree.relook:
+            if folder.parent is not None:
+                dirty.setdefault(folder.parent, {}).setdefault(folder.name, 0)
+        tree.relook = []
+        for path in inbox.paths:
+            location |= self._path_hint(path, dirty, full)
+        return dirty, full, location
+
+    def _self_hint(
+        self, folder: Folder, bits: int, dirty: dict[Folder, dict[str, int]], full: set[Folder]
+    ) -> bool:
+        """A marked folder says something of itself; tells whether the location is in doubt."""
+        if folder.parent is None:
+            if folder is self.tree.index.root:
+                self._root_bits |= bits
+                if folder.blind is not None:
+                    full.add(folder)
+            return True
+        if bits & (GONE | SELF_MOVED | ATTRIB):
+            names = dirty.setdefault(folder.parent, {})
+            names[folder.name] = names.get(folder.name, 0) | (bits & (ATTRIB | OTHER))
+        return False
+
+    def _path_hint(
+        self, path: str, dirty: dict[Folder, dict[str, int]], full: set[Folder]
+    ) -> bool:
+        """Something changed at or below an absolute path (a source that watches whole trees)."""
+        folder = self.tree.index.root
+        if folder is None or not path.startswith(self.tree.base + "/"):
+            return True
+        parts = path[len(self.tree.base) + 1 :].split("/")
+        for index, part in enumerate(parts):
+            entry = folder.entries.get(part)
+            if not isinstance(entry, Folder) or index == len(parts) - 1:
+                dirty.setdefault(folder, {}).setdefault(part, 0)
+                if isinstance(entry, Folder):
+                    full.add(entry)
+                break
+            folder = entry
+        return False
+
+    def _origins(self, inbox: Inbox) -> dict[Place, Place]:
+        """Follow the renames that were seen: for each place now, the place before all of them."""
+        origins: dict[Place, Place] = {}
+        for source, name, target, to_name in inbox.moves:
+            if isinstance(source, Folder) and isinstance(target, Folder):
+                start = origins.pop((source, name), (source, name))
+                origins[target, to_name] = start
+        return origins
+
+    def _rounds(
+        self,
+        dirty: dict[Folder, dict[str, int]],
+        full: set[Folder],
+        origins: dict[Place, Place],
+    ) -> None:
+        tree = self.tree
+        for _ in range(_ROUNDS):
+            if not dirty and not full:
+                break
+            observer = Observer(tree)
+            observer.look_at(dirty, full)
+            if observer.findings.departures and self.more is not None:
+                # The other half of a rename may have come in since: then it is one, not two.
+                self._add_more(self.more(), origins)
+            arranger = Arranger(tree, observer, origins)
+            arranger.run()
+            findings = observer.findings
+            self._tell_fleeting(findings)
+            if findings.root_lost:
+                self._check_location(self._gone_reason())
+            dirty, full = self._with_carried(findings)
+            if tree.ledger.any_claims() and self._all_claimed(dirty) and not full:
+                break
+            for folder in findings.refilter:
+                full.update(folder.walk())
+                tree.emit.rescanned("ignore-file")
+        index = tree.index
+        for folder, names in dirty.items():
+            if index.contains(folder):
+                self._carry.setdefault(folder, {}).update(names)
+        self._carry_full = {folder for folder in full if index.contains(folder)}
+        claimed = self._all_claimed(self._carry) and not self._carry_full
+        self.again = bool(self._carry or self._carry_full) and not claimed
+        self.again |= self._location_doubt
+
+    def _add_more(self, inbox: Inbox, origins: dict[Place, Place]) -> None:
+        """Take hints that came in during a look: renames count at once, places in the next round."""
+        if inbox.lost is not None:
+            self.tree.inbox.lose(inbox.lost)
+        self.tree.inbox.mounts_changed |= inbox.mounts_changed
+        origins.update(self._origins(inbox))
+        dirty, full, location = self._sort(inbox)
+        for folder, names in dirty.items():
+            there = self._carry.setdefault(folder, {})
+            for name, bits in names.items():
+                there[name] = there.get(name, 0) | bits
+        self._carry_full |= full
+        self._location_doubt |= location
+
+    def _with_carried(self, findings: Findings) -> tuple[dict[Folder, dict[str, int]], set[Folder]]:
+        """Give what the next round has to look at."""
+        dirty, full = findings.later, findings.later_full | self._carry_full
+        for folder, names in self._carry.items():
+            there = dirty.setdefault(folder, {})
+            for name, bits in names.items():
+                there[name] = there.get(name, 0) | bits
+        self._carry, self._carry_full = {}, set()
+        return dirty, full
+
+    def _all_claimed(self, dirty: dict[Folder, dict[str, int]]) -> bool:
+        """Whether all that is left waits for own writes to be finished."""
+        claimed = self.tree.ledger.claimed
+        return all(
+            claimed(f"{self.tree.path(folder)}/{name}")
+            for folder, names in dirty.items()
+            for name in names
+        )
+
+    def _tell_fleeting(self, findings: Findings) -> None:
+        """Tell of what came and went between two looks, if asked to."""
+        tree = self.tree
+        if not tree.options.transient:
+            return
+        for folder, name, bits in findings.fleeting:
+            if not bits & CREATE or not tree.index.contains(folder):
+                continue
+            is_dir = bool(bits & ISDIR)
+            if tree.filter.hides(folder.relative(), name, is_dir=is_dir):
+                continue
+            relative = f"{folder.relative()}/{name}".lstrip("/")
+            form = 0o040000 if is_dir else 0o100000
+            facts = Facts(form, 0, 0, 0, folder.device, 0, 0, 0, 0, 0)
+            tree.emit.created(relative, facts, foreign=bool(bits & OTHER), transient=True)
+            tree.emit.deleted(relative, None, kind_of_mode(form), foreign=bool(bits & OTHER))
+
+    def _release(self) -> None:
+        """Tell of held files whose time has come."""
+        tree = self.tree
+        for place in tree.settler.due(tree.disk.monotonic()):
+            held = tree.settler.take(place)
+            folder, name = place
+            if held is None or not isinstance(folder, Folder):
+                continue
+            entry = folder.entries.get(name)
+            if not isinstance(entry, bytes):
+                continue
+            relative = f"{folder.relative()}/{name}".lstrip("/")
+            if held.created:
+                tree.emit.created(relative, unpack(entry), foreign=held.foreign)
+            else:
+                tree.emit.updated(
+                    relative, unpack(entry), held.previous, held.changes, foreign=held.foreign
+                )
+
+    # -- the location --------------------------------------------------------------------------
+
+    def _check_location(self, reason: GoneReason) -> None:
+        """Find out what stands at the location and, if it is another, tell the change."""
+        tree = self.tree
+        for _ in range(_ROUNDS):
+            resolution = self.tracker.update()
+            if resolution.trouble:
+                tree.troubles.location_unreachable(tree.emit, resolution.trouble)
+                return
+            tree.troubles.location_reachable(tree.emit)
+            root = tree.index.root
+            facts = resolution.facts
+            if root is not None:
+                if resolution.identity == (root.device, root.inode) and self._not_reborn(root, facts):
+                    self._compare_root(root, facts)
+                    return
+                self._lose_root(reason if facts is None or reason == "unmounted" else "replaced")
+            if facts is None:
+                self.found = None
+                return
+            kind = kind_of_mode(facts.mode)
+            if kind != "dir":
+                if self.found != kind:
+                    self.found = kind
+                    tree.emit.mismatched(kind, "dir")
+                return
+            self.found = None
+            if self._gain_root(facts):
+                return
+        self.tracker.unstable = True
+
+    @staticmethod
+    def _not_reborn(root: Folder, facts: Facts | None) -> bool:
+        """Whether the inode number still means the same folder."""
+        born = unpack(root.record).birth
+        return facts is None or not born or not facts.birth or born == facts.birth
+
+    def _compare_root(self, root: Folder, facts: Facts | None) -> None:
+        """Tell changes of the target's own mode and owner, if asked to."""
+        tree = self.tree
+        if facts is None:
+            return
+        was = unpack(root.record)
+        changes: set[str] = set()
+        if (was.mode ^ facts.mode) & 0o7777:
+            changes.add("mode")
+        if (was.uid, was.gid) != (facts.uid, facts.gid):
+            changes.add("owner")
+        if changes:
+            previous, root.record = root.record, pack(facts, tree.disk.now())
+            if tree.options.metadata:
+                tree.emit.updated("", facts, previous, changes)  # type: ignore[arg-type]
+            if root.blind is not None:
+                self._carry_full.add(root)
+                self.again = True
+
+    def _lose_root(self, reason: GoneReason) -> None:
+        """The target is gone: all it held first, then itself."""
+        tree = self.tree
+        root = tree.index.root
+        if root is None:
+            return
+        arranger = Arranger(tree, Observer(tree), {})
+        arranger.empty(root)
+        tree.drop(root)
+        tree.index.root = None
+        tree.settler.held.clear()
+        self._root_bits = 0
+        if tree.watch_whole is not None:
+            tree.watch_whole(None)
+        tree.emit.deleted("", root.record, "dir", reason=reason)
+
+    def _gain_root(self, facts: Facts) -> bool:
+        """The target came to be; tells whether it could be entered as the one that was resolved."""
+        tree = self.tree
+        root = tree.node("", None, facts)
+        tree.index.root = root
+        try:
+            handle = tree.open(root)
+        except ElsewhereError:
+            tree.index.forget(root)
+            tree.index.root = None
+            return False
+        except OSError as error:
+            tree.emit.created("", facts)
+            tree.blind(root, error)
+            return True
+        if tree.watch_whole is not None:
+            tree.watch_whole(tree.base)
+        stats = not tree.emit.muted or tree.options.metadata or tree.polling
+        try:
+            scan(tree, root, handle, stats=stats, adopt=False)
+        finally:
+            tree.disk.close(handle)
+        if not tree.emit.muted:
+            tree.emit.created("", facts)
+            Arranger(tree, Observer(tree), {}).tell_content(root)
+        return True
+
+    def _gone_reason(self) -> GoneReason:
+        """Say why the target would be gone if it is, from what was seen of it."""
+        root = self.tree.index.root
+        if root is None:
+            return "deleted"
+        mounted = self._mounts_below()
+        gone_mount = any(
+            device == root.device and point not in mounted for point, device in self._mounted.items()
+        )
+        if gone_mount:
+            return "unmounted"
+        if self._root_bits & GONE:
+            return "deleted"
+        if self._root_bits & SELF_MOVED:
+            return "moved"
+        return "ancestor" if self._parent_is_gone() else "deleted"
+
+    def _parent_is_gone(self) -> bool:
+        folder = self.tree.base.rpartition("/")[0] or "/"
+        try:
+            return self.tree.disk.stat_path(folder) is None
+        except OSError:
+            return False
+
+    # -- mounts --------------------------------------------------------------------------------
+
+    def _mounts_below(self) -> dict[str, int]:
+        """Mount points at or below the location -> device, the topmost where several are stacked."""
+        base = self.tree.base
+        return {
+            mount.point: mount.device
+            for mount in read_mounts()
+            if mount.point == base or mount.point.startswith(base + "/") or base.startswith(mount.point)
+        }
+
+    def _add_mounts(self, inbox: Inbox, dirty: dict[Folder, dict[str, int]]) -> None:
+        """After a change of the mount table, look at every folder something was mounted on or off."""
+        if not inbox.mounts_changed:
+            return
+        before, now = self._mounted, self._mounts_below()
+        for point in before.keys() | now.keys():
+            if before.get(point) != now.get(point) and point.startswith(self.tree.base + "/"):
+                self._path_hint(point, dirty, set())
+
+    # -- timers --------------------------------------------------------------------------------
+
+    @staticmethod
+    def _is_due(time: float | None, now: float) -> bool:
+        return time is not None and now >= time
+
+    def _location_is_blind(self) -> bool:
+        tracker = self.tracker
+        return tracker.blind or tracker.unstable or bool(self.tree.troubles.location)
+
+    def _set_timers(self) -> None:
+        """Set each timer that has run out or is newly needed, and stop those that are not."""
+        tree, now = self.tree, self.tree.disk.monotonic()
+        options = tree.options
+        polling = bool(tree.polled) or (tree.polling and self._location_is_blind())
+        if not polling:
+            self._next_poll = None
+        elif self._next_poll is None or now >= self._next_poll:
+            self._next_poll = now + options.poll_interval
+        retry = bool(tree.troubles.retries()) or self._location_is_blind()
+        if not retry:
+            self._next_retry = None
+        elif self._next_retry is None or now >= self._next_retry:
+            self._next_retry = now + min(RETRY_S, max(options.poll_interval, 0.05))
+        if options.rescan_interval is not None and (
+            self._next_rescan is None or now >= self._next_rescan
+        ):
+            self._next_rescan = now + options.rescan_interval

@@ -1,0 +1,284 @@
+"""The async shell of a watch: waits, has a worker thread look, hands out events; decides nothing.
+
+Nobody runs in the background. Whoever asks for an event waits for the hub's descriptor (one task for
+all watches of the loop: the leader), then looks. When nobody asks, the kernel's queue fills, and its
+overflow is made good by looking at everything: a slow consumer costs detail, never memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from limpet.backends import Hub
+from limpet.watch._core import Core
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from limpet.backends import Inbox
+    from limpet.config import WatchOptions
+    from limpet.events import Event, Kind
+    from limpet.watch._core import WatchStats
+    from limpet.watch._sync import SyncWatch
+
+__all__ = ["Watch"]
+
+_THREADS: Final = 4
+"""Looks of one loop that run at a time. They never take a token of the program's own thread limit."""
+_GATHER_MIN_S: Final = 0.001
+_GATHER_MAX_S: Final = 0.005
+"""In a burst, hints are gathered this long before they are read: waking up for each costs ten times
+what the hint costs (measured: 50 against 5 to 7 microseconds a file)."""
+_BURST_S: Final = 0.010
+"""A hint that comes so soon after the last look is part of a burst."""
+
+
+class _LoopHub:
+    """The hub of one event loop, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.hub = Hub()
+        self.users = 0
+        self.limiter = anyio.CapacityLimiter(_THREADS)
+        self._leading = False
+        self._waiters: dict[Inbox, anyio.Event] = {}
+
+    async def wait(self, inbox: Inbox, timeout: float | None) -> None:
+        """Return when there may be something for ``inbox``, or after ``timeout`` seconds."""
+        with anyio.move_on_after(math.inf if timeout is None else timeout):
+            if not self._leading:
+                self._leading = True
+                try:
+                    await anyio.wait_readable(self.hub.fileno())
+                finally:
+                    self._leading = False
+                    self.notify(everyone=False)
+                return
+            event = self._waiters[inbox] = anyio.Event()
+            inbox.awaited = True
+            try:
+                if not inbox:
+                    await event.wait()
+            finally:
+                inbox.awaited = False
+                if self._waiters.get(inbox) is event:
+                    del self._waiters[inbox]
+                if event.is_set() and not self._leading:
+                    self.notify(everyone=False)
+
+    def notify(self, *, everyone: bool) -> None:
+        """Let those go on that have news; if nobody leads, one more, so that somebody does."""
+        chosen = [i for i in self._waiters if everyone or i]
+        if not chosen and not self._leading and self._waiters:
+            chosen = [next(iter(self._waiters))]
+        for inbox in chosen:
+            inbox.awaited = False
+            self._waiters.pop(inbox).set()
+
+    def release(self) -> bool:
+        """One user less; tells whether it was the last."""
+        self.users -= 1
+        return self.users == 0
+
+
+_loop_hub: anyio.lowlevel.RunVar[_LoopHub | None] = anyio.lowlevel.RunVar("limpet_hub", None)
+
+
+def _acquire() -> _LoopHub:
+    hub = _loop_hub.get()
+    if hub is None or hub.users == 0:
+        hub = _LoopHub()
+        _loop_hub.set(hub)
+    hub.users += 1
+    return hub
+
+
+class Watch:
+    """One watched location: an async context manager, and an async iterator of events.
+
+    ``__anext__`` may be cancelled at any moment and no event is lost. Several tasks may iterate; each
+    event goes to one of them. After the block the watch can be entered again. Outside the block it
+    can be pickled; what is kept is what was asked for.
+    """
+
+    def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
+        """Use ``watch_dir`` or ``watch_file``."""
+        self.location: Final = location
+        self.options: Final = options
+        self._expects: Final = expects
+        self._core: Core | None = None
+        self._hub: _LoopHub | None = None
+        self._active = 0
+        self._idle = anyio.Event()
+        self._last_look = -math.inf
+        self._gather = 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what was asked for."""
+        return (Watch, (self.location, self.options, self._expects))
+
+    def __repr__(self) -> str:
+        """Show what is watched."""
+        return f"<Watch {self._expects} {str(self.location)!r}>"
+
+    async def __aenter__(self) -> Self:
+        """Start: when this returns, every later change is seen.
+
+        Raises:
+            UnsupportedError: The backend that was asked for does not work here.
+            RuntimeError: It is running already.
+        """
+        if self._core is not None:
+            message = f"{self!r} is running already"
+            raise RuntimeError(message)
+        self._hub = _acquire()
+        self._core = Core(self.location, self.options, self._expects, self._hub.hub)
+        try:
+            await self._in_thread(self._core.start)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop: afterwards no task, descriptor or mark is left."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop; who waits for an event gets none. May be called twice and from any task."""
+        core, hub = self._core, self._hub
+        if core is None or hub is None:
+            return
+        self._core = self._hub = None
+        core.closed = True
+        last = hub.release()
+        with anyio.CancelScope(shield=True):
+            hub.hub.wake()
+            hub.notify(everyone=True)
+            while self._active:
+                self._idle = anyio.Event()
+                await self._idle.wait()
+
+            def finish() -> None:
+                try:
+                    core.close()
+                finally:
+                    if last:
+                        hub.hub.close()
+
+            await anyio.to_thread.run_sync(finish, limiter=hub.limiter)
+
+    def __aiter__(self) -> Self:
+        """Iterate over events one by one."""
+        return self
+
+    async def __anext__(self) -> Event:
+        """Give the next event, waiting for it if need be."""
+        core = self._running()
+        while True:
+            event = core.pop()
+            if event is not None:
+                return event
+            if core.closed:
+                raise StopAsyncIteration
+            await self._advance(core)
+
+    async def batches(self) -> AsyncIterator[list[Event]]:
+        """Give events in lists: all that is ready, never an empty list.
+
+        Cancel-safe like the watch itself: what was not handed out comes with the next call.
+        """
+        core = self._running()
+        while True:
+            batch = core.pop_all()
+            if batch:
+                yield batch
+                continue
+            if core.closed:
+                return
+            await self._advance(core)
+
+    async def fence(self) -> None:
+        """Return once all that happened on disk before the call is delivered or ready to be.
+
+        Files that are held back until they settle stay held.
+        """
+        core = self._running()
+        await self._look(core, force=True)
+
+    def entries(self) -> dict[Path, Kind]:
+        """Give what the watch believes to be there now, the target included: path -> kind.
+
+        It is the listing that the events so far lead to, those not handed out yet included.
+        """
+        return self._running().entries()
+
+    def stats(self) -> WatchStats:
+        """Give the watch's figures."""
+        return self._running().stats()
+
+    def sync(self) -> SyncWatch:
+        """Give the synchronous twin, for scripts without an event loop."""
+        from limpet.watch._sync import SyncWatch  # noqa: PLC0415
+
+        return SyncWatch(self.location, self.options, self._expects)
+
+    def _running(self) -> Core:
+        if self._core is None:
+            message = f"{self!r} is not running: use it in 'async with'"
+            raise RuntimeError(message)
+        return self._core
+
+    async def _advance(self, core: Core) -> None:
+        """Wait for something to look at, then look."""
+        hub = self._hub
+        if hub is None:
+            return
+        self._active += 1
+        try:
+            if not core.waiting:
+                timeout = core.timeout()
+                if timeout is None or timeout > 0:
+                    await hub.wait(core.inbox, timeout)
+                    await self._gather_hints()
+            if not core.closed:
+                await self._look(core, force=False)
+        finally:
+            self._active -= 1
+            if not self._active:
+                self._idle.set()
+
+    async def _gather_hints(self) -> None:
+        """In a burst, wait a little for more; in an idle tree do not."""
+        if anyio.current_time() - self._last_look > _BURST_S:
+            self._gather = 0.0
+            return
+        self._gather = min(_GATHER_MAX_S, max(_GATHER_MIN_S, 2 * self._gather))
+        await anyio.sleep(self._gather)
+
+    async def _look(self, core: Core, *, force: bool) -> None:
+        hub = self._hub
+        if hub is None:
+            return
+        try:
+            await anyio.to_thread.run_sync(lambda: core.look(force=force), limiter=hub.limiter)
+        finally:
+            self._last_look = anyio.current_time()
+            hub.notify(everyone=False)
+
+    async def _in_thread(self, function: Callable[[], None]) -> None:
+        hub = self._hub
+        if hub is not None:
+            await anyio.to_thread.run_sync(function, limiter=hub.limiter)

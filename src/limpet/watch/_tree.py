@@ -1,0 +1,227 @@
+"""What the parts of a folder watch share: the belief, the disk, and how a folder is entered.
+
+To enter a folder is to open it, make sure that it is the one believed to be there, and mark it, in
+that order; only then is it listed. Whatever happens after the mark is told; whatever happened before
+is in the listing.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import MARK_ALL, MarkError, read_mounts
+from limpet.watch._disk import NOT_THERE, OUT_OF_DESCRIPTORS
+from limpet.watch._filter import Filter
+from limpet.watch._index import Folder, Index
+from limpet.watch._record import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from limpet.backends import Hub, Inbox
+    from limpet.config import WatchOptions
+    from limpet.events import DegradedReason
+    from limpet.watch._disk import Disk, Handle
+    from limpet.watch._emit import Emitter
+    from limpet.watch._own import Ledger
+    from limpet.watch._record import Facts
+    from limpet.watch._settle import Settler
+    from limpet.watch._trouble import Troubles
+
+__all__ = ["ElsewhereError", "StoppedError", "Tree"]
+
+
+class ElsewhereError(Exception):
+    """The folder does not stand where it is believed to: it was moved, replaced or deleted."""
+
+
+class StoppedError(Exception):
+    """The watch is being closed: leave off at once."""
+
+
+_BLIND: Final[dict[int, DegradedReason]] = {
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+    errno.ENAMETOOLONG: "path-too-long",
+    errno.EIO: "unreadable",
+    **dict.fromkeys(OUT_OF_DESCRIPTORS, "descriptors"),
+}
+
+
+class Tree:
+    """One watched folder location."""
+
+    def __init__(
+        self,
+        location: Path,
+        options: WatchOptions,
+        *,
+        disk: Disk,
+        hub: Hub,
+        inbox: Inbox,
+        emit: Emitter,
+        settler: Settler,
+        ledger: Ledger,
+        troubles: Troubles,
+        order: tuple[str, ...],
+        polling: bool,
+        trusted: bool,
+    ) -> None:
+        """Tie the parts together.
+
+        Args:
+            location: Where the tree stands.
+            options: What was asked for.
+            disk: Where to look.
+            hub: Where to mark.
+            inbox: Where the hints go.
+            emit: Where events are made.
+            settler: Holds files back.
+            ledger: Knows own writes.
+            troubles: Knows what the watch cannot see.
+            order: Kernel sources to mark with, best first; empty marks nothing.
+            polling: Folders without a mark are looked at in intervals (else something else tells).
+            trusted: Every change before now has left its hint (not so where hints come late).
+        """
+        self.options = options
+        self.disk = disk
+        self.hub = hub
+        self.inbox = inbox
+        self.emit = emit
+        self.settler = settler
+        self.ledger = ledger
+        self.troubles = troubles
+        self.order = order
+        self.polling = polling
+        self.trusted = trusted
+        self.base = str(location).rstrip("/") if str(location) != "/" else ""
+        self.index = Index()
+        self.filter = Filter(
+            include=options.include,
+            exclude=options.exclude,
+            default_ignores=options.default_ignores,
+        )
+        self.polled: set[Folder] = set()
+        self.stopping = False
+        self.relook: list[Folder] = []
+        """Folders reached through a symlink whose real place has come into the tree."""
+        self.watch_whole: Callable[[str | None], None] | None = None
+        """Starts a source that watches whole trees on a path, before it is listed; ``None`` ends it."""
+        self._silent: dict[int, bool] = {}
+
+    def path(self, folder: Folder) -> str:
+        """Where the folder is believed to stand."""
+        relative = folder.relative()
+        return f"{self.base}/{relative}" if relative else self.base or "/"
+
+    def open(self, folder: Folder) -> Handle:
+        """Open the very folder that is believed in.
+
+        Raises:
+            ElsewhereError: It does not stand there.
+            OSError: It cannot be opened.
+            StoppedError: The watch is being closed.
+        """
+        if self.stopping:
+            raise StoppedError
+        try:
+            handle = self.disk.open(
+                self.path(folder), follow=folder.parent is None or folder.link != 0
+            )
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                raise ElsewhereError from error
+            raise
+        try:
+            facts = self.disk.stat(handle)
+            if (facts.device, facts.inode) != (folder.device, folder.inode):
+                raise ElsewhereError
+        except BaseException:
+            self.disk.close(handle)
+            raise
+        return handle
+
+    def mark(self, folder: Folder, handle: Handle) -> None:
+        """Have the kernel tell of the folder or, where it will not, have it polled."""
+        limited = folder.mark is None and folder in self.polled
+        folder.mark = None
+        if self.order and isinstance(handle, int) and not self._is_silent(folder):
+            try:
+                folder.mark = self.hub.mark(self.order, handle, MARK_ALL, folder, self.inbox)
+            except MarkError as error:
+                self.troubles.not_marked(self.emit, folder, error)
+        if folder.mark is not None:
+            if limited:
+                self.polled.discard(folder)
+                self.troubles.marked(self.emit, folder)
+        elif self.polling or self.order:
+            self.polled.add(folder)
+
+    def _is_silent(self, folder: Folder) -> bool:
+        """Whether the folder lies on a file system that does not tell of every change."""
+        if self.options.backend not in {"auto", "poll"}:
+            return False
+        device = folder.device
+        if device not in self._silent:
+            self._silent[device] = any(
+                mount.needs_polling for mount in read_mounts() if mount.device == device
+            )
+        return self._silent[device]
+
+    def blind(self, folder: Folder, error: OSError) -> None:
+        """Note that a folder's content cannot be seen; what is believed of it stays."""
+        reason = _BLIND.get(error.errno or 0, "unavailable")
+        folder.blind = reason
+        self.troubles.cannot_read(self.emit, folder, reason, error)
+
+    def sees(self, folder: Folder) -> None:
+        """Note that a folder's content can be seen."""
+        if folder.blind is not None:
+            folder.blind = None
+            self.troubles.can_read(self.emit, folder)
+
+    def node(self, name: str, parent: Folder | None, facts: Facts, *, link: int = 0) -> Folder:
+        """Make a folder node and know it by its identity."""
+        folder = Folder(name, parent, facts.inode, facts.device, pack(facts, self.disk.now()))
+        folder.link = link
+        if not link:
+            followed = self.index.by_link_target.get((facts.device, facts.inode))
+            if followed is not None:
+                self.relook.append(followed)
+        self.index.add(folder)
+        return folder
+
+    def drop(self, folder: Folder) -> None:
+        """Forget one folder (not what is below it): its mark, its identity, its troubles."""
+        if folder.mark is not None:
+            self.hub.unmark(folder.mark, folder, self.path(folder))
+            folder.mark = None
+        self.polled.discard(folder)
+        self.index.forget(folder)
+        self.troubles.forget(folder)
+
+    def look(self, folder: Folder, handle: Handle, name: str) -> tuple[Facts | None, int]:
+        """Stat an entry; a symlink to a folder that is to be followed gives that folder's facts.
+
+        Returns:
+            What stands there, and the inode of the symlink it was reached through, or 0.
+        """
+        facts = self.disk.stat_at(handle, name)
+        if facts is None or facts.mode & 0o170000 != 0o120000:
+            return facts, 0
+        if not (self.options.follow_symlinks and self.options.recursive):
+            return facts, 0
+        try:
+            behind = self.disk.stat_at(handle, name, follow=True)
+        except OSError:
+            return facts, 0
+        if behind is None or behind.mode & 0o170000 != 0o040000:
+            return facts, 0
+        identity = (behind.device, behind.inode)
+        followed = self.index.by_link_target.get(identity)
+        elsewhere = followed is not None and (followed.parent, followed.name) != (folder, name)
+        if identity in self.index.by_identity or elsewhere:
+            return facts, 0
+        return behind, facts.inode

@@ -1,0 +1,252 @@
+"""The program as it is called: exit codes, one-line errors, and help that comes quickly."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import limpet
+from limpet.cli import _doctor, _watch, main
+from limpet.cli._plan import Command, Plan, Target
+from limpet.config import ContentOptions, WatchOptions
+from limpet.errors import LimitError
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """What the watch command was asked to carry out; nothing is watched."""
+    asked: list[Plan] = []
+
+    def run(plan: Plan) -> int:
+        asked.append(plan)
+        return 7
+
+    monkeypatch.setattr(_watch, "run", run)
+    return asked
+
+
+def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> None:
+    """All of ``WatchOptions``, and all that is the command line's own; the command's code is ours."""
+    argv = (
+        "watch a b --dir --no-recursive --existing --settle 1.5 --settle-max 9 --metadata "
+        "--transient --follow-symlinks --own mark --content rb --encoding latin-1 "
+        "--errors replace --max-bytes 10 --include *.py --include *.md --exclude build "
+        "--ignore-file .gitignore --no-default-ignores --backend poll --poll-interval 0.5 "
+        "--rescan-interval 60 --format jsonl --only file.created,dir.deleted --count 3 --stats "
+        "--jobs 2 --busy skip --exec make -B --format x"
+    ).split()
+    assert main(argv) == 7
+    assert plans == [
+        Plan(
+            targets=(Target(path="a", kind="dir"), Target(path="b", kind="dir")),
+            options=WatchOptions(
+                recursive=False,
+                existing=True,
+                settle=1.5,
+                settle_max=9.0,
+                metadata=True,
+                transient=True,
+                follow_symlinks=True,
+                own="mark",
+                content=ContentOptions(
+                    mode="rb", encoding="latin-1", errors="replace", max_bytes=10
+                ),
+                include=("*.py", "*.md"),
+                exclude=("build",),
+                ignore_file=".gitignore",
+                default_ignores=False,
+                backend="poll",
+                poll_interval=0.5,
+                rescan_interval=60.0,
+            ),
+            format="jsonl",
+            only=frozenset({"file.created", "dir.deleted"}),
+            count=3,
+            stats=True,
+            command=Command(argv=("make", "-B", "--format", "x"), jobs=2, busy="skip"),
+        )
+    ]
+
+
+def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path: Path) -> None:
+    """The command line has no defaults of its own."""
+    assert main(["watch", str(tmp_path)]) == 7
+    target = Target(path=str(tmp_path), kind="dir")
+    assert plans == [Plan(targets=(target,), options=WatchOptions(), format="text")]
+    main(["watch", str(tmp_path), "--content", "r", "--state", "s"])
+    assert plans[1].options == WatchOptions(content=ContentOptions(), state=Path("s"))
+    main(["watch", str(tmp_path), "--exec", "true"])
+    assert plans[2].format is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["watch"], "Missing argument"),
+        (["watch", ".", "--nope"], "No such option"),
+        (["watch", ".", "--count", "0"], "--count"),
+        (["watch", ".", "--settle", "x"], "--settle"),
+        (["watch", ".", "--settle", "nan"], "settle must be at least 0 seconds"),
+        (["watch", ".", "--own", "x"], "--own must be one of drop, mark, keep, not 'x'"),
+        (["watch", ".", "--backend", "x"], "--backend must be one of auto, fanotify"),
+        (["watch", ".", "--format", "x"], "--format must be one of text, jsonl, cloudevents, pat"),
+        (["watch", ".", "--content", "x"], "--content must be one of r, rb"),
+        (["watch", ".", "--content", "r", "--encoding", "x"], "unknown encoding: x"),
+        (["watch", ".", "--errors", "strict"], "they need --content"),
+        (["watch", ".", "--only", "x"], "known are file.created"),
+        (["watch", ".", "--jobs", "2"], "they need --exec"),
+        (["watch", ".", "--busy", "skip"], "they need --exec"),
+        (["watch", ".", "--busy", "x", "--exec", "true"], "--busy must be one of queue"),
+        (["watch", ".", "--exec"], "--exec needs a command"),
+        (["watch", ".", ".", "--state", "s"], "run limpet once for each path"),
+        (["watch", "/no/such"], "say --file or --dir"),
+        (["watch", ""], "must not be empty"),
+        (["doctor", "--format", "x"], "--format must be one of text, jsonl, not 'x'"),
+        (["doctor", "a", "b"], "argument"),
+        (["nope"], "No such command"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(
+    argv: list[str], message: str, plans: list[Plan], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong, and where the help is; nothing is started."""
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    said, hint = err.splitlines()
+    assert said.startswith("limpet: ")
+    assert message in said
+    assert hint == f"Try 'limpet {argv[0]} --help'." or argv == ["nope"]
+    assert (out, plans) == ("", [])
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """Asked for: exit code 0. Nothing asked for: the help, and 2."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"limpet {limpet.__version__}\n"
+    for argv in (["--help"], ["-h"]):
+        assert main(argv) == 0
+        assert "doctor" in capsys.readouterr().out
+    assert main([]) == 2
+    assert "doctor" in capsys.readouterr().out
+    assert main(["watch", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for option in ("--no-recursive", "--exec", "--poll-interval", "--only"):
+        assert option in shown
+    monkeypatch.setattr(sys, "argv", ["limpet", "--version"])
+    assert main() == 0
+
+
+def raising(error: BaseException) -> Callable[..., int]:
+    def run(*_: object, **__: object) -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (LimitError("it is used up"), 1, "limpet: it is used up\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_a_command_raises(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line or none, never a traceback."""
+    monkeypatch.setattr(_doctor, "run", raising(error))
+    assert main(["doctor"]) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_doctor_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And gives the code it is given."""
+    asked: list[object] = []
+
+    def run(path: str, **options: object) -> int:
+        asked.append((path, options))
+        return 1
+
+    monkeypatch.setattr(_doctor, "run", run)
+    assert main(["doctor"]) == 1
+    assert main(["doctor", "x", "--backend", "poll", "--format", "jsonl"]) == 1
+    assert asked == [
+        (".", {"requested": "auto", "as_json": False}),
+        ("x", {"requested": "poll", "as_json": True}),
+    ]
+
+
+def python(*argv: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *argv],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("missing", [["typer"], ["rich"], ["typer", "rich"]])
+def test_without_the_extra_it_says_how_to_install_it(missing: list[str]) -> None:
+    """One line, exit code 2."""
+    program = (
+        "import runpy, sys, importlib.util as u; find = u.find_spec; "
+        f"u.find_spec = lambda name, *a: None if name in {missing} else find(name, *a); "
+        "sys.argv[0] = 'limpet'; runpy.run_module('limpet', run_name='__main__', alter_sys=True)"
+    )
+    done = python("-c", program)
+    assert (done.returncode, done.stdout) == (2, "")
+    names = " and ".join(missing)
+    assert done.stderr == (f"limpet: the command line needs {names}: pip install 'limpet[cli]'\n")
+
+
+def test_help_loads_nothing_it_does_not_need() -> None:
+    """Neither what runs commands nor what watches from the command line."""
+    program = (
+        "import sys; from limpet.cli import main; code = main(['--help']); "
+        "print(code, *sorted(n for n in sys.modules if n.startswith('limpet.cli')))"
+    )
+    done = python("-c", program)
+    last = done.stdout.splitlines()[-1].split()
+    assert last == [
+        "0",
+        "limpet.cli",
+        "limpet.cli._args",
+        "limpet.cli._plan",
+        "limpet.cli._watch_args",
+    ]
+
+
+def test_the_doctor_may_be_cut_short() -> None:
+    """``limpet doctor | head -1``: quietly, and nothing is said at the interpreter's end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "limpet", "doctor", "."],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_doctor_as_a_program(tmp_path: Path) -> None:
+    """Text and JSON agree on whether something is wrong."""
+    text = python("-m", "limpet", "doctor", str(tmp_path))
+    found = json.loads(python("-m", "limpet", "doctor", str(tmp_path), "--format", "jsonl").stdout)
+    assert found["path"] == str(tmp_path)
+    assert (text.returncode == 0) == (found["problems"] == [])
+    assert f"path         {tmp_path}\n" in text.stdout

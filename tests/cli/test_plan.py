@@ -1,0 +1,107 @@
+"""What is typed becomes a plan, or a usage error that says what to type instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from limpet.cli._plan import Command, Plan, Target, one_of, split_command, target_of, types_of
+from limpet.config import WatchOptions
+from limpet.errors import UsageError
+
+HERE = Target(path=".", kind="dir")
+
+
+@pytest.mark.parametrize(
+    ("argv", "ours", "command"),
+    [
+        (["watch", "d"], ["watch", "d"], None),
+        (["watch", "d", "--exec", "make", "-B"], ["watch", "d"], ("make", "-B")),
+        (["watch", "d", "--exec", "a", "--exec", "b"], ["watch", "d"], ("a", "--exec", "b")),
+        (["watch", "d", "--exec", "a", "--", "b"], ["watch", "d"], ("a", "--", "b")),
+        (["watch", "d", "--exec=make", "all"], ["watch", "d"], ("make", "all")),
+        (["watch", "--", "--exec"], ["watch", "--", "--exec"], None),
+        (["watch", "d", "--exec"], ["watch", "d"], ()),
+    ],
+)
+def test_all_after_exec_is_the_command(
+    argv: list[str], ours: list[str], command: tuple[str, ...] | None
+) -> None:
+    """Options of the command are never taken for ours; after ``--`` all are paths."""
+    assert split_command(argv) == (ours, command)
+
+
+def test_the_kind_is_what_stands_there(tmp_path: Path) -> None:
+    """A folder is watched as one; anything else as a file, a symlink as what it points to."""
+    (tmp_path / "f").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert target_of(str(tmp_path)).kind == "dir"
+    assert target_of(str(tmp_path / "link")).kind == "dir"
+    assert target_of(str(tmp_path / "f")).kind == "file"
+
+
+def test_what_is_declared_counts_more(tmp_path: Path) -> None:
+    """The wrong kind may stand there today: the watch says so and waits."""
+    assert target_of(str(tmp_path), file=True).kind == "file"
+    assert target_of("/no/such", file=True) == Target(path="/no/such", kind="file")
+    assert target_of("/no/such", directory=True).kind == "dir"
+    assert target_of("/no/such/").kind == "dir"
+
+
+@pytest.mark.parametrize(
+    ("path", "flags", "message"),
+    [
+        ("", {"directory": True}, "must not be empty"),
+        ("/no/such", {}, "say --file or --dir"),
+        ("a\0b", {}, "say --file or --dir"),
+        (".", {"file": True, "directory": True}, "exclude each other"),
+    ],
+)
+def test_a_target_that_cannot_be_told_is_refused(
+    path: str, flags: dict[str, bool], message: str
+) -> None:
+    """The message says which option settles it."""
+    with pytest.raises(UsageError, match=message):
+        target_of(path, **flags)
+
+
+def test_only_takes_lists_and_repeats() -> None:
+    """Comma-separated, spaced or repeated: one set; nothing given is the empty set."""
+    asked = types_of(["file.created, dir.deleted", "watch.degraded"])
+    assert asked == {"file.created", "dir.deleted", "watch.degraded"}
+    assert types_of([]) == frozenset()
+
+
+def test_only_lists_what_there_is() -> None:
+    """A misspelt type is a usage error, not a filter that never matches."""
+    with pytest.raises(UsageError, match=r"'file\.made'.*known are file\.created, .*mismatched"):
+        types_of(["file.created,file.made"])
+
+
+def test_a_word_must_be_one_of_its_list() -> None:
+    """The message lists them."""
+    assert one_of("--own", "mark", ("drop", "mark")) == "mark"
+    with pytest.raises(UsageError, match="--own must be one of drop, mark, not 'marks'"):
+        one_of("--own", "marks", ("drop", "mark"))
+
+
+def test_one_state_file_keeps_one_watch(tmp_path: Path) -> None:
+    """Two watches in one file would overwrite each other."""
+    options = WatchOptions(state=tmp_path / "s")
+    Plan(targets=(HERE,), options=options)
+    with pytest.raises(UsageError, match="--state keeps one watch in one file, but 2 paths"):
+        Plan(targets=(HERE, HERE), options=options)
+
+
+@pytest.mark.parametrize("argv", [(), ("",)])
+def test_exec_needs_a_command(argv: tuple[str, ...]) -> None:
+    """Nothing after ``--exec`` is noticed before anything is started."""
+    with pytest.raises(UsageError, match="--exec needs a command"):
+        Command(argv=argv)
+
+
+def test_restart_is_about_one_command() -> None:
+    """Which of several to end is not for us to guess."""
+    with pytest.raises(UsageError, match="--jobs 1"):
+        Command(argv=("true",), jobs=2, busy="restart")

@@ -1,0 +1,60 @@
+"""Profiles, and what the tests share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from limpet.backends import choose
+from limpet.errors import UnsupportedError
+
+settings.register_profile(
+    "check",
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    "soak",
+    max_examples=3000,
+    stateful_step_count=80,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile(os.environ.get("LIMPET_PROFILE", "check"))
+
+
+def works_here(backend: str) -> bool:
+    """Whether a backend can be used on this system."""
+    try:
+        choose(Path("/"), backend)  # type: ignore[arg-type]
+    except UnsupportedError:
+        return False
+    return True
+
+
+BACKENDS = [name for name in ("fanotify", "inotify", "watchfiles", "poll") if works_here(name)]
+KERNEL_BACKENDS = [name for name in BACKENDS if name in {"fanotify", "inotify"}]
+
+
+def test_backends_are_complete() -> None:
+    """On Linux every backend is tested; none is left out for want of set-up."""
+    if sys.platform == "linux":
+        assert BACKENDS == ["fanotify", "inotify", "watchfiles", "poll"]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend that works here."""
+    return str(request.param)
+
+
+@pytest.fixture(params=KERNEL_BACKENDS)
+def kernel_backend(request: pytest.FixtureRequest) -> str:
+    """Each backend that marks folders in the kernel."""
+    return str(request.param)

@@ -1,0 +1,138 @@
+"""Imports point one way: values <- backends <- watch <- the package <- testing, cli."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+EVENT_LOOPS = {"anyio", "asyncio", "sniffio", "trio"}
+
+ALLOWED = {
+    "limpet.events": (),
+    "limpet.errors": (),
+    "limpet.config": ("limpet.errors", "limpet.events"),
+    "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
+    "limpet.backends": ("limpet.backends", "limpet.config", "limpet.errors"),
+    "limpet.watch": (
+        "limpet.backends",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.watch",
+    ),
+    "limpet": (
+        "limpet.backends",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.watch",
+    ),
+    "limpet.testing": (
+        "limpet",
+        "limpet.backends",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.watch",
+    ),
+    "limpet.cli": (
+        "limpet",
+        "limpet._wire",
+        "limpet.backends",
+        "limpet.cli",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.watch",
+    ),
+    "limpet.__main__": ("limpet.cli", "limpet.errors"),
+}
+"""Part -> the parts it may import from; a part is a module, or a package with all below it."""
+
+SHELLS = {"limpet.watch", "limpet.watch._session", "limpet.watch._sync", "limpet.watch._watch"}
+"""The modules of the watch that may know an event loop; the others are plain synchronous code."""
+
+
+def modules() -> dict[str, Path]:
+    """Give every module of the package: dotted name -> file."""
+    found = {}
+    for path in sorted((SOURCE / "limpet").rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def part_of(module: str) -> str | None:
+    """Give the part a module belongs to, or None for a part nobody has drawn yet."""
+    while module not in ALLOWED:
+        module, _, _ = module.rpartition(".")
+        if module in {"", "limpet"}:
+            return None
+    return module
+
+
+def imports(module: str) -> Iterator[str]:
+    """Give the modules that a module imports, wherever in it, also for the type checker alone."""
+    path = MODULES[module]
+    is_package = path.name == "__init__.py"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                up = module.split(".")
+                up = up[: len(up) - node.level + is_package]
+                base = ".".join([*up, base]).rstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield full if full in MODULES else base
+
+
+def ours(module: str) -> set[str]:
+    """Give the modules of limpet that a module imports."""
+    return {name for name in imports(module) if name.partition(".")[0] == "limpet"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_parts_below_its_own(module: str) -> None:
+    """The table above is the whole truth about who may know whom."""
+    part = part_of(module)
+    assert part is not None, f"{module} is in no part: draw it in this table"
+    wrong = {
+        name for name in ours(module) if name in MODULES and part_of(name) not in ALLOWED[part]
+    }
+    assert not wrong
+
+
+CORE = [m for m in MODULES if part_of(m) == "limpet.watch" and m not in SHELLS]
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_only_the_shell_knows_an_event_loop(module: str) -> None:
+    """The core is synchronous, so its tests need no loop; and it does not know its shell."""
+    names = set(imports(module))
+    assert not {name.partition(".")[0] for name in names} & EVENT_LOOPS
+    assert not names & (SHELLS - {"limpet.watch"})
+
+
+@pytest.mark.parametrize("module", ["limpet.errors", "limpet.events"])
+def test_values_need_only_the_standard_library(module: str) -> None:
+    """Whoever handles events need not load what makes them."""
+    assert {name.partition(".")[0] for name in imports(module)} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_backends_speak_to_the_kernel_of_one_system(module: str) -> None:
+    """Whatever is special to fanotify and inotify stays in ``limpet.backends``."""
+    if part_of(module) == "limpet.backends":
+        return
+    native = {"_fanotify", "_inotify", "_libc"}
+    assert not [name for name in ours(module) if native & set(name.split("."))]

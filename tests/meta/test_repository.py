@@ -1,0 +1,88 @@
+"""What must not, and what must, stand in the files of this repository."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HOSTS = [
+    r"\.".join(words)
+    for words in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("crates", "io"),
+        ("proxy", "golang", "org"),
+        ("deb", "debian", "org"),
+        ("archive", "ubuntu", "com"),
+    )
+]
+PRIVATE = ("work", "root")
+FORBIDDEN = re.compile(
+    "|".join([*HOSTS, rf"(?<![\w.~*$}}])/(?:{'|'.join(PRIVATE)})(?=/|\b(?!-))"]).encode()
+)
+
+
+def files() -> list[Path]:
+    """Give the files of the repository: tracked, or about to be."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout")
+    listing = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    paths = [ROOT / name for name in listing.decode("utf-8", "surrogateescape").split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    """Whoever clones this has other folders, and may have another package index."""
+    found = []
+    for path in files():
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            if FORBIDDEN.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line[:120]!r}")
+    assert not found
+
+
+def test_constraints_pin_every_tool_to_one_version() -> None:
+    """Each line is ``name==version``, and each dependency of the project has one."""
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pins = [line for line in text.splitlines() if line and not line.startswith("#")]
+    form = re.compile(r'([A-Za-z0-9._-]+)==[A-Za-z0-9.]+(?: ; sys_platform == "\w+")?')
+    matches = [form.fullmatch(line) for line in pins]
+    assert all(matches), pins
+    pinned = {normal(match[1]) for match in matches if match}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = {
+        normal(re.split(r"[\[<>=!; ]", line)[0])
+        for line in [*project["dependencies"], *(line for extra in extras for line in extra)]
+    }
+    assert wanted - {"limpet"} <= pinned
+
+
+def normal(name: str) -> str:
+    """Give a package's name in the form in which two spellings are the same."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_rule_left_out_has_its_reason_beside_it() -> None:
+    """pyproject.toml says why for each lint rule that is not applied."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    bare = [line for line in text.splitlines() if re.fullmatch(r'\s+"[A-Z]+[0-9]*",\s*', line)]
+    assert not bare
+
+
+def test_fragments_of_the_change_log_have_a_kind() -> None:
+    """The next release finds each of them."""
+    form = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|removed)\.md")
+    names = {path.name for path in (ROOT / "changelog.d").glob("*.md")} - {"README.md"}
+    assert not [name for name in names if not form.fullmatch(name)]
