@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
+from limpet.watch._record import RACY_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -236,7 +238,7 @@ def describe(event: Event) -> str:
 
 _COMMANDS: Final = (
     "write", "append", "mkdir", "mkdirs", "rename", "swap", "delete", "rmtree", "chmod", "touch",
-    "symlink", "link", "fifo",
+    "symlink", "link", "fifo", "age",
 )  # fmt: skip
 
 
@@ -265,7 +267,9 @@ def perform(step: str, location: Path) -> None:
 
     ``write P TEXT``, ``append P TEXT``, ``mkdir P``, ``mkdirs P``, ``rename P Q``, ``swap P Q``,
     ``delete P`` (file or empty folder), ``rmtree P``, ``chmod MODE P``, ``touch P``,
-    ``symlink TARGET P``, ``link P Q``, ``fifo P``. ``@NAME`` is a path beside the location.
+    ``symlink TARGET P``, ``link P Q``, ``fifo P``, ``age`` (wait until nothing there is so young that
+    the clock of the file system cannot tell it from what comes next). ``@NAME`` is a path beside the
+    location.
 
     Raises:
         ValueError: The step is none of these.
@@ -292,6 +296,7 @@ def perform(step: str, location: Path) -> None:
         "symlink": lambda: at(words[1]).symlink_to(words[0]),
         "link": lambda: os.link(at(words[0]), at(words[1])),
         "fifo": lambda: os.mkfifo(at(words[0])),
+        "age": lambda: _age(location),
     }
     if command not in actions:
         message = f"unknown step {step!r}: use one of {', '.join(_COMMANDS)}"
@@ -318,6 +323,12 @@ def run_scenario(
             perform(step, location)
         outcome.append((steps, expected, [describe(event) for event in fence()]))
     return outcome
+
+
+def _age(location: Path) -> None:
+    youngest = max(path.lstat().st_ctime_ns for path in listing(location))
+    while time.time_ns() < youngest + 2 * RACY_NS:
+        time.sleep(0.001)
 
 
 def _append(path: Path, text: str) -> None:

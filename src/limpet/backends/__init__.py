@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
     from limpet.config import BackendName
 
-if sys.platform == "linux":
-    from limpet.backends._libc import statx_call
-
 __all__ = [
     "ATTRIB", "CLOSED", "CREATE", "Choice", "DELETE", "GONE", "Hub", "ISDIR", "Inbox", "Key",
     "MARK_ALL", "MARK_NAMES", "MARK_SELF", "MOVED", "Mark", "MarkError", "Mount", "OTHER", "OWN",

@@ -84,9 +84,14 @@ class Arranger:
                 place = (node.parent, node.name)
                 if place not in findings.departures:
                     self.observer.look_at({node.parent: {node.name: 0}}, set())
+                    if node.name in findings.later.get(node.parent, {}):
+                        # Its old folder is on the move itself. A folder stands in one place only, so
+                        # it has left there.
+                        findings.departures[place] = Departure(node.parent, node.name, node, 0)
+                        findings.order.append(place)
                 departure = findings.departures.get(place)
                 if departure is not None and departure.arrival is None and self._is_move(departure, arrival):
-                    departure.arrival, arrival.departure = arrival, departure
+                    self._pair(departure, arrival)
                     continue
             if self.tree.options.recursive:
                 self._take_in(arrival, adopt=True)
@@ -128,6 +133,7 @@ class Arranger:
             if departure.arrival is None and not isinstance(departure.entry, Folder):
                 departed.setdefault(inode_of(departure.entry), []).append(departure)
         self._add_implied(departed)
+        self._add_hidden(departed)
         if not departed:
             return
         arrivals = [
@@ -140,8 +146,12 @@ class Arranger:
         for arrival in arrivals:
             for departure in departed.get(arrival.facts.inode, ()):
                 if departure.arrival is None and self._is_move(departure, arrival):
-                    departure.arrival, arrival.departure = arrival, departure
+                    self._pair(departure, arrival)
                     break
+
+    def _pair(self, departure: Departure, arrival: Arrival) -> None:
+        departure.arrival, arrival.departure = arrival, departure
+        self.findings.departures.setdefault((departure.folder, departure.name), departure)
 
     def _add_implied(self, departed: dict[int, list[Departure]]) -> None:
         """Count as departed what a rename took out of a folder that cannot be looked into right now."""
@@ -161,6 +171,26 @@ class Arranger:
                 findings.order.append(origin)
                 departed.setdefault(arrival.facts.inode, []).append(departure)
 
+    def _add_hidden(self, departed: dict[int, list[Departure]]) -> None:
+        """Count as departed what may have been moved out of a folder before that went itself."""
+        findings = self.findings
+        wanted = {
+            a.facts.inode for a in findings.arrivals.values() if a.departure is None and not a.done
+        }
+        gone = [d for d in findings.departures.values() if d.arrival is None]
+        if not wanted and not self.tops:
+            return
+        for departure in gone:
+            if not isinstance(departure.entry, Folder):
+                continue
+            for folder in departure.entry.walk():
+                for name, entry in folder.entries.items():
+                    if isinstance(entry, Folder) or (folder, name) in findings.departures:
+                        continue
+                    inode = inode_of(entry)
+                    if inode in wanted or self.tops:
+                        departed.setdefault(inode, []).append(Departure(folder, name, entry, 0))
+
     def _lift_out(self, top: Folder, departed: dict[int, list[Departure]]) -> list[Arrival]:
         """Take files that may have been moved into a new folder out of it, as arrivals of their own."""
         lifted = []
@@ -172,7 +202,7 @@ class Arranger:
                 for departure in departed.get(facts.inode, ()):
                     arrival = Arrival(folder, name, facts, 0)
                     if departure.arrival is None and self._is_move(departure, arrival):
-                        departure.arrival, arrival.departure = arrival, departure
+                        self._pair(departure, arrival)
                         del folder.entries[name]
                         self.findings.arrivals[folder, name] = arrival
                         lifted.append(arrival)

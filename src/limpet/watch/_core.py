@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from limpet.backends import Choice, Hub
     from limpet.backends._watchfiles import TreePump
     from limpet.config import WatchOptions
-    from limpet.events import Event, Kind
+    from limpet.events import Event, Kind, Origin
 
 __all__ = ["Core", "WatchStats", "make_location"]
 
@@ -136,7 +136,7 @@ class Core:
             self._engine = self._build(self.choice.name)
             saved = self._load()
             tell = self.options.existing or (saved is not None and saved.absent)
-            origin = "initial" if saved is None else "offline"
+            origin: Origin = "initial" if saved is None else "offline"
             if isinstance(self._engine, DirEngine):
                 root = saved.root if saved is not None else None
                 self._engine.start(tell=tell, origin=origin, saved=root)

@@ -191,7 +191,7 @@ class Emitter:
     def _watch(self, kind: type[Event], /, **fields: Any) -> None:
         if self.muted:
             return
-        self._time = max(self._time, self._disk.now() / 1e9)
+        self._time = max(self._time, self._disk.time())
         self.made += 1
         self.out.append(
             kind(

@@ -434,7 +434,7 @@ class DirEngine:
             return True
         if tree.watch_whole is not None:
             tree.watch_whole(tree.base)
-        stats = not tree.emit.muted or tree.options.metadata or tree.polling
+        stats = not tree.emit.muted or tree.options.metadata or tree.polling or not tree.trusted
         try:
             scan(tree, root, handle, stats=stats, adopt=False)
         finally:

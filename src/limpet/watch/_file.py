@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from limpet.events import Change, GoneReason, Kind, Origin
     from limpet.watch._disk import Disk
     from limpet.watch._emit import Emitter
-    from limpet.watch._location import Resolution
     from limpet.watch._own import Ledger
     from limpet.watch._record import Facts
     from limpet.watch._settle import Settler
@@ -147,7 +146,7 @@ class FileEngine:
         facts = resolution.facts
         kind = None if facts is None else kind_of_mode(facts.mode)
         if facts is None or kind != "file":
-            self._lose("deleted" if facts is None else "replaced", bits, resolution)
+            self._lose("deleted" if facts is None else "replaced", bits)
             if kind is not None and self.found != kind:
                 self.emit.mismatched(kind, "file")
             self.found = kind
@@ -214,7 +213,7 @@ class FileEngine:
         else:
             self.emit.updated("", facts, previous, changes, foreign=foreign)
 
-    def _lose(self, reason: GoneReason, bits: int, resolution: Resolution) -> None:
+    def _lose(self, reason: GoneReason, bits: int) -> None:
         record, self.record = self.record, None
         if record is None:
             return
@@ -222,20 +221,27 @@ class FileEngine:
         if held is not None and held.created:
             return
         if reason == "deleted":
-            reason = self._gone_reason(bits, resolution)
+            reason = self._gone_reason(bits)
         self.emit.deleted("", record, "file", foreign=bool(bits & OTHER), reason=reason)
 
-    def _gone_reason(self, bits: int, resolution: Resolution) -> GoneReason:
+    def _gone_reason(self, bits: int) -> GoneReason:
         """Say why the file is gone."""
         points = {(mount.point, mount.device) for mount in read_mounts()}
         lost, self._device_points = self._device_points - points, points
         if any(self._parent == point or self._parent.startswith(point + "/") for point, _ in lost):
             return "unmounted"
-        if self._parent and resolution.path != self._parent:
+        if self._parent and not self._is_folder(self._parent):
             return "ancestor"
         if bits & DELETE:
             return "deleted"
         return "moved" if bits & (MOVED | SELF_MOVED) and not bits & GONE else "deleted"
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            facts = self.disk.stat_path(path)
+        except OSError:
+            return True
+        return facts is not None and kind_of_mode(facts.mode) == "dir"
 
     def _release(self) -> None:
         """Tell of the file if it is held and its time has come."""

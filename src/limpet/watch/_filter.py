@@ -7,7 +7,7 @@ every entry of every folder.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pathspec
 
@@ -47,7 +47,7 @@ DEFAULT_NAMES: Final = frozenset(
 """4913 is what Vim makes to try whether it may write in a folder."""
 
 
-def compile_patterns(lines: Iterable[str]) -> pathspec.PathSpec | None:
+def compile_patterns(lines: Iterable[str]) -> pathspec.PathSpec[Any] | None:
     """Compile gitignore lines, or give ``None`` if none of them says anything."""
     kept = [line for line in lines if line.strip() and not line.startswith("#")]
     if not kept:
@@ -69,7 +69,7 @@ class Filter:
         self._include = compile_patterns(include)
         self._exclude = compile_patterns(exclude)
         self._defaults = default_ignores
-        self._ignore_files: dict[str, pathspec.PathSpec] = {}
+        self._ignore_files: dict[str, pathspec.PathSpec[Any]] = {}
         """Folder (relative, ``""`` or ending in ``/``) -> what its ignore file says."""
         self.plain = self._include is None and self._exclude is None
         """Whether a name alone decides (the fast way)."""

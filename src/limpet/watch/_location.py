@@ -108,10 +108,10 @@ def resolve(disk: Disk, path: str, *, content: bool = False) -> Resolution:
         last = target is None and not todo
         if last and content:
             what = MARK_ALL
-        elif last or (facts is not None and target is None and _form(facts) == _DIR):
-            what = MARK_SELF if facts is not None else MARK_NAMES
+        elif facts is not None and _form(facts) == _DIR:
+            what = MARK_SELF
         else:
-            what = MARK_NAMES  # a symlink, nothing, or something that is not a folder in the way
+            what = MARK_NAMES  # a symlink, nothing, or something that is not a folder
         steps.append(Step(here, folder.device, folder.inode, name, what))
         if facts is None or (target is None and todo and _form(facts) != _DIR):
             return Resolution(tuple(steps), None, here)

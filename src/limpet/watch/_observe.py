@@ -212,13 +212,13 @@ class Observer:
         if isinstance(record, int):
             if record >> 2 != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
                 return False
-            if facts.birth:
-                return facts.birth <= folder.seen
+            if facts.birth and facts.birth != folder.seen:
+                return facts.birth < folder.seen
             return not bits & DELETE
         was = unpack(record)
         if was.inode != facts.inode or was.mode & 0o170000 != facts.mode & 0o170000:
             return False
-        if was.birth and facts.birth:
+        if was.birth and facts.birth and not (was.young and bits & DELETE):
             return was.birth == facts.birth
         return not bits & DELETE
 

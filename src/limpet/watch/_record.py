@@ -104,8 +104,11 @@ def pack(facts: Facts, now: int) -> bytes:
 
 def unpack(record: bytes) -> Facts:
     """Undo ``pack``."""
-    mode, *rest = _RECORD.unpack(record)
-    return Facts(mode & _MODE, *rest, bool(mode & _FRESH), bool(mode & _YOUNG))
+    mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth = _RECORD.unpack(record)
+    return Facts(
+        mode & _MODE, nlink, uid, gid, device, inode, size, mtime, ctime, birth,
+        bool(mode & _FRESH), bool(mode & _YOUNG),
+    )  # fmt: skip
 
 
 def inode_of(record: int | bytes) -> int:
@@ -145,7 +148,7 @@ def same_file(old: int | bytes, seen: int, new: Facts) -> bool:
     if inode_of(old) != new.inode or kind_of(old) != kind_of_mode(new.mode):
         return False
     if isinstance(old, int):
-        return bool(new.birth) and new.birth < seen - RACY_NS
+        return 0 < new.birth < seen
     was = unpack(old)
     if was.birth and new.birth:
         return was.birth == new.birth and not was.young
@@ -168,12 +171,7 @@ def differences(  # noqa: PLR0913
     """
     changes: set[Change] = set()
     if isinstance(old, int):
-        since = seen - RACY_NS
-        if (
-            written
-            or new.mtime >= since
-            or (not hinted and not touched and new.ctime >= since)
-        ):
+        if written or new.mtime >= seen or (not hinted and not touched and new.ctime >= seen):
             changes.add("content")
         return changes
     was = unpack(old)

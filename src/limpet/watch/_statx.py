@@ -12,7 +12,7 @@ import os
 import struct
 from typing import Final
 
-from limpet.backends import statx_call
+from limpet.backends._libc import statx_call
 from limpet.watch._record import Facts
 
 __all__ = ["EXACT_TIMES", "statx"]
