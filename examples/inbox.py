@@ -15,8 +15,8 @@ import limpet
 def handle(path: Path, done: Path) -> None:
     """Do the work for one file, then put it away."""
     lines = path.read_bytes().count(b"\n")
-    print(f"{path.name}: {lines} lines", flush=True)
     path.replace(done / path.name)
+    print(f"{path.name}: {lines} lines", flush=True)
 
 
 async def main(inbox: Path, done: Path, settle: float) -> None:

@@ -1,4 +1,4 @@
-"""One event as JSON: pure, versioned by ``event.schema.json``, and strict whatever a file is called.
+"""One event as JSON: pure, versioned by ``event.schema.json``, strict whatever a file is called.
 
 The contract is ``docs/semantics.md``, "On the wire". Beyond the schema's own fields an object may
 have: ``changes`` (sorted list) of an update; ``existing`` and ``transient``, there only when true;
@@ -153,12 +153,12 @@ def to_json_line(event: Event, *, session: str, name: str | None = None) -> byte
 
 
 def to_cloudevent(event: Event, *, session: str, name: str | None = None) -> Json:
-    """Give the event as a CloudEvents 1.0 object in structured mode, its ``data`` the wire object."""
+    """Give the event as a CloudEvents 1.0 object (structured mode); ``data`` is the wire object."""
     return cloudevent_of(to_wire(event, session=session, name=name), event.location)
 
 
 def cloudevent_of(wire: Mapping[str, object], location: Path) -> Json:
-    """Wrap a wire object from the watch at ``location``; ``id`` and ``observed_at`` must be there."""
+    """Wrap a wire object of the watch at ``location``; it must have ``id`` and ``observed_at``."""
     subject = wire.get("rel")
     return {
         "specversion": "1.0",
@@ -190,7 +190,7 @@ def wire_time(microseconds: int) -> str:
 
 
 def put_path(wire: Json, key: str, path: Path) -> None:
-    """Put a path under ``key`` and, if its bytes are not valid UTF-8, those under ``key`` + _b64."""
+    """Put a path under ``key`` and, if its bytes are not valid UTF-8, them under ``key`` + _b64."""
     name = str(path)
     wire[key] = _display(name)
     if wire[key] != name:

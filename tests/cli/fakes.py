@@ -1,4 +1,4 @@
-"""A watch without a disk, and streams that remember: what the command line is run with in process."""
+"""A watch without a disk, and streams that remember what was written to them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -79,7 +80,7 @@ async def running(runner: Runner, jobs: int = 1) -> AsyncIterator[None]:
 async def until(condition: Callable[[], bool]) -> None:
     """Returns once it holds; fails after a time no working machine needs."""
     with anyio.fail_after(60):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is in another process
             await anyio.sleep(0.005)
 
 
@@ -307,13 +308,11 @@ time.sleep(600)
 """Two processes, of which one or both do not listen to SIGTERM."""
 
 
-def is_alive(process: int) -> bool:
-    """Whether it runs; a zombie that its new parent has not fetched yet does not."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+def ended(process: int) -> bool:
+    """Whether it is gone, or a zombie that its new parent has not fetched yet."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
 
 
 @pytest.mark.parametrize("kind", ["nobody leaves", "leader leaves"])
@@ -341,7 +340,7 @@ async def test_nothing_is_left_running(kind: str, hurried: bool, tmp_path: Path)
                 hurry.start_soon(press)
         hurry.cancel_scope.cancel()
     for process in map(int, ready.read_text().split()):
-        await until(lambda process=process: not is_alive(process))  # type: ignore[misc]
+        await until(partial(ended, process))
 
 
 async def test_without_groups_the_command_alone_is_ended(

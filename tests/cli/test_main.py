@@ -33,7 +33,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
 
 
 def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> None:
-    """All of ``WatchOptions``, and all that is the command line's own; the command's code is ours."""
+    """All of ``WatchOptions`` and all that is the command line's own; its code is passed on."""
     argv = (
         "watch a b --dir --no-recursive --existing --settle 1.5 --settle-max 9 --metadata "
         "--transient --follow-symlinks --own mark --content rb --encoding latin-1 "

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limpet.cli import _render
 from limpet.cli._render import (
     CloudEvents,
     JsonLines,
@@ -85,7 +84,7 @@ def test_escapes(name: str, shown: str) -> None:
 
 def test_a_backslash_between_folders_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is the separator it says nothing else, for no name there has a control character."""
-    monkeypatch.setattr(_render.os, "sep", "\\")
+    monkeypatch.setattr(os, "sep", "\\")
     assert escape("C:\\in\\a") == "C:\\in\\a"
     assert escape("C:\\in\\\n") == "C:\\in\\\\n"
 

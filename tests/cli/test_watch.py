@@ -385,13 +385,13 @@ def test_where_a_loop_takes_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(_watch.anyio, "open_signal_receiver", refuse)
+    monkeypatch.setattr(anyio, "open_signal_receiver", refuse)
     assert Run(PLAN, ending([created("a")])).code == 0
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_watch.anyio, "run", interrupted)
+    monkeypatch.setattr(anyio, "run", interrupted)
     assert Run(PLAN, FakeWatch()).code == 130
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -30,10 +31,8 @@ def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
     text = open(writing, "w", encoding="utf-8")
     yield reading, text
     for close in (text.close, lambda: os.close(reading)):
-        try:
+        with suppress(OSError):
             close()
-        except OSError:
-            pass
 
 
 async def test_all_is_written_in_order() -> None:
@@ -151,7 +150,7 @@ async def test_streams_without_a_reader_of_their_own(kind: str, tmp_path: Path) 
     os.write(both, b"something to read")
     with (
         open(both, "r+b", buffering=0) as fifo,
-        io.TextIOWrapper(fifo, write_through=True) as two_way,  # type: ignore[arg-type]
+        io.TextIOWrapper(fifo, write_through=True) as two_way,
         (tmp_path / "f").open("w", encoding="utf-8") as file,
     ):
         streams: dict[str, TextIO | None] = {

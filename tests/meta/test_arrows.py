@@ -130,9 +130,9 @@ def test_values_need_only_the_standard_library(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_the_backends_speak_to_the_kernel_of_one_system(module: str) -> None:
-    """Whatever is special to fanotify and inotify stays in ``limpet.backends``."""
+def test_nobody_else_knows_one_backend_from_another(module: str) -> None:
+    """Whatever is special to fanotify or inotify stays in ``limpet.backends``."""
     if part_of(module) == "limpet.backends":
         return
-    native = {"_fanotify", "_inotify", "_libc"}
+    native = {"_fanotify", "_inotify"}
     assert not [name for name in ours(module) if native & set(name.split("."))]

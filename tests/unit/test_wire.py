@@ -8,6 +8,7 @@ import math
 import os
 import re
 import stat as modes
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from limpet.events import (
     DirCreated,
     DirDeleted,
     DirRenamed,
-    DirUpdated,
     Event,
     FileCreated,
     FileDeleted,
@@ -46,7 +46,12 @@ from limpet.events import (
 SCHEMA = Draft202012Validator(_wire.schema())
 ROOT = Path("/srv/in")
 INVALID = os.fsdecode(b"caf\xe9\n\x1b[31m")
-FORMATS = {"file": modes.S_IFREG, "dir": modes.S_IFDIR, "symlink": modes.S_IFLNK, "other": 0}
+FORMATS: dict[Kind, int] = {
+    "file": modes.S_IFREG,
+    "dir": modes.S_IFDIR,
+    "symlink": modes.S_IFLNK,
+    "other": 0,
+}
 
 names = st.binary(min_size=1, max_size=20).map(
     lambda raw: os.fsdecode(raw.replace(b"\0", b"0").replace(b"/", b"_").replace(b".", b"\n"))
@@ -90,7 +95,7 @@ def any_event(draw: st.DrawFn) -> Event:
         "origin": draw(st.sampled_from(["live", "initial", "offline", "rescan"])),
     }
     slots = {name for one in cls.__mro__ for name in getattr(one, "__dataclass_fields__", {})}
-    kind = "dir" if issubclass(cls, events.DirEvent) else draw(st.sampled_from(sorted(FORMATS)))
+    kind: Kind = "dir" if issubclass(cls, events.DirEvent) else draw(st.sampled_from([*FORMATS]))
     content = draw(
         st.just((None, None, None))
         | st.tuples(st.text(), st.just("r"), st.none())
@@ -204,7 +209,7 @@ def test_base64_is_there_if_and_only_if_the_name_is_not_utf8(event: Event) -> No
 
 @given(any_event())
 def test_any_event_is_a_cloudevent(event: Event) -> None:
-    """The required attributes are there, no attribute holds a control character, data is the wire."""
+    """What must be there is, no attribute holds a control character, data is the wire."""
     cloud = _wire.to_cloudevent(event, session="s1")
     assert cloud["specversion"] == "1.0"
     assert cloud["type"] == f"limpet.{events.event_name(type(event))}"
@@ -225,7 +230,7 @@ def test_any_event_is_a_cloudevent(event: Event) -> None:
     | st.text(st.characters(codec=None))
 )
 def test_text_content_comes_back_exactly(text: str) -> None:
-    """Unicode is ``text``; with surrogates in it, ``b64`` with its encoding and handler is exact."""
+    """Unicode is ``text``; with surrogates in it, ``b64`` with encoding and handler is exact."""
     content = wire_of(FileCreated(**ENTRY, stat=STAT, content=text, content_mode="r"))["content"]
     assert content["included"] is True
     assert content["mode"] == "r"
@@ -370,10 +375,7 @@ def test_watch_events_say_what_they_know() -> None:
 )
 def test_other_nodes_are_told_apart(shape: int, entry: str) -> None:
     """The mode says what an ``other`` is, also of what is gone; without one it is unknown."""
-    node = FileStat(
-        **{name: getattr(STAT, name) for name in STAT.__dataclass_fields__ if name != "mode"},
-        mode=shape | 0o600,
-    )
+    node = replace(STAT, mode=shape | 0o600)
     other: dict[str, Any] = {**ENTRY, "kind": "other"}
     assert wire_of(FileCreated(**other, stat=node))["entry"] == entry
     assert wire_of(FileDeleted(**other, previous=node))["entry"] == entry

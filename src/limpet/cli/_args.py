@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import typer
 
@@ -18,10 +18,12 @@ USAGE: Final = 2
 
 _REPORT_FORMATS: Final = ("text", "jsonl")
 
-_PARSE_ERROR: Final = next(
-    one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException"
+_PARSE_ERROR: Final = cast(
+    "type[typer.BadParameter]",
+    next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException"),
 )
-"""typer brings its own copy of click from 0.2x on: its errors are found by what they derive from."""
+"""What a wrong call raises: click's base class, or that of the copy newer versions of typer bring.
+Of ``BadParameter`` it has what is used here."""
 
 app = typer.Typer(
     name="limpet",
@@ -48,7 +50,7 @@ def dispatch(argv: list[str]) -> int:
     except LimpetError as error:
         print(f"limpet: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort):  # pragma: no cover - newer versions of typer give 130
         return 130
     return result if isinstance(result, int) else 0
 

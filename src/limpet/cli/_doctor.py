@@ -1,4 +1,4 @@
-"""``limpet doctor``: how a path would be watched, what stands in the way, and what to do about it."""
+"""``limpet doctor``: how a path would be watched, what stands in the way, and what removes it."""
 
 from __future__ import annotations
 
@@ -221,21 +221,20 @@ def _about_reading(path: Path, folders: Folders | None) -> Iterator[Problem]:
             f"{escape(str(folders.example))}. What happens in them is not seen.",
         )
     for above in reversed(path.parents):
-        with suppress(FileNotFoundError):
-            if stat.S_ISDIR(_mode_of(above)) and not os.access(above, os.X_OK):
-                yield Problem(
-                    code="permission",
-                    message=f"{escape(str(above))} may not be passed through (it needs the right "
-                    "x), so nothing below it is seen.",
-                )
-                return
-
-
-def _mode_of(path: Path) -> int:
-    try:
-        return os.stat(path).st_mode
-    except PermissionError:
-        return 0
+        try:
+            folder = stat.S_ISDIR(os.stat(above).st_mode)
+            closed = folder and not os.access(above, os.X_OK)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError:
+            closed = True
+        if closed:
+            yield Problem(
+                code="permission",
+                message=f"{escape(str(above))} may not be passed through (it needs the right x), "
+                "so nothing below it is seen.",
+            )
+            return
 
 
 def _file_mount(path: Path) -> Problem:

@@ -1,4 +1,4 @@
-"""Runs a command for each event: so many at once, one at a time for each path, all ended at the end.
+"""Runs a command for each event: so many at once, those of a path in order, all ended at the end.
 
 Every command gets a process group of its own, so that ending it ends what it started, and a Ctrl-C
 on the terminal reaches limpet alone, which then ends them in order.
@@ -225,7 +225,7 @@ class Runner:
             with anyio.move_on_after(self._grace) as patience:
                 self._endings.add(patience)
                 await process.wait()
-                while _group_exists(process.pid):
+                while _group_exists(process.pid):  # noqa: ASYNC110 - nobody tells when it is empty
                     await anyio.sleep(_LOOK_S)
             self._endings.discard(patience)
             if patience.cancelled_caught:
@@ -246,7 +246,7 @@ def _as_stdin(payload: bytes) -> Iterator[IO[bytes]]:
     opened = (
         os.fdopen(os.memfd_create("limpet-event"), "w+b")
         if hasattr(os, "memfd_create")
-        else tempfile.TemporaryFile()
+        else tempfile.TemporaryFile()  # noqa: SIM115 - closed by the block below
     )
     with opened as file:
         file.write(payload)
@@ -269,8 +269,11 @@ def _signal_group(process: Process, name: str) -> None:
 
 
 def _group_exists(leader: int) -> bool:
-    """Say whether anything the command started is left. The leader's number is not given out again
-    while its group has members, and a group of another user's making is not ours to wait for."""
+    """Say whether anything the command started is left.
+
+    The leader's number is not given out again while its group has members (setpgid(2)), so it is
+    never another's; a group that has changed its user is not ours to wait for.
+    """
     if not hasattr(os, "killpg"):
         return False
     try:

@@ -1,9 +1,9 @@
 """The kernel's limits on watching, and how much of each this user's processes have taken.
 
-inotify(7) and fanotify(7), "/proc interfaces", name the limits; proc(5), ``/proc/pid/fdinfo``, shows
-what is taken: a line ``inotify wd:`` for each watch and ``fanotify ino:`` for each mark. All of it is
-best effort: a limit that is not there is left out, a process that cannot be looked into counts as
-one that has taken nothing.
+inotify(7) and fanotify(7), "/proc interfaces", name the limits; proc(5), ``/proc/pid/fdinfo``,
+shows what is taken: a line ``inotify wd:`` for each watch and ``fanotify ino:`` for each mark. All
+of it is best effort: a limit that is not there is left out, a process that cannot be looked into
+counts as one that has taken nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -111,7 +112,7 @@ def _count_lines(file: Path, start: bytes) -> int:
 
 def _descriptors(proc: Path) -> Iterator[Limit]:
     try:
-        import resource
+        resource = import_module("resource")
     except ImportError:
         return
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -123,7 +123,13 @@ class _Session:
         self._open = open_watch
         self._streams = streams
         self._renderer = None if plan.format is None else renderer_for(plan.format, streams.stdout)
-        self._runner = None if plan.command is None else self._runner_for(plan)
+        # With events on standard output, what commands print goes to standard error.
+        beside = None if plan.format is None else 2
+        self._runner = (
+            None
+            if plan.command is None
+            else Runner(plan.command, report=streams.say, stdout=beside)
+        )
         self._code: int | None = None
         self._reported = 0
         self._give_up = math.inf
@@ -131,15 +137,6 @@ class _Session:
         self._turn = anyio.Lock()
         self._work = anyio.CancelScope()
         self._pulls = anyio.CancelScope()
-
-    def _runner_for(self, plan: Plan) -> Runner:
-        """With events on standard output, what commands print goes beside them, to standard error."""
-        assert plan.command is not None
-        return Runner(
-            plan.command,
-            report=self._streams.say,
-            stdout=None if plan.format is None else 2,
-        )
 
     async def serve(self) -> int:
         """Watch until something ends it, end what was started, and give the exit code."""

@@ -158,6 +158,8 @@ def _pipe_of(stream: TextIO | None) -> int | None:
 
 def _has_error(descriptor: int) -> bool:
     """Tell a pipe without a reader from one that was opened for both and has something to read."""
+    if not hasattr(select, "poll"):
+        return True
     poll = select.poll()
-    poll.register(descriptor, 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    poll.register(descriptor, 0)  # asks for nothing but errors, which are always told
+    return bool(poll.poll(0))

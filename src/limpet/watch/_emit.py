@@ -49,7 +49,7 @@ class Emitter:
         self.origin: Origin = "live"
         self.existing = False
         self.muted = False
-        """Make no events at all: the first listing when nobody asked for what exists."""
+        """Make no events of entries: the first listing when nobody asked for what exists."""
         self.made = 0
         self._prefix = str(location).rstrip("/") + "/"
         self._disk = disk
@@ -186,11 +186,10 @@ class Emitter:
         return None if self._own == "drop" else True
 
     def _add(self, kind: type[Event], relative: str, /, **fields: Any) -> None:
-        self._watch(kind, path=self.path(relative), **fields)
+        if not self.muted:
+            self._watch(kind, path=self.path(relative), **fields)
 
     def _watch(self, kind: type[Event], /, **fields: Any) -> None:
-        if self.muted:
-            return
         self._time = max(self._time, self._disk.time())
         self.made += 1
         self.out.append(

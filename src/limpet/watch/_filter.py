@@ -42,9 +42,8 @@ DEFAULT_PREFIXES: Final = (
     ".limpet-",  # limpet's own temporary files
 )
 DEFAULT_NAMES: Final = frozenset(
-    (".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "4913", ".Spotlight-V100", ".Trashes")
+    (".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".Spotlight-V100", ".Trashes")
 )
-"""4913 is what Vim makes to try whether it may write in a folder."""
 
 
 def compile_patterns(lines: Iterable[str]) -> pathspec.PathSpec[Any] | None:
