@@ -24,7 +24,7 @@ class LimpetError(Exception):
 
 
 class UsageError(LimpetError, ValueError):
-    """The call itself is wrong (an empty path, a negative time): fix the call. Nothing was started."""
+    """The call is wrong (an empty path, a negative time): fix it. Nothing was started."""
 
     def __init__(self, message: str, *, code: str = "usage") -> None:
         """As the root, with a code of its own."""
@@ -32,7 +32,7 @@ class UsageError(LimpetError, ValueError):
 
 
 class UnsupportedError(LimpetError):
-    """What was asked for by name does not work here: choose another backend. Nothing was started."""
+    """What was asked for by name does not work here: choose another. Nothing was started."""
 
     def __init__(self, message: str, *, code: str = "unsupported") -> None:
         """As the root, with a code of its own."""

@@ -13,8 +13,8 @@ from typing import Literal
 
 __all__ = [
     "Change",
-    "DegradedReason",
     "Degraded",
+    "DegradedReason",
     "DirCreated",
     "DirDeleted",
     "DirEvent",
@@ -33,6 +33,7 @@ __all__ = [
     "Mismatched",
     "Origin",
     "Recovered",
+    "RescanReason",
     "Rescanned",
     "TargetDirCreated",
     "TargetDirDeleted",
@@ -58,6 +59,10 @@ no watch was running (``state=``), or found by looking at everything again."""
 GoneReason = Literal["deleted", "moved", "ancestor", "replaced", "unmounted"]
 """Why the target is gone: itself deleted or moved away, a folder above it was, something else took
 its place in one step, or its file system was unmounted."""
+
+RescanReason = Literal["overflow", "backend", "interval", "ignore-file"]
+"""Why everything was looked at again: the kernel's queue overflowed, a backend had to be started
+again, ``rescan_interval``, or an ignore file changed."""
 
 DegradedReason = Literal[
     "permission", "limit", "unreadable", "unsupported", "descriptors", "path-too-long", "state",
@@ -161,8 +166,8 @@ class FileRenamed(FileEvent):
     stat: FileStat
     previous: FileStat | None
     replaced: FileStat | None = None
-    """What stood at ``path`` and is gone by the rename; it gets no event of its own. Its ``size`` is
-    -1 and its times are 0 if it was there when the watch began and nobody had reason to look."""
+    """What stood at ``path`` and is gone by the rename; it gets no event of its own. Its ``size``
+    is -1 and its times are 0 if it was there when the watch began and nobody had reason to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +261,7 @@ class WatchEvent(Event):
 class Rescanned(WatchEvent):
     """Detail was lost, so everything was looked at again; the differences follow."""
 
-    reason: Literal["overflow", "backend", "interval", "ignore-file", "mounts"]
+    reason: RescanReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Tools to test programs that consume limpet's events, and limpet itself.
 
 ``Mirror`` replays events into a listing (law L1), ``check_stream`` holds a stream to the order it
-promises (law L2), ``listing`` is a plain walk of the disk to compare with, and ``run_scenario`` runs a
-written scenario (steps on disk, then the events expected) against any backend.
+promises (law L2), ``listing`` is a plain walk of the disk to compare with, and ``run_scenario``
+runs a written scenario (steps on disk, then the events expected) against any backend.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,7 +36,7 @@ __all__ = [
 
 
 class StreamError(AssertionError):
-    """A stream of events breaks a law of the event contract; the text names the event and the law."""
+    """A stream breaks a law of the event contract; the text names the event and the law."""
 
 
 def listing(location: str | os.PathLike[str]) -> dict[Path, Kind]:
@@ -245,8 +246,8 @@ _COMMANDS: Final = (
 def parse_scenario(text: str) -> list[tuple[list[str], list[str]]]:
     """Read a scenario: blocks of steps and the events that one look must find for them.
 
-    Lines starting with ``$`` are steps, other lines are expected events as ``describe`` writes them;
-    ``#`` starts a comment. Blocks follow each other; steps after events begin the next block.
+    Lines starting with ``$`` are steps, other lines are expected events as ``describe`` writes
+    them; ``#`` starts a comment. Blocks follow each other; steps after events begin the next block.
     """
     blocks: list[tuple[list[str], list[str]]] = [([], [])]
     for raw in text.splitlines():
@@ -266,9 +267,9 @@ def perform(step: str, location: Path) -> None:
     """Carry out one step; paths are relative to the location, ``.`` is the location itself.
 
     ``write P TEXT``, ``append P TEXT``, ``mkdir P``, ``mkdirs P``, ``rename P Q``, ``swap P Q``,
-    ``delete P`` (file or empty folder), ``rmtree P``, ``chmod MODE P``, ``touch P``,
-    ``symlink TARGET P``, ``link P Q``, ``fifo P``, ``age`` (wait until nothing there is so young that
-    the clock of the file system cannot tell it from what comes next). ``@NAME`` is a path beside the
+    ``delete P`` (file or empty folder), ``rmtree P``, ``chmod MODE P``, ``touch P``, ``symlink
+    TARGET P``, ``link P Q``, ``fifo P``, ``age`` (wait until nothing there is so young that the
+    clock of the file system cannot tell it from what comes next). ``@NAME`` is a path beside the
     location.
 
     Raises:
@@ -295,7 +296,7 @@ def perform(step: str, location: Path) -> None:
         "touch": lambda: at(words[0]).touch(),
         "symlink": lambda: at(words[1]).symlink_to(words[0]),
         "link": lambda: os.link(at(words[0]), at(words[1])),
-        "fifo": lambda: os.mkfifo(at(words[0])),
+        "fifo": lambda: _fifo(at(words[0])),
         "age": lambda: _age(location),
     }
     if command not in actions:
@@ -323,6 +324,13 @@ def run_scenario(
             perform(step, location)
         outcome.append((steps, expected, [describe(event) for event in fence()]))
     return outcome
+
+
+def _fifo(path: Path) -> None:
+    if sys.platform == "win32":
+        message = "there are no FIFOs on Windows"
+        raise OSError(message)
+    os.mkfifo(path)
 
 
 def _age(location: Path) -> None:

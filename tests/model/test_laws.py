@@ -1,8 +1,8 @@
 """L1 and L2 under random operations on a real tree, on every backend.
 
 After each fence the events so far, replayed, give what a plain walk of the disk gives, and the
-watch's own belief agrees. The operations are drawn so that names collide: most mistakes of a watcher
-live where a name is used again.
+watch's own belief agrees. The operations are drawn so that names collide: most mistakes of a
+watcher live where a name is used again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAYBE_ROOT = st.one_of(st.just(""), PLACES)
 class Laws(RuleBasedStateMachine):
     """One watched location under random operations."""
 
-    backend = "auto"
+    backend: Any = "auto"
     options: dict[str, Any] = {}  # noqa: RUF012 (set by subclasses)
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Laws(RuleBasedStateMachine):
                 call()
 
     @initialize(places=st.lists(PLACES, max_size=6), made=st.booleans())
-    def begin(self, places: list[str], made: bool) -> None:  # noqa: FBT001
+    def begin(self, places: list[str], made: bool) -> None:
         if made:
             self.base.mkdir(parents=True)
             for place in places:
@@ -143,7 +143,7 @@ class Laws(RuleBasedStateMachine):
     def delete_and_make_again(self, place: str) -> None:
         path = self.at(place)
         if path.is_dir() and not path.is_symlink():
-            self.try_(lambda: shutil.rmtree(path), lambda: path.mkdir())
+            self.try_(lambda: shutil.rmtree(path), path.mkdir)
         else:
             self.try_(path.unlink, lambda: path.write_text("again"))
 
@@ -250,7 +250,9 @@ class Laws(RuleBasedStateMachine):
         assert self.watch is not None
         self.events += self.watch.fence()
         mirror = check_stream(self.events, self.start)
-        assert mirror.entries == listing(self.base), [limpet.testing.describe(e) for e in self.events]
+        assert mirror.entries == listing(self.base), [
+            limpet.testing.describe(e) for e in self.events
+        ]
         assert self.watch.entries() == mirror.entries
         self.check_belief()
 
@@ -291,8 +293,8 @@ class Laws(RuleBasedStateMachine):
             shutil.rmtree(self.home)
 
 
-def _case(backend: str) -> type:
-    machine = type(f"Laws_{backend}", (Laws,), {"backend": backend})
+def _case(backend: str) -> Any:
+    machine: Any = type(f"Laws_{backend}", (Laws,), {"backend": backend})
     return machine.TestCase
 
 

@@ -33,9 +33,7 @@ def without_detail(lines: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("title", "before", "text"), [pytest.param(*s, id=s[0]) for s in sections("folder.txt")]
 )
-def test_folder(
-    tmp_path: Path, backend: str, title: str, before: list[str], text: str
-) -> None:
+def test_folder(tmp_path: Path, backend: str, title: str, before: list[str], text: str) -> None:
     """What happens on disk gives exactly the events written down for it."""
     location = tmp_path / "place"
     location.mkdir()
@@ -76,6 +74,4 @@ def test_file(tmp_path: Path, backend: str, title: str, before: list[str], text:
 
         for steps, expected, came in run_scenario(text, folder, fence):
             assert came == expected, steps
-        assert all(
-            isinstance(event, limpet.TargetEvent | limpet.WatchEvent) for event in events
-        )
+        assert all(isinstance(event, limpet.TargetEvent | limpet.WatchEvent) for event in events)

@@ -281,29 +281,31 @@ def test_settle_holds_until_the_writer_closed(tmp_path: Path, kernel_backend: An
 
 def test_settle_by_quiet_time(tmp_path: Path, backend: Any) -> None:
     """Where nothing tells of a close, and at most settle_max; nothing held is forgotten."""
-    with watched(tmp_path, backend, settle=0.05, settle_max=0.2, poll_interval=0.02) as watch:
-        with (tmp_path / "f").open("w") as file:
-            file.write("1")
-            file.flush()
+    with (
+        watched(tmp_path, backend, settle=0.05, settle_max=0.2, poll_interval=0.02) as watch,
+        (tmp_path / "f").open("w") as file,
+    ):
+        file.write("1")
+        file.flush()
+        event = watch.next(timeout=30)
+        assert event is not None
+        assert describe(event) == "FileCreated f"
+        stop = threading.Event()
+
+        def write() -> None:
+            while not stop.wait(0.01):
+                file.write("more")
+                file.flush()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
             event = watch.next(timeout=30)
             assert event is not None
-            assert describe(event) == "FileCreated f"
-            stop = threading.Event()
-
-            def write() -> None:
-                while not stop.wait(0.01):
-                    file.write("more")
-                    file.flush()
-
-            writer = threading.Thread(target=write)
-            writer.start()
-            try:
-                event = watch.next(timeout=30)
-                assert event is not None
-                assert describe(event) == "FileUpdated f {content}"
-            finally:
-                stop.set()
-                writer.join()
+            assert describe(event) == "FileUpdated f {content}"
+        finally:
+            stop.set()
+            writer.join()
 
 
 def test_state_delivers_what_happened_meanwhile(tmp_path: Path, backend: Any) -> None:
@@ -444,7 +446,7 @@ def test_polling_by_itself(tmp_path: Path) -> None:
 
 def test_a_watch_is_pickled_as_what_was_asked_for(tmp_path: Path) -> None:
     """I15, and it can be entered again after it was left."""
-    watch = pickle.loads(pickle.dumps(limpet.watch_dir(tmp_path, settle=2, include="*.txt")))
+    watch = pickle.loads(pickle.dumps(limpet.watch_dir(tmp_path, settle=2, include="*.txt")))  # noqa: S301
     assert watch.location == tmp_path
     assert watch.options.settle == 2
     sync = watch.sync()
@@ -461,7 +463,7 @@ def test_a_backend_that_does_not_work_is_refused(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("limpet.backends.make_source", refuse)
-    with pytest.raises(limpet.UnsupportedError, match="fanotify.*not permitted.*auto"):
+    with pytest.raises(limpet.UnsupportedError, match=r"fanotify.*not permitted.*auto"):
         watched(tmp_path, "fanotify").__enter__()
     with watched(tmp_path, "auto") as watch:
         assert watch.stats().backend == "watchfiles"

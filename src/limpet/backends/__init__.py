@@ -38,10 +38,34 @@ if TYPE_CHECKING:
     from limpet.config import BackendName
 
 __all__ = [
-    "ATTRIB", "CLOSED", "CREATE", "Choice", "DELETE", "GONE", "Hub", "ISDIR", "Inbox", "Key",
-    "MARK_ALL", "MARK_NAMES", "MARK_SELF", "MOVED", "Mark", "MarkError", "Mount", "OTHER", "OWN",
-    "SELF_MOVED", "Source", "Subscriber", "WRITE", "choose", "find_mount", "make_source",
-    "read_mounts", "source_order",
+    "ATTRIB",
+    "CLOSED",
+    "CREATE",
+    "DELETE",
+    "GONE",
+    "ISDIR",
+    "MARK_ALL",
+    "MARK_NAMES",
+    "MARK_SELF",
+    "MOVED",
+    "OTHER",
+    "OWN",
+    "SELF_MOVED",
+    "WRITE",
+    "Choice",
+    "Hub",
+    "Inbox",
+    "Key",
+    "Mark",
+    "MarkError",
+    "Mount",
+    "Source",
+    "Subscriber",
+    "choose",
+    "find_mount",
+    "make_source",
+    "read_mounts",
+    "source_order",
 ]  # fmt: skip
 
 
@@ -109,10 +133,10 @@ def make_source(name: str) -> Source:
     """
     if sys.platform == "linux":
         if name == "fanotify":
-            from limpet.backends._fanotify import Fanotify  # noqa: PLC0415
+            from limpet.backends._fanotify import Fanotify
 
             return Fanotify()
-        from limpet.backends._inotify import Inotify  # noqa: PLC0415
+        from limpet.backends._inotify import Inotify
 
         return Inotify()
     message = f"no {name} on {sys.platform}"

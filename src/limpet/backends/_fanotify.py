@@ -1,8 +1,8 @@
 """fanotify as a source of hints: inode marks on folders, without privilege where the kernel allows.
 
-What it says was measured on Linux 6.18 and is described in fanotify(7): an event names the folder by
-file system id and file handle and the entry by name; events waiting in the queue that concern the
-same name and the same process are merged into one record with all their bits, so their order is
+What it says was measured on Linux 6.18 and is described in fanotify(7): an event names the folder
+by file system id and file handle and the entry by name; events waiting in the queue that concern
+the same name and the same process are merged into one record with all their bits, so their order is
 lost; a rename is one record with both names (``FAN_RENAME``, since 5.17).
 
 The child's own file handle is not asked for (``FAN_REPORT_FID``): with it create and modify no
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import _libc
@@ -36,6 +37,8 @@ from limpet.backends._base import (
 
 if TYPE_CHECKING:
     from limpet.backends._base import Key, Receiver
+
+assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
 __all__ = ["Fanotify"]
 
@@ -82,9 +85,7 @@ class Fanotify:
         """Mark the folder's inode; the key is its file system id and file handle."""
         mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
         try:
-            handle = _libc.name_to_handle(fd)
-            status = os.fstatvfs(fd)
-            key = struct.pack("=Q", status.f_fsid) + handle
+            key = self.identify(fd)
             had = self._masks.get(key, 0)
             if mask & ~had and os.fstat(fd).st_dev not in self.filesystems:
                 _libc.fanotify_mark(self._fd, _MARK_ADD | _MARK_ONLYDIR, mask, fd, b".")
@@ -94,10 +95,34 @@ class Fanotify:
         self._masks[key] = had | mask
         return key
 
+    def identify(self, fd: int) -> Key:
+        """Give the key of a folder, which may be open by path only, without marking it.
+
+        Its parent's mark tells of its permissions under this key, not under the parent's and its
+        name.
+        """
+        handle = _libc.name_to_handle(fd)
+        return struct.pack("=Q", os.fstatvfs(fd).f_fsid) + handle
+
+    def hear(self, path: str) -> Key | None:
+        """Give the key of a folder that may not be opened for reading, or ``None``."""
+        try:
+            fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return self.identify(fd)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+
     def mark_filesystem(self, fd: int) -> bool:
         """Mark the whole file system that holds ``fd``; tells whether that was allowed."""
         try:
-            _libc.fanotify_mark(self._fd, _MARK_ADD | _MARK_FILESYSTEM, _ALL & ~FAN_ON_CHILD, fd, b".")
+            _libc.fanotify_mark(
+                self._fd, _MARK_ADD | _MARK_FILESYSTEM, _ALL & ~FAN_ON_CHILD, fd, b"."
+            )
         except OSError:
             return False
         self.filesystems.add(os.fstat(fd).st_dev)
@@ -207,7 +232,7 @@ _TABLE: Final = (
     (_BITS_OTHER, OTHER),
 )
 _known: dict[int, int] = {}
-"""Kernel mask -> our bits; a handful of combinations occur, so the table is walked once for each."""
+"""Kernel mask -> our bits; few combinations occur, so the table is walked once for each."""
 
 
 def _bits(mask: int) -> int:

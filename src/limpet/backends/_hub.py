@@ -9,16 +9,13 @@ count, which makes its watch look at everything.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
 import select
-import socket
-import sys
 import threading
-from typing import Any, Final
+from typing import Final, Literal
 
 from limpet.backends._base import MOVED, Key, MarkError, Source
+from limpet.backends._waiter import Waiter
 
 __all__ = ["INBOX_LIMIT", "Hub", "Inbox", "Mark", "Subscriber"]
 
@@ -41,16 +38,19 @@ Mark = tuple[str, Key]
 """Source name and key of a mark that was made."""
 
 
+LostReason = Literal["overflow", "backend"]
+
+
 class Inbox:
     """Hints for one watch that it has not looked at yet; guarded by the hub's lock."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self.dirty: dict[Any, dict[str, int]] = {}
+        self.dirty: dict[Subscriber, dict[str, int]] = {}
         """Subscriber -> name -> bits; the name ``""`` is the folder itself."""
-        self.moves: list[tuple[Any, str, Any, str]] = []
+        self.moves: list[tuple[Subscriber, str, Subscriber, str]] = []
         """Renames in the order they happened: from subscriber and name, to subscriber and name."""
-        self.lost: str | None = None
+        self.lost: LostReason | None = None
         """Why anything may have happened, or ``None``."""
         self.paths: set[str] = set()
         """Hints that come by path (from sources that watch whole trees)."""
@@ -67,7 +67,7 @@ class Inbox:
             self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
         )
 
-    def touch(self, subscriber: Any, name: str, bits: int) -> None:
+    def touch(self, subscriber: Subscriber, name: str, bits: int) -> None:
         """Note that ``name`` must be looked at."""
         names = self.dirty.get(subscriber)
         if names is None:
@@ -80,7 +80,7 @@ class Inbox:
             if self.count > INBOX_LIMIT:
                 self.lose("overflow")
 
-    def lose(self, reason: str) -> None:
+    def lose(self, reason: LostReason) -> None:
         """Give up on detail: everything must be looked at."""
         self.lost = reason
         self.dirty = {}
@@ -109,33 +109,11 @@ class Hub:
         self.subscribers: dict[Mark, dict[Subscriber, Inbox]] = {}
         self.inboxes: set[Inbox] = set()
         self._source = ""
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._mounts_fds: list[int] = []
-        self._epoll: Any = None
-        if sys.platform == "linux":
-            self._epoll = select.epoll()
-            self._epoll.register(self._wake_in.fileno(), select.EPOLLIN)
-            with contextlib.suppress(OSError):
-                self._open_mounts()
-
-    def _open_mounts(self) -> None:
-        """Open the mount table twice: once to be woken by, once to ask.
-
-        The kernel reports a change once per open file, to whoever polls first; the first is polled
-        by the loop's own poller behind our back, so the answer is kept for the second.
-        """
-        for _ in range(2):
-            fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
-            self._mounts_fds.append(fd)
-        self._epoll.register(self._mounts_fds[0], select.EPOLLPRI)
-        self._mounts_poll = select.poll()
-        self._mounts_poll.register(self._mounts_fds[1], select.POLLPRI)
+        self._waiter = Waiter()
 
     def fileno(self) -> int:
         """Descriptor that is readable while there is something to drain."""
-        return self._wake_in.fileno() if self._epoll is None else self._epoll.fileno()
+        return self._waiter.fileno()
 
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
@@ -143,8 +121,7 @@ class Hub:
 
     def wake(self) -> None:
         """Make a waiter come back, from any thread."""
-        with contextlib.suppress(OSError):
-            self._wake_out.send(b"\0")
+        self._waiter.wake()
 
     def source(self, name: str) -> Source:
         """Give the instance of this kind, made on first use.
@@ -156,7 +133,7 @@ class Hub:
             if name in self.failed and self.failed[name].errno != errno.EMFILE:
                 raise self.failed[name]
             if name not in self.sources:
-                from limpet.backends import make_source  # noqa: PLC0415 (the choice of platform)
+                from limpet.backends import make_source
 
                 try:
                     made = make_source(name)
@@ -164,7 +141,7 @@ class Hub:
                     self.failed[name] = error
                     raise
                 self.sources[name] = made
-                self._epoll.register(made.fileno(), select.EPOLLIN)
+                self._waiter.add(made.fileno())
             return self.sources[name]
 
     def join(self, inbox: Inbox) -> None:
@@ -213,6 +190,19 @@ class Hub:
                 return source.mark(fd, what)
             raise
 
+    def listen(
+        self, order: tuple[str, ...], path: str, subscriber: Subscriber, inbox: Inbox
+    ) -> Mark | None:
+        """Hear what the mark of a parent says of a folder that may not be opened, where it does."""
+        with self.lock:
+            hear = getattr(self.sources.get(order[0] if order else ""), "hear", None)
+            key = hear(path) if hear is not None else None
+            if key is None:
+                return None
+            mark: Mark = (order[0], key)
+            self.subscribers.setdefault(mark, {})[subscriber] = inbox
+            return mark
+
     def mark_filesystem(self, fd: int) -> bool:
         """Mark the whole file system that holds ``fd`` if the kernel lets us (CAP_SYS_ADMIN)."""
         with self.lock:
@@ -238,13 +228,11 @@ class Hub:
     def drain(self) -> None:
         """Read all that the kernel has waiting and put it into the inboxes; never blocks."""
         with self.lock:
-            with contextlib.suppress(BlockingIOError):
-                while self._wake_in.recv(4096):
-                    pass
+            self._waiter.clear()
             for name, source in self.sources.items():
                 self._source = name
                 source.read(self)
-            if len(self._mounts_fds) == 2 and self._mounts_poll.poll(0):
+            if self._waiter.mounts_changed():
                 for inbox in self.inboxes:
                     inbox.mounts_changed = True
 
@@ -292,9 +280,4 @@ class Hub:
                 source.close()
             self.sources.clear()
             self.subscribers.clear()
-            while self._mounts_fds:
-                os.close(self._mounts_fds.pop())
-            if self._epoll is not None:
-                self._epoll.close()
-            self._wake_in.close()
-            self._wake_out.close()
+            self._waiter.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import sys
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import _libc
@@ -32,6 +33,8 @@ from limpet.backends._base import (
 
 if TYPE_CHECKING:
     from limpet.backends._base import Key, Receiver
+
+assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
 __all__ = ["Inotify"]
 
@@ -62,14 +65,14 @@ class Inotify:
         self._fd = _libc.inotify_init()
         self._live: set[Key] = set()
         self._departed: dict[int, tuple[int, bytes]] = {}
-        """Cookie -> place, of renames whose second half had not come when the queue was last read."""
+        """Cookie -> place, of renames whose second half had not come by the last read."""
 
     def fileno(self) -> int:
         """Descriptor of the instance."""
         return self._fd
 
     def mark(self, fd: int, what: int) -> Key:
-        """Watch the folder by way of its descriptor, so that no rename can put another in its place."""
+        """Watch the folder by its descriptor, so that no rename can put another in its place."""
         mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
         path = b"/proc/self/fd/%d" % fd
         flags = IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD

@@ -1,6 +1,7 @@
 """The Linux system calls that Python's ``os`` lacks, with errno turned into ``OSError``.
 
-Sources: inotify(7), fanotify(7), fanotify_init(2), fanotify_mark(2), open_by_handle_at(2), statx(2).
+Sources: inotify(7), fanotify(7), fanotify_init(2), fanotify_mark(2), open_by_handle_at(2),
+statx(2).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
 from typing import Any, Final
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "statx_call",
 ]
 
+assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
+
 AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
 _MAX_HANDLE: Final = 128
@@ -29,7 +33,7 @@ _MAX_HANDLE: Final = 128
 _libc: Any = ctypes.CDLL(None, use_errno=True)
 
 
-def _bind(name: str, *arguments: Any) -> Any:
+def _bind(name: str, *arguments: Any) -> Any:  # noqa: ANN401 (ctypes is untyped)
     """Look a function up in libc; one that is missing fails with ENOSYS when called."""
     try:
         function = getattr(_libc, name)

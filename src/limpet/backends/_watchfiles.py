@@ -52,13 +52,13 @@ class TreePump:
         self._thread = threading.Thread(target=self._run, name=f"limpet {path}", daemon=True)
         self._thread.start()
 
-    def _open(self) -> Any:
+    def _open(self) -> Any:  # noqa: ANN401 (its type is that of an optional package)
         try:
-            from watchfiles._rust_notify import RustNotify  # noqa: PLC0415 (optional)
+            from watchfiles._rust_notify import RustNotify
         except ImportError as error:
             message = "watchfiles is not installed: pip install 'limpet[watchfiles]'"
             raise MissingExtraError(message) from error
-        return RustNotify([self._real], False, False, 0, True, True)  # noqa: FBT003
+        return RustNotify([self._real], False, False, 0, True, True)
 
     def _run(self) -> None:
         while not self._stop.is_set():

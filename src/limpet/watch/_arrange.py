@@ -14,7 +14,15 @@ from limpet.backends import CLOSED, DELETE, OTHER, WRITE
 from limpet.watch._emit import barely_known, stat_of
 from limpet.watch._index import Folder
 from limpet.watch._observe import Arrival, Departure
-from limpet.watch._record import differences, inode_of, kind_of, kind_of_mode, pack, same_file, unpack
+from limpet.watch._record import (
+    differences,
+    inode_of,
+    kind_of,
+    kind_of_mode,
+    pack,
+    same_file,
+    unpack,
+)
 from limpet.watch._scan import scan
 from limpet.watch._tree import ElsewhereError
 
@@ -55,7 +63,14 @@ class Arranger:
         for place in list(findings.order):
             update = findings.updates.get(place)
             if update is not None:
-                self._updated(update.folder, update.name, update.facts, update.previous, update.changes, update.bits)
+                self._updated(
+                    update.folder,
+                    update.name,
+                    update.facts,
+                    update.previous,
+                    update.changes,
+                    update.bits,
+                )
             arrival = findings.arrivals.get(place)
             if arrival is not None:
                 self._arrive(arrival)
@@ -71,7 +86,7 @@ class Arranger:
     # -- pairing -------------------------------------------------------------------------------
 
     def _pair_folders(self) -> None:
-        """Find out for each folder that arrived whether it is a known one; take in those that are not."""
+        """Find out for each folder that arrived whether it is known; take in those that are not."""
         findings, index = self.findings, self.tree.index
         handled: set[Arrival] = set()
         while waiting := [
@@ -85,12 +100,16 @@ class Arranger:
                 if place not in findings.departures:
                     self.observer.look_at({node.parent: {node.name: 0}}, set())
                     if node.name in findings.later.get(node.parent, {}):
-                        # Its old folder is on the move itself. A folder stands in one place only, so
-                        # it has left there.
+                        # Its old folder is on the move itself. A folder stands in one place only,
+                        # so it has left there.
                         findings.departures[place] = Departure(node.parent, node.name, node, 0)
                         findings.order.append(place)
                 departure = findings.departures.get(place)
-                if departure is not None and departure.arrival is None and self._is_move(departure, arrival):
+                if (
+                    departure is not None
+                    and departure.arrival is None
+                    and self._is_move(departure, arrival)
+                ):
                     self._pair(departure, arrival)
                     continue
             if self.tree.options.recursive:
@@ -139,7 +158,9 @@ class Arranger:
         arrivals = [
             a
             for a in self.findings.arrivals.values()
-            if a.departure is None and not a.done and (not _is_dir(a.facts) or not self.tree.options.recursive)
+            if a.departure is None
+            and not a.done
+            and (not _is_dir(a.facts) or not self.tree.options.recursive)
         ]
         for top in list(self.tops):
             arrivals.extend(self._lift_out(top, departed))
@@ -154,7 +175,7 @@ class Arranger:
         self.findings.departures.setdefault((departure.folder, departure.name), departure)
 
     def _add_implied(self, departed: dict[int, list[Departure]]) -> None:
-        """Count as departed what a rename took out of a folder that cannot be looked into right now."""
+        """Count as departed what a rename took out of a folder that cannot be looked into now."""
         findings = self.findings
         for place, origin in self.origins.items():
             arrival = findings.arrivals.get(place)
@@ -192,7 +213,7 @@ class Arranger:
                         departed.setdefault(inode, []).append(Departure(folder, name, entry, 0))
 
     def _lift_out(self, top: Folder, departed: dict[int, list[Departure]]) -> list[Arrival]:
-        """Take files that may have been moved into a new folder out of it, as arrivals of their own."""
+        """Take files that were moved into a new folder out of it, as arrivals of their own."""
         lifted = []
         for folder in top.walk():
             for name, entry in list(folder.entries.items()):
@@ -229,7 +250,11 @@ class Arranger:
         folder, name = arrival.folder, arrival.name
         replaced = self._make_way(arrival)
         departure = arrival.departure
-        if departure is not None and isinstance(departure.entry, Folder) and folder.lies_in(departure.entry):
+        if (
+            departure is not None
+            and isinstance(departure.entry, Folder)
+            and folder.lies_in(departure.entry)
+        ):
             self._move_out(folder, departure.entry)
             if folder.lies_in(departure.entry):
                 _unpair(departure)
@@ -245,7 +270,7 @@ class Arranger:
         self.findings.departures.pop((folder, name), None) if replaced is not None else None
 
     def _has_folder(self, arrival: Arrival) -> bool:
-        """Make sure that the folder it arrived in is part of the tree, telling it first if it is new."""
+        """Make sure that the folder it arrived in is in the tree, telling it first if it is new."""
         folder: Folder | None = arrival.folder
         while folder is not None and folder not in self.tops:
             folder = folder.parent
@@ -381,7 +406,12 @@ class Arranger:
     def _tell_created(self, folder: Folder, name: str, facts: Facts, bits: int) -> None:
         tree = self.tree
         foreign = bool(bits & OTHER)
-        if tree.settler.quiet and kind_of_mode(facts.mode) == "file" and not bits & CLOSED and not tree.emit.existing:
+        if (
+            tree.settler.quiet
+            and kind_of_mode(facts.mode) == "file"
+            and not bits & CLOSED
+            and not tree.emit.existing
+        ):
             tree.settler.hold((folder, name), tree.disk.monotonic(), created=True, foreign=foreign)
             return
         tree.emit.created(_join(folder, name), facts, foreign=foreign)
@@ -408,7 +438,13 @@ class Arranger:
         self._updated(arrival.folder, arrival.name, facts, entry, changes, arrival.bits)
 
     def _updated(
-        self, folder: Folder, name: str, facts: Facts, previous: Entry, changes: set[Change], bits: int
+        self,
+        folder: Folder,
+        name: str,
+        facts: Facts,
+        previous: Entry,
+        changes: set[Change],
+        bits: int,
     ) -> None:
         tree = self.tree
         settler, place = tree.settler, (folder, name)
@@ -418,7 +454,13 @@ class Arranger:
             now = tree.disk.monotonic()
             closed = bool(bits & CLOSED)
             settler.hold(
-                place, now, created=False, previous=known, changes=changes, foreign=foreign, closed=closed
+                place,
+                now,
+                created=False,
+                previous=known,
+                changes=changes,
+                foreign=foreign,
+                closed=closed,
             )
             return
         tree.emit.updated(_join(folder, name), facts, known, changes, foreign=foreign)

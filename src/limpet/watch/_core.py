@@ -1,8 +1,8 @@
 """One watch without its shell: builds the parts, looks when told to, keeps what was found.
 
-Every method that may wait for the disk is meant for a worker thread; a lock makes sure that only one
-look runs at a time, also when the task that asked for it was cancelled and another asks again. What
-is found stays here until it is handed out, so no cancelled wait loses an event.
+Every method that may wait for the disk is meant for a worker thread; a lock makes sure that only
+one look runs at a time, also when the task that asked for it was cancelled and another asks again.
+What is found stays here until it is handed out, so no cancelled wait loses an event.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ class Core:
 
     def _watch_whole(self, path: str | None) -> None:
         """Start, move or end the source that watches the whole tree."""
-        from limpet.backends._watchfiles import TreePump  # noqa: PLC0415 (optional)
+        from limpet.backends._watchfiles import TreePump
 
         if self._pump is not None:
             self._pump.close()

@@ -1,8 +1,8 @@
 """The engine's hands: every call that reads the disk, never following a last link by accident.
 
-Where the system has descriptors for folders (Linux, macOS) a name is looked up in an open folder, so
-that nothing can be slipped in between; a path longer than the system takes in one call is opened in
-steps, so a tree may be deeper than PATH_MAX. Elsewhere (Windows) paths stand in for descriptors.
+Where the system has descriptors for folders (Linux, macOS) a name is looked up in an open folder,
+so that nothing can be slipped in between; a path longer than the system takes in one call is opened
+in steps, so a tree may be deeper than PATH_MAX. Elsewhere (Windows) paths stand in for descriptors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from limpet.events import Kind
 
-__all__ = ["NOT_THERE", "OUT_OF_DESCRIPTORS", "Disk", "Handle", "Listed", "PathDisk", "default_disk"]
+__all__ = [
+    "NOT_THERE",
+    "OUT_OF_DESCRIPTORS",
+    "Disk",
+    "Handle",
+    "Listed",
+    "PathDisk",
+    "default_disk",
+]
 
 NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 """The name leads nowhere, which is an answer; any other errno means it could not be asked."""
@@ -36,7 +44,7 @@ _PATH_LIMIT: Final = 3800
 _FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 
-_COARSE: Final[int | None] = 5 if sys.platform == "linux" else None
+_COARSE: Final = 5
 """CLOCK_REALTIME_COARSE, clock_gettime(2)."""
 
 Handle = int | str
@@ -58,7 +66,9 @@ class Disk:
         The kernel stamps with its coarse clock, which lags behind the exact one by up to a tick; a
         file that changes later never has a smaller stamp than this.
         """
-        return time.time_ns() if _COARSE is None else time.clock_gettime_ns(_COARSE)
+        if sys.platform == "linux":
+            return time.clock_gettime_ns(_COARSE)
+        return time.time_ns()
 
     def time(self) -> float:
         """Give the system's clock in unix seconds."""

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from limpet.config import WatchOptions
-    from limpet.events import Change, DegradedReason, Event, FileStat, GoneReason, Kind, Origin
+    from limpet.events import (
+        Change,
+        DegradedReason,
+        Event,
+        FileStat,
+        GoneReason,
+        Kind,
+        Origin,
+        RescanReason,
+    )
     from limpet.watch._disk import Disk
     from limpet.watch._own import Ledger
 
@@ -160,7 +169,7 @@ class Emitter:
         else:
             self._add(ev.FileDeleted if relative else ev.TargetFileDeleted, relative, **fields)
 
-    def rescanned(self, reason: Any) -> None:
+    def rescanned(self, reason: RescanReason) -> None:
         """Everything was looked at again."""
         self._watch(ev.Rescanned, reason=reason)
 
@@ -185,15 +194,19 @@ class Emitter:
             return False
         return None if self._own == "drop" else True
 
-    def _add(self, kind: type[Event], relative: str, /, **fields: Any) -> None:
+    def _add(self, kind: type[Event], relative: str, /, **fields: object) -> None:
         if not self.muted:
             self._watch(kind, path=self.path(relative), **fields)
 
-    def _watch(self, kind: type[Event], /, **fields: Any) -> None:
+    def _watch(self, kind: type[Event], /, **fields: object) -> None:
         self._time = max(self._time, self._disk.time())
         self.made += 1
         self.out.append(
             kind(
-                location=self.location, time=self._time, seq=self.made, origin=self.origin, **fields
+                location=self.location,
+                time=self._time,
+                seq=self.made,
+                origin=self.origin,
+                **fields,
             )
         )

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from limpet.backends import Inbox
-    from limpet.events import GoneReason, Kind, Origin
+    from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
     from limpet.watch._observe import Findings, Place
     from limpet.watch._tracker import Tracker
     from limpet.watch._tree import Tree
 
-__all__ = ["DirEngine", "RETRY_S"]
+__all__ = ["RETRY_S", "DirEngine"]
 
 _ROUNDS: Final = 6
-"""Rounds of one look. Each is needed only if a folder moved while the round before looked into it."""
+"""Rounds of one look; each is needed only if a folder moved during the round before."""
 RETRY_S: Final = 1.0
 """Seconds until something that nothing tells of is tried again (a location that cannot be watched,
 a folder that could not be opened for want of descriptors)."""
@@ -117,14 +117,16 @@ class DirEngine:
         before = tree.index.root
         if location:
             self._check_location(self._gone_reason())
-        reason = inbox.lost or ("interval" if self._is_due(self._next_rescan, now) else None)
+        reason: RescanReason | None = inbox.lost or (
+            "interval" if self._is_due(self._next_rescan, now) else None
+        )
         if reason is not None:
             self.rescans += 1
             tree.emit.rescanned(reason)
             tree.emit.origin = "rescan"
-        if (reason or (force and not tree.trusted)) and tree.index.root is not None:
-            if tree.index.root is before:
-                full.update(tree.index.root.walk())
+        untold = reason is not None or (force and not tree.trusted)
+        if untold and tree.index.root is not None and tree.index.root is before:
+            full.update(tree.index.root.walk())
         if inbox.mounts_changed:
             self._mounted = self._mounts_below()
         for place in tree.settler.due(now):
@@ -170,7 +172,7 @@ class DirEngine:
     # -- one look ------------------------------------------------------------------------------
 
     def _sort(self, inbox: Inbox) -> tuple[dict[Folder, dict[str, int]], set[Folder], bool]:
-        """Split the hints into places to look at, folders to list, and doubts about the location."""
+        """Split the hints: places to look at, folders to list, and doubts about the location."""
         tree = self.tree
         dirty, full = self._carry, self._carry_full
         self._carry, self._carry_full = {}, set()
@@ -212,9 +214,7 @@ class DirEngine:
             names[folder.name] = names.get(folder.name, 0) | (bits & (ATTRIB | OTHER))
         return False
 
-    def _path_hint(
-        self, path: str, dirty: dict[Folder, dict[str, int]], full: set[Folder]
-    ) -> bool:
+    def _path_hint(self, path: str, dirty: dict[Folder, dict[str, int]], full: set[Folder]) -> bool:
         """Something changed at or below an absolute path (a source that watches whole trees)."""
         folder = self.tree.index.root
         if folder is None or not path.startswith(self.tree.base + "/"):
@@ -276,7 +276,7 @@ class DirEngine:
         self.again |= self._location_doubt
 
     def _add_more(self, inbox: Inbox, origins: dict[Place, Place]) -> None:
-        """Take hints that came in during a look: renames count at once, places in the next round."""
+        """Take hints that came in meanwhile: renames count at once, places in the next round."""
         if inbox.lost is not None:
             self.tree.inbox.lose(inbox.lost)
         self.tree.inbox.mounts_changed |= inbox.mounts_changed
@@ -358,7 +358,9 @@ class DirEngine:
             root = tree.index.root
             facts = resolution.facts
             if root is not None:
-                if resolution.identity == (root.device, root.inode) and self._not_reborn(root, facts):
+                if resolution.identity == (root.device, root.inode) and self._not_reborn(
+                    root, facts
+                ):
                     self._compare_root(root, facts)
                     return
                 self._lose_root(reason if facts is None or reason == "unmounted" else "replaced")
@@ -388,7 +390,7 @@ class DirEngine:
         if facts is None:
             return
         was = unpack(root.record)
-        changes: set[str] = set()
+        changes: set[Change] = set()
         if (was.mode ^ facts.mode) & 0o7777:
             changes.add("mode")
         if (was.uid, was.gid) != (facts.uid, facts.gid):
@@ -396,7 +398,7 @@ class DirEngine:
         if changes:
             previous, root.record = root.record, pack(facts, tree.disk.now())
             if tree.options.metadata:
-                tree.emit.updated("", facts, previous, changes)  # type: ignore[arg-type]
+                tree.emit.updated("", facts, previous, changes)
             if root.blind is not None:
                 self._carry_full.add(root)
                 self.again = True
@@ -451,7 +453,8 @@ class DirEngine:
             return "deleted"
         mounted = self._mounts_below()
         gone_mount = any(
-            device == root.device and point not in mounted for point, device in self._mounted.items()
+            device == root.device and point not in mounted
+            for point, device in self._mounted.items()
         )
         if gone_mount:
             return "unmounted"
@@ -471,16 +474,18 @@ class DirEngine:
     # -- mounts --------------------------------------------------------------------------------
 
     def _mounts_below(self) -> dict[str, int]:
-        """Mount points at or below the location -> device, the topmost where several are stacked."""
+        """Mount points at, below or above the location -> device, the topmost of a stack."""
         base = self.tree.base
         return {
             mount.point: mount.device
             for mount in read_mounts()
-            if mount.point == base or mount.point.startswith(base + "/") or base.startswith(mount.point)
+            if mount.point == base
+            or mount.point.startswith(base + "/")
+            or base.startswith(mount.point)
         }
 
     def _add_mounts(self, inbox: Inbox, dirty: dict[Folder, dict[str, int]]) -> None:
-        """After a change of the mount table, look at every folder something was mounted on or off."""
+        """After a change of the mount table, look at every folder that was mounted on or off."""
         if not inbox.mounts_changed:
             return
         before, now = self._mounted, self._mounts_below()

@@ -6,7 +6,15 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import (
-    ATTRIB, CLOSED, DELETE, GONE, MOVED, OTHER, SELF_MOVED, WRITE, read_mounts,
+    ATTRIB,
+    CLOSED,
+    DELETE,
+    GONE,
+    MOVED,
+    OTHER,
+    SELF_MOVED,
+    WRITE,
+    read_mounts,
 )  # fmt: skip
 from limpet.watch._record import differences, kind_of_mode, pack, unpack
 from limpet.watch._tracker import Waypoint
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 
     from limpet.backends import Hub, Inbox
     from limpet.config import WatchOptions
-    from limpet.events import Change, GoneReason, Kind, Origin
+    from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
     from limpet.watch._disk import Disk
     from limpet.watch._emit import Emitter
     from limpet.watch._own import Ledger
@@ -100,7 +108,7 @@ class FileEngine:
                     concerned = True
                     if hinted and hinted in waypoint.names:
                         bits |= what
-        reason = inbox.lost
+        reason: RescanReason | None = inbox.lost
         if self._next_rescan is not None and now >= self._next_rescan:
             reason = reason or "interval"
         if reason is not None:
@@ -193,7 +201,12 @@ class FileEngine:
 
     def _created(self, facts: Facts, bits: int) -> None:
         foreign = bool(bits & OTHER)
-        if self.settler.quiet and not bits & CLOSED and not self.emit.existing and not self.emit.muted:
+        if (
+            self.settler.quiet
+            and not bits & CLOSED
+            and not self.emit.existing
+            and not self.emit.muted
+        ):
             self.settler.hold(_PLACE, self.disk.monotonic(), created=True, foreign=foreign)
         else:
             self.emit.created("", facts, foreign=foreign)

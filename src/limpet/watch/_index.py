@@ -1,7 +1,7 @@
 """The belief: which entries are on disk below a location, as a tree of folders.
 
-A folder maps each name to a record (``_record.py``) or to another folder; a renamed folder moves with
-all below it by changing one reference. Paths are built by walking up, only when somebody asks.
+A folder maps each name to a record (``_record.py``) or to another folder; a renamed folder moves
+with all below it by changing one reference. Paths are built by walking up, only when somebody asks.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ Entry = int | bytes | Folder
 
 
 class Index:
-    """The tree below one location; ``root`` is ``None`` while nothing of the right kind is there."""
+    """The tree below one location; ``root`` is ``None`` while no folder is there."""
 
     def __init__(self) -> None:
         """Believe in nothing."""

@@ -1,8 +1,9 @@
 """Where the location leads now, and what must be marked to hear when that changes.
 
-The path is resolved component by component, symlinks included. Each folder on the way is marked just
-as far as it can change the answer: its own going and moving where the next step exists; the names in
-it where the next step is a symlink (it may be pointed elsewhere) or is missing (it may appear).
+The path is resolved component by component, symlinks included. Each folder on the way is marked
+just as far as it can change the answer: its own going and moving where the next step exists; the
+names in it where the next step is a symlink (it may be pointed elsewhere) or is missing (it may
+appear).
 """
 
 from __future__ import annotations
@@ -137,4 +138,8 @@ def _form(facts: Facts) -> int:
 
 
 def _trouble(error: OSError) -> int:
-    return 0 if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EINVAL} else error.errno or errno.EIO
+    return (
+        0
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EINVAL}
+        else error.errno or errno.EIO
+    )

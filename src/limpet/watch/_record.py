@@ -138,7 +138,7 @@ def file_stat(facts: Facts) -> FileStat:
 
 
 def same_file(old: int | bytes, seen: int, new: Facts) -> bool:
-    """Tell, without a hint, whether ``new`` is the file that ``old`` was, for which inodes must agree.
+    """Tell, without a hint, whether ``new`` is the file that ``old`` was.
 
     Inode numbers are reused at once (ext4), so they are no evidence alone. Evidence is an unchanged
     birth time that is older than the record; for an entry that was only listed, a birth before the
@@ -155,8 +155,15 @@ def same_file(old: int | bytes, seen: int, new: Facts) -> bool:
     return was.size == new.size and was.mtime == new.mtime and not was.fresh
 
 
-def differences(  # noqa: PLR0913
-    old: int | bytes, new: Facts, *, written: bool, touched: bool, hinted: bool, seen: int, exact: bool
+def differences(
+    old: int | bytes,
+    new: Facts,
+    *,
+    written: bool,
+    touched: bool,
+    hinted: bool,
+    seen: int,
+    exact: bool,
 ) -> set[Change]:
     """Say what differs for an entry that is still the same file.
 

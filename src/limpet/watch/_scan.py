@@ -68,7 +68,7 @@ def scan(tree: Tree, top: Folder, handle: Handle, *, stats: bool, adopt: bool) -
     return known
 
 
-def _take_in(  # noqa: PLR0913
+def _take_in(
     tree: Tree,
     job: _Job,
     jobs: list[_Job],
@@ -193,7 +193,7 @@ def _enter(
 
 
 def read_ignore_file(tree: Tree, relative: str, path: str, names: object) -> bool:
-    """Take in the ignore file that counts for a folder, if there is one; tell whether it is news."""
+    """Take in the ignore file that counts for a folder, if any; tell whether it is news."""
     wanted = tree.options.ignore_file
     if wanted is None:
         return False

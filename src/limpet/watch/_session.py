@@ -1,8 +1,8 @@
 """The async shell of a watch: waits, has a worker thread look, hands out events; decides nothing.
 
-Nobody runs in the background. Whoever asks for an event waits for the hub's descriptor (one task for
-all watches of the loop: the leader), then looks. When nobody asks, the kernel's queue fills, and its
-overflow is made good by looking at everything: a slow consumer costs detail, never memory.
+Nobody runs in the background. Whoever asks for an event waits for the hub's descriptor (one task
+for all watches of the loop: the leader), then looks. When nobody asks, the kernel's queue fills,
+and its overflow is made good by looking at everything: a slow consumer costs detail, never memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Watch"]
 
 _THREADS: Final = 4
-"""Looks of one loop that run at a time. They never take a token of the program's own thread limit."""
+"""Looks of one loop that run at a time; they take no token of the program's thread limit."""
 _GATHER_MIN_S: Final = 0.001
 _GATHER_MAX_S: Final = 0.005
 """In a burst, hints are gathered this long before they are read: waking up for each costs ten times
@@ -103,9 +103,9 @@ def _acquire() -> _LoopHub:
 class Watch:
     """One watched location: an async context manager, and an async iterator of events.
 
-    ``__anext__`` may be cancelled at any moment and no event is lost. Several tasks may iterate; each
-    event goes to one of them. After the block the watch can be entered again. Outside the block it
-    can be pickled; what is kept is what was asked for.
+    ``__anext__`` may be cancelled at any moment and no event is lost. Several tasks may iterate;
+    each event goes to one of them. After the block the watch can be entered again. Outside the
+    block it can be pickled; what is kept is what was asked for.
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
@@ -231,7 +231,7 @@ class Watch:
 
     def sync(self) -> SyncWatch:
         """Give the synchronous twin, for scripts without an event loop."""
-        from limpet.watch._sync import SyncWatch  # noqa: PLC0415
+        from limpet.watch._sync import SyncWatch
 
         return SyncWatch(self.location, self.options, self._expects)
 

@@ -38,7 +38,7 @@ class Settler:
     """The files of one watch that are held, by place (any hashable)."""
 
     def __init__(self, quiet: float, limit: float) -> None:
-        """Hold for ``quiet`` seconds without a change, for ``limit`` seconds at most; 0 holds nothing."""
+        """Hold for ``quiet`` seconds without a change, ``limit`` at most; 0 holds nothing."""
         self.quiet = quiet
         self.limit = limit
         self.held: dict[tuple[object, str], Held] = {}

@@ -1,8 +1,8 @@
 """Keeps the belief in a file between two runs, so that what happened in between can be told.
 
-What is kept is what the *consumer* knows: events that were found but not handed out go into the file
-as they are, and a file that is held back is kept as it was before. The file is replaced in one step;
-one that cannot be read is set aside and said, never trusted.
+What is kept is what the *consumer* knows: events that were found but not handed out go into the
+file as they are, and a file that is held back is kept as it was before. The file is replaced in one
+step; one that cannot be read is set aside and said, never trusted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """``statx`` for Linux: as ``os.stat``, and the birth time that ``os.stat`` leaves out.
 
-statx(2), since Linux 4.11. A birth time tells a renamed file from another that got its inode number.
+statx(2), since Linux 4.11. A birth time tells a renamed file from another that got its inode
+number.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import errno
 import functools
 import os
 import struct
+import sys
 from typing import Final
 
-from limpet.backends._libc import statx_call
 from limpet.watch._record import Facts
+
+assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
+
+from limpet.backends._libc import statx_call  # noqa: E402
 
 __all__ = ["EXACT_TIMES", "statx"]
 

@@ -1,7 +1,7 @@
 """Keeps the marks on the way to a location in step with where the location leads.
 
-Mark, then resolve again, until two resolutions in a row agree: a change in between is either seen by
-the second look or told by a mark that was there before it.
+Mark, then resolve again, until two resolutions in a row agree: a change in between is either seen
+by the second look or told by a mark that was there before it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,14 @@ class Tracker:
     """The location of one watch."""
 
     def __init__(
-        self, path: str, *, disk: Disk, hub: Hub, inbox: Inbox, order: tuple[str, ...], content: bool
+        self,
+        path: str,
+        *,
+        disk: Disk,
+        hub: Hub,
+        inbox: Inbox,
+        order: tuple[str, ...],
+        content: bool,
     ) -> None:
         """Know the path; nothing is marked yet.
 
@@ -67,7 +74,11 @@ class Tracker:
         for _ in range(_ROUNDS):
             self._mark(before)
             now = resolve(self._disk, self.path, content=self._content)
-            if (now.steps, now.identity, now.trouble) == (before.steps, before.identity, before.trouble):
+            if (now.steps, now.identity, now.trouble) == (
+                before.steps,
+                before.identity,
+                before.trouble,
+            ):
                 self.unstable = False
                 return now
             before = now

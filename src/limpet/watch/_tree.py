@@ -1,8 +1,8 @@
 """What the parts of a folder watch share: the belief, the disk, and how a folder is entered.
 
 To enter a folder is to open it, make sure that it is the one believed to be there, and mark it, in
-that order; only then is it listed. Whatever happens after the mark is told; whatever happened before
-is in the listing.
+that order; only then is it listed. Whatever happens after the mark is told; whatever happened
+before is in the listing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from limpet.backends import Hub, Inbox
+    from limpet.backends import Hub, Inbox, Mark
     from limpet.config import WatchOptions
     from limpet.events import DegradedReason
     from limpet.watch._disk import Disk, Handle
@@ -104,11 +104,13 @@ class Tree:
             default_ignores=options.default_ignores,
         )
         self.polled: set[Folder] = set()
+        self.heard: dict[Folder, Mark] = {}
+        """Folders that cannot be opened -> where their parent's mark speaks of them."""
         self.stopping = False
         self.relook: list[Folder] = []
         """Folders reached through a symlink whose real place has come into the tree."""
         self.watch_whole: Callable[[str | None], None] | None = None
-        """Starts a source that watches whole trees on a path, before it is listed; ``None`` ends it."""
+        """Has a source watch the whole tree at a path, before it is listed; ``None`` ends it."""
         self._silent: dict[int, bool] = {}
 
     def path(self, folder: Folder) -> str:
@@ -174,6 +176,10 @@ class Tree:
         """Note that a folder's content cannot be seen; what is believed of it stays."""
         reason = _BLIND.get(error.errno or 0, "unavailable")
         folder.blind = reason
+        if folder.mark is None and folder not in self.heard:
+            heard = self.hub.listen(self.order, self.path(folder), folder, self.inbox)
+            if heard is not None:
+                self.heard[folder] = heard
         self.troubles.cannot_read(self.emit, folder, reason, error)
 
     def sees(self, folder: Folder) -> None:
@@ -198,6 +204,9 @@ class Tree:
         if folder.mark is not None:
             self.hub.unmark(folder.mark, folder, self.path(folder))
             folder.mark = None
+        heard = self.heard.pop(folder, None)
+        if heard is not None:
+            self.hub.unmark(heard, folder, None)
         self.polled.discard(folder)
         self.index.forget(folder)
         self.troubles.forget(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Troubles:
             emit.recovered(folder.relative())
 
     def not_marked(self, emit: Emitter, folder: Folder, error: MarkError) -> None:
-        """A folder could not be marked and is polled; a used up limit is said once for the watch."""
+        """A folder could not be marked and is polled; that is said once for the watch."""
         first = not self.unmarked
         self.unmarked.add(folder)
         if first:
@@ -135,9 +136,13 @@ def limit_message() -> str:
     )
 
 
-def _descriptor_limit() -> str:
-    try:
-        import resource  # noqa: PLC0415 (not on Windows)
-    except ImportError:
+if sys.platform == "win32":
+
+    def _descriptor_limit() -> str:
         return "unknown"
-    return str(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+else:
+    import resource
+
+    def _descriptor_limit() -> str:
+        return str(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

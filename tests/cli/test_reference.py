@@ -1,0 +1,66 @@
+"""``docs/reference/cli.md`` names what there is, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from jsonschema import Draft202012Validator
+
+from limpet._wire import EVENT_TYPES, schema
+from limpet.cli._args import app
+from limpet.cli._doctor import examine
+from limpet.cli._exec import VARIABLES
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text(encoding="utf-8")
+
+
+def options() -> set[str]:
+    """Every option the program takes, that for help left out."""
+    commands = typer.main.get_command(app)
+    found = set()
+    for command in (commands, *getattr(commands, "commands", {}).values()):
+        for parameter in command.params:
+            found |= {name for name in parameter.opts if name.startswith("--")}
+    return found - {"--help"}
+
+
+def test_every_option_is_on_the_page() -> None:
+    """And every option on the page is one, or one of the programs in its examples."""
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE))
+    assert options() <= named
+    assert named - options() == {"--verbose"}
+
+
+@pytest.mark.parametrize("word", sorted([*EVENT_TYPES, *VARIABLES]))
+def test_every_word_is_on_the_page(word: str) -> None:
+    """Types of events, and variables of commands."""
+    assert f"`{word}`" in PAGE
+
+
+def blocks(kind: str) -> Iterator[str]:
+    return iter(re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL))
+
+
+def test_the_examples_are_json() -> None:
+    """The event among them fulfils the schema."""
+    objects = [json.loads(block) for block in blocks("json")]
+    assert [one.get("type") for one in objects] == [
+        "watch.ready",
+        "file.created",
+        "limpet.file.created",
+        "doctor",
+    ]
+    Draft202012Validator(schema()).validate(objects[1])
+
+
+def test_every_problem_of_the_doctor_is_on_the_page() -> None:
+    """As the source names them."""
+    source = Path(examine.__code__.co_filename).read_text(encoding="utf-8")
+    codes = set(re.findall(r'code="([a-z-]+)"', source))
+    assert codes
+    assert all(f"| `{code}` |" in PAGE for code in codes)
