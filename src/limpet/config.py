@@ -89,6 +89,10 @@ class WatchOptions:
     default_ignores: bool = True
     """Leave out partial downloads, editor swap files and system droppings."""
     backend: BackendName = "auto"
+    filesystem_mark: bool = False
+    """With fanotify and CAP_SYS_ADMIN, mark each file system as a whole instead of every folder: a
+    start that marks nothing but once, at the price of hearing of the whole file system. Without
+    the right to, folders are marked one by one. Done by itself where the marks run out."""
     poll_interval: float = 1.0
     """Seconds between two looks where the system gives no hints."""
     rescan_interval: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pickle
@@ -483,3 +484,39 @@ def test_there_and_back_is_nothing(tmp_path: Path, kernel_backend: Any) -> None:
             (tmp_path / name).rename(tmp_path / "b")
             (tmp_path / "b").rename(tmp_path / name)
         assert watch.fence() == []
+
+
+def marks_in_kernel() -> int:
+    """Count this process's fanotify marks as the kernel shows them."""
+    count = 0
+    for number in os.listdir("/proc/self/fdinfo"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            lines = Path("/proc/self/fdinfo", number).read_text().splitlines()
+            count += sum(line.startswith(("fanotify ino:", "fanotify sdev:")) for line in lines)
+    return count
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs CAP_SYS_ADMIN")
+def test_one_mark_for_the_whole_file_system(tmp_path: Path) -> None:
+    """``filesystem_mark``: new folders need no mark, and nothing is missed in them."""
+    for number in range(50):
+        (tmp_path / f"d{number}" / "in").mkdir(parents=True)
+    with limpet.watch_dir(tmp_path, backend="fanotify", filesystem_mark=True).sync() as watch:
+        marks = marks_in_kernel()
+        assert marks < 50
+        (tmp_path / "d7" / "in" / "f").write_text("1")
+        (tmp_path / "new" / "deep").mkdir(parents=True)
+        (tmp_path / "new" / "deep" / "g").write_text("1")
+        assert sorted(describe(e) for e in watch.fence()) == [
+            "DirCreated new",
+            "DirCreated new/deep",
+            "FileCreated d7/in/f",
+            "FileCreated new/deep/g",
+        ]
+        (tmp_path / "d7").rename(tmp_path / "new" / "d7")
+        (tmp_path / "new" / "deep" / "g").unlink()
+        assert sorted(describe(e) for e in watch.fence()) == [
+            "DirRenamed d7 -> new/d7",
+            "FileDeleted new/deep/g",
+        ]
+        assert marks_in_kernel() == marks

@@ -203,10 +203,13 @@ class Hub:
             self.subscribers.setdefault(mark, {})[subscriber] = inbox
             return mark
 
-    def mark_filesystem(self, fd: int) -> bool:
-        """Mark the whole file system that holds ``fd`` if the kernel lets us (CAP_SYS_ADMIN)."""
+    def mark_filesystem(self, order: tuple[str, ...], fd: int) -> bool:
+        """Mark the whole file system that holds ``fd``, if the first source can and may."""
         with self.lock:
-            whole = getattr(self.source("fanotify"), "mark_filesystem", None)
+            try:
+                whole = getattr(self.source(order[0]), "mark_filesystem", None)
+            except OSError:
+                return False
             return bool(whole is not None and whole(fd))
 
     def unmark(self, mark: Mark, subscriber: Subscriber, path: str | None) -> None:

@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
     ignore_file: str | None
     default_ignores: bool
     backend: BackendName
+    filesystem_mark: bool
     poll_interval: float
     rescan_interval: float | None
 

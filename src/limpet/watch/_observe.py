@@ -150,7 +150,7 @@ class Observer:
         if folder.mark is None:
             tree.mark(folder, handle)
         now = tree.disk.now()
-        listed = [name for name, _, _ in tree.disk.read(handle)]
+        listed = [name for name, _ in tree.disk.read(handle)]
         if tree.options.ignore_file is not None:
             relative = folder.relative()
             if read_ignore_file(tree, relative, tree.path(folder), listed):

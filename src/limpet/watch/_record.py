@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from limpet.events import Change, Kind
 
 __all__ = [
+    "BRIEF_DIR",
+    "BRIEF_FILE",
+    "BRIEF_OTHER",
+    "BRIEF_SYMLINK",
     "RACY_NS",
-    "Brief",
     "Facts",
-    "brief",
-    "brief_inode",
-    "brief_kind",
     "differences",
     "file_stat",
     "inode_of",
@@ -35,13 +35,14 @@ __all__ = [
     "unpack",
 ]
 
-Brief = int
-
 RACY_NS: Final = 20_000_000
 """Two changes closer than this may carry one time stamp: the kernel stamps with a coarse clock that
 ticks every 1 to 10 ms (CONFIG_HZ), so a record taken that soon after a change proves nothing."""
 
 _KINDS: Final[tuple[Kind, ...]] = ("file", "dir", "symlink", "other")
+BRIEF_FILE, BRIEF_DIR, BRIEF_SYMLINK, BRIEF_OTHER = range(4)
+"""Low bits of a brief record, ``inode << 2 | kind``: no more than a listing tells."""
+
 _RECORD: Final = struct.Struct("<IIIIIQqqqq")
 _FRESH: Final = 1 << 31
 """Flag in the packed mode: taken within ``RACY_NS`` of the last change."""
@@ -75,21 +76,6 @@ def kind_of_mode(mode: int) -> Kind:
     if form == stat_module.S_IFDIR:
         return "dir"
     return "symlink" if form == stat_module.S_IFLNK else "other"
-
-
-def brief(inode: int, kind: Kind) -> Brief:
-    """Remember no more than a listing tells."""
-    return inode << 2 | _KINDS.index(kind)
-
-
-def brief_inode(value: Brief) -> int:
-    """Inode of a brief record."""
-    return value >> 2
-
-
-def brief_kind(value: Brief) -> Kind:
-    """Kind of a brief record."""
-    return _KINDS[value & 3]
 
 
 def pack(facts: Facts, now: int) -> bytes:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limpet.watch._disk import NOT_THERE
-from limpet.watch._record import Facts, brief, pack
+from limpet.watch._record import BRIEF_DIR, BRIEF_SYMLINK, Facts, pack
 from limpet.watch._tree import StoppedError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from limpet.watch._disk import Handle
     from limpet.watch._index import Folder
     from limpet.watch._tree import Tree
@@ -162,37 +164,39 @@ def _enter(
     relative = path[len(tree.base) + 1 :]
     now = folder.seen = disk.now()
     try:
-        listed = list(disk.read(handle))
+        listed = disk.read(handle)
     except OSError as error:
         tree.blind(folder, error)
         return
     if options.ignore_file is not None:
-        read_ignore_file(tree, relative, path, (name for name, _, _ in listed))
+        read_ignore_file(tree, relative, path, [name for name, _ in listed])
     prefix = path if path.endswith("/") else path + "/"
     below = f"{relative}/" if relative else ""
-    for name, inode, kind in listed:
-        is_dir = kind == "dir"
-        if tree.filter.hides(relative, name, is_dir=is_dir):
+    follow = options.follow_symlinks and options.recursive
+    hides = tree.filter.hides
+    for name, record in listed:
+        kind = record & 3
+        is_dir = kind == BRIEF_DIR
+        if hides(relative, name, is_dir=is_dir):
             continue
         if is_dir and options.recursive:
             jobs.append(_Job(folder, name, prefix + name, below + name))
             continue
-        if kind == "symlink" and options.follow_symlinks and options.recursive:
+        if kind == BRIEF_SYMLINK and follow:
             links.append((folder, name, prefix + name))
-        if stats or (is_dir and tree.polling):
-            try:
-                facts = disk.stat_at(handle, name)
-            except OSError:
-                facts = None
-            if facts is not None:
-                entries[name] = pack(facts, now)
-                continue
-            if stats:
-                continue
-        entries[name] = brief(inode, kind)
+        if not stats:
+            entries[name] = record
+            continue
+        try:
+            facts = disk.stat_at(handle, name)
+        except OSError:
+            entries[name] = record
+            continue
+        if facts is not None:
+            entries[name] = pack(facts, now)
 
 
-def read_ignore_file(tree: Tree, relative: str, path: str, names: object) -> bool:
+def read_ignore_file(tree: Tree, relative: str, path: str, names: Collection[str]) -> bool:
     """Take in the ignore file that counts for a folder, if any; tell whether it is news."""
     wanted = tree.options.ignore_file
     if wanted is None:
@@ -202,7 +206,7 @@ def read_ignore_file(tree: Tree, relative: str, path: str, names: object) -> boo
             return False
         file = wanted
     else:
-        if wanted not in names:  # type: ignore[operator]
+        if wanted not in names:
             return tree.filter.set_ignore_file(relative, ())
         file = os.path.join(path, wanted)
     try:

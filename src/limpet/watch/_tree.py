@@ -111,6 +111,8 @@ class Tree:
         """Folders reached through a symlink whose real place has come into the tree."""
         self.watch_whole: Callable[[str | None], None] | None = None
         """Has a source watch the whole tree at a path, before it is listed; ``None`` ends it."""
+        self._whole: set[int] = set()
+        """Devices for which a mark of the whole file system was tried."""
         self._silent: dict[int, bool] = {}
 
     def path(self, folder: Folder) -> str:
@@ -150,6 +152,9 @@ class Tree:
         limited = folder.mark is None and folder in self.polled
         folder.mark = None
         if self.order and isinstance(handle, int) and not self._is_silent(folder):
+            if self.options.filesystem_mark and folder.device not in self._whole:
+                self._whole.add(folder.device)
+                self.hub.mark_filesystem(self.order, handle)
             try:
                 folder.mark = self.hub.mark(self.order, handle, MARK_ALL, folder, self.inbox)
             except MarkError as error:
