@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import sys
+from typing import Final
 
 __all__ = ["Waiter"]
 
@@ -37,6 +38,9 @@ class _Wake:
 
 
 if sys.platform == "linux":
+    _POLLS: Final = 4
+    """Polls of our descriptor between its handing over and the report of its news: one to add it,
+    one to change what is asked of it (trio), one to wait; and one to spare."""
 
     class Waiter(_Wake):
         """Waits with epoll, whose descriptor can be waited for by any event loop."""
@@ -44,9 +48,10 @@ if sys.platform == "linux":
         def __init__(self) -> None:
             """Listen to wake-ups and to the mount table.
 
-            The table is opened twice: once to be woken by, once to ask. The kernel reports a change
-            once per open file, to whoever polls first; the first file is polled by the loop's own
-            poller behind our back, so the answer is kept for the second.
+            The kernel reports a change of the table once per open file, to whoever polls first, and
+            an event loop polls our descriptor when it is handed over and again when it waits: the
+            first poll would swallow what the second should report. A poll stops at the first file
+            that has news, so there is a file for each of the polls, and one more to ask.
             """
             super().__init__()
             self._epoll = select.epoll()
@@ -54,11 +59,12 @@ if sys.platform == "linux":
             self._mounts: list[int] = []
             self._ask = select.poll()
             with contextlib.suppress(OSError):
-                for _ in range(2):
+                for _ in range(_POLLS + 1):
                     fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
                     self._mounts.append(fd)
-                self._epoll.register(self._mounts[0], select.EPOLLPRI)
-                self._ask.register(self._mounts[1], select.POLLPRI)
+                    self._ask.register(fd, select.POLLPRI)
+                for fd in self._mounts[:_POLLS]:
+                    self._epoll.register(fd, select.EPOLLPRI)
 
         def fileno(self) -> int:
             """Descriptor that is readable while there is news."""
@@ -70,7 +76,7 @@ if sys.platform == "linux":
 
         def mounts_changed(self) -> bool:
             """Whether the mount table changed since this was last asked."""
-            return len(self._mounts) == 2 and bool(self._ask.poll(0))
+            return bool(self._ask.poll(0))
 
         def close(self) -> None:
             """Free every descriptor."""

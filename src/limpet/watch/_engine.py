@@ -58,8 +58,11 @@ class DirEngine:
         self._next_retry: float | None = None
         self._next_rescan: float | None = None
         self._mounted: dict[str, int] = {}
+        self._real = tree.base
+        """Real path of the location, as the mount table spells it."""
         self._root_bits = 0
         self._location_doubt = False
+        tree.can_reach = self._can_reach
 
     # -- what the shell calls ------------------------------------------------------------------
 
@@ -133,7 +136,10 @@ class DirEngine:
             folder, name = place
             if isinstance(folder, Folder):
                 dirty.setdefault(folder, {}).setdefault(name, 0)
-        self._rounds(dirty, full, self._origins(inbox))
+        if tree.troubles.location:
+            self._carry, self._carry_full = dirty, full
+        else:
+            self._rounds(dirty, full, self._origins(inbox))
         tree.emit.origin = "live"
         self._release()
         self._set_timers()
@@ -251,6 +257,8 @@ class DirEngine:
                 break
             observer = Observer(tree)
             observer.look_at(dirty, full)
+            if tree.troubles.location:
+                break
             if observer.findings.departures and self.more is not None:
                 # The other half of a rename may have come in since: then it is one, not two.
                 self._add_more(self.more(), origins)
@@ -266,13 +274,18 @@ class DirEngine:
             for folder in findings.refilter:
                 full.update(folder.walk())
                 tree.emit.rescanned("ignore-file")
-        index = tree.index
+        self._keep(dirty, full)
+
+    def _keep(self, dirty: dict[Folder, dict[str, int]], full: set[Folder]) -> None:
+        """Keep for the next look what could not be looked at, and say when that is due."""
+        tree, index = self.tree, self.tree.index
         for folder, names in dirty.items():
             if index.contains(folder):
                 self._carry.setdefault(folder, {}).update(names)
         self._carry_full = {folder for folder in full if index.contains(folder)}
         claimed = self._all_claimed(self._carry) and not self._carry_full
         self.again = bool(self._carry or self._carry_full) and not claimed
+        self.again &= not tree.troubles.location
         self.again |= self._location_doubt
 
     def _add_more(self, inbox: Inbox, origins: dict[Place, Place]) -> None:
@@ -346,6 +359,13 @@ class DirEngine:
 
     # -- the location --------------------------------------------------------------------------
 
+    def _can_reach(self) -> bool:
+        """Whether the way to the location is open; if not, that is the trouble, not a folder's."""
+        trouble = self.tracker.update().trouble
+        if trouble:
+            self.tree.troubles.location_unreachable(self.tree.emit, trouble)
+        return not trouble
+
     def _check_location(self, reason: GoneReason) -> None:
         """Find out what stands at the location and, if it is another, tell the change."""
         tree = self.tree
@@ -355,6 +375,8 @@ class DirEngine:
                 tree.troubles.location_unreachable(tree.emit, resolution.trouble)
                 return
             tree.troubles.location_reachable(tree.emit)
+            if resolution.facts is not None:
+                self._real = resolution.path.rstrip("/")
             root = tree.index.root
             facts = resolution.facts
             if root is not None:
@@ -475,13 +497,13 @@ class DirEngine:
 
     def _mounts_below(self) -> dict[str, int]:
         """Mount points at, below or above the location -> device, the topmost of a stack."""
-        base = self.tree.base
+        real = self._real
         return {
             mount.point: mount.device
             for mount in read_mounts()
-            if mount.point == base
-            or mount.point.startswith(base + "/")
-            or base.startswith(mount.point)
+            if mount.point == real
+            or mount.point.startswith(real + "/")
+            or real.startswith(mount.point.rstrip("/") + "/")
         }
 
     def _add_mounts(self, inbox: Inbox, dirty: dict[Folder, dict[str, int]]) -> None:
@@ -490,8 +512,8 @@ class DirEngine:
             return
         before, now = self._mounted, self._mounts_below()
         for point in before.keys() | now.keys():
-            if before.get(point) != now.get(point) and point.startswith(self.tree.base + "/"):
-                self._path_hint(point, dirty, set())
+            if before.get(point) != now.get(point) and point.startswith(self._real + "/"):
+                self._path_hint(self.tree.base + point[len(self._real) :], dirty, set())
 
     # -- timers --------------------------------------------------------------------------------
 

@@ -120,6 +120,8 @@ class FileEngine:
         if concerned or reason or due or held_due or self.tracker.unstable:
             self._check(bits, lost=reason is not None)
         self.emit.origin = "live"
+        if inbox.mounts_changed:
+            self._device_points = {(mount.point, mount.device) for mount in read_mounts()}
         self._release()
         self._set_timers()
 

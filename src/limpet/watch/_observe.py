@@ -103,6 +103,9 @@ class Observer:
         """Look at the named places, and at every place of the ``full`` folders, top down."""
         folders = sorted({*dirty, *full}, key=Folder.depth)
         for folder in folders:
+            if self.tree.troubles.location:
+                self._put_off(folder, dirty.get(folder, {}), full=folder in full)
+                continue
             self.look_in(folder, dirty.get(folder, {}), full=folder in full)
         while self._suspects:
             folder = self._suspects.pop()
@@ -125,7 +128,10 @@ class Observer:
             self._suspects.append(folder)
             return
         except OSError as error:
-            tree.blind(folder, error)
+            if tree.can_reach():
+                tree.blind(folder, error)
+            else:
+                self._put_off(folder, names, full=full)
             return
         try:
             if folder.blind is not None:

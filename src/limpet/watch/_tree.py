@@ -111,6 +111,8 @@ class Tree:
         """Folders reached through a symlink whose real place has come into the tree."""
         self.watch_whole: Callable[[str | None], None] | None = None
         """Has a source watch the whole tree at a path, before it is listed; ``None`` ends it."""
+        self.can_reach: Callable[[], bool] = lambda: True
+        """Asks again whether the way to the location is open, and says so if it is not."""
         self._whole: set[int] = set()
         """Devices for which a mark of the whole file system was tried."""
         self._silent: dict[int, bool] = {}
