@@ -53,8 +53,8 @@ format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-soak: $(READY)  ## the long tests, with many more examples: an hour or so
-	LIMPET_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" --timeout=3600
+soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
+	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model --timeout=3600
 
 bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
 	$(BIN)/python -m benchmarks $(PROFILE)

@@ -336,6 +336,85 @@ def test_permission_as_another_user(tmp_path: Path, kernel_backend: str) -> None
         assert program.wait() == 0
 
 
+def test_a_network_target_that_goes_is_asked_for_twice(tmp_path: Path) -> None:
+    """W10: on a mount that may go away for a moment, one look is not enough for mass deletion."""
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "f").write_text("1")
+    perform("age", place)
+    with Started(place, backend="poll") as watch:
+        assert watch.core._tree is not None
+        watch.core._tree.cautious = True
+        place.rename(tmp_path / "away")
+        assert watch.fence() == []
+        assert watch.core.timeout() is not None
+        (tmp_path / "away").rename(place)
+        assert watch.fence() == []
+        (place / "g").write_text("1")
+        assert watch.fence() == ["FileCreated g"]
+        place.rename(tmp_path / "away")
+        assert watch.fence() == []
+        assert watch.fence() == [
+            "FileDeleted f",
+            "FileDeleted g",
+            "TargetDirDeleted . (deleted)",
+        ]
+
+
+def test_out_of_descriptors(tmp_path: Path) -> None:
+    """A start says what to do; a running watch goes on and recovers."""
+    script = textwrap.dedent("""
+        import os, resource, sys
+        import limpet
+        from limpet.testing import describe
+        place = sys.argv[1]
+        def exhaust(leave):
+            held = []
+            try:
+                while True:
+                    held.append(os.open("/", os.O_RDONLY))
+            except OSError:
+                pass
+            for fd in held[-leave:] if leave else ():
+                os.close(fd)
+            return held[:len(held) - leave]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        held = exhaust(2)
+        try:
+            limpet.watch_dir(place).sync().__enter__()
+        except limpet.LimitError as error:
+            assert error.code == "limit" and "ulimit -n" in str(error)
+        else:
+            raise SystemExit("started without descriptors")
+        for fd in held:
+            os.close(fd)
+        with limpet.watch_dir(place, poll_interval=3600).sync() as watch:
+            os.mkdir(place + "/d")
+            assert [describe(e) for e in watch.fence()] == ["DirCreated d"]
+            held = exhaust(0)
+            fd = held.pop()
+            os.close(fd)
+            open(place + "/d/f", "w").close()
+            fd = os.open("/", os.O_RDONLY)
+            first = [describe(e) for e in watch.fence()]
+            assert first == ["Degraded d (descriptors)"], first
+            os.close(fd)
+            for fd in held:
+                os.close(fd)
+            second = [describe(e) for e in watch.fence()]
+            assert second == ["Recovered d", "FileCreated d/f"], second
+    """)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 class SteppingDisk(Disk):
     """A disk whose clock can be set."""
 

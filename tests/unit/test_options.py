@@ -466,4 +466,9 @@ def test_a_backend_that_does_not_work_is_refused(
     with pytest.raises(limpet.UnsupportedError, match=r"fanotify.*not permitted.*auto"):
         watched(tmp_path, "fanotify").__enter__()
     with watched(tmp_path, "auto") as watch:
-        assert watch.stats().backend == "watchfiles"
+        (event,) = watch.fence()
+        assert isinstance(event, limpet.Degraded)
+        assert (event.reason, watch.stats().backend) == ("limit", "poll")
+        assert "not permitted" in event.message
+        (tmp_path / "f").write_text("1")
+        assert told(watch.fence()) == ["FileCreated f"]

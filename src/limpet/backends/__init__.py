@@ -81,6 +81,8 @@ class Choice:
     mount_point: str
     network: bool
     """Others can change it without this system being told."""
+    degraded: bool = False
+    """Nothing better works for want of something that could be had; ``reason`` says what."""
 
 
 def choose(path: Path, requested: BackendName = "auto") -> Choice:
@@ -93,8 +95,9 @@ def choose(path: Path, requested: BackendName = "auto") -> Choice:
     filesystem = mount.filesystem if mount else ""
     silent = mount is not None and mount.needs_polling
 
-    def made(name: str, reason: str) -> Choice:
+    def made(name: str, reason: str, *, degraded: bool = False) -> Choice:
         return Choice(
+            degraded=degraded,
             name=name,
             reason=reason,
             filesystem=filesystem,
@@ -111,13 +114,12 @@ def choose(path: Path, requested: BackendName = "auto") -> Choice:
     if silent:
         return made("poll", f"{filesystem} does not tell this system of every change")
     reasons = []
-    for name in ("fanotify", "inotify", "watchfiles"):
+    for name in ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",):
         trouble = _unusable(name)
         if not trouble:
-            reasons.append("the best that works here")
-            return made(name, "; ".join(reasons))
+            return made(name, "; ".join([*reasons, "the best that works here"]))
         reasons.append(f"no {name}: {trouble}")
-    return made("poll", "; ".join(reasons))
+    return made("poll", "; ".join(reasons), degraded=True)
 
 
 def source_order(name: str) -> tuple[str, ...]:

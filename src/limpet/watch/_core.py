@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import Inbox, choose, source_order
-from limpet.errors import UsageError
+from limpet.backends import Hub, Inbox, choose, source_order
+from limpet.errors import LimitError, UsageError
 from limpet.watch import _state
 from limpet.watch._content import with_content
-from limpet.watch._disk import Disk, default_disk
+from limpet.watch._disk import OUT_OF_DESCRIPTORS, Disk, default_disk
 from limpet.watch._emit import Emitter
 from limpet.watch._engine import DirEngine
 from limpet.watch._file import FileEngine
@@ -30,12 +30,12 @@ from limpet.watch._tree import StoppedError, Tree
 from limpet.watch._trouble import Troubles
 
 if TYPE_CHECKING:
-    from limpet.backends import Choice, Hub
+    from limpet.backends import Choice
     from limpet.backends._watchfiles import TreePump
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind, Origin
 
-__all__ = ["Core", "WatchStats", "make_location"]
+__all__ = ["Core", "WatchStats", "make_hub", "make_location"]
 
 _CONTENT_BUDGET: Final = 16 << 20
 """Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
@@ -81,6 +81,24 @@ def make_location(path: str | os.PathLike[str]) -> Path:
         message = f"cannot watch {text!r}: a path has no NUL character"
         raise UsageError(message)
     return Path(os.path.abspath(text))
+
+
+def make_hub() -> Hub:
+    """Open what the watches of a loop share.
+
+    Raises:
+        LimitError: The process is out of file descriptors.
+    """
+    try:
+        return Hub()
+    except OSError as error:
+        if error.errno not in OUT_OF_DESCRIPTORS:
+            raise
+        message = (
+            f"cannot start a watch: {error.strerror}; raise the limit of open files (ulimit -n) or "
+            "close some"
+        )
+        raise LimitError(message) from error
 
 
 class Core:
@@ -134,6 +152,13 @@ class Core:
             self._ledger.open()
             self.hub.join(self.inbox)
             self._engine = self._build(self.choice.name)
+            if self.choice.degraded:
+                self._emit.degraded(
+                    "",
+                    "limit",
+                    f"no notifications here, so everything is polled: "
+                    f"{self.choice.reason}; 'limpet doctor' shows the limits",
+                )
             saved = self._load()
             tell = self.options.existing or (saved is not None and saved.absent)
             origin: Origin = "initial" if saved is None else "offline"
@@ -272,6 +297,7 @@ class Core:
             polling=backend == "poll",
             trusted=backend != "watchfiles",
         )
+        tree.cautious = self.choice is not None and self.choice.network
         if backend == "watchfiles":
             tree.watch_whole = self._watch_whole
         engine = DirEngine(tree, tracker)

@@ -62,6 +62,8 @@ class DirEngine:
         """Real path of the location, as the mount table spells it."""
         self._root_bits = 0
         self._location_doubt = False
+        self._missed = False
+        """A cautious watch found its target gone, once."""
         tree.can_reach = self._can_reach
 
     # -- what the shell calls ------------------------------------------------------------------
@@ -136,7 +138,7 @@ class DirEngine:
             folder, name = place
             if isinstance(folder, Folder):
                 dirty.setdefault(folder, {}).setdefault(name, 0)
-        if tree.troubles.location:
+        if tree.troubles.location or self._missed:
             self._carry, self._carry_full = dirty, full
         else:
             self._rounds(dirty, full, self._origins(inbox))
@@ -384,7 +386,12 @@ class DirEngine:
                     root, facts
                 ):
                     self._compare_root(root, facts)
+                    self._missed = False
                     return
+                if tree.cautious and not self._missed:
+                    self._missed = True  # and ask again, after RETRY_S at the latest
+                    return
+                self._missed = False
                 self._lose_root(reason if facts is None or reason == "unmounted" else "replaced")
             if facts is None:
                 self.found = None
@@ -523,7 +530,9 @@ class DirEngine:
 
     def _location_is_blind(self) -> bool:
         tracker = self.tracker
-        return tracker.blind or tracker.unstable or bool(self.tree.troubles.location)
+        return (
+            tracker.blind or tracker.unstable or self._missed or bool(self.tree.troubles.location)
+        )
 
     def _set_timers(self) -> None:
         """Set each timer that has run out or is newly needed, and stop those that are not."""

@@ -14,8 +14,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from limpet.backends import Hub
-from limpet.watch._core import Core
+from limpet.watch._core import Core, make_hub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -44,7 +43,7 @@ class _LoopHub:
     """The hub of one event loop, and who waits for it."""
 
     def __init__(self) -> None:
-        self.hub = Hub()
+        self.hub = make_hub()
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
         self._leading = False
@@ -133,6 +132,7 @@ class Watch:
 
         Raises:
             UnsupportedError: The backend that was asked for does not work here.
+            LimitError: The process is out of file descriptors.
             RuntimeError: It is running already.
         """
         if self._core is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from limpet.backends import Hub
-from limpet.watch._core import Core
+from limpet.watch._core import Core, make_hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
+    from limpet.backends import Hub
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
     from limpet.watch._core import WatchStats
@@ -115,7 +115,7 @@ class SyncWatch:
 
     def _start(self) -> tuple[Core, Hub]:
         if self._core is None or self._hub is None:
-            self._hub = Hub()
+            self._hub = make_hub()
             self._core = Core(self.location, self.options, self._expects, self._hub)
             try:
                 self._core.start()

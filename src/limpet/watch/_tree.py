@@ -113,6 +113,9 @@ class Tree:
         """Has a source watch the whole tree at a path, before it is listed; ``None`` ends it."""
         self.can_reach: Callable[[], bool] = lambda: True
         """Asks again whether the way to the location is open, and says so if it is not."""
+        self.cautious = False
+        """The location lies on a mount that may go away for a moment: ask twice before believing
+        that it is gone."""
         self._whole: set[int] = set()
         """Devices for which a mark of the whole file system was tried."""
         self._silent: dict[int, bool] = {}
