@@ -113,7 +113,7 @@ def choose(path: Path, requested: BackendName = "auto") -> Choice:
         return made(requested, "asked for")
     if silent:
         return made("poll", f"{filesystem} does not tell this system of every change")
-    reasons = []
+    reasons: list[str] = []
     for name in ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",):
         trouble = _unusable(name)
         if not trouble:

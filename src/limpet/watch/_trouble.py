@@ -51,10 +51,7 @@ class Troubles:
             return
         self.blind[folder] = reason
         path = emit.path(folder.relative())
-        advice = {
-            "permission": "give this user read and search permission (chmod, setfacl)",
-            "descriptors": f"raise the limit of open files, now {_descriptor_limit()} (ulimit -n)",
-        }.get(reason, "limpet tries again by itself")
+        advice = _ADVICE.get(reason, "limpet tries again by itself")
         text = error.strerror or "unknown error"
         emit.degraded(
             folder.relative(), reason, f"cannot read folder {os.fspath(path)!r}: {text}; {advice}"
@@ -104,13 +101,17 @@ class Troubles:
             self.location = code
             text = os.strerror(code)
             reason: DegradedReason = (
-                "permission" if code in {errno.EACCES, errno.EPERM} else "unavailable"
+                "permission"
+                if code in {errno.EACCES, errno.EPERM}
+                else "descriptors"
+                if code in {errno.EMFILE, errno.ENFILE}
+                else "unavailable"
             )
             emit.degraded(
                 "",
                 reason,
-                f"cannot reach {os.fspath(emit.location)!r}: {text}; what is known of it is kept, "
-                "and limpet tries again by itself",
+                f"cannot reach {os.fspath(emit.location)!r}: {text}; what is known of it is kept; "
+                + _ADVICE.get(reason, "limpet tries again by itself"),
             )
 
     def location_reachable(self, emit: Emitter) -> None:
@@ -146,3 +147,9 @@ else:
 
     def _descriptor_limit() -> str:
         return str(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+_ADVICE: Final[dict[DegradedReason, str]] = {
+    "permission": "give this user read and search permission (chmod, setfacl)",
+    "descriptors": f"raise the limit of open files, now {_descriptor_limit()} (ulimit -n)",
+}
