@@ -58,8 +58,8 @@ class Inbox:
         self.woken = False
         """Somebody asks for a look, hint or no hint."""
         self.count = 0
-        self.awaited = False
-        """Somebody waits for news while another reads the hub."""
+        self.awaited = 0
+        """How many wait for news while another reads the hub."""
 
     def __bool__(self) -> bool:
         """Whether there is something to look at."""

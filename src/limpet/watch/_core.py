@@ -229,6 +229,11 @@ class Core:
         """Whether there is something to look at or to make ready."""
         return bool(self.inbox) or bool(self._found)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether who waits should go on."""
+        return self.closed or bool(self._ready) or self.waiting
+
     def timeout(self) -> float | None:
         """Seconds until a look is due without a hint; ``None`` is never."""
         engine = self._engine

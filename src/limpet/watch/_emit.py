@@ -62,7 +62,7 @@ class Emitter:
         self.made = 0
         self._prefix = str(location).rstrip("/") + "/"
         self._head, self._head_path = "", location
-        """The folder of the last event: joining a name to it costs half of parsing the whole path."""
+        """The folder of the last event: to join a name is half the cost of parsing a path."""
         self._disk = disk
         self._ledger = ledger
         self._own = options.own

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from limpet.backends import Inbox
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
     from limpet.watch._core import WatchStats
@@ -47,10 +46,11 @@ class _LoopHub:
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
         self._leading = False
-        self._waiters: dict[Inbox, anyio.Event] = {}
+        self._waiters: dict[anyio.Event, Core] = {}
+        """Those who wait while another leads; several may wait for one watch."""
 
-    async def wait(self, inbox: Inbox, timeout: float | None) -> None:
-        """Return when there may be something for ``inbox``, or after ``timeout`` seconds."""
+    async def wait(self, core: Core, timeout: float | None) -> None:
+        """Return when there may be something for ``core``, or after ``timeout`` seconds."""
         with anyio.move_on_after(math.inf if timeout is None else timeout):
             if not self._leading:
                 self._leading = True
@@ -58,28 +58,28 @@ class _LoopHub:
                     await anyio.wait_readable(self.hub.fileno())
                 finally:
                     self._leading = False
-                    self.notify(everyone=False)
+                    self.notify()
                 return
-            event = self._waiters[inbox] = anyio.Event()
-            inbox.awaited = True
+            event = anyio.Event()
+            self._waiters[event] = core
+            core.inbox.awaited += 1
             try:
-                if not inbox:
+                if not core.has_news:
                     await event.wait()
             finally:
-                inbox.awaited = False
-                if self._waiters.get(inbox) is event:
-                    del self._waiters[inbox]
-                if event.is_set() and not self._leading:
-                    self.notify(everyone=False)
+                if self._waiters.pop(event, None) is not None:
+                    core.inbox.awaited -= 1
+                elif not self._leading:
+                    self.notify()  # it was chosen to lead, but may have been cancelled
 
-    def notify(self, *, everyone: bool) -> None:
+    def notify(self, *, everyone: bool = False) -> None:
         """Let those go on that have news; if nobody leads, one more, so that somebody does."""
-        chosen = [i for i in self._waiters if everyone or i]
+        chosen = [event for event, core in self._waiters.items() if everyone or core.has_news]
         if not chosen and not self._leading and self._waiters:
             chosen = [next(iter(self._waiters))]
-        for inbox in chosen:
-            inbox.awaited = False
-            self._waiters.pop(inbox).set()
+        for event in chosen:
+            self._waiters.pop(event).inbox.awaited -= 1
+            event.set()
 
     def release(self) -> bool:
         """One user less; tells whether it was the last."""
@@ -114,6 +114,8 @@ class Watch:
         self._expects: Final = expects
         self._core: Core | None = None
         self._hub: _LoopHub | None = None
+        self._left = False
+        """The block was entered and left: who iterates is at the end."""
         self._active = 0
         self._idle = anyio.Event()
         self._last_look = -math.inf
@@ -138,6 +140,7 @@ class Watch:
         if self._core is not None:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
+        self._left = False
         self._hub = _acquire()
         self._core = Core(self.location, self.options, self._expects, self._hub.hub)
         try:
@@ -162,6 +165,7 @@ class Watch:
         if core is None or hub is None:
             return
         self._core = self._hub = None
+        self._left = True
         core.closed = True
         last = hub.release()
         with anyio.CancelScope(shield=True):
@@ -185,7 +189,9 @@ class Watch:
         return self
 
     async def __anext__(self) -> Event:
-        """Give the next event, waiting for it if need be."""
+        """Give the next event, waiting for it if need be; ends once the block was left."""
+        if self._core is None and self._left:
+            raise StopAsyncIteration
         core = self._running()
         while True:
             event = core.pop()
@@ -200,6 +206,8 @@ class Watch:
 
         Cancel-safe like the watch itself: what was not handed out comes with the next call.
         """
+        if self._core is None and self._left:
+            return
         core = self._running()
         while True:
             batch = core.pop_all()
@@ -251,7 +259,7 @@ class Watch:
             if not core.waiting:
                 timeout = core.timeout()
                 if timeout is None or timeout > 0:
-                    await hub.wait(core.inbox, timeout)
+                    await hub.wait(core, timeout)
                     await self._gather_hints()
             if not core.closed:
                 await self._look(core, force=False)
@@ -276,7 +284,7 @@ class Watch:
             await anyio.to_thread.run_sync(lambda: core.look(force=force), limiter=hub.limiter)
         finally:
             self._last_look = anyio.current_time()
-            hub.notify(everyone=False)
+            hub.notify()
 
     async def _in_thread(self, function: Callable[[], None]) -> None:
         hub = self._hub

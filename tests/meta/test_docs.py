@@ -1,0 +1,127 @@
+"""The pages keep their word: headings, tests and links that they name are there."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from limpet import errors
+from limpet.events import DegradedReason
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+TABLE_ROW = re.compile(r"^\| ([LSIW]\d+) \|", re.MULTILINE)
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(path: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", without_code(read(path)), flags=re.MULTILINE)
+
+
+def codes() -> Iterator[str]:
+    """Every code an exception has by itself, every reason, every problem the doctor names."""
+    for name in errors.__all__:
+        yield getattr(errors, name)("some message").code
+    yield from get_args(DegradedReason)
+    yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
+
+
+@pytest.mark.parametrize("code", sorted(set(codes())))
+def test_every_code_has_its_heading(code: str) -> None:
+    """Whoever looks up what an error or event says finds it, once."""
+    assert headings(DOCS / "troubleshooting.md").count(code) == 1
+
+
+def test_no_heading_is_about_what_is_no_more() -> None:
+    """A code that was given up takes its heading with it."""
+    assert set(headings(DOCS / "troubleshooting.md")) == {"Troubleshooting", *codes()}
+
+
+def test_every_code_in_the_source_is_one_of_these() -> None:
+    """An exception raised with a code of its own has its heading too."""
+    raised = {
+        code
+        for path in (ROOT / "src").rglob("*.py")
+        for code in re.findall(r'\bcode: str = "([a-z-]+)"', read(path))
+    }
+    assert raised <= set(codes())
+
+
+def defined(path: Path) -> set[str]:
+    """Names a test file has: functions and classes, or the first words of scenario titles."""
+    if path.suffix == ".txt":
+        return set(re.findall(r"^== (\S+) ", read(path), flags=re.MULTILINE))
+    return {
+        node.name
+        for node in ast.walk(ast.parse(read(path)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+
+
+def test_every_test_that_is_named_exists() -> None:
+    """A guarantee points at tests that are there."""
+    named = re.findall(r"`([\w/]+\.(?:py|txt))::(\w+)`", read(DOCS / "guarantees.md"))
+    assert named
+    files = {file: defined(ROOT / "tests" / file) for file, _ in named}
+    assert [f"{file}::{name}" for file, name in named if name not in files[file]] == []
+
+
+def test_every_guarantee_has_a_test_or_a_reason() -> None:
+    """None is a mere promise, and none is there twice."""
+    text = read(DOCS / "guarantees.md")
+    rows = [line for line in text.splitlines() if TABLE_ROW.match(line)]
+    for row in rows:
+        _, number, promise, held, reason, _ = (cell.strip() for cell in row.split("|"))
+        assert promise, number
+        assert "::" in held or (held == "none" and reason), number
+    numbers = TABLE_ROW.findall(text)
+    assert len(numbers) == len(set(numbers))
+
+
+def test_every_rule_has_its_guarantee() -> None:
+    """W100: the contract's laws and rules are all in the list."""
+    contract = read(DOCS / "semantics.md")
+    rules = {
+        *re.findall(r"^\*\*(L\d+) ", contract, flags=re.MULTILINE),
+        *re.findall(r"^\| (S\d+) \|", contract, flags=re.MULTILINE),
+    }
+    assert {"L1", "L6", "S1", "S25"} <= rules
+    required = {f"I{number}" for number in range(1, 17) if number != 14}
+    listed = set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
+    assert rules | required <= listed
+
+
+def test_every_case_a_test_quotes_is_listed() -> None:
+    """A fault case with a test of its own is in the list."""
+    quoted = set(re.findall(r"\bW\d+\b", read(ROOT / "tests/real/test_cases.py")))
+    assert quoted <= set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
+
+
+def anchor(heading: str) -> str:
+    """Make a heading's anchor as code hosts do."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link goes to a file that is there, and to a heading that it has."""
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(read(page))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, place = link.partition("#")
+        target = page if not name else page.parent / name
+        if not target.exists() or (place and place not in map(anchor, headings(target))):
+            broken.append(link)
+    assert broken == []
