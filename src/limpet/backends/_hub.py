@@ -10,6 +10,7 @@ count, which makes its watch look at everything.
 from __future__ import annotations
 
 import errno
+import math
 import select
 import threading
 from typing import Final, Literal
@@ -58,8 +59,8 @@ class Inbox:
         self.woken = False
         """Somebody asks for a look, hint or no hint."""
         self.count = 0
-        self.awaited = 0
-        """How many wait for news while another reads the hub."""
+        self.awaited = False
+        """Somebody waits for news while another reads the hub."""
 
     def __bool__(self) -> bool:
         """Whether there is something to look at."""
@@ -117,7 +118,12 @@ class Hub:
 
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
-        select.select([self.fileno()], [], [], timeout)
+        if hasattr(select, "poll"):
+            poll = select.poll()  # select(2) takes no descriptor beyond 1,023
+            poll.register(self.fileno(), select.POLLIN)
+            poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        else:
+            select.select([self.fileno()], [], [], timeout)
 
     def wake(self) -> None:
         """Make a waiter come back, from any thread."""
@@ -266,6 +272,8 @@ class Hub:
                     if inbox is to_inbox and inbox.lost is None:
                         inbox.moves.append((subscriber, name, to_subscriber, to_name))
                         inbox.count += 1
+                        if inbox.count > INBOX_LIMIT:
+                            inbox.lose("overflow")
 
     def lost(self) -> None:
         """Receive an overflow: every watch with a mark of this source must look at everything."""

@@ -82,6 +82,16 @@ class Arranger:
         for arrival in self.tops.values():
             if not arrival.done and arrival.found is not None:
                 self._discard(arrival.found)
+        self._put_off_rest()
+
+    def _put_off_rest(self) -> None:
+        """Have looked at again whatever could not be told, so that nothing is left behind."""
+        findings, index = self.findings, self.tree.index
+        rest: list[Arrival | Departure] = [a for a in findings.arrivals.values() if not a.done]
+        rest.extend(d for d in findings.departures.values() if not d.done)
+        for item in rest:
+            if index.contains(item.folder):
+                findings.later.setdefault(item.folder, {})[item.name] = item.bits
 
     # -- pairing -------------------------------------------------------------------------------
 
@@ -247,7 +257,7 @@ class Arranger:
         if arrival.done or arrival.visiting or not self._has_folder(arrival):
             return
         arrival.visiting = True
-        folder, name = arrival.folder, arrival.name
+        folder = arrival.folder
         replaced = self._make_way(arrival)
         departure = arrival.departure
         if (
@@ -259,6 +269,9 @@ class Arranger:
             if folder.lies_in(departure.entry):
                 _unpair(departure)
         departure = arrival.departure
+        if departure is not None and not departure.is_believed:
+            _unpair(departure)
+            departure = None
         if departure is not None:
             self._renamed(departure, arrival, replaced)
         elif replaced is not None:
@@ -267,7 +280,6 @@ class Arranger:
             self._created(arrival)
         arrival.visiting = False
         arrival.done = True
-        self.findings.departures.pop((folder, name), None) if replaced is not None else None
 
     def _has_folder(self, arrival: Arrival) -> bool:
         """Make sure that the folder it arrived in is in the tree, telling it first if it is new."""
@@ -342,6 +354,8 @@ class Arranger:
             for other in list(self.findings.departures.values()):
                 if other.arrival is not None and not other.done and other.folder.lies_in(entry):
                     self._arrive(other.arrival)
+                    if not other.done:  # it waits for this very folder to go
+                        _unpair(other)
         self.remove(departure.folder, departure.name, foreign=bool(departure.bits & OTHER))
 
     def remove(self, folder: Folder, name: str, *, foreign: bool = False) -> None:
@@ -480,6 +494,9 @@ class Arranger:
             relative = entry.relative()
             tree.filter.move(source, relative)
             tree.emit.renamed(source, relative, facts, previous, None, foreign=foreign)
+            changes = self._changed_too(previous, departure, arrival) - {"content"}
+            if changes:
+                tree.emit.updated(relative, facts, previous, changes, foreign=foreign)
             return
         folder.entries[name] = packed
         stands = self._what_stood(replaced)

@@ -148,6 +148,8 @@ class Core:
             UnsupportedError: The backend that was asked for does not work here.
         """
         with self._mutex:
+            if self.closed:
+                return
             self.choice = choose(self.location, self.options.backend)
             self._ledger.open()
             self.hub.join(self.inbox)
@@ -185,6 +187,10 @@ class Core:
                     engine.look(self._take(), force=force)
                 except StoppedError:
                     return
+                except BaseException:
+                    with self.hub.lock:
+                        self.inbox.lose("backend")  # the hints that were taken are lost with it
+                    raise
                 finally:
                     self._collect()
             self._prepare()
@@ -192,9 +198,7 @@ class Core:
 
     def close(self) -> None:
         """Take every mark away, save the state, and take part no more; may be called twice."""
-        self.closed = True
-        if self._tree is not None:
-            self._tree.stopping = True
+        self.stop()
         with self._mutex:
             engine, self._engine = self._engine, None
             if engine is None:
@@ -210,6 +214,12 @@ class Core:
                 engine.close()
                 self.hub.leave(self.inbox)
                 self._ledger.close()
+
+    def stop(self) -> None:
+        """Have a look or start that is under way leave off."""
+        self.closed = True
+        if self._tree is not None:
+            self._tree.stopping = True
 
     # -- from anywhere -------------------------------------------------------------------------
 
@@ -230,9 +240,14 @@ class Core:
         return bool(self.inbox) or bool(self._found)
 
     @property
+    def is_ready(self) -> bool:
+        """Whether who waits should go on without a look."""
+        return self.closed or bool(self._ready)
+
+    @property
     def has_news(self) -> bool:
         """Whether who waits should go on."""
-        return self.closed or bool(self._ready) or self.waiting
+        return self.is_ready or self.waiting
 
     def timeout(self) -> float | None:
         """Seconds until a look is due without a hint; ``None`` is never."""
@@ -303,6 +318,7 @@ class Core:
             trusted=backend != "watchfiles",
         )
         tree.cautious = self.choice is not None and self.choice.network
+        tree.stopping = self.closed
         if backend == "watchfiles":
             tree.watch_whole = self._watch_whole
         engine = DirEngine(tree, tracker)

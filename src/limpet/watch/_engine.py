@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import ATTRIB, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, read_mounts
+from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, read_mounts
 from limpet.watch._arrange import Arranger
 from limpet.watch._index import Folder
 from limpet.watch._observe import Observer
@@ -85,6 +85,7 @@ class DirEngine:
             self._check_location("deleted")
         emit.muted, emit.existing, emit.origin = False, False, "live"
         self._mounted = self._mounts_below()
+        self.again = bool(self.tree.relist)
         self._set_timers()
 
     def _resume(self, saved: Folder) -> None:
@@ -108,6 +109,7 @@ class DirEngine:
         self.looks += 1
         self.again = False
         now = tree.disk.monotonic()
+        self._carry_closed(inbox)
         dirty, full, location = self._sort(inbox)
         self._add_mounts(inbox, dirty)
         location |= inbox.lost is not None or inbox.mounts_changed or self.tracker.unstable
@@ -199,6 +201,8 @@ class DirEngine:
                 there = dirty.setdefault(subscriber, {})
                 for name, bits in names.items():
                     there[name] = there.get(name, 0) | bits
+        full |= tree.relist
+        tree.relist = set()
         for folder in tree.relook:
             if folder.parent is not None:
                 dirty.setdefault(folder.parent, {}).setdefault(folder.name, 0)
@@ -206,6 +210,15 @@ class DirEngine:
         for path in inbox.paths:
             location |= self._path_hint(path, dirty, full)
         return dirty, full, location
+
+    @staticmethod
+    def _carry_closed(inbox: Inbox) -> None:
+        """A file that its writer closed before it was renamed is closed under its new name too."""
+        for source, name, target, to_name in inbox.moves:
+            closed = inbox.dirty.get(source, {}).get(name, 0) & CLOSED
+            if closed:
+                names = inbox.dirty.setdefault(target, {})
+                names[to_name] = names.get(to_name, 0) | closed
 
     def _self_hint(
         self, folder: Folder, bits: int, dirty: dict[Folder, dict[str, int]], full: set[Folder]
@@ -306,7 +319,8 @@ class DirEngine:
 
     def _with_carried(self, findings: Findings) -> tuple[dict[Folder, dict[str, int]], set[Folder]]:
         """Give what the next round has to look at."""
-        dirty, full = findings.later, findings.later_full | self._carry_full
+        dirty, full = findings.later, findings.later_full | self._carry_full | self.tree.relist
+        self.tree.relist = set()
         for folder, names in self._carry.items():
             there = dirty.setdefault(folder, {})
             for name, bits in names.items():

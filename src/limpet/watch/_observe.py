@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED, OTHER, WRITE
 from limpet.watch._disk import NOT_THERE
 from limpet.watch._index import Folder
-from limpet.watch._record import Facts, differences, kind_of, kind_of_mode, pack, unpack
+from limpet.watch._record import RACY_NS, Facts, differences, kind_of, kind_of_mode, pack, unpack
 from limpet.watch._scan import read_ignore_file
 from limpet.watch._tree import ElsewhereError
 
@@ -39,6 +39,11 @@ class Departure:
     arrival: Arrival | None = None
     """Where it went, if it was renamed."""
     done: bool = False
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether the belief still has it there."""
+        return self.folder.entries.get(self.name) is self.entry
 
 
 @dataclass(slots=True, eq=False)
@@ -218,7 +223,7 @@ class Observer:
         if isinstance(record, int):
             if record >> 2 != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
                 return False
-            if facts.birth and facts.birth != folder.seen:
+            if facts.birth and not folder.seen <= facts.birth <= folder.seen + RACY_NS:
                 return facts.birth < folder.seen
             return not bits & DELETE
         was = unpack(record)

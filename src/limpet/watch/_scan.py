@@ -84,11 +84,17 @@ def _take_in(
     try:
         handle = disk.open(job.path, follow=job.link != 0)
     except OSError as error:
-        if error.errno not in NOT_THERE:
+        if error.errno in NOT_THERE:
+            # Gone since the listing, or its folder was moved and stands elsewhere now.
+            tree.relist.add(job.parent)
+        else:
             _take_in_blind(tree, job, error)
-        return  # gone since the listing; its folder is marked and tells
+        return
     try:
         facts = disk.stat(handle)
+        if not job.link and not _is_child(tree, handle, job.parent):
+            tree.relist.add(job.parent)
+            return
         if job.link == 0:
             node = tree.index.by_identity.get((facts.device, facts.inode))
             if node is not None and _is_below_link(job.parent):
@@ -107,6 +113,12 @@ def _take_in(
         disk.close(handle)
 
 
+def _is_child(tree: Tree, handle: Handle, parent: Folder) -> bool:
+    """Whether an open folder lies in ``parent``, not in another that took its path."""
+    above = tree.disk.stat_at(handle, "..")
+    return above is not None and (above.device, above.inode) == (parent.device, parent.inode)
+
+
 def _is_below_link(folder: Folder) -> bool:
     here: Folder | None = folder
     while here is not None:
@@ -122,6 +134,10 @@ def _take_in_blind(tree: Tree, job: _Job, error: OSError) -> None:
     try:
         handle = tree.disk.open(parent, follow=True)
         try:
+            above = tree.disk.stat(handle)
+            if (above.device, above.inode) != (job.parent.device, job.parent.inode):
+                tree.relist.add(job.parent)
+                return
             facts = tree.disk.stat_at(handle, job.name)
         finally:
             tree.disk.close(handle)
@@ -141,6 +157,10 @@ def _follow(tree: Tree, folder: Folder, name: str, path: str, jobs: list[_Job]) 
     except OSError:
         return
     try:
+        above = tree.disk.stat(handle)
+        if (above.device, above.inode) != (folder.device, folder.inode):
+            tree.relist.add(folder)
+            return
         facts, link = tree.look(folder, handle, name)
     finally:
         tree.disk.close(handle)

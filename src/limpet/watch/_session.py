@@ -45,41 +45,45 @@ class _LoopHub:
         self.hub = make_hub()
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
-        self._leading = False
+        self._leader: Core | None = None
         self._waiters: dict[anyio.Event, Core] = {}
-        """Those who wait while another leads; several may wait for one watch."""
 
     async def wait(self, core: Core, timeout: float | None) -> None:
         """Return when there may be something for ``core``, or after ``timeout`` seconds."""
         with anyio.move_on_after(math.inf if timeout is None else timeout):
-            if not self._leading:
-                self._leading = True
+            if self._leader is None:
+                self._leader = core
                 try:
-                    await anyio.wait_readable(self.hub.fileno())
+                    if not core.has_news:
+                        await anyio.wait_readable(self.hub.fileno())
                 finally:
-                    self._leading = False
-                    self.notify()
+                    self._leader = None
+                    self.notify(everyone=False)
                 return
             event = anyio.Event()
             self._waiters[event] = core
-            core.inbox.awaited += 1
+            core.inbox.awaited = True
             try:
                 if not core.has_news:
                     await event.wait()
             finally:
-                if self._waiters.pop(event, None) is not None:
-                    core.inbox.awaited -= 1
-                elif not self._leading:
-                    self.notify()  # it was chosen to lead, but may have been cancelled
+                self._waiters.pop(event, None)
+                core.inbox.awaited = core in self._waiters.values()
+                if event.is_set() and self._leader is None:
+                    self.notify(everyone=False)
 
-    def notify(self, *, everyone: bool = False) -> None:
+    def notify(self, *, everyone: bool) -> None:
         """Let those go on that have news; if nobody leads, one more, so that somebody does."""
-        chosen = [event for event, core in self._waiters.items() if everyone or core.has_news]
-        if not chosen and not self._leading and self._waiters:
+        chosen = [e for e, core in self._waiters.items() if everyone or core.has_news]
+        if not chosen and self._leader is None and self._waiters:
             chosen = [next(iter(self._waiters))]
         for event in chosen:
-            self._waiters.pop(event).inbox.awaited -= 1
+            self._waiters.pop(event).inbox.awaited = False
             event.set()
+        for core in self._waiters.values():
+            core.inbox.awaited = True
+        if self._leader is not None and self._leader.has_news:
+            self.hub.wake()
 
     def release(self) -> bool:
         """One user less; tells whether it was the last."""
@@ -114,8 +118,6 @@ class Watch:
         self._expects: Final = expects
         self._core: Core | None = None
         self._hub: _LoopHub | None = None
-        self._left = False
-        """The block was entered and left: who iterates is at the end."""
         self._active = 0
         self._idle = anyio.Event()
         self._last_look = -math.inf
@@ -140,7 +142,6 @@ class Watch:
         if self._core is not None:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
-        self._left = False
         self._hub = _acquire()
         self._core = Core(self.location, self.options, self._expects, self._hub.hub)
         try:
@@ -165,34 +166,41 @@ class Watch:
         if core is None or hub is None:
             return
         self._core = self._hub = None
-        self._left = True
-        core.closed = True
+        core.stop()
         last = hub.release()
-        with anyio.CancelScope(shield=True):
-            hub.hub.wake()
-            hub.notify(everyone=True)
-            while self._active:
-                self._idle = anyio.Event()
-                await self._idle.wait()
 
-            def finish() -> None:
-                try:
-                    core.close()
-                finally:
-                    if last:
-                        hub.hub.close()
+        def finish() -> None:
+            try:
+                core.close()
+            finally:
+                if last:
+                    hub.hub.close()
 
-            await anyio.to_thread.run_sync(finish, limiter=hub.limiter)
+        cancelled: BaseException | None = None
+        hub.hub.wake()
+        hub.notify(everyone=True)
+        while True:
+            try:
+                with anyio.CancelScope(shield=True):
+                    while self._active:
+                        self._idle = anyio.Event()
+                        await self._idle.wait()
+                    await anyio.to_thread.run_sync(finish, limiter=hub.limiter)
+                break
+            except anyio.get_cancelled_exc_class() as error:
+                cancelled = error  # asyncio's own cancel() passes a shield; what is begun is ended
+        if cancelled is not None:
+            raise cancelled
 
-    def __aiter__(self) -> Self:
-        """Iterate over events one by one."""
-        return self
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Iterate over events one by one, until the block is left."""
+        return _Events(self, self._running())
 
     async def __anext__(self) -> Event:
-        """Give the next event, waiting for it if need be; ends once the block was left."""
-        if self._core is None and self._left:
-            raise StopAsyncIteration
-        core = self._running()
+        """Give the next event, waiting for it if need be."""
+        return await self._next(self._running())
+
+    async def _next(self, core: Core) -> Event:
         while True:
             event = core.pop()
             if event is not None:
@@ -201,22 +209,21 @@ class Watch:
                 raise StopAsyncIteration
             await self._advance(core)
 
-    async def batches(self) -> AsyncIterator[list[Event]]:
+    async def _next_batch(self, core: Core) -> list[Event]:
+        while True:
+            batch = core.pop_all()
+            if batch:
+                return batch
+            if core.closed:
+                raise StopAsyncIteration
+            await self._advance(core)
+
+    def batches(self) -> AsyncIterator[list[Event]]:
         """Give events in lists: all that is ready, never an empty list.
 
         Cancel-safe like the watch itself: what was not handed out comes with the next call.
         """
-        if self._core is None and self._left:
-            return
-        core = self._running()
-        while True:
-            batch = core.pop_all()
-            if batch:
-                yield batch
-                continue
-            if core.closed:
-                return
-            await self._advance(core)
+        return _Batches(self, self._running())
 
     async def fence(self) -> None:
         """Return once all that happened on disk before the call is delivered or ready to be.
@@ -260,6 +267,8 @@ class Watch:
                 timeout = core.timeout()
                 if timeout is None or timeout > 0:
                     await hub.wait(core, timeout)
+                    if core.is_ready:
+                        return
                     await self._gather_hints()
             if not core.closed:
                 await self._look(core, force=False)
@@ -284,9 +293,35 @@ class Watch:
             await anyio.to_thread.run_sync(lambda: core.look(force=force), limiter=hub.limiter)
         finally:
             self._last_look = anyio.current_time()
-            hub.notify()
+            hub.notify(everyone=False)
 
     async def _in_thread(self, function: Callable[[], None]) -> None:
         hub = self._hub
         if hub is not None:
             await anyio.to_thread.run_sync(function, limiter=hub.limiter)
+
+
+class _Events:
+    """Iterates over one run of a watch, and is at its end once that is over."""
+
+    def __init__(self, watch: Watch, core: Core) -> None:
+        self._watch, self._core = watch, core
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._watch._next(self._core)  # noqa: SLF001 (its own part)
+
+
+class _Batches:
+    """The same in lists."""
+
+    def __init__(self, watch: Watch, core: Core) -> None:
+        self._watch, self._core = watch, core
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        return await self._watch._next_batch(self._core)  # noqa: SLF001 (its own part)

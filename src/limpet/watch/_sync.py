@@ -34,9 +34,11 @@ class SyncWatch:
         self._expects: Final = expects
         self._core: Core | None = None
         self._hub: Hub | None = None
+        self._closed = False
 
     def __enter__(self) -> Self:
         """Start: when this returns, every later change is seen."""
+        self._closed = False
         self._start()
         return self
 
@@ -55,6 +57,7 @@ class SyncWatch:
 
     def __iter__(self) -> Iterator[Event]:
         """Iterate over events, starting if need be."""
+        self._closed = False
         self._start()
         return self
 
@@ -67,6 +70,8 @@ class SyncWatch:
 
     def next(self, timeout: float | None = None) -> Event | None:
         """Give the next event, or ``None`` if none comes within ``timeout`` seconds."""
+        if self._closed:
+            return None
         core, hub = self._start()
         end = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -106,6 +111,7 @@ class SyncWatch:
 
     def close(self) -> None:
         """Stop and free everything; may be called twice."""
+        self._closed = True
         core, self._core = self._core, None
         hub, self._hub = self._hub, None
         if core is not None:

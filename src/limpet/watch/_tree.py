@@ -106,6 +106,8 @@ class Tree:
         self.polled: set[Folder] = set()
         self.heard: dict[Folder, Mark] = {}
         """Folders that cannot be opened -> where their parent's mark speaks of them."""
+        self.relist: set[Folder] = set()
+        """Folders that were on the move while they were scanned: list them again."""
         self.stopping = False
         self.relook: list[Folder] = []
         """Folders reached through a symlink whose real place has come into the tree."""
