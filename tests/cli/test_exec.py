@@ -80,7 +80,7 @@ async def running(runner: Runner, jobs: int = 1) -> AsyncIterator[None]:
 async def until(condition: Callable[[], bool]) -> None:
     """Returns once it holds; fails after a time no working machine needs."""
     with anyio.fail_after(60):
-        while not condition():  # noqa: ASYNC110 - what is waited for is in another process
+        while not condition():
             await anyio.sleep(0.005)
 
 

@@ -431,7 +431,7 @@ def config_map(tmp_path: Path) -> tuple[Path, Callable[[int], Path]]:
 def test_a_config_map_as_a_file(tmp_path: Path, backend: Any) -> None:
     """S19, W17: each swap of ``..data`` is one update, and the old version's end is nothing."""
     volume, bring = config_map(tmp_path)
-    options = {"content": limpet.ContentOptions(), "poll_interval": 3600}
+    options: dict[str, Any] = {"content": limpet.ContentOptions(), "poll_interval": 3600}
     with limpet.watch_file(volume / "config", backend=backend, **options).sync() as watch:
         for version in range(1, 20):
             bring(version)

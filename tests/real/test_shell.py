@@ -1,4 +1,4 @@
-"""The shells: cancelled, shared, paused, left in the middle; nothing is lost and nothing is left."""
+"""The shells: cancelled, shared, paused, left in the middle; nothing is lost, nothing is left."""
 
 from __future__ import annotations
 
@@ -40,10 +40,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def only_asyncio(anyio_backend: str) -> None:
-    if anyio_backend != "asyncio":
-        pytest.skip("native cancellation is a thing of asyncio")
+only_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+"""Native cancellation is a thing of asyncio."""
 
 
 def descriptors() -> list[str]:
@@ -163,14 +161,15 @@ async def consume(watch: limpet.Watch, events: list[limpet.Event], last: str, ho
                 await asyncio.wait([task])
 
 
-@pytest.mark.parametrize("how", ["scope", "wait_for", "native"])
+@pytest.mark.parametrize(
+    ("anyio_backend", "how"),
+    [("asyncio", "scope"), ("asyncio", "wait_for"), ("asyncio", "native"), ("trio", "scope")],
+)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_cancelled_waits_lose_and_double_nothing(
     tmp_path: Path, backend: Any, how: str, seed: int, anyio_backend: str
 ) -> None:
     """W87, L1, L2: an event that was not handed over comes with the next call."""
-    if how != "scope" and anyio_backend != "asyncio":
-        pytest.skip("native cancellation is a thing of asyncio")
     events: list[limpet.Event] = []
     command = [sys.executable, "-c", CHURN, str(tmp_path), str(seed)]
     async with limpet.watch_dir(tmp_path, backend=backend, poll_interval=0.02) as watch:
@@ -426,7 +425,7 @@ async def test_entering_is_cancelled(tmp_path: Path, kernel_backend: Any) -> Non
         assert not held.left()
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@only_asyncio
 async def test_entering_is_cancelled_natively(tmp_path: Path, kernel_backend: Any) -> None:
     """W83: the same by ``task.cancel()``, which no shield of anyio's holds back."""
     big_tree(tmp_path)
@@ -450,7 +449,7 @@ async def test_entering_is_cancelled_natively(tmp_path: Path, kernel_backend: An
     await until(lambda: not held.left())
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@only_asyncio
 async def test_entering_is_cancelled_before_its_thread_began(
     tmp_path: Path, kernel_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -482,7 +481,7 @@ async def test_entering_is_cancelled_before_its_thread_began(
     assert not held.left()
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@only_asyncio
 @pytest.mark.parametrize("steps", range(1, 9))
 async def test_leaving_is_cancelled_natively(
     tmp_path: Path, kernel_backend: Any, steps: int
@@ -511,7 +510,7 @@ async def freed(held: Held) -> None:
     assert not held.left()
 
 
-@pytest.mark.usefixtures("only_asyncio")
+@only_asyncio
 async def test_leaving_is_cancelled_natively_while_a_task_waits(
     tmp_path: Path, kernel_backend: Any
 ) -> None:
@@ -743,7 +742,7 @@ async def test_many_watches_leave_the_threads_to_the_program(
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as calls:
                 for _ in range(int(limiter.total_tokens)):
-                    calls.start_soon(anyio.to_thread.run_sync, together.wait)
+                    calls.start_soon(anyio.to_thread.run_sync, lambda: together.wait())
         tasks.cancel_scope.cancel()
 
 
