@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -413,6 +414,49 @@ def test_out_of_descriptors(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+class MovingDisk(Disk):
+    """A disk on which a folder is moved at the very moment something in it is opened."""
+
+    def __init__(self, at: Path, do: Callable[[], object]) -> None:
+        self.at = os.fspath(at)
+        self.do: Callable[[], object] | None = do
+
+    def open(self, path: str, *, follow: bool = False) -> Any:
+        if path == self.at and self.do is not None:
+            do, self.do = self.do, None
+            do()
+        return super().open(path, follow=follow)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_that_moves_while_it_is_scanned(
+    tmp_path: Path, kernel_backend: Any, again: bool
+) -> None:
+    """L1, W26: what was not reached under the old path is found under the new one.
+
+    With ``again`` another folder of the same names takes the old path at once.
+    """
+    place = tmp_path / "place"
+    place.mkdir()
+    (tmp_path / "n" / "c" / "deep").mkdir(parents=True)
+    (tmp_path / "n" / "c" / "f").write_text("1")
+
+    def move() -> None:
+        (place / "n").rename(place / "m")
+        if again:
+            (place / "n" / "c").mkdir(parents=True)
+            (place / "n" / "c" / "other").write_text("1")
+
+    with Started(place, MovingDisk(place / "n" / "c", move), backend=kernel_backend) as watch:
+        (tmp_path / "n").rename(place / "n")
+        for _ in range(3):
+            watch.fence()
+        assert check_stream(watch.events, watch.start).entries == listing(place)
+        assert watch.core.entries() == listing(place)
+        (place / "m" / "c" / "deep" / "late").write_text("1")
+        assert watch.fence() == ["FileCreated m/c/deep/late"]
 
 
 class SteppingDisk(Disk):
