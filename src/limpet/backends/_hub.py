@@ -10,8 +10,6 @@ count, which makes its watch look at everything.
 from __future__ import annotations
 
 import errno
-import math
-import select
 import threading
 from typing import Final, Literal
 
@@ -118,12 +116,7 @@ class Hub:
 
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
-        if hasattr(select, "poll"):
-            poll = select.poll()  # select(2) takes no descriptor beyond 1,023
-            poll.register(self.fileno(), select.POLLIN)
-            poll.poll(None if timeout is None else math.ceil(timeout * 1000))
-        else:
-            select.select([self.fileno()], [], [], timeout)
+        self._waiter.wait(timeout)
 
     def wake(self) -> None:
         """Make a waiter come back, from any thread."""

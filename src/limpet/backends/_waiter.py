@@ -74,6 +74,10 @@ if sys.platform == "linux":
             """Listen to a source too."""
             self._epoll.register(fd, select.EPOLLIN)
 
+        def wait(self, timeout: float | None) -> None:
+            """Block until there is news, at most ``timeout`` seconds."""
+            self._epoll.poll(timeout)
+
         def mounts_changed(self) -> bool:
             """Whether the mount table changed since this was last asked."""
             return bool(self._ask.poll(0))
@@ -92,6 +96,10 @@ else:
 
         def add(self, fd: int) -> None:
             """Listen to a source too; there is none with a descriptor here."""
+
+        def wait(self, timeout: float | None) -> None:
+            """Block until there is news, at most ``timeout`` seconds."""
+            select.select([self.fileno()], [], [], timeout)
 
         def mounts_changed(self) -> bool:
             """Whether the mount table changed; it is not told here."""
