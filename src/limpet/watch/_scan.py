@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from limpet.watch._disk import NOT_THERE
 from limpet.watch._record import BRIEF_DIR, BRIEF_SYMLINK, Facts, pack
-from limpet.watch._tree import StoppedError
+from limpet.watch._tree import ElsewhereError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -130,17 +130,15 @@ def _is_below_link(folder: Folder) -> bool:
 
 def _take_in_blind(tree: Tree, job: _Job, error: OSError) -> None:
     """Take in a folder that cannot be opened: its name is an entry, its content is not seen."""
-    parent = tree.path(job.parent)
     try:
-        handle = tree.disk.open(parent, follow=True)
+        handle = tree.open(job.parent)
         try:
-            above = tree.disk.stat(handle)
-            if (above.device, above.inode) != (job.parent.device, job.parent.inode):
-                tree.relist.add(job.parent)
-                return
             facts = tree.disk.stat_at(handle, job.name)
         finally:
             tree.disk.close(handle)
+    except ElsewhereError:
+        tree.relist.add(job.parent)
+        return
     except OSError:
         facts = Facts(0o040000, 0, 0, 0, job.parent.device, 0, 0, 0, 0, 0)
     if facts is None or facts.mode & 0o170000 != 0o040000:
@@ -153,14 +151,13 @@ def _take_in_blind(tree: Tree, job: _Job, error: OSError) -> None:
 def _follow(tree: Tree, folder: Folder, name: str, path: str, jobs: list[_Job]) -> None:
     """Follow a symlink if it leads to a folder that is not in the tree yet."""
     try:
-        handle = tree.disk.open(os.path.dirname(path) or "/", follow=True)
+        handle = tree.open(folder)
+    except ElsewhereError:
+        tree.relist.add(folder)
+        return
     except OSError:
         return
     try:
-        above = tree.disk.stat(handle)
-        if (above.device, above.inode) != (folder.device, folder.inode):
-            tree.relist.add(folder)
-            return
         facts, link = tree.look(folder, handle, name)
     finally:
         tree.disk.close(handle)
