@@ -1,0 +1,42 @@
+"""The streams recorded with the engine as it was before it was made fast: none may change.
+
+``record.py`` made ``streams.txt``. Each recording is a run of random steps in blocks and what one
+look told after each block, the same on fanotify and inotify, on ext4 and tmpfs, every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+import limpet
+from limpet.testing import describe, parse_scenario, perform
+from tests.model.record import BACKENDS, HEAD
+
+RECORDINGS = {
+    name: text
+    for part in Path(__file__).with_name("streams.txt").read_text(encoding="utf-8").split(HEAD)[1:]
+    for name, _, text in [part.partition("\n")]
+}
+
+
+def test_there_are_recordings() -> None:
+    """A file that was lost or not understood would make every other test here pass."""
+    assert len(RECORDINGS) >= 100
+    assert all(len(parse_scenario(text)) >= 10 for text in RECORDINGS.values())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_recorded_stream_is_told_again(name: str, backend: str, tmp_path: Path) -> None:
+    """The same steps give the same events, in the same order."""
+    location = tmp_path / "up" / "base"
+    location.mkdir(parents=True)
+    with limpet.watch_dir(location, backend=backend, default_ignores=False).sync() as watch:  # type: ignore[arg-type]
+        for steps, expected in parse_scenario(RECORDINGS[name]):
+            for step in steps:
+                with contextlib.suppress(OSError):
+                    perform(step, location)
+            assert [describe(event) for event in watch.fence()] == expected, steps
