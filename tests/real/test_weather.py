@@ -181,11 +181,11 @@ class LimitedHub(Hub):
 
     left = 3
 
-    def mark(self, order: Any, fd: int, what: int, subscriber: Any, inbox: Any) -> Any:
+    def mark(self, *arguments: Any, **details: Any) -> Any:
         if self.left <= 0:
             raise MarkError(errno.ENOSPC, limit=True)
         self.left -= 1
-        return super().mark(order, fd, what, subscriber, inbox)
+        return super().mark(*arguments, **details)
 
 
 def test_the_watch_limit_is_told_and_the_rest_is_polled(tmp_path: Path) -> None:

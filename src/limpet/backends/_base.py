@@ -6,10 +6,11 @@ detail; the engine compares with the disk and never believes a hint.
 
 from __future__ import annotations
 
+import sys
 from typing import Final, Protocol
 
 __all__ = [
-    "ATTRIB", "CLOSED", "CREATE", "DELETE", "GONE", "ISDIR", "MARK_ALL", "MARK_NAMES", "MARK_SELF",
+    "ATTRIB", "CLOSED", "CREATE", "DELETE", "ENCODE_ERRORS", "ENCODING", "GONE", "ISDIR", "MARK_ALL", "MARK_NAMES", "MARK_SELF",
     "MOVED", "OTHER", "OWN", "SELF_MOVED", "WRITE",
     "Key", "MarkError", "Receiver", "Source",
 ]  # fmt: skip
@@ -35,6 +36,10 @@ OTHER: Final = 512
 ISDIR: Final = 1024
 """What came, went or moved is a folder."""
 
+ENCODING: Final = sys.getfilesystemencoding()
+ENCODE_ERRORS: Final = sys.getfilesystemencodeerrors()
+"""What ``os.fsdecode`` uses; names are decoded by the thousand, and it takes twice as long."""
+
 MARK_SELF: Final = 1
 """Tell when the folder itself goes, moves or changes its permissions."""
 MARK_NAMES: Final = 2
@@ -59,11 +64,17 @@ class MarkError(Exception):
 class Receiver(Protocol):
     """Takes what a source reads; the hub is one, tests have another."""
 
-    def touched(self, key: Key, name: str, bits: int) -> None:
-        """Something happened to ``name`` in the folder; ``""`` is the folder itself."""
+    def touched(self, key: Key, names: dict[str, int]) -> None:
+        """Something happened to these names in the folder: name -> bits.
 
-    def moved(self, key: Key, name: str, to_key: Key, to_name: str, bits: int) -> None:
-        """``name`` in one marked folder became ``to_name`` in another (or the same)."""
+        The name ``""`` is the folder itself. The receiver may keep the mapping.
+        """
+
+    def moved(self, key: Key, name: str, to_key: Key, to_name: str) -> None:
+        """``name`` in one marked folder became ``to_name`` in another (or the same).
+
+        Told before both names are touched.
+        """
 
     def lost(self) -> None:
         """The kernel's queue overflowed: anything may have happened in any marked folder."""
@@ -80,8 +91,10 @@ class Source(Protocol):
     def fileno(self) -> int:
         """Descriptor that becomes readable when there is something to read."""
 
-    def mark(self, fd: int, what: int) -> Key:
-        """Mark the folder open at ``fd``; marking again widens the mark and gives the same key.
+    def mark(self, fd: int, what: int, device: int) -> Key:
+        """Mark the folder open at ``fd``, which lies on ``device``.
+
+        Marking again widens the mark and gives the same key.
 
         Raises:
             MarkError: Nothing was marked.

@@ -23,6 +23,8 @@ from limpet.backends._base import (
     CLOSED,
     CREATE,
     DELETE,
+    ENCODE_ERRORS,
+    ENCODING,
     GONE,
     ISDIR,
     MARK_ALL,
@@ -53,10 +55,19 @@ _SELF: Final = FAN_DELETE_SELF | FAN_MOVE_SELF | FAN_ATTRIB | FAN_ONDIR
 _NAMES: Final = _SELF | FAN_CREATE | FAN_DELETE | FAN_RENAME
 _ALL: Final = _NAMES | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_ON_CHILD
 
-_INFO_DIR_NAME, _INFO_OLD, _INFO_NEW = 2, 10, 12
-_METADATA = struct.Struct("=IBBHQii")  # event_len, vers, reserved, metadata_len, mask, fd, pid
-_INFO = struct.Struct("=BBHQII")  # type, pad, len, fsid, handle_bytes; handle type follows
-_BUFFER: Final = 256 * 1024
+_INFO_OLD: Final = 10  # FAN_EVENT_INFO_TYPE_OLD_DFID_NAME
+_METADATA = struct.Struct("=I2xHQ4xi")  # event_len, metadata_len, mask, pid
+_BUFFER: Final = 64 * 1024
+_LONGEST: Final = 1024
+"""No event is longer (two names of 255 bytes, two handles): a read that leaves so much room in the
+buffer has taken all there was, and need not be followed by one that only says so."""
+_RARE: Final = FAN_RENAME | FAN_Q_OVERFLOW
+_INFO_LENGTH = struct.Struct("=2xH")
+_INFO_SIZE: Final = 20
+"""Bytes of an info record before its file handle: type, pad, length (2), fsid (8), handle length
+(4), handle type (4). All from the fsid to the end of the handle is a folder's key."""
+_FSID_AT, _FSID_SIZE = 4, 8
+_HANDLE_LENGTH_AT: Final = 12
 
 
 class Fanotify:
@@ -74,6 +85,8 @@ class Fanotify:
         self._fd = _libc.fanotify_init(_CLOEXEC | _NONBLOCK | _DIR_FID | _NAME)
         self._pid = os.getpid()
         self._masks: dict[Key, int] = {}
+        self._fsids: dict[int, bytes] = {}
+        self._buffer = bytearray(_BUFFER)
         self.filesystems: set[int] = set()
         """Device numbers marked whole, so that their folders need no mark of their own."""
 
@@ -81,13 +94,13 @@ class Fanotify:
         """Descriptor of the group."""
         return self._fd
 
-    def mark(self, fd: int, what: int) -> Key:
+    def mark(self, fd: int, what: int, device: int) -> Key:
         """Mark the folder's inode; the key is its file system id and file handle."""
         mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
         try:
-            key = self.identify(fd)
+            key = self.identify(fd, device)
             had = self._masks.get(key, 0)
-            if mask & ~had and os.fstat(fd).st_dev not in self.filesystems:
+            if mask & ~had and device not in self.filesystems:
                 _libc.fanotify_mark(self._fd, _MARK_ADD | _MARK_ONLYDIR, mask, fd, b".")
         except OSError as error:
             code = error.errno or errno.EIO
@@ -95,14 +108,16 @@ class Fanotify:
         self._masks[key] = had | mask
         return key
 
-    def identify(self, fd: int) -> Key:
+    def identify(self, fd: int, device: int) -> bytes:
         """Give the key of a folder, which may be open by path only, without marking it.
 
         Its parent's mark tells of its permissions under this key, not under the parent's and its
         name.
         """
-        handle = _libc.name_to_handle(fd)
-        return struct.pack("=Q", os.fstatvfs(fd).f_fsid) + handle
+        fsid = self._fsids.get(device)
+        if fsid is None:
+            fsid = self._fsids[device] = struct.pack("=Q", os.fstatvfs(fd).f_fsid)
+        return fsid + _libc.name_to_handle(fd)
 
     def hear(self, path: str) -> Key | None:
         """Give the key of a folder that may not be opened for reading, or ``None``."""
@@ -111,7 +126,7 @@ class Fanotify:
         except OSError:
             return None
         try:
-            return self.identify(fd)
+            return self.identify(fd, os.fstat(fd).st_dev)
         except OSError:
             return None
         finally:
@@ -156,7 +171,7 @@ class Fanotify:
             fd = -1
         if fd >= 0:
             try:
-                if _libc.name_to_handle(fd) == key[8:]:
+                if _libc.name_to_handle(fd) == key[_FSID_SIZE:]:
                     return fd
             except OSError:
                 pass
@@ -167,49 +182,72 @@ class Fanotify:
         except OSError:
             return -1
         try:
-            return _libc.open_by_handle(mount, key[8:])
+            return _libc.open_by_handle(mount, key[_FSID_SIZE:])
         except OSError:
             return -1
         finally:
             os.close(mount)
 
     def read(self, receiver: Receiver) -> bool:
-        """Drain the queue; equal records are merged on their raw bytes before a name is decoded."""
-        touched: dict[bytes, int] = {}
+        """Drain the queue; equal hints are merged on their raw bytes before a name is decoded."""
+        touched: dict[bytes, dict[bytes, int]] = {}
         moves: list[tuple[bytes, int]] = []
         lost = False
-        while True:
-            try:
-                data = os.read(self._fd, _BUFFER)
-            except BlockingIOError:
-                break
+        unpack, own = _METADATA.unpack_from, self._pid
+        while data := self._fetch():
             offset, end = 0, len(data)
             while offset < end:
-                length, _, _, head, mask, _, pid = _METADATA.unpack_from(data, offset)
-                bits = _BITS_OWN if pid == self._pid else _BITS_OTHER
-                info = data[offset + head : offset + length]
-                offset += length
-                if mask & FAN_Q_OVERFLOW:
-                    lost = True
-                elif mask & FAN_RENAME:
-                    moves.append((info, mask | bits))
+                length, head, mask, pid = unpack(data, offset)
+                info, following = offset + head, offset + length
+                offset = following
+                if mask & _RARE:
+                    if mask & FAN_Q_OVERFLOW:
+                        lost = True
+                    else:
+                        who = _BITS_OWN if pid == own else _BITS_OTHER
+                        moves.append((data[info:following], mask | who))
+                    continue
+                mask |= _BITS_OWN if pid == own else _BITS_OTHER
+                handle_end = info + _INFO_SIZE + data[info + _HANDLE_LENGTH_AT]
+                key, name = data[info + _FSID_AT : handle_end], data[handle_end:following]
+                names = touched.get(key)
+                if names is None:
+                    touched[key] = {name: mask}
                 else:
-                    touched[info] = touched.get(info, 0) | mask | bits
+                    names[name] = names.get(name, 0) | mask
+            if end < _BUFFER - _LONGEST:
+                break
         if lost:
             receiver.lost()
-        for info, mask in moves:
-            _hand_on_move(info, mask, receiver)
-        for info, mask in touched.items():
-            key, name, _ = _parse(info, 0)
-            bits = _bits(mask)
+        hints = _hints_of_moves(moves, receiver) if moves else {}
+        for key, names in touched.items():
+            self._translate(names, hints.setdefault(key, {}))
+        for key, found in hints.items():
+            receiver.touched(key, found)
+            if found.get("", 0) & GONE:
+                self._masks.pop(key, None)
+                receiver.dropped(key)
+        return lost or bool(hints)
+
+    def _fetch(self) -> bytes:
+        """Read what is waiting, into one buffer: a fresh one for each read costs more than it."""
+        try:
+            size = os.readv(self._fd, [self._buffer])
+        except BlockingIOError:
+            return b""
+        return bytes(memoryview(self._buffer)[:size])
+
+    @staticmethod
+    def _translate(names: dict[bytes, int], found: dict[str, int]) -> None:
+        """Put a folder's raw names and masks as hints into ``found``."""
+        for raw, mask in names.items():
+            bits = _known.get(mask) or _bits(mask)
+            name = raw[: raw.index(0)].decode(ENCODING, ENCODE_ERRORS)
             if name == ".":
-                receiver.touched(key, "", bits)
-                if mask & FAN_DELETE_SELF:
-                    self._masks.pop(key, None)
-                    receiver.dropped(key)
+                name = ""
             else:
-                receiver.touched(key, name, bits & ~(GONE | SELF_MOVED))
-        return lost or bool(moves) or bool(touched)
+                bits &= ~(GONE | SELF_MOVED)
+            found[name] = found.get(name, 0) | bits
 
     def close(self) -> None:
         """Close the group; the kernel drops its marks."""
@@ -244,20 +282,29 @@ def _bits(mask: int) -> int:
 
 def _parse(info: bytes, offset: int) -> tuple[bytes, str, int]:
     """Read one info record: (key, name, offset of the next)."""
-    _, _, length, _, size, _ = _INFO.unpack_from(info, offset)
-    start = offset + 4
-    handle_end = offset + 20 + size
-    key = info[start : start + 8] + info[start + 12 : handle_end]
-    name = info[handle_end : offset + length]
-    return key, os.fsdecode(name[: name.index(0)]), offset + length
+    (length,) = _INFO_LENGTH.unpack_from(info, offset)
+    following = offset + length
+    handle_end = offset + _INFO_SIZE + info[offset + _HANDLE_LENGTH_AT]
+    name = info[handle_end : info.index(0, handle_end)].decode(ENCODING, ENCODE_ERRORS)
+    return info[offset + _FSID_AT : handle_end], name, following
 
 
-def _hand_on_move(info: bytes, mask: int, receiver: Receiver) -> None:
-    """A rename has the old place, the new place, or both: those that are marked."""
-    key, name, following = _parse(info, 0)
-    bits = _bits(mask)
-    if info[0] == _INFO_OLD and following < len(info):
-        to_key, to_name, _ = _parse(info, following)
-        receiver.moved(key, name, to_key, to_name, bits)
-    else:
-        receiver.touched(key, name, bits)
+def _hints_of_moves(
+    moves: list[tuple[bytes, int]], receiver: Receiver
+) -> dict[bytes, dict[str, int]]:
+    """Tell the renames, and give the hints for their ends: folder -> name -> bits.
+
+    A rename has the old place, the new place, or both: those that are marked.
+    """
+    hints: dict[bytes, dict[str, int]] = {}
+    for info, mask in moves:
+        bits = _bits(mask)
+        key, name, following = _parse(info, 0)
+        names = hints.setdefault(key, {})
+        names[name] = names.get(name, 0) | bits
+        if info[0] == _INFO_OLD and following < len(info):
+            to_key, to_name, _ = _parse(info, following)
+            receiver.moved(key, name, to_key, to_name)
+            names = hints.setdefault(to_key, {})
+            names[to_name] = names.get(to_name, 0) | bits
+    return hints

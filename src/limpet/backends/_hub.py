@@ -13,7 +13,7 @@ import errno
 import threading
 from typing import Final, Literal
 
-from limpet.backends._base import MOVED, Key, MarkError, Source
+from limpet.backends._base import Key, MarkError, Source
 from limpet.backends._waiter import Waiter
 
 __all__ = ["INBOX_LIMIT", "Hub", "Inbox", "Mark", "Subscriber"]
@@ -30,7 +30,10 @@ _FALL_BACK: Final = frozenset(
 class Subscriber:
     """Base of what can be marked: a folder of a tree, or a folder on the way to a location."""
 
-    __slots__ = ()
+    __slots__ = ("inbox",)
+
+    inbox: Inbox
+    """Where its hints go, once it is marked."""
 
 
 Mark = tuple[str, Key]
@@ -66,15 +69,26 @@ class Inbox:
             self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
         )
 
-    def touch(self, subscriber: Subscriber, name: str, bits: int) -> None:
-        """Note that ``name`` must be looked at."""
-        names = self.dirty.get(subscriber)
-        if names is None:
-            names = self.dirty[subscriber] = {}
-        if name in names:
-            names[name] |= bits
-        elif self.lost != "overflow":
-            names[name] = bits
+    def touch(self, subscriber: Subscriber, names: dict[str, int]) -> None:
+        """Note that these names must be looked at; the mapping is kept."""
+        if self.lost == "overflow":
+            return
+        there = self.dirty.get(subscriber)
+        if there is None:
+            self.dirty[subscriber] = names
+            self.count += len(names)
+        else:
+            before = len(there)
+            for name, bits in names.items():
+                there[name] = there.get(name, 0) | bits
+            self.count += len(there) - before
+        if self.count > INBOX_LIMIT:
+            self.lose("overflow")
+
+    def move(self, source: Subscriber, name: str, target: Subscriber, to_name: str) -> None:
+        """Note a rename."""
+        if self.lost is None:
+            self.moves.append((source, name, target, to_name))
             self.count += 1
             if self.count > INBOX_LIMIT:
                 self.lose("overflow")
@@ -105,9 +119,11 @@ class Hub:
         self.lock = threading.RLock()
         self.sources: dict[str, Source] = {}
         self.failed: dict[str, OSError] = {}
-        self.subscribers: dict[Mark, dict[Subscriber, Inbox]] = {}
         self.inboxes: set[Inbox] = set()
-        self._source = ""
+        self._subscribers: dict[str, dict[Key, Subscriber | list[Subscriber]]] = {}
+        """Source -> key -> who is told; a list only where several are, to spare the memory."""
+        self._reading: dict[Key, Subscriber | list[Subscriber]] = {}
+        """Those of the source that is being read."""
         self._waiter = Waiter()
 
     def fileno(self) -> int:
@@ -154,7 +170,14 @@ class Hub:
             self.inboxes.discard(inbox)
 
     def mark(
-        self, order: tuple[str, ...], fd: int, what: int, subscriber: Subscriber, inbox: Inbox
+        self,
+        order: tuple[str, ...],
+        fd: int,
+        what: int,
+        subscriber: Subscriber,
+        inbox: Inbox,
+        *,
+        device: int,
     ) -> Mark:
         """Mark the folder open at ``fd`` with the first source of ``order`` that can.
 
@@ -165,7 +188,7 @@ class Hub:
         with self.lock:
             for name in order:
                 try:
-                    key = self._mark_with(self.source(name), fd, what)
+                    key = self._mark_with(self.source(name), fd, what, device)
                 except OSError as error:
                     trouble = trouble or MarkError(error.errno or errno.EIO)
                 except MarkError as error:
@@ -174,20 +197,30 @@ class Hub:
                     if error.errno not in _FALL_BACK:
                         break
                 else:
-                    mark = (name, key)
-                    self.subscribers.setdefault(mark, {})[subscriber] = inbox
-                    return mark
+                    return self._subscribe(name, key, subscriber, inbox)
         raise trouble or MarkError(errno.ENOSYS)
 
     @staticmethod
-    def _mark_with(source: Source, fd: int, what: int) -> Key:
+    def _mark_with(source: Source, fd: int, what: int, device: int) -> Key:
         try:
-            return source.mark(fd, what)
+            return source.mark(fd, what, device)
         except MarkError as error:
             whole = getattr(source, "mark_filesystem", None)
             if error.limit and whole is not None and whole(fd):
-                return source.mark(fd, what)
+                return source.mark(fd, what, device)
             raise
+
+    def _subscribe(self, source: str, key: Key, subscriber: Subscriber, inbox: Inbox) -> Mark:
+        subscriber.inbox = inbox
+        subscribers = self._subscribers.setdefault(source, {})
+        there = subscribers.get(key)
+        if there is None or there is subscriber:
+            subscribers[key] = subscriber
+        elif not isinstance(there, list):
+            subscribers[key] = [there, subscriber]
+        elif subscriber not in there:
+            there.append(subscriber)
+        return (source, key)
 
     def listen(
         self, order: tuple[str, ...], path: str, subscriber: Subscriber, inbox: Inbox
@@ -198,9 +231,7 @@ class Hub:
             key = hear(path) if hear is not None else None
             if key is None:
                 return None
-            mark: Mark = (order[0], key)
-            self.subscribers.setdefault(mark, {})[subscriber] = inbox
-            return mark
+            return self._subscribe(order[0], key, subscriber, inbox)
 
     def mark_filesystem(self, order: tuple[str, ...], fd: int) -> bool:
         """Mark the whole file system that holds ``fd``, if the first source can and may."""
@@ -213,26 +244,39 @@ class Hub:
 
     def unmark(self, mark: Mark, subscriber: Subscriber, path: str | None) -> None:
         """Drop the subscriber; the mark itself goes with its last one."""
+        source, key = mark
         with self.lock:
-            there = self.subscribers.get(mark)
-            if there is None:
-                return
-            there.pop(subscriber, None)
-            if not there:
-                del self.subscribers[mark]
-                self.sources[mark[0]].unmark(mark[1], path)
+            subscribers = self._subscribers.get(source, {})
+            there = subscribers.get(key)
+            if isinstance(there, list):
+                if subscriber in there:
+                    there.remove(subscriber)
+                if len(there) == 1:
+                    subscribers[key] = there[0]
+            elif there is subscriber:
+                del subscribers[key]
+                self.sources[source].unmark(key, path)
+
+    def is_marked(self, mark: Mark) -> bool:
+        """Whether somebody is still told of it: the kernel ends a mark when its folder is gone."""
+        source, key = mark
+        return key in self._subscribers.get(source, {})
 
     def marks_of(self, inbox: Inbox) -> int:
         """Count the marks that one watch holds."""
         with self.lock:
-            return sum(inbox in there.values() for there in self.subscribers.values())
+            return sum(
+                any(s.inbox is inbox for s in (there if isinstance(there, list) else (there,)))
+                for subscribers in self._subscribers.values()
+                for there in subscribers.values()
+            )
 
     def drain(self) -> None:
         """Read all that the kernel has waiting and put it into the inboxes; never blocks."""
         with self.lock:
             self._waiter.clear()
             for name, source in self.sources.items():
-                self._source = name
+                self._reading = self._subscribers.get(name, {})
                 source.read(self)
             if self._waiter.mounts_changed():
                 for inbox in self.inboxes:
@@ -245,28 +289,26 @@ class Hub:
         if others:
             self.wake()
 
-    def touched(self, key: Key, name: str, bits: int) -> None:
-        """Receive a hint from the source being read."""
-        there = self.subscribers.get((self._source, key))
-        if there:
-            for subscriber, inbox in there.items():
-                inbox.touch(subscriber, name, bits)
+    def touched(self, key: Key, names: dict[str, int]) -> None:
+        """Receive hints from the source being read."""
+        there = self._reading.get(key)
+        if there is None:
+            return
+        if isinstance(there, list):
+            for subscriber in there:
+                subscriber.inbox.touch(subscriber, names.copy())
+        else:
+            there.inbox.touch(there, names)
 
-    def moved(self, key: Key, name: str, to_key: Key, to_name: str, bits: int) -> None:
-        """Receive a rename: both places must be looked at, and belong together."""
-        bits |= MOVED
-        self.touched(key, name, bits)
-        self.touched(to_key, to_name, bits)
-        sources = self.subscribers.get((self._source, key))
-        targets = self.subscribers.get((self._source, to_key))
-        if sources and targets:
-            for subscriber, inbox in sources.items():
-                for to_subscriber, to_inbox in targets.items():
-                    if inbox is to_inbox and inbox.lost is None:
-                        inbox.moves.append((subscriber, name, to_subscriber, to_name))
-                        inbox.count += 1
-                        if inbox.count > INBOX_LIMIT:
-                            inbox.lose("overflow")
+    def moved(self, key: Key, name: str, to_key: Key, to_name: str) -> None:
+        """Receive a rename: both places belong together."""
+        sources, targets = self._reading.get(key), self._reading.get(to_key)
+        if sources is None or targets is None:
+            return
+        for source in sources if isinstance(sources, list) else (sources,):
+            for target in targets if isinstance(targets, list) else (targets,):
+                if source.inbox is target.inbox:
+                    source.inbox.move(source, name, target, to_name)
 
     def lost(self) -> None:
         """Receive an overflow: every watch with a mark of this source must look at everything."""
@@ -275,7 +317,7 @@ class Hub:
 
     def dropped(self, key: Key) -> None:
         """Receive the end of a mark whose folder is gone."""
-        self.subscribers.pop((self._source, key), None)
+        self._reading.pop(key, None)
 
     def close(self) -> None:
         """Free every descriptor and mark."""
@@ -283,5 +325,5 @@ class Hub:
             for source in self.sources.values():
                 source.close()
             self.sources.clear()
-            self.subscribers.clear()
+            self._subscribers.clear()
             self._waiter.close()

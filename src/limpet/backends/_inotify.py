@@ -21,6 +21,8 @@ from limpet.backends._base import (
     CLOSED,
     CREATE,
     DELETE,
+    ENCODE_ERRORS,
+    ENCODING,
     GONE,
     ISDIR,
     MARK_ALL,
@@ -48,7 +50,11 @@ _NAMES: Final = _SELF | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 _ALL: Final = _NAMES | IN_MODIFY | IN_CLOSE_WRITE
 
 _HEADER = struct.Struct("=iIII")  # wd, mask, cookie, length of the name that follows
-_BUFFER: Final = 256 * 1024
+_BUFFER: Final = 64 * 1024
+_LONGEST: Final = 512
+"""No record is longer (a name of 255 bytes): a read that leaves so much room in the buffer has
+taken all there was, and need not be followed by one that only says so."""
+_RARE: Final = IN_Q_OVERFLOW | IN_IGNORED
 
 
 class Inotify:
@@ -64,6 +70,7 @@ class Inotify:
         """Make the instance; nothing is marked yet."""
         self._fd = _libc.inotify_init()
         self._live: set[Key] = set()
+        self._buffer = bytearray(_BUFFER)
         self._departed: dict[int, tuple[int, bytes]] = {}
         """Cookie -> place, of renames whose second half had not come by the last read."""
 
@@ -71,8 +78,9 @@ class Inotify:
         """Descriptor of the instance."""
         return self._fd
 
-    def mark(self, fd: int, what: int) -> Key:
+    def mark(self, fd: int, what: int, device: int) -> Key:
         """Watch the folder by its descriptor, so that no rename can put another in its place."""
+        del device
         mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
         path = b"/proc/self/fd/%d" % fd
         flags = IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD
@@ -97,44 +105,61 @@ class Inotify:
 
     def read(self, receiver: Receiver) -> bool:
         """Drain the queue; both halves of a rename become one move, equal hints are merged."""
-        touched: dict[tuple[int, bytes], int] = {}
+        touched: dict[int, dict[bytes, int]] = {}
         moves: list[tuple[int, bytes, int, bytes]] = []
         departed, unpaired = self._departed, set(self._departed)
         ended: list[int] = []
         lost = False
-        while True:
-            try:
-                data = os.read(self._fd, _BUFFER)
-            except BlockingIOError:
-                break
+        unpack = _HEADER.unpack_from
+        while data := self._fetch():
             offset, end = 0, len(data)
             while offset < end:
-                wd, mask, cookie, length = _HEADER.unpack_from(data, offset)
-                offset += 16 + length
-                if mask & IN_Q_OVERFLOW:
-                    lost = True
+                wd, mask, cookie, length = unpack(data, offset)
+                start = offset + 16
+                offset = start + length
+                if mask & _RARE:
+                    if mask & IN_Q_OVERFLOW:
+                        lost = True
+                    else:
+                        ended.append(wd)
                     continue
-                if mask & IN_IGNORED:
-                    ended.append(wd)
-                    continue
-                place = (wd, data[offset - length : offset])
-                touched[place] = touched.get(place, 0) | mask
-                if mask & IN_MOVED_FROM:
-                    departed[cookie] = place
-                elif mask & IN_MOVED_TO and cookie in departed:
-                    moves.append((*departed.pop(cookie), *place))
+                name = data[start:offset]
+                names = touched.get(wd)
+                if names is None:
+                    touched[wd] = {name: mask}
+                else:
+                    names[name] = names.get(name, 0) | mask
+                if cookie:
+                    if mask & IN_MOVED_FROM:
+                        departed[cookie] = (wd, name)
+                    elif cookie in departed:
+                        moves.append((*departed.pop(cookie), wd, name))
+            if end < _BUFFER - _LONGEST:
+                break
         for cookie in unpaired:
             departed.pop(cookie, None)  # two reads later it will not come: it left the marked tree
         if lost:
             receiver.lost()
-        for wd, name, to_wd, to_name in moves:
-            receiver.moved(wd, _text(name), to_wd, _text(to_name), MOVED)
-        for (wd, name), mask in touched.items():
-            receiver.touched(wd, _text(name), _bits(mask))
+        hints = _hints_of_moves(moves, receiver) if moves else {}
+        for wd, names in touched.items():
+            found = hints.setdefault(wd, {})
+            for raw, mask in names.items():
+                text = raw[: raw.index(0)].decode(ENCODING, ENCODE_ERRORS) if raw else ""
+                found[text] = found.get(text, 0) | (_known.get(mask) or _bits(mask))
+        for wd, found in hints.items():
+            receiver.touched(wd, found)
         for wd in ended:
             self._live.discard(wd)
             receiver.dropped(wd)
-        return lost or bool(touched) or bool(ended)
+        return lost or bool(hints) or bool(ended)
+
+    def _fetch(self) -> bytes:
+        """Read what is waiting, into one buffer: a fresh one for each read costs more than it."""
+        try:
+            size = os.readv(self._fd, [self._buffer])
+        except BlockingIOError:
+            return b""
+        return bytes(memoryview(self._buffer)[:size])
 
     def close(self) -> None:
         """Close the instance; the kernel drops its watches."""
@@ -164,4 +189,17 @@ def _bits(mask: int) -> int:
 
 def _text(name: bytes) -> str:
     """Names are padded with NUL to the alignment of the next record."""
-    return os.fsdecode(name[: name.index(0)]) if name else ""
+    return name[: name.index(0)].decode(ENCODING, ENCODE_ERRORS) if name else ""
+
+
+def _hints_of_moves(
+    moves: list[tuple[int, bytes, int, bytes]], receiver: Receiver
+) -> dict[int, dict[str, int]]:
+    """Tell the renames, and give the hints for their ends: folder -> name -> bits."""
+    hints: dict[int, dict[str, int]] = {}
+    for wd, raw, to_wd, to_raw in moves:
+        name, to_name = _text(raw), _text(to_raw)
+        receiver.moved(wd, name, to_wd, to_name)
+        hints.setdefault(wd, {})[name] = MOVED
+        hints.setdefault(to_wd, {})[to_name] = MOVED
+    return hints

@@ -29,6 +29,7 @@ assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 AT_FDCWD: Final = -100
 _AT_EMPTY_PATH: Final = 0x1000
 _MAX_HANDLE: Final = 128
+_HANDLE_HEAD: Final = 8
 
 _libc: Any = ctypes.CDLL(None, use_errno=True)
 
@@ -95,19 +96,29 @@ def inotify_rm_watch(instance: int, wd: int) -> None:
     _checked(_inotify_rm_watch(instance, wd))
 
 
+_handles: list[tuple[ctypes.Array[ctypes.c_char], ctypes.c_int]] = []
+"""Buffers not in use: making one anew costs four times the call. Taking one and giving it back are
+single steps, so threads may share them."""
+_SIZE = struct.Struct("=I")
+
+
 def name_to_handle(fd: int) -> bytes:
-    """Give the file handle (type, then the opaque bytes) of the object open at ``fd``."""
-    buffer = ctypes.create_string_buffer(8 + _MAX_HANDLE)
-    struct.pack_into("=Ii", buffer, 0, _MAX_HANDLE, 0)
-    mount = ctypes.c_int()
-    _checked(_name_to_handle_at(fd, b"", buffer, ctypes.byref(mount), _AT_EMPTY_PATH))
-    size = struct.unpack_from("=I", buffer)[0]
-    return buffer.raw[4 : 8 + size]
+    """Give the file handle of the object open at ``fd``: length, type, then the opaque bytes."""
+    buffer, mount = (
+        _handles.pop()
+        if _handles
+        else (ctypes.create_string_buffer(_HANDLE_HEAD + _MAX_HANDLE), ctypes.c_int())
+    )
+    _SIZE.pack_into(buffer, 0, _MAX_HANDLE)
+    result = _name_to_handle_at(fd, b"", buffer, mount, _AT_EMPTY_PATH)
+    handle: bytes = buffer.raw[: _HANDLE_HEAD + _SIZE.unpack_from(buffer)[0]]
+    _handles.append((buffer, mount))
+    _checked(result)
+    return handle
 
 
 def open_by_handle(mount_fd: int, handle: bytes) -> int:
     """Open the folder a handle from ``name_to_handle`` names; needs CAP_DAC_READ_SEARCH."""
-    raw = struct.pack("=I", len(handle) - 4) + handle
-    buffer = ctypes.create_string_buffer(raw, len(raw))
+    buffer = ctypes.create_string_buffer(handle, len(handle))
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     return _checked(_open_by_handle_at(mount_fd, buffer, flags))

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limpet.backends import CLOSED, DELETE, OTHER, WRITE
+from limpet.backends import CLOSED, DELETE, OTHER
 from limpet.watch._emit import barely_known, stat_of
 from limpet.watch._index import Folder
+from limpet.watch._judge import changed_besides_its_name
 from limpet.watch._observe import Arrival, Departure
 from limpet.watch._record import (
-    differences,
     inode_of,
     kind_of,
     kind_of_mode,
@@ -525,19 +525,14 @@ class Arranger:
 
     def _changed_too(self, entry: Record, departure: Departure, arrival: Arrival) -> set[Change]:
         """What changed of a file besides its name; the name itself explains a new ctime."""
-        written = bool((arrival.bits | departure.bits) & WRITE)
-        if isinstance(entry, bytes) and unpack(entry).ctime != arrival.facts.ctime:
-            written = False
-        changes = differences(
+        return changed_besides_its_name(
             entry,
             arrival.facts,
-            written=written and isinstance(entry, bytes),
-            touched=True,
-            hinted=True,
+            arrival.bits | departure.bits,
             seen=departure.folder.seen,
             exact=self.tree.disk.exact_times,
+            metadata=self.tree.options.metadata,
         )
-        return changes if self.tree.options.metadata else changes - {"mode", "owner"}
 
 
 def _unpair(departure: Departure) -> None:

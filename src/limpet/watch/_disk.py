@@ -11,14 +11,17 @@ import errno
 import os
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from limpet.watch._record import BRIEF_DIR, BRIEF_FILE, BRIEF_OTHER, BRIEF_SYMLINK, Facts
+from limpet.watch._record import BRIEF_DIR, BRIEF_FILE, BRIEF_OTHER, BRIEF_SYMLINK, Facts, pack
 
 if sys.platform == "linux":
-    from limpet.watch._statx import EXACT_TIMES, statx
+    from limpet.watch._statx import EXACT_TIMES, statx, statx_records
 else:
     EXACT_TIMES = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "NOT_THERE",
@@ -118,6 +121,17 @@ class Disk:
             if error.errno in NOT_THERE:
                 return None
             raise
+
+    def records(self, handle: Handle, names: Iterable[str], now: int) -> list[bytes | None]:
+        """Stat each name in the open folder and pack what was found; ``None`` if it is gone.
+
+        Raises:
+            OSError: One of them could not be asked.
+        """
+        if sys.platform == "linux" and isinstance(handle, int):
+            return statx_records(handle, names, now)
+        found = (self.stat_at(handle, name) for name in names)
+        return [None if facts is None else pack(facts, now) for facts in found]
 
     def read(self, handle: Handle) -> list[Listed]:
         """Give name and brief record of every entry, from the listing alone where it tells.

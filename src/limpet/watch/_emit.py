@@ -1,14 +1,19 @@
-"""Turns what the engine found into events: numbers, times, paths and who did it, in one place."""
+"""Turns what the engine found into events: numbers, times, paths and who did it, in one place.
+
+An event is made with its source, from which its fields are worked out when somebody looks at them
+(``events.make_lazily``): what cannot come out the same later is fixed when the event is made.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events as ev
-from limpet.watch._record import Facts, file_stat, inode_of, kind_of, unpack
+from limpet.watch._record import Facts, file_stat, inode_of, is_dir, kind_of, kind_of_mode, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from limpet.config import WatchOptions
@@ -25,9 +30,11 @@ if TYPE_CHECKING:
     from limpet.watch._disk import Disk
     from limpet.watch._own import Ledger
 
-__all__ = ["Emitter"]
+__all__ = ["Emitter", "Now", "Record", "barely_known", "stat_of"]
 
 Record = int | bytes
+Now = Facts | bytes
+"""What stands there now: as stat said it or packed."""
 
 
 def stat_of(record: Record | None) -> FileStat | None:
@@ -42,6 +49,76 @@ def barely_known(record: Record, device: int) -> FileStat:
 
 
 _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o120000, "other": 0}
+_CONTENT: Final[frozenset[Change]] = frozenset(("content",))
+
+_Source = tuple[
+    "Callable[[_Source, str], object]", "_Places", int, float, "Origin", bool, str,
+    "Now | None", "Record | None", "dict[str, object]",
+]  # fmt: skip
+"""What an event is worked out from: how, where its watch stands, its number, time, origin, own,
+relative path, what stands there, what stood there, and what its type has of its own. Whoever keeps
+an event keeps no more of the watch than that."""
+
+_DEFAULTS: Final[dict[str, object]] = {
+    "existing": False,
+    "transient": False,
+    "replaced": None,
+    "content": None,
+    "content_mode": None,
+    "content_error": None,
+}
+
+
+class _Places:
+    """The paths of one watch; used by any thread."""
+
+    __slots__ = ("_folder", "location", "prefix")
+
+    def __init__(self, location: Path) -> None:
+        self.location = location
+        self.prefix = str(location).rstrip("/") + "/"
+        self._folder = ("", location)
+        # The folder of the last path: to join a name is half the cost of parsing a path.
+
+    def path(self, relative: str) -> Path:
+        if not relative:
+            return self.location
+        head, _, name = relative.rpartition("/")
+        known, folder = self._folder
+        if head != known:
+            folder = Path(self.prefix + head)
+            self._folder = (head, folder)
+        return folder / name
+
+
+def _work_out(source: _Source, name: str) -> object:
+    """Give one field of an event about an entry."""
+    _, places, seq, time, origin, own, relative, now, previous, more = source
+    if name == "path":
+        return places.path(relative)
+    if name in more:
+        return more[name]
+    match name:
+        case "kind" if now is not None:
+            return kind_of(now) if isinstance(now, bytes) else kind_of_mode(now.mode)
+        case "stat" if now is not None:
+            return file_stat(unpack(now) if isinstance(now, bytes) else now)
+        case "previous":
+            return stat_of(previous)
+        case "source":
+            return places.path(str(more["from"]))
+        case "location":
+            return places.location
+        case "time":
+            return time
+        case "seq":
+            return seq
+        case "origin":
+            return origin
+        case "own":
+            return own
+        case _:
+            return _DEFAULTS[name]
 
 
 class Emitter:
@@ -60,9 +137,9 @@ class Emitter:
         self.muted = False
         """Make no events of entries: the first listing when nobody asked for what exists."""
         self.made = 0
-        self._prefix = str(location).rstrip("/") + "/"
-        self._head, self._head_path = "", location
-        """The folder of the last event: to join a name is half the cost of parsing a path."""
+        self._places = _Places(location)
+        self._prefix = self._places.prefix
+        self.path = self._places.path
         self._disk = disk
         self._ledger = ledger
         self._own = options.own
@@ -73,87 +150,62 @@ class Emitter:
         out, self.out = self.out, []
         return out
 
-    def path(self, relative: str) -> Path:
-        """Join the location with a relative path."""
-        if not relative:
-            return self.location
-        head, _, name = relative.rpartition("/")
-        if head != self._head:
-            self._head, self._head_path = head, Path(self._prefix + head)
-        return self._head_path / name
-
     def created(
-        self, relative: str, facts: Facts, *, foreign: bool = False, transient: bool = False
+        self, relative: str, now: Now, *, foreign: bool = False, transient: bool = False
     ) -> None:
         """Something is there that was not."""
-        own = self._is_own(relative, facts, foreign=foreign)
+        own = self._is_own(relative, now, foreign=foreign)
         if own is None:
             return
-        kind = file_stat(facts)
-        fields = {"stat": kind, "kind": kind.kind, "own": own, "existing": self.existing}
-        if transient:
-            fields["transient"] = True
-        if kind.kind == "dir":
-            self._add(ev.DirCreated if relative else ev.TargetDirCreated, relative, **fields)
+        if _is_dir(now):
+            kind: type[Event] = ev.DirCreated if relative else ev.TargetDirCreated
         else:
-            self._add(ev.FileCreated if relative else ev.TargetFileCreated, relative, **fields)
+            kind = ev.FileCreated if relative else ev.TargetFileCreated
+        more: dict[str, object] = {}
+        if self.existing:
+            more["existing"] = True
+        if transient:
+            more["transient"] = True
+        self._add(kind, own, relative, now, None, more)
 
     def updated(
         self,
         relative: str,
-        facts: Facts,
+        now: Now,
         previous: Record | None,
-        changes: AbstractSet[Change],
+        changes: AbstractSet[Change] = _CONTENT,
         *,
         foreign: bool = False,
     ) -> None:
         """Something that was there differs."""
-        own = self._is_own(relative, facts, foreign=foreign)
+        own = self._is_own(relative, now, foreign=foreign)
         if own is None:
             return
-        stat = file_stat(facts)
-        types = (
-            (ev.DirUpdated, ev.TargetDirUpdated)
-            if stat.kind == "dir"
-            else (ev.FileUpdated, ev.TargetFileUpdated)
-        )
-        self._add(
-            types[not relative],
-            relative,
-            stat=stat,
-            kind=stat.kind,
-            previous=stat_of(previous),
-            changes=frozenset(changes),
-            own=own,
-        )
+        if _is_dir(now):
+            kind: type[Event] = ev.DirUpdated if relative else ev.TargetDirUpdated
+        else:
+            kind = ev.FileUpdated if relative else ev.TargetFileUpdated
+        self._add(kind, own, relative, now, previous, {"changes": frozenset(changes)})
 
     def renamed(
         self,
         source: str,
         relative: str,
-        facts: Facts,
+        now: Now,
         previous: Record | None,
         replaced: FileStat | None,
         *,
         foreign: bool = False,
     ) -> None:
         """Something has another name."""
-        own = self._is_own(relative, facts, foreign=foreign)
-        if self._own != "keep":
+        own = self._is_own(relative, now, foreign=foreign)
+        if self._own != "keep" and self._ledger.states:
             self._ledger.settles(self._prefix + source, None)
         if own is None:
             return
-        stat = file_stat(facts)
-        self._add(
-            ev.DirRenamed if stat.kind == "dir" else ev.FileRenamed,
-            relative,
-            source=self.path(source),
-            stat=stat,
-            kind=stat.kind,
-            previous=stat_of(previous),
-            replaced=replaced,
-            own=own,
-        )
+        kind: type[Event] = ev.DirRenamed if _is_dir(now) else ev.FileRenamed
+        more: dict[str, object] = {"replaced": replaced, "from": source}
+        self._add(kind, own, relative, now, previous, more)
 
     def deleted(
         self,
@@ -168,13 +220,14 @@ class Emitter:
         own = self._is_own(relative, None, foreign=foreign)
         if own is None:
             return
-        fields: dict[str, Any] = {"previous": stat_of(record), "kind": kind, "own": own}
+        more: dict[str, object] = {"kind": kind}
         if not relative:
-            fields["reason"] = reason
+            more["reason"] = reason
         if kind == "dir":
-            self._add(ev.DirDeleted if relative else ev.TargetDirDeleted, relative, **fields)
+            made: type[Event] = ev.DirDeleted if relative else ev.TargetDirDeleted
         else:
-            self._add(ev.FileDeleted if relative else ev.TargetFileDeleted, relative, **fields)
+            made = ev.FileDeleted if relative else ev.TargetFileDeleted
+        self._add(made, own, relative, None, record, more)
 
     def rescanned(self, reason: RescanReason) -> None:
         """Everything was looked at again."""
@@ -192,20 +245,39 @@ class Emitter:
         """The wrong kind of thing stands at the location."""
         self._watch(ev.Mismatched, found=found, expected=expected)
 
-    def _is_own(self, relative: str, facts: Facts | None, *, foreign: bool) -> bool | None:
+    def _is_own(self, relative: str, now: Now | None, *, foreign: bool) -> bool | None:
         """Tell whether to mark the event as own; ``None`` is to drop it."""
-        if self._own == "keep":
+        if not self._ledger.states or self._own == "keep":
             return False
         path = self._prefix + relative if relative else str(self.location)
+        facts = unpack(now) if isinstance(now, bytes) else now
         if not self._ledger.settles(path, facts) or foreign:
             return False
         return None if self._own == "drop" else True
 
-    def _add(self, kind: type[Event], relative: str, /, **fields: object) -> None:
-        if not self.muted:
-            self._watch(kind, path=self.path(relative), **fields)
+    def _add(
+        self,
+        kind: type[Event],
+        own: bool,  # noqa: FBT001 (made for every change: a keyword costs)
+        relative: str,
+        now: Now | None,
+        previous: Record | None,
+        more: dict[str, object],
+    ) -> None:
+        if self.muted:
+            return
+        time = self._disk.time()
+        if time < self._time:
+            time = self._time
+        self._time = time
+        self.made += 1
+        source = (
+            _work_out, self._places, self.made, time, self.origin, own, relative, now, previous, more
+        )  # fmt: skip
+        self.out.append(ev.make_lazily(kind, source))
 
     def _watch(self, kind: type[Event], /, **fields: object) -> None:
+        """Make an event about the watch itself; few are made."""
         self._time = max(self._time, self._disk.time())
         self.made += 1
         self.out.append(
@@ -217,3 +289,7 @@ class Emitter:
                 **fields,
             )
         )
+
+
+def _is_dir(now: Now) -> bool:
+    return is_dir(now) if isinstance(now, bytes) else now.mode & 0o170000 == 0o040000

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, read_mounts
 from limpet.watch._arrange import Arranger
 from limpet.watch._index import Folder
-from limpet.watch._observe import Observer
+from limpet.watch._observe import Findings, Observer
+from limpet.watch._plain import tell_plainly
 from limpet.watch._record import Facts, kind_of_mode, pack, unpack
 from limpet.watch._scan import scan
 from limpet.watch._tracker import Waypoint
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from limpet.backends import Inbox
     from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
-    from limpet.watch._observe import Findings, Place
+    from limpet.watch._observe import Place
     from limpet.watch._tracker import Tracker
     from limpet.watch._tree import Tree
 
@@ -198,9 +199,7 @@ class DirEngine:
             if own_bits:
                 location |= self._self_hint(subscriber, own_bits, dirty, full)
             if names:
-                there = dirty.setdefault(subscriber, {})
-                for name, bits in names.items():
-                    there[name] = there.get(name, 0) | bits
+                _merge(dirty, subscriber, names)
         full |= tree.relist
         tree.relist = set()
         for folder in tree.relook:
@@ -211,9 +210,10 @@ class DirEngine:
             location |= self._path_hint(path, dirty, full)
         return dirty, full, location
 
-    @staticmethod
-    def _carry_closed(inbox: Inbox) -> None:
+    def _carry_closed(self, inbox: Inbox) -> None:
         """A file that its writer closed before it was renamed is closed under its new name too."""
+        if not self.tree.settler.quiet:
+            return
         for source, name, target, to_name in inbox.moves:
             closed = inbox.dirty.get(source, {}).get(name, 0) & CLOSED
             if closed:
@@ -270,6 +270,9 @@ class DirEngine:
         for _ in range(_ROUNDS):
             if not dirty and not full:
                 break
+            if not full and self._tell_plainly(dirty, origins):
+                dirty, full = self._with_carried(Findings())
+                continue
             observer = Observer(tree)
             observer.look_at(dirty, full)
             if tree.troubles.location:
@@ -291,6 +294,20 @@ class DirEngine:
                 tree.emit.rescanned("ignore-file")
         self._keep(dirty, full)
 
+    def _tell_plainly(
+        self, dirty: dict[Folder, dict[str, int]], origins: dict[Place, Place]
+    ) -> bool:
+        """Go the short way if that is enough; if not, nothing has changed."""
+        tree = self.tree
+        if not tree.plain or tree.ledger.any_claims():
+            return False
+
+        def add_more() -> None:
+            if self.more is not None:
+                self._add_more(self.more(), origins)
+
+        return tell_plainly(tree, dirty, origins, add_more)
+
     def _keep(self, dirty: dict[Folder, dict[str, int]], full: set[Folder]) -> None:
         """Keep for the next look what could not be looked at, and say when that is due."""
         tree, index = self.tree, self.tree.index
@@ -311,9 +328,7 @@ class DirEngine:
         origins.update(self._origins(inbox))
         dirty, full, location = self._sort(inbox)
         for folder, names in dirty.items():
-            there = self._carry.setdefault(folder, {})
-            for name, bits in names.items():
-                there[name] = there.get(name, 0) | bits
+            _merge(self._carry, folder, names)
         self._carry_full |= full
         self._location_doubt |= location
 
@@ -322,9 +337,7 @@ class DirEngine:
         dirty, full = findings.later, findings.later_full | self._carry_full | self.tree.relist
         self.tree.relist = set()
         for folder, names in self._carry.items():
-            there = dirty.setdefault(folder, {})
-            for name, bits in names.items():
-                there[name] = there.get(name, 0) | bits
+            _merge(dirty, folder, names)
         self._carry, self._carry_full = {}, set()
         return dirty, full
 
@@ -566,3 +579,13 @@ class DirEngine:
             self._next_rescan is None or now >= self._next_rescan
         ):
             self._next_rescan = now + options.rescan_interval
+
+
+def _merge(dirty: dict[Folder, dict[str, int]], folder: Folder, names: dict[str, int]) -> None:
+    """Add names with their hints; a mapping that comes first is kept as it is."""
+    there = dirty.get(folder)
+    if there is None:
+        dirty[folder] = names
+    else:
+        for name, bits in names.items():
+            there[name] = there.get(name, 0) | bits

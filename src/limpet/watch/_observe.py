@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED, OTHER, WRITE
+from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED
 from limpet.watch._disk import NOT_THERE
 from limpet.watch._index import Folder
-from limpet.watch._record import RACY_NS, Facts, differences, kind_of, kind_of_mode, pack, unpack
+from limpet.watch._judge import changes_of, is_same
+from limpet.watch._record import pack
 from limpet.watch._scan import read_ignore_file
 from limpet.watch._tree import ElsewhereError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from limpet.events import Change
     from limpet.watch._disk import Handle
     from limpet.watch._index import Entry
+    from limpet.watch._record import Facts
     from limpet.watch._tree import Tree
 
 __all__ = ["Arrival", "Departure", "Findings", "Observer", "Place", "Update"]
@@ -198,7 +200,7 @@ class Observer:
             if bits & CREATE and bits & (DELETE | MOVED):
                 findings.fleeting.append((folder, name, bits))
             return
-        if old is not None and facts is not None and self._same(folder, old, facts, link, bits):
+        if old is not None and facts is not None and is_same(folder, old, facts, link, bits):
             self._compare(folder, name, old, facts, bits)
             return
         findings.order.append(place)
@@ -207,50 +209,19 @@ class Observer:
         if facts is not None:
             findings.arrivals[place] = Arrival(folder, name, facts, bits, link)
 
-    @staticmethod
-    def _same(folder: Folder, old: Entry, facts: Facts, link: int, bits: int) -> bool:
-        """Whether what stands there is what stood there, and not another of the same name."""
-        if isinstance(old, Folder):
-            if (old.device, old.inode, old.link) != (facts.device, facts.inode, link):
-                return False
-            if facts.mode & 0o170000 != 0o040000:
-                return False
-            record: int | bytes = old.record
-        else:
-            record = old
-        if link and not isinstance(old, Folder):
-            return False
-        if isinstance(record, int):
-            if record >> 2 != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
-                return False
-            if facts.birth and not folder.seen <= facts.birth <= folder.seen + RACY_NS:
-                return facts.birth < folder.seen
-            return not bits & DELETE
-        was = unpack(record)
-        if was.inode != facts.inode or was.mode & 0o170000 != facts.mode & 0o170000:
-            return False
-        if was.birth and facts.birth and not (was.young and bits & DELETE):
-            return was.birth == facts.birth
-        return not bits & DELETE
-
     def _compare(self, folder: Folder, name: str, old: Entry, facts: Facts, bits: int) -> None:
         """Note what changed of an entry that is still the same."""
         tree, findings = self.tree, self.findings
         is_folder = isinstance(old, Folder)
         record = old.record if isinstance(old, Folder) else old
-        changes = differences(
+        changes = changes_of(
             record,
             facts,
-            written=bool(bits & WRITE),
-            touched=bool(bits & ATTRIB),
-            hinted=bool(bits & ~OTHER),
+            bits,
             seen=folder.seen,
             exact=tree.disk.exact_times,
+            metadata=tree.options.metadata,
         )
-        if facts.mode & 0o170000 == 0o040000:
-            changes.discard("content")  # a folder's content is told entry by entry
-        if not tree.options.metadata:
-            changes -= {"mode", "owner"}
         packed = pack(facts, tree.disk.now())
         if isinstance(old, Folder):
             old.record = packed

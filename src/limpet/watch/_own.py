@@ -38,7 +38,8 @@ class Ledger:
     def __init__(self, wake: Callable[[], None]) -> None:
         """Start with nothing; ``wake`` is called when a claim has closed."""
         self.wake = wake
-        self._states: OrderedDict[str, tuple[int, ...] | None] = OrderedDict()
+        self.states: OrderedDict[str, tuple[int, ...] | None] = OrderedDict()
+        """Path -> what an own write left there, until a look has found it."""
 
     def open(self) -> None:
         """Hear of own writes from now on."""
@@ -49,7 +50,7 @@ class Ledger:
         """Hear no more."""
         with _lock:
             _ledgers.discard(self)
-            self._states.clear()
+            self.states.clear()
 
     def claimed(self, path: str) -> bool:
         """Whether an own write to ``path`` is under way."""
@@ -62,19 +63,19 @@ class Ledger:
 
     def note(self, path: str, state: tuple[int, ...] | None) -> None:
         """Remember what an own write left; guarded by the module's lock."""
-        self._states[path] = state
-        self._states.move_to_end(path)
-        if len(self._states) > _LIMIT:
-            self._states.popitem(last=False)
+        self.states[path] = state
+        self.states.move_to_end(path)
+        if len(self.states) > _LIMIT:
+            self.states.popitem(last=False)
 
     def settles(self, path: str, facts: Facts | None) -> bool:
         """Whether the state found at ``path`` is the one an own write left; asked once for each."""
-        if not self._states:
+        if not self.states:
             return False
         with _lock:
-            if path not in self._states:
+            if path not in self.states:
                 return False
-            return self._states.pop(path) == _state(facts)
+            return self.states.pop(path) == _state(facts)
 
 
 @contextlib.contextmanager

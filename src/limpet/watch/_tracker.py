@@ -102,7 +102,7 @@ class Tracker:
                 waypoint.path = step.path
             wanted[identity] = waypoint
             waypoint.names.add(step.name)
-            alive = waypoint.mark is not None and waypoint.mark in self._hub.subscribers
+            alive = waypoint.mark is not None and self._hub.is_marked(waypoint.mark)
             if not alive or step.what > waypoint.what:
                 blind |= not self._mark_one(waypoint, step.what, identity)
         for identity, waypoint in self._waypoints.items():
@@ -120,7 +120,9 @@ class Tracker:
             facts = self._disk.stat(fd)
             if (facts.device, facts.inode) != identity or not isinstance(fd, int):
                 return True  # it changed under us: the next round resolves again
-            waypoint.mark = self._hub.mark(self._order, fd, what, waypoint, self._inbox)
+            waypoint.mark = self._hub.mark(
+                self._order, fd, what, waypoint, self._inbox, device=facts.device
+            )
             waypoint.what = max(what, waypoint.what)
         except (MarkError, OSError):
             return False

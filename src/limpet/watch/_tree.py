@@ -103,6 +103,10 @@ class Tree:
             exclude=options.exclude,
             default_ignores=options.default_ignores,
         )
+        self.plain = not (
+            options.follow_symlinks or options.ignore_file or options.transient or settler.quiet
+        )
+        """Files may be told of by the short way (``_plain.py``): nothing asked for needs more."""
         self.polled: set[Folder] = set()
         self.heard: dict[Folder, Mark] = {}
         """Folders that cannot be opened -> where their parent's mark speaks of them."""
@@ -163,7 +167,9 @@ class Tree:
                 self._whole.add(folder.device)
                 self.hub.mark_filesystem(self.order, handle)
             try:
-                folder.mark = self.hub.mark(self.order, handle, MARK_ALL, folder, self.inbox)
+                folder.mark = self.hub.mark(
+                    self.order, handle, MARK_ALL, folder, self.inbox, device=folder.device
+                )
             except MarkError as error:
                 self.troubles.not_marked(self.emit, folder, error)
         if folder.mark is not None:
