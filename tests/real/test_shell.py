@@ -704,7 +704,7 @@ async def test_the_loop_never_waits_for_the_disk(
 
         monkeypatch.setattr(Disk, name, call)
 
-    for name in ("open", "close", "stat", "stat_at", "read", "stat_path"):
+    for name in ("open", "close", "stat", "stat_at", "records", "read", "stat_path"):
         spy(name)
     big_tree(tmp_path, 5)
     async with limpet.watch_dir(tmp_path, backend=backend, poll_interval=0.02) as watch:
@@ -896,15 +896,15 @@ def test_sync_is_interrupted_in_a_look(
     """L1: a look that Ctrl-C broke off takes no change with it."""
     with limpet.watch_dir(tmp_path, backend=kernel_backend).sync() as watch:
         start = watch.entries()
-        plain, armed = Disk.stat_at, [False]
+        plain, armed = Disk.records, [False]
 
-        def stat_at(*args: Any, **kwargs: Any) -> Any:
-            if armed[0] and args[2] == "f":
+        def records(disk: Disk, handle: Any, names: Any, now: int) -> Any:
+            if armed[0] and "f" in names:
                 armed[0] = False
                 raise KeyboardInterrupt
-            return plain(*args, **kwargs)
+            return plain(disk, handle, names, now)
 
-        monkeypatch.setattr(Disk, "stat_at", stat_at)
+        monkeypatch.setattr(Disk, "records", records)
         (tmp_path / "e").touch()
         (tmp_path / "f").touch()
         (tmp_path / "g").touch()

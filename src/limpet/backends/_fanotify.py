@@ -86,6 +86,8 @@ class Fanotify:
         self._pid = os.getpid()
         self._masks: dict[Key, int] = {}
         self._fsids: dict[int, bytes] = {}
+        """Device -> file system id, from one read to the next: an unmounted device's number is
+        given to the next file system."""
         self._buffer = bytearray(_BUFFER)
         self.filesystems: set[int] = set()
         """Device numbers marked whole, so that their folders need no mark of their own."""
@@ -194,6 +196,7 @@ class Fanotify:
         moves: list[tuple[bytes, int]] = []
         lost = False
         unpack, own = _METADATA.unpack_from, self._pid
+        self._fsids.clear()
         while data := self._fetch():
             offset, end = 0, len(data)
             while offset < end:

@@ -126,10 +126,6 @@ class Hub:
         """Those of the source that is being read."""
         self._waiter = Waiter()
 
-    def fileno(self) -> int:
-        """Descriptor that is readable while there is something to drain."""
-        return self._waiter.fileno()
-
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
         self._waiter.wait(timeout)
@@ -274,7 +270,6 @@ class Hub:
     def drain(self) -> None:
         """Read all that the kernel has waiting and put it into the inboxes; never blocks."""
         with self.lock:
-            self._waiter.clear()
             for name, source in self.sources.items():
                 self._reading = self._subscribers.get(name, {})
                 source.read(self)

@@ -7,7 +7,6 @@ import os
 import select
 import socket
 import sys
-from typing import Final
 
 __all__ = ["Waiter"]
 
@@ -38,20 +37,15 @@ class _Wake:
 
 
 if sys.platform == "linux":
-    _POLLS: Final = 4
-    """Polls of our descriptor between its handing over and the report of its news: one to add it,
-    one to change what is asked of it (trio), one to wait; and one to spare."""
 
     class Waiter(_Wake):
-        """Waits with epoll, whose descriptor can be waited for by any event loop."""
+        """Waits with epoll for everything at once."""
 
         def __init__(self) -> None:
             """Listen to wake-ups and to the mount table.
 
-            The kernel reports a change of the table once per open file, to whoever polls first, and
-            an event loop polls our descriptor when it is handed over and again when it waits: the
-            first poll would swallow what the second should report. A poll stops at the first file
-            that has news, so there is a file for each of the polls, and one more to ask.
+            The kernel reports a change of the table once per open file, to whoever polls first. One
+            file ends a wait; another, which nobody waits on, is asked whether the table changed.
             """
             super().__init__()
             self._epoll = select.epoll()
@@ -59,16 +53,11 @@ if sys.platform == "linux":
             self._mounts: list[int] = []
             self._ask = select.poll()
             with contextlib.suppress(OSError):
-                for _ in range(_POLLS + 1):
+                for _ in range(2):
                     fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
                     self._mounts.append(fd)
-                    self._ask.register(fd, select.POLLPRI)
-                for fd in self._mounts[:_POLLS]:
-                    self._epoll.register(fd, select.EPOLLPRI)
-
-        def fileno(self) -> int:
-            """Descriptor that is readable while there is news."""
-            return self._epoll.fileno()
+                self._epoll.register(self._mounts[0], select.EPOLLPRI)
+                self._ask.register(self._mounts[1], select.POLLPRI)
 
         def add(self, fd: int) -> None:
             """Listen to a source too."""
@@ -76,7 +65,9 @@ if sys.platform == "linux":
 
         def wait(self, timeout: float | None) -> None:
             """Block until there is news, at most ``timeout`` seconds."""
-            self._epoll.poll(timeout)
+            wake = super().fileno()
+            if any(fd == wake for fd, _ in self._epoll.poll(timeout)):
+                self.clear()
 
         def mounts_changed(self) -> bool:
             """Whether the mount table changed since this was last asked."""
@@ -99,7 +90,8 @@ else:
 
         def wait(self, timeout: float | None) -> None:
             """Block until there is news, at most ``timeout`` seconds."""
-            select.select([self.fileno()], [], [], timeout)
+            if select.select([self.fileno()], [], [], timeout)[0]:
+                self.clear()
 
         def mounts_changed(self) -> bool:
             """Whether the mount table changed; it is not told here."""

@@ -8,6 +8,7 @@ What is found stays here until it is handed out, so no cancelled wait loses an e
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections import deque
@@ -39,6 +40,10 @@ __all__ = ["Core", "WatchStats", "make_hub", "make_location"]
 
 _CONTENT_BUDGET: Final = 16 << 20
 """Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
+
+
+_LIGHT: Final = 2_000
+"""Names that may be looked at while other watches of the same loop wait: some 20 milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,25 +181,40 @@ class Core:
     def look(self, *, force: bool = False) -> None:
         """Take what the backend has to say and find out what is different."""
         with self._mutex:
-            engine = self._engine
-            if self.closed or engine is None:
-                return
             self.hub.drain()
-            due = engine.deadline()
-            late = due is not None and due <= self._disk.monotonic()
-            if self.inbox or late or force:
-                try:
-                    engine.look(self._take(), force=force)
-                except StoppedError:
-                    return
-                except BaseException:
-                    with self.hub.lock:
-                        self.inbox.lose("backend")  # the hints that were taken are lost with it
-                    raise
-                finally:
-                    self._collect()
+            if self.inbox or force or self.due() <= self._disk.monotonic():
+                self._look(force=force)
             self._prepare()
             self.hub.pass_on(self.inbox)
+
+    def try_look(self) -> bool:
+        """Find out what is different, the hub being drained; tells whether it could be done now.
+
+        It cannot while another thread looks.
+        """
+        if not self._mutex.acquire(blocking=False):
+            return False
+        try:
+            self._look(force=False)
+            self._prepare()
+        finally:
+            self._mutex.release()
+        return True
+
+    def _look(self, *, force: bool) -> None:
+        engine = self._engine
+        if self.closed or engine is None:
+            return
+        try:
+            engine.look(self._take(), force=force)
+        except StoppedError:
+            return
+        except BaseException:
+            with self.hub.lock:
+                self.inbox.lose("backend")  # the hints that were taken are lost with it
+            raise
+        finally:
+            self._collect()
 
     def close(self) -> None:
         """Take every mark away, save the state, and take part no more; may be called twice."""
@@ -249,11 +269,29 @@ class Core:
         """Whether who waits should go on."""
         return self.is_ready or self.waiting
 
+    @property
+    def is_light(self) -> bool:
+        """Whether what is to be looked at takes but a moment, so that others may wait for it."""
+        inbox = self.inbox
+        return not (
+            inbox.lost
+            or inbox.mounts_changed
+            or inbox.paths
+            or inbox.count > _LIGHT
+            or self._found
+            or self.options.content is not None
+            or (self.choice is not None and self.choice.network)
+        )
+
+    def due(self) -> float:
+        """When a look is due without a hint, monotonic seconds; infinity is never."""
+        due = self._engine.deadline() if self._engine is not None else None
+        return math.inf if due is None else due
+
     def timeout(self) -> float | None:
         """Seconds until a look is due without a hint; ``None`` is never."""
-        engine = self._engine
-        due = engine.deadline() if engine is not None else None
-        return None if due is None else max(0.0, due - self._disk.monotonic())
+        due = self.due()
+        return None if due == math.inf else max(0.0, due - self._disk.monotonic())
 
     def entries(self) -> dict[Path, Kind]:
         """Give what is believed to be there."""

@@ -1,20 +1,18 @@
-"""The async shell of a watch: waits, has a worker thread look, hands out events; decides nothing.
+"""The async shell of a watch: waits, has looks made, hands out events; decides nothing.
 
-Nobody runs in the background. Whoever asks for an event waits for the hub's descriptor (one task
-for all watches of the loop: the leader), then looks. When nobody asks, the kernel's queue fills,
-and its overflow is made good by looking at everything: a slow consumer costs detail, never memory.
+Who asks for an event waits for the loop's hub (``_loop_hub.py``), which looks when there is
+something to look at. When nobody asks, nobody looks.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 
-from limpet.watch._core import Core, make_hub
+from limpet.watch._core import Core
+from limpet.watch._loop_hub import LoopHub, acquire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,80 +25,6 @@ if TYPE_CHECKING:
     from limpet.watch._sync import SyncWatch
 
 __all__ = ["Watch"]
-
-_THREADS: Final = 4
-"""Looks of one loop that run at a time; they take no token of the program's thread limit."""
-_GATHER_MIN_S: Final = 0.001
-_GATHER_MAX_S: Final = 0.005
-"""In a burst, hints are gathered this long before they are read: waking up for each costs ten times
-what the hint costs (measured: 50 against 5 to 7 microseconds a file)."""
-_BURST_S: Final = 0.010
-"""A hint that comes so soon after the last look is part of a burst."""
-
-
-class _LoopHub:
-    """The hub of one event loop, and who waits for it."""
-
-    def __init__(self) -> None:
-        self.hub = make_hub()
-        self.users = 0
-        self.limiter = anyio.CapacityLimiter(_THREADS)
-        self._leader: Core | None = None
-        self._waiters: dict[anyio.Event, Core] = {}
-
-    async def wait(self, core: Core, timeout: float | None) -> None:
-        """Return when there may be something for ``core``, or after ``timeout`` seconds."""
-        with anyio.move_on_after(math.inf if timeout is None else timeout):
-            if self._leader is None:
-                self._leader = core
-                try:
-                    if not core.has_news:
-                        await anyio.wait_readable(self.hub.fileno())
-                finally:
-                    self._leader = None
-                    self.notify(everyone=False)
-                return
-            event = anyio.Event()
-            self._waiters[event] = core
-            core.inbox.awaited = True
-            try:
-                if not core.has_news:
-                    await event.wait()
-            finally:
-                self._waiters.pop(event, None)
-                core.inbox.awaited = core in self._waiters.values()
-                if event.is_set() and self._leader is None:
-                    self.notify(everyone=False)
-
-    def notify(self, *, everyone: bool) -> None:
-        """Let those go on that have news; if nobody leads, one more, so that somebody does."""
-        chosen = [e for e, core in self._waiters.items() if everyone or core.has_news]
-        if not chosen and self._leader is None and self._waiters:
-            chosen = [next(iter(self._waiters))]
-        for event in chosen:
-            self._waiters.pop(event).inbox.awaited = False
-            event.set()
-        for core in self._waiters.values():
-            core.inbox.awaited = True
-        if self._leader is not None and self._leader.has_news:
-            self.hub.wake()
-
-    def release(self) -> bool:
-        """One user less; tells whether it was the last."""
-        self.users -= 1
-        return self.users == 0
-
-
-_loop_hub: anyio.lowlevel.RunVar[_LoopHub | None] = anyio.lowlevel.RunVar("limpet_hub", None)
-
-
-def _acquire() -> _LoopHub:
-    hub = _loop_hub.get()
-    if hub is None or hub.users == 0:
-        hub = _LoopHub()
-        _loop_hub.set(hub)
-    hub.users += 1
-    return hub
 
 
 class Watch:
@@ -117,11 +41,9 @@ class Watch:
         self.options: Final = options
         self._expects: Final = expects
         self._core: Core | None = None
-        self._hub: _LoopHub | None = None
+        self._hub: LoopHub | None = None
         self._active = 0
         self._idle = anyio.Event()
-        self._last_look = -math.inf
-        self._gather = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what was asked for."""
@@ -142,7 +64,7 @@ class Watch:
         if self._core is not None:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
-        self._hub = _acquire()
+        self._hub = acquire()
         self._core = Core(self.location, self.options, self._expects, self._hub.hub)
         try:
             await self._in_thread(self._core.start)
@@ -174,11 +96,10 @@ class Watch:
                 core.close()
             finally:
                 if last:
-                    hub.hub.close()
+                    hub.close()
 
         cancelled: BaseException | None = None
-        hub.hub.wake()
-        hub.notify(everyone=True)
+        hub.answer(core)
         while True:
             try:
                 with anyio.CancelScope(shield=True):
@@ -257,43 +178,28 @@ class Watch:
         return self._core
 
     async def _advance(self, core: Core) -> None:
-        """Wait for something to look at, then look."""
+        """Wait for something to be found, and look for it if the hub leaves that to us."""
         hub = self._hub
         if hub is None:
             return
         self._active += 1
         try:
-            if not core.waiting:
-                timeout = core.timeout()
-                if timeout is None or timeout > 0:
-                    await hub.wait(core, timeout)
-                    if core.is_ready:
-                        return
-                    await self._gather_hints()
-            if not core.closed:
+            if core.waiting or await hub.news(core):
                 await self._look(core, force=False)
         finally:
             self._active -= 1
             if not self._active:
                 self._idle.set()
 
-    async def _gather_hints(self) -> None:
-        """In a burst, wait a little for more; in an idle tree do not."""
-        if anyio.current_time() - self._last_look > _BURST_S:
-            self._gather = 0.0
-            return
-        self._gather = min(_GATHER_MAX_S, max(_GATHER_MIN_S, 2 * self._gather))
-        await anyio.sleep(self._gather)
-
     async def _look(self, core: Core, *, force: bool) -> None:
         hub = self._hub
-        if hub is None:
+        if hub is None or core.closed:
             return
         try:
             await anyio.to_thread.run_sync(lambda: core.look(force=force), limiter=hub.limiter)
         finally:
-            self._last_look = anyio.current_time()
-            hub.notify(everyone=False)
+            if core.is_ready:
+                hub.answer(core)
 
     async def _in_thread(self, function: Callable[[], None]) -> None:
         hub = self._hub
