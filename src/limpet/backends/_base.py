@@ -70,10 +70,10 @@ class Receiver(Protocol):
         The name ``""`` is the folder itself. The receiver may keep the mapping.
         """
 
-    def moved(self, key: Key, name: str, to_key: Key, to_name: str) -> None:
-        """``name`` in one marked folder became ``to_name`` in another (or the same).
+    def moved(self, moves: list[tuple[Key, str, Key, str]]) -> None:
+        """Names in marked folders became other names in marked folders, in this order.
 
-        Told before both names are touched.
+        Each is (folder, name, new folder, new name), and told before the names are touched.
         """
 
     def lost(self) -> None:

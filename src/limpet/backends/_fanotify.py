@@ -62,12 +62,11 @@ _LONGEST: Final = 1024
 """No event is longer (two names of 255 bytes, two handles): a read that leaves so much room in the
 buffer has taken all there was, and need not be followed by one that only says so."""
 _RARE: Final = FAN_RENAME | FAN_Q_OVERFLOW
-_INFO_LENGTH = struct.Struct("=2xH")
 _INFO_SIZE: Final = 20
 """Bytes of an info record before its file handle: type, pad, length (2), fsid (8), handle length
 (4), handle type (4). All from the fsid to the end of the handle is a folder's key."""
 _FSID_AT, _FSID_SIZE = 4, 8
-_HANDLE_LENGTH_AT: Final = 12
+_LENGTH_AT, _HANDLE_LENGTH_AT = 2, 12
 
 
 class Fanotify:
@@ -283,15 +282,6 @@ def _bits(mask: int) -> int:
     return bits
 
 
-def _parse(info: bytes, offset: int) -> tuple[bytes, str, int]:
-    """Read one info record: (key, name, offset of the next)."""
-    (length,) = _INFO_LENGTH.unpack_from(info, offset)
-    following = offset + length
-    handle_end = offset + _INFO_SIZE + info[offset + _HANDLE_LENGTH_AT]
-    name = info[handle_end : info.index(0, handle_end)].decode(ENCODING, ENCODE_ERRORS)
-    return info[offset + _FSID_AT : handle_end], name, following
-
-
 def _hints_of_moves(
     moves: list[tuple[bytes, int]], receiver: Receiver
 ) -> dict[bytes, dict[str, int]]:
@@ -300,14 +290,28 @@ def _hints_of_moves(
     A rename has the old place, the new place, or both: those that are marked.
     """
     hints: dict[bytes, dict[str, int]] = {}
+    found: list[tuple[Key, str, Key, str]] = []
     for info, mask in moves:
-        bits = _bits(mask)
-        key, name, following = _parse(info, 0)
-        names = hints.setdefault(key, {})
+        bits = _known.get(mask) or _bits(mask)
+        end = _INFO_SIZE + info[_HANDLE_LENGTH_AT]
+        key, name = info[_FSID_AT:end], _text(info, end)
+        names = hints.get(key)
+        if names is None:
+            names = hints[key] = {}
         names[name] = names.get(name, 0) | bits
-        if info[0] == _INFO_OLD and following < len(info):
-            to_key, to_name, _ = _parse(info, following)
-            receiver.moved(key, name, to_key, to_name)
-            names = hints.setdefault(to_key, {})
+        start = info[_LENGTH_AT] | info[_LENGTH_AT + 1] << 8
+        if info[0] == _INFO_OLD and start < len(info):
+            end = start + _INFO_SIZE + info[start + _HANDLE_LENGTH_AT]
+            to_key, to_name = info[start + _FSID_AT : end], _text(info, end)
+            found.append((key, name, to_key, to_name))
+            names = hints.get(to_key)
+            if names is None:
+                names = hints[to_key] = {}
             names[to_name] = names.get(to_name, 0) | bits
+    receiver.moved(found)
     return hints
+
+
+def _text(info: bytes, start: int) -> str:
+    """Read the name that starts there and ends with a NUL."""
+    return info[start : info.index(0, start)].decode(ENCODING, ENCODE_ERRORS)

@@ -85,10 +85,10 @@ class Inbox:
         if self.count > INBOX_LIMIT:
             self.lose("overflow")
 
-    def move(self, source: Subscriber, name: str, target: Subscriber, to_name: str) -> None:
+    def move(self, move: tuple[Subscriber, str, Subscriber, str]) -> None:
         """Note a rename."""
         if self.lost is None:
-            self.moves.append((source, name, target, to_name))
+            self.moves.append(move)
             self.count += 1
             if self.count > INBOX_LIMIT:
                 self.lose("overflow")
@@ -295,15 +295,17 @@ class Hub:
         else:
             there.inbox.touch(there, names)
 
-    def moved(self, key: Key, name: str, to_key: Key, to_name: str) -> None:
-        """Receive a rename: both places belong together."""
-        sources, targets = self._reading.get(key), self._reading.get(to_key)
-        if sources is None or targets is None:
-            return
-        for source in sources if isinstance(sources, list) else (sources,):
-            for target in targets if isinstance(targets, list) else (targets,):
-                if source.inbox is target.inbox:
-                    source.inbox.move(source, name, target, to_name)
+    def moved(self, moves: list[tuple[Key, str, Key, str]]) -> None:
+        """Receive renames: the two places of each belong together."""
+        subscribers = self._reading.get
+        for key, name, to_key, to_name in moves:
+            sources, targets = subscribers(key), subscribers(to_key)
+            if sources is None or targets is None:
+                continue
+            for source in sources if isinstance(sources, list) else (sources,):
+                for target in targets if isinstance(targets, list) else (targets,):
+                    if source.inbox is target.inbox:
+                        source.inbox.move((source, name, target, to_name))
 
     def lost(self) -> None:
         """Receive an overflow: every watch with a mark of this source must look at everything."""

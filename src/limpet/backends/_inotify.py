@@ -197,9 +197,11 @@ def _hints_of_moves(
 ) -> dict[int, dict[str, int]]:
     """Tell the renames, and give the hints for their ends: folder -> name -> bits."""
     hints: dict[int, dict[str, int]] = {}
+    found: list[tuple[Key, str, Key, str]] = []
     for wd, raw, to_wd, to_raw in moves:
         name, to_name = _text(raw), _text(to_raw)
-        receiver.moved(wd, name, to_wd, to_name)
+        found.append((wd, name, to_wd, to_name))
         hints.setdefault(wd, {})[name] = MOVED
         hints.setdefault(to_wd, {})[to_name] = MOVED
+    receiver.moved(found)
     return hints

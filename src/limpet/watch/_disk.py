@@ -105,6 +105,18 @@ class Disk:
             return facts
         return _from_result(os.stat(handle))
 
+    def identity(self, handle: Handle) -> tuple[int, int]:
+        """Give device and inode of the open folder.
+
+        Raises:
+            OSError: It could not be asked.
+        """
+        if isinstance(handle, int):
+            result = os.fstat(handle)
+            return result.st_dev & 0xFFFFFFFF, result.st_ino
+        facts = self.stat(handle)
+        return facts.device, facts.inode
+
     def stat_at(self, handle: Handle, name: str, *, follow: bool = False) -> Facts | None:
         """Stat ``name`` in the open folder; ``None`` if it is not there.
 

@@ -6,15 +6,16 @@ An event is made with its source, from which its fields are worked out when some
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events as ev
+from limpet.watch._places import Places
 from limpet.watch._record import Facts, file_stat, inode_of, is_dir, kind_of, kind_of_mode, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from limpet.config import WatchOptions
     from limpet.events import (
@@ -52,7 +53,7 @@ _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o12000
 _CONTENT: Final[frozenset[Change]] = frozenset(("content",))
 
 _Source = tuple[
-    "Callable[[_Source, str], object]", "_Places", int, float, "Origin", bool, str,
+    "Callable[[_Source, str], object]", "Places", int, float, "Origin", bool, str,
     "Now | None", "Record | None", "dict[str, object]",
 ]  # fmt: skip
 """What an event is worked out from: how, where its watch stands, its number, time, origin, own,
@@ -67,28 +68,6 @@ _DEFAULTS: Final[dict[str, object]] = {
     "content_mode": None,
     "content_error": None,
 }
-
-
-class _Places:
-    """The paths of one watch; used by any thread."""
-
-    __slots__ = ("_folder", "location", "prefix")
-
-    def __init__(self, location: Path) -> None:
-        self.location = location
-        self.prefix = str(location).rstrip("/") + "/"
-        self._folder = ("", location)
-        # The folder of the last path: to join a name is half the cost of parsing a path.
-
-    def path(self, relative: str) -> Path:
-        if not relative:
-            return self.location
-        head, _, name = relative.rpartition("/")
-        known, folder = self._folder
-        if head != known:
-            folder = Path(self.prefix + head)
-            self._folder = (head, folder)
-        return folder / name
 
 
 def _work_out(source: _Source, name: str) -> object:
@@ -137,7 +116,7 @@ class Emitter:
         self.muted = False
         """Make no events of entries: the first listing when nobody asked for what exists."""
         self.made = 0
-        self._places = _Places(location)
+        self._places = Places(location)
         self._prefix = self._places.prefix
         self.path = self._places.path
         self._disk = disk
@@ -271,7 +250,7 @@ class Emitter:
             time = self._time
         self._time = time
         self.made += 1
-        source = (
+        source: _Source = (
             _work_out, self._places, self.made, time, self.origin, own, relative, now, previous, more
         )  # fmt: skip
         self.out.append(ev.make_lazily(kind, source))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, read_mounts
 from limpet.watch._arrange import Arranger
 from limpet.watch._index import Folder
-from limpet.watch._observe import Findings, Observer
+from limpet.watch._observe import Observer
 from limpet.watch._plain import tell_plainly
 from limpet.watch._record import Facts, kind_of_mode, pack, unpack
 from limpet.watch._scan import scan
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from limpet.backends import Inbox
     from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
-    from limpet.watch._observe import Place
+    from limpet.watch._observe import Findings, Place
     from limpet.watch._tracker import Tracker
     from limpet.watch._tree import Tree
 
@@ -63,6 +63,8 @@ class DirEngine:
         """Real path of the location, as the mount table spells it."""
         self._root_bits = 0
         self._location_doubt = False
+        self._calm = False
+        """The last look left nothing open and set no timer, so hints are all there is to look at."""
         self._missed = False
         """A cautious watch found its target gone, once."""
         tree.can_reach = self._can_reach
@@ -106,8 +108,28 @@ class DirEngine:
 
         ``force`` looks at whatever could have changed without a hint, too.
         """
-        tree = self.tree
         self.looks += 1
+        origins = self._origins(inbox)
+        if not (self._calm and not force and self._look_plainly(inbox, origins)):
+            self._look_fully(inbox, origins, force=force)
+
+    def _look_plainly(self, inbox: Inbox, origins: dict[Place, Place]) -> bool:
+        """Go the short way at once, if there is nothing but names of folders to look at."""
+        if inbox.lost or inbox.paths or inbox.mounts_changed or inbox.woken:
+            return False
+        dirty: dict[Folder, dict[str, int]] = {}
+        for subscriber, names in inbox.dirty.items():
+            if not isinstance(subscriber, Folder) or "" in names:
+                return False
+            dirty[subscriber] = names
+        if not self._tell_plainly(dirty, origins):
+            return False
+        if self._carry or self._carry_full or self._location_doubt:
+            self.again, self._calm = True, False
+        return True
+
+    def _look_fully(self, inbox: Inbox, origins: dict[Place, Place], *, force: bool) -> None:
+        tree = self.tree
         self.again = False
         now = tree.disk.monotonic()
         self._carry_closed(inbox)
@@ -137,14 +159,14 @@ class DirEngine:
             full.update(tree.index.root.walk())
         if inbox.mounts_changed:
             self._mounted = self._mounts_below()
-        for place in tree.settler.due(now):
+        for place in tree.settler.due(now) if tree.settler.held else ():
             folder, name = place
             if isinstance(folder, Folder):
                 dirty.setdefault(folder, {}).setdefault(name, 0)
         if tree.troubles.location or self._missed:
             self._carry, self._carry_full = dirty, full
         else:
-            self._rounds(dirty, full, self._origins(inbox))
+            self._rounds(dirty, full, origins)
         tree.emit.origin = "live"
         self._release()
         self._set_timers()
@@ -254,6 +276,8 @@ class DirEngine:
     def _origins(self, inbox: Inbox) -> dict[Place, Place]:
         """Follow the renames that were seen: for each place now, the place before all of them."""
         origins: dict[Place, Place] = {}
+        if not inbox.moves:
+            return origins
         for source, name, target, to_name in inbox.moves:
             if isinstance(source, Folder) and isinstance(target, Folder):
                 start = origins.pop((source, name), (source, name))
@@ -271,7 +295,7 @@ class DirEngine:
             if not dirty and not full:
                 break
             if not full and self._tell_plainly(dirty, origins):
-                dirty, full = self._with_carried(Findings())
+                dirty, full = self._with_carried({}, set())
                 continue
             observer = Observer(tree)
             observer.look_at(dirty, full)
@@ -286,7 +310,7 @@ class DirEngine:
             self._tell_fleeting(findings)
             if findings.root_lost:
                 self._check_location(self._gone_reason())
-            dirty, full = self._with_carried(findings)
+            dirty, full = self._with_carried(findings.later, findings.later_full)
             if tree.ledger.any_claims() and self._all_claimed(dirty) and not full:
                 break
             for folder in findings.refilter:
@@ -332,9 +356,11 @@ class DirEngine:
         self._carry_full |= full
         self._location_doubt |= location
 
-    def _with_carried(self, findings: Findings) -> tuple[dict[Folder, dict[str, int]], set[Folder]]:
-        """Give what the next round has to look at."""
-        dirty, full = findings.later, findings.later_full | self._carry_full | self.tree.relist
+    def _with_carried(
+        self, dirty: dict[Folder, dict[str, int]], full: set[Folder]
+    ) -> tuple[dict[Folder, dict[str, int]], set[Folder]]:
+        """Give what the next round has to look at: what this one left over, and what came in."""
+        full = full | self._carry_full | self.tree.relist
         self.tree.relist = set()
         for folder, names in self._carry.items():
             _merge(dirty, folder, names)
@@ -370,6 +396,8 @@ class DirEngine:
     def _release(self) -> None:
         """Tell of held files whose time has come."""
         tree = self.tree
+        if not tree.settler.held:
+            return
         for place in tree.settler.due(tree.disk.monotonic()):
             held = tree.settler.take(place)
             folder, name = place
@@ -579,6 +607,15 @@ class DirEngine:
             self._next_rescan is None or now >= self._next_rescan
         ):
             self._next_rescan = now + options.rescan_interval
+        self._calm = not (
+            self.again
+            or retry
+            or polling
+            or options.rescan_interval is not None
+            or tree.settler.held
+            or tree.relist
+            or tree.relook
+        )
 
 
 def _merge(dirty: dict[Folder, dict[str, int]], folder: Folder, names: dict[str, int]) -> None:

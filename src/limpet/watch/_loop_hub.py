@@ -35,7 +35,7 @@ __all__ = ["LoopHub", "acquire"]
 _THREADS: Final = 4
 """Long looks of one loop at a time; they take no token of the program's own thread limit."""
 _GATHER_MIN_S: Final = 0.001
-_GATHER_MAX_S: Final = 0.008
+_GATHER_MAX_S: Final = 0.014
 """In a burst, hints are gathered this long before they are read: one look at forty names costs a
 quarter of forty looks at one. Twice as long with each look, so that a short burst is told soon."""
 _BURST_S: Final = 0.010
@@ -185,10 +185,12 @@ class LoopHub:
         for core, ask in list(self._asks.items()):
             ask.error = trouble
             if not (core.is_ready or trouble):
-                due = core.due() <= now
-                if not (due or core.has_news):
+                if core.has_news:
+                    ask.heavy = not core.is_light
+                elif core.due() <= now:
+                    ask.heavy = True
+                else:
                     continue
-                ask.heavy = due or not core.is_light
                 if not ask.heavy:
                     try:
                         ask.heavy = not core.try_look()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
+from limpet.backends._base import ENCODE_ERRORS, ENCODING  # noqa: E402
 from limpet.backends._libc import statx_call  # noqa: E402
 
 __all__ = ["EXACT_TIMES", "statx", "statx_records"]
@@ -75,11 +76,11 @@ def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]
         OSError: One of them could not be asked.
     """
     buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
-    call, unpack, pack, encode = statx_call, _LAYOUT.unpack_from, pack_stat, os.fsencode
+    call, unpack, pack = statx_call, _LAYOUT.unpack_from, pack_stat
     young = now - RACY_NS
     records: list[bytes | None] = []
     for name in names:
-        if call(fd, encode(name), _NO_FOLLOW, _WANTED, buffer) < 0:
+        if call(fd, name.encode(ENCODING, ENCODE_ERRORS), _NO_FOLLOW, _WANTED, buffer) < 0:
             code = ctypes.get_errno()
             if code not in _NOT_THERE:
                 raise OSError(code, os.strerror(code), name)

@@ -141,17 +141,15 @@ class Tree:
         """
         if self.stopping:
             raise StoppedError
+        top = folder.parent is None
         try:
-            handle = self.disk.open(
-                self.path(folder), follow=folder.parent is None or folder.link != 0
-            )
+            handle = self.disk.open(self.path(folder), follow=top or folder.link != 0)
         except OSError as error:
             if error.errno in NOT_THERE:
                 raise ElsewhereError from error
             raise
         try:
-            facts = self.disk.stat(handle)
-            if (facts.device, facts.inode) != (folder.device, folder.inode):
+            if self.disk.identity(handle) != (folder.device, folder.inode):
                 raise ElsewhereError
         except BaseException:
             self.disk.close(handle)

