@@ -1,43 +1,51 @@
-"""File-system I/O for bots and automation: typed events for what happens at a place on disk."""
+"""File-system I/O for bots and automation: typed events for what happens at a place on disk.
+
+Names are loaded when they are first used, so that a program that imports limpet and does not watch
+anything yet, such as ``limpet --help``, starts at once.
+"""
 
 from __future__ import annotations
 
-from limpet.config import ContentOptions, WatchOptions
-from limpet.errors import (
-    LimitError,
-    LimpetError,
-    MissingExtraError,
-    UnsupportedError,
-    UsageError,
-)
-from limpet.events import (
-    Degraded,
-    DirCreated,
-    DirDeleted,
-    DirEvent,
-    DirRenamed,
-    DirUpdated,
-    EntryEvent,
-    Event,
-    FileCreated,
-    FileDeleted,
-    FileEvent,
-    FileRenamed,
-    FileStat,
-    FileUpdated,
-    Mismatched,
-    Recovered,
-    Rescanned,
-    TargetDirCreated,
-    TargetDirDeleted,
-    TargetDirUpdated,
-    TargetEvent,
-    TargetFileCreated,
-    TargetFileDeleted,
-    TargetFileUpdated,
-    WatchEvent,
-)
-from limpet.watch import SyncWatch, Watch, WatchStats, own_write, watch_dir, watch_file
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from limpet.config import ContentOptions, WatchOptions
+    from limpet.errors import (
+        LimitError,
+        LimpetError,
+        MissingExtraError,
+        UnsupportedError,
+        UsageError,
+    )
+    from limpet.events import (
+        Degraded,
+        DirCreated,
+        DirDeleted,
+        DirEvent,
+        DirRenamed,
+        DirUpdated,
+        EntryEvent,
+        Event,
+        FileCreated,
+        FileDeleted,
+        FileEvent,
+        FileRenamed,
+        FileStat,
+        FileUpdated,
+        Mismatched,
+        Recovered,
+        Rescanned,
+        TargetDirCreated,
+        TargetDirDeleted,
+        TargetDirUpdated,
+        TargetEvent,
+        TargetFileCreated,
+        TargetFileDeleted,
+        TargetFileUpdated,
+        WatchEvent,
+    )
+    from limpet.watch import SyncWatch, Watch, WatchStats, own_write, watch_dir, watch_file
 
 __all__ = [
     "ContentOptions",
@@ -80,3 +88,44 @@ __all__ = [
     "watch_file",
 ]
 __version__ = "0.1.0"
+
+_EVENTS = frozenset(
+    """
+    Degraded DirCreated DirDeleted DirEvent DirRenamed DirUpdated EntryEvent Event FileCreated
+    FileDeleted FileEvent FileRenamed FileStat FileUpdated Mismatched Recovered Rescanned
+    TargetDirCreated TargetDirDeleted TargetDirUpdated TargetEvent TargetFileCreated
+    TargetFileDeleted TargetFileUpdated WatchEvent
+    """.split()
+)
+_HOMES = {
+    "limpet.config": ("ContentOptions", "WatchOptions"),
+    "limpet.errors": (
+        "LimitError",
+        "LimpetError",
+        "MissingExtraError",
+        "UnsupportedError",
+        "UsageError",
+    ),
+    "limpet.events": _EVENTS,
+    "limpet.watch": ("SyncWatch", "Watch", "WatchStats", "own_write", "watch_dir", "watch_file"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = frozenset(("backends", "config", "errors", "events", "testing", "watch"))
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name, or one of the package's modules, when it is first used."""
+    if name in _HOME:
+        value: object = getattr(import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"limpet.{name}")
+    else:
+        message = f"module 'limpet' has no attribute {name!r}"
+        raise AttributeError(message)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what there is, loaded or not."""
+    return sorted({*globals(), *_HOME, *_MODULES})

@@ -7,7 +7,7 @@ The promise behind each type is the event contract in ``docs/semantics.md``; a r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -117,7 +117,7 @@ class _Lazy:
             raise AttributeError(message, name=name, obj=self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Event(_Lazy):
     """Something the watch at ``location`` has to say."""
 
@@ -129,8 +129,26 @@ class Event(_Lazy):
     """Position in this watch's order; starts at 1, no gaps, no repeats."""
     origin: Origin = "live"
 
+    # The same for every type, so that they need not be generated for each: to load these types
+    # would else be a third of what it takes to start a watch.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+    def __repr__(self) -> str:
+        """Show all fields."""
+        shown = ", ".join(f"{item.name}={getattr(self, item.name)!r}" for item in fields(self))
+        return f"{type(self).__qualname__}({shown})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same event: the same type, and every field equal."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self))
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash((type(self), *(getattr(self, item.name) for item in fields(self))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class EntryEvent(Event):
     """Something changed on disk: the entry at ``path``."""
 
@@ -142,17 +160,19 @@ class EntryEvent(Event):
     """limpet's own output in this process caused it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileEvent(EntryEvent):
     """An event about a file, symlink or other node that is not a folder."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class DirEvent(EntryEvent):
     """An event about a folder."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileCreated(FileEvent):
     """A file is there that was not there before."""
 
@@ -170,7 +190,7 @@ class FileCreated(FileEvent):
     ``undecodable``, ``not_regular`` or ``error``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileUpdated(FileEvent):
     """A file that was there holds something else, or is something else."""
 
@@ -183,7 +203,7 @@ class FileUpdated(FileEvent):
     content_error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileRenamed(FileEvent):
     """A file has another name: ``source`` before, ``path`` now; both lie in the watched folder."""
 
@@ -195,14 +215,14 @@ class FileRenamed(FileEvent):
     is -1 and its times are 0 if it was there when the watch began and nobody had reason to look."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileDeleted(FileEvent):
     """A file is gone: deleted, or moved out of the watched folder."""
 
     previous: FileStat | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirCreated(DirEvent):
     """A folder is there; what it holds follows as events of their own."""
 
@@ -211,7 +231,7 @@ class DirCreated(DirEvent):
     transient: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirUpdated(DirEvent):
     """A folder's mode or owner changed (``metadata=True`` asks for these)."""
 
@@ -220,7 +240,7 @@ class DirUpdated(DirEvent):
     changes: frozenset[Change]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirRenamed(DirEvent):
     """A folder has another name and kept all it holds, for which there are no further events."""
 
@@ -230,7 +250,7 @@ class DirRenamed(DirEvent):
     replaced: FileStat | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirDeleted(DirEvent):
     """A folder is gone; the deleted events of all it held came before."""
 
@@ -243,53 +263,58 @@ class TargetEvent:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFileCreated(FileCreated, TargetEvent):
     """The watched file came to be."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class TargetFileUpdated(FileUpdated, TargetEvent):
     """The watched file changed or was replaced."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TargetFileDeleted(FileDeleted, TargetEvent):
     """The watched file is gone; the watch waits for it to come back."""
 
     reason: GoneReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetDirCreated(DirCreated, TargetEvent):
     """The watched folder came to be; what it holds follows."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class TargetDirUpdated(DirUpdated, TargetEvent):
     """The watched folder's mode or owner changed (``metadata=True``)."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TargetDirDeleted(DirDeleted, TargetEvent):
     """The watched folder is gone, after all it held; the watch waits for it to come back."""
 
     reason: GoneReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchEvent(Event):
     """About the watch, not the disk."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rescanned(WatchEvent):
     """Detail was lost, so everything was looked at again; the differences follow."""
 
     reason: RescanReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Degraded(WatchEvent):
     """The watch sees less than it should at ``path``; it goes on with the rest."""
 
@@ -299,14 +324,14 @@ class Degraded(WatchEvent):
     """What was tried, what it means, and what to do about it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Recovered(WatchEvent):
     """What a ``Degraded`` for ``path`` said no longer holds."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mismatched(WatchEvent):
     """The wrong kind of thing stands at the location; nothing is told of it until that changes."""
 

@@ -53,7 +53,13 @@ ALLOWED = {
 }
 """Part -> the parts it may import from; a part is a module, or a package with all below it."""
 
-SHELLS = {"limpet.watch", "limpet.watch._session", "limpet.watch._sync", "limpet.watch._watch"}
+SHELLS = {
+    "limpet.watch",
+    "limpet.watch._loop_hub",
+    "limpet.watch._session",
+    "limpet.watch._sync",
+    "limpet.watch._watch",
+}
 """The modules of the watch that may know an event loop; the others are plain synchronous code."""
 
 

@@ -762,9 +762,16 @@ class VanishingDisk(Disk):
     armed = False
 
     def open(self, path: str, *, follow: bool = False) -> Any:
+        self.remove(path)
+        return super().open(path, follow=follow)
+
+    def open_in(self, handle: Any, name: str, path: str) -> Any:
+        self.remove(path)
+        return super().open_in(handle, name, path)
+
+    def remove(self, path: str) -> None:
         if self.armed and path.endswith("/doomed"):
             os.rmdir(path)
-        return super().open(path, follow=follow)
 
 
 @pytest.mark.parametrize("moment", ["start", "look"])

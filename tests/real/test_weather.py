@@ -225,9 +225,16 @@ class FailingDisk(Disk):
         self.name = "/d"
 
     def open(self, path: str, *, follow: bool = False) -> Any:
+        self.fail(path)
+        return super().open(path, follow=follow)
+
+    def open_in(self, handle: Any, name: str, path: str) -> Any:
+        self.fail(path)
+        return super().open_in(handle, name, path)
+
+    def fail(self, path: str) -> None:
         if self.code and path.endswith(self.name):
             raise OSError(self.code, os.strerror(self.code))
-        return super().open(path, follow=follow)
 
 
 @pytest.mark.parametrize(
@@ -424,10 +431,17 @@ class MovingDisk(Disk):
         self.do: Callable[[], object] | None = do
 
     def open(self, path: str, *, follow: bool = False) -> Any:
+        self.move(path)
+        return super().open(path, follow=follow)
+
+    def open_in(self, handle: Any, name: str, path: str) -> Any:
+        self.move(path)
+        return super().open_in(handle, name, path)
+
+    def move(self, path: str) -> None:
         if path == self.at and self.do is not None:
             do, self.do = self.do, None
             do()
-        return super().open(path, follow=follow)
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -182,6 +182,13 @@ class Hub:
         """
         trouble: MarkError | None = None
         with self.lock:
+            if order and (source := self.sources.get(order[0])) is not None:
+                try:
+                    key = source.mark(fd, what, device)
+                except MarkError:
+                    pass  # the way below says so again, and tries the others
+                else:
+                    return self._subscribe(order[0], key, subscriber, inbox)
             for name in order:
                 try:
                     key = self._mark_with(self.source(name), fd, what, device)
@@ -208,7 +215,9 @@ class Hub:
 
     def _subscribe(self, source: str, key: Key, subscriber: Subscriber, inbox: Inbox) -> Mark:
         subscriber.inbox = inbox
-        subscribers = self._subscribers.setdefault(source, {})
+        subscribers = self._subscribers.get(source)
+        if subscribers is None:
+            subscribers = self._subscribers[source] = {}
         there = subscribers.get(key)
         if there is None or there is subscriber:
             subscribers[key] = subscriber

@@ -7,6 +7,7 @@ statx(2).
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 import sys
@@ -52,13 +53,13 @@ def _bind(name: str, *arguments: Any) -> Any:  # noqa: ANN401 (ctypes is untyped
 
 _int, _char_p, _uint, _u64 = ctypes.c_int, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint64
 _fanotify_init = _bind("fanotify_init", _uint, _uint)
-_fanotify_mark = _bind("fanotify_mark", _int, _uint, _u64, _int, _char_p)
+_fanotify_mark = _bind("fanotify_mark")
+_fanotify_mark.argtypes = None  # as statx_call, below
 _inotify_init1 = _bind("inotify_init1", _int)
 _inotify_add_watch = _bind("inotify_add_watch", _int, _char_p, ctypes.c_uint32)
 _inotify_rm_watch = _bind("inotify_rm_watch", _int, _int)
-_name_to_handle_at = _bind(
-    "name_to_handle_at", _int, _char_p, ctypes.c_void_p, ctypes.POINTER(_int), _int
-)
+_name_to_handle_at = _bind("name_to_handle_at")
+_name_to_handle_at.argtypes = None  # as statx_call, below
 _open_by_handle_at = _bind("open_by_handle_at", _int, ctypes.c_void_p, _int)
 statx_call = _bind("statx")
 statx_call.argtypes = None
@@ -81,7 +82,8 @@ def fanotify_init(flags: int) -> int:
 
 def fanotify_mark(group: int, flags: int, mask: int, fd: int, path: bytes | None = None) -> None:
     """Change the group's mark on the object open at ``fd`` (or at ``path`` below it)."""
-    _checked(_fanotify_mark(group, flags, mask, fd, path))
+    if _fanotify_mark(group, flags, _mask(mask), fd, path) < 0:
+        _checked(-1)
 
 
 def inotify_init() -> int:
@@ -99,7 +101,11 @@ def inotify_rm_watch(instance: int, wd: int) -> None:
     _checked(_inotify_rm_watch(instance, wd))
 
 
-_handles: list[tuple[ctypes.Array[ctypes.c_char], ctypes.c_int]] = []
+_mask = functools.lru_cache(maxsize=64)(_u64)
+"""Masks as C takes them; few occur."""
+
+_Buffers = tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_int]]
+_handles: list[_Buffers] = []
 """Buffers not in use: making one anew costs four times the call. Taking one and giving it back are
 single steps, so threads may share them."""
 _SIZE = struct.Struct("=I")
@@ -110,13 +116,14 @@ def name_to_handle(fd: int) -> bytes:
     buffer, mount = (
         _handles.pop()
         if _handles
-        else (ctypes.create_string_buffer(_HANDLE_HEAD + _MAX_HANDLE), ctypes.c_int())
+        else (ctypes.create_string_buffer(_HANDLE_HEAD + _MAX_HANDLE), (ctypes.c_int * 1)())
     )
     _SIZE.pack_into(buffer, 0, _MAX_HANDLE)
     result = _name_to_handle_at(fd, b"", buffer, mount, _AT_EMPTY_PATH)
     handle: bytes = buffer.raw[: _HANDLE_HEAD + _SIZE.unpack_from(buffer)[0]]
     _handles.append((buffer, mount))
-    _checked(result)
+    if result < 0:
+        _checked(result)
     return handle
 
 

@@ -29,6 +29,7 @@ app = typer.Typer(
     name="limpet",
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

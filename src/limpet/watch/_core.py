@@ -18,12 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.backends import Hub, Inbox, choose, source_order
 from limpet.errors import LimitError, UsageError
-from limpet.watch import _state
-from limpet.watch._content import with_content
 from limpet.watch._disk import OUT_OF_DESCRIPTORS, Disk, default_disk
 from limpet.watch._emit import Emitter
 from limpet.watch._engine import DirEngine
-from limpet.watch._file import FileEngine
 from limpet.watch._own import Ledger
 from limpet.watch._settle import Settler
 from limpet.watch._tracker import Tracker
@@ -35,6 +32,8 @@ if TYPE_CHECKING:
     from limpet.backends._watchfiles import TreePump
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind, Origin
+    from limpet.watch import _state
+    from limpet.watch._file import FileEngine
 
 __all__ = ["Core", "WatchStats", "make_hub", "make_location"]
 
@@ -330,6 +329,8 @@ class Core:
         )
         troubles = Troubles(hints=bool(order))
         if not is_dir:
+            from limpet.watch._file import FileEngine
+
             return FileEngine(
                 tracker,
                 self.options,
@@ -405,6 +406,8 @@ class Core:
             self._ready.extend(self._found)
             self._found.clear()
             return
+        from limpet.watch._content import with_content
+
         spent = 0
         while self._found and spent < _CONTENT_BUDGET and len(self._ready) < 10_000:
             event, size = with_content(self._found.popleft(), options)
@@ -417,6 +420,8 @@ class Core:
         path = self.options.state
         if path is None:
             return None
+        from limpet.watch import _state
+
         try:
             saved = _state.load(path, self.location)
             if saved is None:
@@ -443,9 +448,11 @@ class Core:
         path = self.options.state
         if path is None:
             return
+        from limpet.watch import _state
+
         target = engine.tree.index.root if isinstance(engine, DirEngine) else engine.record
         events = [*self._ready, *self._found]
-        if isinstance(engine, FileEngine):
+        if not isinstance(engine, DirEngine):
             held = self._settler.held.get((None, ""))
             if held is not None and isinstance(target, bytes):
                 target = held.previous if isinstance(held.previous, bytes) else None

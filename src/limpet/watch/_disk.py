@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from limpet.watch._record import BRIEF_DIR, BRIEF_FILE, BRIEF_OTHER, BRIEF_SYMLINK, Facts, pack
 
 if sys.platform == "linux":
-    from limpet.watch._statx import EXACT_TIMES, statx, statx_records
+    from limpet.watch._statx import EXACT_TIMES, statx, statx_folder, statx_records
 else:
     EXACT_TIMES = False
 
@@ -28,7 +28,6 @@ __all__ = [
     "OUT_OF_DESCRIPTORS",
     "Disk",
     "Handle",
-    "Listed",
     "PathDisk",
     "default_disk",
 ]
@@ -47,9 +46,6 @@ _COARSE: Final = 5
 
 Handle = int | str
 """An open folder: a descriptor or, where there is no such thing, its path."""
-
-Listed = tuple[str, int]
-"""Name and brief record (``_record.py``), as a folder's listing gives them without a stat."""
 
 
 class Disk:
@@ -87,6 +83,16 @@ class Disk:
             return os.open(path, _FOLDER | last)
         return _open_in_steps([part for part in path.split("/") if part], last)
 
+    def open_in(self, handle: Handle, name: str, path: str) -> Handle:
+        """Open the folder ``name`` in an open folder; ``path`` is where it is believed to stand.
+
+        Raises:
+            OSError: As ``open``; no descriptor is left open.
+        """
+        if isinstance(handle, int):
+            return os.open(name, _FOLDER | _NOFOLLOW, dir_fd=handle)
+        return self.open(path)
+
     def close(self, handle: Handle) -> None:
         """Close what ``open`` gave."""
         if isinstance(handle, int):
@@ -104,6 +110,17 @@ class Disk:
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
             return facts
         return _from_result(os.stat(handle))
+
+    def folder(self, handle: Handle, now: int) -> tuple[bytes, int, int]:
+        """Give the packed record, device and inode of the open folder.
+
+        Raises:
+            OSError: It could not be asked.
+        """
+        if sys.platform == "linux" and isinstance(handle, int):
+            return statx_folder(handle, now)
+        facts = self.stat(handle)
+        return pack(facts, now), facts.device, facts.inode
 
     def identity(self, handle: Handle) -> tuple[int, int]:
         """Give device and inode of the open folder.
@@ -145,29 +162,26 @@ class Disk:
         found = (self.stat_at(handle, name) for name in names)
         return [None if facts is None else pack(facts, now) for facts in found]
 
-    def read(self, handle: Handle) -> list[Listed]:
+    def read(self, handle: Handle) -> dict[str, int]:
         """Give name and brief record of every entry, from the listing alone where it tells.
 
         One expression, for it is most of what a start costs; ``is_dir`` and ``is_file`` are only
         asked of what is no symlink, so that they need no stat.
         """
         with os.scandir(handle) as entries:
-            return [
-                (
-                    entry.name,
-                    entry.inode() << 2
-                    | (
-                        BRIEF_SYMLINK
-                        if entry.is_symlink()
-                        else BRIEF_DIR
-                        if entry.is_dir()
-                        else BRIEF_FILE
-                        if entry.is_file()
-                        else BRIEF_OTHER
-                    ),
+            return {
+                entry.name: entry.inode() << 2
+                | (
+                    BRIEF_SYMLINK
+                    if entry.is_symlink()
+                    else BRIEF_DIR
+                    if entry.is_dir()
+                    else BRIEF_FILE
+                    if entry.is_file()
+                    else BRIEF_OTHER
                 )
                 for entry in entries
-            ]
+            }
 
     def stat_path(self, path: str) -> Facts | None:
         """Stat what ``path`` leads to, symlinks followed; ``None`` if nothing is there.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import pathspec
+from limpet.watch._record import BRIEF_DIR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import pathspec
+
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["DEFAULT_NAMES", "DEFAULT_PREFIXES", "DEFAULT_SUFFIXES", "Filter", "compile_patterns"]
 
@@ -46,11 +48,21 @@ DEFAULT_NAMES: Final = frozenset(
 )
 
 
+_SIGNS: Final = (
+    "/.", "/~$", "/#", "Thumbs.db", "desktop.ini",
+    "~/", "swp/", "swx/", "swo/", ".part", "download/", ".aria2/", "___jb_",
+)  # fmt: skip
+"""Whatever is left out by default has one of these in it, between slashes: to look for them in all
+names of a folder at once takes a third of asking for each name. A test holds them to the tables."""
+
+
 def compile_patterns(lines: Iterable[str]) -> pathspec.PathSpec[Any] | None:
     """Compile gitignore lines, or give ``None`` if none of them says anything."""
     kept = [line for line in lines if line.strip() and not line.startswith("#")]
     if not kept:
         return None
+    import pathspec  # only now: most watches have no patterns, and it takes long to load
+
     return pathspec.PathSpec.from_lines("gitignore", kept)
 
 
@@ -95,6 +107,27 @@ class Filter:
             old = f"{folder}/"
             for prefix in [p for p in self._ignore_files if p.startswith(old)]:
                 del self._ignore_files[prefix]
+
+    def hidden(self, folder: str, listing: Mapping[str, int]) -> list[str]:
+        """Give the names of a listing that are left out.
+
+        Where names alone decide, one search through all of them tells whether any may be: hardly
+        any folder holds one (measured: 1.2 against 4 microseconds for ten names).
+        """
+        if self.plain and not self._ignore_files:
+            if not self._defaults:
+                return []
+            names = "/".join(["", *listing, ""])
+            for sign in _SIGNS:
+                if sign in names:
+                    break
+            else:
+                return []
+        return [
+            name
+            for name, record in listing.items()
+            if self.hides(folder, name, is_dir=record & 3 == BRIEF_DIR)
+        ]
 
     def hides(self, folder: str, name: str, *, is_dir: bool) -> bool:
         """Whether ``name`` in ``folder`` (relative path) is left out."""

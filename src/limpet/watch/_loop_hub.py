@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 
 from limpet.watch._core import make_hub
 
@@ -66,6 +67,8 @@ class LoopHub:
         self._post = _poster()
         self._changed = threading.Condition(threading.Lock())
         self._asks: dict[Core, _Ask] = {}
+        self._leaving: dict[Core, anyio.Event] = {}
+        """Set once no task works any more with a watch that is being closed."""
         self._thread: threading.Thread | None = None
         self._until: float | None = None
         """While the thread waits for the kernel: until when (monotonic); else ``None``."""
@@ -121,6 +124,39 @@ class LoopHub:
             core.inbox.awaited = False
         if ask is not None:
             ask.event.set()
+
+    async def in_thread(self, function: Callable[[], None]) -> None:
+        """Run what may take long in a worker thread."""
+        await anyio.to_thread.run_sync(function, limiter=self.limiter)
+
+    async def leave(
+        self, core: Core, is_idle: Callable[[], bool], finish: Callable[[], None]
+    ) -> None:
+        """Run ``finish`` in a worker thread once no task works with this watch any more.
+
+        What is begun is ended, also if this is cancelled meanwhile; then that is raised.
+        """
+        cancelled: BaseException | None = None
+        self.answer(core)
+        while True:
+            try:
+                with anyio.CancelScope(shield=True):
+                    while not is_idle():
+                        self._leaving[core] = anyio.Event()
+                        await self._leaving[core].wait()
+                    await self.in_thread(finish)
+                break
+            except anyio.get_cancelled_exc_class() as error:
+                cancelled = error  # asyncio's own cancel() passes a shield
+            finally:
+                self._leaving.pop(core, None)
+        if cancelled is not None:
+            raise cancelled
+
+    def is_idle(self, core: Core) -> None:
+        """Learn that no task works with this watch any more."""
+        if core in self._leaving:
+            self._leaving[core].set()
 
     def release(self) -> bool:
         """One user less; tells whether it was the last."""

@@ -30,7 +30,7 @@ __all__ = ["Arrival", "Departure", "Findings", "Observer", "Place", "Update"]
 Place = tuple[Folder, str]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Departure:
     """What the belief has at a place and the disk has no more."""
 
@@ -48,7 +48,7 @@ class Departure:
         return self.folder.entries.get(self.name) is self.entry
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Arrival:
     """What the disk has at a place and the belief has not."""
 
@@ -64,7 +64,7 @@ class Arrival:
     visiting: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Update:
     """The same entry, with something changed."""
 
@@ -76,7 +76,7 @@ class Update:
     bits: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Findings:
     """The outcome of one round of looking, by place, in the order of looking."""
 
@@ -163,7 +163,7 @@ class Observer:
         if folder.mark is None:
             tree.mark(folder, handle)
         now = tree.disk.now()
-        listed = [name for name, _ in tree.disk.read(handle)]
+        listed = tree.disk.read(handle)
         if tree.options.ignore_file is not None:
             relative = folder.relative()
             if read_ignore_file(tree, relative, tree.path(folder), listed):

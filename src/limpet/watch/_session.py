@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import anyio
-import anyio.to_thread
-
 from limpet.watch._core import Core
-from limpet.watch._loop_hub import LoopHub, acquire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
     from types import TracebackType
 
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
     from limpet.watch._core import WatchStats
+    from limpet.watch._loop_hub import LoopHub
     from limpet.watch._sync import SyncWatch
 
 __all__ = ["Watch"]
@@ -43,7 +40,6 @@ class Watch:
         self._core: Core | None = None
         self._hub: LoopHub | None = None
         self._active = 0
-        self._idle = anyio.Event()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what was asked for."""
@@ -64,10 +60,12 @@ class Watch:
         if self._core is not None:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
+        from limpet.watch._loop_hub import acquire  # and with it anyio: scripts can do without
+
         self._hub = acquire()
         self._core = Core(self.location, self.options, self._expects, self._hub.hub)
         try:
-            await self._in_thread(self._core.start)
+            await self._hub.in_thread(self._core.start)
         except BaseException:
             await self.aclose()
             raise
@@ -98,20 +96,7 @@ class Watch:
                 if last:
                     hub.close()
 
-        cancelled: BaseException | None = None
-        hub.answer(core)
-        while True:
-            try:
-                with anyio.CancelScope(shield=True):
-                    while self._active:
-                        self._idle = anyio.Event()
-                        await self._idle.wait()
-                    await anyio.to_thread.run_sync(finish, limiter=hub.limiter)
-                break
-            except anyio.get_cancelled_exc_class() as error:
-                cancelled = error  # asyncio's own cancel() passes a shield; what is begun is ended
-        if cancelled is not None:
-            raise cancelled
+        await hub.leave(core, lambda: self._active == 0, finish)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Iterate over events one by one, until the block is left."""
@@ -189,22 +174,17 @@ class Watch:
         finally:
             self._active -= 1
             if not self._active:
-                self._idle.set()
+                hub.is_idle(core)
 
     async def _look(self, core: Core, *, force: bool) -> None:
         hub = self._hub
         if hub is None or core.closed:
             return
         try:
-            await anyio.to_thread.run_sync(lambda: core.look(force=force), limiter=hub.limiter)
+            await hub.in_thread(lambda: core.look(force=force))
         finally:
             if core.is_ready:
                 hub.answer(core)
-
-    async def _in_thread(self, function: Callable[[], None]) -> None:
-        hub = self._hub
-        if hub is not None:
-            await anyio.to_thread.run_sync(function, limiter=hub.limiter)
 
 
 class _Events:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Held", "Settler"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Held:
     """One file that is held back."""
 

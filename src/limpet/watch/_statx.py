@@ -24,7 +24,7 @@ assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 from limpet.backends._base import ENCODE_ERRORS, ENCODING  # noqa: E402
 from limpet.backends._libc import statx_call  # noqa: E402
 
-__all__ = ["EXACT_TIMES", "statx", "statx_records"]
+__all__ = ["EXACT_TIMES", "statx", "statx_folder", "statx_records"]
 
 _LAYOUT: Final = struct.Struct("<I12xIIIH2xQQ32xqI4xqI4xqI12xII")
 # mask, nlink, uid, gid, mode, ino, size, birth (s, ns), ctime, mtime, device (major, minor)
@@ -64,6 +64,31 @@ def statx(fd: int, name: str, *, follow: bool) -> Facts | None:
         mtime * _SECOND + mtime_ns, ctime * _SECOND + ctime_ns,
         birth * _SECOND + birth_ns if mask & _BIRTH else 0,
     )  # fmt: skip
+
+
+def statx_folder(fd: int, now: int) -> tuple[bytes, int, int]:
+    """Give the packed record, device and inode of the folder open at ``fd``.
+
+    Raises:
+        OSError: It could not be asked.
+    """
+    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
+    failed = statx_call(fd, b"", _EMPTY_PATH, _WANTED, buffer) < 0
+    (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns,
+     mtime, mtime_ns, major, minor) = _LAYOUT.unpack_from(buffer)  # fmt: skip
+    _spare.append(buffer)
+    if failed:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    young = now - RACY_NS
+    birth = birth * _SECOND + birth_ns if mask & _BIRTH else 0
+    ctime = ctime * _SECOND + ctime_ns
+    device = _device(major, minor)
+    record = pack_stat(
+        inode, birth, device, nlink, uid, gid, mode, size, mtime * _SECOND + mtime_ns, ctime,
+        (ctime > young) | (birth > young) << 1,
+    )  # fmt: skip
+    return record, device, inode
 
 
 def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]:

@@ -158,7 +158,7 @@ class Tree:
 
     def mark(self, folder: Folder, handle: Handle) -> None:
         """Have the kernel tell of the folder or, where it will not, have it polled."""
-        limited = folder.mark is None and folder in self.polled
+        limited = bool(self.polled) and folder.mark is None and folder in self.polled
         folder.mark = None
         if self.order and isinstance(handle, int) and not self._is_silent(folder):
             if self.options.filesystem_mark and folder.device not in self._whole:
@@ -206,13 +206,20 @@ class Tree:
 
     def node(self, name: str, parent: Folder | None, facts: Facts, *, link: int = 0) -> Folder:
         """Make a folder node and know it by its identity."""
-        folder = Folder(name, parent, facts.inode, facts.device, pack(facts, self.disk.now()))
+        record = pack(facts, self.disk.now())
+        return self.add(Folder(name, parent, facts.inode, facts.device, record), link)
+
+    def add(self, folder: Folder, link: int = 0) -> Folder:
+        """Know a new folder node by its identity."""
         folder.link = link
-        if not link:
-            followed = self.index.by_link_target.get((facts.device, facts.inode))
-            if followed is not None:
-                self.relook.append(followed)
-        self.index.add(folder)
+        index = self.index
+        if link:
+            index.by_link_target[folder.device, folder.inode] = folder
+            return folder
+        identity = (folder.device, folder.inode)
+        if index.by_link_target and (followed := index.by_link_target.get(identity)):
+            self.relook.append(followed)
+        index.by_identity[identity] = folder
         return folder
 
     def drop(self, folder: Folder) -> None:
