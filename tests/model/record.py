@@ -1,8 +1,8 @@
 """Records event streams: random steps, and what the engine tells of them, as scenario files.
 
 ``python -m tests.model.record COUNT > tests/model/streams.txt`` keeps each seed whose stream is the
-same on fanotify and inotify, time after time. What was recorded with one engine is what the next one is
-held to (``test_streams.py``): a change made for speed must not change a stream.
+same on fanotify and inotify, time after time. What was recorded with one engine is what the next
+one is held to (``test_streams.py``): a change made for speed must not change a stream.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def recorded(seed: int, times: int = 3) -> str | None:
     """Give the scenario of a seed, or nothing if its stream depends on more than the steps."""
     streams: list[list[list[str]]] = []
     blocks = script(seed)
-    for base in (None, "/dev/shm"):  # noqa: S108  (a folder of our own is made in it)
+    for base in (None, "/dev/shm"):
         for backend in BACKENDS:
             for _ in range(times):
                 with tempfile.TemporaryDirectory(dir=base) as home:

@@ -13,7 +13,8 @@ import pytest
 
 import limpet
 from limpet.testing import describe, parse_scenario, perform
-from tests.model.record import BACKENDS, HEAD
+from tests.conftest import KERNEL_BACKENDS
+from tests.model.record import HEAD
 
 RECORDINGS = {
     name: text
@@ -28,13 +29,19 @@ def test_there_are_recordings() -> None:
     assert all(len(parse_scenario(text)) >= 10 for text in RECORDINGS.values())
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", ["short", "long"])
+@pytest.mark.parametrize("backend", KERNEL_BACKENDS)
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_recorded_stream_is_told_again(name: str, backend: str, tmp_path: Path) -> None:
-    """The same steps give the same events, in the same order."""
+def test_a_recorded_stream_is_told_again(name: str, backend: str, way: str, tmp_path: Path) -> None:
+    """The same steps give the same events, in the same order, with and without the short way."""
     location = tmp_path / "up" / "base"
     location.mkdir(parents=True)
     with limpet.watch_dir(location, backend=backend, default_ignores=False).sync() as watch:  # type: ignore[arg-type]
+        core = watch._core
+        assert core is not None
+        assert core._tree is not None
+        assert core._tree.plain
+        core._tree.plain = way == "short"
         for steps, expected in parse_scenario(RECORDINGS[name]):
             for step in steps:
                 with contextlib.suppress(OSError):

@@ -10,8 +10,8 @@ import sys
 from typing import Final, Protocol
 
 __all__ = [
-    "ATTRIB", "CLOSED", "CREATE", "DELETE", "ENCODE_ERRORS", "ENCODING", "GONE", "ISDIR", "MARK_ALL", "MARK_NAMES", "MARK_SELF",
-    "MOVED", "OTHER", "OWN", "SELF_MOVED", "WRITE",
+    "ATTRIB", "CLOSED", "CREATE", "DELETE", "ENCODE_ERRORS", "ENCODING", "GONE", "ISDIR",
+    "MARK_ALL", "MARK_NAMES", "MARK_SELF", "MOVED", "OTHER", "OWN", "SELF_MOVED", "WRITE",
     "Key", "MarkError", "Receiver", "Source",
 ]  # fmt: skip
 

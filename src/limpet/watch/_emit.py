@@ -6,7 +6,7 @@ An event is made with its source, from which its fields are worked out when some
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
 from limpet.watch._places import Places
@@ -245,13 +245,11 @@ class Emitter:
     ) -> None:
         if self.muted:
             return
-        time = self._disk.time()
-        if time < self._time:
-            time = self._time
-        self._time = time
+        self._time = time = max(self._disk.time(), self._time)
         self.made += 1
         source: _Source = (
-            _work_out, self._places, self.made, time, self.origin, own, relative, now, previous, more
+            _work_out, self._places, self.made, time, self.origin, own, relative, now, previous,
+            more,
         )  # fmt: skip
         self.out.append(ev.make_lazily(kind, source))
 

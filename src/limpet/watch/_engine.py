@@ -64,7 +64,7 @@ class DirEngine:
         self._root_bits = 0
         self._location_doubt = False
         self._calm = False
-        """The last look left nothing open and set no timer, so hints are all there is to look at."""
+        """The last look left nothing open and set no timer: hints are all there is to look at."""
         self._missed = False
         """A cautious watch found its target gone, once."""
         tree.can_reach = self._can_reach

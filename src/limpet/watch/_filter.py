@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from limpet.watch._record import BRIEF_DIR
 
 if TYPE_CHECKING:
-    import pathspec
-
     from collections.abc import Iterable, Mapping
+
+    import pathspec
 
 __all__ = ["DEFAULT_NAMES", "DEFAULT_PREFIXES", "DEFAULT_SUFFIXES", "Filter", "compile_patterns"]
 
