@@ -8,9 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks._measure import MEASUREMENTS, PROFILES, Bench, Figures, traced
+from benchmarks._charts import write_charts
 from benchmarks._report import Results, page, tables
+from benchmarks._targets import targets
 from benchmarks._watchers import ROOT, Watcher, WatcherError, watchers
+from benchmarks.measures import MEASUREMENTS, PROFILES, Bench, Figures, traced
 
 
 def usable(found: list[Watcher], results: Results) -> list[Watcher]:
@@ -38,10 +40,13 @@ def import_failure(watcher: Watcher) -> str:
 
 def one(name: str, bench: Bench, watcher: Watcher, results: Results) -> Figures | None:
     """Measure once; a watcher that fails at it is left out of it from then on, with a note."""
+    measurement = MEASUREMENTS[name]
     if name in watcher.unlike or (watcher.title, name) in results.failed:
         return None
+    if measurement.limpet_only and watcher.package != "limpet":
+        return None
     try:
-        return MEASUREMENTS[name](bench, watcher)
+        return measurement.run(bench, watcher)
     except WatcherError as error:
         results.failed.add((watcher.title, name))
         results.notes.append(f"{watcher.title} has no figures for “{name}”: {error}.")
@@ -55,6 +60,8 @@ def run(bench: Bench, names: list[str], found: list[Watcher], results: Results) 
         # Another one begins each round, so that none always comes after the same one.
         order = found[number % len(found) :] + found[: number % len(found)]
         for name in names:
+            if number and MEASUREMENTS[name].once:
+                continue
             print(f"round {number + 1} of {rounds}: {name} ", end="", file=sys.stderr, flush=True)
             results.begin_round(name)
             for watcher in order:
@@ -95,24 +102,25 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="limpet-bench-", dir=options.folder) as base:
         bench = Bench(Path(base), PROFILES[options.profile])
         results = Results(options.profile, bench.profile, compiled=bench.compiled)
-        wanted = [w for w in watchers(bench.limit) if options.watcher in w.title]
+        wanted = [w for w in watchers(bench.limit, bench.walk) if options.watcher in w.title]
         found = usable(wanted, results)
         if not found:
             print("nothing to measure:", *results.notes, file=sys.stderr)
             return 1
         results.describe(found, bench.base)
-        if "tree" in names:
-            bench.make_tree()
         run(bench, names, found, results)
         if "tree" in names:
             for watcher in found[:1]:
                 if watcher.package == "limpet":
                     results.traced = traced(bench, watcher)["bytes"]
     results.seconds = time.monotonic() - started
-    print(tables(results))
+    results.targets = targets(results)
     if not options.no_page:
+        folder = options.page.with_suffix("")
+        results.charts = [f"{folder.name}/{name}" for name in write_charts(results, folder)]
         options.page.write_text(page(results), encoding="utf-8")
         print(f"written: {options.page.name}", file=sys.stderr)
+    print(f"{results.targets}\n\n{tables(results)}")
     return 0
 
 

@@ -9,8 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks._measure import FOLDERS, PHASES, Figures, Profile
 from benchmarks._watchers import ROOT, Watcher, version
+from benchmarks.measures import FOLDERS, PHASES, Figures, Profile
 
 MICRO = 1e6
 MILLI = 1e3
@@ -25,7 +25,7 @@ class Column:
     scale: float
     digits: int
     ratio: bool = True
-    """Whether to put beside it how it stands to the first row's, in the same round."""
+    """Whether to put beside it how it stands to the base's, in the same round."""
 
 
 TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
@@ -43,32 +43,61 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         "CPU for each operation, µs, at {rate:,} operations a second",
         (
             *(Column(phase, phase, MICRO, 1) for phase in PHASES),
+            Column("mean", "mean", MICRO, 1),
             Column("create events", "events per creation", 1, 1, ratio=False),
         ),
     ),
-    "burst": (
-        "{burst:,} files made flat out",
+    "flat": (
+        "CPU for each operation, µs, flat out: {flat:,} of each kind",
         (
-            Column("cpu", "CPU per file, µs", MICRO, 1),
-            Column("told", "told of, %", 100, 1, ratio=False),
-            Column("rate", "made at, files/s", 1, 0, ratio=False),
+            *(Column(phase, phase, MICRO, 1) for phase in PHASES),
+            Column("mean", "mean", MICRO, 1),
+            Column("told", "creations told of, %", 100, 1, ratio=False),
+            Column("paired", "renames told as one, %", 100, 1, ratio=False),
+        ),
+    ),
+    "paused": (
+        "Flat out while the consumer takes nothing, {flat:,} of each kind",
+        (
+            Column("names", "names to agree on", 1, 0, ratio=False),
+            Column("wrong", "names that do not agree", 1, 0, ratio=False),
         ),
     ),
     "latency": (
-        "Latency of one creation in an idle tree",
+        "Latency in an idle tree, ms",
         (
-            Column("p50", "p50, ms", MILLI, 2),
-            Column("p99", "p99, ms", MILLI, 2),
+            Column("create p50", "creation: p50", MILLI, 2),
+            Column("create p99", "p99", MILLI, 2),
+            Column("append p50", "append: p50", MILLI, 2),
+            Column("append p99", "p99", MILLI, 2),
+        ),
+    ),
+    "load": (
+        "Latency of one creation while others get {rate:,} a second, ms",
+        (
+            Column("p50", "p50", MILLI, 2),
+            Column("p99", "p99", MILLI, 2),
         ),
     ),
     "import": (
         "Starting",
         (
-            Column("import", "import, ms", MILLI, 1),
-            Column("ready", "start of the program to ready, ms", MILLI, 1),
+            Column("import", "import: CPU, ms", MILLI, 1),
+            Column("ready", "program to ready: CPU, ms", MILLI, 0),
+            Column("ready wall", "program to ready: time, ms", MILLI, 0),
+        ),
+    ),
+    "command": (
+        "The command line",
+        (
+            Column("help", "limpet --help: CPU, ms", MILLI, 0, ratio=False),
+            Column("watch", "limpet watch to ready: CPU, ms", MILLI, 0, ratio=False),
         ),
     ),
 }
+
+BASES = ("limit", "limpet, fanotify")
+"""What ratios are to: the physical limit where it takes part, else the first row."""
 
 
 @dataclass(slots=True)
@@ -86,6 +115,9 @@ class Results:
     machine: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     traced: float | None = None
+    targets: str = ""
+    charts: list[str] = field(default_factory=list)
+    """Chart files, by their path from the page."""
     seconds: float = 0.0
 
     def begin_round(self, name: str) -> None:
@@ -115,9 +147,13 @@ class Results:
         values = [r[title][figure] for r in self.rounds[name] if figure in r.get(title, {})]
         return statistics.median(values) if values else None
 
-    def ratio(self, name: str, title: str, figure: str) -> float | None:
-        """Give the median over the rounds of its figure by the first watcher's, round by round."""
-        base = self.titles[0]
+    def base(self, name: str) -> str:
+        """Give the watcher that ratios of a measurement are to."""
+        return next((b for b in BASES if any(b in r for r in self.rounds[name])), self.titles[0])
+
+    def ratio(self, name: str, title: str, figure: str, base: str = "") -> float | None:
+        """Give the median over the rounds of its figure by the base's, round by round."""
+        base = base or self.base(name)
         ratios = [
             r[title][figure] / r[base][figure]
             for r in self.rounds[name]
@@ -137,7 +173,7 @@ def file_system(folder: Path) -> str:
 
 
 def cell(results: Results, name: str, title: str, column: Column) -> str:
-    """Give one cell: the median, and in brackets how it stands to the first row."""
+    """Give one cell: the median, and in brackets how it stands to the base."""
     value = results.median(name, title, column.figure)
     if value is None:
         return "–"
@@ -172,15 +208,56 @@ def tables(results: Results) -> str:
         rows = [["", *(column.title for column in columns)]]
         rows += [[t, *(cell(results, name, t, column) for column in columns)] for t in titles]
         numbers = {
-            key: getattr(results.profile, key) for key in ("folders", "files", "rate", "burst")
+            key: getattr(results.profile, key) for key in ("folders", "files", "rate", "flat")
         }
         parts.append(f"## {heading.format(**numbers)}\n\n{table(rows)}\n")
         if name == "tree" and results.traced is not None:
             size = f"{results.traced:.0f} bytes"
             parts.append(f"limpet's Python objects, for each entry of that tree: {size}.\n")
+    parts += [growth_table(results), many_table(results)]
     if results.notes:
         parts.append("\n".join(f"- {note}" for note in results.notes) + "\n")
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
+
+
+def growth_table(results: Results) -> str:
+    """Give how set-up grows with the tree."""
+    sizes = results.profile.growth
+    titles = [t for t in results.titles if any(t in r for r in results.rounds["growth"])]
+    if not titles:
+        return ""
+    rows = [["CPU, s, by files", *(f"{size:,}" for size in sizes), "bytes a file at the largest"]]
+    for title in titles:
+        cells = [results.median("growth", title, f"cpu {size}") for size in sizes]
+        kept = results.median("growth", title, f"memory {sizes[-1]}")
+        shown = ["–" if cell is None else f"{cell:.3f}" for cell in cells]
+        rows.append([title, *shown, "–" if kept is None else f"{kept:.0f}"])
+    blocked = [
+        f"{results.median('growth', results.titles[0], f'blocked {size}') or 0:.4f}"
+        for size in sizes
+    ]
+    charts = "".join(f"![{chart}]({chart})\n\n" for chart in results.charts)
+    return (
+        f"## Growth with the size of the tree\n\n{charts}{table(rows)}\n\n"
+        "Longest time limpet's event loop stood still during set-up, seconds: "
+        f"{', '.join(blocked)}.\n"
+    )
+
+
+def many_table(results: Results) -> str:
+    """Give what many locations in one process take."""
+    counts = results.profile.many
+    titles = [t for t in results.titles if any(t in r for r in results.rounds["many"])]
+    if not titles:
+        return ""
+    rows = [["CPU, s, by locations", *(f"{n:,}" for n in counts), "instances", "idle wake-ups"]]
+    for title in titles:
+        figures = [*(f"cpu {n}" for n in counts), "instances", "wake-ups"]
+        cells = [results.median("many", title, figure) for figure in figures]
+        rows.append(
+            [title, *("–" if c is None else f"{c:.3f}".rstrip("0").rstrip(".") for c in cells)]
+        )
+    return f"## Many locations in one process\n\n{table(rows)}\n"
 
 
 def page(results: Results) -> str:
@@ -195,6 +272,7 @@ def page(results: Results) -> str:
         producer="a C program" if results.compiled else "a Python program (no compiler was there)",
         asked="\n".join(results.asked),
         tables=tables(results),
+        targets=results.targets,
         idle=profile.idle,
         paced=profile.paced,
         spread=FOLDERS,

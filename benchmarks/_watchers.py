@@ -1,27 +1,15 @@
-"""The watchers that are compared, and a running one as the benchmark sees it."""
+"""The watchers that are compared, and what each of them is asked for."""
 
 import importlib.metadata
-import json
 import os
-import select
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-
-QUIET = 0.3
-"""Seconds without news and without work after which a watcher is taken to have told all it will."""
-
-IDLE = 0.1
-"""Share of a processor below which it is taken not to work; the busiest idle peer needs 0.02."""
 
 WITHOUT_PRIVILEGE = ("setpriv", "--bounding-set=-sys_admin")
 """Runs a program as root without CAP_SYS_ADMIN, which is what fanotify asks for."""
@@ -29,6 +17,10 @@ WITHOUT_PRIVILEGE = ("setpriv", "--bounding-set=-sys_admin")
 
 class WatcherError(Exception):
     """A watcher's program ended, or did not answer in time."""
+
+
+NO_PYTHON = frozenset({"import"})
+"""Left out for what is no Python package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +44,8 @@ def python(module: str, *options: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"benchmarks.drivers.{module}", *options)
 
 
-def watchers(limit: Path | None) -> list[Watcher]:
-    """Give all of them, limpet first; ``limit`` is the compiled C program, if there is one."""
+def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
+    """Give all of them, limpet first; the C programs are there if there is a compiler."""
     found = [
         Watcher(
             title="limpet, fanotify",
@@ -93,6 +85,13 @@ def watchers(limit: Path | None) -> list[Watcher]:
             modules="from watchdog.observers import Observer",
         ),
         Watcher(
+            title="inotify-simple",
+            note="its `INotify`, a watch added for each folder as it is found; reads gathered 5 ms",
+            package="inotify-simple",
+            command=python("with_inotify_simple"),
+            modules="from inotify_simple import INotify",
+        ),
+        Watcher(
             title="asyncinotify",
             note="`RecursiveInotify` for create, modify, close-write, move, delete",
             package="asyncinotify",
@@ -100,6 +99,7 @@ def watchers(limit: Path | None) -> list[Watcher]:
             modules="from asyncinotify import RecursiveInotify",
         ),
     ]
+    found += programs()
     if os.name == "posix" and os.geteuid() == 0 and shutil.which(WITHOUT_PRIVILEGE[0]):
         found.insert(
             1,
@@ -119,17 +119,77 @@ def watchers(limit: Path | None) -> list[Watcher]:
                 note="a C program that reads inotify and throws it away",
                 package=None,
                 command=(str(limit),),
-                unlike=frozenset({"import", "memory"}),
+                unlike=NO_PYTHON | {"memory"},
             ),
             Watcher(
                 title="limit, gathering",
                 note="the same, waiting 5 ms before each read",
                 package=None,
                 command=(str(limit), "--gather", "5"),
-                unlike=frozenset({"import", "memory", "tree", "latency"}),
+                unlike=NO_PYTHON | {"memory", "tree", "growth", "latency"},
             ),
         ]
+    if walk is not None:
+        found.append(
+            Watcher(
+                title="limit, walk only",
+                note="a C program that lists the tree with getdents and watches nothing",
+                package=None,
+                command=(str(walk),),
+                unlike=NO_PYTHON | {"memory", "paced", "flat", "latency", "load", "big"},
+            )
+        )
     return found
+
+
+def programs() -> list[Watcher]:
+    """Give the watchers that are programs of their own, where they are installed."""
+    found = []
+    if shutil.which("inotifywait"):
+        found.append(
+            Watcher(
+                title="inotifywait",
+                note="`inotifywait -m -r`, for what the others report",
+                package=None,
+                command=python("with_inotifywait"),
+                unlike=NO_PYTHON,
+            )
+        )
+    if shutil.which("watchman"):
+        found.append(
+            Watcher(
+                title="watchman",
+                note="a server of its own and a subscription, settle 1 ms",
+                package=None,
+                command=python("with_watchman"),
+                unlike=NO_PYTHON,
+            )
+        )
+    for title, package in (("chokidar", "chokidar"), ("@parcel/watcher", "@parcel/watcher")):
+        driver = f"with_{package.strip('@').partition('/')[0]}.cjs"
+        path = ROOT / "benchmarks" / "drivers" / driver
+        if shutil.which("node") and has_module(package):
+            found.append(
+                Watcher(
+                    title=title,
+                    note=f"`{driver}`, on Node.js",
+                    package=None,
+                    command=("node", str(path)),
+                    unlike=NO_PYTHON | {"big"},
+                )
+            )
+    return found
+
+
+def has_module(package: str) -> bool:
+    """Whether Node.js finds a package, installed under ``benchmarks`` or named by NODE_PATH."""
+    done = subprocess.run(
+        ["node", "-e", f"require({package!r})"],
+        cwd=ROOT / "benchmarks" / "drivers",
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def version(watcher: Watcher) -> str:
@@ -138,153 +198,3 @@ def version(watcher: Watcher) -> str:
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(watcher.package)
     return ""
-
-
-class Running:
-    """A watcher's program that watches a folder now."""
-
-    def __init__(
-        self, watcher: Watcher, folder: Path, *options: str, patience: float = 180.0
-    ) -> None:
-        """Start it and wait until it is ready.
-
-        Raises:
-            WatcherError: It ended or was not ready in time; it does not run.
-        """
-        started = time.perf_counter()
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
-        commands, self._commands = os.pipe()
-        self._answers, answers = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [*watcher.command, str(folder), *options],
-                cwd=ROOT,
-                stdin=commands,
-                stdout=answers,
-                stderr=self._words,
-            )
-        except OSError as error:
-            self._close()
-            message = f"it cannot be run: {error.strerror}"
-            raise WatcherError(message) from error
-        finally:
-            os.close(commands)
-            os.close(answers)
-        self._rest = b""
-        try:
-            self.setup: dict[str, float] = self._answer(patience)
-        except WatcherError:
-            self.stop()
-            raise
-        self.start_to_ready = time.perf_counter() - started
-
-    def line(self, patience: float) -> str:
-        """Give the next line it prints.
-
-        Raises:
-            WatcherError: It ended, or printed nothing for ``patience`` seconds.
-        """
-        until = time.monotonic() + patience
-        while b"\n" not in self._rest:
-            left = until - time.monotonic()
-            ready, _, _ = select.select([self._answers], [], [], max(0.0, left))
-            if not ready:
-                message = f"no answer within {patience:g} s"
-                raise WatcherError(message)
-            got = os.read(self._answers, 1 << 16)
-            if not got:
-                raise WatcherError(self._last_words())
-            self._rest += got
-        first, _, self._rest = self._rest.partition(b"\n")
-        return first.decode()
-
-    def _last_words(self) -> str:
-        self._words.seek(0)
-        words = self._words.read().decode(errors="replace")
-        return (words.strip().splitlines() or ["it ended"])[-1]
-
-    def _answer(self, patience: float) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.line(patience))
-        return answer
-
-    def ask(self, command: str = "report") -> dict[str, Any]:
-        """Give the answer to ``report`` or ``distinct``."""
-        try:
-            os.write(self._commands, command.encode() + b"\n")
-        except OSError as error:
-            raise WatcherError(self._last_words()) from error
-        return self._answer(60.0)
-
-    def when_quiet(self, command: str = "report") -> dict[str, Any]:
-        """Give its figures once it has told nothing new for a while.
-
-        Raises:
-            WatcherError: It never comes to rest: it still tells of work long done.
-        """
-        until = time.monotonic() + 60.0
-        before = self.ask()
-        while True:
-            time.sleep(QUIET)
-            report = self.ask()
-            # News alone does not tell: after an overflow a watcher may look at everything first.
-            news = report["events"] - before["events"]
-            if not news and report["cpu"] - before["cpu"] < IDLE * QUIET:
-                break
-            before = report
-            if time.monotonic() > until:
-                message = "it does not come to rest"
-                raise WatcherError(message)
-        return self.ask(command) if command != "report" else report
-
-    def resident(self) -> int | None:
-        """Give the bytes of memory it holds, where the system says."""
-        with suppress(OSError):
-            table = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii")
-            return int(table.split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return None
-
-    def wake_ups(self) -> int | None:
-        """Give how often its threads have gone to sleep, where the system says."""
-        total = 0
-        try:
-            for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-                for line in (task / "status").read_text(encoding="ascii").splitlines():
-                    if line.startswith("voluntary_ctxt_switches"):
-                        total += int(line.split()[1])
-        except OSError:
-            return None
-        return total
-
-    def cpu_from_outside(self) -> float:
-        """Give its CPU seconds so far without waking it, in steps of a clock tick; 0 if unknown."""
-        with suppress(OSError):
-            table = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8")
-            user, system = table.rpartition(")")[2].split()[11:13]
-            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-        return 0.0
-
-    def stop(self) -> None:
-        """End it, whatever it does."""
-        with suppress(OSError):
-            os.write(self._commands, b"stop\n")
-        try:
-            self._process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._close()
-
-    def _close(self) -> None:
-        os.close(self._commands)
-        os.close(self._answers)
-        self._words.close()
-
-
-@contextmanager
-def running(watcher: Watcher, folder: Path, *options: str) -> Iterator[Running]:
-    """Run a watcher's program on a folder, and end it after the block."""
-    program = Running(watcher, folder, *options)
-    try:
-        yield program
-    finally:
-        program.stop()

@@ -2,7 +2,8 @@
 
 The program watches the folder it is given and, once every later change will be seen, prints a line
 of JSON: ``cpu`` and ``wall`` seconds since it began to set up, ``rss_before`` (bytes before that),
-``traced`` (bytes Python allocated in between, if it was started with ``--trace``). Then it answers
+``traced`` (bytes Python allocated in between, if it was started with ``--trace``), ``resident``
+(bytes held now). Then it answers
 each line: ``report`` with ``cpu`` (seconds of the process so far) and ``events`` (told so far),
 ``distinct`` (if it was started with ``--distinct``) also with the number of different files it was
 told of; ``stop`` or the end of the input ends it. Started with ``--latency`` it also prints ``saw
@@ -18,7 +19,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 
 def cpu() -> float:
@@ -36,6 +37,23 @@ def resident() -> int:
         return 0
 
 
+def foreign(process: Path, line: "Line") -> None:
+    """Have the figures be those of another process, by its folder in ``/proc``."""
+
+    def seconds() -> float:
+        """All threads, in nanoseconds of the scheduler: the field of a process is its first's."""
+        total = 0
+        for task in (process / "task").iterdir():
+            total += int((task / "schedstat").read_text(encoding="ascii").split()[0])
+        return total / 1e9
+
+    def held() -> int:
+        pages = (process / "statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    line.cpu, line.resident = seconds, held
+
+
 class Line:
     """The program's side of the protocol; :attr:`tell` takes the path of each event."""
 
@@ -47,11 +65,19 @@ class Line:
         parser.add_argument("--distinct", action="store_true")
         parser.add_argument("--trace", action="store_true")
         parser.add_argument("--backend", default="auto")
+        for flag in ("--heartbeat", "--many", "--mirror"):
+            parser.add_argument(flag, action="store_true")
         parser.add_argument("--each", action="store_true")
         parser.add_argument("--debounce", type=int, default=1600)
         parser.add_argument("--step", type=int, default=50)
         self.options = parser.parse_args()
         self.folder: str = self.options.folder
+        self.cpu: Callable[[], float] = cpu
+        self.resident: Callable[[], int] = resident
+        self.extra: dict[str, float] = {}
+        """Figures of one watcher alone, told with the others once it is ready."""
+        self.commands: dict[str, Callable[[], dict[str, float]]] = {}
+        """Commands that only one watcher knows."""
         self.tell: Callable[[str | bytes | PurePath], None] = self._count
         if self.options.distinct:
             self.tell = self._keep
@@ -66,18 +92,20 @@ class Line:
 
     def begin(self) -> None:
         """Everything is imported and set-up begins."""
-        self._rss = resident()
+        self._rss = self.resident()
         if self.options.trace:
             tracemalloc.start()
-        self._cpu, self._wall = cpu(), time.perf_counter()
+        self._cpu, self._wall = self.cpu(), time.perf_counter()
 
     def ready(self) -> None:
         """Set-up is done: every later change will be seen."""
         figures = {
-            "cpu": cpu() - self._cpu,
+            "cpu": self.cpu() - self._cpu,
             "wall": time.perf_counter() - self._wall,
             "rss_before": self._rss,
             "traced": tracemalloc.get_traced_memory()[0],
+            "resident": self.resident(),
+            **self.extra,
         }
         print(json.dumps(figures), flush=True)
         threading.Thread(target=self._serve, daemon=True).start()
@@ -86,7 +114,9 @@ class Line:
         for command in sys.stdin:
             if command == "stop\n":
                 break
-            report = {"cpu": cpu(), "events": self._events}
+            report: dict[str, float] = {"cpu": self.cpu(), "events": self._events}
+            if command.strip() in self.commands:
+                report |= self.commands[command.strip()]()
             if command == "distinct\n":
                 report["distinct"] = self._distinct()
             print(json.dumps(report), flush=True)

@@ -93,7 +93,7 @@ int main(int argc, char **argv)
                 struct inotify_event *event = (struct inotify_event *)(records + at);
                 events++;
                 created += (event->mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE;
-                if (latency && (event->mask & IN_CREATE) && strncmp(event->name, "lat-", 4) == 0)
+                if (latency && (event->mask & (IN_CREATE | IN_MODIFY)) && strncmp(event->name, "lat-", 4) == 0)
                     printf("saw %s %lld\n", event->name, clock_ns());
                 at += (ssize_t)(sizeof *event + event->len);
             }

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -13,7 +14,7 @@ def test_a_run_prints_its_tables_and_writes_the_page(tmp_path: Path) -> None:
     """With limpet alone, and the least work there can be."""
     page = tmp_path / "page.md"
     command = [sys.executable, "-m", "benchmarks", "smoke", "--watcher", "limpet, inotify"]
-    command += ["--only", "tree,burst", "--page", str(page), "--folder", str(tmp_path)]
+    command += ["--only", "tree,growth,flat,paused", "--page", str(page), "--folder", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     if "left out" in done.stderr:
         pytest.skip("no inotify")
@@ -22,7 +23,12 @@ def test_a_run_prints_its_tables_and_writes_the_page(tmp_path: Path) -> None:
     assert done.stdout.strip() in text
     assert "no figures" not in text
     assert "| limpet, inotify |" in text
-    assert list(tmp_path.iterdir()) == [page]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "cpu.svg", "memory.svg", "page", "page.md",
+    ]  # fmt: skip
+    for chart in tmp_path.rglob("*.svg"):
+        assert ElementTree.parse(chart).getroot().tag.endswith("svg")  # noqa: S314 (our own)
+        assert f"page/{chart.name}" in text
 
 
 def test_the_work_is_the_same_without_a_compiler(tmp_path: Path) -> None:

@@ -274,6 +274,7 @@ class Laws(RuleBasedStateMachine):
             assert (folder.device, folder.inode) == (status.st_dev, status.st_ino)
             assert tree.index.by_identity[folder.device, folder.inode] is folder
             if tree.order:
+                assert folder.mark is not None
                 assert core.hub.is_marked(folder.mark)
             for name, entry in folder.entries.items():
                 if isinstance(entry, bytes):

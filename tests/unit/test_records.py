@@ -128,7 +128,7 @@ def test_hidden_names_are_those_that_are_hidden(names: list[str], folders: bool)
     """A listing is filtered as its names are, one by one."""
     entries = dict.fromkeys(names, BRIEF_DIR if folders else BRIEF_FILE)
     for options in ({}, {"exclude": ("a*",)}, {"include": ("*b",)}, {"default_ignores": False}):
-        chosen = Filter(**options)  # type: ignore[arg-type]
+        chosen = Filter(**options)
         expected = [n for n in names if chosen.hides("d", n, is_dir=folders)]
         assert chosen.hidden("d", entries) == expected
 

@@ -35,6 +35,9 @@ _ROUNDS: Final = 6
 RETRY_S: Final = 1.0
 """Seconds until something that nothing tells of is tried again (a location that cannot be watched,
 a folder that could not be opened for want of descriptors)."""
+_SECOND_LOOK_S: Final = 0.25
+"""Seconds after which a new folder is listed again where a source watches the whole tree: on Linux
+watchfiles tells of the folder before it has marked it, and misses what is made in it meanwhile."""
 
 
 class DirEngine:
@@ -58,6 +61,7 @@ class DirEngine:
         self._next_poll: float | None = None
         self._next_retry: float | None = None
         self._next_rescan: float | None = None
+        self._next_second: float | None = None
         self._mounted: dict[str, int] = {}
         self._real = tree.base
         """Real path of the location, as the mount table spells it."""
@@ -87,6 +91,7 @@ class DirEngine:
         else:
             self._check_location("deleted")
         emit.muted, emit.existing, emit.origin = False, False, "live"
+        self.tree.unsure.clear()  # the source was there first
         self._mounted = self._mounts_below()
         self.again = bool(self.tree.relist)
         self._set_timers()
@@ -144,6 +149,9 @@ class DirEngine:
         if force or self._is_due(self._next_poll, now):
             location |= self._location_is_blind()
             full |= tree.polled
+        if force or self._is_due(self._next_second, now):
+            full |= tree.unsure
+            tree.unsure = set()
         before = tree.index.root
         if location:
             self._check_location(self._gone_reason())
@@ -179,6 +187,7 @@ class DirEngine:
             self._next_poll,
             self._next_retry,
             self._next_rescan,
+            self._next_second,
             self.tree.settler.deadline(),
         )
         return min((time for time in times if time is not None), default=None)
@@ -603,6 +612,10 @@ class DirEngine:
             self._next_retry = None
         elif self._next_retry is None or now >= self._next_retry:
             self._next_retry = now + min(RETRY_S, max(options.poll_interval, 0.05))
+        if not tree.unsure:
+            self._next_second = None
+        elif self._next_second is None or now >= self._next_second:
+            self._next_second = now + _SECOND_LOOK_S
         if options.rescan_interval is not None and (
             self._next_rescan is None or now >= self._next_rescan
         ):
@@ -615,6 +628,7 @@ class DirEngine:
             or tree.settler.held
             or tree.relist
             or tree.relook
+            or tree.unsure
         )
 
 

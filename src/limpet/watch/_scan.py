@@ -200,6 +200,8 @@ class _Scan:
         """Mark and list one folder that is open; tells whether it stays open."""
         tree, disk, options = self.tree, self.tree.disk, self.tree.options
         tree.mark(folder, handle)
+        if not tree.trusted:
+            tree.unsure.add(folder)
         folder.seen = now = disk.now()
         try:
             entries = disk.read(handle)

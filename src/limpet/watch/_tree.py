@@ -112,6 +112,9 @@ class Tree:
         """Folders that cannot be opened -> where their parent's mark speaks of them."""
         self.relist: set[Folder] = set()
         """Folders that were on the move while they were scanned: list them again."""
+        self.unsure: set[Folder] = set()
+        """Folders that were entered though the source that watches the whole tree may have come to
+        them later: list them once more."""
         self.stopping = False
         self.relook: list[Folder] = []
         """Folders reached through a symlink whose real place has come into the tree."""
@@ -231,6 +234,7 @@ class Tree:
         if heard is not None:
             self.hub.unmark(heard, folder, None)
         self.polled.discard(folder)
+        self.unsure.discard(folder)
         self.index.forget(folder)
         self.troubles.forget(folder)
 

@@ -1,0 +1,40 @@
+"""What is measured: each measurement runs one watcher once and gives its figures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks._watchers import Watcher
+from benchmarks.measures._latency import latency, load
+from benchmarks.measures._place import FOLDERS, PHASES, PROFILES, Bench, Figures, Profile
+from benchmarks.measures._size import growth, many, traced, tree
+from benchmarks.measures._start import command_line, importing
+from benchmarks.measures._work import flat, paced, paused
+
+__all__ = [
+    "FOLDERS", "MEASUREMENTS", "PHASES", "PROFILES", "Bench", "Figures", "Measurement", "Profile",
+    "traced",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One of them, and when it is made."""
+
+    run: Callable[[Bench, Watcher], Figures]
+    once: bool = False
+    """In the first round only: it takes long, and grows or counts rather than competes."""
+    limpet_only: bool = False
+
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "tree": Measurement(run=tree),
+    "growth": Measurement(run=growth, once=True),
+    "paced": Measurement(run=paced),
+    "flat": Measurement(run=flat),
+    "paused": Measurement(run=paused, limpet_only=True),
+    "latency": Measurement(run=latency),
+    "load": Measurement(run=load),
+    "many": Measurement(run=many, once=True, limpet_only=True),
+    "import": Measurement(run=importing),
+    "command": Measurement(run=command_line, limpet_only=True),
+}
