@@ -65,6 +65,8 @@ def run(bench: Bench, names: list[str], found: list[Watcher], results: Results) 
             print(f"round {number + 1} of {rounds}: {name} ", end="", file=sys.stderr, flush=True)
             results.begin_round(name)
             for watcher in order:
+                if number and watcher.foreign:
+                    continue  # they take long, and the others are compared with each other
                 figures = one(name, bench, watcher, results)
                 if figures is not None:
                     results.add(name, watcher.title, figures)
@@ -102,7 +104,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="limpet-bench-", dir=options.folder) as base:
         bench = Bench(Path(base), PROFILES[options.profile])
         results = Results(options.profile, bench.profile, compiled=bench.compiled)
-        wanted = [w for w in watchers(bench.limit, bench.walk) if options.watcher in w.title]
+        wanted = [
+            w
+            for w in watchers(bench.limit, bench.walk)
+            if options.watcher in w.title and (bench.profile.foreign or not w.foreign)
+        ]
         found = usable(wanted, results)
         if not found:
             print("nothing to measure:", *results.notes, file=sys.stderr)

@@ -30,13 +30,18 @@ class Column:
 
 TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "tree": (
-        "Setting up on a tree of {folders:,} folders and {files:,} files, and waiting",
+        "Setting up on a tree of {folders:,} folders and {files:,} files",
         (
             Column("cpu", "CPU, s", 1, 3),
             Column("wall", "time, s", 1, 3),
             Column("memory", "memory, MB", 1e-6, 1),
-            Column("wake-ups", "idle: wake-ups/s", 1, 1, ratio=False),
-            Column("idle cpu", "idle: CPU, %", 100, 1, ratio=False),
+        ),
+    ),
+    "idle": (
+        "Waiting on that tree when nothing happens",
+        (
+            Column("wake-ups", "wake-ups/s", 1, 1, ratio=False),
+            Column("idle cpu", "CPU, %", 100, 1, ratio=False),
         ),
     ),
     "paced": (

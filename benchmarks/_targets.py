@@ -159,7 +159,7 @@ def _quiet(results: Results) -> list[Target]:
             name="wake-ups a second when idle",
             most=0,
             unit="",
-            figure=results.median("tree", FANOTIFY, "wake-ups"),
+            figure=results.median("idle", FANOTIFY, "wake-ups"),
         ),
         Target(
             name=f"set-up CPU a location, {counts[-1]:,} by {counts[1]:,}",

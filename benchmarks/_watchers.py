@@ -35,6 +35,8 @@ class Watcher:
     command: tuple[str, ...]
     modules: str = ""
     """What a program imports to use it."""
+    foreign: bool = False
+    """A program of another world: it takes part in the first round, and not in short profiles."""
     unlike: frozenset[str] = field(default_factory=frozenset)
     """Measurements left out because another column already is the same."""
 
@@ -52,7 +54,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             note="`watch_dir(backend='fanotify')`, taken by `batches()`",
             package="limpet",
             command=python("with_limpet", "--backend", "fanotify"),
-            modules="from limpet import watch_dir",
+            modules="import limpet",
         ),
         Watcher(
             title="limpet, inotify",
@@ -67,7 +69,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             note="`awatch(watch_filter=None)`, debounce 1600 ms and step 50 ms as it has them",
             package="watchfiles",
             command=python("with_watchfiles"),
-            modules="from watchfiles import awatch",
+            modules="import watchfiles",
         ),
         Watcher(
             title="watchfiles, fastest",
@@ -82,21 +84,21 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             note="`Observer` with an `event_filter` that leaves out opening and closing",
             package="watchdog",
             command=python("with_watchdog"),
-            modules="from watchdog.observers import Observer",
+            modules="import watchdog.observers",
         ),
         Watcher(
             title="inotify-simple",
             note="its `INotify`, a watch added for each folder as it is found; reads gathered 5 ms",
             package="inotify-simple",
             command=python("with_inotify_simple"),
-            modules="from inotify_simple import INotify",
+            modules="import inotify_simple",
         ),
         Watcher(
             title="asyncinotify",
             note="`RecursiveInotify` for create, modify, close-write, move, delete",
             package="asyncinotify",
             command=python("with_asyncinotify"),
-            modules="from asyncinotify import RecursiveInotify",
+            modules="import asyncinotify",
         ),
     ]
     found += programs()
@@ -126,7 +128,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
                 note="the same, waiting 5 ms before each read",
                 package=None,
                 command=(str(limit), "--gather", "5"),
-                unlike=NO_PYTHON | {"memory", "tree", "growth", "latency"},
+                unlike=NO_PYTHON | {"memory", "tree", "idle", "growth", "latency"},
             ),
         ]
     if walk is not None:
@@ -136,7 +138,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
                 note="a C program that lists the tree with getdents and watches nothing",
                 package=None,
                 command=(str(walk),),
-                unlike=NO_PYTHON | {"memory", "paced", "flat", "latency", "load", "big"},
+                unlike=NO_PYTHON | {"memory", "idle", "paced", "flat", "latency", "load", "big"},
             )
         )
     return found
@@ -151,6 +153,7 @@ def programs() -> list[Watcher]:
                 title="inotifywait",
                 note="`inotifywait -m -r`, for what the others report",
                 package=None,
+                foreign=True,
                 command=python("with_inotifywait"),
                 unlike=NO_PYTHON,
             )
@@ -161,6 +164,7 @@ def programs() -> list[Watcher]:
                 title="watchman",
                 note="a server of its own and a subscription, settle 1 ms",
                 package=None,
+                foreign=True,
                 command=python("with_watchman"),
                 unlike=NO_PYTHON,
             )
@@ -174,6 +178,7 @@ def programs() -> list[Watcher]:
                     title=title,
                     note=f"`{driver}`, on Node.js",
                     package=None,
+                    foreign=True,
                     command=("node", str(path)),
                     unlike=NO_PYTHON | {"big"},
                 )

@@ -84,7 +84,7 @@ class Line:
         if self.options.latency:
             self.tell = self._announce
         self._events = 0
-        self._seen: set[str | bytes | PurePath] = set()
+        self._seen: set[str | bytes] = set()
         self._named: set[str] = set()
         self._cpu = 0.0
         self._wall = 0.0
@@ -131,7 +131,7 @@ class Line:
 
     def _keep(self, path: str | bytes | PurePath) -> None:
         self._events += 1
-        self._seen.add(path)
+        self._seen.add(os.fspath(path))
 
     def _announce(self, path: str | bytes | PurePath) -> None:
         self._events += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks._watchers import Watcher
 from benchmarks.measures._latency import latency, load
 from benchmarks.measures._place import FOLDERS, PHASES, PROFILES, Bench, Figures, Profile
-from benchmarks.measures._size import growth, many, traced, tree
+from benchmarks.measures._size import growth, idle, many, traced, tree
 from benchmarks.measures._start import command_line, importing
 from benchmarks.measures._work import flat, paced, paused
 
@@ -28,6 +28,7 @@ class Measurement:
 
 MEASUREMENTS: dict[str, Measurement] = {
     "tree": Measurement(run=tree),
+    "idle": Measurement(run=idle, once=True),
     "growth": Measurement(run=growth, once=True),
     "paced": Measurement(run=paced),
     "flat": Measurement(run=flat),

@@ -44,11 +44,13 @@ class Profile:
     """Locations watched in one process; done in the first round."""
     starts: int
     """Times each program is started in a round."""
+    foreign: bool = False
+    """Whether programs that are no Python packages take part, in the first round."""
 
 
 PROFILES = {
     "short": Profile(
-        rounds=2,
+        rounds=1,
         folders=2_000,
         files=20_000,
         growth=(1_000, 10_000),
@@ -74,6 +76,7 @@ PROFILES = {
         idle=20.0,
         many=(1, 10, 100, 1_000),
         starts=3,
+        foreign=True,
     ),
     "smoke": Profile(
         rounds=1,

@@ -12,20 +12,28 @@ BIG = 500_000
 
 
 def tree(bench: Bench, watcher: Watcher) -> Figures:
-    """Set-up on the large tree, what it keeps of it, and what it does when nothing happens."""
+    """Set-up on the large tree, and what it keeps of it."""
     profile = bench.profile
     with running(watcher, bench.tree(profile.folders, profile.files)) as program:
         figures = {"cpu": program.setup["cpu"], "wall": program.setup["wall"]}
-        time.sleep(0.5)
         if "memory" not in watcher.unlike:
             figures["memory"] = program.setup["resident"] - program.setup["rss_before"]
+    return figures
+
+
+def idle(bench: Bench, watcher: Watcher) -> Figures:
+    """What it does on the large tree when nothing happens."""
+    profile = bench.profile
+    figures: Figures = {}
+    with running(watcher, bench.tree(profile.folders, profile.files)) as program:
+        time.sleep(0.5)
         before, cpu = program.wake_ups(), program.cpu_from_outside()
         time.sleep(profile.idle)
         after = program.wake_ups()
         if before is not None and after is not None:
             figures["wake-ups"] = (after - before) / profile.idle
             figures["idle cpu"] = (program.cpu_from_outside() - cpu) / profile.idle
-        return figures
+    return figures
 
 
 def growth(bench: Bench, watcher: Watcher) -> Figures:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_a_run_prints_its_tables_and_writes_the_page(tmp_path: Path) -> None:
         "cpu.svg", "memory.svg", "page", "page.md",
     ]  # fmt: skip
     for chart in tmp_path.rglob("*.svg"):
-        assert ElementTree.parse(chart).getroot().tag.endswith("svg")  # noqa: S314 (our own)
+        assert ET.parse(chart).getroot().tag.endswith("svg")  # noqa: S314 (our own)
         assert f"page/{chart.name}" in text
 
 

@@ -276,13 +276,16 @@ class Hub:
                 for there in subscribers.values()
             )
 
-    def drain(self) -> None:
-        """Read all that the kernel has waiting and put it into the inboxes; never blocks."""
+    def drain(self, *, waited: bool = False) -> None:
+        """Read all that the kernel has waiting and put it into the inboxes; never blocks.
+
+        ``waited`` is for who comes from ``wait``.
+        """
         with self.lock:
             for name, source in self.sources.items():
                 self._reading = self._subscribers.get(name, {})
                 source.read(self)
-            if self._waiter.mounts_changed():
+            if self._waiter.mounts_changed(waited=waited):
                 for inbox in self.inboxes:
                     inbox.mounts_changed = True
 

@@ -45,12 +45,14 @@ if sys.platform == "linux":
             """Listen to wake-ups and to the mount table.
 
             The kernel reports a change of the table once per open file, to whoever polls first. One
-            file ends a wait; another, which nobody waits on, is asked whether the table changed.
+            file ends a wait, which remembers it; another, which nobody waits on, is asked by who
+            did not wait.
             """
             super().__init__()
             self._epoll = select.epoll()
             self._epoll.register(super().fileno(), select.EPOLLIN)
             self._mounts: list[int] = []
+            self._mount_news = False
             self._ask = select.poll()
             with contextlib.suppress(OSError):
                 for _ in range(2):
@@ -66,12 +68,19 @@ if sys.platform == "linux":
         def wait(self, timeout: float | None) -> None:
             """Block until there is news, at most ``timeout`` seconds."""
             wake = super().fileno()
-            if any(fd == wake for fd, _ in self._epoll.poll(timeout)):
-                self.clear()
+            for fd, _ in self._epoll.poll(timeout):
+                if fd == wake:
+                    self.clear()
+                elif self._mounts and fd == self._mounts[0]:
+                    self._mount_news = True
 
-        def mounts_changed(self) -> bool:
-            """Whether the mount table changed since this was last asked."""
-            return bool(self._ask.poll(0))
+        def mounts_changed(self, *, waited: bool) -> bool:
+            """Whether the mount table changed since this was last asked.
+
+            ``waited`` is for who has just waited: that told, so the table need not be asked.
+            """
+            news, self._mount_news = self._mount_news, False
+            return news or (not waited and bool(self._ask.poll(0)))
 
         def close(self) -> None:
             """Free every descriptor."""
@@ -93,6 +102,7 @@ else:
             if select.select([self.fileno()], [], [], timeout)[0]:
                 self.clear()
 
-        def mounts_changed(self) -> bool:
+        def mounts_changed(self, *, waited: bool) -> bool:
             """Whether the mount table changed; it is not told here."""
+            del waited
             return False

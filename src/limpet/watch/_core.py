@@ -140,6 +140,8 @@ class Core:
         self._ready: deque[Event] = deque()
         self._mutex = threading.Lock()
         self._pump: TreePump | None = None
+        self._slow = options.content is not None
+        """Every look may take long: files are read, or a network is asked."""
         self._engine: DirEngine | FileEngine | None = None
         self._tree: Tree | None = None
 
@@ -155,6 +157,7 @@ class Core:
             if self.closed:
                 return
             self.choice = choose(self.location, self.options.backend)
+            self._slow |= self.choice.network
             self._ledger.open()
             self.hub.join(self.inbox)
             self._engine = self._build(self.choice.name)
@@ -269,17 +272,16 @@ class Core:
         return self.is_ready or self.waiting
 
     @property
-    def is_light(self) -> bool:
-        """Whether what is to be looked at takes but a moment, so that others may wait for it."""
+    def is_heavy(self) -> bool:
+        """Whether what is to be looked at may take long, so that no other watch should wait."""
         inbox = self.inbox
-        return not (
+        return bool(
             inbox.lost
             or inbox.mounts_changed
             or inbox.paths
             or inbox.count > _LIGHT
             or self._found
-            or self.options.content is not None
-            or (self.choice is not None and self.choice.network)
+            or (self._slow and inbox)
         )
 
     def due(self) -> float:

@@ -214,19 +214,18 @@ class LoopHub:
         answers: list[_Ask] = []
         trouble: BaseException | None = None
         try:
-            self.hub.drain()
+            self.hub.drain(waited=True)
         except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
             trouble = error
         now = time.monotonic()
         for core, ask in list(self._asks.items()):
             ask.error = trouble
             if not (core.is_ready or trouble):
-                if core.has_news:
-                    ask.heavy = not core.is_light
-                elif core.due() <= now:
+                ask.heavy = core.is_heavy
+                if not (ask.heavy or core.inbox):
+                    if core.due() > now:
+                        continue
                     ask.heavy = True
-                else:
-                    continue
                 if not ask.heavy:
                     try:
                         ask.heavy = not core.try_look()

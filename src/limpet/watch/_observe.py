@@ -147,6 +147,7 @@ class Observer:
                 names = self._list(folder, handle, names)
             for name, bits in names.items():
                 self._look(folder, handle, name, bits)
+                tree.breathe()
         except OSError as error:
             if error.errno in NOT_THERE:
                 self._put_off(folder, names, full=full)

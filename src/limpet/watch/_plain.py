@@ -9,7 +9,7 @@ told or remembered, and the look goes the long way as if this had not been.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from limpet.backends import DELETE, OTHER, WRITE
 from limpet.watch._index import Folder
@@ -30,6 +30,8 @@ __all__ = ["tell_plainly"]
 _Row = tuple["Place", str, int, "int | bytes | None", "bytes | None", "AbstractSet[Change]"]
 """Place, path below the location, hints, what was remembered, what stands there, what changed."""
 
+_PART: Final = 256
+"""Names that are looked at, or told of, between two looks at the clock."""
 _NOTHING: frozenset[Change] = frozenset()
 _WRITTEN: frozenset[Change] = frozenset(("content",))
 
@@ -59,7 +61,9 @@ def tell_plainly(
         return False
     told: set[Place] = set()
     emit = tree.emit
-    for row in rows:
+    for number, row in enumerate(rows, 1):
+        if not number % _PART:
+            tree.breathe()
         (folder, name), path, bits, old, new, changes = row
         if pairs and (place := row[0]) in pairs:
             if place not in told:
@@ -91,13 +95,10 @@ def _look(tree: Tree, dirty: dict[Folder, dict[str, int]]) -> list[_Row] | None:
             return None
         now = disk.now()
         try:
-            handle = tree.open(folder)
-            try:
-                found = disk.records(handle, names, now)
-            finally:
-                disk.close(handle)
+            found = _stat(tree, folder, names, now)
         except (ElsewhereError, OSError):
             return None
+        tree.breathe()
         relative = folder.relative()
         prefix = f"{relative}/" if relative else ""
         for (name, bits), new in zip(names.items(), found, strict=True):
@@ -128,6 +129,21 @@ def _look(tree: Tree, dirty: dict[Folder, dict[str, int]]) -> list[_Row] | None:
                 )
             rows.append(((folder, name), prefix + name, bits, old, new, changes))
     return rows
+
+
+def _stat(tree: Tree, folder: Folder, names: dict[str, int], now: int) -> list[bytes | None]:
+    """Stat names of one folder; many of them in parts, lest the kernel's queue overflow."""
+    handle = tree.open(folder)
+    try:
+        if len(names) <= _PART:
+            return tree.disk.records(handle, names, now)
+        waiting, found = list(names), []
+        for start in range(0, len(waiting), _PART):
+            found += tree.disk.records(handle, waiting[start : start + _PART], now)
+            tree.breathe()
+        return found
+    finally:
+        tree.disk.close(handle)
 
 
 def _pair(

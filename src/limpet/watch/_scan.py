@@ -92,6 +92,7 @@ class _Scan:
             while frames or self.links:
                 if tree.stopping:
                     raise StoppedError
+                tree.breathe()
                 if not frames:
                     self._follow(*self.links.pop(0))
                 elif frames[-1].names:

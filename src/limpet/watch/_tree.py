@@ -50,6 +50,10 @@ _BLIND: Final[dict[int, DegradedReason]] = {
 }
 
 
+_BREATH_S: Final = 0.005
+"""Seconds between two times that a long look empties the kernel's queue."""
+
+
 class Tree:
     """One watched folder location."""
 
@@ -125,9 +129,20 @@ class Tree:
         self.cautious = False
         """The location lies on a mount that may go away for a moment: ask twice before believing
         that it is gone."""
+        self._breathed = 0.0
         self._whole: set[int] = set()
         """Devices for which a mark of the whole file system was tried."""
         self._silent: dict[int, bool] = {}
+
+    def breathe(self) -> None:
+        """Take what the kernel has waiting into the inbox, now and then in a long look.
+
+        Its queue holds 16,384 records, which a busy disk fills in 50 milliseconds.
+        """
+        now = self.disk.monotonic()
+        if now - self._breathed > _BREATH_S:
+            self._breathed = now
+            self.hub.drain()
 
     def path(self, folder: Folder) -> str:
         """Where the folder is believed to stand."""
