@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import Literal
+
+from limpet._lazy import Lazy
 
 __all__ = [
     "Change",
@@ -44,7 +46,6 @@ __all__ = [
     "TargetFileUpdated",
     "WatchEvent",
     "event_name",
-    "make_lazily",
 ]
 
 Kind = Literal["file", "dir", "symlink", "other"]
@@ -93,32 +94,8 @@ class FileStat:
     kind: Kind
 
 
-class _Lazy:
-    """Lets the fields of an event be worked out when they are first asked for.
-
-    An event is made for every change, and most of what it could tell is never looked at: to make
-    one with all its fields takes 8 microseconds, one that holds its source 0.4. A slot that is not
-    filled yet ends up in ``__getattr__``, one that is costs what any slot costs.
-    """
-
-    __slots__ = ("_source",)
-
-    if not TYPE_CHECKING:  # the checker shall know the fields only, not any name
-
-        def __getattr__(self, name: str) -> object:
-            """Work a field out and keep it."""
-            if name != "_source":
-                source = getattr(self, "_source", None)
-                if source is not None and name in type(self).__dataclass_fields__:
-                    value = source[0](source, name)
-                    object.__setattr__(self, name, value)
-                    return value
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(message, name=name, obj=self)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Event(_Lazy):
+class Event(Lazy):
     """Something the watch at ``location`` has to say."""
 
     location: Path
@@ -337,22 +314,6 @@ class Mismatched(WatchEvent):
 
     found: Kind
     expected: Kind
-
-
-_E = TypeVar("_E", bound=Event)
-_new = object.__new__
-_set_source = cast("Any", _Lazy)._source.__set__  # noqa: SLF001 (its slot, which frozen closes)
-
-
-def make_lazily(kind: type[_E], source: tuple[Any, ...]) -> _E:
-    """Make an event of ``kind`` whose fields are worked out by ``source[0](source, name)``.
-
-    For the watch: each field is asked for once at most, from any thread, and must come out the
-    same whenever that is.
-    """
-    event = _new(kind)
-    _set_source(event, source)
-    return event
 
 
 def event_name(kind: type[Event]) -> str:

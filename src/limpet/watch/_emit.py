@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
+from limpet._lazy import make_lazily
 from limpet.watch._places import Places
 from limpet.watch._record import Facts, file_stat, inode_of, is_dir, kind_of, kind_of_mode, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -52,13 +52,9 @@ def barely_known(record: Record, device: int) -> FileStat:
 _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o120000, "other": 0}
 _CONTENT: Final[frozenset[Change]] = frozenset(("content",))
 
-_Source = tuple[
-    "Callable[[_Source, str], object]", "Places", int, float, "Origin", bool, str,
-    "Now | None", "Record | None", "dict[str, object]",
-]  # fmt: skip
-"""What an event is worked out from: how, where its watch stands, its number, time, origin, own,
-relative path, what stands there, what stood there, and what its type has of its own. Whoever keeps
-an event keeps no more of the watch than that."""
+_Source = tuple[int, float, "Origin", bool, str, "Now | None", "Record | None", str]
+"""What is an event's own: number, time, origin, own, relative path, what stands there, what stood
+there, and the relative path before a rename."""
 
 _DEFAULTS: Final[dict[str, object]] = {
     "existing": False,
@@ -70,34 +66,47 @@ _DEFAULTS: Final[dict[str, object]] = {
 }
 
 
-def _work_out(source: _Source, name: str) -> object:
-    """Give one field of an event about an entry."""
-    _, places, seq, time, origin, own, relative, now, previous, more = source
-    if name == "path":
-        return places.path(relative)
-    if name in more:
-        return more[name]
-    match name:
-        case "kind" if now is not None:
-            return kind_of(now) if isinstance(now, bytes) else kind_of_mode(now.mode)
-        case "stat" if now is not None:
-            return file_stat(unpack(now) if isinstance(now, bytes) else now)
-        case "previous":
-            return stat_of(previous)
-        case "source":
-            return places.path(str(more["from"]))
-        case "location":
-            return places.location
-        case "time":
-            return time
-        case "seq":
-            return seq
-        case "origin":
-            return origin
-        case "own":
-            return own
-        case _:
-            return _DEFAULTS[name]
+class _Maker:
+    """Works out the fields of one watch's events about entries, from what they have in common.
+
+    Whoever keeps an event keeps no more of its watch than this.
+    """
+
+    __slots__ = ("_common", "_places")
+
+    def __init__(self, places: Places, common: dict[str, object]) -> None:
+        """Take the paths of the watch, and fields that are the same for all."""
+        self._places = places
+        self._common = common
+
+    def field(self, source: _Source, name: str) -> object:
+        """Give one field of an event."""
+        seq, time, origin, own, relative, now, previous, before = source
+        if name == "path":
+            return self._places.path(relative)
+        if name in self._common:
+            return self._common[name]
+        match name:
+            case "kind" if now is not None:
+                return kind_of(now) if isinstance(now, bytes) else kind_of_mode(now.mode)
+            case "stat" if now is not None:
+                return file_stat(unpack(now) if isinstance(now, bytes) else now)
+            case "previous":
+                return stat_of(previous)
+            case "source":
+                return self._places.path(before)
+            case "location":
+                return self._places.location
+            case "time":
+                return time
+            case "seq":
+                return seq
+            case "origin":
+                return origin
+            case "own":
+                return own
+            case _:
+                return _DEFAULTS[name]
 
 
 class Emitter:
@@ -119,6 +128,9 @@ class Emitter:
         self._places = Places(location)
         self._prefix = self._places.prefix
         self.path = self._places.path
+        self._plain = _Maker(self._places, {})
+        self._makers: dict[object, _Maker] = {}
+        """What changed, or the kind of what is gone -> the maker of such events."""
         self._disk = disk
         self._ledger = ledger
         self._own = options.own
@@ -140,12 +152,11 @@ class Emitter:
             kind: type[Event] = ev.DirCreated if relative else ev.TargetDirCreated
         else:
             kind = ev.FileCreated if relative else ev.TargetFileCreated
-        more: dict[str, object] = {}
-        if self.existing:
-            more["existing"] = True
-        if transient:
-            more["transient"] = True
-        self._add(kind, own, relative, now, None, more)
+        if self.existing or transient:
+            maker = self._maker(existing=self.existing, transient=transient)
+        else:
+            maker = self._plain
+        self._add(kind, maker, own, relative, now, None)
 
     def updated(
         self,
@@ -164,7 +175,11 @@ class Emitter:
             kind: type[Event] = ev.DirUpdated if relative else ev.TargetDirUpdated
         else:
             kind = ev.FileUpdated if relative else ev.TargetFileUpdated
-        self._add(kind, own, relative, now, previous, {"changes": frozenset(changes)})
+        maker = self._makers.get(frozenset(changes))
+        if maker is None:
+            maker = self._maker(changes=frozenset(changes))
+            self._makers[frozenset(changes)] = maker
+        self._add(kind, maker, own, relative, now, previous)
 
     def renamed(
         self,
@@ -183,8 +198,8 @@ class Emitter:
         if own is None:
             return
         kind: type[Event] = ev.DirRenamed if _is_dir(now) else ev.FileRenamed
-        more: dict[str, object] = {"replaced": replaced, "from": source}
-        self._add(kind, own, relative, now, previous, more)
+        maker = self._plain if replaced is None else self._maker(replaced=replaced)
+        self._add(kind, maker, own, relative, now, previous, source)
 
     def deleted(
         self,
@@ -199,14 +214,14 @@ class Emitter:
         own = self._is_own(relative, None, foreign=foreign)
         if own is None:
             return
-        more: dict[str, object] = {"kind": kind}
-        if not relative:
-            more["reason"] = reason
+        maker = self._makers.get(kind) if relative else self._maker(kind=kind, reason=reason)
+        if maker is None:
+            maker = self._makers[kind] = self._maker(kind=kind)
         if kind == "dir":
             made: type[Event] = ev.DirDeleted if relative else ev.TargetDirDeleted
         else:
             made = ev.FileDeleted if relative else ev.TargetFileDeleted
-        self._add(made, own, relative, None, record, more)
+        self._add(made, maker, own, relative, None, record)
 
     def rescanned(self, reason: RescanReason) -> None:
         """Everything was looked at again."""
@@ -234,24 +249,25 @@ class Emitter:
             return False
         return None if self._own == "drop" else True
 
+    def _maker(self, **common: object) -> _Maker:
+        return _Maker(self._places, common)
+
     def _add(
         self,
         kind: type[Event],
+        maker: _Maker,
         own: bool,  # noqa: FBT001 (made for every change: a keyword costs)
         relative: str,
         now: Now | None,
         previous: Record | None,
-        more: dict[str, object],
+        before: str = "",
     ) -> None:
         if self.muted:
             return
         self._time = time = max(self._disk.time(), self._time)
         self.made += 1
-        source: _Source = (
-            _work_out, self._places, self.made, time, self.origin, own, relative, now, previous,
-            more,
-        )  # fmt: skip
-        self.out.append(ev.make_lazily(kind, source))
+        source: _Source = (self.made, time, self.origin, own, relative, now, previous, before)
+        self.out.append(make_lazily(kind, maker, source))
 
     def _watch(self, kind: type[Event], /, **fields: object) -> None:
         """Make an event about the watch itself; few are made."""

@@ -27,13 +27,36 @@ if TYPE_CHECKING:
 
 __all__ = ["tell_plainly"]
 
-_Row = tuple["Place", str, int, "int | bytes | None", "bytes | None", "AbstractSet[Change]"]
-"""Place, path below the location, hints, what was remembered, what stands there, what changed."""
+_Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet[Change]"]
+"""Name, hints, what was remembered, what stands there, and what changed: ``True`` is the content,
+``False`` nothing. Text, numbers and bytes alone are no work for the garbage collector."""
 
 _PART: Final = 256
 """Names that are looked at, or told of, between two looks at the clock."""
-_NOTHING: frozenset[Change] = frozenset()
-_WRITTEN: frozenset[Change] = frozenset(("content",))
+
+
+class _Block:
+    """What was found in one folder."""
+
+    __slots__ = ("folder", "prefix", "rows")
+
+    def __init__(self, folder: Folder, prefix: str, rows: list[_Row]) -> None:
+        self.folder = folder
+        self.prefix = prefix
+        """Path below the location, ready to have a name added."""
+        self.rows = rows
+
+
+class _End:
+    """One end of a rename."""
+
+    __slots__ = ("block", "other", "row", "told")
+
+    def __init__(self, block: _Block, row: _Row) -> None:
+        self.block = block
+        self.row = row
+        self.other: _End | None = None
+        self.told = False
 
 
 def tell_plainly(
@@ -53,82 +76,65 @@ def tell_plainly(
     Returns:
         Whether it was told; if not, nothing has changed.
     """
-    rows = _look(tree, dirty)
-    if rows is None:
+    blocks, comes, goes = [], False, False
+    for folder in sorted(dirty, key=Folder.depth) if len(dirty) > 1 else dirty:
+        block = _look(tree, folder, dirty[folder])
+        if block is None:
+            return False
+        tree.breathe()
+        blocks.append(block)
+        for row in block.rows:
+            comes |= row[2] is None
+            goes |= row[3] is None
+    ends = _pair(blocks, origins, add_more) if comes and goes else {}
+    if ends is None:
         return False
-    pairs = _pair(rows, origins, add_more)
-    if pairs is None:
-        return False
-    told: set[Place] = set()
-    emit = tree.emit
-    for number, row in enumerate(rows, 1):
-        if not number % _PART:
-            tree.breathe()
-        (folder, name), path, bits, old, new, changes = row
-        if pairs and (place := row[0]) in pairs:
-            if place not in told:
-                other = pairs[place]
-                told.add(other[0])
-                _tell_renamed(tree, *((row, other) if new is None else (other, row)))
-        elif new is None:
-            del folder.entries[name]
-            if old is not None:
-                emit.deleted(path, old, kind_of(old), foreign=bits & OTHER != 0)
-        elif old is None:
-            folder.entries[name] = new
-            emit.created(path, new, foreign=bits & OTHER != 0)
-        else:
-            folder.entries[name] = new
-            if changes:
-                emit.updated(path, new, old, changes, foreign=bits & OTHER != 0)
+    for block in blocks:
+        _tell(tree, block, ends)
     return True
 
 
-def _look(tree: Tree, dirty: dict[Folder, dict[str, int]]) -> list[_Row] | None:
-    """Look at the places; ``None`` if something there is not plain."""
-    disk, hides = tree.disk, tree.filter.hides
-    exact, metadata = disk.exact_times, tree.options.metadata
+def _look(tree: Tree, folder: Folder, names: dict[str, int]) -> _Block | None:
+    """Look at names of one folder; ``None`` if something there is not plain."""
+    disk = tree.disk
+    if folder.blind is not None or not tree.index.contains(folder):
+        return None
+    try:
+        found = _stat(tree, folder, names, disk.now())
+    except (ElsewhereError, OSError):
+        return None
+    exact, hides, entries = disk.exact_times, tree.filter.hides, folder.entries
+    relative = folder.relative()
     rows: list[_Row] = []
-    for folder in sorted(dirty, key=Folder.depth) if len(dirty) > 1 else dirty:
-        names, entries = dirty[folder], folder.entries
-        if folder.blind is not None or not tree.index.contains(folder):
+    for (name, bits), new in zip(names.items(), found, strict=True):
+        old = entries.get(name)
+        if isinstance(old, Folder):
             return None
-        now = disk.now()
-        try:
-            found = _stat(tree, folder, names, now)
-        except (ElsewhereError, OSError):
+        changes: bool | AbstractSet[Change] = False
+        if new is None:
+            if old is None:
+                continue  # it came and went
+        elif is_dir(new):
             return None
-        tree.breathe()
-        relative = folder.relative()
-        prefix = f"{relative}/" if relative else ""
-        for (name, bits), new in zip(names.items(), found, strict=True):
-            old = entries.get(name)
-            if isinstance(old, Folder):
-                return None
-            changes: AbstractSet[Change] = _NOTHING
-            if new is None:
-                if old is None:
-                    continue  # it came and went
-            elif is_dir(new):
-                return None
-            elif old is None:
-                if hides(relative, name, is_dir=False):
-                    continue
-            elif (
-                isinstance(old, bytes)
-                and (written := only_written(old, new, deleted=bits & DELETE != 0, exact=exact))
-                is not None
-            ):
-                changes = _WRITTEN if written else _NOTHING
+        elif old is None:
+            if hides(relative, name, is_dir=False):
+                continue
+        else:
+            written = None
+            if isinstance(old, bytes):
+                written = only_written(old, new, deleted=bits & DELETE != 0, exact=exact)
+            if written is not None:
+                changes = written
             else:
                 facts = unpack(new)
                 if not is_same(folder, old, facts, 0, bits):
                     return None
+                metadata = tree.options.metadata
                 changes = changes_of(
                     old, facts, bits, seen=folder.seen, exact=exact, metadata=metadata
                 )
-            rows.append(((folder, name), prefix + name, bits, old, new, changes))
-    return rows
+        rows.append((name, bits, old, new, changes))
+    return _Block(folder, f"{relative}/" if relative else "", rows)
 
 
 def _stat(tree: Tree, folder: Folder, names: dict[str, int], now: int) -> list[bytes | None]:
@@ -137,7 +143,8 @@ def _stat(tree: Tree, folder: Folder, names: dict[str, int], now: int) -> list[b
     try:
         if len(names) <= _PART:
             return tree.disk.records(handle, names, now)
-        waiting, found = list(names), []
+        waiting: list[str] = list(names)
+        found: list[bytes | None] = []
         for start in range(0, len(waiting), _PART):
             found += tree.disk.records(handle, waiting[start : start + _PART], now)
             tree.breathe()
@@ -146,52 +153,85 @@ def _stat(tree: Tree, folder: Folder, names: dict[str, int], now: int) -> list[b
         tree.disk.close(handle)
 
 
+def _tell(tree: Tree, block: _Block, ends: dict[Place, _End]) -> None:
+    """Tell what was found in one folder, in the order of the hints."""
+    folder, prefix, emit = block.folder, block.prefix, tree.emit
+    entries = folder.entries
+    for number, (name, bits, old, new, changes) in enumerate(block.rows, 1):
+        if not number % _PART:
+            tree.breathe()
+        if ends and (end := ends.get((folder, name))) is not None and end.other is not None:
+            if not end.told:
+                end.told = end.other.told = True
+                _tell_renamed(tree, *((end, end.other) if new is None else (end.other, end)))
+        elif new is None:
+            if old is not None:
+                del entries[name]
+                emit.deleted(prefix + name, old, kind_of(old), foreign=bits & OTHER != 0)
+        elif old is None:
+            entries[name] = new
+            emit.created(prefix + name, new, foreign=bits & OTHER != 0)
+        else:
+            entries[name] = new
+            if changes is True:
+                emit.updated(prefix + name, new, old, foreign=bits & OTHER != 0)
+            elif changes:
+                emit.updated(prefix + name, new, old, changes, foreign=bits & OTHER != 0)
+
+
 def _pair(
-    rows: list[_Row], origins: dict[Place, Place], add_more: Callable[[], None]
-) -> dict[Place, _Row] | None:
-    """Find the renames: each end's place -> the other end; ``None`` if some are not plain."""
-    departures = {row[0]: row for row in rows if row[4] is None}
-    if not departures:
-        return {}
-    arrivals = [row for row in rows if row[3] is None]
-    if not arrivals:
-        return {}
-    pairs = _pair_by_hints(departures, arrivals, origins)
-    if len(pairs) == 2 * len(departures) or len(pairs) == 2 * len(arrivals):
-        return pairs
-    add_more()
-    pairs = _pair_by_hints(departures, arrivals, origins)
-    left = {inode_of(row[3]) for row in departures.values() if row[0] not in pairs and row[3]}
-    alike = any(inode_of(row[4]) in left for row in arrivals if row[0] not in pairs and row[4])
-    return None if alike else pairs
+    blocks: list[_Block], origins: dict[Place, Place], add_more: Callable[[], None]
+) -> dict[Place, _End] | None:
+    """Find the renames: place -> end, tied to the other one; ``None`` if some are not plain."""
+    gone: dict[Place, _End] = {}
+    come: dict[Place, _End] = {}
+    for block in blocks:
+        for row in block.rows:
+            if row[3] is None:
+                gone[block.folder, row[0]] = _End(block, row)
+            elif row[2] is None:
+                come[block.folder, row[0]] = _End(block, row)
+    pairs = _tie(gone, come, origins)
+    if pairs < len(gone) and pairs < len(come):
+        add_more()
+        _tie(gone, come, origins)
+        left = {_inode(end.row[2]) for end in gone.values() if end.other is None}
+        if any(_inode(end.row[3]) in left for end in come.values() if end.other is None):
+            return None
+    return gone | come
 
 
-def _pair_by_hints(
-    departures: dict[Place, _Row], arrivals: list[_Row], origins: dict[Place, Place]
-) -> dict[Place, _Row]:
-    pairs: dict[Place, _Row] = {}
-    for row in arrivals:
-        place, _, bits, _, new, _ = row
+def _tie(gone: dict[Place, _End], come: dict[Place, _End], origins: dict[Place, Place]) -> int:
+    """Tie what came to what went, where the backend saw the rename; gives how many are tied."""
+    tied = 0
+    for place, end in come.items():
         origin = origins.get(place)
-        departure = departures.get(origin) if origin is not None else None
-        if departure is None or bits & DELETE:
+        start = gone.get(origin) if origin is not None else None
+        if start is None or end.row[1] & DELETE:
             continue
-        old = departure[3]
+        old, new = start.row[2], end.row[3]
         if old and new and inode_of(old) == inode_of(new) and kind_of(old) == kind_of(new):
-            pairs[departure[0]] = row
-            pairs[place] = departure
-    return pairs
+            start.other, end.other = end, start
+            tied += 1
+    return tied
 
 
-def _tell_renamed(tree: Tree, departure: _Row, arrival: _Row) -> None:
-    (source_folder, source_name), source, source_bits, old, _, _ = departure
-    (folder, name), path, bits, _, new, _ = arrival
+def _inode(record: int | bytes | None) -> int:
+    return inode_of(record) if record else -1
+
+
+def _tell_renamed(tree: Tree, start: _End, end: _End) -> None:
+    """Tell a rename, and what else changed of the file."""
+    source_name, source_bits, old, _, _ = start.row
+    name, bits, _, new, _ = end.row
     if old is None or new is None:
         return
+    folder, seen = end.block.folder, start.block.folder.seen
+    source, path = start.block.prefix + source_name, end.block.prefix + name
     bits |= source_bits
     foreign = bits & OTHER != 0
     exact = tree.disk.exact_times
-    del source_folder.entries[source_name]
+    del start.block.folder.entries[source_name]
     folder.entries[name] = new
     tree.emit.renamed(source, path, new, old, None, foreign=foreign)
     if (
@@ -202,12 +242,7 @@ def _tell_renamed(tree: Tree, departure: _Row, arrival: _Row) -> None:
     ):
         return
     changes = changed_besides_its_name(
-        old,
-        unpack(new),
-        bits,
-        seen=source_folder.seen,
-        exact=exact,
-        metadata=tree.options.metadata,
+        old, unpack(new), bits, seen=seen, exact=exact, metadata=tree.options.metadata
     )
     if changes:
         tree.emit.updated(path, new, old, changes, foreign=foreign)
