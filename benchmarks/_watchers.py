@@ -130,6 +130,13 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
                 command=(str(limit), "--gather", "5"),
                 unlike=NO_PYTHON | {"memory", "tree", "idle", "growth", "latency"},
             ),
+            Watcher(
+                title="limit, with stat",
+                note="the same, and a `statx` of each name: what a compiled engine needs at least",
+                package=None,
+                command=(str(limit), "--gather", "12", "--stat"),
+                unlike=NO_PYTHON | {"memory", "tree", "idle", "growth", "latency"},
+            ),
         ]
     if walk is not None:
         found.append(

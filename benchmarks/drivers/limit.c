@@ -1,9 +1,10 @@
 /* The least a watcher can cost: inotify read raw, its records counted and thrown away.
  *
- *   limit [--gather MILLISECONDS] FOLDER [--latency]
+ *   limit [--gather MILLISECONDS] [--stat] FOLDER [--latency]
  *
  * Speaks the line protocol of _line.py. --gather waits a moment after the first record is there, so
- * that more of them come with one read.
+ * that more of them come with one read. --stat asks for the stat of each name a read brings, once
+ * for records that follow each other.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -22,6 +23,7 @@
 
 static int notify;
 static long entries;
+static char *paths[1 << 20];
 
 static double cpu(void)
 {
@@ -40,7 +42,9 @@ static long long clock_ns(void)
 
 static void walk(int fd, char *path, size_t length)
 {
-    inotify_add_watch(notify, path, MASK);
+    int wd = inotify_add_watch(notify, path, MASK);
+    if (wd >= 0 && wd < (int)(sizeof paths / sizeof *paths))
+        paths[wd] = strdup(path);
     DIR *folder = fdopendir(fd);
     struct dirent *entry;
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
@@ -63,9 +67,11 @@ int main(int argc, char **argv)
 {
     static char path[4096], line[256];
     static char records[1 << 16] __attribute__((aligned(8)));
-    int latency = 0, gather = 0;
+    int latency = 0, gather = 0, stat = 0, last_wd = 0;
+    char last[256] = "";
     for (int i = 1; i < argc; i++) {
         latency |= strcmp(argv[i], "--latency") == 0;
+        stat |= strcmp(argv[i], "--stat") == 0;
         if (strcmp(argv[i], "--gather") == 0 && i + 1 < argc)
             gather = atoi(argv[++i]);
         else if (argv[i][0] != '-')
@@ -80,7 +86,7 @@ int main(int argc, char **argv)
     walk(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), path, strlen(path));
     printf("{\"cpu\": %.6f, \"wall\": %.6f, \"rss_before\": 0, \"traced\": 0}\n", cpu() - cpu_before,
            (double)(clock_ns() - begun) / 1e9);
-    long events = 0, created = 0;
+    long events = 0, created = 0, asked = 0;
     struct pollfd wait[2] = {{notify, POLLIN, 0}, {0, POLLIN, 0}};
     while (poll(wait, 2, -1) > 0) {
         if (wait[0].revents & POLLIN) {
@@ -92,6 +98,14 @@ int main(int argc, char **argv)
             for (ssize_t at = 0; at < got;) {
                 struct inotify_event *event = (struct inotify_event *)(records + at);
                 events++;
+                if (stat && event->len && (event->wd != last_wd || strcmp(event->name, last) != 0)) {
+                    static char name[8192];
+                    struct statx facts;
+                    last_wd = event->wd;
+                    snprintf(last, sizeof last, "%s", event->name);
+                    snprintf(name, sizeof name, "%s/%s", paths[event->wd], event->name);
+                    asked += statx(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, 0xfff, &facts) == 0;
+                }
                 created += (event->mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE;
                 if (latency && (event->mask & (IN_CREATE | IN_MODIFY)) && strncmp(event->name, "lat-", 4) == 0)
                     printf("saw %s %lld\n", event->name, clock_ns());

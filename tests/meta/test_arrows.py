@@ -12,12 +12,14 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 EVENT_LOOPS = {"anyio", "asyncio", "sniffio", "trio"}
 
 ALLOWED = {
-    "limpet.events": (),
+    "limpet._lazy": (),
+    "limpet.events": ("limpet._lazy",),
     "limpet.errors": (),
     "limpet.config": ("limpet.errors", "limpet.events"),
     "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
     "limpet.backends": ("limpet.backends", "limpet.config", "limpet.errors"),
     "limpet.watch": (
+        "limpet._lazy",
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
@@ -132,7 +134,10 @@ def test_only_the_shell_knows_an_event_loop(module: str) -> None:
 @pytest.mark.parametrize("module", ["limpet.errors", "limpet.events"])
 def test_values_need_only_the_standard_library(module: str) -> None:
     """Whoever handles events need not load what makes them."""
-    assert {name.partition(".")[0] for name in imports(module)} <= sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in imports(module)} <= {
+        *sys.stdlib_module_names,
+        "limpet",
+    }
 
 
 @pytest.mark.parametrize("module", MODULES)

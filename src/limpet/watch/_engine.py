@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, read_mounts
+from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED
 from limpet.watch._arrange import Arranger
 from limpet.watch._index import Folder
 from limpet.watch._observe import Observer
 from limpet.watch._plain import tell_plainly
-from limpet.watch._record import Facts, kind_of_mode, pack, unpack
-from limpet.watch._scan import scan
+from limpet.watch._record import Facts, kind_of_mode, unpack
+from limpet.watch._target import Target
 from limpet.watch._tracker import Waypoint
-from limpet.watch._tree import ElsewhereError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from limpet.backends import Inbox
-    from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
+    from limpet.events import Kind, Origin, RescanReason
     from limpet.watch._observe import Findings, Place
     from limpet.watch._tracker import Tracker
     from limpet.watch._tree import Tree
@@ -49,11 +48,11 @@ class DirEngine:
         """Know the parts; nothing is looked at before ``start``."""
         self.tree = tree
         self.tracker = tracker
+        self.target = Target(tree, tracker)
         self.again = False
         """Something is left to look at, hint or no hint."""
         self.looks = 0
         self.rescans = 0
-        self.found: Kind | None = None
         self.more: Callable[[], Inbox] | None = None
         """Fetches what came in since the look began."""
         self._carry: dict[Folder, dict[str, int]] = {}
@@ -62,16 +61,9 @@ class DirEngine:
         self._next_retry: float | None = None
         self._next_rescan: float | None = None
         self._next_second: float | None = None
-        self._mounted: dict[str, int] = {}
-        self._real = tree.base
-        """Real path of the location, as the mount table spells it."""
-        self._root_bits = 0
         self._location_doubt = False
         self._calm = False
         """The last look left nothing open and set no timer: hints are all there is to look at."""
-        self._missed = False
-        """A cautious watch found its target gone, once."""
-        tree.can_reach = self._can_reach
 
     # -- what the shell calls ------------------------------------------------------------------
 
@@ -89,10 +81,10 @@ class DirEngine:
             emit.muted, emit.existing = False, False
             self._resume(saved)
         else:
-            self._check_location("deleted")
+            self.target.check("deleted")
         emit.muted, emit.existing, emit.origin = False, False, "live"
         self.tree.unsure.clear()  # the source was there first
-        self._mounted = self._mounts_below()
+        self.target.mounted = self.target.mounts_below()
         self.again = bool(self.tree.relist)
         self._set_timers()
 
@@ -102,7 +94,7 @@ class DirEngine:
         tree.index.root = saved
         for folder in saved.walk():
             tree.index.add(folder)
-        self._check_location("deleted")
+        self.target.check("deleted")
         if tree.index.root is saved:
             if tree.watch_whole is not None:
                 tree.watch_whole(tree.base)
@@ -144,17 +136,17 @@ class DirEngine:
         location |= self._location_doubt
         self._location_doubt = False
         if force or self._is_due(self._next_retry, now):
-            location |= self._location_is_blind()
+            location |= self.target.is_blind
             full.update(tree.troubles.retries())
         if force or self._is_due(self._next_poll, now):
-            location |= self._location_is_blind()
+            location |= self.target.is_blind
             full |= tree.polled
         if force or self._is_due(self._next_second, now):
             full |= tree.unsure
             tree.unsure = set()
         before = tree.index.root
         if location:
-            self._check_location(self._gone_reason())
+            self.target.check(self.target.gone_reason())
         reason: RescanReason | None = inbox.lost or (
             "interval" if self._is_due(self._next_rescan, now) else None
         )
@@ -166,12 +158,12 @@ class DirEngine:
         if untold and tree.index.root is not None and tree.index.root is before:
             full.update(tree.index.root.walk())
         if inbox.mounts_changed:
-            self._mounted = self._mounts_below()
+            self.target.mounted = self.target.mounts_below()
         for place in tree.settler.due(now) if tree.settler.held else ():
             folder, name = place
             if isinstance(folder, Folder):
                 dirty.setdefault(folder, {}).setdefault(name, 0)
-        if tree.troubles.location or self._missed:
+        if tree.troubles.location or self.target.missed:
             self._carry, self._carry_full = dirty, full
         else:
             self._rounds(dirty, full, origins)
@@ -257,7 +249,7 @@ class DirEngine:
         """A marked folder says something of itself; tells whether the location is in doubt."""
         if folder.parent is None:
             if folder is self.tree.index.root:
-                self._root_bits |= bits
+                self.target.bits |= bits
                 if folder.blind is not None:
                     full.add(folder)
             return True
@@ -318,7 +310,7 @@ class DirEngine:
             findings = observer.findings
             self._tell_fleeting(findings)
             if findings.root_lost:
-                self._check_location(self._gone_reason())
+                self.target.check(self.target.gone_reason())
             dirty, full = self._with_carried(findings.later, findings.later_full)
             if tree.ledger.any_claims() and self._all_claimed(dirty) and not full:
                 break
@@ -349,7 +341,7 @@ class DirEngine:
                 self._carry.setdefault(folder, {}).update(names)
         self._carry_full = {folder for folder in full if index.contains(folder)}
         claimed = self._all_claimed(self._carry) and not self._carry_full
-        self.again = bool(self._carry or self._carry_full) and not claimed
+        self.again = bool(self._carry or self._carry_full or tree.relist) and not claimed
         self.again &= not tree.troubles.location
         self.again |= self._location_doubt
 
@@ -423,168 +415,14 @@ class DirEngine:
                     relative, unpack(entry), held.previous, held.changes, foreign=held.foreign
                 )
 
-    # -- the location --------------------------------------------------------------------------
-
-    def _can_reach(self) -> bool:
-        """Whether the way to the location is open; if not, that is the trouble, not a folder's."""
-        trouble = self.tracker.update().trouble
-        if trouble:
-            self.tree.troubles.location_unreachable(self.tree.emit, trouble)
-        return not trouble
-
-    def _check_location(self, reason: GoneReason) -> None:
-        """Find out what stands at the location and, if it is another, tell the change."""
-        tree = self.tree
-        for _ in range(_ROUNDS):
-            resolution = self.tracker.update()
-            if resolution.trouble:
-                tree.troubles.location_unreachable(tree.emit, resolution.trouble)
-                return
-            tree.troubles.location_reachable(tree.emit)
-            if resolution.facts is not None:
-                self._real = resolution.path.rstrip("/")
-            root = tree.index.root
-            facts = resolution.facts
-            if root is not None:
-                if resolution.identity == (root.device, root.inode) and self._not_reborn(
-                    root, facts
-                ):
-                    self._compare_root(root, facts)
-                    self._missed = False
-                    return
-                if tree.cautious and not self._missed:
-                    self._missed = True  # and ask again, after RETRY_S at the latest
-                    return
-                self._missed = False
-                self._lose_root(reason if facts is None or reason == "unmounted" else "replaced")
-            if facts is None:
-                self.found = None
-                return
-            kind = kind_of_mode(facts.mode)
-            if kind != "dir":
-                if self.found != kind:
-                    self.found = kind
-                    tree.emit.mismatched(kind, "dir")
-                return
-            self.found = None
-            if self._gain_root(facts):
-                return
-        self.tracker.unstable = True
-
-    @staticmethod
-    def _not_reborn(root: Folder, facts: Facts | None) -> bool:
-        """Whether the inode number still means the same folder."""
-        born = unpack(root.record).birth
-        return facts is None or not born or not facts.birth or born == facts.birth
-
-    def _compare_root(self, root: Folder, facts: Facts | None) -> None:
-        """Tell changes of the target's own mode and owner, if asked to."""
-        tree = self.tree
-        if facts is None:
-            return
-        was = unpack(root.record)
-        changes: set[Change] = set()
-        if (was.mode ^ facts.mode) & 0o7777:
-            changes.add("mode")
-        if (was.uid, was.gid) != (facts.uid, facts.gid):
-            changes.add("owner")
-        if changes:
-            previous, root.record = root.record, pack(facts, tree.disk.now())
-            if tree.options.metadata:
-                tree.emit.updated("", facts, previous, changes)
-            if root.blind is not None:
-                self._carry_full.add(root)
-                self.again = True
-
-    def _lose_root(self, reason: GoneReason) -> None:
-        """The target is gone: all it held first, then itself."""
-        tree = self.tree
-        root = tree.index.root
-        if root is None:
-            return
-        arranger = Arranger(tree, Observer(tree), {})
-        arranger.empty(root)
-        tree.drop(root)
-        tree.index.root = None
-        tree.settler.held.clear()
-        self._root_bits = 0
-        if tree.watch_whole is not None:
-            tree.watch_whole(None)
-        tree.emit.deleted("", root.record, "dir", reason=reason)
-
-    def _gain_root(self, facts: Facts) -> bool:
-        """The target came to be; tells whether it could be entered as the one that was resolved."""
-        tree = self.tree
-        root = tree.node("", None, facts)
-        tree.index.root = root
-        try:
-            handle = tree.open(root)
-        except ElsewhereError:
-            tree.index.forget(root)
-            tree.index.root = None
-            return False
-        except OSError as error:
-            tree.emit.created("", facts)
-            tree.blind(root, error)
-            return True
-        if tree.watch_whole is not None:
-            tree.watch_whole(tree.base)
-        stats = not tree.emit.muted or tree.options.metadata or tree.polling or not tree.trusted
-        try:
-            scan(tree, root, handle, stats=stats, adopt=False)
-        finally:
-            tree.disk.close(handle)
-        if not tree.emit.muted:
-            tree.emit.created("", facts)
-            Arranger(tree, Observer(tree), {}).tell_content(root)
-        return True
-
-    def _gone_reason(self) -> GoneReason:
-        """Say why the target would be gone if it is, from what was seen of it."""
-        root = self.tree.index.root
-        if root is None:
-            return "deleted"
-        mounted = self._mounts_below()
-        gone_mount = any(
-            device == root.device and point not in mounted
-            for point, device in self._mounted.items()
-        )
-        if gone_mount:
-            return "unmounted"
-        if self._root_bits & GONE:
-            return "deleted"
-        if self._root_bits & SELF_MOVED:
-            return "moved"
-        return "ancestor" if self._parent_is_gone() else "deleted"
-
-    def _parent_is_gone(self) -> bool:
-        folder = self.tree.base.rpartition("/")[0] or "/"
-        try:
-            return self.tree.disk.stat_path(folder) is None
-        except OSError:
-            return False
-
-    # -- mounts --------------------------------------------------------------------------------
-
-    def _mounts_below(self) -> dict[str, int]:
-        """Mount points at, below or above the location -> device, the topmost of a stack."""
-        real = self._real
-        return {
-            mount.point: mount.device
-            for mount in read_mounts()
-            if mount.point == real
-            or mount.point.startswith(real + "/")
-            or real.startswith(mount.point.rstrip("/") + "/")
-        }
-
     def _add_mounts(self, inbox: Inbox, dirty: dict[Folder, dict[str, int]]) -> None:
         """After a change of the mount table, look at every folder that was mounted on or off."""
         if not inbox.mounts_changed:
             return
-        before, now = self._mounted, self._mounts_below()
+        before, now = self.target.mounted, self.target.mounts_below()
         for point in before.keys() | now.keys():
-            if before.get(point) != now.get(point) and point.startswith(self._real + "/"):
-                self._path_hint(self.tree.base + point[len(self._real) :], dirty, set())
+            if before.get(point) != now.get(point) and point.startswith(self.target.real + "/"):
+                self._path_hint(self.tree.base + point[len(self.target.real) :], dirty, set())
 
     # -- timers --------------------------------------------------------------------------------
 
@@ -592,22 +430,16 @@ class DirEngine:
     def _is_due(time: float | None, now: float) -> bool:
         return time is not None and now >= time
 
-    def _location_is_blind(self) -> bool:
-        tracker = self.tracker
-        return (
-            tracker.blind or tracker.unstable or self._missed or bool(self.tree.troubles.location)
-        )
-
     def _set_timers(self) -> None:
         """Set each timer that has run out or is newly needed, and stop those that are not."""
         tree, now = self.tree, self.tree.disk.monotonic()
         options = tree.options
-        polling = bool(tree.polled) or (tree.polling and self._location_is_blind())
+        polling = bool(tree.polled) or (tree.polling and self.target.is_blind)
         if not polling:
             self._next_poll = None
         elif self._next_poll is None or now >= self._next_poll:
             self._next_poll = now + options.poll_interval
-        retry = bool(tree.troubles.retries()) or self._location_is_blind()
+        retry = bool(tree.troubles.retries()) or self.target.is_blind
         if not retry:
             self._next_retry = None
         elif self._next_retry is None or now >= self._next_retry:
