@@ -218,7 +218,9 @@ class LoopHub:
         except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
             trouble = error
         now = time.monotonic()
-        for core, ask in list(self._asks.items()):
+        with self._changed:
+            asks = list(self._asks.items())
+        for core, ask in asks:
             ask.error = trouble
             if not (core.is_ready or trouble):
                 ask.heavy = core.is_heavy
