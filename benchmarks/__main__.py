@@ -107,7 +107,8 @@ def main() -> int:
         wanted = [
             w
             for w in watchers(bench.limit, bench.walk)
-            if options.watcher in w.title and (bench.profile.foreign or not w.foreign)
+            if options.watcher in w.title
+            and (bench.profile.foreign or options.watcher or not w.foreign)
         ]
         found = usable(wanted, results)
         if not found:

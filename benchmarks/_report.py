@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks._watchers import ROOT, Watcher, version
@@ -40,7 +40,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
     "idle": (
         "Waiting on that tree when nothing happens",
         (
-            Column("wake-ups", "wake-ups/s", 1, 1, ratio=False),
+            Column("switches", "wake-ups in {idle:g} s", 1, 0, ratio=False),
             Column("idle cpu", "CPU, %", 100, 1, ratio=False),
         ),
     ),
@@ -61,11 +61,12 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("paired", "renames told as one, %", 100, 1, ratio=False),
         ),
     ),
-    "paused": (
-        "Flat out while the consumer takes nothing, {flat:,} of each kind",
+    "complete": (
+        "Events replayed against the disk, after {flat:,} operations of each kind flat out",
         (
             Column("names", "names to agree on", 1, 0, ratio=False),
-            Column("wrong", "names that do not agree", 1, 0, ratio=False),
+            Column("wrong running", "that do not", 1, 0, ratio=False),
+            Column("wrong paused", "that do not, consumer paused", 1, 0, ratio=False),
         ),
     ),
     "latency": (
@@ -84,19 +85,16 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column("p99", "p99", MILLI, 2),
         ),
     ),
-    "import": (
-        "Starting",
+    "start": (
+        "Starting: CPU, ms",
         (
-            Column("import", "import: CPU, ms", MILLI, 1),
-            Column("ready", "program to ready: CPU, ms", MILLI, 0),
-            Column("ready wall", "program to ready: time, ms", MILLI, 0),
-        ),
-    ),
-    "command": (
-        "The command line",
-        (
-            Column("help", "limpet --help: CPU, ms", MILLI, 0, ratio=False),
-            Column("watch", "limpet watch to ready: CPU, ms", MILLI, 0, ratio=False),
+            Column("import", "import", MILLI, 1),
+            Column("uses", "import to watch", MILLI, 1),
+            Column("ready", "script to ready", MILLI, 0),
+            Column("ready wall", "the same, time", MILLI, 0),
+            Column("help", "limpet --help", MILLI, 0, ratio=False),
+            Column("watch", "limpet watch to ready", MILLI, 0, ratio=False),
+            Column("watch wall", "the same, time", MILLI, 0, ratio=False),
         ),
     ),
 }
@@ -156,13 +154,18 @@ class Results:
         """Give the watcher that ratios of a measurement are to."""
         return next((b for b in BASES if any(b in r for r in self.rounds[name])), self.titles[0])
 
-    def ratio(self, name: str, title: str, figure: str, base: str = "") -> float | None:
-        """Give the median over the rounds of its figure by the base's, round by round."""
-        base = base or self.base(name)
+    def ratio(
+        self, name: str, title: str, figure: str, base: str = "", by: str = ""
+    ) -> float | None:
+        """Give the median over the rounds of its figure by the base's, round by round.
+
+        ``by`` is the base's figure where that is another one.
+        """
+        base, by = base or self.base(name), by or figure
         ratios = [
-            r[title][figure] / r[base][figure]
+            r[title][figure] / r[base][by]
             for r in self.rounds[name]
-            if figure in r.get(title, {}) and r.get(base, {}).get(figure)
+            if figure in r.get(title, {}) and r.get(base, {}).get(by)
         ]
         return statistics.median(ratios) if ratios and title != base else None
 
@@ -210,11 +213,9 @@ def tables(results: Results) -> str:
         titles = [t for t in results.titles if any(t in r for r in results.rounds[name])]
         if not titles:
             continue
-        rows = [["", *(column.title for column in columns)]]
+        numbers = asdict(results.profile)
+        rows = [["", *(column.title.format(**numbers) for column in columns)]]
         rows += [[t, *(cell(results, name, t, column) for column in columns)] for t in titles]
-        numbers = {
-            key: getattr(results.profile, key) for key in ("folders", "files", "rate", "flat")
-        }
         parts.append(f"## {heading.format(**numbers)}\n\n{table(rows)}\n")
         if name == "tree" and results.traced is not None:
             size = f"{results.traced:.0f} bytes"
@@ -237,16 +238,20 @@ def growth_table(results: Results) -> str:
         kept = results.median("growth", title, f"memory {sizes[-1]}")
         shown = ["–" if cell is None else f"{cell:.3f}" for cell in cells]
         rows.append([title, *shown, "–" if kept is None else f"{kept:.0f}"])
-    blocked = [
-        f"{results.median('growth', results.titles[0], f'blocked {size}') or 0:.4f}"
-        for size in sizes
-    ]
     charts = "".join(f"![{chart}]({chart})\n\n" for chart in results.charts)
-    return (
-        f"## Growth with the size of the tree\n\n{charts}{table(rows)}\n\n"
-        "Longest time limpet's event loop stood still during set-up, seconds: "
-        f"{', '.join(blocked)}.\n"
-    )
+    return f"## Growth with the size of the tree\n\n{charts}{table(rows)}\n\n{blocked(results)}"
+
+
+def blocked(results: Results) -> str:
+    """Give how long the event loop stood still while a watch was set up."""
+    sizes = results.profile.growth
+    rows = [["event loop stood still, ms, by files", *(f"{size:,}" for size in sizes)]]
+    for title in results.titles:
+        cells = [results.median("growth", title, f"blocked {size}") for size in sizes]
+        if any(cell is not None for cell in cells):
+            shown = ["–" if cell is None else f"{MILLI * cell:.1f}" for cell in cells]
+            rows.append([title, *shown])
+    return f"{table(rows)}\n" if len(rows) > 1 else ""
 
 
 def many_table(results: Results) -> str:
@@ -255,9 +260,10 @@ def many_table(results: Results) -> str:
     titles = [t for t in results.titles if any(t in r for r in results.rounds["many"])]
     if not titles:
         return ""
-    rows = [["CPU, s, by locations", *(f"{n:,}" for n in counts), "instances", "idle wake-ups"]]
+    idle = f"wake-ups in {results.profile.idle:g} s"
+    rows = [["CPU, s, by locations", *(f"{n:,}" for n in counts), "kernel instances", idle]]
     for title in titles:
-        figures = [*(f"cpu {n}" for n in counts), "instances", "wake-ups"]
+        figures = [*(f"cpu {n}" for n in counts), "instances", "switches"]
         cells = [results.median("many", title, figure) for figure in figures]
         rows.append(
             [title, *("–" if c is None else f"{c:.3f}".rstrip("0").rstrip(".") for c in cells)]

@@ -1,12 +1,13 @@
 """The targets this project has set itself, each with its figure: met or missed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks._report import Results, table
+from benchmarks._report import MICRO, MILLI, Results, table
 
 FANOTIFY, INOTIFY = "limpet, fanotify", "limpet, inotify"
-UNPRIVILEGED = "limpet, fanotify, unprivileged"
-WATCHFILES = "watchfiles"
+LIMPET = (FANOTIFY, "limpet, fanotify, unprivileged", INOTIFY)
+WATCHFILES, LIMIT = "watchfiles", "limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,7 @@ class Target:
     name: str
     most: float
     figure: float | None
+    """``None`` if this run has not measured it."""
     unit: str = "×"
 
     def row(self) -> list[str]:
@@ -28,163 +30,177 @@ class Target:
 
 def targets(results: Results) -> str:
     """Give the table of targets."""
-    found = [*_setup(results), *_work(results), *_latency(results), *_quiet(results)]
+    found = [
+        *_setup(results),
+        *_memory(results),
+        *_work(results),
+        *_complete(results),
+        *_latency(results),
+        *_idle(results),
+        *_many(results),
+        *_start(results),
+    ]
     return table([["target, at most", "wanted", "measured", ""], *(one.row() for one in found)])
 
 
-def _ratio(results: Results, name: str, title: str, figure: str, base: str) -> float | None:
-    return results.ratio(name, title, figure, base)
+def _worst(
+    results: Results, name: str, *figures: str, scale: float = 1.0, titles: tuple[str, ...] = LIMPET
+) -> float | None:
+    """Give the largest of these figures of all of limpet's backends."""
+    found = [results.median(name, title, figure) for title in titles for figure in figures]
+    return max((scale * one for one in found if one is not None), default=None)
 
 
-def _setup(results: Results) -> list[Target]:
+def _linear(results: Results, name: str, sizes: tuple[int, ...]) -> float | None:
+    """Give CPU for each of the most by CPU for each of the second fewest: 1 is linear growth.
+
+    The fewest are too few: what is done once for all of them is most of it then.
+    """
+    few, many = sizes[1], sizes[-1]
+    base, grown = (results.median(name, FANOTIFY, f"cpu {size}") for size in (few, many))
+    return (grown / many) / (base / few) if base and grown else None
+
+
+def _setup(results: Results) -> Iterator[Target]:
+    for title in (FANOTIFY, INOTIFY):
+        for peer, most in ((WATCHFILES, 0.8), (LIMIT, 2.5)):
+            yield Target(
+                name=f"set-up CPU, {title}, by {peer}",
+                most=most,
+                figure=results.ratio("tree", title, "cpu", peer),
+            )
     sizes = results.profile.growth
-    least, most = sizes[0], sizes[-1]
-    rows = []
-    for title in (FANOTIFY, INOTIFY):
-        rows += [
-            Target(
-                name=f"set-up CPU, {title}, by watchfiles",
-                most=0.8,
-                figure=_ratio(results, "tree", title, "cpu", WATCHFILES),
-            ),
-            Target(
-                name=f"set-up CPU, {title}, by the C limit",
-                most=2.5,
-                figure=_ratio(results, "tree", title, "cpu", "limit"),
-            ),
-        ]
-    first = results.median("growth", FANOTIFY, f"cpu {sizes[1]}")
-    last = results.median("growth", FANOTIFY, f"cpu {most}")
-    linear = None if not first or not last else (last / most) / (first / sizes[1])
-    blocked = [results.median("growth", FANOTIFY, f"blocked {size}") for size in sizes]
-    rows += [
-        Target(
-            name=f"set-up CPU a file, {most:,} by {sizes[1]:,} files (linear is 1)",
-            most=1.3,
-            figure=linear,
-        ),
-        Target(
-            name=f"event loop stands still during set-up, {least:,} to {most:,} files",
-            most=10,
-            unit=" ms",
-            figure=max((1e3 * b for b in blocked if b is not None), default=None),
-        ),
-        Target(
-            name=f"memory a file, {most:,} files",
-            most=200,
-            unit=" bytes",
-            figure=results.median("growth", FANOTIFY, f"memory {most}"),
-        ),
-    ]
-    return rows
-
-
-def _work(results: Results) -> list[Target]:
-    rows = []
-    for title in (FANOTIFY, INOTIFY):
-        rows += [
-            Target(
-                name=f"CPU per operation at {results.profile.rate:,}/s, {title}, by watchfiles",
-                most=0.75,
-                figure=_ratio(results, "paced", title, "mean", WATCHFILES),
-            ),
-            Target(
-                name=f"CPU per operation at {results.profile.rate:,}/s, {title}, by the C limit",
-                most=2,
-                figure=_ratio(results, "paced", title, "mean", "limit"),
-            ),
-            Target(
-                name=f"CPU per operation flat out, {title}, by watchfiles",
-                most=1,
-                figure=_ratio(results, "flat", title, "mean", WATCHFILES),
-            ),
-        ]
-    told = [results.median("flat", t, "told") for t in (FANOTIFY, UNPRIVILEGED, INOTIFY)]
-    paired = [results.median("flat", t, "paired") for t in (FANOTIFY, UNPRIVILEGED, INOTIFY)]
-    wrong = [results.median("paused", t, "wrong") for t in (FANOTIFY, UNPRIVILEGED, INOTIFY)]
-    rows += [
-        Target(
-            name="creations not told of, flat out, any backend",
-            most=0,
-            unit=" %",
-            figure=max((100 * (1 - t) for t in told if t is not None), default=None),
-        ),
-        Target(
-            name="renames not told as one, flat out, any backend",
-            most=0,
-            unit=" %",
-            figure=max((100 * (1 - p) for p in paired if p is not None), default=None),
-        ),
-        Target(
-            name="names that do not agree after a pause, any backend",
-            most=0,
-            unit="",
-            figure=max((w for w in wrong if w is not None), default=None),
-        ),
-    ]
-    return rows
-
-
-def _latency(results: Results) -> list[Target]:
-    rows = [
-        Target(
-            name=f"latency of one {what}, {at}, by {peer}",
-            most=1,
-            figure=_ratio(results, "latency", FANOTIFY, f"{what} {at}", peer),
-        )
-        for what in ("create", "append")
-        for at in ("p50", "p99")
-        for peer in ("asyncinotify", "watchdog")
-    ]
-    loaded = results.median("load", FANOTIFY, "p99")
-    rows.append(
-        Target(
-            name="latency under load, p99",
-            most=20,
-            unit=" ms",
-            figure=None if loaded is None else 1e3 * loaded,
-        )
+    yield Target(
+        name=f"set-up CPU a file, {sizes[-1]:,} by {sizes[1]:,} files (linear is 1)",
+        most=1.3,
+        figure=_linear(results, "growth", sizes),
     )
-    return rows
+    yield Target(
+        name=f"event loop stands still in set-up, {sizes[0]:,} to {sizes[-1]:,} files, any backend",
+        most=10,
+        unit=" ms",
+        figure=_worst(results, "growth", *(f"blocked {size}" for size in sizes), scale=MILLI),
+    )
 
 
-def _quiet(results: Results) -> list[Target]:
-    counts = results.profile.many
-    few, many = (results.median("many", FANOTIFY, f"cpu {n}") for n in (counts[1], counts[-1]))
-    linear = None if not few or not many else (many / counts[-1]) / (few / counts[1])
-    shell = results.median("command", FANOTIFY, "watch")
-    peer = results.median("import", WATCHFILES, "ready")
-    return [
-        Target(
-            name="wake-ups a second when idle",
+def _memory(results: Results) -> Iterator[Target]:
+    sizes = results.profile.growth
+    yield Target(
+        name=f"memory a file, {sizes[-1]:,} files, any backend",
+        most=200,
+        unit=" bytes",
+        figure=_worst(results, "growth", f"memory {sizes[-1]}"),
+    )
+    for peer in ("chokidar", "watchman"):
+        both = [s for s in sizes if results.median("growth", peer, f"memory {s}") is not None]
+        largest = max(both, default=sizes[-1])
+        yield Target(
+            name=f"memory, {largest:,} files, by {peer}",
+            most=1,
+            figure=results.ratio("growth", FANOTIFY, f"memory {largest}", peer),
+        )
+
+
+def _work(results: Results) -> Iterator[Target]:
+    rate = f"at {results.profile.rate:,}/s"
+    for title in (FANOTIFY, INOTIFY):
+        for name, words, peer, most in (
+            ("paced", rate, WATCHFILES, 0.75),
+            ("paced", rate, LIMIT, 2.0),
+            ("flat", "flat out", WATCHFILES, 1.0),
+        ):
+            yield Target(
+                name=f"CPU per operation {words}, {title}, by {peer}",
+                most=most,
+                figure=results.ratio(name, title, "mean", peer),
+            )
+
+
+def _complete(results: Results) -> Iterator[Target]:
+    for name, figure in (("creations not told of", "told"), ("renames not told as one", "paired")):
+        shares = [results.median("flat", title, figure) for title in LIMPET]
+        yield Target(
+            name=f"{name}, flat out, any backend",
+            most=0,
+            unit=" %",
+            figure=max((100 * (1 - one) for one in shares if one is not None), default=None),
+        )
+    for way, words in (("running", "flat out"), ("paused", "flat out, consumer paused")):
+        yield Target(
+            name=f"names that events and disk disagree on, {words}, any backend",
             most=0,
             unit="",
-            figure=results.median("idle", FANOTIFY, "wake-ups"),
-        ),
-        Target(
-            name=f"set-up CPU a location, {counts[-1]:,} by {counts[1]:,}",
-            most=1.3,
-            figure=linear,
-        ),
-        Target(
-            name=f"kernel instances for {counts[-1]:,} locations",
-            most=1,
-            unit="",
-            figure=results.median("many", FANOTIFY, "instances"),
-        ),
-        Target(
-            name="import CPU, by `import watchfiles`",
+            figure=_worst(results, "complete", f"wrong {way}"),
+        )
+
+
+def _latency(results: Results) -> Iterator[Target]:
+    for what in ("create", "append"):
+        for at in ("p50", "p99"):
+            for peer in ("asyncinotify", "watchdog"):
+                yield Target(
+                    name=f"latency of one {what}, {at}, by {peer}",
+                    most=1,
+                    figure=results.ratio("latency", FANOTIFY, f"{what} {at}", peer),
+                )
+    yield Target(
+        name="latency under load, p99, any backend",
+        most=20,
+        unit=" ms",
+        figure=_worst(results, "load", "p99", scale=MILLI),
+    )
+
+
+def _idle(results: Results) -> Iterator[Target]:
+    profile = results.profile
+    yield Target(
+        name=f"wake-ups in {profile.idle:g} s, {profile.files:,} files, any backend",
+        most=0,
+        unit="",
+        figure=_worst(results, "idle", "switches"),
+    )
+    yield Target(
+        name="CPU in that time, any backend",
+        most=0,
+        unit=" µs a second",
+        figure=_worst(results, "idle", "idle cpu", scale=MICRO),
+    )
+
+
+def _many(results: Results) -> Iterator[Target]:
+    counts = results.profile.many
+    yield Target(
+        name=f"set-up CPU a location, {counts[-1]:,} by {counts[1]:,} locations (linear is 1)",
+        most=1.3,
+        figure=_linear(results, "many", counts),
+    )
+    yield Target(
+        name=f"kernel instances for {counts[-1]:,} locations, any backend",
+        most=1,
+        unit="",
+        figure=_worst(results, "many", "instances"),
+    )
+    yield Target(
+        name=f"wake-ups in {results.profile.idle:g} s, {counts[-1]:,} locations, any backend",
+        most=0,
+        unit="",
+        figure=_worst(results, "many", "switches"),
+    )
+
+
+def _start(results: Results) -> Iterator[Target]:
+    for figure, words in (
+        ("import", "`import limpet`"),
+        ("uses", "`from limpet import watch_dir`"),
+    ):
+        yield Target(
+            name=f"CPU of {words}, by `import watchfiles`",
             most=1.2,
-            figure=_ratio(results, "import", FANOTIFY, "import", WATCHFILES),
-        ),
-        Target(
-            name="script to ready, CPU, by a watchfiles script",
+            figure=results.ratio("start", FANOTIFY, figure, WATCHFILES, by="import"),
+        )
+    for figure, words in (("ready", "a limpet script"), ("watch", "`limpet watch`")):
+        yield Target(
+            name=f"CPU of {words} up to ready, by a watchfiles script",
             most=1.2,
-            figure=_ratio(results, "import", FANOTIFY, "ready", WATCHFILES),
-        ),
-        Target(
-            name="`limpet watch` to ready, CPU, by a watchfiles script",
-            most=1.2,
-            figure=None if not shell or not peer else shell / peer,
-        ),
-    ]
+            figure=results.ratio("start", FANOTIFY, figure, WATCHFILES, by="ready"),
+        )

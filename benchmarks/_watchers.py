@@ -19,7 +19,7 @@ class WatcherError(Exception):
     """A watcher's program ended, or did not answer in time."""
 
 
-NO_PYTHON = frozenset({"import"})
+NO_PYTHON = frozenset({"start"})
 """Left out for what is no Python package."""
 
 
@@ -34,7 +34,9 @@ class Watcher:
     """Distribution it comes from; None for the C program."""
     command: tuple[str, ...]
     modules: str = ""
-    """What a program imports to use it."""
+    """The statement that imports the package."""
+    uses: str = ""
+    """The statement that imports what a watch needs, where it is measured."""
     foreign: bool = False
     """A program of another world: it takes part in the first round, and not in short profiles."""
     unlike: frozenset[str] = field(default_factory=frozenset)
@@ -55,14 +57,15 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             package="limpet",
             command=python("with_limpet", "--backend", "fanotify"),
             modules="import limpet",
+            uses="from limpet import watch_dir",
         ),
         Watcher(
             title="limpet, inotify",
             note="`watch_dir(backend='inotify')`, taken by `batches()`",
             package="limpet",
             command=python("with_limpet", "--backend", "inotify"),
-            modules="from limpet import watch_dir",
-            unlike=frozenset({"import"}),
+            modules="import limpet",
+            unlike=frozenset({"start"}),
         ),
         Watcher(
             title="watchfiles",
@@ -70,21 +73,23 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             package="watchfiles",
             command=python("with_watchfiles"),
             modules="import watchfiles",
+            uses="from watchfiles import awatch",
         ),
         Watcher(
             title="watchfiles, fastest",
             note="the same with debounce and step at 1 ms",
             package="watchfiles",
             command=python("with_watchfiles", "--debounce", "1", "--step", "1"),
-            modules="from watchfiles import awatch",
-            unlike=frozenset({"import"}),
+            modules="import watchfiles",
+            unlike=frozenset({"start"}),
         ),
         Watcher(
             title="watchdog",
             note="`Observer` with an `event_filter` that leaves out opening and closing",
             package="watchdog",
             command=python("with_watchdog"),
-            modules="import watchdog.observers",
+            modules="import watchdog",
+            uses="from watchdog.observers import Observer",
         ),
         Watcher(
             title="inotify-simple",
@@ -92,6 +97,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             package="inotify-simple",
             command=python("with_inotify_simple"),
             modules="import inotify_simple",
+            uses="from inotify_simple import INotify",
         ),
         Watcher(
             title="asyncinotify",
@@ -99,6 +105,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             package="asyncinotify",
             command=python("with_asyncinotify"),
             modules="import asyncinotify",
+            uses="from asyncinotify import RecursiveInotify",
         ),
     ]
     found += programs()
@@ -111,7 +118,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
                 package="limpet",
                 command=(*WITHOUT_PRIVILEGE, *found[0].command),
                 modules=found[0].modules,
-                unlike=frozenset({"import"}),
+                unlike=frozenset({"start"}),
             ),
         )
     if limit is not None:

@@ -7,19 +7,22 @@ of JSON: ``cpu`` and ``wall`` seconds since it began to set up, ``rss_before`` (
 each line: ``report`` with ``cpu`` (seconds of the process so far) and ``events`` (told so far),
 ``distinct`` (if it was started with ``--distinct``) also with the number of different files it was
 told of; ``stop`` or the end of the input ends it. Started with ``--latency`` it also prints ``saw
-NAME NANOSECONDS`` (monotonic clock) for each file called ``lat-…`` as it is told of it.
+NAME NANOSECONDS`` (monotonic clock) for each file called ``lat-…`` as it is told of it. Where
+another program does the watching, the first line also has its ``pid``.
 """
 
 import argparse
 import json
 import os
 import resource
+import subprocess
 import sys
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path, PurePath
+from typing import Any
 
 
 def cpu() -> float:
@@ -37,8 +40,9 @@ def resident() -> int:
         return 0
 
 
-def foreign(process: Path, line: "Line") -> None:
-    """Have the figures be those of another process, by its folder in ``/proc``."""
+def foreign(program: subprocess.Popen[Any], line: "Line") -> None:
+    """Have the figures be those of another program, and end it with this one."""
+    process = Path(f"/proc/{program.pid}")
 
     def seconds() -> float:
         """All threads, in nanoseconds of the scheduler: the field of a process is its first's."""
@@ -51,7 +55,8 @@ def foreign(process: Path, line: "Line") -> None:
         pages = (process / "statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    line.cpu, line.resident = seconds, held
+    line.cpu, line.resident, line.at_end = seconds, held, program.kill
+    line.extra["pid"] = program.pid
 
 
 class Line:
@@ -78,6 +83,8 @@ class Line:
         """Figures of one watcher alone, told with the others once it is ready."""
         self.commands: dict[str, Callable[[], dict[str, float]]] = {}
         """Commands that only one watcher knows."""
+        self.at_end: Callable[[], None] = lambda: None
+        """Called when the program is told to stop, which it then does without further ado."""
         self.tell: Callable[[str | bytes | PurePath], None] = self._count
         if self.options.distinct:
             self.tell = self._keep
@@ -120,6 +127,7 @@ class Line:
             if command == "distinct\n":
                 report["distinct"] = self._distinct()
             print(json.dumps(report), flush=True)
+        self.at_end()
         os._exit(0)
 
     def _distinct(self) -> int:

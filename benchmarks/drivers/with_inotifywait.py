@@ -1,7 +1,6 @@
 """inotifywait: the program of inotify-tools, its lines read; its CPU and memory are what counts."""
 
 import subprocess
-from pathlib import Path
 
 from benchmarks.drivers._line import Line, foreign
 
@@ -11,7 +10,7 @@ command = ["inotifywait", "-m", "-r", "-e", events, "--format", "%w%f", line.fol
 program = subprocess.Popen(
     command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="surrogateescape"
 )
-foreign(Path(f"/proc/{program.pid}"), line)
+foreign(program, line)
 line.begin()  # it has begun already; to load a small program takes no time that counts here
 for words in program.stderr or ():
     if "Watches established" in words:

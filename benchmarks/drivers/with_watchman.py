@@ -30,7 +30,17 @@ while True:
             raise
         time.sleep(0.01)
 answers = client.makefile("r", errors="surrogateescape")
-foreign(Path(f"/proc/{program.pid}"), line)
+foreign(program, line)
+
+
+def end() -> None:
+    """End the server, which would go on watching, and remove what it has kept."""
+    program.kill()
+    program.wait()
+    shutil.rmtree(place, ignore_errors=True)
+
+
+line.at_end = end
 
 
 def ask(*words: object) -> dict[str, Any]:
@@ -59,5 +69,4 @@ try:
         for name in json.loads(text).get("files", ()):
             line.tell(name)
 finally:
-    program.kill()
-    shutil.rmtree(place, ignore_errors=True)
+    end()

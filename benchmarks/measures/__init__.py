@@ -7,8 +7,8 @@ from benchmarks._watchers import Watcher
 from benchmarks.measures._latency import latency, load
 from benchmarks.measures._place import FOLDERS, PHASES, PROFILES, Bench, Figures, Profile
 from benchmarks.measures._size import growth, idle, many, traced, tree
-from benchmarks.measures._start import command_line, importing
-from benchmarks.measures._work import flat, paced, paused
+from benchmarks.measures._start import start
+from benchmarks.measures._work import complete, flat, paced
 
 __all__ = [
     "FOLDERS", "MEASUREMENTS", "PHASES", "PROFILES", "Bench", "Figures", "Measurement", "Profile",
@@ -32,10 +32,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     "growth": Measurement(run=growth, once=True),
     "paced": Measurement(run=paced),
     "flat": Measurement(run=flat),
-    "paused": Measurement(run=paused, limpet_only=True),
+    "complete": Measurement(run=complete, limpet_only=True),
     "latency": Measurement(run=latency),
     "load": Measurement(run=load),
     "many": Measurement(run=many, once=True, limpet_only=True),
-    "import": Measurement(run=importing),
-    "command": Measurement(run=command_line, limpet_only=True),
+    "start": Measurement(run=start),
 }

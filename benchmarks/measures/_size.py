@@ -31,7 +31,7 @@ def idle(bench: Bench, watcher: Watcher) -> Figures:
         time.sleep(profile.idle)
         after = program.wake_ups()
         if before is not None and after is not None:
-            figures["wake-ups"] = (after - before) / profile.idle
+            figures["switches"] = after - before
             figures["idle cpu"] = (program.cpu_from_outside() - cpu) / profile.idle
     return figures
 
@@ -78,8 +78,8 @@ def many(bench: Bench, watcher: Watcher) -> Figures:
                 figures["instances"] = program.setup["instances"]
                 time.sleep(0.3)
                 before = program.wake_ups() or 0
-                time.sleep(min(2.0, bench.profile.idle))
-                figures["wake-ups"] = (program.wake_ups() or 0) - before
+                time.sleep(bench.profile.idle if count == bench.profile.many[-1] else 0.0)
+                figures["switches"] = (program.wake_ups() or 0) - before
         finally:
             shutil.rmtree(place)
     return figures

@@ -1,78 +1,145 @@
-"""Starting: the import, a whole program up to ready, the command line."""
+"""Starting: the import, the shortest program up to ready, the command line."""
 
-import resource
+import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
-from benchmarks._running import ENVIRONMENT, running
+from benchmarks._running import ENVIRONMENT
 from benchmarks._watchers import ROOT, Watcher, WatcherError
 from benchmarks.measures._place import Bench, Figures
 
+SHORTEST = {
+    "limpet": """
+import asyncio, sys
+from limpet import watch_dir
 
-def importing(bench: Bench, watcher: Watcher) -> Figures:
-    """CPU to import it in a fresh interpreter, and from starting a program to its being ready."""
-    statement = watcher.modules
-    code = f"import time; t = time.process_time(); {statement}; print(time.process_time() - t)"
-    imports, whole, ready = [], [], []
-    with bench.place() as place:
-        for _ in range(bench.profile.starts):
-            done = subprocess.run(
-                [sys.executable, "-c", code],
-                check=True,
-                capture_output=True,
-                cwd=ROOT,
-                env=ENVIRONMENT,
-            )
-            imports.append(float(done.stdout))
-            with running(watcher, place) as program:
-                whole.append(program.start_to_ready)
-                ready.append(program.cpu_from_outside())
-    return {
-        "import": statistics.median(imports),
-        "ready": statistics.median(ready),
-        "ready wall": statistics.median(whole),
+async def main():
+    async with watch_dir(sys.argv[1]) as watch:
+        print("ready", flush=True)
+        async for event in watch:
+            print(event)
+
+asyncio.run(main())
+""",
+    # awatch has no sign of being ready: the notifier it makes is, when it is made.
+    "watchfiles": """
+import asyncio, sys
+import watchfiles.main
+from watchfiles import awatch
+
+make = watchfiles.main.RustNotify
+
+def ready(*arguments):
+    notifier = make(*arguments)
+    print("ready", flush=True)
+    return notifier
+
+async def main():
+    async for changes in awatch(sys.argv[1]):
+        print(changes)
+
+watchfiles.main.RustNotify = ready
+asyncio.run(main())
+""",
+    "watchdog": """
+import sys, threading
+from watchdog.events import FileSystemEventHandler
+from watchdog.observers import Observer
+
+observer = Observer()
+observer.schedule(FileSystemEventHandler(), sys.argv[1], recursive=True)
+observer.start()
+print("ready", flush=True)
+threading.Event().wait()
+""",
+    "asyncinotify": """
+import asyncio, sys
+from asyncinotify import Mask, RecursiveInotify
+from pathlib import Path
+
+async def main():
+    with RecursiveInotify() as inotify:
+        inotify.add_recursive_watch(Path(sys.argv[1]), Mask.CREATE | Mask.MODIFY)
+        print("ready", flush=True)
+        async for event in inotify:
+            print(event)
+
+asyncio.run(main())
+""",
+    "inotify-simple": """
+import os, sys
+from inotify_simple import INotify, flags
+
+inotify = INotify()
+for folder, _, _ in os.walk(sys.argv[1]):
+    inotify.add_watch(folder, flags.CREATE | flags.MODIFY)
+print("ready", flush=True)
+inotify.read()
+""",
+}
+"""Package -> the shortest program that watches a folder and says when it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What it took until a program had written its first line."""
+
+    cpu: float
+    wall: float
+
+
+def start(bench: Bench, watcher: Watcher) -> Figures:
+    """What it takes to import it, to watch a small folder, and to do so from a shell."""
+    python = sys.executable
+    commands = {
+        "import": [python, "-c", _timed(watcher.modules)],
+        "uses": [python, "-c", _timed(watcher.uses)],
+        "ready": [python, "-c", SHORTEST[watcher.package or ""]],
     }
-
-
-def command_line(bench: Bench, watcher: Watcher) -> Figures:
-    """CPU of ``limpet --help``, and of ``limpet watch`` up to its first line, which says ready."""
-    del watcher
-    helped, ready = [], []
+    if watcher.package == "limpet":
+        commands["help"] = [python, "-m", "limpet", "--help"]
+        commands["watch"] = [python, "-m", "limpet", "watch"]
+    taken: dict[str, list[float]] = {}
     with bench.place() as place:
         for _ in range(bench.profile.starts):
-            with _cpu() as spent:
-                subprocess.run(
-                    [sys.executable, "-m", "limpet", "--help"],
-                    check=True,
-                    capture_output=True,
-                    cwd=ROOT,
-                    env=ENVIRONMENT,
-                )
-            helped.append(spent[0])
-            command = [sys.executable, "-m", "limpet", "watch", str(place), "--format", "jsonl"]
-            with _cpu() as spent:
-                started = subprocess.Popen(
-                    command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE
-                )
-                try:
-                    if started.stdout is None or not started.stdout.readline():
-                        message = "limpet watch ended before it was ready"
-                        raise WatcherError(message)
-                finally:
-                    started.kill()
-                    started.communicate()
-            ready.append(spent[0])
-    return {"help": statistics.median(helped), "watch": statistics.median(ready)}
+            for name, command in commands.items():
+                if name in {"import", "uses"}:
+                    taken.setdefault(name, []).append(_imported(command))
+                    continue
+                took = _start(command if name == "help" else [*command, str(place)])
+                taken.setdefault(name, []).append(took.cpu)
+                taken.setdefault(f"{name} wall", []).append(took.wall)
+    return {name: statistics.median(figures) for name, figures in taken.items()}
 
 
-@contextmanager
-def _cpu() -> Iterator[list[float]]:
-    """Give the CPU seconds of the children that end in the block."""
-    spent = [0.0]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    yield spent
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent[0] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def _timed(statement: str) -> str:
+    return f"import time; t = time.process_time(); {statement}; print(time.process_time() - t)"
+
+
+def _imported(command: list[str]) -> float:
+    done = subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=ENVIRONMENT)
+    return float(done.stdout)
+
+
+def _start(command: list[str]) -> Start:
+    """Start a program, end it at its first line, and give what the system says it took.
+
+    Raises:
+        WatcherError: It ended before that.
+    """
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as program:
+        line = program.stdout.readline() if program.stdout is not None else b""
+        wall = time.perf_counter() - begun
+        program.kill()
+        _, program.returncode, usage = os.wait4(program.pid, 0)
+    if not line:
+        message = f"{Path(command[0]).name} {' '.join(command[1:3])} ended before its first line"
+        raise WatcherError(message)
+    return Start(cpu=usage.ru_utime + usage.ru_stime, wall=wall)

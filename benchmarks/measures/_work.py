@@ -45,19 +45,24 @@ def flat(bench: Bench, watcher: Watcher) -> Figures:
     return figures
 
 
-def paused(bench: Bench, watcher: Watcher) -> Figures:
-    """Flat out while nobody takes events, in runs that end at each kind of operation.
+def complete(bench: Bench, watcher: Watcher) -> Figures:
+    """Flat out, first while events are taken and then while nobody takes them.
 
-    Afterwards the events, replayed onto the listing at the start, are compared with the disk.
+    After each kind of operation the events, replayed onto the listing at the start, are compared
+    with the disk.
     """
     count = bench.profile.flat
-    names = wrong = 0.0
-    with bench.place() as place, running(watcher, place, "--mirror") as program:
-        for phase in PHASES:
-            program.ask("pause")
-            bench.produce(phase, place, FOLDERS, count)
-            program.ask("resume")
-            program.when_quiet()
-            outcome = program.ask("compare")
-            names, wrong = names + outcome["names"], wrong + outcome["wrong"]
-    return {"names": names, "wrong": wrong}
+    figures: Figures = {"names": 0.0, "wrong running": 0.0, "wrong paused": 0.0}
+    for way in ("running", "paused"):
+        with bench.place() as place, running(watcher, place, "--mirror") as program:
+            for phase in PHASES:
+                if way == "paused":
+                    program.ask("pause")
+                bench.produce(phase, place, FOLDERS, count)
+                if way == "paused":
+                    program.ask("resume")
+                program.when_quiet()
+                outcome = program.ask("compare")
+                figures["names"] += outcome["names"]
+                figures[f"wrong {way}"] += outcome["wrong"]
+    return figures

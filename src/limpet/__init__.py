@@ -113,17 +113,19 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = frozenset(("backends", "config", "errors", "events", "testing", "watch"))
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name, or one of the package's modules, when it is first used."""
-    if name in _HOME:
-        value: object = getattr(import_module(_HOME[name]), name)
-    elif name in _MODULES:
-        value = import_module(f"limpet.{name}")
-    else:
-        message = f"module 'limpet' has no attribute {name!r}"
-        raise AttributeError(message)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # the checker has the imports above, and shall know no other name
+
+    def __getattr__(name: str) -> object:
+        """Load a public name, or one of the package's modules, when it is first used."""
+        if name in _HOME:
+            value: object = getattr(import_module(_HOME[name]), name)
+        elif name in _MODULES:
+            value = import_module(f"limpet.{name}")
+        else:
+            message = f"module 'limpet' has no attribute {name!r}"
+            raise AttributeError(message)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -10,12 +10,8 @@ __all__ = ["main"]
 
 def main() -> int:
     """Run the command line with the process's arguments and give the exit code."""
-    missing = [name for name in ("typer", "rich") if find_spec(name) is None]
-    if missing:
-        print(
-            f"limpet: the command line needs {' and '.join(missing)}: pip install 'limpet[cli]'",
-            file=sys.stderr,
-        )
+    if find_spec("rich") is None:
+        print("limpet: the command line needs rich: pip install 'limpet[cli]'", file=sys.stderr)
         return 2
     from limpet.cli import main as run
 

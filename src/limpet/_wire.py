@@ -10,7 +10,6 @@ of an update or a rename; it is left out where nothing was.
 from __future__ import annotations
 
 import base64
-import json
 import math
 import re
 import stat as modes
@@ -101,6 +100,7 @@ _NODES: Final = {
 @cache
 def schema() -> Json:
     """Give the JSON Schema that every object of `to_wire` fulfils; one dict, not to be changed."""
+    import json
     from importlib.resources import files  # 20 ms that no event needs
 
     text = files("limpet").joinpath("event.schema.json").read_text(encoding="utf-8")
@@ -179,6 +179,8 @@ def dump_line(wire: Mapping[str, object]) -> bytes:
     Raises:
         ValueError: There is a NaN or an infinity in it.
     """
+    import json  # 3 ms that lines of text do not need; found again in a fraction of a microsecond
+
     text = json.dumps(wire, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
 

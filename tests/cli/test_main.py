@@ -14,6 +14,7 @@ import pytest
 
 import limpet
 from limpet.cli import _doctor, _watch, main
+from limpet.cli._args import COMMANDS
 from limpet.cli._plan import Command, Plan, Target
 from limpet.config import ContentOptions, WatchOptions
 from limpet.errors import LimitError
@@ -89,10 +90,13 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["watch"], "Missing argument"),
-        (["watch", ".", "--nope"], "No such option"),
-        (["watch", ".", "--count", "0"], "--count"),
-        (["watch", ".", "--settle", "x"], "--settle"),
+        (["watch"], "a PATH to watch is missing"),
+        (["watch", ".", "--nope"], "unrecognized arguments: --nope"),
+        (["watch", ".", "--recurs"], "unrecognized arguments: --recurs"),
+        (["watch", ".", "--no-rec"], "unrecognized arguments: --no-rec"),
+        (["watch", ".", "--count", "0"], "--count: must be a whole number from 1, not '0'"),
+        (["watch", ".", "--count"], "--count: expected one argument"),
+        (["watch", ".", "--settle", "x"], "--settle: invalid float value: 'x'"),
         (["watch", ".", "--settle", "nan"], "settle must be at least 0 seconds"),
         (["watch", ".", "--own", "x"], "--own must be one of drop, mark, keep, not 'x'"),
         (["watch", ".", "--backend", "x"], "--backend must be one of auto, fanotify"),
@@ -110,7 +114,8 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ""], "must not be empty"),
         (["doctor", "--format", "x"], "--format must be one of text, jsonl, not 'x'"),
         (["doctor", "a", "b"], "argument"),
-        (["nope"], "No such command"),
+        (["nope"], "there is no command 'nope'; known are watch, doctor"),
+        (["--nope"], "unrecognized arguments: --nope"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(
@@ -122,7 +127,7 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
     said, hint = err.splitlines()
     assert said.startswith("limpet: ")
     assert message in said
-    assert hint == f"Try 'limpet {argv[0]} --help'." or argv == ["nope"]
+    assert hint == f"Try 'limpet {argv[0]} --help'." or argv[0] not in COMMANDS
     assert (out, plans) == ("", [])
 
 
@@ -198,35 +203,53 @@ def python(*argv: str, **more: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("missing", [["typer"], ["rich"], ["typer", "rich"]])
-def test_without_the_extra_it_says_how_to_install_it(missing: list[str]) -> None:
+def test_without_the_extra_it_says_how_to_install_it() -> None:
     """One line, exit code 2."""
     program = (
         "import runpy, sys, importlib.util as u; find = u.find_spec; "
-        f"u.find_spec = lambda name, *a: None if name in {missing} else find(name, *a); "
+        "u.find_spec = lambda name, *a: None if name == 'rich' else find(name, *a); "
         "sys.argv[0] = 'limpet'; runpy.run_module('limpet', run_name='__main__', alter_sys=True)"
     )
     done = python("-c", program)
     assert (done.returncode, done.stdout) == (2, "")
-    names = " and ".join(missing)
-    assert done.stderr == (f"limpet: the command line needs {names}: pip install 'limpet[cli]'\n")
+    assert done.stderr == "limpet: the command line needs rich: pip install 'limpet[cli]'\n"
+
+
+def loaded(*argv: str) -> set[str]:
+    """The modules that the program has loaded when it is done with these arguments."""
+    program = (
+        "import sys; from limpet.cli import main; main(sys.argv[1:]); print(' '.join(sys.modules))"
+    )
+    return set(python("-c", program, *argv).stdout.splitlines()[-1].split())
 
 
 def test_help_loads_nothing_it_does_not_need() -> None:
-    """Neither what runs commands nor what watches from the command line."""
-    program = (
-        "import sys; from limpet.cli import main; code = main(['--help']); "
-        "print(code, *sorted(n for n in sys.modules if n.startswith('limpet.cli')))"
-    )
-    done = python("-c", program)
-    last = done.stdout.splitlines()[-1].split()
-    assert last == [
-        "0",
+    """Neither an event loop nor a watch, nor what parses the other commands."""
+    names = loaded("--help")
+    assert not names & {"anyio", "asyncio", "rich", "limpet.watch", "limpet.events"}
+    assert {name for name in names if name.startswith("limpet.cli")} == {
         "limpet.cli",
         "limpet.cli._args",
-        "limpet.cli._plan",
-        "limpet.cli._watch_args",
-    ]
+        "limpet.cli._parser",
+    }
+
+
+def test_a_watch_loads_nothing_it_does_not_need(tmp_path: Path) -> None:
+    """Neither what runs commands, nor patterns, nor colours, nor the optional backend."""
+    (tmp_path / "a").touch()
+    names = loaded("watch", str(tmp_path), "--existing", "--count", "1", "--format", "jsonl")
+    assert "limpet.watch" in names
+    unneeded = {"limpet.cli._doctor", "limpet.cli._exec", "limpet.cli._terminal"}
+    assert not names & (unneeded | {"pathspec", "pydantic", "rich", "trio", "typer", "watchfiles"})
+
+
+def test_options_and_paths_may_be_mixed(plans: list[Plan]) -> None:
+    """Before ``--``; after it, all are paths."""
+    assert main(["watch", "a", "--dir", "b", "--jobs", "1", "--", "-c", "--exec"]) == 7
+    assert [target.path for target in plans[0].targets] == ["a", "b", "-c", "--exec"]
+    assert plans[0].command is None
+    assert main(["watch", "--dir", "--settle=2", "a", "--exec", "x", "--", "--help"]) == 7
+    assert plans[1].command == Command(argv=("x", "--", "--help"))
 
 
 def test_the_doctor_may_be_cut_short() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
-EXTRAS = {"cli": ("rich", "typer"), "watchfiles": ("watchfiles", "pydantic")}
+EXTRAS = {"cli": ("rich",), "watchfiles": ("watchfiles",)}
 
 PUBLIC = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")

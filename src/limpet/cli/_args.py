@@ -3,107 +3,85 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Final, cast
+from typing import Final
 
-import typer
-
-from limpet.cli._plan import EXEC, one_of, split_command
-from limpet.cli._watch_args import BACKENDS, watch
+from limpet import __version__
+from limpet.cli._parser import Parser
 from limpet.errors import LimpetError, UsageError
 
-__all__ = ["app", "dispatch"]
+__all__ = ["COMMANDS", "dispatch", "overview"]
 
 USAGE: Final = 2
 """Exit code for a wrong call: what the shell's own tools and ``argparse`` use."""
 
-_REPORT_FORMATS: Final = ("text", "jsonl")
-
-_PARSE_ERROR: Final = cast(
-    "type[typer.BadParameter]",
-    next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException"),
-)
-"""What a wrong call raises: click's base class, or that of the copy newer versions of typer bring.
-Of ``BadParameter`` it has what is used here."""
-
-app = typer.Typer(
-    name="limpet",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+COMMANDS: Final = {
+    "watch": "Write a line, or run a command, for everything that happens at a place.",
+    "doctor": "Say how a place would be watched, and what stands in the way.",
+}
 
 
 def dispatch(argv: list[str]) -> int:
     """Parse, run and give the exit code; what is wrong with the call is one line on stderr."""
-    if not argv:
-        dispatch(["--help"])
-        return USAGE
-    command = None
-    if argv[:1] == ["watch"]:
-        argv, command = split_command(argv)
     try:
-        result = app(args=argv, prog_name="limpet", standalone_mode=False, obj={EXEC: command})
-    except _PARSE_ERROR as error:
-        return _refuse(argv, error.format_message())
+        return _run(argv)
+    except SystemExit as end:  # help or the version was asked for, and is printed
+        return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
-        return _refuse(argv, str(error))
+        print(f"limpet: {error}", file=sys.stderr)
+        print(f"Try '{' '.join(['limpet', *_command(argv), '--help'])}'.", file=sys.stderr)
+        return USAGE
     except LimpetError as error:
         print(f"limpet: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, typer.Abort):  # pragma: no cover - newer versions of typer give 130
+    except KeyboardInterrupt:
         return 130
-    return result if isinstance(result, int) else 0
 
 
-def _refuse(argv: list[str], message: str) -> int:
-    print(f"limpet: {message}", file=sys.stderr)
-    known = argv[:1] if argv[:1] in (["watch"], ["doctor"]) else []
-    print(f"Try '{' '.join(['limpet', *known, '--help'])}'.", file=sys.stderr)
-    return USAGE
+def _command(argv: list[str]) -> list[str]:
+    return argv[:1] if argv and argv[0] in COMMANDS else []
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001 - typer hands it over by position
-    if value:
-        from limpet import __version__
+def _run(argv: list[str]) -> int:
+    """Load and run the command that is asked for, and it alone: what the others need takes time."""
+    match argv[:1]:
+        case ["watch"]:
+            from limpet.cli._watch_args import watch
 
-        print(f"limpet {__version__}")
-        raise typer.Exit
+            return watch(argv[1:])
+        case ["doctor"]:
+            from limpet.cli._doctor_args import doctor
 
-
-@app.callback()
-def _limpet(
-    *,
-    _version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    """Say what happens at places on disk, and do not let go of them."""
-
-
-app.command("watch")(watch)
+            return doctor(argv[1:])
+        case []:
+            overview().print_help()
+            return USAGE
+        case _:
+            overview().parse_args(argv[:1])
+            message = f"there is no command {argv[0]!r}; known are {', '.join(COMMANDS)}"
+            raise UsageError(message)
 
 
-@app.command("doctor")
-def _doctor(
-    path: Annotated[str, typer.Argument(metavar="[PATH]", help="Where you mean to watch.")] = ".",
-    *,
-    backend: Annotated[
-        str, typer.Option(metavar="|".join(BACKENDS), help="Ask about this backend.")
-    ] = "auto",
-    format_: Annotated[
-        str, typer.Option("--format", metavar="|".join(_REPORT_FORMATS), help="How it is written.")
-    ] = "text",
-) -> int:
-    """Say how PATH would be watched, what stands in the way, and the commands that remove it.
-
-    Exits with 1 if something would make a watch see less or later than it could.
-    """
-    from limpet.cli._doctor import run
-
-    return run(
-        path,
-        requested=one_of("--backend", backend, BACKENDS),
-        as_json=one_of("--format", format_, _REPORT_FORMATS) == "jsonl",
+def overview() -> Parser:
+    """Give the parser of what comes before the command."""
+    width = max(map(len, COMMANDS))
+    parser = Parser(
+        prog="limpet",
+        usage="limpet [-h] [--version] COMMAND ...",
+        description="Say what happens at places on disk, and do not let go of them.",
+        epilog="\n".join(
+            [
+                "commands:",
+                *(f"  {name:{width}}  {does}" for name, does in COMMANDS.items()),
+                "",
+                "'limpet COMMAND --help' tells more of each.",
+            ]
+        ),
     )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"limpet {__version__}",
+        help="print the version and exit",
+    )
+    parser.add_argument("command", nargs="?", help="one of those below")
+    return parser

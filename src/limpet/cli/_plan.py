@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar, get_args
 
 from limpet._wire import EVENT_TYPES
-from limpet.config import WatchOptions
+from limpet.config import BackendName, WatchOptions
 from limpet.errors import UsageError
 
 __all__ = [
+    "BACKENDS",
     "BUSY",
     "EXEC",
     "FORMATS",
@@ -32,6 +33,7 @@ Format = Literal["text", "jsonl", "cloudevents", "paths0"]
 Busy = Literal["queue", "skip", "restart"]
 TargetKind = Literal["file", "dir"]
 
+BACKENDS: Final[tuple[BackendName, ...]] = get_args(BackendName)
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
 EXEC: Final = "--exec"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import secrets
 import signal
 import stat
 import sys
@@ -13,15 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Final, Self, TextIO
+from typing import TYPE_CHECKING, Final, Self, TextIO
 
 import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
 
 from limpet._wire import to_json_line
-from limpet.cli._exec import Runner, job_for
-from limpet.cli._plan import Plan, Target
+from limpet.cli._plan import Command, Plan, Target
 from limpet.cli._render import (
     Ready,
     describe,
@@ -35,6 +33,9 @@ from limpet.cli._writer import Writer, reader_gone, stream_sink
 from limpet.config import WatchOptions
 from limpet.errors import LimpetError, UsageError
 from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, event_name
+
+if TYPE_CHECKING:
+    from limpet.cli._exec import Job, Runner
 
 __all__ = ["Opener", "Streams", "run"]
 
@@ -115,6 +116,20 @@ async def _serve(plan: Plan, *, open_watch: Opener, streams: Streams) -> int:
     return await _Session(plan, open_watch=open_watch, streams=streams).serve()
 
 
+def _runner(plan: Plan, command: Command, streams: Streams) -> Runner:
+    from limpet.cli._exec import Runner  # only now: most runs start no commands
+
+    # With events on standard output, what commands print goes to standard error.
+    beside = None if plan.format is None else 2
+    return Runner(command, report=streams.say, stdout=beside)
+
+
+def _job(event: Event, session: str) -> Job:
+    from limpet.cli._exec import job_for
+
+    return job_for(event, to_json_line(event, session=session))
+
+
 class _Session:
     """One run: who pulls, who is told, and what ends it first."""
 
@@ -123,13 +138,7 @@ class _Session:
         self._open = open_watch
         self._streams = streams
         self._renderer = None if plan.format is None else renderer_for(plan.format, streams.stdout)
-        # With events on standard output, what commands print goes to standard error.
-        beside = None if plan.format is None else 2
-        self._runner = (
-            None
-            if plan.command is None
-            else Runner(plan.command, report=streams.say, stdout=beside)
-        )
+        self._runner = None if plan.command is None else _runner(plan, plan.command, streams)
         self._code: int | None = None
         self._reported = 0
         self._give_up = math.inf
@@ -169,7 +178,7 @@ class _Session:
             try:
                 for target in self._plan.targets:
                     watch = self._open(target, self._plan.options)
-                    watches.append((await stack.enter_async_context(watch), secrets.token_hex(8)))
+                    watches.append((await stack.enter_async_context(watch), os.urandom(8).hex()))
             except UsageError as error:
                 await self._fail(str(error), code=2)
                 return
@@ -239,7 +248,7 @@ class _Session:
             if selected:
                 self._reported += 1
                 if self._runner is not None:
-                    await self._runner.submit(job_for(event, to_json_line(event, session=session)))
+                    await self._runner.submit(_job(event, session))
             if len(lines) >= CHUNK:
                 await self._put(bytes(lines))
                 lines.clear()

@@ -2,308 +2,262 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
-from typing import Annotated, Final, get_args
+from typing import Final, get_args
 
-import typer
-
-from limpet.cli._plan import BUSY, EXEC, FORMATS, Command, Plan, one_of, target_of, types_of
-from limpet.config import BackendName, ContentOptions, OwnPolicy, WatchOptions
+from limpet.cli._parser import Parser, at_least_one, parse
+from limpet.cli._plan import (
+    BACKENDS,
+    BUSY,
+    EXEC,
+    FORMATS,
+    Command,
+    Plan,
+    one_of,
+    split_command,
+    target_of,
+    types_of,
+)
+from limpet.config import ContentOptions, OwnPolicy, WatchOptions
 from limpet.errors import UsageError
 
-__all__ = ["BACKENDS", "watch"]
+__all__ = ["parser", "watch"]
 
-BACKENDS: Final[tuple[BackendName, ...]] = get_args(BackendName)
 OWN: Final[tuple[OwnPolicy, ...]] = get_args(OwnPolicy)
 MODES: Final = ("r", "rb")
 
-_ENTRIES, _CONTENT, _OUTPUT, _EXEC, _SYSTEM = (
-    "What is reported",
-    "Content",
-    "Output",
-    "Commands",
-    "How it is watched",
-)
 
+def watch(argv: list[str]) -> int:
+    """Carry out what the arguments say and give the exit code.
 
-def watch(
-    context: typer.Context,
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Places to watch.", show_default=False)
-    ],
-    *,
-    file: Annotated[
-        bool, typer.Option("--file", help="Each PATH is a file, whatever stands there now.")
-    ] = False,
-    directory: Annotated[
-        bool, typer.Option("--dir", help="Each PATH is a folder, whatever stands there now.")
-    ] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TYPE,...",
-            help="Report only these, such as file.created,dir.deleted.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = None,
-    no_recursive: Annotated[
-        bool,
-        typer.Option(
-            "--no-recursive", help="Only the folder's direct entries.", rich_help_panel=_ENTRIES
-        ),
-    ] = False,
-    existing: Annotated[
-        bool,
-        typer.Option(
-            "--existing", help="First report what is already there.", rich_help_panel=_ENTRIES
-        ),
-    ] = False,
-    metadata: Annotated[
-        bool,
-        typer.Option(
-            "--metadata",
-            help="Report changes of mode and owner too.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = False,
-    transient: Annotated[
-        bool,
-        typer.Option(
-            "--transient",
-            help="Report what came and went between two looks too.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = False,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Only files that match (gitignore syntax); may be repeated.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Leave out what matches, with all in it; may be repeated.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = None,
-    ignore_file: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Honour files of this name, such as .gitignore, wherever they lie.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = None,
-    no_default_ignores: Annotated[
-        bool,
-        typer.Option(
-            "--no-default-ignores",
-            help="Report partial downloads, editor swap files and system droppings too.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = False,
-    own: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(OWN),
-            help="What to do with changes limpet itself made.",
-            rich_help_panel=_ENTRIES,
-        ),
-    ] = "drop",
-    content: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(MODES),
-            help="Put a file's content into its events, as text or as bytes.",
-            rich_help_panel=_CONTENT,
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Encoding of text content. (utf-8 if not given)",
-            rich_help_panel=_CONTENT,
-        ),
-    ] = None,
-    errors: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HANDLER",
-            help="What to do with what is not text. (strict if not given)",
-            rich_help_panel=_CONTENT,
-        ),
-    ] = None,
-    max_bytes: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Larger files come without content. (1048576 if not given)",
-            rich_help_panel=_CONTENT,
-        ),
-    ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="|".join(FORMATS),
-            help="How events are written. Not given: text, or nothing with --exec.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="End after N reported events.", rich_help_panel=_OUTPUT
-        ),
-    ] = None,
-    stats: Annotated[
-        bool,
-        typer.Option(
-            "--stats", help="At the end, print each watch's figures.", rich_help_panel=_OUTPUT
-        ),
-    ] = False,
-    _command: Annotated[
-        str | None,
-        typer.Option(
-            EXEC,
-            metavar="CMD [ARG]...",
-            help="Run this for each event, the event's JSON on its standard input, LIMPET_PATH and "
-            "LIMPET_EVENT_TYPE in its environment. Takes all that follows: give it last.",
-            rich_help_panel=_EXEC,
-        ),
-    ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Commands that may run at once.", rich_help_panel=_EXEC
-        ),
-    ] = 1,
-    busy: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(BUSY),
-            help="An event while all of them run: wait, leave it out, or end the command.",
-            rich_help_panel=_EXEC,
-        ),
-    ] = "queue",
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Remember here what was reported, and next time begin with what changed since.",
-            rich_help_panel=_SYSTEM,
-        ),
-    ] = None,
-    settle: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Hold created and updated files until closed or quiet for so long.",
-            rich_help_panel=_SYSTEM,
-        ),
-    ] = 0.0,
-    settle_max: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Never hold longer than this. (10 x settle if not given)",
-            rich_help_panel=_SYSTEM,
-        ),
-    ] = None,
-    follow_symlinks: Annotated[
-        bool,
-        typer.Option(
-            "--follow-symlinks",
-            help="Follow symlinks to folders, each real folder once.",
-            rich_help_panel=_SYSTEM,
-        ),
-    ] = False,
-    backend: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(BACKENDS), help="Where hints come from.", rich_help_panel=_SYSTEM
-        ),
-    ] = "auto",
-    poll_interval: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Time between two looks where the system gives no hints.",
-            rich_help_panel=_SYSTEM,
-        ),
-    ] = 1.0,
-    rescan_interval: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Look at everything again this often. (never if not given)",
-            rich_help_panel=_SYSTEM,
-        ),
-    ] = None,
-) -> int:
-    """Write a line, or run a command, for everything that happens at PATH.
-
-    A PATH need not be there yet: say with --file or --dir what it is to be.
-    The first line is watch.ready, one for each PATH: what happens after it is seen.
+    Raises:
+        UsageError: The call is wrong; nothing was started.
     """
-    argv = context.obj[EXEC]
-    if argv is None and (jobs != 1 or busy != "queue"):
-        message = f"--jobs and --busy are about commands: they need {EXEC}"
-        raise UsageError(message)
-    bounds = {"encoding": encoding, "errors": errors, "max_bytes": max_bytes}
-    given = {key: value for key, value in bounds.items() if value is not None}
-    if content is None and given:
-        message = "--encoding, --errors and --max-bytes are about content: they need --content"
-        raise UsageError(message)
-    options = WatchOptions(
-        recursive=not no_recursive,
-        existing=existing,
-        state=state,
-        settle=settle,
-        settle_max=settle_max,
-        metadata=metadata,
-        transient=transient,
-        follow_symlinks=follow_symlinks,
-        own=one_of("--own", own, OWN),
-        content=None if content is None else _content(content, encoding, errors, max_bytes),
-        include=tuple(include or ()),
-        exclude=tuple(exclude or ()),
-        ignore_file=ignore_file,
-        default_ignores=not no_default_ignores,
-        backend=one_of("--backend", backend, BACKENDS),
-        poll_interval=poll_interval,
-        rescan_interval=rescan_interval,
-    )
-    chosen = None if argv is not None and format_ is None else (format_ or "text")
-    plan = Plan(
-        targets=tuple(target_of(path, file=file, directory=directory) for path in paths),
-        options=options,
-        format=None if chosen is None else one_of("--format", chosen, FORMATS),
-        only=types_of(only or ()),
-        count=count,
-        stats=stats,
-        command=None
-        if argv is None
-        else Command(argv=argv, jobs=jobs, busy=one_of("--busy", busy, BUSY)),
-    )
+    words, command = split_command(argv)
+    plan = _plan(parse(parser(), words, "paths"), command)
     from limpet.cli._watch import run
 
     return run(plan)
 
 
-def _content(
-    mode: str, encoding: str | None, errors: str | None, max_bytes: int | None
-) -> ContentOptions:
-    """Put the content options together; what was not given is the library's default."""
-    default = ContentOptions()
-    return ContentOptions(
-        mode=one_of("--content", mode, MODES),
-        encoding=default.encoding if encoding is None else encoding,
-        errors=default.errors if errors is None else errors,
-        max_bytes=default.max_bytes if max_bytes is None else max_bytes,
+def parser() -> Parser:
+    """Give the parser of its arguments, except for what follows ``--exec``."""
+    made = Parser(
+        prog="limpet watch",
+        usage="limpet watch PATH... [OPTIONS] [--exec CMD [ARG]...]",
+        description="Write a line, or run a command, for everything that happens at PATH.\n\n"
+        "A PATH need not be there yet: say with --file or --dir what it is to be. The first\n"
+        "line is watch.ready, one for each PATH: what happens after it is seen.",
     )
+    made.add_argument("paths", metavar="PATH", nargs="*", help="places to watch")
+    made.add_argument(
+        "--file", action="store_true", help="each PATH is a file, whatever stands there now"
+    )
+    made.add_argument(
+        "--dir", action="store_true", help="each PATH is a folder, whatever stands there now"
+    )
+    _add_what_is_reported(made)
+    _add_content(made)
+    _add_output(made)
+    _add_commands(made)
+    _add_how_it_is_watched(made)
+    return made
+
+
+def _add_what_is_reported(made: Parser) -> None:
+    add = made.add_argument_group("what is reported").add_argument
+    add(
+        "--only",
+        metavar="TYPE,...",
+        action="append",
+        help="report only these, such as file.created,dir.deleted",
+    )
+    add("--no-recursive", action="store_true", help="only the folder's direct entries")
+    add("--existing", action="store_true", help="first report what is already there")
+    add("--metadata", action="store_true", help="report changes of mode and owner too")
+    add(
+        "--transient",
+        action="store_true",
+        help="report what came and went between two looks too",
+    )
+    add(
+        "--include",
+        metavar="GLOB",
+        action="append",
+        help="only files that match (gitignore syntax); may be repeated",
+    )
+    add(
+        "--exclude",
+        metavar="GLOB",
+        action="append",
+        help="leave out what matches, with all in it; may be repeated",
+    )
+    add(
+        "--ignore-file",
+        metavar="NAME",
+        help="honour files of this name, such as .gitignore, wherever they lie",
+    )
+    add(
+        "--no-default-ignores",
+        action="store_true",
+        help="report partial downloads, editor swap files and system droppings too",
+    )
+    add(
+        "--own",
+        metavar="|".join(OWN),
+        default="drop",
+        help="what to do with changes limpet itself made (drop)",
+    )
+
+
+def _add_content(made: Parser) -> None:
+    add = made.add_argument_group("content").add_argument
+    add(
+        "--content",
+        metavar="|".join(MODES),
+        help="put a file's content into its events, as text or as bytes",
+    )
+    add("--encoding", metavar="NAME", help="encoding of text content (utf-8)")
+    add("--errors", metavar="HANDLER", help="what to do with what is not text (strict)")
+    add(
+        "--max-bytes",
+        metavar="N",
+        type=int,
+        help="larger files come without content (1048576)",
+    )
+
+
+def _add_output(made: Parser) -> None:
+    add = made.add_argument_group("output").add_argument
+    add(
+        "--format",
+        metavar="|".join(FORMATS),
+        help="how events are written (text; nothing with --exec)",
+    )
+    add("--count", metavar="N", type=at_least_one, help="end after N reported events")
+    add("--stats", action="store_true", help="at the end, print each watch's figures")
+
+
+def _add_commands(made: Parser) -> None:
+    add = made.add_argument_group("commands").add_argument
+    add(
+        EXEC,
+        metavar="CMD [ARG]...",
+        help="run this for each event, the event's JSON on its standard input, LIMPET_PATH and "
+        "LIMPET_EVENT_TYPE in its environment; takes all that follows: give it last",
+    )
+    add(
+        "--jobs",
+        metavar="N",
+        type=at_least_one,
+        default=1,
+        help="commands that may run at once (1)",
+    )
+    add(
+        "--busy",
+        metavar="|".join(BUSY),
+        default="queue",
+        help="an event while all of them run: wait, leave it out, or end the command (queue)",
+    )
+
+
+def _add_how_it_is_watched(made: Parser) -> None:
+    add = made.add_argument_group("how it is watched").add_argument
+    add(
+        "--state",
+        metavar="FILE",
+        type=Path,
+        help="remember here what was reported, and next time begin with what changed since",
+    )
+    add(
+        "--settle",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="hold created and updated files until closed or quiet for so long (0)",
+    )
+    add(
+        "--settle-max",
+        metavar="SECONDS",
+        type=float,
+        help="never hold longer than this (10 x settle)",
+    )
+    add(
+        "--follow-symlinks",
+        action="store_true",
+        help="follow symlinks to folders, each real folder once",
+    )
+    add("--backend", metavar="NAME", default="auto", help=f"{', '.join(BACKENDS)} (auto)")
+    add(
+        "--poll-interval",
+        metavar="SECONDS",
+        type=float,
+        default=1.0,
+        help="time between two looks where the system gives no hints (1)",
+    )
+    add(
+        "--rescan-interval",
+        metavar="SECONDS",
+        type=float,
+        help="look at everything again this often (never)",
+    )
+
+
+def _plan(given: Namespace, command: tuple[str, ...] | None) -> Plan:
+    """Put the plan together, and refuse what does not go together."""
+    if not given.paths:
+        message = "a PATH to watch is missing"
+        raise UsageError(message)
+    if command is None and (given.jobs != 1 or given.busy != "queue"):
+        message = f"--jobs and --busy are about commands: they need {EXEC}"
+        raise UsageError(message)
+    options = WatchOptions(
+        recursive=not given.no_recursive,
+        existing=given.existing,
+        state=given.state,
+        settle=given.settle,
+        settle_max=given.settle_max,
+        metadata=given.metadata,
+        transient=given.transient,
+        follow_symlinks=given.follow_symlinks,
+        own=one_of("--own", given.own, OWN),
+        content=_content(given),
+        include=tuple(given.include or ()),
+        exclude=tuple(given.exclude or ()),
+        ignore_file=given.ignore_file,
+        default_ignores=not given.no_default_ignores,
+        backend=one_of("--backend", given.backend, BACKENDS),
+        poll_interval=given.poll_interval,
+        rescan_interval=given.rescan_interval,
+    )
+    chosen = given.format or (None if command is not None else "text")
+    return Plan(
+        targets=tuple(
+            target_of(path, file=given.file, directory=given.dir) for path in given.paths
+        ),
+        options=options,
+        format=None if chosen is None else one_of("--format", chosen, FORMATS),
+        only=types_of(given.only or ()),
+        count=given.count,
+        stats=given.stats,
+        command=None
+        if command is None
+        else Command(argv=command, jobs=given.jobs, busy=one_of("--busy", given.busy, BUSY)),
+    )
+
+
+def _content(given: Namespace) -> ContentOptions | None:
+    """Put the content options together; what was not given is the library's default."""
+    bounds = {
+        "encoding": given.encoding,
+        "errors": given.errors,
+        "max_bytes": given.max_bytes,
+    }
+    bounds = {key: value for key, value in bounds.items() if value is not None}
+    if given.content is None:
+        if bounds:
+            message = "--encoding, --errors and --max-bytes are about content: they need --content"
+            raise UsageError(message)
+        return None
+    return ContentOptions(mode=one_of("--content", given.content, MODES), **bounds)
