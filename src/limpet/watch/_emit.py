@@ -108,7 +108,7 @@ class Emitter:
         foreign: bool = False,
     ) -> None:
         """Something that was there differs."""
-        own = self._is_own(relative, facts, foreign=foreign)
+        own = self._is_own(relative, facts, previous, foreign=foreign)
         if own is None:
             return
         stat = file_stat(facts)
@@ -138,7 +138,7 @@ class Emitter:
         foreign: bool = False,
     ) -> None:
         """Something has another name."""
-        own = self._is_own(relative, facts, foreign=foreign)
+        own = self._is_own(relative, facts, previous, foreign=foreign)
         if self._own != "keep":
             self._ledger.settles(self._prefix + source, None)
         if own is None:
@@ -192,12 +192,19 @@ class Emitter:
         """The wrong kind of thing stands at the location."""
         self._watch(ev.Mismatched, found=found, expected=expected)
 
-    def _is_own(self, relative: str, facts: Facts | None, *, foreign: bool) -> bool | None:
+    def _is_own(
+        self,
+        relative: str,
+        facts: Facts | None,
+        previous: Record | None = None,
+        *,
+        foreign: bool,
+    ) -> bool | None:
         """Tell whether to mark the event as own; ``None`` is to drop it."""
         if self._own == "keep":
             return False
         path = self._prefix + relative if relative else str(self.location)
-        if not self._ledger.settles(path, facts) or foreign:
+        if not self._ledger.settles(path, facts, previous) or foreign:
             return False
         return None if self._own == "drop" else True
 
