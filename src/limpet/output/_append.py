@@ -17,16 +17,19 @@ from limpet.output._journal import Silent, state_of
 from limpet.output._lock import take
 from limpet.output._ops import AppendToFile, Durability
 from limpet.output._refusal import RefusalError
-from limpet.output._replace import Changed, look
+from limpet.output._replace import Changed, asked_again, look
 from limpet.output._resolve import Start, same_mount
 from limpet.output._rotate import due, put_aside
 from limpet.output._syncs import Syncs
 from limpet.output._sys import Sys
 
-__all__ = ["add"]
+__all__ = ["Appender"]
 
 _TRIES: Final = 50
 """How often a file may be put aside or removed by others between its opening and its lock."""
+
+_MOST_OPEN: Final = 32
+"""Files of one batch that are kept open; appends to more of them open theirs each time."""
 
 _LOCK_ALWAYS: Final = os.name == "nt"
 """The C library's O_APPEND on Windows is a seek and then a write."""
@@ -34,88 +37,167 @@ _LOCK_ALWAYS: Final = os.name == "nt"
 
 @dataclass(slots=True)
 class _Target:
-    """The open file, and whether it was made for this record."""
+    """An open file: what was last known of it, and whether it was made for this record."""
 
     fd: int
     found: os.stat_result
     made: bool
+    parts: tuple[str, ...]
 
 
-def add(
-    calls: Sys,
-    start: Start,
-    folder: int,
-    parts: tuple[str, ...],
-    record: bytes,
-    operation: AppendToFile,
-    *,
-    durability: Durability,
-    patience: float,
-    journal: Silent,
-    syncs: Syncs,
-) -> Changed:
-    """Append ``record`` to the last of ``parts`` in the open ``folder``.
+class Appender:
+    """Appends of one batch; a file that several of them go to is opened once.
 
-    Args:
-        calls: Where system calls go.
-        start: The root, whose mount the file must lie on.
-        folder: The folder of the name.
-        parts: The whole name.
-        record: What is added, in one write.
-        operation: The options.
-        durability: What must survive a crash of the system.
-        patience: Seconds a lock is waited for.
-        journal: Hears of it.
-        syncs: Sees to file and folder.
-
-    Raises:
-        RefusalError: What stands there is no plain file with this one name, or it is locked.
-        OSError: Nothing of the record is in the file, unless the message says how much.
+    RACE: a file that is open here may be renamed by somebody else before the next record of the
+    batch, which then goes where the file went, as it does for any program that keeps a log open. One
+    that is removed is noticed. The window is one batch, some milliseconds; the lock closes it.
     """
-    name = parts[-1]
-    journal.claim(parts)
-    locked = operation.lock or operation.rotation is not None or _LOCK_ALWAYS
-    existed = look(calls, folder, name) is not None
-    for _ in range(_TRIES):
-        target = _open(calls, start, folder, name, operation)
-        kept = False
+
+    def __init__(self, calls: Sys, *, patience: float, journal: Silent, syncs: Syncs) -> None:
+        """Start with no file open.
+
+        Args:
+            calls: Where system calls go.
+            patience: Seconds a lock is waited for.
+            journal: Hears of every change.
+            syncs: Sees to files and folders.
+        """
+        self._calls = calls
+        self._patience = patience
+        self._journal = journal
+        self._syncs = syncs
+        self._open: dict[object, _Target] = {}
+        """Name as it was given -> the file."""
+
+    def close(self) -> None:
+        """Close what is open: after the batch, and before anything else than an append."""
+        for target in self._open.values():
+            with contextlib.suppress(OSError):
+                self._calls.close(target.fd)
+        self._open.clear()
+
+    def parts_of(self, operation: AppendToFile) -> tuple[str, ...] | None:
+        """Give the name's parts if its file is open and may be used for this operation."""
+        if operation.lock or operation.rotation is not None or operation.newline_guard:
+            return None
+        target = self._open.get(operation.name)
+        return None if target is None else target.parts
+
+    def more(
+        self, operation: AppendToFile, record: bytes, durability: Durability
+    ) -> Changed | None:
+        """Add a record to a file that is open; ``None`` if it is no longer the one to write to.
+
+        Raises:
+            RefusalError: As ``add``.
+            OSError: As ``add``.
+        """
+        target = self._open[operation.name]
         try:
-            if locked:
-                take(calls, target.fd, patience)
-                target.found = calls.stat(target.fd)
-            if target.found.st_nlink == 0 or (locked and _elsewhere(calls, folder, name, target)):
-                continue  # put aside or removed while we came to it: what stands there now is meant
-            if target.found.st_nlink > 1:
-                raise RefusalError("hard-link", "the file has other names besides this one")
-            rotation = operation.rotation
-            if rotation is not None and due(
-                rotation, target.found, len(record), calls.now(), daily_from=target.found.st_mtime
-            ):
-                put_aside(calls, folder, parts, target.found, rotation, journal, syncs)
-                continue
-            guarded = record
-            if operation.newline_guard and _cut_short(calls, target):
-                guarded = _line_end(operation) + record
-            after = _write(calls, target, guarded)
-            if after.st_size == target.found.st_size + len(guarded):
+            after = self._write(target, record, durability)
+        except BaseException:
+            self._drop(operation.name)
+            raise
+        if after is None or after.st_nlink != 1:
+            self._drop(operation.name)
+            if after is not None and after.st_nlink == 0:
+                return None  # removed meanwhile, and the record with it
+        else:
+            target.found = after
+        return Changed(len(record), after, True)
+
+    def add(
+        self,
+        start: Start,
+        folder: int,
+        parts: tuple[str, ...],
+        record: bytes,
+        operation: AppendToFile,
+        durability: Durability,
+    ) -> Changed:
+        """Append ``record`` to the last of ``parts`` in the open ``folder``.
+
+        Args:
+            start: The root, whose mount the file must lie on.
+            folder: The folder of the name.
+            parts: The whole name.
+            record: What is added, in one write.
+            operation: The options.
+            durability: What must survive a crash of the system.
+
+        Raises:
+            RefusalError: What stands there is no plain file with this one name, or it is locked.
+            OSError: Nothing of the record is in the file, unless the message says how much.
+        """
+        calls, name = self._calls, parts[-1]
+        self._journal.claim(parts)
+        locked = operation.lock or operation.rotation is not None or _LOCK_ALWAYS
+        existed: bool | None = None
+        for _ in range(_TRIES):
+            target = _open(calls, start, folder, parts, operation)
+            if existed is None:
+                existed = not target.made
+            kept = False
+            try:
+                if locked:
+                    take(calls, target.fd, self._patience)
+                    target.found = calls.stat(target.fd)
+                found = target.found
+                if found.st_nlink == 0 or (locked and _elsewhere(calls, folder, name, found)):
+                    continue  # put aside or removed meanwhile: what stands there now is meant
+                if found.st_nlink > 1:
+                    raise RefusalError("hard-link", "the file has other names besides this one")
+                rotation = operation.rotation
+                if rotation is not None and due(rotation, found, len(record), calls.now()):
+                    put_aside(calls, folder, parts, found, rotation, self._journal, self._syncs)
+                    continue
+                guard = b""
+                if operation.newline_guard and _cut_short(calls, target):
+                    guard = _line_end(operation)
+                after = self._write(target, guard + record, durability)
+                if target.made:
+                    self._syncs.folder(folder)
+                if after is not None and not locked and not operation.newline_guard:
+                    target.found, target.made = after, False
+                    kept = self._keep(operation.name, target)
+                return Changed(len(record), after, existed)
+            finally:
+                if not kept:
+                    with contextlib.suppress(OSError):
+                        calls.close(target.fd)
+        raise RefusalError("busy", "the file is put aside or removed as fast as it is opened")
+
+    def _write(
+        self, target: _Target, record: bytes, durability: Durability
+    ) -> os.stat_result | None:
+        """Write, tell the journal, and say what must be synced; gives what it is now."""
+        after = _write(self._calls, target, record)
+        if self._journal.told:
+            if after is not None and after.st_size == target.found.st_size + len(record):
                 before = None if target.made else state_of(target.found)
-                journal.note(parts, before, state_of(after))
+                self._journal.note(target.parts, before, state_of(after))
             else:
-                journal.spoil(parts)  # somebody else appended in the same moment
-            if target.made:
-                syncs.folder(folder)
-            if durability != "none":
-                kept = syncs.file(target.fd, after)
-            return Changed(size=len(record), stat=after, existed=existed)
-        finally:
-            if not kept:
-                with contextlib.suppress(OSError):
-                    calls.close(target.fd)
-    raise RefusalError("busy", "the file is put aside or removed as fast as it is opened")
+                self._journal.spoil(target.parts)  # somebody else appended in the same moment
+        if durability != "none":
+            self._syncs.file(target.fd)
+        return after
+
+    def _keep(self, name: object, target: _Target) -> bool:
+        if name in self._open or len(self._open) >= _MOST_OPEN:
+            return False
+        self._open[name] = target
+        return True
+
+    def _drop(self, name: object) -> None:
+        with contextlib.suppress(OSError):
+            self._calls.close(self._open.pop(name).fd)
 
 
-def _open(calls: Sys, start: Start, folder: int, name: str, operation: AppendToFile) -> _Target:
+def _open(
+    calls: Sys, start: Start, folder: int, parts: tuple[str, ...], operation: AppendToFile
+) -> _Target:
     """Open what stands there, or make it; nothing but a plain file is ever opened for waiting."""
+    name = parts[-1]
     access = os.O_RDWR if operation.newline_guard else os.O_WRONLY
     for _ in range(_TRIES):
         found = look(calls, folder, name)
@@ -143,7 +225,7 @@ def _open(calls: Sys, start: Start, folder: int, name: str, operation: AppendToF
             with contextlib.suppress(OSError):
                 calls.close(fd)
             raise
-        return _Target(fd, opened, made)
+        return _Target(fd, opened, made, parts)
     raise RefusalError("busy", "the file comes and goes as fast as it is looked at")
 
 
@@ -157,10 +239,9 @@ def _check(found: os.stat_result) -> None:
         raise RefusalError("not-a-file", "a FIFO, socket or device stands there")
 
 
-def _elsewhere(calls: Sys, folder: int, name: str, target: _Target) -> bool:
+def _elsewhere(calls: Sys, folder: int, name: str, mine: os.stat_result) -> bool:
     there = look(calls, folder, name)
-    mine = (target.found.st_dev, target.found.st_ino)
-    return there is None or (there.st_dev, there.st_ino) != mine
+    return there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
 
 
 def _cut_short(calls: Sys, target: _Target) -> bool:
@@ -174,8 +255,10 @@ def _line_end(operation: AppendToFile) -> bytes:
     return end.encode("ascii" if isinstance(operation.content, bytes) else operation.encoding)
 
 
-def _write(calls: Sys, target: _Target, record: bytes) -> os.stat_result:
+def _write(calls: Sys, target: _Target, record: bytes) -> os.stat_result | None:
     """Write the record in one call; a part of it that got in is taken out again.
+
+    Gives what the file is now; ``None`` if that cannot be asked.
 
     RACE: without the lock another writer may append between our looking at the size and our cutting
     the file back to it. Then nothing is cut, and the error says how much of the record stays.
@@ -186,24 +269,25 @@ def _write(calls: Sys, target: _Target, record: bytes) -> os.stat_result:
         except InterruptedError:
             continue
         break
-    after = calls.stat(target.fd)
     if count == len(record):
-        return after
+        return asked_again(calls, target.fd)
+    start = target.found.st_size
     failure: OSError | None = None
     try:
         # The rest, if it goes in at once and nobody came in between, makes it whole after all.
-        if after.st_size == target.found.st_size + count:
+        if calls.stat(target.fd).st_size == start + count:
             count += calls.write(target.fd, memoryview(record)[count:])
-            after = calls.stat(target.fd)
-            if count == len(record) and after.st_size == target.found.st_size + count:
-                return after
+            if count == len(record):
+                return asked_again(calls, target.fd)
     except OSError as error:
         failure = error
-    if after.st_size == target.found.st_size + count:
-        calls.truncate(target.fd, target.found.st_size)
-        why = "only a part of the record could be written, and was taken out again"
-    else:
-        why = f"{count} bytes of the record are in the file; others wrote meanwhile"
-    if failure is not None:
-        raise OSError(failure.errno, f"{failure.strerror}; {why}") from failure
-    raise RefusalError("io", why)
+    why = f"{count} bytes of the record are in the file"
+    try:
+        if calls.stat(target.fd).st_size == start + count:
+            calls.truncate(target.fd, start)
+            why = "only a part of the record could be written, and was taken out again"
+    except OSError as error:
+        failure = failure or error
+    if failure is None:
+        raise RefusalError("io", why)
+    raise OSError(failure.errno, f"{failure.strerror}, and {why}") from failure

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from typing import Final
 
 from limpet.output._ground import Ground
@@ -19,6 +21,23 @@ __all__ = ["delete", "delete_dir", "make_dir", "move"]
 _NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
 
 
+@contextlib.contextmanager
+def _entered(
+    ground: Ground,
+    parts: tuple[str, ...],
+    *,
+    make: bool = False,
+    journal: Silent | None = None,
+    syncs: Syncs | None = None,
+) -> Iterator[int]:
+    """Give the folder of a name, open for as long as the block lasts."""
+    fd = ground.enter(parts[:-1], make=make, journal=journal, syncs=syncs)
+    try:
+        yield fd
+    finally:
+        ground.leave(fd)
+
+
 def delete(
     ground: Ground, parts: tuple[str, ...], asked: DeleteFile, journal: Silent, syncs: Syncs
 ) -> Changed:
@@ -30,7 +49,7 @@ def delete(
     """
     calls, name = ground.calls, parts[-1]
     try:
-        with ground.folder(parts[:-1]) as folder:
+        with _entered(ground, parts) as folder:
             found = look(calls, folder, name)
             if found is None:
                 return _missing(missing_ok=asked.missing_ok)
@@ -56,7 +75,7 @@ def delete_dir(
     """
     calls, name = ground.calls, parts[-1]
     try:
-        with ground.folder(parts[:-1]) as folder:
+        with _entered(ground, parts) as folder:
             found = look(calls, folder, name)
             if found is None:
                 return _missing(missing_ok=asked.missing_ok)
@@ -89,7 +108,7 @@ def make_dir(
         OSError: It was not made; folders on the way may have been.
     """
     calls, name = ground.calls, parts[-1]
-    with ground.parent(parts, make=asked.parents, journal=journal, syncs=syncs) as folder:
+    with _entered(ground, parts, make=asked.parents, journal=journal, syncs=syncs) as folder:
         journal.claim(parts)
         existed = False
         try:
@@ -121,11 +140,11 @@ def move(
         OSError: Both names are as they were.
     """
     calls = ground.calls
-    with ground.folder(parts[:-1]) as source:
+    with _entered(ground, parts) as source:
         found = look(calls, source, parts[-1])
         if found is None:
             raise RefusalError("missing", "nothing stands there", errno.ENOENT)
-        with ground.parent(target, make=asked.parents, journal=journal, syncs=syncs) as folder:
+        with _entered(ground, target, make=asked.parents, journal=journal, syncs=syncs) as folder:
             there = look(calls, folder, target[-1])
             if there is not None:
                 _check_target(there, target, asked)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
 from typing import Literal
 
 from limpet.output._journal import Silent, state_of
@@ -134,45 +133,41 @@ class Ground:
             self.start.inode,
         )
 
-    @contextlib.contextmanager
-    def folder(self, parts: tuple[str, ...]) -> Iterator[int]:
-        """Give the open folder that ``parts`` lead to, for as long as the block lasts.
+    def enter(
+        self,
+        parts: tuple[str, ...],
+        *,
+        make: bool = False,
+        journal: Silent | None = None,
+        syncs: Syncs | None = None,
+    ) -> int:
+        """Give the open folder that ``parts`` lead to; ``leave`` it afterwards.
+
+        Args:
+            parts: From the root; none is the root itself.
+            make: Make what is missing; then both of the others are needed.
+            journal: Hears of it.
+            syncs: Sees to it.
 
         Raises:
             RefusalError: As ``Resolver.open``.
             OSError: As ``Resolver.open``.
         """
         start = self.start
-        fd = start.fd if not parts else self._resolver.open(self.calls, start, parts)
+        if not parts:
+            return start.fd
         try:
-            yield fd
-        finally:
-            if fd != start.fd:
-                self.calls.close(fd)
-
-    @contextlib.contextmanager
-    def parent(
-        self, parts: tuple[str, ...], *, make: bool, journal: Silent, syncs: Syncs
-    ) -> Iterator[int]:
-        """As ``folder``, for the folder of the last part; ``make`` makes what is missing.
-
-        Raises:
-            RefusalError: As ``Resolver.open``.
-            OSError: As ``Resolver.open``.
-        """
-        try:
-            entered = self.folder(parts[:-1])
-            fd = entered.__enter__()
+            return self._resolver.open(self.calls, start, parts)
         except FileNotFoundError:
-            if not make:
+            if not make or journal is None or syncs is None:
                 raise
-            self.make(parts[:-1], journal=journal, syncs=syncs)
-            entered = self.folder(parts[:-1])
-            fd = entered.__enter__()
-        try:
-            yield fd
-        finally:
-            entered.__exit__(None, None, None)
+        self.make(parts, journal=journal, syncs=syncs)
+        return self._resolver.open(self.calls, start, parts)
+
+    def leave(self, fd: int) -> None:
+        """Close what ``enter`` gave, unless it is the root."""
+        if fd != self.start.fd:
+            self.calls.close(fd)
 
     def make(self, parts: tuple[str, ...], *, journal: Silent, syncs: Syncs) -> None:
         """Make the folders that are missing, one by one, each in the open one above it.

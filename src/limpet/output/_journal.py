@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
-from typing import Protocol, TypeAlias, cast
+from typing import ClassVar, Protocol, TypeAlias, cast
 
 __all__ = ["Journal", "Silent", "State", "open_journal", "state_of", "watched_with_keep"]
 
@@ -47,6 +47,9 @@ def state_of(found: os.stat_result | None) -> State | None:
 class Silent:
     """No watch runs: there is nobody to tell."""
 
+    told: ClassVar[bool] = False
+    """Whether anybody hears of it, so that it is worth finding out what to tell."""
+
     def claim(self, parts: tuple[str, ...]) -> None:
         """Before a name is changed: watches put off looking at it."""
 
@@ -65,6 +68,8 @@ class Silent:
 
 class Journal(Silent):
     """One batch of operations, claimed and then told as one."""
+
+    told: ClassVar[bool] = True
 
     def __init__(self, ledger: _Ledger, bases: tuple[str, ...]) -> None:
         """Start with nothing; ``bases`` are the spellings of the root's path."""

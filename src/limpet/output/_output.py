@@ -6,15 +6,16 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, assert_never
 
 from limpet.errors import UsageError
 from limpet.output import _change as change
-from limpet.output._append import add
+from limpet.output._append import Appender
 from limpet.output._config import OutputOptions, settings_of
 from limpet.output._ground import Ground
-from limpet.output._journal import Silent, open_journal, watched_with_keep
+from limpet.output._journal import open_journal, watched_with_keep
 from limpet.output._kinds import file_stat
 from limpet.output._names import BadNameError, split
 from limpet.output._ops import (
@@ -43,6 +44,27 @@ from limpet.output._system import default_calls
 from limpet.output._usage import Usage
 
 __all__ = ["Output"]
+
+
+class _Batch:
+    """What the operations of one go share."""
+
+    def __init__(self, calls: Sys, bases: tuple[str, ...], patience: float) -> None:
+        self.journal = open_journal(bases)
+        self.syncs = Syncs(calls)
+        self.appender = Appender(calls, patience=patience, journal=self.journal, syncs=self.syncs)
+        self.answers: list[Result] = []
+        self.unseen: list[int] = []
+        """Those done since the root was last looked at."""
+        self.sure = False
+        """The root was just seen at its path."""
+        self.state: RootState = "same"
+
+    def close(self) -> None:
+        """Let go of everything and tell the watches, however the batch ended."""
+        self.appender.close()
+        self.syncs.abandon()
+        self.journal.close()
 
 
 class Output:
@@ -96,6 +118,8 @@ class Output:
         self._usage = Usage(self._calls, self.options["limits"])
         self._mutex = threading.Lock()
         self._opened = False
+        self._last_parts: tuple[str, ...] = ()
+        self._last_path = self.path
 
     # -- opening -------------------------------------------------------------------------------
 
@@ -159,23 +183,27 @@ class Output:
         A refusal does not stop those after it.
         """
         with self._mutex:
-            journal = open_journal(self._ground.bases)
-            syncs = Syncs(self._calls)
-            answers: list[Result] = []
+            batch = _Batch(self._calls, self._ground.bases, self.options["lock_timeout"])
             try:
-                for index, operation in enumerate(operations):
-                    syncs.current = index
-                    answers.append(self._answer(operation, journal, syncs))
-                for index, error in syncs.finish().items():
-                    answers[index] = self._unsafe(answers[index], error)
+                for operation in operations:
+                    batch.syncs.current = len(batch.answers)
+                    batch.answers.append(self._answer(operation, batch))
+                self._look_again(batch)
+                for index, error in batch.syncs.finish().items():
+                    batch.answers[index] = self._unsafe(batch.answers[index], error)
             finally:
-                syncs.abandon()
-                journal.close()
-            return answers
+                batch.close()
+            return batch.answers
 
-    def _answer(self, operation: Operation, journal: Silent, syncs: Syncs) -> Result:
+    def _answer(self, operation: Operation, batch: _Batch) -> Result:
         """Do one."""
         try:
+            if isinstance(operation, AppendToFile):
+                answer = self._append_more(operation, batch)
+                if answer is not None:
+                    return answer
+            else:
+                batch.appender.close()
             portable = self.options["portable"]
             either = isinstance(operation, DeleteFile | DeleteDir | MoveFile)
             parts = _split(operation.name, portable=portable and not either, undecodable=either)
@@ -186,17 +214,52 @@ class Output:
             target: tuple[str, ...] = ()
             if isinstance(operation, MoveFile):
                 target = _split(operation.target, portable=portable, undecodable=True)
-            state = self._ground.ensure()
-            if state == "reopened":
-                self._usage.forget()
+            self._look_again(batch)
+            if not batch.sure:
+                batch.state = self._ground.ensure()
+                batch.sure = batch.state != "moved"
+                if batch.state == "reopened":
+                    batch.appender.close()
+                    self._usage.forget()
             durability = operation.durability or self.options["durability"]
-            syncs.full = durability == "full"
-            done = self._do(operation, parts, target, data, durability, journal, syncs)
-            if state != "moved" and not self._ground.still():
-                state = "moved"
+            batch.syncs.full = durability == "full"
+            done = self._do(operation, parts, target, data, durability, batch)
         except (OSError, RefusalError, BadNameError, UnicodeEncodeError) as error:
             return refused(operation, str(self.path), error)
-        return self._done(operation, target or parts, done, state)
+        batch.unseen.append(len(batch.answers))
+        return self._done(operation, target or parts, done, batch.state)
+
+    def _append_more(self, operation: AppendToFile, batch: _Batch) -> Done | None:
+        """Append to a file that this batch has open already."""
+        parts = batch.appender.parts_of(operation)
+        if parts is None or self._usage.needed:
+            return None
+        data = operation.data()
+        self._usage.check_write(len(data))
+        durability = operation.durability or self.options["durability"]
+        batch.syncs.full = durability == "full"
+        done = batch.appender.more(operation, data, durability)
+        if done is None:
+            return None
+        batch.unseen.append(len(batch.answers))
+        return self._done(operation, parts, done, batch.state)
+
+    def _look_again(self, batch: _Batch) -> None:
+        """See whether the root still stood at its path after what was done since the last look.
+
+        What is found right after one operation holds right before the next, too.
+        """
+        if not batch.unseen:
+            return
+        batch.sure = self._ground.still()
+        if not batch.sure:
+            for index in batch.unseen:
+                answer = batch.answers[index]
+                if isinstance(answer, Done):
+                    batch.answers[index] = replace(answer, root="moved")
+        elif batch.state == "reopened":
+            batch.state = "same"
+        batch.unseen.clear()
 
     def _do(
         self,
@@ -205,16 +268,13 @@ class Output:
         target: tuple[str, ...],
         data: bytes,
         durability: Durability,
-        journal: Silent,
-        syncs: Syncs,
+        batch: _Batch,
     ) -> Changed:
         """Choose what does it."""
-        ground = self._ground
+        ground, journal, syncs = self._ground, batch.journal, batch.syncs
         match operation:
-            case CreateFile() | OverwriteFile():
-                return self._put(operation, parts, data, durability, journal, syncs)
-            case AppendToFile():
-                return self._append(operation, parts, data, durability, journal, syncs)
+            case CreateFile() | OverwriteFile() | AppendToFile():
+                return self._write(operation, parts, data, durability, batch)
             case DeleteFile():
                 size = self._size(parts)
                 done = change.delete(ground, parts, operation, journal, syncs)
@@ -226,65 +286,44 @@ class Output:
                 return change.make_dir(ground, parts, operation, journal, syncs)
             case MoveFile():
                 return change.move(ground, parts, target, operation, journal, syncs)
+            case _:
+                assert_never(operation)
 
-    def _put(
+    def _write(
         self,
-        operation: CreateFile | OverwriteFile,
+        operation: CreateFile | OverwriteFile | AppendToFile,
         parts: tuple[str, ...],
         data: bytes,
         durability: Durability,
-        journal: Silent,
-        syncs: Syncs,
+        batch: _Batch,
     ) -> Changed:
+        """Do what brings content, if there is room for it."""
+        ground = self._ground
         size = self._size(parts)
-        adds = len(data) - (size or 0), int(size is None)
-        self._usage.check_room(self._ground.start, *adds)
-        with self._ground.parent(
-            parts, make=operation.parents, journal=journal, syncs=syncs
-        ) as folder:
-            done = put(
-                self._calls,
-                folder,
-                parts,
-                data,
-                new=isinstance(operation, CreateFile),
-                replace_link=isinstance(operation, OverwriteFile) and operation.replace_link,
-                durability=durability,
-                journal=journal,
-                syncs=syncs,
-            )
-        self._usage.add(*adds)
-        return done
-
-    def _append(
-        self,
-        operation: AppendToFile,
-        parts: tuple[str, ...],
-        data: bytes,
-        durability: Durability,
-        journal: Silent,
-        syncs: Syncs,
-    ) -> Changed:
-        adds = len(data), int(self._size(parts) is None)
-        self._usage.check_room(self._ground.start, *adds)
-        with self._ground.parent(
-            parts,
-            make=operation.parents and operation.create,
-            journal=journal,
-            syncs=syncs,
-        ) as folder:
-            done = add(
-                self._calls,
-                self._ground.start,
-                folder,
-                parts,
-                data,
-                operation,
-                durability=durability,
-                patience=self.options["lock_timeout"],
-                journal=journal,
-                syncs=syncs,
-            )
+        appends = isinstance(operation, AppendToFile)
+        adds = len(data) - (0 if appends else size or 0), int(size is None)
+        self._usage.check_room(ground.start, *adds)
+        make = operation.parents and not (
+            isinstance(operation, AppendToFile) and not operation.create
+        )
+        fd = ground.enter(parts[:-1], make=make, journal=batch.journal, syncs=batch.syncs)
+        try:
+            if isinstance(operation, AppendToFile):
+                done = batch.appender.add(ground.start, fd, parts, data, operation, durability)
+            else:
+                done = put(
+                    self._calls,
+                    fd,
+                    parts,
+                    data,
+                    new=isinstance(operation, CreateFile),
+                    replace_link=isinstance(operation, OverwriteFile) and operation.replace_link,
+                    durability=durability,
+                    journal=batch.journal,
+                    syncs=batch.syncs,
+                )
+        finally:
+            ground.leave(fd)
         self._usage.add(*adds)
         return done
 
@@ -293,8 +332,11 @@ class Output:
         if not self._usage.needed:
             return None
         try:
-            with self._ground.folder(parts[:-1]) as folder:
-                found = look(self._calls, folder, parts[-1])
+            fd = self._ground.enter(parts[:-1])
+            try:
+                found = look(self._calls, fd, parts[-1])
+            finally:
+                self._ground.leave(fd)
         except (OSError, RefusalError):
             return None
         return None if found is None else found.st_size
@@ -304,12 +346,18 @@ class Output:
     ) -> Done:
         return Done(
             operation=operation,
-            path=self.path.joinpath(*parts),
+            path=self._path(parts),
             bytes=done.size,
             stat=None if done.stat is None else file_stat(done.stat),
             existed=done.existed,
             root=state,
         )
+
+    def _path(self, parts: tuple[str, ...]) -> Path:
+        """Join; the last path is kept, for parsing it costs as much as writing a line."""
+        if parts != self._last_parts:
+            self._last_parts, self._last_path = parts, self.path.joinpath(*parts)
+        return self._last_path
 
     def _unsafe(self, answer: Result, error: OSError) -> Result:
         """What was done is not sure to be on the disk."""

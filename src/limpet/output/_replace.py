@@ -6,8 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from limpet.output._journal import Silent, state_of
 from limpet.output._ops import Durability
@@ -16,14 +15,16 @@ from limpet.output._staging import Staged, stage
 from limpet.output._syncs import Syncs
 from limpet.output._sys import Sys
 
-__all__ = ["Changed", "look", "place_new", "put"]
+_TRIES: Final = 3
+"""How often a temporary file may be lost to somebody cleaning up."""
+
+__all__ = ["Changed", "asked_again", "look", "place_new", "put"]
 
 _NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
 """What renameat2(2) says where it, or the file system, does not know RENAME_NOREPLACE."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class Changed(NamedTuple):
     """What an operation did."""
 
     size: int
@@ -75,30 +76,60 @@ def put(
     before = look(calls, folder, name)
     if before is not None:
         _check(before, new=new, replace_link=replace_link)
-    keep = before if before is not None and stat.S_ISREG(before.st_mode) else None
     journal.claim(parts)
+    for left in range(_TRIES, -1, -1):
+        try:
+            return _put_once(calls, folder, parts, data, before, new, durability, journal, syncs)
+        except _LostError:
+            if not left:
+                raise
+    raise AssertionError  # pragma: no cover - the last try returns or raises
+
+
+class _LostError(FileNotFoundError):
+    """The temporary file is not there any more: somebody took it for a dead one's."""
+
+
+def _put_once(
+    calls: Sys,
+    folder: int,
+    parts: tuple[str, ...],
+    data: bytes,
+    before: os.stat_result | None,
+    new: bool,  # noqa: FBT001 - passed on
+    durability: Durability,
+    journal: Silent,
+    syncs: Syncs,
+) -> Changed:
+    name = parts[-1]
+    keep = before if before is not None and stat.S_ISREG(before.st_mode) else None
     staged = stage(calls, folder, 0o666 if keep is None else 0o600)
     try:
-        hidden = (*parts[:-1], staged.name)
-        journal.claim(hidden)
-        journal.note(hidden, None, None)
+        if journal.told:
+            hidden = (*parts[:-1], staged.name)
+            journal.claim(hidden)
+            journal.note(hidden, None, None)
         staged.write(data)
         if keep is not None:
             _carry_over(calls, folder, name, staged.fd, keep)
         if durability != "none":
             calls.sync(staged.fd)
-        written = calls.stat(staged.fd)
-        if new:
-            place_new(calls, folder, staged, folder, name)
-        else:
-            calls.rename(folder, staged.name, folder, name)
-            staged.placed = True
-        after = _after(calls, staged.fd, written)
-        # Whoever writes into it from now on makes another state; whoever did just now, too.
-        if (after.st_size, after.st_mtime_ns) == (written.st_size, written.st_mtime_ns):
-            journal.note(parts, state_of(before), state_of(after))
-        else:
-            journal.spoil(parts)
+        written = calls.stat(staged.fd) if journal.told else None
+        try:
+            if new:
+                place_new(calls, folder, staged, folder, name)
+            else:
+                calls.rename(folder, staged.name, folder, name)
+                staged.placed = True
+        except FileNotFoundError as error:
+            raise _LostError(error.errno, error.strerror) from error
+        after = asked_again(calls, staged.fd)
+        if written is not None:
+            # Whoever writes into it from now on makes another state; whoever did just now, too.
+            if after is not None and content_of(after) == content_of(written):
+                journal.note(parts, state_of(before), state_of(after))
+            else:
+                journal.spoil(parts)
         syncs.folder(folder)
         return Changed(size=len(data), stat=after, existed=before is not None)
     finally:
@@ -124,12 +155,17 @@ def place_new(calls: Sys, folder: int, staged: Staged, to: int, name: str) -> No
             staged.placed = True
 
 
-def _after(calls: Sys, fd: int, written: os.stat_result) -> os.stat_result:
-    """Stat the file under its new name; it is there, so a failure to ask is no failure of it."""
+def asked_again(calls: Sys, fd: int) -> os.stat_result | None:
+    """Stat what was written; it is done, so that it cannot be asked is no failure of it."""
     try:
         return calls.stat(fd)
     except OSError:
-        return written
+        return None
+
+
+def content_of(found: os.stat_result) -> tuple[int, int]:
+    """Give what every write changes."""
+    return found.st_size, found.st_mtime_ns
 
 
 def _check(found: os.stat_result, *, new: bool, replace_link: bool) -> None:

@@ -60,9 +60,7 @@ def note_name(name: str) -> str:
     return f"{STAGING}rotation.{name}"
 
 
-def due(
-    rotation: Rotation, found: os.stat_result, adds: int, now: float, *, daily_from: float
-) -> bool:
+def due(rotation: Rotation, found: os.stat_result, adds: int, now: float) -> bool:
     """Whether a file must be put aside before ``adds`` bytes are added to it.
 
     A clock that was set back makes no new day: only a later one does.
@@ -71,7 +69,7 @@ def due(
         return False
     if rotation.max_bytes is not None and found.st_size + adds > rotation.max_bytes:
         return True
-    return rotation.daily and _day(now) > _day(daily_from)
+    return rotation.daily and _day(now) > _day(found.st_mtime)
 
 
 def _day(moment: float) -> tuple[int, int]:
@@ -304,7 +302,7 @@ class _Rotating:
             filename="",
             mode="wb",
             fileobj=Out(),
-            mtime=int(found.st_mtime),  # type: ignore[arg-type]  # writing needs no more
+            mtime=int(found.st_mtime),
         ) as packer:
             at = 0
             while at < found.st_size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, TypeAlias, Unpack
 
@@ -25,6 +25,7 @@ from limpet.output._ops import (
     Name,
     Operation,
     OverwriteFile,
+    RefusalCode,
     Refused,
     Result,
     Rotation,
@@ -38,17 +39,36 @@ __all__ = ["AsyncOutput", "Ticket", "open_output"]
 _Job: TypeAlias = Job[Operation, Result]
 
 
-def _poster() -> Callable[[Callable[[], None]], object]:
-    """Give what has something called in this loop's thread, from any other.
+class _Loop:
+    """The running event loop, as far as a thread must reach it; made in the loop's own thread.
 
-    anyio hands work to its own threads; this is the one thing it has no name for with ours.
+    anyio hands work to its own threads; to be called from one of ours is what it has no name for.
     """
-    try:
-        return asyncio.get_running_loop().call_soon_threadsafe
-    except RuntimeError:
-        import trio.lowlevel
 
-        return trio.lowlevel.current_trio_token().run_sync_soon
+    def __init__(self) -> None:
+        self._asyncio: asyncio.AbstractEventLoop | None = None
+        self.post: Callable[[Callable[[], None]], object]
+        """Has something called in the loop's thread, from any other."""
+        try:
+            self._asyncio = asyncio.get_running_loop()
+            self.post = self._asyncio.call_soon_threadsafe
+        except RuntimeError:
+            import trio.lowlevel
+
+            self.post = trio.lowlevel.current_trio_token().run_sync_soon
+
+    def waiter(self) -> tuple[Callable[[], None], Awaitable[object]]:
+        """Give what ends one wait of one task, and that wait; asyncio's own costs half an event."""
+        if self._asyncio is None:
+            event = anyio.Event()
+            return event.set, event.wait()
+        future: asyncio.Future[None] = self._asyncio.create_future()
+
+        def end() -> None:
+            if not future.done():  # whoever waited may have been cancelled
+                future.set_result(None)
+
+        return end, future
 
 
 class Ticket:
@@ -72,10 +92,15 @@ class Ticket:
     async def wait(self) -> Result:
         """Give its answer, once there is one; may be cancelled and asked again, by several tasks."""
         await self._finished.wait()
-        if self._job.error is not None:
-            raise self._job.error
-        assert self._job.answer is not None  # noqa: S101 - one of the two is there
-        return self._job.answer
+        return answer_of(self._job)
+
+
+def answer_of(job: _Job) -> Result:
+    """Give the answer of a job that is over; what went wrong in our own code is raised."""
+    if job.error is not None:
+        raise job.error
+    assert job.answer is not None  # noqa: S101 - one of the two is there
+    return job.answer
 
 
 class AsyncOutput:
@@ -85,6 +110,7 @@ class AsyncOutput:
         """Made by ``open_output``; nothing happens before the block is entered."""
         self._output = output
         self._worker: Worker[Operation, Result] | None = None
+        self._loop: _Loop | None = None
         self._in_flight = 0
         self._most = output.options["limits"].max_in_flight
         self._waits = output.options["limits"].when_full == "wait"
@@ -102,7 +128,8 @@ class AsyncOutput:
             raise UsageError(message)
         await anyio.to_thread.run_sync(self._output.open)
         name = f"limpet output {self._output.path.name}"
-        self._worker = Worker(self._output.perform_all, _poster(), name=name)
+        self._loop = _Loop()
+        self._worker = Worker(self._output.perform_all, self._loop.post, name=name)
         return self
 
     async def __aexit__(
@@ -146,15 +173,18 @@ class AsyncOutput:
         tasks may call it at once. If it is cancelled while the operation waits, the operation is
         never done; if it is being done, it is done wholly (``submit`` keeps its answer).
         """
-        ticket = await self._hand_in(operation)
-        if isinstance(ticket, Refused):
-            return ticket
+        refusal = await self._admit(operation)
+        if refusal is not None or self._loop is None:
+            return refusal or self._refuse(operation, "closed", "the output is closed")
+        end, wait = self._loop.waiter()
+        job = self._give(operation, end)
         try:
-            return await ticket.wait()
+            await wait
         except BaseException:
-            if self._worker is not None and self._worker.withdraw(ticket._job):  # noqa: SLF001 - its own part
+            if self._worker is not None and self._worker.withdraw(job):
                 self._leave()
             raise
+        return answer_of(job)
 
     async def submit(self, operation: Operation) -> Ticket:
         """Hand it in and give a ticket by which its answer can be asked for, once or often.
@@ -164,29 +194,34 @@ class AsyncOutput:
         Raises:
             OutputError: ``busy`` if there is no room and ``when_full`` is ``refuse``, or ``closed``.
         """
-        ticket = await self._hand_in(operation)
-        if isinstance(ticket, Refused):
-            raise ticket.error()
-        return ticket
+        refusal = await self._admit(operation)
+        if refusal is not None:
+            raise refusal.error()
+        finished = anyio.Event()
+        return Ticket(self._give(operation, finished.set), finished)
 
-    async def _hand_in(self, operation: Operation) -> Ticket | Refused:
+    async def _admit(self, operation: Operation) -> Refused | None:
+        """Wait until there is room for one more, or say why there will be none."""
         if self._in_flight >= self._most or self._turns:
             if not self._waits:
                 why = f"{self._in_flight} operations are in flight, which is the most"
-                return self._refuse(operation, RefusalError("busy", why))
+                return self._refuse(operation, "busy", why)
             await self._wait_turn()
         if self._worker is None:
-            return self._refuse(operation, RefusalError("closed", "the output is closed"))
+            return self._refuse(operation, "closed", "the output is closed")
+        return None
+
+    def _give(self, operation: Operation, end: Callable[[], None]) -> _Job:
+        assert self._worker is not None  # noqa: S101 - admitted
         self._in_flight += 1
-        finished = anyio.Event()
 
         def tell() -> None:
             self._leave()
-            finished.set()
+            end()
 
         job: _Job = Job(operation, tell)
         self._worker.give(job)
-        return Ticket(job, finished)
+        return job
 
     async def _wait_turn(self) -> None:
         """Wait until one that is in flight is answered; first come, first served."""
@@ -211,8 +246,8 @@ class AsyncOutput:
             self._in_flight += 1  # kept for it, so that nobody slips in before it runs
             self._turns.popleft().set()
 
-    def _refuse(self, operation: Operation, why: RefusalError) -> Refused:
-        return refused(operation, str(self._output.path), why)
+    def _refuse(self, operation: Operation, code: RefusalCode, why: str) -> Refused:
+        return refused(operation, str(self._output.path), RefusalError(code, why))
 
     # -- the same as methods -------------------------------------------------------------------
 

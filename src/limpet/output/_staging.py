@@ -3,12 +3,13 @@
 A living writer holds the lock (flock) of its temporary file. The system lets go of it when the
 process ends, however it ends, in whatever container it runs; so a temporary file whose lock can be
 taken belongs to nobody. A writer that loses its file to somebody cleaning up, in the instant between
-making and locking it, sees that and makes another.
+making and locking it, finds it missing when it is to get its name (ENOENT), and makes another.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import secrets
@@ -22,6 +23,9 @@ __all__ = ["Staged", "clean", "stage"]
 
 _TRIES: Final = 100
 _NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
+_SERIAL: Final = itertools.count(secrets.randbits(40))
+"""Numbers of this process's temporary files; where they start is another one's guess."""
+_MASK: Final = (1 << 64) - 1
 _MOST_FOLDERS: Final = 100_000
 """Folders looked through at an open; a tree beyond that is cleaned in part."""
 
@@ -67,7 +71,7 @@ def stage(calls: Sys, folder: int, mode: int) -> Staged:
         OSError: There is none.
     """
     for _ in range(_TRIES):
-        name = f"{STAGING}{secrets.token_hex(8)}.tmp"
+        name = f"{STAGING}{next(_SERIAL) + (os.getpid() << 41) & _MASK:016x}.tmp"
         try:
             fd = calls.open_file(folder, name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
         except FileExistsError:
@@ -80,10 +84,6 @@ def stage(calls: Sys, folder: int, mode: int) -> Staged:
                     staged.placed = True  # its remover has it
                     staged.close()
                     continue
-            if calls.stat(fd).st_nlink == 0:
-                staged.placed = True
-                staged.close()
-                continue
         except BaseException:
             staged.close()
             raise

@@ -8,7 +8,6 @@ after ``finish`` has seen to it.
 from __future__ import annotations
 
 import contextlib
-import os
 
 from limpet.output._sys import Sys
 
@@ -24,8 +23,8 @@ class Syncs:
     def __init__(self, calls: Sys) -> None:
         """Start with none."""
         self._calls = calls
-        self._held: dict[tuple[int, int, bool], tuple[int, set[int]]] = {}
-        """Device, inode, whether a folder -> descriptor, the operations that need it."""
+        self._held: dict[tuple[int, int], tuple[int, set[int]]] = {}
+        """Device and inode -> descriptor, the operations that need it."""
         self._failed: dict[int, OSError] = {}
         self.current = 0
         """Index of the operation that is being done."""
@@ -34,24 +33,26 @@ class Syncs:
 
     def folder(self, folder: int) -> None:
         """The entries of this folder were changed."""
-        if not self.full or os.name == "nt":  # Windows has no way to, and no need: NTFS logs names
-            return
-        found = self._calls.stat(folder)
-        key = (found.st_dev, found.st_ino, True)
-        if key not in self._held:
-            self._make_room()
-            self._held[key] = (self._calls.open_again(folder), set())
-        self._held[key][1].add(self.current)
+        if self.full:
+            self._need(folder, is_folder=True)
 
-    def file(self, fd: int, found: os.stat_result) -> bool:
-        """This file's bytes were changed; True if its descriptor is kept, and closed later."""
-        key = (found.st_dev, found.st_ino, False)
-        if key in self._held:
+    def file(self, fd: int) -> None:
+        """This file's bytes were changed."""
+        self._need(fd, is_folder=False)
+
+    def _need(self, fd: int, *, is_folder: bool) -> None:
+        """Remember it, by a descriptor of our own; what fails here fails like the sync itself."""
+        try:
+            found = self._calls.stat(fd)
+            key = (found.st_dev, found.st_ino)
+            if key not in self._held:
+                if len(self._held) >= _MOST_OPEN:
+                    self.finish()
+                own = self._calls.open_again(fd) if is_folder else self._calls.duplicate(fd)
+                self._held[key] = (own, set())
             self._held[key][1].add(self.current)
-            return False
-        self._make_room()
-        self._held[key] = (fd, {self.current})
-        return True
+        except OSError as error:
+            self._failed[self.current] = error
 
     def finish(self) -> dict[int, OSError]:
         """Sync all of them; gives the operations for which that failed."""
@@ -72,7 +73,3 @@ class Syncs:
             with contextlib.suppress(OSError):
                 self._calls.close(fd)
         self._held.clear()
-
-    def _make_room(self) -> None:
-        if len(self._held) >= _MOST_OPEN:
-            self.finish()

@@ -216,13 +216,16 @@ class Sys:
 
         On Windows there is none to take: what is open there cannot be renamed or removed.
         """
-        if sys.platform == "win32":
-            return True
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
         return True
+
+    def duplicate(self, fd: int) -> int:
+        """Give another descriptor of the same open file."""
+        return os.dup(fd)
 
     def close(self, fd: int) -> None:
         """Close a file or folder."""

@@ -42,7 +42,9 @@ class Usage:
         """
         if not self.needed:
             return
-        if self._calls.monotonic() - self._counted > self._limits.recount or self._why(adds_bytes, adds_files):
+        if self._calls.monotonic() - self._counted > self._limits.recount or self._why(
+            adds_bytes, adds_files
+        ):
             self._count(start)
         if why := self._why(adds_bytes, adds_files):
             raise RefusalError("over-cap", why)
