@@ -205,7 +205,7 @@ class DurabilityError(OutputError, OSError):
 
 
 class OutputFailedError(OutputError, OSError):
-    """The system failed at it (an I/O error, no descriptors left); the message says what is true."""
+    """The system failed at it (an I/O error, no descriptors left); the message says how."""
 
     def __init__(self, message: str, *, code: str = "io", **facts: object) -> None:
         """As the root, with a code of its own."""

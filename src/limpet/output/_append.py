@@ -1,8 +1,8 @@
 """Adds a record to the end of a file in one write, so that records of many writers never mix.
 
 The system adds what one write brings as a whole, at the end the file has then (O_APPEND, open(2)):
-no lock is needed for that on a local disk. Network file systems do not keep it; there, and where the
-file is rotated, ``lock=True`` makes the writers wait for each other.
+no lock is needed for that on a local disk. Network file systems do not keep it; there, and where
+the file is rotated, ``lock=True`` makes the writers wait for each other.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Appender:
     """Appends of one batch; a file that several of them go to is opened once.
 
     RACE: a file that is open here may be renamed by somebody else before the next record of the
-    batch, which then goes where the file went, as it does for any program that keeps a log open. One
-    that is removed is noticed. The window is one batch, some milliseconds; the lock closes it.
+    batch, which then goes where the file went, as it does for any program that keeps a log open.
+    One that is removed is noticed. The window is one batch, some milliseconds; the lock closes it.
     """
 
     def __init__(self, calls: Sys, *, patience: float, journal: Silent, syncs: Syncs) -> None:

@@ -178,8 +178,8 @@ def _rename_new(ground: Ground, source: int, name: str, folder: int, new: str) -
     """Rename to a free name.
 
     RACE: where the system has no such call (macOS, some file systems) a folder, which can have no
-    second name, is looked at and then renamed: an empty folder that comes to the new name in between
-    is replaced.
+    second name, is looked at and then renamed: an empty folder that comes to the new name in
+    between is replaced.
     """
     calls = ground.calls
     try:

@@ -104,8 +104,8 @@ class Ground:
     def ensure(self) -> RootState:
         """Make sure, right before an operation, that what is open is what stands at the path.
 
-        RACE: it may be moved away between this and the operation, some microseconds later; ``still``
-        then says so in the answer. No system call closes that window.
+        RACE: it may be moved away between this and the operation, some microseconds later;
+        ``still`` then says so in the answer. No system call closes that window.
 
         Raises:
             RefusalError: ``root-gone``: it is not, and nothing was or may be put in its place.

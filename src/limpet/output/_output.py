@@ -1,4 +1,4 @@
-"""One opened root and the operations below it: the synchronous whole, which the async shell drives."""
+"""One opened root and the operations below it: the synchronous whole below the async shell."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, Unpack, assert_never
+from typing import Self, Unpack, assert_never
 
 from limpet.errors import UsageError
 from limpet.output import _change as change
-from limpet.output._append import Appender
+from limpet.output._batch import Batch
 from limpet.output._config import OutputOptions, settings_of
 from limpet.output._ground import Ground
-from limpet.output._journal import open_journal, watched_with_keep
+from limpet.output._journal import watched_with_keep
+from limpet.output._keywords import (
+    Appending,
+    Creating,
+    Deleting,
+    MakingDir,
+    Moving,
+    Overwriting,
+)
 from limpet.output._kinds import file_stat
 from limpet.output._names import BadNameError, split
 from limpet.output._ops import (
@@ -33,38 +41,15 @@ from limpet.output._ops import (
     Refused,
     Result,
     RootState,
-    Rotation,
 )
 from limpet.output._refusal import RefusalError, refused
 from limpet.output._replace import Changed, look, put
 from limpet.output._staging import clean
-from limpet.output._syncs import Syncs
 from limpet.output._sys import Sys
 from limpet.output._system import default_calls
 from limpet.output._usage import Usage
 
 __all__ = ["Output"]
-
-
-class _Batch:
-    """What the operations of one go share."""
-
-    def __init__(self, calls: Sys, bases: tuple[str, ...], patience: float) -> None:
-        self.journal = open_journal(bases)
-        self.syncs = Syncs(calls)
-        self.appender = Appender(calls, patience=patience, journal=self.journal, syncs=self.syncs)
-        self.answers: list[Result] = []
-        self.unseen: list[int] = []
-        """Those done since the root was last looked at."""
-        self.sure = False
-        """The root was just seen at its path."""
-        self.state: RootState = "same"
-
-    def close(self) -> None:
-        """Let go of everything and tell the watches, however the batch ended."""
-        self.appender.close()
-        self.syncs.abandon()
-        self.journal.close()
 
 
 class Output:
@@ -73,12 +58,12 @@ class Output:
     ```python
     with limpet.Output("archive", create=True) as out:
         out.create("2026/hello.txt", "hello")
-        result = out.perform(limpet.AppendToFile(name="log.txt", content="one line\\n"))
+        result = out.perform(limpet.AppendToFile(name="log.txt", content="one line"))
     ```
 
     The block opens and closes it; it may be entered again. Any thread may use it, one operation
-    runs at a time. ``perform`` answers with a value and raises nothing for what the disk or the name
-    did; the methods are the same with the matching exception instead.
+    runs at a time. ``perform`` answers with a value and raises nothing for what the disk or the
+    name did; the methods are the same with the matching exception instead.
     """
 
     def __init__(
@@ -183,7 +168,7 @@ class Output:
         A refusal does not stop those after it.
         """
         with self._mutex:
-            batch = _Batch(self._calls, self._ground.bases, self.options["lock_timeout"])
+            batch = Batch(self._calls, self._ground.bases, self.options["lock_timeout"])
             try:
                 for operation in operations:
                     batch.syncs.current = len(batch.answers)
@@ -195,7 +180,7 @@ class Output:
                 batch.close()
             return batch.answers
 
-    def _answer(self, operation: Operation, batch: _Batch) -> Result:
+    def _answer(self, operation: Operation, batch: Batch) -> Result:
         """Do one."""
         try:
             if isinstance(operation, AppendToFile):
@@ -229,7 +214,7 @@ class Output:
         batch.unseen.append(len(batch.answers))
         return self._done(operation, target or parts, done, batch.state)
 
-    def _append_more(self, operation: AppendToFile, batch: _Batch) -> Done | None:
+    def _append_more(self, operation: AppendToFile, batch: Batch) -> Done | None:
         """Append to a file that this batch has open already."""
         parts = batch.appender.parts_of(operation)
         if parts is None or self._usage.needed:
@@ -244,7 +229,7 @@ class Output:
         batch.unseen.append(len(batch.answers))
         return self._done(operation, parts, done, batch.state)
 
-    def _look_again(self, batch: _Batch) -> None:
+    def _look_again(self, batch: Batch) -> None:
         """See whether the root still stood at its path after what was done since the last look.
 
         What is found right after one operation holds right before the next, too.
@@ -268,7 +253,7 @@ class Output:
         target: tuple[str, ...],
         data: bytes,
         durability: Durability,
-        batch: _Batch,
+        batch: Batch,
     ) -> Changed:
         """Choose what does it."""
         ground, journal, syncs = self._ground, batch.journal, batch.syncs
@@ -295,7 +280,7 @@ class Output:
         parts: tuple[str, ...],
         data: bytes,
         durability: Durability,
-        batch: _Batch,
+        batch: Batch,
     ) -> Changed:
         """Do what brings content, if there is room for it."""
         ground = self._ground
@@ -369,7 +354,7 @@ class Output:
 
     # -- the same as methods -------------------------------------------------------------------
 
-    def create(self, name: Name, content: str | bytes, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    def create(self, name: Name, content: str | bytes, **options: Unpack[Creating]) -> Done:
         """Make a new file; ``CreateFile`` explains the options.
 
         Raises:
@@ -377,7 +362,7 @@ class Output:
         """
         return self._must(CreateFile(name=name, content=content, **options))
 
-    def overwrite(self, name: Name, content: str | bytes, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    def overwrite(self, name: Name, content: str | bytes, **options: Unpack[Overwriting]) -> Done:
         """Make a file hold this content, all or nothing; ``OverwriteFile`` explains the options.
 
         Raises:
@@ -385,23 +370,15 @@ class Output:
         """
         return self._must(OverwriteFile(name=name, content=content, **options))
 
-    def append(
-        self,
-        name: Name,
-        content: str | bytes,
-        *,
-        rotation: Rotation | None = None,
-        **options: Any,  # noqa: ANN401 - as the value's fields
-    ) -> Done:
+    def append(self, name: Name, content: str | bytes, **options: Unpack[Appending]) -> Done:
         """Add one record to the end of a file; ``AppendToFile`` explains the options.
 
         Raises:
             OutputError: Nothing of the record is in the file, unless the message says how much.
         """
-        asked = AppendToFile(name=name, content=content, rotation=rotation, **options)
-        return self._must(asked)
+        return self._must(AppendToFile(name=name, content=content, **options))
 
-    def delete(self, name: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    def delete(self, name: Name, **options: Unpack[Deleting]) -> Done:
         """Remove a file; ``DeleteFile`` explains the options.
 
         Raises:
@@ -409,7 +386,7 @@ class Output:
         """
         return self._must(DeleteFile(name=name, **options))
 
-    def delete_dir(self, name: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    def delete_dir(self, name: Name, **options: Unpack[Deleting]) -> Done:
         """Remove an empty folder; ``DeleteDir`` explains the options.
 
         Raises:
@@ -417,7 +394,7 @@ class Output:
         """
         return self._must(DeleteDir(name=name, **options))
 
-    def make_dir(self, name: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    def make_dir(self, name: Name, **options: Unpack[MakingDir]) -> Done:
         """Make a folder; ``MakeDir`` explains the options.
 
         Raises:
@@ -425,7 +402,7 @@ class Output:
         """
         return self._must(MakeDir(name=name, **options))
 
-    def move(self, name: Name, target: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    def move(self, name: Name, target: Name, **options: Unpack[Moving]) -> Done:
         """Give a file or folder another name; ``MoveFile`` explains the options.
 
         Raises:

@@ -1,8 +1,9 @@
 """The way from the root down to a folder that cannot lead anywhere else: one component at a time.
 
-Each folder is opened in the one before by its descriptor and not through a symlink, so that whatever
-is renamed or swapped meanwhile, what was opened did stand below the root, component by component.
-This runs wherever folders have descriptors; the fast way (``_resolve_openat2``) is tested against it.
+Each folder is opened in the one before by its descriptor and not through a symlink, so that
+whatever is renamed or swapped meanwhile, what was opened did stand below the root, component by
+component. This runs wherever folders have descriptors; the fast way (``_resolve_openat2``) is
+tested against it.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Walk:
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
-            # What O_NOFOLLOW says of a symlink differs between systems; so does it with O_DIRECTORY.
+            # What O_NOFOLLOW says of a symlink differs between systems, and with O_DIRECTORY.
             if stat.S_ISLNK(calls.stat_at(fd, part).st_mode):
                 why = f"{part!r} is a symlink, and none is followed"
                 raise RefusalError("symlink", why, error.errno) from error

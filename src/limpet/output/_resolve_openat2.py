@@ -1,4 +1,4 @@
-"""The same way down in one call: Linux 5.6 resolves beneath a folder, without symlinks and mounts."""
+"""The same way down in one call: Linux 5.6 resolves beneath a folder, without links and mounts."""
 
 from __future__ import annotations
 

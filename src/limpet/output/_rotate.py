@@ -1,9 +1,9 @@
 """Puts a grown file aside under the next free number, packs it, and removes the oldest ones.
 
 What was put aside is written down in a note beside the file: name, inode, size and time of change.
-Only what the note lists and still is what it says is packed or removed, so that a file somebody else
-put there under such a name, or changed, is never touched. The note is written before each step, so a
-crash between two steps leaves what the next rotation can finish.
+Only what the note lists and still is what it says is packed or removed, so that a file somebody
+else put there under such a name, or changed, is never touched. The note is written before each
+step, so a crash between two steps leaves what the next rotation can finish.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class _Rotating:
                 self._pack(row)
 
     def _finish_packing(self, row: _Kept) -> None:
-        """A packed file was announced: if it is there its source goes, else the note is corrected."""
+        """A packed file was announced: if it is there its source goes, else it is made anew."""
         there = look(self._calls, self._folder, row.name)
         plain = next((other for other in self._kept if other.name == row.packs), None)
         self._kept.remove(row)

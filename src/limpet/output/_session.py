@@ -1,4 +1,4 @@
-"""The async shell of an output: hands operations to the root's worker and waits; decides nothing."""
+"""The async shell of an output: hands operations to a worker and waits; decides nothing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Self, TypeAlias, Unpack
 
 import anyio
 import anyio.to_thread
 
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions
+from limpet.output._keywords import (
+    Appending,
+    Creating,
+    Deleting,
+    MakingDir,
+    Moving,
+    Overwriting,
+)
 from limpet.output._ops import (
     AppendToFile,
     CreateFile,
@@ -28,7 +36,6 @@ from limpet.output._ops import (
     RefusalCode,
     Refused,
     Result,
-    Rotation,
 )
 from limpet.output._output import Output
 from limpet.output._refusal import RefusalError, refused
@@ -90,7 +97,7 @@ class Ticket:
         return self._job.answer if self._finished.is_set() else None
 
     async def wait(self) -> Result:
-        """Give its answer, once there is one; may be cancelled and asked again, by several tasks."""
+        """Give its answer once there is one; may be cancelled and asked again, by many tasks."""
         await self._finished.wait()
         return answer_of(self._job)
 
@@ -138,7 +145,7 @@ class AsyncOutput:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait until all that was handed in is done, then close; a cancellation waits for that too."""
+        """Wait until all that was handed in is done, then close; so does a cancellation."""
         worker, self._worker = self._worker, None
         if worker is None:
             return
@@ -192,7 +199,7 @@ class AsyncOutput:
         Returns when there is room for it; from then on it will be done, before the block is left.
 
         Raises:
-            OutputError: ``busy`` if there is no room and ``when_full`` is ``refuse``, or ``closed``.
+            OutputError: ``busy`` if there is no room and ``when_full`` says refuse; ``closed``.
         """
         refusal = await self._admit(operation)
         if refusal is not None:
@@ -251,7 +258,7 @@ class AsyncOutput:
 
     # -- the same as methods -------------------------------------------------------------------
 
-    async def create(self, name: Name, content: str | bytes, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    async def create(self, name: Name, content: str | bytes, **options: Unpack[Creating]) -> Done:
         """Make a new file; ``CreateFile`` explains the options.
 
         Raises:
@@ -259,7 +266,9 @@ class AsyncOutput:
         """
         return await self._must(CreateFile(name=name, content=content, **options))
 
-    async def overwrite(self, name: Name, content: str | bytes, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    async def overwrite(
+        self, name: Name, content: str | bytes, **options: Unpack[Overwriting]
+    ) -> Done:
         """Make a file hold this content, all or nothing; ``OverwriteFile`` explains the options.
 
         Raises:
@@ -267,23 +276,15 @@ class AsyncOutput:
         """
         return await self._must(OverwriteFile(name=name, content=content, **options))
 
-    async def append(
-        self,
-        name: Name,
-        content: str | bytes,
-        *,
-        rotation: Rotation | None = None,
-        **options: Any,  # noqa: ANN401 - as the value's fields
-    ) -> Done:
+    async def append(self, name: Name, content: str | bytes, **options: Unpack[Appending]) -> Done:
         """Add one record to the end of a file; ``AppendToFile`` explains the options.
 
         Raises:
             OutputError: Nothing of the record is in the file, unless the message says how much.
         """
-        asked = AppendToFile(name=name, content=content, rotation=rotation, **options)
-        return await self._must(asked)
+        return await self._must(AppendToFile(name=name, content=content, **options))
 
-    async def delete(self, name: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    async def delete(self, name: Name, **options: Unpack[Deleting]) -> Done:
         """Remove a file; ``DeleteFile`` explains the options.
 
         Raises:
@@ -291,7 +292,7 @@ class AsyncOutput:
         """
         return await self._must(DeleteFile(name=name, **options))
 
-    async def delete_dir(self, name: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    async def delete_dir(self, name: Name, **options: Unpack[Deleting]) -> Done:
         """Remove an empty folder; ``DeleteDir`` explains the options.
 
         Raises:
@@ -299,7 +300,7 @@ class AsyncOutput:
         """
         return await self._must(DeleteDir(name=name, **options))
 
-    async def make_dir(self, name: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    async def make_dir(self, name: Name, **options: Unpack[MakingDir]) -> Done:
         """Make a folder; ``MakeDir`` explains the options.
 
         Raises:
@@ -307,7 +308,7 @@ class AsyncOutput:
         """
         return await self._must(MakeDir(name=name, **options))
 
-    async def move(self, name: Name, target: Name, **options: Any) -> Done:  # noqa: ANN401 - as the value's fields
+    async def move(self, name: Name, target: Name, **options: Unpack[Moving]) -> Done:
         """Give a file or folder another name; ``MoveFile`` explains the options.
 
         Raises:
@@ -328,7 +329,7 @@ def open_output(folder: str | os.PathLike[str], **options: Unpack[OutputOptions]
     ```python
     async with limpet.open_output("archive", create=True) as out:
         await out.create("hello.txt", "hello")
-        await out.append("log/2026-11.txt", "one line\\n")
+        await out.append("log/2026-11.txt", message.text, newline_guard=True)
     ```
 
     Runs under asyncio and trio. Nothing that may wait for the disk runs on the event loop: one

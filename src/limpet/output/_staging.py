@@ -2,13 +2,15 @@
 
 A living writer holds the lock (flock) of its temporary file. The system lets go of it when the
 process ends, however it ends, in whatever container it runs; so a temporary file whose lock can be
-taken belongs to nobody. A writer that loses its file to somebody cleaning up, in the instant between
-making and locking it, finds it missing when it is to get its name (ENOENT), and makes another.
+taken belongs to nobody. A writer that loses its file to somebody cleaning up, in the instant
+between making and locking it, finds it missing when it is to get its name (ENOENT), and makes
+another.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -16,6 +18,7 @@ import secrets
 from typing import Final
 
 from limpet.output._names import STAGING
+from limpet.output._refusal import RefusalError
 from limpet.output._resolve import Start, Walk
 from limpet.output._sys import Sys
 
@@ -88,7 +91,7 @@ def stage(calls: Sys, folder: int, mode: int) -> Staged:
             staged.close()
             raise
         return staged
-    raise FileExistsError(17, "no free name for a temporary file")
+    raise FileExistsError(errno.EEXIST, "no free name for a temporary file")
 
 
 def clean(calls: Sys, start: Start) -> int:
@@ -105,8 +108,8 @@ def clean(calls: Sys, start: Start) -> int:
         seen += 1
         try:
             fd = walk.open(calls, start, parts)
-        except Exception:  # noqa: BLE001 - gone, closed to us or swapped meanwhile: not ours to say
-            continue
+        except (OSError, RefusalError):
+            continue  # gone, closed to us or swapped meanwhile
         try:
             for name, is_folder, is_file in calls.list(fd):
                 if is_folder:

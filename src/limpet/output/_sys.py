@@ -1,8 +1,8 @@
 """Every system call an output makes, by descriptors of folders; tests make each of them fail.
 
 No name given to one of these has a ``/`` in it except in ``open_beneath``, and none follows a
-symlink at its end. Where a call does not exist on this system it raises ``OSError`` with ENOSYS, and
-the caller knows what to do without it.
+symlink at its end. Where a call does not exist on this system it raises ``OSError`` with ENOSYS,
+and the caller knows what to do without it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Sys:
         return _checked(int(_libc.syscall(_OPENAT2, folder, name, how, _OPEN_HOW.size)))
 
     def mount_of(self, fd: int) -> int:
-        """Give a number that differs between mounts, also of one file system; 0 if none is known."""
+        """Give a number that differs between mounts, also of one file system; 0 if unknown."""
         if sys.platform != "linux":
             return 0
         buffer = ctypes.create_string_buffer(256)
@@ -118,7 +118,7 @@ class Sys:
         return os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=folder)
 
     def list(self, folder: int) -> Iterator[tuple[str, bool, bool]]:
-        """Give the entries of a folder: name, whether it is a folder, whether it is a plain file."""
+        """Give the entries of a folder: name, whether it is a folder, whether a plain file."""
         fd = self.open_again(folder)
         try:
             with os.scandir(fd) as entries:
@@ -212,7 +212,7 @@ class Sys:
             os.setxattr(fd, name, value)
 
     def lock(self, fd: int) -> bool:
-        """Take a file's advisory lock; False if somebody else holds it. It goes with the descriptor.
+        """Take a file's advisory lock until it is closed; False if somebody else holds it.
 
         On Windows there is none to take: what is open there cannot be renamed or removed.
         """

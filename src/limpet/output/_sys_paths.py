@@ -1,10 +1,10 @@
 """The same system calls for a system whose folders have no descriptors to work from (Windows).
 
 A folder is known by a number of our own that stands for its path, and the folder is held open
-meanwhile in a way that lets nobody rename, remove or replace it (``pin``): Windows refuses all three
-while a handle without FILE_SHARE_DELETE is open. Each component is pinned before the next is looked
-at, and one that is a link of any kind (a reparse point) is refused. So a path that was checked stays
-what it was for as long as it is used, which elsewhere descriptors see to.
+meanwhile in a way that lets nobody rename, remove or replace it (``pin``): Windows refuses all
+three while a handle without FILE_SHARE_DELETE is open. Each component is pinned before the next is
+looked at, and one that is a link of any kind (a reparse point) is refused. So a path that was
+checked stays what it was for as long as it is used, which elsewhere descriptors see to.
 
 All but ``pin`` runs on every system, and is tested there; Windows itself it has not been run on.
 """
@@ -67,7 +67,7 @@ class PathSys(Sys):
         """Hold a folder in another."""
         return self._open(self._path(folder, name))
 
-    def open_beneath(self, folder: int, relative: str, *, cross_mounts: bool) -> int:
+    def open_beneath(self, folder: int, relative: str, *, cross_mounts: bool) -> int:  # noqa: ARG002 - as the base has them
         """There is no such call."""
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
@@ -75,7 +75,7 @@ class PathSys(Sys):
         """Hold it once more."""
         return self._open(self._path(folder))
 
-    def mount_of(self, fd: int) -> int:
+    def mount_of(self, fd: int) -> int:  # noqa: ARG002 - as the base has it
         """The device decides."""
         return 0
 
@@ -166,8 +166,8 @@ def _is_link(found: os.stat_result) -> bool:
 def pin(path: str) -> Callable[[], None]:
     """Hold a folder open so that nobody can rename, remove or replace it; gives what lets go.
 
-    CreateFileW with FILE_FLAG_BACKUP_SEMANTICS (a folder) and FILE_FLAG_OPEN_REPARSE_POINT (the link
-    itself, not where it leads), sharing reading and writing but not deleting.
+    CreateFileW with FILE_FLAG_BACKUP_SEMANTICS (a folder) and FILE_FLAG_OPEN_REPARSE_POINT (the
+    link itself, not where it leads), sharing reading and writing but not deleting.
 
     Raises:
         OSError: It cannot be opened, or this is not Windows.

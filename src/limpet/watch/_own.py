@@ -4,8 +4,9 @@ While a claim is open, watches put off looking at its paths. When it closes, wha
 noted in the inbox of every running watch; the event that finds exactly that state (inode, size,
 mtime, ctime) is own. Another state means that somebody else changed the file since, however soon,
 and the event is not own. Where the state before the write is noted too, the event is own only if
-the watch had seen that one: else somebody else's change came in between. Nothing here depends on who the kernel says it was, so it holds on every
-backend; a kernel that names the process only takes away from what counts as own, never adds.
+the watch had seen that one: else somebody else's change came in between. Nothing here depends on
+who the kernel says it was, so it holds on every backend; a kernel that names the process only takes
+away from what counts as own, never adds.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Ledger:
     ) -> None:
         """Remember what an own write left; guarded by the module's lock."""
         start, last = self._states.pop(path, (before, before))
-        if before == _ANY or last == _ANY:
+        if _ANY in {before, last}:
             start = before
         elif _content(last) != _content(before):
             start = _FOREIGN  # somebody else wrote between two writes of ours
