@@ -7,7 +7,7 @@ the file is rotated, ``lock=True`` makes the writers wait for each other.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from limpet.output._journal import Silent, state_of
 from limpet.output._lock import take
 from limpet.output._ops import AppendToFile, Durability
 from limpet.output._refusal import RefusalError
-from limpet.output._replace import Changed, asked_again, look
+from limpet.output._replace import Changed, asked_again, look, put
 from limpet.output._resolve import Start, same_mount
 from limpet.output._rotate import due, put_aside
 from limpet.output._syncs import Syncs
@@ -37,11 +37,10 @@ _LOCK_ALWAYS: Final = os.name == "nt"
 
 @dataclass(slots=True)
 class _Target:
-    """An open file: what was last known of it, and whether it was made for this record."""
+    """An open file, and what was last known of it."""
 
     fd: int
     found: os.stat_result
-    made: bool
     parts: tuple[str, ...]
 
 
@@ -72,8 +71,7 @@ class Appender:
     def close(self) -> None:
         """Close what is open: after the batch, and before anything else than an append."""
         for target in self._open.values():
-            with contextlib.suppress(OSError):
-                self._calls.close(target.fd)
+            self._calls.let_go(target.fd)
         self._open.clear()
 
     def parts_of(self, operation: AppendToFile) -> tuple[str, ...] | None:
@@ -132,11 +130,13 @@ class Appender:
         calls, name = self._calls, parts[-1]
         self._journal.claim(parts)
         locked = operation.lock or operation.rotation is not None or _LOCK_ALWAYS
-        existed: bool | None = None
         for _ in range(_TRIES):
             target = _open(calls, start, folder, parts, operation)
-            if existed is None:
-                existed = not target.made
+            if target is None:
+                done = self._begin(folder, parts, record, operation, durability)
+                if done is not None:
+                    return done
+                continue
             kept = False
             try:
                 if locked:
@@ -155,17 +155,49 @@ class Appender:
                 if operation.newline_guard and _cut_short(calls, target):
                     guard = _line_end(operation)
                 after = self._write(target, guard + record, durability)
-                if target.made:
-                    self._syncs.folder(folder)
+                if after is not None and after.st_nlink == 0:
+                    continue  # removed in that moment, and the record with it
                 if after is not None and not locked and not operation.newline_guard:
-                    target.found, target.made = after, False
+                    target.found = after
                     kept = self._keep(operation.name, target)
-                return Changed(len(record), after, existed)
+                return Changed(len(record), after, True)
             finally:
                 if not kept:
-                    with contextlib.suppress(OSError):
-                        calls.close(target.fd)
+                    calls.let_go(target.fd)
         raise RefusalError("busy", "the file is put aside or removed as fast as it is opened")
+
+    def _begin(
+        self,
+        folder: int,
+        parts: tuple[str, ...],
+        record: bytes,
+        operation: AppendToFile,
+        durability: Durability,
+    ) -> Changed | None:
+        """Make the file with its first record in it; ``None`` if somebody else has made it now.
+
+        As any new file it is there whole or not at all, so a failure leaves no empty one behind.
+        """
+        if not operation.create:
+            raise RefusalError("missing", "there is no such file", errno.ENOENT)
+        try:
+            return put(
+                self._calls,
+                folder,
+                parts,
+                record,
+                new=True,
+                replace_link=False,
+                durability=durability,
+                journal=self._journal,
+                syncs=self._syncs,
+            )
+        except FileExistsError:
+            return None
+        except RefusalError as error:
+            if error.code != "exists":
+                raise
+            return None
 
     def _write(
         self, target: _Target, record: bytes, durability: Durability
@@ -174,8 +206,7 @@ class Appender:
         after = _write(self._calls, target, record)
         if self._journal.told:
             if after is not None and after.st_size == target.found.st_size + len(record):
-                before = None if target.made else state_of(target.found)
-                self._journal.note(target.parts, before, state_of(after))
+                self._journal.note(target.parts, state_of(target.found), state_of(after))
             else:
                 self._journal.spoil(target.parts)  # somebody else appended in the same moment
         if durability != "none":
@@ -189,44 +220,31 @@ class Appender:
         return True
 
     def _drop(self, name: object) -> None:
-        with contextlib.suppress(OSError):
-            self._calls.close(self._open.pop(name).fd)
+        self._calls.let_go(self._open.pop(name).fd)
 
 
 def _open(
     calls: Sys, start: Start, folder: int, parts: tuple[str, ...], operation: AppendToFile
-) -> _Target:
-    """Open what stands there, or make it; nothing but a plain file is ever opened for waiting."""
-    name = parts[-1]
+) -> _Target | None:
+    """Open what stands there; nothing but a plain file is ever opened. ``None`` if nothing does."""
+    found = look(calls, folder, parts[-1])
+    if found is None:
+        return None
+    _check(found)
     access = os.O_RDWR if operation.newline_guard else os.O_WRONLY
-    for _ in range(_TRIES):
-        found = look(calls, folder, name)
-        made = found is None
-        if found is None:
-            if not operation.create:
-                raise RefusalError("missing", "there is no such file")
-            try:
-                flags = access | os.O_APPEND | os.O_CREAT | os.O_EXCL
-                fd = calls.open_file(folder, name, flags)
-            except FileExistsError:
-                continue
-        else:
-            _check(found)
-            try:
-                fd = calls.open_file(folder, name, access | os.O_APPEND)
-            except FileNotFoundError:
-                continue
-        try:
-            opened = calls.stat(fd)
-            _check(opened)
-            if not same_mount(calls, start, fd):
-                raise RefusalError("mount", "another file is mounted there")
-        except BaseException:
-            with contextlib.suppress(OSError):
-                calls.close(fd)
-            raise
-        return _Target(fd, opened, made, parts)
-    raise RefusalError("busy", "the file comes and goes as fast as it is looked at")
+    try:
+        fd = calls.open_file(folder, parts[-1], access | os.O_APPEND)
+    except FileNotFoundError:
+        return None
+    try:
+        opened = calls.stat(fd)
+        _check(opened)
+        if not same_mount(calls, start, fd):
+            raise RefusalError("mount", "another file is mounted there")
+    except BaseException:
+        calls.let_go(fd)
+        raise
+    return _Target(fd, opened, parts)
 
 
 def _check(found: os.stat_result) -> None:

@@ -7,18 +7,15 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import Final
 
 from limpet.output._ground import Ground
 from limpet.output._journal import Silent, state_of
 from limpet.output._ops import DeleteDir, DeleteFile, MakeDir, MoveFile
 from limpet.output._refusal import RefusalError
-from limpet.output._replace import Changed, look
+from limpet.output._replace import NO_WAY, Changed, link_over, look
 from limpet.output._syncs import Syncs
 
 __all__ = ["delete", "delete_dir", "make_dir", "move"]
-
-_NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
 
 
 @contextlib.contextmanager
@@ -111,15 +108,16 @@ def make_dir(
     with _entered(ground, parts, make=asked.parents, journal=journal, syncs=syncs) as folder:
         journal.claim(parts)
         existed = False
+        found: os.stat_result | None = None
         try:
             calls.make_folder(folder, name)
         except FileExistsError:
-            found = calls.stat_at(folder, name)
-            if not (asked.exist_ok and stat.S_ISDIR(found.st_mode)):
+            there = calls.stat_at(folder, name)
+            if not (asked.exist_ok and stat.S_ISDIR(there.st_mode)):
                 raise
-            existed = True
+            existed, found = True, there
         else:
-            found = calls.stat_at(folder, name)
+            found = _now(ground, folder, name)
             journal.note(parts, None, state_of(found))
             syncs.folder(folder)
     return Changed(size=0, stat=found, existed=existed)
@@ -154,12 +152,20 @@ def move(
                 calls.rename(source, parts[-1], folder, target[-1])
             else:
                 _rename_new(ground, source, parts[-1], folder, target[-1])
-            after = look(calls, folder, target[-1])
+            after = _now(ground, folder, target[-1])
             journal.note(parts, state_of(found), None)
             journal.moved(target, state_of(after))
             syncs.folder(source)
             syncs.folder(folder)
     return Changed(size=0, stat=after, existed=there is not None)
+
+
+def _now(ground: Ground, folder: int, name: str) -> os.stat_result | None:
+    """Stat what was made or moved; it is done, so that it cannot be asked is no failure of it."""
+    try:
+        return look(ground.calls, folder, name)
+    except OSError:
+        return None
 
 
 def _check_target(there: os.stat_result, target: tuple[str, ...], asked: MoveFile) -> None:
@@ -185,11 +191,10 @@ def _rename_new(ground: Ground, source: int, name: str, folder: int, new: str) -
     try:
         calls.rename_new(source, name, folder, new)
     except OSError as error:
-        if error.errno not in _NO_WAY:
+        if error.errno not in NO_WAY:
             raise
         found = calls.stat_at(source, name)
         if stat.S_ISDIR(found.st_mode):
             calls.rename(source, name, folder, new)
             return
-        calls.link(source, name, folder, new)
-        calls.unlink(source, name)
+        link_over(calls, source, name, folder, new)

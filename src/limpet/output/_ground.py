@@ -99,7 +99,7 @@ class Ground:
         """Close the root; twice is as good as once."""
         start, self._start = self._start, None
         if start is not None:
-            self.calls.close(start.fd)
+            self.calls.let_go(start.fd)
 
     def ensure(self) -> RootState:
         """Make sure, right before an operation, that what is open is what stands at the path.
@@ -126,8 +126,11 @@ class Ground:
         return "reopened"
 
     def still(self) -> bool:
-        """Whether what is open stands at the path, right after an operation."""
-        found = self._found()
+        """Whether what is open was seen to stand at the path, right after an operation."""
+        try:
+            found = self._found()
+        except OSError:
+            return False
         return found is not None and (found.st_dev, found.st_ino) == (
             self.start.device,
             self.start.inode,
@@ -167,7 +170,7 @@ class Ground:
     def leave(self, fd: int) -> None:
         """Close what ``enter`` gave, unless it is the root."""
         if fd != self.start.fd:
-            self.calls.close(fd)
+            self.calls.let_go(fd)
 
     def make(self, parts: tuple[str, ...], *, journal: Silent, syncs: Syncs) -> None:
         """Make the folders that are missing, one by one, each in the open one above it.
@@ -190,11 +193,11 @@ class Ground:
                         syncs.folder(fd)
                     inner = self._walk.step(calls, start, fd, part)
                 if fd != start.fd:
-                    calls.close(fd)
+                    calls.let_go(fd)
                 fd = inner
         finally:
             if fd != start.fd:
-                calls.close(fd)
+                calls.let_go(fd)
 
     def _found(self) -> os.stat_result | None:
         try:
@@ -213,7 +216,7 @@ class Ground:
                 cross_mounts=self._cross_mounts,
             )
         except BaseException:
-            self.calls.close(fd)
+            self.calls.let_go(fd)
             raise
 
     def _reopen(self) -> None:
@@ -230,7 +233,7 @@ class Ground:
         old = self._start
         self._take(fd)
         if old is not None:
-            self.calls.close(old.fd)
+            self.calls.let_go(old.fd)
 
     def _open_real(self) -> int:
         drive, rest = os.path.splitdrive(self._real)
@@ -239,6 +242,6 @@ class Ground:
             try:
                 inner = self.calls.open_folder(fd, part)
             finally:
-                self.calls.close(fd)
+                self.calls.let_go(fd)
             fd = inner
         return fd

@@ -18,9 +18,9 @@ from limpet.output._sys import Sys
 _TRIES: Final = 3
 """How often a temporary file may be lost to somebody cleaning up."""
 
-__all__ = ["Changed", "asked_again", "look", "place_new", "put"]
+__all__ = ["NO_WAY", "Changed", "asked_again", "link_over", "look", "place_new", "put"]
 
-_NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
+NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
 """What renameat2(2) says where it, or the file system, does not know RENAME_NOREPLACE."""
 
 
@@ -146,13 +146,28 @@ def place_new(calls: Sys, folder: int, staged: Staged, to: int, name: str) -> No
         calls.rename_new(folder, staged.name, to, name)
         staged.placed = True
     except OSError as error:
-        if error.errno not in _NO_WAY:
+        if error.errno not in NO_WAY:
             raise
         # A second name is only given if it is free, everywhere; then the first one goes.
         calls.link(folder, staged.name, to, name)
         with contextlib.suppress(OSError):
             calls.unlink(folder, staged.name)
             staged.placed = True
+
+
+def link_over(calls: Sys, folder: int, name: str, to: int, new: str) -> None:
+    """Rename a file to a free name where the system has no call for it: two names for a moment.
+
+    Raises:
+        OSError: It has its old name alone.
+    """
+    calls.link(folder, name, to, new)
+    try:
+        calls.unlink(folder, name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            calls.unlink(to, new)
+        raise
 
 
 def asked_again(calls: Sys, fd: int) -> os.stat_result | None:
@@ -209,5 +224,5 @@ def _carry_over(calls: Sys, folder: int, name: str, fd: int, old: os.stat_result
                 with contextlib.suppress(OSError):
                     calls.set_attribute(fd, key, value)
         finally:
-            calls.close(source)
+            calls.let_go(source)
     calls.chmod(fd, stat.S_IMODE(old.st_mode) & 0o777)

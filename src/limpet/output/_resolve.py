@@ -68,11 +68,11 @@ class Walk:
             for part in parts:
                 inner = self.step(calls, start, fd, part)
                 if fd != start.fd:
-                    calls.close(fd)
+                    calls.let_go(fd)
                 fd = inner
         except BaseException:
             if fd != start.fd:
-                calls.close(fd)
+                calls.let_go(fd)
             raise
         return fd
 
@@ -100,6 +100,6 @@ class Walk:
                 why = f"another file system is mounted at {part!r}"
                 raise RefusalError("mount", why, errno.EXDEV)
         except BaseException:
-            calls.close(inner)
+            calls.let_go(inner)
             raise
         return inner

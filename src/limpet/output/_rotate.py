@@ -10,54 +10,27 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import json
 import os
-import re
 import time
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from limpet.output._journal import Silent, state_of
-from limpet.output._names import STAGING
+from limpet.output._note import Kept, dump, note_name, number_of, parse
 from limpet.output._ops import Rotation
 from limpet.output._refusal import RefusalError
-from limpet.output._replace import look, place_new
+from limpet.output._replace import NO_WAY, link_over, look, place_new
 from limpet.output._staging import stage
 from limpet.output._syncs import Syncs
 from limpet.output._sys import Sys
 
-__all__ = ["due", "note_name", "put_aside"]
+__all__ = ["due", "put_aside"]
 
 _CHUNK: Final = 1 << 18
+_MOST_NOTE: Final = 1 << 22
+"""Bytes of a note that are read: some twenty thousand files put aside."""
 _TRIES: Final = 1000
 """Numbers that may be taken by others' files before it is given up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
-    """One file that was put aside."""
-
-    name: str
-    number: int
-    inode: int
-    size: int
-    mtime_ns: int
-    since: float
-    """When it was put aside, unix seconds."""
-    packs: str = ""
-    """The file it holds packed, if that may still be there."""
-
-    def still_is(self, found: os.stat_result | None) -> bool:
-        """Whether what stands there is what was put there."""
-        if found is None:
-            return False
-        there = (found.st_ino, found.st_size, found.st_mtime_ns)
-        return there == (self.inode, self.size, self.mtime_ns)
-
-
-def note_name(name: str) -> str:
-    """Give the name of the note on the files put aside of ``name``."""
-    return f"{STAGING}rotation.{name}"
 
 
 def due(rotation: Rotation, found: os.stat_result, adds: int, now: float) -> bool:
@@ -98,6 +71,11 @@ def put_aside(
     _Rotating(calls, folder, parts, rotation, journal, syncs).run(found)
 
 
+def _is(row: Kept, found: os.stat_result | None) -> bool:
+    """Whether what stands there is what was put there, and nobody has changed it."""
+    return found is not None and row.looks_like(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 class _Rotating:
     """One rotation of one file."""
 
@@ -131,36 +109,25 @@ class _Rotating:
 
     # -- the note ------------------------------------------------------------------------------
 
-    def _read(self) -> list[_Kept]:
-        """Give what the note lists, oldest first; a note that cannot be read lists nothing."""
+    def _read(self) -> list[Kept]:
+        """Give what the note lists, oldest first; one that cannot be read lists nothing."""
         try:
             fd = self._calls.open_file(self._folder, note_name(self._name), os.O_RDONLY)
+            try:
+                size = min(self._calls.stat(fd).st_size, _MOST_NOTE)
+                return parse(self._name, self._calls.read_at(fd, size, 0))
+            finally:
+                self._calls.let_go(fd)
         except OSError:
             return []
-        try:
-            size = self._calls.stat(fd).st_size
-            rows: list[dict[str, Any]] = json.loads(self._calls.read_at(fd, size, 0))
-            kept = [_Kept(**row) for row in rows]
-            kept.sort(key=lambda row: (row.number, row.since, row.inode, row.size, row.mtime_ns))
-            names = [name for row in kept for name in (row.name, row.packs) if name]
-        except (OSError, ValueError, TypeError):
-            return []
-        finally:
-            self._calls.close(fd)
-        # The note is a file like any other, so what it says is believed as far as it can be ours.
-        form = re.compile(re.escape(self._name) + r"\.[0-9]+(?:\.gz)?")
-        if not all(form.fullmatch(name) for name in names):
-            return []
-        return kept
 
     def _save(self) -> None:
-        data = json.dumps([asdict(row) for row in self._kept]).encode()
         staged = stage(self._calls, self._folder, 0o666)
         try:
             for name in (staged.name, note_name(self._name)):
                 self._journal.claim((*self._parts[:-1], name))
             self._journal.note((*self._parts[:-1], staged.name), None, None)
-            staged.write(data)
+            staged.write(dump(self._kept))
             self._calls.rename(self._folder, staged.name, self._folder, note_name(self._name))
             staged.placed = True
             after = state_of(self._calls.stat(staged.fd))
@@ -175,9 +142,8 @@ class _Rotating:
         for _ in range(_TRIES):
             new = f"{self._name}.{number}"
             self._kept.append(
-                _Kept(
+                Kept(
                     name=new,
-                    number=number,
                     inode=found.st_ino,
                     size=found.st_size,
                     mtime_ns=found.st_mtime_ns,
@@ -205,20 +171,16 @@ class _Rotating:
         calls, folder = self._calls, self._folder
         try:
             calls.rename_new(folder, self._name, folder, new)
-        except FileExistsError:
-            raise
-        except OSError:
-            calls.link(folder, self._name, folder, new)
-            calls.unlink(folder, self._name)
+        except OSError as error:
+            if error.errno not in NO_WAY:
+                raise
+            link_over(calls, folder, self._name, folder, new)
 
     def _next_number(self) -> int:
         """Give a number above all that are there, whoever made them: the highest is the newest."""
-        form = re.compile(re.escape(self._name) + r"\.([0-9]{1,9})(?:\.gz)?")
-        numbers = [row.number for row in self._kept]
-        for name, _, _ in self._calls.list(self._folder):
-            if match := form.fullmatch(name):
-                numbers.append(int(match[1]))
-        return max(numbers, default=0) + 1
+        names = [row.name for row in self._kept]
+        names += [name for name, _, _ in self._calls.list(self._folder)]
+        return max((number_of(self._name, name) for name in names), default=0) + 1
 
     # -- those put aside -----------------------------------------------------------------------
 
@@ -229,28 +191,28 @@ class _Rotating:
             elif not row.name.endswith(".gz"):
                 self._pack(row)
 
-    def _finish_packing(self, row: _Kept) -> None:
+    def _finish_packing(self, row: Kept) -> None:
         """A packed file was announced: if it is there its source goes, else it is made anew."""
         there = look(self._calls, self._folder, row.name)
         plain = next((other for other in self._kept if other.name == row.packs), None)
         self._kept.remove(row)
-        if row.still_is(there):
+        if _is(row, there):
             if plain is not None:
                 self._remove(plain)
-            self._kept.append(_Kept(**{**asdict(row), "packs": ""}))
-            self._kept.sort(key=lambda one: one.number)
+            self._kept.append(replace(row, packs=""))
+            self._kept.sort(key=lambda one: number_of(self._name, one.name))
         elif plain is not None:
             self._pack(plain)
 
-    def _pack(self, row: _Kept) -> None:
+    def _pack(self, row: Kept) -> None:
         calls, folder = self._calls, self._folder
-        if not row.still_is(look(calls, folder, row.name)):
+        if not _is(row, look(calls, folder, row.name)):
             return
         name = f"{row.name}.gz"
         source = calls.open_file(folder, row.name, os.O_RDONLY)
         try:
             opened = calls.stat(source)
-            if not row.still_is(opened):
+            if not _is(row, opened):
                 return
             staged = stage(calls, folder, opened.st_mode & 0o777)
             try:
@@ -260,9 +222,8 @@ class _Rotating:
                 self._squeeze(source, opened, staged.fd)
                 calls.sync(staged.fd)
                 found = calls.stat(staged.fd)
-                packed = _Kept(
+                packed = Kept(
                     name=name,
-                    number=row.number,
                     inode=found.st_ino,
                     size=found.st_size,
                     mtime_ns=found.st_mtime_ns,
@@ -280,7 +241,7 @@ class _Rotating:
             finally:
                 staged.close()
         finally:
-            calls.close(source)
+            calls.let_go(source)
         self._finish_packing(packed)
 
     def _squeeze(self, source: int, found: os.stat_result, target: int) -> None:
@@ -326,11 +287,11 @@ class _Rotating:
                 return
             self._remove(oldest)
 
-    def _remove(self, row: _Kept) -> None:
+    def _remove(self, row: Kept) -> None:
         """Remove one that still is what it was; one that somebody changed is theirs from now on."""
         self._kept.remove(row)
         found = look(self._calls, self._folder, row.name)
-        if row.still_is(found):
+        if _is(row, found):
             where = (*self._parts[:-1], row.name)
             self._journal.claim(where)
             self._calls.unlink(self._folder, row.name)

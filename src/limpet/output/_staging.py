@@ -63,8 +63,7 @@ class Staged:
         if not self.placed:
             with contextlib.suppress(OSError):
                 self._calls.unlink(self._folder, self.name)
-        with contextlib.suppress(OSError):
-            self._calls.close(self.fd)
+        self._calls.let_go(self.fd)
 
 
 def stage(calls: Sys, folder: int, mode: int) -> Staged:
@@ -120,7 +119,7 @@ def clean(calls: Sys, start: Start) -> int:
             continue
         finally:
             if fd != start.fd:
-                calls.close(fd)
+                calls.let_go(fd)
     return removed
 
 
@@ -142,4 +141,4 @@ def _remove(calls: Sys, folder: int, name: str) -> bool:
     else:
         return True
     finally:
-        calls.close(fd)
+        calls.let_go(fd)

@@ -7,8 +7,6 @@ after ``finish`` has seen to it.
 
 from __future__ import annotations
 
-import contextlib
-
 from limpet.output._sys import Sys
 
 __all__ = ["Syncs"]
@@ -63,13 +61,11 @@ class Syncs:
             except OSError as error:
                 self._failed.update(dict.fromkeys(indices, error))
             finally:
-                with contextlib.suppress(OSError):
-                    self._calls.close(fd)
+                self._calls.let_go(fd)
         return self._failed
 
     def abandon(self) -> None:
         """Close what is held, unsynced: the batch was broken off."""
         for fd, _ in self._held.values():
-            with contextlib.suppress(OSError):
-                self._calls.close(fd)
+            self._calls.let_go(fd)
         self._held.clear()

@@ -7,6 +7,7 @@ and the caller knows what to do without it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -126,7 +127,7 @@ class Sys:
                     is_folder = entry.is_dir(follow_symlinks=False)
                     yield entry.name, is_folder, entry.is_file(follow_symlinks=False)
         finally:
-            self.close(fd)
+            self.let_go(fd)
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -230,6 +231,11 @@ class Sys:
     def close(self, fd: int) -> None:
         """Close a file or folder."""
         os.close(fd)
+
+    def let_go(self, fd: int) -> None:
+        """Close what was only read or passed through: that this fails changes nothing."""
+        with contextlib.suppress(OSError):
+            self.close(fd)
 
     # -- time ----------------------------------------------------------------------------------
 

@@ -91,5 +91,5 @@ class Usage:
                 continue
             finally:
                 if fd != start.fd:
-                    calls.close(fd)
+                    calls.let_go(fd)
         self._counted = calls.monotonic()
