@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-__all__ = ["LimitError", "LimpetError", "MissingExtraError", "UnsupportedError", "UsageError"]
+__all__ = [
+    "BusyError",
+    "CapError",
+    "ContentError",
+    "DeniedError",
+    "DurabilityError",
+    "EscapeError",
+    "ExistsError",
+    "LimitError",
+    "LimpetError",
+    "MissingError",
+    "MissingExtraError",
+    "NameRefusedError",
+    "NoSpaceError",
+    "NotAFileError",
+    "OutputError",
+    "OutputFailedError",
+    "RootGoneError",
+    "UnsupportedError",
+    "UsageError",
+]
 
 
 class LimpetError(Exception):
@@ -53,6 +73,149 @@ class MissingExtraError(LimpetError, ImportError):
     def __init__(self, message: str, *, code: str = "missing-extra") -> None:
         """As the root, with a code of its own."""
         super().__init__(message, code=code)
+
+
+class OutputError(LimpetError):
+    """Root of what a write into an output folder can be refused for; catches all of them.
+
+    ``name`` is the name that was given, ``operation`` what was tried (``create``, ``append``, ...),
+    ``errno`` the system's word where there is one. Unless a class says otherwise nothing changed
+    on disk and no temporary file was left.
+    """
+
+    name: str
+    operation: str
+    errno: int | None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "output",
+        name: str = "",
+        operation: str = "",
+        errno: int | None = None,
+    ) -> None:
+        """Keep the message as it is shown and the facts as they are asked for."""
+        super().__init__(message, code=code)
+        self.name = name
+        self.operation = operation
+        self.errno = errno
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive pickling with the facts."""
+        facts = (self.name, self.operation, self.errno)
+        return (_rebuild_output, (type(self), str(self), self.code, *facts))
+
+
+class NameRefusedError(OutputError, ValueError):
+    """The name is none that an output takes: choose another, or make one with ``safe_name``."""
+
+    def __init__(self, message: str, *, code: str = "bad-name", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class EscapeError(OutputError, PermissionError):
+    """The name leads out of the root, or through a symlink or mount: distrust whoever gave it."""
+
+    def __init__(self, message: str, *, code: str = "escape", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class ExistsError(OutputError, FileExistsError):
+    """The name is taken: choose another, or ask for it to be replaced."""
+
+    def __init__(self, message: str, *, code: str = "exists", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class MissingError(OutputError, FileNotFoundError):
+    """What is to be deleted, moved or appended to is not there."""
+
+    def __init__(self, message: str, *, code: str = "missing", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class NotAFileError(OutputError, OSError):
+    """Something else than a plain file of this folder's own stands at the name."""
+
+    def __init__(self, message: str, *, code: str = "not-a-file", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class DeniedError(OutputError, PermissionError):
+    """The system does not let this user do it, or nobody (a read-only file system)."""
+
+    def __init__(self, message: str, *, code: str = "denied", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class NoSpaceError(OutputError, OSError):
+    """The disk or a quota is full: make room and try again."""
+
+    def __init__(self, message: str, *, code: str = "no-space", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class CapError(OutputError):
+    """A limit that the program itself has set would be passed."""
+
+    def __init__(self, message: str, *, code: str = "over-cap", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class BusyError(OutputError, OSError):
+    """Somebody else holds the file, or too much is waiting: try again later."""
+
+    def __init__(self, message: str, *, code: str = "busy", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class RootGoneError(OutputError, FileNotFoundError):
+    """The root folder itself is not there, or another stands in its place."""
+
+    def __init__(self, message: str, *, code: str = "root-gone", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class ContentError(OutputError, ValueError):
+    """The text cannot be written in the encoding that was asked for; nothing was written."""
+
+    def __init__(self, message: str, *, code: str = "encoding", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class DurabilityError(OutputError, OSError):
+    """It is done and can be read, but may not survive a crash: check the disk."""
+
+    def __init__(self, message: str, *, code: str = "durability", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+class OutputFailedError(OutputError, OSError):
+    """The system failed at it (an I/O error, no descriptors left); the message says how."""
+
+    def __init__(self, message: str, *, code: str = "io", **facts: object) -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+
+
+def _rebuild_output(
+    kind: type[OutputError], message: str, code: str, name: str, operation: str, errno: int | None
+) -> OutputError:
+    return kind(message, code=code, name=name, operation=operation, errno=errno)
 
 
 def _rebuild(kind: type[LimpetError], message: str, code: str) -> LimpetError:

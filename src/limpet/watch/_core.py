@@ -133,7 +133,9 @@ class Core:
         self.choice: Choice | None = None
         self.closed = False
         self._disk = disk or default_disk()
-        self._ledger = Ledger(self._wake)
+        filtered = options.include or options.exclude or options.ignore_file
+        keeps = str(location) if options.own == "keep" and not filtered else None
+        self._ledger = Ledger(self._wake, keeps=keeps)
         self._emit = Emitter(location, options, self._disk, self._ledger)
         self._settler = Settler(options.settle, options.settle_limit)
         self._found: deque[Event] = deque()

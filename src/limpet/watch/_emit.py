@@ -168,7 +168,7 @@ class Emitter:
         foreign: bool = False,
     ) -> None:
         """Something that was there differs."""
-        own = self._is_own(relative, now, foreign=foreign)
+        own = self._is_own(relative, now, previous, foreign=foreign)
         if own is None:
             return
         if _is_dir(now):
@@ -192,7 +192,7 @@ class Emitter:
         foreign: bool = False,
     ) -> None:
         """Something has another name."""
-        own = self._is_own(relative, now, foreign=foreign)
+        own = self._is_own(relative, now, previous, foreign=foreign)
         if self._own != "keep" and self._ledger.states:
             self._ledger.settles(self._prefix + source, None)
         if own is None:
@@ -239,13 +239,15 @@ class Emitter:
         """The wrong kind of thing stands at the location."""
         self._watch(ev.Mismatched, found=found, expected=expected)
 
-    def _is_own(self, relative: str, now: Now | None, *, foreign: bool) -> bool | None:
+    def _is_own(
+        self, relative: str, now: Now | None, previous: Record | None = None, *, foreign: bool
+    ) -> bool | None:
         """Tell whether to mark the event as own; ``None`` is to drop it."""
         if not self._ledger.states or self._own == "keep":
             return False
         path = self._prefix + relative if relative else str(self.location)
         facts = unpack(now) if isinstance(now, bytes) else now
-        if not self._ledger.settles(path, facts) or foreign:
+        if not self._ledger.settles(path, facts, previous) or foreign:
             return False
         return None if self._own == "drop" else True
 

@@ -1,0 +1,92 @@
+"""What an output can be told when it is opened."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, TypedDict, cast, get_args
+
+from limpet.errors import UsageError
+from limpet.output._ground import Moved, Way
+from limpet.output._ops import Durability, OutputLimits
+
+__all__ = ["OutputOptions", "Settings", "settings_of"]
+
+
+class OutputOptions(TypedDict, total=False):
+    """The keyword arguments of ``open_output`` and ``Output``."""
+
+    create: bool
+    """Make the folder, and those above it, if it is missing, now or later; default False: refused
+    with ``root-gone``."""
+    durability: Durability
+    """What survives a crash of the system: ``none`` (default), ``file`` or ``full``."""
+    portable: bool
+    """Refuse new names that are none on every system; default False, on Windows always True."""
+    limits: OutputLimits
+    """How much may be written; default no limit but 1,024 operations in flight."""
+    moved: Moved
+    """Once the folder was moved away: ``reopen`` (default) what stands at its path then, ``refuse``
+    every operation, or ``stay`` in the folder wherever it is."""
+    cross_mounts: bool
+    """Go into what is mounted below the root; default False: refused with ``mount``."""
+    lock_timeout: float
+    """Seconds an append waits for somebody else's lock; default 10."""
+    clean: bool
+    """When opened, remove the temporary files of processes that died; default True."""
+    way: Way
+    """How names are resolved; default ``auto``."""
+
+
+class Settings(TypedDict):
+    """The same with nothing left out."""
+
+    create: bool
+    durability: Durability
+    portable: bool
+    limits: OutputLimits
+    moved: Moved
+    cross_mounts: bool
+    lock_timeout: float
+    clean: bool
+    way: Way
+
+
+def settings_of(given: dict[str, Any]) -> Settings:
+    """Fill in the defaults.
+
+    Raises:
+        UsageError: An option does not exist or is out of its range; the message names it.
+    """
+    settings: dict[str, Any] = {
+        "create": False,
+        "durability": "none",
+        "portable": False,
+        "limits": OutputLimits(),
+        "moved": "reopen",
+        "cross_mounts": False,
+        "lock_timeout": 10.0,
+        "clean": True,
+        "way": "auto",
+    }
+    if unknown := sorted(given.keys() - settings.keys()):
+        message = f"unknown option: {', '.join(unknown)}; known are {', '.join(settings)}"
+        raise UsageError(message)
+    settings.update(given)
+    for name, words in (
+        ("durability", get_args(Durability)),
+        ("moved", get_args(Moved)),
+        ("way", get_args(Way)),
+    ):
+        if settings[name] not in words:
+            message = f"{name} must be one of {', '.join(words)}, not {settings[name]!r}"
+            raise UsageError(message)
+    if not isinstance(settings["limits"], OutputLimits):
+        message = f"limits must be OutputLimits, not {settings['limits']!r}"
+        raise UsageError(message)
+    patience = settings["lock_timeout"]
+    if not (math.isfinite(patience) and patience >= 0):
+        message = f"lock_timeout must be at least 0 seconds, got {patience!r}"
+        raise UsageError(message)
+    settings["portable"] = settings["portable"] or os.name == "nt"
+    return cast("Settings", settings)

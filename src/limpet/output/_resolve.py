@@ -1,0 +1,105 @@
+"""The way from the root down to a folder that cannot lead anywhere else: one component at a time.
+
+Each folder is opened in the one before by its descriptor and not through a symlink, so that
+whatever is renamed or swapped meanwhile, what was opened did stand below the root, component by
+component. This runs wherever folders have descriptors; the fast way (``_resolve_openat2``) is
+tested against it.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from dataclasses import dataclass
+from typing import Protocol
+
+from limpet.output._refusal import RefusalError
+from limpet.output._sys import Sys
+
+__all__ = ["Resolver", "Start", "Walk", "same_mount"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """An open root, and how to tell whether something lies on the same mount."""
+
+    fd: int
+    device: int
+    inode: int
+    mount: int
+    """0 where mounts have no numbers: then the device decides."""
+    cross_mounts: bool
+
+
+class Resolver(Protocol):
+    """A way down."""
+
+    name: str
+
+    def open(self, calls: Sys, start: Start, parts: tuple[str, ...]) -> int:
+        """Open the folder that ``parts`` (at least one) lead to; the caller closes it.
+
+        Raises:
+            RefusalError: ``symlink``, ``mount`` or ``not-a-file``: something on the way is none of
+                the root's own folders.
+            OSError: ENOENT: it is not there. Others as the system has them.
+        """
+        ...
+
+
+def same_mount(calls: Sys, start: Start, fd: int) -> bool:
+    """Whether what is open lies on the root's mount, or need not."""
+    if start.cross_mounts:
+        return True
+    if start.mount:
+        return calls.mount_of(fd) == start.mount
+    return calls.stat(fd).st_dev == start.device
+
+
+class Walk:
+    """Component by component."""
+
+    name = "walk"
+
+    def open(self, calls: Sys, start: Start, parts: tuple[str, ...]) -> int:
+        """As ``Resolver`` says."""
+        fd = start.fd
+        try:
+            for part in parts:
+                inner = self.step(calls, start, fd, part)
+                if fd != start.fd:
+                    calls.let_go(fd)
+                fd = inner
+        except BaseException:
+            if fd != start.fd:
+                calls.let_go(fd)
+            raise
+        return fd
+
+    @staticmethod
+    def step(calls: Sys, start: Start, fd: int, part: str) -> int:
+        """Open one folder in another.
+
+        Raises:
+            RefusalError: As ``Resolver.open``.
+            OSError: As ``Resolver.open``.
+        """
+        try:
+            inner = calls.open_folder(fd, part)
+        except OSError as error:
+            if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
+                raise
+            # What O_NOFOLLOW says of a symlink differs between systems, and with O_DIRECTORY.
+            if stat.S_ISLNK(calls.stat_at(fd, part).st_mode):
+                why = f"{part!r} is a symlink, and none is followed"
+                raise RefusalError("symlink", why, error.errno) from error
+            why = f"{part!r} is no folder"
+            raise RefusalError("not-a-file", why, error.errno) from error
+        try:
+            if not same_mount(calls, start, inner):
+                why = f"another file system is mounted at {part!r}"
+                raise RefusalError("mount", why, errno.EXDEV)
+        except BaseException:
+            calls.let_go(inner)
+            raise
+        return inner

@@ -1,0 +1,252 @@
+"""Every system call an output makes, by descriptors of folders; tests make each of them fail.
+
+No name given to one of these has a ``/`` in it except in ``open_beneath``, and none follows a
+symlink at its end. Where a call does not exist on this system it raises ``OSError`` with ENOSYS,
+and the caller knows what to do without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["FOLDER_FLAGS", "Sys"]
+
+
+def _flag(name: str) -> int:
+    return int(getattr(os, name, 0))
+
+
+_CLOEXEC: Final = _flag("O_CLOEXEC") | _flag("O_NOINHERIT")
+_DIRECTORY: Final = _flag("O_DIRECTORY") | _CLOEXEC
+FOLDER_FLAGS: Final = _flag("O_PATH") | _flag("O_NOFOLLOW") | _DIRECTORY
+"""O_PATH: a folder that may be passed and written but not listed can still be written into."""
+_FILE_FLAGS: Final = (
+    _flag("O_NOFOLLOW") | _flag("O_NONBLOCK") | _flag("O_NOCTTY") | _flag("O_BINARY") | _CLOEXEC
+)
+"""O_NONBLOCK: a FIFO nobody reads must not be waited for. It changes nothing for plain files."""
+
+_OPENAT2: Final = 437
+"""The call's number, the same on every architecture but Alpha (asm-generic/unistd.h)."""
+_RESOLVE_NO_XDEV, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 1, 2, 4, 8
+"""openat2(2), linux/openat2.h."""
+_OPEN_HOW: Final = struct.Struct("=QQQ")
+_RENAME_NOREPLACE: Final = 1
+"""renameat2(2)."""
+_STATX_MNT_ID: Final = 0x1000
+_AT_EMPTY_PATH: Final = 0x1000
+_MNT_ID_AT: Final = 144
+"""Where ``stx_mnt_id`` lies in struct statx (statx(2); since Linux 5.8)."""
+
+_libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def _missing() -> OSError:
+    return OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+class Sys:
+    """The real system; a subclass may fail at any of these."""
+
+    # -- folders -------------------------------------------------------------------------------
+
+    def open_root(self, path: str, *, follow: bool) -> int:
+        """Open the folder at an absolute path."""
+        return os.open(path, FOLDER_FLAGS & ~(_flag("O_NOFOLLOW") if follow else 0))
+
+    def open_folder(self, folder: int, name: str) -> int:
+        """Open a folder that stands in another; a symlink is refused (ELOOP or ENOTDIR)."""
+        return os.open(name, FOLDER_FLAGS, dir_fd=folder)
+
+    def open_beneath(self, folder: int, relative: str, *, cross_mounts: bool) -> int:
+        """Open a folder below another in one call that cannot be led out of it.
+
+        Raises:
+            OSError: ENOSYS or EPERM: there is no such call here. ELOOP: a symlink. EXDEV: it leads
+                out, or over a mount. EAGAIN: something was renamed meanwhile.
+        """
+        if sys.platform != "linux":
+            raise _missing()
+        resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
+        if not cross_mounts:
+            resolve |= _RESOLVE_NO_XDEV
+        how = _OPEN_HOW.pack(FOLDER_FLAGS & ~_flag("O_NOFOLLOW"), 0, resolve)
+        name = os.fsencode(relative)
+        return _checked(int(_libc.syscall(_OPENAT2, folder, name, how, _OPEN_HOW.size)))
+
+    def mount_of(self, fd: int) -> int:
+        """Give a number that differs between mounts, also of one file system; 0 if unknown."""
+        if sys.platform != "linux":
+            return 0
+        buffer = ctypes.create_string_buffer(256)
+        if _libc.statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0:
+            return 0
+        if not struct.unpack_from("=I", buffer)[0] & _STATX_MNT_ID:
+            return 0
+        return int(struct.unpack_from("=Q", buffer, _MNT_ID_AT)[0])
+
+    def make_folder(self, folder: int, name: str) -> None:
+        """Make a folder in another."""
+        os.mkdir(name, dir_fd=folder)
+
+    def make_root(self, path: str) -> None:
+        """Make the root and the folders above it."""
+        os.makedirs(path, exist_ok=True)
+
+    def remove_folder(self, folder: int, name: str) -> None:
+        """Remove an empty folder."""
+        os.rmdir(name, dir_fd=folder)
+
+    def open_again(self, folder: int) -> int:
+        """Open a folder so that it can be listed and synced, which an O_PATH descriptor cannot."""
+        return os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=folder)
+
+    def list(self, folder: int) -> Iterator[tuple[str, bool, bool]]:
+        """Give the entries of a folder: name, whether it is a folder, whether a plain file."""
+        fd = self.open_again(folder)
+        try:
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    yield entry.name, is_folder, entry.is_file(follow_symlinks=False)
+        finally:
+            self.let_go(fd)
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def stat_path(self, path: str) -> os.stat_result:
+        """Stat what stands at an absolute path, a last symlink itself."""
+        return os.lstat(path)
+
+    def stat_at(self, folder: int, name: str) -> os.stat_result:
+        """Stat what stands at a name, a symlink itself."""
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+    def unlink(self, folder: int, name: str) -> None:
+        """Remove a name that is no folder."""
+        os.unlink(name, dir_fd=folder)
+
+    def rename(self, folder: int, name: str, to: int, new: str) -> None:
+        """Rename, replacing what stands at the new name."""
+        os.rename(name, new, src_dir_fd=folder, dst_dir_fd=to)
+
+    def rename_new(self, folder: int, name: str, to: int, new: str) -> None:
+        """Rename to a name that is free (EEXIST if not); EINVAL or ENOSYS where there is no way."""
+        if sys.platform != "linux":
+            raise _missing()
+        names = os.fsencode(name), os.fsencode(new)
+        _checked(int(_libc.renameat2(folder, names[0], to, names[1], _RENAME_NOREPLACE)))
+
+    def link(self, folder: int, name: str, to: int, new: str) -> None:
+        """Give a file a second name that is free (EEXIST if not)."""
+        os.link(name, new, src_dir_fd=folder, dst_dir_fd=to, follow_symlinks=False)
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def open_file(self, folder: int, name: str, flags: int, mode: int = 0o666) -> int:
+        """Open a file in a folder: no symlink at its end, and without waiting for anybody."""
+        return os.open(name, flags | _FILE_FLAGS, mode, dir_fd=folder)
+
+    def stat(self, fd: int) -> os.stat_result:
+        """Stat what is open."""
+        return os.fstat(fd)
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        """Write some of the data; gives how much."""
+        return os.write(fd, data)
+
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        """Read without moving the file's position."""
+        if sys.platform == "win32":
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.read(fd, size)
+        return os.pread(fd, size, offset)
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut a file."""
+        os.ftruncate(fd, size)
+
+    def sync(self, fd: int) -> None:
+        """Return once a file's or folder's content is on the disk."""
+        os.fsync(fd)
+
+    def sync_data(self, fd: int) -> None:
+        """Return once a file's bytes, and the size that is needed to read them, are on the disk."""
+        getattr(os, "fdatasync", os.fsync)(fd)
+
+    def chmod(self, fd: int, mode: int) -> None:
+        """Set permission bits."""
+        if sys.platform != "win32":
+            os.fchmod(fd, mode)
+
+    def chown(self, fd: int, uid: int, gid: int) -> None:
+        """Set owner and group."""
+        if sys.platform != "win32":
+            os.fchown(fd, uid, gid)
+
+    def attributes(self, fd: int) -> dict[str, bytes]:
+        """Give a file's extended attributes; empty where there are none."""
+        if sys.platform != "linux":
+            return {}
+        return {name: os.getxattr(fd, name) for name in os.listxattr(fd)}
+
+    def set_attribute(self, fd: int, name: str, value: bytes) -> None:
+        """Set an extended attribute."""
+        if sys.platform == "linux":
+            os.setxattr(fd, name, value)
+
+    def lock(self, fd: int) -> bool:
+        """Take a file's advisory lock until it is closed; False if somebody else holds it.
+
+        On Windows there is none to take: what is open there cannot be renamed or removed.
+        """
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+
+    def duplicate(self, fd: int) -> int:
+        """Give another descriptor of the same open file."""
+        return os.dup(fd)
+
+    def close(self, fd: int) -> None:
+        """Close a file or folder."""
+        os.close(fd)
+
+    def let_go(self, fd: int) -> None:
+        """Close what was only read or passed through: that this fails changes nothing."""
+        with contextlib.suppress(OSError):
+            self.close(fd)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Give the system's clock in unix seconds."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Give a clock that is never set, in seconds."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Wait for somebody else to be done."""
+        time.sleep(seconds)

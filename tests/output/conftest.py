@@ -1,0 +1,68 @@
+"""Each way down to a folder, and an output opened by it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet.output import Output
+from limpet.output._resolve_openat2 import works
+from limpet.output._sys import Sys
+from limpet.output._sys_paths import PathSys
+
+
+def openat2_works() -> bool:
+    """Whether this kernel has it."""
+    fd = os.open("/", os.O_RDONLY)
+    try:
+        return works(Sys(), fd)
+    finally:
+        os.close(fd)
+
+
+WAYS = ["openat2", "walk", "paths"] if openat2_works() else ["walk", "paths"]
+CONFINED = [way for way in WAYS if way != "paths"]
+"""Those that hold against a racing attacker here; paths are for Windows, where folders are pinned."""
+
+
+def made(folder: Path, way: str, **options: Any) -> Output:
+    """Give an output that resolves names in one of the ways."""
+    if way == "paths":
+        return Output(folder, calls=PathSys(), way="walk", **options)
+    return Output(folder, way=way, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder that is written into; what lies beside it is outside."""
+    root = tmp_path / "root"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def out(root: Path, way: str) -> Iterator[Output]:
+    """An output opened on it, and afterwards a look that no descriptor is left."""
+    before = len(os.listdir("/proc/self/fd"))
+    with made(root, way) as out:
+        yield out
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def openers(root: Path, way: str) -> Callable[..., Output]:
+    """Makes outputs with options of the test's own."""
+
+    def make(folder: Path = root, **options: Any) -> Output:
+        return made(folder, way, **options)
+
+    return make
