@@ -1,4 +1,4 @@
-"""Whatever call fails, and wherever the process dies: the old content or the new, never a mixture."""
+"""Whatever call fails, wherever the process dies: the old content or the new, no mixture."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ CONFINED = [way for way in WAYS if way != "paths"]
 @pytest.mark.parametrize("way", CONFINED)
 @pytest.mark.parametrize("case", CASES)
 def test_whichever_call_fails(tmp_path: Path, case: str, way: str) -> None:
-    """V40, V41: done, or refused and nothing changed; no temporary file, no descriptor either way."""
+    """V40, V41: done, or refused and nothing changed; no temporary file, no descriptor."""
     operation = CASES[case]
     count, before, after = outcome(tmp_path, operation, way)
     assert count > 3
@@ -242,7 +242,7 @@ class Short(Sys):
 
 
 def test_short_and_interrupted_writes(tmp_path: Path) -> None:
-    """V41: what is written in full is whole; a record that only part of goes in is taken out again."""
+    """V41: what is written is whole; a record of which only part goes in is taken out again."""
     with Output(tmp_path, calls=Short()) as out:
         out.create("c", NEW * 100)
         out.overwrite("o", NEW * 100)
