@@ -226,6 +226,7 @@ def test_help_loads_nothing_it_does_not_need() -> None:
         "limpet.cli._args",
         "limpet.cli._plan",
         "limpet.cli._watch_args",
+        "limpet.cli._write_args",
     ]
 
 

@@ -6,6 +6,8 @@ import errno
 import gzip
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,33 @@ def test_killed_between_any_two_calls(tmp_path: Path, case: str, way: str) -> No
         if isinstance(operation, OverwriteFile) and "old" in found:
             assert (root / "old").stat().st_mode & 0o777 == 0o640
     assert killed == count
+
+
+def test_two_processes_overwrite_one_name(tmp_path: Path) -> None:
+    """V44: whoever reads finds one of their contents, whole, at every moment."""
+    program = """
+import sys
+from limpet.output import Output
+root, letter = sys.argv[1:]
+with Output(root) as out:
+    for n in range(300):
+        out.overwrite("f", letter * (n * 37 % 20_000 + 1))
+"""
+    (tmp_path / "f").write_text("a")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), letter], env=environment)
+        for letter in "ab"
+    ]
+    read = set()
+    while any(writer.poll() is None for writer in writers):
+        text = (tmp_path / "f").read_text()
+        assert text in {"a" * len(text), "b" * len(text)}
+        assert text
+        read.add(text[0])
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert read == {"a", "b"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "f"]
 
 
 class Short(Sys):

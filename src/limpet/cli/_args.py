@@ -9,12 +9,15 @@ import typer
 
 from limpet.cli._plan import EXEC, one_of, split_command
 from limpet.cli._watch_args import BACKENDS, watch
+from limpet.cli._write_args import add_commands
 from limpet.errors import LimpetError, UsageError
 
 __all__ = ["app", "dispatch"]
 
 USAGE: Final = 2
 """Exit code for a wrong call: what the shell's own tools and ``argparse`` use."""
+
+_COMMANDS: Final = ("watch", "doctor", "put", "append", "rm", "mv", "mkdir")
 
 _REPORT_FORMATS: Final = ("text", "jsonl")
 
@@ -57,7 +60,7 @@ def dispatch(argv: list[str]) -> int:
 
 def _refuse(argv: list[str], message: str) -> int:
     print(f"limpet: {message}", file=sys.stderr)
-    known = argv[:1] if argv[:1] in (["watch"], ["doctor"]) else []
+    known = argv[:1] if argv and argv[0] in _COMMANDS else []
     print(f"Try '{' '.join(['limpet', *known, '--help'])}'.", file=sys.stderr)
     return USAGE
 
@@ -78,10 +81,11 @@ def _limpet(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Say what happens at places on disk, and do not let go of them."""
+    """Say what happens at places on disk, and write to them safely."""
 
 
 app.command("watch")(watch)
+add_commands(app)
 
 
 @app.command("doctor")
