@@ -1,4 +1,4 @@
-"""Imports point one way: values <- backends <- watch <- the package <- testing, cli."""
+"""Imports point one way: values <- backends <- watch, output <- the package <- testing, cli."""
 
 import ast
 import sys
@@ -26,11 +26,13 @@ ALLOWED = {
         "limpet.events",
         "limpet.watch",
     ),
+    "limpet.output": ("limpet.errors", "limpet.events", "limpet.output"),
     "limpet": (
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
         "limpet.events",
+        "limpet.output",
         "limpet.watch",
     ),
     "limpet.testing": (
@@ -49,6 +51,7 @@ ALLOWED = {
         "limpet.config",
         "limpet.errors",
         "limpet.events",
+        "limpet.output",
         "limpet.watch",
     ),
     "limpet.__main__": ("limpet.cli", "limpet.errors"),
@@ -56,13 +59,15 @@ ALLOWED = {
 """Part -> the parts it may import from; a part is a module, or a package with all below it."""
 
 SHELLS = {
+    "limpet.output",
+    "limpet.output._session",
     "limpet.watch",
     "limpet.watch._loop_hub",
     "limpet.watch._session",
     "limpet.watch._sync",
     "limpet.watch._watch",
 }
-"""The modules of the watch that may know an event loop; the others are plain synchronous code."""
+"""The modules that may know an event loop; the others of their parts are plain synchronous code."""
 
 
 def modules() -> dict[str, Path]:
@@ -120,7 +125,7 @@ def test_a_module_imports_only_from_parts_below_its_own(module: str) -> None:
     assert not wrong
 
 
-CORE = [m for m in MODULES if part_of(m) == "limpet.watch" and m not in SHELLS]
+CORE = [m for m in MODULES if part_of(m) in {"limpet.watch", "limpet.output"} and m not in SHELLS]
 
 
 @pytest.mark.parametrize("module", CORE)
@@ -128,7 +133,17 @@ def test_only_the_shell_knows_an_event_loop(module: str) -> None:
     """The core is synchronous, so its tests need no loop; and it does not know its shell."""
     names = set(imports(module))
     assert not {name.partition(".")[0] for name in names} & EVENT_LOOPS
-    assert not names & (SHELLS - {"limpet.watch"})
+    assert not names & (SHELLS - {"limpet.watch", "limpet.output"})
+
+
+PURE = ["limpet.output._names", "limpet.output._note", "limpet.output._ops"]
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_touch_no_disk_and_no_clock(module: str) -> None:
+    """What names are taken and what a note says is decided without asking the system."""
+    names = {name.partition(".")[0] for name in imports(module)}
+    assert not names & {"os", "time", "threading", "io", "shutil", "tempfile"}
 
 
 @pytest.mark.parametrize("module", ["limpet.errors", "limpet.events"])

@@ -10,11 +10,12 @@ import pytest
 
 from limpet import errors
 from limpet.events import DegradedReason
+from limpet.output import RefusalCode
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-TABLE_ROW = re.compile(r"^\| ([LSIW]\d+) \|", re.MULTILINE)
+TABLE_ROW = re.compile(r"^\| ([LSIOVW]\d+) \|", re.MULTILINE)
 
 
 def read(path: Path) -> str:
@@ -34,6 +35,8 @@ def codes() -> Iterator[str]:
     for name in errors.__all__:
         yield getattr(errors, name)("some message").code
     yield from get_args(DegradedReason)
+    yield from get_args(RefusalCode)
+    yield from get_args(RefusalCode)
     yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
 
 
@@ -98,6 +101,8 @@ def test_every_rule_has_its_guarantee() -> None:
     }
     assert {"L1", "L6", "S1", "S25"} <= rules
     required = {f"I{number}" for number in range(1, 17) if number != 14}
+    required |= {f"O{number}" for number in range(1, 7)}
+    required |= {f"V{number}" for number in range(1, 61)}
     listed = set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
     assert rules | required <= listed
 
@@ -106,6 +111,30 @@ def test_every_case_a_test_quotes_is_listed() -> None:
     """A fault case with a test of its own is in the list."""
     quoted = set(re.findall(r"\bW\d+\b", read(ROOT / "tests/real/test_cases.py")))
     assert quoted <= set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
+
+
+def test_every_vector_a_test_quotes_is_what_the_list_says() -> None:
+    """A test that quotes a vector of attack or fault is among those that hold it."""
+    rows = {
+        row.split("|")[1].strip(): row
+        for row in read(DOCS / "guarantees.md").splitlines()
+        if row.startswith("| V")
+    }
+    missing = []
+    for path in sorted((ROOT / "tests/output").glob("test_*.py")):
+        for node in ast.walk(ast.parse(read(path))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for number in vectors(ast.get_docstring(node) or ""):
+                    if f"`output/{path.name}::{node.name}`" not in rows.get(number, ""):
+                        missing.append(f"{number}: {path.name}::{node.name}")
+    assert missing == []
+
+
+def vectors(text: str) -> Iterator[str]:
+    """Give the vectors a docstring quotes: ``V3``, ``V5 to V7``."""
+    for first, last in re.findall(r"\bV(\d+)(?: to V(\d+))?", text):
+        for number in range(int(first), int(last or first) + 1):
+            yield f"V{number}"
 
 
 def anchor(heading: str) -> str:

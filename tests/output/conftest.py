@@ -26,7 +26,7 @@ def openat2_works() -> bool:
 
 WAYS = ["openat2", "walk", "paths"] if openat2_works() else ["walk", "paths"]
 CONFINED = [way for way in WAYS if way != "paths"]
-"""Those that hold against a racing attacker here; paths are for Windows, where folders are pinned."""
+"""Those that hold against a racing attacker here; on Windows folders are pinned for the third."""
 
 
 def made(folder: Path, way: str, **options: Any) -> Output:

@@ -55,10 +55,12 @@ WRITER = """
 import sys
 from limpet.output import AppendToFile, Output
 root, who, count, lock = sys.argv[1:]
+def text(n):
+    return f"{who} {n} " + "x" * (n % 300) + "\\n"
 with Output(root) as out:
     for first in range(0, int(count), 10):
         out.perform_all([
-            AppendToFile(name="log", content=f"{who} {n} " + "x" * (n % 300) + "\\n", lock=lock == "lock")
+            AppendToFile(name="log", content=text(n), lock=lock == "lock")
             for n in range(first, first + 10)
         ])
 """
@@ -265,7 +267,7 @@ def test_no_older_and_no_more_bytes_than_asked_for(root: Path) -> None:
 
 
 def test_others_files_are_never_touched(out: Output, root: Path) -> None:
-    """V56, V58: neither overwritten nor removed, whatever they are called; nor what others changed."""
+    """V56, V58: neither overwritten nor removed, whatever they are called or were."""
     (root / "log.1").write_text("theirs")
     (root / "log.2.gz").write_text("theirs")
     (root / "log.x").write_text("theirs")

@@ -1,4 +1,4 @@
-"""Whatever call fails, and wherever the process dies: the old content or the new, never a mixture."""
+"""Whatever call fails, wherever the process dies: the old content or the new, no mixture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import errno
 import gzip
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,7 +160,7 @@ CONFINED = [way for way in WAYS if way != "paths"]
 @pytest.mark.parametrize("way", CONFINED)
 @pytest.mark.parametrize("case", CASES)
 def test_whichever_call_fails(tmp_path: Path, case: str, way: str) -> None:
-    """V40, V41: done, or refused and nothing changed; no temporary file, no descriptor either way."""
+    """V40, V41: done, or refused and nothing changed; no temporary file, no descriptor."""
     operation = CASES[case]
     count, before, after = outcome(tmp_path, operation, way)
     assert count > 3
@@ -229,6 +231,33 @@ def test_killed_between_any_two_calls(tmp_path: Path, case: str, way: str) -> No
     assert killed == count
 
 
+def test_two_processes_overwrite_one_name(tmp_path: Path) -> None:
+    """V44: whoever reads finds one of their contents, whole, at every moment."""
+    program = """
+import sys
+from limpet.output import Output
+root, letter = sys.argv[1:]
+with Output(root) as out:
+    for n in range(300):
+        out.overwrite("f", letter * (n * 37 % 20_000 + 1))
+"""
+    (tmp_path / "f").write_text("a")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path), letter], env=environment)
+        for letter in "ab"
+    ]
+    read = set()
+    while any(writer.poll() is None for writer in writers):
+        text = (tmp_path / "f").read_text()
+        assert text in {"a" * len(text), "b" * len(text)}
+        assert text
+        read.add(text[0])
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert read == {"a", "b"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "f"]
+
+
 class Short(Sys):
     """Takes some of what it is given, and is interrupted before it takes any."""
 
@@ -242,7 +271,7 @@ class Short(Sys):
 
 
 def test_short_and_interrupted_writes(tmp_path: Path) -> None:
-    """V41: what is written in full is whole; a record that only part of goes in is taken out again."""
+    """V41: what is written is whole; a record of which only part goes in is taken out again."""
     with Output(tmp_path, calls=Short()) as out:
         out.create("c", NEW * 100)
         out.overwrite("o", NEW * 100)

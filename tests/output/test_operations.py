@@ -225,7 +225,7 @@ def test_messages_show_no_control_characters(out: Output) -> None:
 
 
 def test_a_symlink_is_never_followed(out: Output, root: Path, tmp_path: Path) -> None:
-    """V11 to V15: to outside, over another, to inside, to nothing, in a circle; as folder, as file."""
+    """V11 to V15: to outside, over another, to inside, to nothing, in a circle."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "f").write_text("secret")
@@ -639,7 +639,7 @@ def test_case_folding(root: Path) -> None:
 def test_a_missing_root(openers: Open, tmp_path: Path) -> None:
     """Refused with a type of its own, or made."""
     place = tmp_path / "not" / "there"
-    with pytest.raises(limpet.RootGoneError, match="cannot open .* no such folder.*create=True"):
+    with pytest.raises(limpet.RootGoneError, match=r"cannot open .* no such folder.*create=True"):
         openers(place).open()
     with openers(place, create=True) as out:
         out.create("f", "x")
@@ -697,8 +697,7 @@ def test_a_root_that_moves_away(openers: Open, root: Path, tmp_path: Path) -> No
         root.rename(away)
         assert code(refusing.perform(CreateFile(name="refuse", content=""))) == "root-gone"
         assert code(plain.perform(CreateFile(name="plain", content=""))) == "root-gone"
-        if staying.way == "openat2" or not (away / "x").exists():
-            answer = staying.perform(CreateFile(name="stay", content="x"))
+        answer = staying.perform(CreateFile(name="stay", content="x"))
         root.mkdir()
         again = plain.create("plain", "x")
         assert again.root == "reopened"

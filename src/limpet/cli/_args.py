@@ -17,6 +17,11 @@ USAGE: Final = 2
 COMMANDS: Final = {
     "watch": "Write a line, or run a command, for everything that happens at a place.",
     "doctor": "Say how a place would be watched, and what stands in the way.",
+    "put": "Make a file below a folder hold what comes on standard input.",
+    "append": "Add what comes on standard input to a file below a folder.",
+    "rm": "Remove a file, or an empty folder, below a folder.",
+    "mv": "Give what lies below a folder another name there.",
+    "mkdir": "Make a folder below a folder.",
 }
 
 
@@ -52,6 +57,10 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._doctor_args import doctor
 
             return doctor(argv[1:])
+        case ["put" | "append" | "rm" | "mv" | "mkdir" as command]:
+            from limpet.cli._write_args import write
+
+            return write(command, argv[1:])
         case []:
             overview().print_help()
             return USAGE
@@ -67,7 +76,7 @@ def overview() -> Parser:
     parser = Parser(
         prog="limpet",
         usage="limpet [-h] [--version] COMMAND ...",
-        description="Say what happens at places on disk, and do not let go of them.",
+        description="Say what happens at places on disk, and write to them safely.",
         epilog="\n".join(
             [
                 "commands:",

@@ -15,9 +15,6 @@ from limpet.output._staging import Staged, stage
 from limpet.output._syncs import Syncs
 from limpet.output._sys import Sys
 
-_TRIES: Final = 3
-"""How often a temporary file may be lost to somebody cleaning up."""
-
 __all__ = ["NO_WAY", "Changed", "asked_again", "link_over", "look", "place_new", "put"]
 
 NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
@@ -77,31 +74,6 @@ def put(
     if before is not None:
         _check(before, new=new, replace_link=replace_link)
     journal.claim(parts)
-    for left in range(_TRIES, -1, -1):
-        try:
-            return _put_once(calls, folder, parts, data, before, new, durability, journal, syncs)
-        except _LostError:
-            if not left:
-                raise
-    raise AssertionError  # pragma: no cover - the last try returns or raises
-
-
-class _LostError(FileNotFoundError):
-    """The temporary file is not there any more: somebody took it for a dead one's."""
-
-
-def _put_once(
-    calls: Sys,
-    folder: int,
-    parts: tuple[str, ...],
-    data: bytes,
-    before: os.stat_result | None,
-    new: bool,  # noqa: FBT001 - passed on
-    durability: Durability,
-    journal: Silent,
-    syncs: Syncs,
-) -> Changed:
-    name = parts[-1]
     keep = before if before is not None and stat.S_ISREG(before.st_mode) else None
     staged = stage(calls, folder, 0o666 if keep is None else 0o600)
     try:
@@ -115,14 +87,11 @@ def _put_once(
         if durability != "none":
             calls.sync(staged.fd)
         written = calls.stat(staged.fd) if journal.told else None
-        try:
-            if new:
-                place_new(calls, folder, staged, folder, name)
-            else:
-                calls.rename(folder, staged.name, folder, name)
-                staged.placed = True
-        except FileNotFoundError as error:
-            raise _LostError(error.errno, error.strerror) from error
+        if new:
+            place_new(calls, folder, staged, folder, name)
+        else:
+            calls.rename(folder, staged.name, folder, name)
+            staged.placed = True
         after = asked_again(calls, staged.fd)
         if written is not None:
             # Whoever writes into it from now on makes another state; whoever did just now, too.

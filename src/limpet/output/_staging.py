@@ -81,11 +81,13 @@ def stage(calls: Sys, folder: int, mode: int) -> Staged:
         staged = Staged(calls, folder, name, fd)
         try:
             # A file system without locks leaves the file to whoever sees that it is old.
+            locked = True
             with contextlib.suppress(OSError):
-                if not calls.lock(fd):
-                    staged.placed = True  # its remover has it
-                    staged.close()
-                    continue
+                locked = calls.lock(fd)
+            if not locked or calls.stat(fd).st_nlink == 0:
+                staged.placed = True  # its remover has it, or has removed it
+                staged.close()
+                continue
         except BaseException:
             staged.close()
             raise

@@ -193,7 +193,7 @@ class Emitter:
     ) -> None:
         """Something has another name."""
         own = self._is_own(relative, now, previous, foreign=foreign)
-        if self._own != "keep" and self._ledger.states:
+        if self._own != "keep" and not self._ledger.is_quiet:
             self._ledger.settles(self._prefix + source, None)
         if own is None:
             return
@@ -243,7 +243,7 @@ class Emitter:
         self, relative: str, now: Now | None, previous: Record | None = None, *, foreign: bool
     ) -> bool | None:
         """Tell whether to mark the event as own; ``None`` is to drop it."""
-        if not self._ledger.states or self._own == "keep":
+        if self._own == "keep" or self._ledger.is_quiet:
             return False
         path = self._prefix + relative if relative else str(self.location)
         facts = unpack(now) if isinstance(now, bytes) else now

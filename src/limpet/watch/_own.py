@@ -35,10 +35,25 @@ _ANY: Final[tuple[int, ...]] = ()
 """As a state before: whatever it was, what is there now is all by the own write."""
 _FOREIGN: Final[tuple[int, ...]] = (-1,)
 """As a state: not by an own write alone. No file is in it."""
+_MOST_NOTES: Final = 16
+"""Writes to one path that are kept apart between two looks; of more, the older ones are one."""
+_PUT_OFF_S: Final = 0.05
+"""How long a path that is claimed over and over is not looked at."""
+_PATIENCE_S: Final = 2.0
+"""Longest wait for an own write that was seen before it was noted: a batch of them takes less."""
+
+_Note = tuple[tuple[int, ...] | None, tuple[int, ...] | None]
+"""State before an own write, state after it; ``None`` is nothing there."""
 
 _lock = threading.Lock()
+_released = threading.Condition(_lock)
 _claims: dict[str, int] = {}
+_brief: dict[str, int] = {}
+"""The claims that end by themselves in a moment: not those of a block of the user's."""
 _ledgers: set[Ledger] = set()
+_turns = [0]
+"""Claims ever opened: who finds none open, looks, and finds this unchanged, saw no own write half
+done."""
 
 
 class Ledger:
@@ -53,15 +68,15 @@ class Ledger:
         """
         self.wake = wake
         self.keeps = keeps
-        self.states: OrderedDict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]] = (
-            OrderedDict()
-        )
-        """Path -> state before the first own write since the last look, state after the last."""
+        self._notes: OrderedDict[str, list[_Note]] = OrderedDict()
+        """Path -> the own writes to it that were not yet accounted for, oldest first."""
         self._opened = 0
+        self._put_off: dict[str, float] = {}
+        """Path that was found claimed -> when first; only those that are claimed now and again."""
 
     def open(self) -> None:
         """Hear of own writes from now on."""
-        self._opened = time.time_ns()
+        self._opened = default_disk().now()
         with _lock:
             _ledgers.add(self)
 
@@ -69,11 +84,32 @@ class Ledger:
         """Hear no more."""
         with _lock:
             _ledgers.discard(self)
-            self.states.clear()
+            self._notes.clear()
+            self._put_off.clear()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing that an event could be own by."""
+        return not (self._notes or _claims)
+
+    @staticmethod
+    def turn() -> int:
+        """Count the own writes that were ever begun."""
+        return _turns[0]
 
     def claimed(self, path: str) -> bool:
-        """Whether an own write to ``path`` is under way."""
-        return path in _claims
+        """Whether to put off looking at ``path``, for an own write to it is under way.
+
+        A file that is written to all the time would be put off for ever: after a while it is looked
+        at, and ``settles`` waits for the one write that is under way then.
+        """
+        if path not in _claims:
+            self._put_off.pop(path, None)
+            return False
+        if _claims.get(path) != _brief.get(path):
+            return True
+        since = self._put_off.setdefault(path, time.monotonic())
+        return time.monotonic() - since < _PUT_OFF_S
 
     @staticmethod
     def any_claims() -> bool:
@@ -83,47 +119,73 @@ class Ledger:
     def note(
         self, path: str, state: tuple[int, ...] | None, before: tuple[int, ...] | None = _ANY
     ) -> None:
-        """Remember what an own write left; guarded by the module's lock."""
-        start, last = self.states.pop(path, (before, before))
-        if _ANY in {before, last}:
-            start = before
-        elif _content(last) != _content(before):
-            start = _FOREIGN  # somebody else wrote between two writes of ours
-        self.states[path] = (start, state)
-        if len(self.states) > _LIMIT:
-            self.states.popitem(last=False)
+        """Remember what an own write found and left; guarded by the module's lock."""
+        notes = self._notes.setdefault(path, [])
+        if before == _ANY:
+            notes.clear()
+        notes.append((before, state))
+        if len(notes) > _MOST_NOTES:
+            first, second = notes[:2]
+            start = first[0] if _follows(first, second) else _FOREIGN
+            notes[:2] = [(start, second[1])]
+        self._notes.move_to_end(path)
+        if len(self._notes) > _LIMIT:
+            self._notes.popitem(last=False)
 
     def settles(self, path: str, facts: Facts | None, previous: int | bytes | None = None) -> bool:
         """Whether the state found at ``path`` is by own writes alone.
+
+        It was found a moment ago: since then an own write may have gone on, and one that was seen
+        on disk may be about to be noted, which is waited for.
 
         Args:
             path: Where it was found.
             facts: What was found; ``None`` of nothing.
             previous: What the watch believed to be there; ``None`` of nothing.
         """
-        if not self.states:
+        if not self._notes and not _claims:
             return False
-        with _lock:
-            if path not in self.states:
+        state = _state(facts)
+        self._put_off.pop(path, None)
+        with _released:
+            at = self._find(path, state)
+            if at < 0 and path in _claims:
+                _released.wait_for(lambda: path not in _claims, _PATIENCE_S)
+                at = self._find(path, state)
+            notes = self._notes.get(path)
+            if notes is None:
                 return False
-            start, state = self.states.pop(path)
-            if state != _state(facts):
+            if at < 0:
+                # Somebody else's. What we wrote on top of it may be about to be found.
+                while notes and _content(notes[0][0]) != _content(state):
+                    del notes[0]
+                if not notes:
+                    del self._notes[path]
                 return False
-            if state is None:
-                return True  # whatever else became of it, that it is gone is our doing
-            if not self._began(start, previous):
-                return False
-            self.states[path] = (_ANY, state)  # the same state may be told of twice, as by a move
-            return True
+            # That something is gone is our doing, whatever else became of it before.
+            own = state is None or (
+                self._began(notes[0][0], previous)
+                and all(_follows(notes[i], notes[i + 1]) for i in range(at))
+            )
+            # The same state may be told of twice, as by a move and a change.
+            notes[: at + 1] = [(_ANY, state)] if own else []
+            if not notes:
+                del self._notes[path]
+            return own
+
+    def _find(self, path: str, state: tuple[int, ...] | None) -> int:
+        """Give the last note that left that state; -1 if none did."""
+        notes = self._notes.get(path, ())
+        return next((i for i in reversed(range(len(notes))) if notes[i][1] == state), -1)
 
     def _began(self, start: tuple[int, ...] | None, previous: int | bytes | None) -> bool:
         """Whether what the watch believed is what stood there before the first own write."""
-        if start is None or previous is None:
-            return (start is None and previous is None) or start == _ANY
         if start in {_ANY, _FOREIGN}:
             return start == _ANY
+        if start is None or previous is None:
+            return start is None and previous is None
         if isinstance(previous, int):  # never looked at, so it is as it was when the watch began
-            return previous >> 2 == start[0] and (len(start) < 4 or start[3] <= self._opened)
+            return previous >> 2 == start[0] and (len(start) < 4 or start[3] < self._opened)
         return _content(_state(unpack(previous))) == _content(start)
 
 
@@ -139,17 +201,27 @@ def keepers(path: str) -> bool:
     return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
 
 
-def claim(paths: Iterable[str]) -> None:
-    """Before own writes to these absolute paths: watches put off looking at them."""
+def claim(paths: Iterable[str], *, brief: bool = True) -> None:
+    """Before own writes to these absolute paths: watches put off looking at them.
+
+    Args:
+        paths: Absolute.
+        brief: They are released in a moment, whatever the user's code does.
+    """
     with _lock:
+        _turns[0] += 1
         for path in paths:
             _claims[path] = _claims.get(path, 0) + 1
+            if brief:
+                _brief[path] = _brief.get(path, 0) + 1
 
 
 def release(
     paths: Iterable[str],
     notes: Iterable[tuple[str, tuple[int, ...] | None, tuple[int, ...] | None]],
     unsure: Iterable[str] = (),
+    *,
+    brief: bool = True,
 ) -> None:
     """After them: tell the watches what each write found and left, and let them look.
 
@@ -157,6 +229,7 @@ def release(
         paths: What was claimed.
         notes: Path, state before (``()``: does not matter), state after; in the order of writing.
         unsure: Paths where somebody else had a hand in what is there now.
+        brief: As they were claimed.
     """
     with _lock:
         for ledger in _ledgers:
@@ -165,9 +238,11 @@ def release(
             for path in unsure:
                 ledger.note(path, _FOREIGN)
         for path in paths:
-            _claims[path] -= 1
-            if not _claims[path]:
-                del _claims[path]
+            for counts in (_claims, _brief) if brief else (_claims,):
+                counts[path] -= 1
+                if not counts[path]:
+                    del counts[path]
+        _released.notify_all()
         wakes = [ledger.wake for ledger in _ledgers]
     for wake in wakes:
         wake()
@@ -187,11 +262,11 @@ def own_write(*paths: str | os.PathLike[str]) -> Iterator[None]:
     The paths must be spelled below the location as the watch was given it (made absolute).
     """
     names = [os.path.abspath(os.fspath(path)) for path in paths]
-    claim(names)
+    claim(names, brief=False)
     try:
         yield
     finally:
-        release(names, [(name, _ANY, _look(name)) for name in names])
+        release(names, [(name, _ANY, _look(name)) for name in names], brief=False)
 
 
 def _look(path: str) -> tuple[int, ...] | None:
@@ -207,6 +282,11 @@ def _look(path: str) -> tuple[int, ...] | None:
         return None
     finally:
         disk.close(handle)
+
+
+def _follows(one: _Note, next_one: _Note) -> bool:
+    """Whether a write found what the one before it left: nobody else wrote in between."""
+    return next_one[0] == _ANY or _content(one[1]) == _content(next_one[0])
 
 
 def _content(state: tuple[int, ...] | None) -> tuple[int, ...] | None:
