@@ -145,10 +145,14 @@ class FileEngine:
 
     def _check(self, bits: int, *, lost: bool) -> None:
         """Compare what stands at the location with the belief."""
+        turn = self.ledger.turn()
         if self.ledger.claimed(self.tracker.path):
             self._put_off = bits
             return
         resolution = self.tracker.update()
+        if self.ledger.turn() != turn:  # it may have been seen in the middle of an own write
+            self._put_off = bits
+            return
         if resolution.trouble:
             self.troubles.location_unreachable(self.emit, resolution.trouble)
             return

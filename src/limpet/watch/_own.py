@@ -30,6 +30,9 @@ _LIMIT: Final = 10_000
 _lock = threading.Lock()
 _claims: dict[str, int] = {}
 _ledgers: set[Ledger] = set()
+_opened = [0]
+"""Claims ever opened: who finds none open, looks, and finds this unchanged, saw no own write half
+done."""
 
 
 class Ledger:
@@ -60,6 +63,11 @@ class Ledger:
     def any_claims() -> bool:
         """Whether any own write is under way."""
         return bool(_claims)
+
+    @staticmethod
+    def turn() -> int:
+        """Count the own writes that were ever begun."""
+        return _opened[0]
 
     def note(self, path: str, state: tuple[int, ...] | None) -> None:
         """Remember what an own write left; guarded by the module's lock."""
@@ -93,6 +101,7 @@ def own_write(*paths: str | os.PathLike[str]) -> Iterator[None]:
     """
     names = [os.path.abspath(os.fspath(path)) for path in paths]
     with _lock:
+        _opened[0] += 1
         for name in names:
             _claims[name] = _claims.get(name, 0) + 1
     try:
