@@ -6,13 +6,13 @@ from pathlib import Path
 from benchmarks._report import Results
 
 WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 70, 200, 40, 45
+LEFT, RIGHT, TOP, BOTTOM = 70, 240, 40, 45
 COLOURS = (
-    "#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2", "#17becf",
-    "#7f7f7f", "#bcbd22",
+    "#e5484d", "#3b82f6", "#2ca02c", "#a06cd5", "#ff7f0e", "#a9745f", "#e377c2", "#17a2b8",
+    "#b0a020",
 )  # fmt: skip
 INK = "#808080"
-"""Grey that can be read on white and on black."""
+"""Grey that can be read on white and on black, as the colours can."""
 
 
 def write_charts(results: Results, folder: Path) -> list[str]:
@@ -23,7 +23,8 @@ def write_charts(results: Results, folder: Path) -> list[str]:
         if lines:
             folder.mkdir(exist_ok=True)
             name = f"{figure}.svg"
-            (folder / name).write_text(_chart(f"{title}, by files in the tree", lines))
+            text = _chart(f"{title}, by files in the tree", lines)
+            (folder / name).write_text(text, encoding="utf-8")
             written.append(name)
     return written
 
@@ -56,7 +57,8 @@ def _chart(title: str, lines: dict[str, list[tuple[float, float]]]) -> str:
 
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
     parts = [
-        f'{head} font-family="sans-serif" font-size="12" fill="{INK}">',
+        f'{head} role="img" font-family="sans-serif" font-size="12" fill="{INK}">',
+        f"<title>{title}</title>",
         f'<text x="{LEFT}" y="22" font-size="15">{title}</text>',
     ]
     for power in range(least_x, most_x + 1):
@@ -69,17 +71,26 @@ def _chart(title: str, lines: dict[str, list[tuple[float, float]]]) -> str:
         parts.append(_text(LEFT - 6, y + 4, f"{10.0**power:,g}", "end"))
     ends = sorted(((points[-1][1], name) for name, points in lines.items()), reverse=True)
     for rank, (_, name) in enumerate(ends):
-        colour = COLOURS[list(lines).index(name) % len(COLOURS)]
+        colour, stroke = _pen(name, list(lines).index(name))
         points = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in lines[name])
-        thick = 3 if name.startswith("limpet") else 1.5
-        parts.append(
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{thick}"/>'
-        )
+        parts.append(f'<polyline points="{points}" fill="none" {stroke}/>')
         for x, y in lines[name]:
             parts.append(f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="3" fill="{colour}"/>')
-        y = TOP + 16 * rank + 8
-        parts.append(f'<text x="{WIDTH - RIGHT + 14}" y="{y}" fill="{colour}">{name}</text>')
+        x, y = WIDTH - RIGHT + 14, TOP + 16 * rank + 8
+        parts.append(f'<line x1="{x}" y1="{y - 4}" x2="{x + 30}" y2="{y - 4}" {stroke}/>')
+        parts.append(f'<text x="{x + 36}" y="{y}" fill="{colour}">{name}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _pen(name: str, number: int) -> tuple[str, str]:
+    """Give a line's colour and the attributes it is drawn with; no two lines are drawn alike."""
+    if name.startswith("limit"):
+        colour, dash = INK, "2 3" if name == "limit" else "8 3"
+    else:
+        colour, dash = COLOURS[number % len(COLOURS)], "" if number < len(COLOURS) else "6 3"
+    width = 3 if name.startswith("limpet") else 1.5
+    dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    return colour, f'stroke="{colour}" stroke-width="{width}"{dashes}'
 
 
 def _decades(values: list[float]) -> tuple[int, int]:

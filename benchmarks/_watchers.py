@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+DRIVERS = ROOT / "benchmarks" / "drivers"
+
+NODE_VERSION = """
+    const name = process.argv[1], there = require('fs').existsSync
+    require(require.resolve.paths(name).map(p => `${p}/${name}/package.json`).find(there)).version
+"""
+"""Tells the version of a package, also of one that does not export its ``package.json``."""
 
 WITHOUT_PRIVILEGE = ("setpriv", "--bounding-set=-sys_admin")
 """Runs a program as root without CAP_SYS_ADMIN, which is what fanotify asks for."""
@@ -35,6 +43,8 @@ class Watcher:
     command: tuple[str, ...]
     modules: str = ""
     """The statement that imports the package."""
+    version: tuple[str, ...] = ()
+    """The command that tells the version of what is no Python package."""
     uses: str = ""
     """The statement that imports what a watch needs, where it is measured."""
     foreign: bool = False
@@ -169,6 +179,7 @@ def programs() -> list[Watcher]:
                 package=None,
                 foreign=True,
                 command=python("with_inotifywait"),
+                version=("inotifywait", "--help"),
                 unlike=NO_PYTHON,
             )
         )
@@ -180,12 +191,13 @@ def programs() -> list[Watcher]:
                 package=None,
                 foreign=True,
                 command=python("with_watchman"),
+                version=("watchman", "--version"),
                 unlike=NO_PYTHON,
             )
         )
     for title, package in (("chokidar", "chokidar"), ("@parcel/watcher", "@parcel/watcher")):
         driver = f"with_{package.strip('@').partition('/')[0]}.cjs"
-        path = ROOT / "benchmarks" / "drivers" / driver
+        path = DRIVERS / driver
         if shutil.which("node") and has_module(package):
             found.append(
                 Watcher(
@@ -194,6 +206,7 @@ def programs() -> list[Watcher]:
                     package=None,
                     foreign=True,
                     command=("node", str(path)),
+                    version=("node", "-p", NODE_VERSION, package),
                     unlike=NO_PYTHON | {"big"},
                 )
             )
@@ -204,7 +217,7 @@ def has_module(package: str) -> bool:
     """Whether Node.js finds a package, installed under ``benchmarks`` or named by NODE_PATH."""
     done = subprocess.run(
         ["node", "-e", f"require({package!r})"],
-        cwd=ROOT / "benchmarks" / "drivers",
+        cwd=DRIVERS,
         capture_output=True,
         check=False,
     )
@@ -212,8 +225,14 @@ def has_module(package: str) -> bool:
 
 
 def version(watcher: Watcher) -> str:
-    """Give the installed version of the watcher's package; nothing for what has none."""
+    """Give the installed version of a watcher; nothing for what has none."""
     if watcher.package is not None:
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(watcher.package)
+    if watcher.version:
+        told = subprocess.run(
+            watcher.version, cwd=DRIVERS, capture_output=True, text=True, check=False
+        )
+        found = re.search(r"\d+(\.\d+)+", told.stdout)
+        return found[0] if found else ""
     return ""

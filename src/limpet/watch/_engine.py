@@ -324,7 +324,7 @@ class DirEngine:
     ) -> bool:
         """Go the short way if that is enough; if not, nothing has changed."""
         tree = self.tree
-        if not tree.plain or tree.ledger.any_claims():
+        if not tree.plain:
             return False
 
         def add_more() -> None:

@@ -37,6 +37,9 @@ __all__ = ["FileEngine"]
 
 _PLACE: Final = (None, "")
 
+_TRIES: Final = 3
+"""How often a file is looked at anew because an own write, of whatever file, began meanwhile."""
+
 
 class FileEngine:
     """Watches one file location; siblings of the file never show."""
@@ -145,10 +148,14 @@ class FileEngine:
 
     def _check(self, bits: int, *, lost: bool) -> None:
         """Compare what stands at the location with the belief."""
-        if self.ledger.claimed(self.tracker.path):
-            self._put_off = bits
-            return
-        resolution = self.tracker.update()
+        for _ in range(_TRIES):
+            turn = self.ledger.turn()
+            if self.ledger.claimed(self.tracker.path):
+                self._put_off = bits
+                return
+            resolution = self.tracker.update()
+            if self.ledger.turn() == turn:
+                break  # it was not seen in the middle of an own write
         if resolution.trouble:
             self.troubles.location_unreachable(self.emit, resolution.trouble)
             return

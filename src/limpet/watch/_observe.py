@@ -182,11 +182,15 @@ class Observer:
         tree, findings = self.tree, self.findings
         if place in self._seen:
             return
+        turn = tree.ledger.turn()
         if tree.ledger.any_claims() and tree.ledger.claimed(f"{tree.path(folder)}/{name}"):
             findings.later.setdefault(folder, {})[name] = bits
             return
-        self._seen.add(place)
         facts, link = tree.look(folder, handle, name)
+        if tree.ledger.turn() != turn:  # it may have been seen in the middle of an own write
+            findings.later.setdefault(folder, {})[name] = bits
+            return
+        self._seen.add(place)
         old = folder.entries.get(name)
         if name == tree.options.ignore_file:
             relative = folder.relative()

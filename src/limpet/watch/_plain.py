@@ -76,6 +76,9 @@ def tell_plainly(
     Returns:
         Whether it was told; if not, nothing has changed.
     """
+    turn = tree.ledger.turn()
+    if tree.ledger.any_claims():
+        return False
     blocks, comes, goes = [], False, False
     for folder in sorted(dirty, key=Folder.depth) if len(dirty) > 1 else dirty:
         block = _look(tree, folder, dirty[folder])
@@ -86,6 +89,8 @@ def tell_plainly(
         for row in block.rows:
             comes |= row[2] is None
             goes |= row[3] is None
+    if tree.ledger.turn() != turn:
+        return False  # something may have been seen in the middle of an own write
     ends = _pair(blocks, origins, add_more) if comes and goes else {}
     if ends is None:
         return False
