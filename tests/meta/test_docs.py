@@ -36,7 +36,6 @@ def codes() -> Iterator[str]:
         yield getattr(errors, name)("some message").code
     yield from get_args(DegradedReason)
     yield from get_args(RefusalCode)
-    yield from get_args(RefusalCode)
     yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
 
 

@@ -135,8 +135,6 @@ assert limpet.__version__
 loaded = {name.partition(".")[0] for name in sys.modules}
 unwanted = {"anyio", "asyncio", "typer", "rich", "pathspec", "watchfiles", "hypothesis", "trio"}
 assert not loaded & unwanted, loaded & unwanted
-missing = [name for name in limpet.__all__ if not hasattr(limpet, name)]
-assert not missing, missing
 assert set(limpet.__all__) <= set(dir(limpet))
 assert limpet.events.FileCreated is limpet.FileCreated
 with limpet.watch_dir(".").sync():
@@ -144,6 +142,8 @@ with limpet.watch_dir(".").sync():
 loaded = {name.partition(".")[0] for name in sys.modules}
 unwanted = {"anyio", "asyncio", "typer", "rich", "pathspec", "watchfiles", "hypothesis", "trio"}
 assert not loaded & unwanted, loaded & unwanted
+missing = [name for name in limpet.__all__ if not hasattr(limpet, name)]
+assert not missing, missing
 """
 
 

@@ -148,13 +148,15 @@ class FileEngine:
 
     def _check(self, bits: int, *, lost: bool) -> None:
         """Compare what stands at the location with the belief."""
-        for _ in range(_TRIES):
+        tries = _TRIES
+        while True:
             turn = self.ledger.turn()
             if self.ledger.claimed(self.tracker.path):
                 self._put_off = bits
                 return
             resolution = self.tracker.update()
-            if self.ledger.turn() == turn:
+            tries -= 1
+            if self.ledger.turn() == turn or not tries:
                 break  # it was not seen in the middle of an own write
         if resolution.trouble:
             self.troubles.location_unreachable(self.emit, resolution.trouble)
