@@ -293,6 +293,7 @@ async def test_cancelled_while_it_waits_for_room(tmp_path: Path) -> None:
             with anyio.move_on_after(0.01):
                 await out.append("log", "never")
             tasks.start_soon(out.append, "log", "2")
+            await until(lambda: len(out._turns) == 1)  # trio starts tasks in any order
             tasks.start_soon(out.append, "log", "3")
             await until(lambda: len(out._turns) == 2)
             gate.opened.set()
