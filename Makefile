@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format soak bench coverage clean
+.PHONY: help demo test check lint types format soak bench bench-output attack coverage clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { \
@@ -58,6 +58,12 @@ soak: $(READY)  ## the laws under many more random operations, some minutes for 
 
 bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
 	$(BIN)/python -m benchmarks $(PROFILE)
+
+bench-output: $(READY)  ## compare writing with the peers and write docs/performance-output.md
+	$(BIN)/python -m benchmarks.output
+
+attack: $(READY)  ## try to get out of an output's folder, and see the usual way get out
+	$(BIN)/python -m benchmarks.attack
 
 coverage: $(READY)  ## run the tests and show the lines and branches they do not reach
 	$(BIN)/python -m coverage run -m pytest

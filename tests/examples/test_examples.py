@@ -1,6 +1,7 @@
 """Each example is a whole program, and runs as a reader would run it."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -146,6 +147,31 @@ def test_the_script_gives_up_in_time(folder: Path) -> None:
     with running("sync_script.py", folder / "report", 0.2) as program:
         assert program.line() == "not there after 0.2 seconds"
         assert program.process.wait(PATIENCE) == 1
+
+
+def test_the_message_page_does_what_it_says(folder: Path) -> None:
+    """O6: its program runs as it stands there, and leaves the files that it lists."""
+    page = (EXAMPLES.parent / "docs/how-to/message-on-disk.md").read_text(encoding="utf-8")
+    _, (_, program), (_, listed) = re.findall(
+        r"^```(\w*)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE
+    )
+    (folder / "archive.py").write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "archive.py", "archive"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (said,) = done.stdout.splitlines()
+    start, end = re.split(r" in \.\.\.: ", re.findall(r"says `(not kept.*?)`", page, re.DOTALL)[0])
+    assert said.startswith(start)
+    assert said.endswith(end.replace("\n", " "))
+    found = [path for path in (folder / "archive").rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(folder)) for path in found) == listed.split()
+    assert (folder / "archive/ann/hello.txt").read_text() == "Hello, world\n"
 
 
 def test_every_example_is_run_by_a_test() -> None:

@@ -341,7 +341,7 @@ class Output:
     def _path(self, parts: tuple[str, ...]) -> Path:
         """Join; the last path is kept, for parsing it costs as much as writing a line."""
         if parts != self._last_parts:
-            self._last_parts, self._last_path = parts, self.path.joinpath(*parts)
+            self._last_parts, self._last_path = parts, Path(str(self.path), *parts)
         return self._last_path
 
     def _unsafe(self, answer: Result, error: OSError) -> Result:

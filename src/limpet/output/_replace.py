@@ -70,7 +70,8 @@ def put(
         OSError: Nothing changed, and no temporary file is left.
     """
     name = parts[-1]
-    before = look(calls, folder, name)
+    # A new name is looked at when it turns out to be taken: that is the rare case.
+    before = None if new else look(calls, folder, name)
     if before is not None:
         _check(before, new=new, replace_link=replace_link)
     journal.claim(parts)
@@ -88,7 +89,11 @@ def put(
             calls.sync(staged.fd)
         written = calls.stat(staged.fd) if journal.told else None
         if new:
-            place_new(calls, folder, staged, folder, name)
+            try:
+                place_new(calls, folder, staged, folder, name)
+            except FileExistsError:
+                _check(calls.stat_at(folder, name), new=True, replace_link=False)
+                raise
         else:
             calls.rename(folder, staged.name, folder, name)
             staged.placed = True
