@@ -287,7 +287,8 @@ class Output:
         size = self._size(parts)
         appends = isinstance(operation, AppendToFile)
         adds = len(data) - (0 if appends else size or 0), int(size is None)
-        self._usage.check_room(ground.start, *adds)
+        if self._usage.needed:
+            self._usage.check_room(ground.start, *adds)
         make = operation.parents and not (
             isinstance(operation, AppendToFile) and not operation.create
         )
