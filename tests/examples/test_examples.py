@@ -157,8 +157,7 @@ def test_the_message_page_does_what_it_says(folder: Path) -> None:
     )
     (folder / "archive.py").write_text(program, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-W", "error", "archive.py", "archive"],
-        cwd=folder,
+        [sys.executable, "-W", "error", str(folder / "archive.py"), str(folder / "archive")],
         capture_output=True,
         text=True,
         timeout=100,

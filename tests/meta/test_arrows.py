@@ -60,6 +60,7 @@ ALLOWED = {
 
 SHELLS = {
     "limpet.output",
+    "limpet.output._loop",
     "limpet.output._session",
     "limpet.watch",
     "limpet.watch._loop_hub",

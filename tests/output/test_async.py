@@ -98,12 +98,17 @@ async def test_what_the_block_raises_comes_out_as_it_went_in(tmp_path: Path) -> 
             pass
 
 
+def own_threads() -> list[str]:
+    """Those of outputs; trio keeps threads of its own for a while."""
+    return [t.name for t in threading.enumerate() if t.name.startswith("limpet")]
+
+
 async def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
     """No thread, no descriptor; it may be entered again."""
     out = open_output(tmp_path)
     async with out:  # what anyio and the loop need themselves is there now
         await out.create("0", "")
-    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    descriptors = len(os.listdir("/proc/self/fd"))
     for turn in range(1, 5):
         async with out:
             async with anyio.create_task_group() as tasks:
@@ -111,7 +116,7 @@ async def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
                     tasks.start_soon(out.create, f"{turn}-{n}", "x")
             with pytest.raises(limpet.UsageError):
                 await out.__aenter__()
-    assert threading.active_count() == threads
+        assert own_threads() == []
     assert len(os.listdir("/proc/self/fd")) == descriptors
     answer = await out.perform(CreateFile(name="late", content=""))
     assert isinstance(answer, Refused)
@@ -126,14 +131,11 @@ async def test_an_idle_output_has_no_thread(
     """It ends by itself, and another is started when it is needed."""
     monkeypatch.setattr(worker, "IDLE_S", 0.01)
 
-    def names() -> list[str]:
-        return [t.name for t in threading.enumerate() if t.name.startswith("limpet output")]
-
     async with open_output(tmp_path) as out:
-        assert names() == []
+        assert own_threads() == []
         for n in range(3):
             await out.create(f"{n}", "")
-            await until(lambda: not names())
+            await until(lambda: not own_threads())
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -293,7 +295,7 @@ async def test_cancelled_while_it_waits_for_room(tmp_path: Path) -> None:
             with anyio.move_on_after(0.01):
                 await out.append("log", "never")
             tasks.start_soon(out.append, "log", "2")
-            await until(lambda: len(out._turns) == 1)  # trio starts tasks in any order
+            await until(lambda: len(out._turns) == 1)
             tasks.start_soon(out.append, "log", "3")
             await until(lambda: len(out._turns) == 2)
             gate.opened.set()
@@ -319,7 +321,6 @@ async def test_leaving_waits_for_what_was_handed_in(tmp_path: Path) -> None:
 @only_asyncio
 async def test_native_cancellation(tmp_path: Path, anyio_backend: str) -> None:
     """asyncio's own cancel(), which passes shields: nothing is lost, left or doubled."""
-    started = threading.active_count()
     for turn in range(40):
         root = tmp_path / str(turn)
         root.mkdir()
@@ -341,7 +342,7 @@ async def test_native_cancellation(tmp_path: Path, anyio_backend: str) -> None:
         # The one that was under way may be done; no other.
         assert len(lines) - len(done) in {0, 1}
         assert lines == [str(n) for n in range(len(lines))]
-    assert threading.active_count() <= started + 1  # anyio's own, which opens roots
+    assert own_threads() == []
 
 
 @only_asyncio
@@ -383,9 +384,8 @@ def test_a_loop_that_is_gone(tmp_path: Path) -> None:
         opened.set()
         threading.Timer(0.05, gate.opened.set).start()
 
-    before = threading.active_count()
     asyncio.run(main())
-    while not (tmp_path / "f").exists() or threading.active_count() > before:
+    while not (tmp_path / "f").exists() or own_threads():
         time.sleep(0.001)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from limpet.output._answers import Done, RefusalCode, Refused, Result, RootState
+from limpet.output._bounds import OutputLimits, Rotation
 from limpet.output._config import OutputOptions
 from limpet.output._names import safe_name
 from limpet.output._ops import (
@@ -9,18 +11,11 @@ from limpet.output._ops import (
     CreateFile,
     DeleteDir,
     DeleteFile,
-    Done,
     Durability,
     MakeDir,
     MoveFile,
     Operation,
-    OutputLimits,
     OverwriteFile,
-    RefusalCode,
-    Refused,
-    Result,
-    RootState,
-    Rotation,
 )
 from limpet.output._output import Output
 from limpet.output._session import AsyncOutput, Ticket, open_output

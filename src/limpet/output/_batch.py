@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from limpet.output._answers import Result, RootState
 from limpet.output._append import Appender
 from limpet.output._journal import open_journal
-from limpet.output._ops import Result, RootState
 from limpet.output._syncs import Syncs
 from limpet.output._sys import Sys
 

@@ -12,8 +12,8 @@ import errno
 import os
 from typing import Literal
 
+from limpet.output._answers import RootState
 from limpet.output._journal import Silent, state_of
-from limpet.output._ops import RootState
 from limpet.output._refusal import RefusalError
 from limpet.output._resolve import Resolver, Start, Walk
 from limpet.output._resolve_openat2 import Openat2, works

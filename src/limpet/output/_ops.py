@@ -1,34 +1,27 @@
-"""What can be asked of an output, and what it answers: plain values for bots and for the wire."""
+"""What can be asked of an output: plain values for bots and for the wire."""
 
 from __future__ import annotations
 
 import codecs
-import math
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Literal, TypeAlias, get_args
 
-from limpet import errors
-from limpet.errors import OutputError, UsageError
-from limpet.events import FileStat
+from limpet.errors import UsageError
+from limpet.output._bounds import Rotation
 
 __all__ = [
     "AppendToFile",
     "CreateFile",
     "DeleteDir",
     "DeleteFile",
-    "Done",
     "Durability",
     "MakeDir",
     "MoveFile",
+    "Name",
     "Operation",
-    "OutputLimits",
     "OverwriteFile",
-    "RefusalCode",
-    "Refused",
-    "Result",
-    "RootState",
-    "Rotation",
+    "verb_of",
 ]
 
 Durability = Literal["none", "file", "full"]
@@ -36,79 +29,7 @@ Durability = Literal["none", "file", "full"]
 ``none`` what the system had written by then; ``file`` the content of a file that is there; ``full``
 also that it is there, under this name."""
 
-RootState = Literal["same", "reopened", "moved"]
-"""``same``: the folder that was open; ``reopened``: another one that stands at the root's path now;
-``moved``: when it was done, the folder no longer stood at the root's path."""
-
 Name: TypeAlias = str | PurePath
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotation:
-    """When a file that is appended to is put aside, and what becomes of those put aside.
-
-    ``log.txt`` becomes ``log.txt.1``, the next one ``log.txt.2``: the highest is the newest, and
-    none is ever renamed. Only files that this put aside are packed or removed, and only as long as
-    nobody else has changed them; a note beside the file (``.limpet-rotation.log.txt``) says which.
-
-    Raises:
-        UsageError: A bound is not positive, or nothing says when to rotate.
-    """
-
-    max_bytes: int | None = None
-    """Put aside before a record that would make the file larger than this."""
-    daily: bool = False
-    """Put aside before the first record of a day (UTC) later than that of the last change."""
-    compress: bool = False
-    """Pack what was put aside with gzip, as ``log.txt.1.gz``."""
-    keep: int | None = None
-    """Most files put aside that are kept."""
-    max_age: float | None = None
-    """Longest time they are kept, in seconds since they were put aside."""
-    max_total_bytes: int | None = None
-    """Most bytes they may take together; the oldest go first."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        if self.max_bytes is None and not self.daily:
-            message = "a rotation needs max_bytes or daily: nothing says when to rotate"
-            raise UsageError(message)
-        for name in ("max_bytes", "max_age", "max_total_bytes"):
-            _positive(name, getattr(self, name))
-        if self.keep is not None and self.keep < 0:
-            message = f"keep must not be negative, got {self.keep!r}"
-            raise UsageError(message)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputLimits:
-    """How much an output may write; what would pass a limit is refused before anything is written.
-
-    Raises:
-        UsageError: A limit is not positive.
-    """
-
-    max_write_bytes: int | None = None
-    """Most bytes of one operation's content, encoded."""
-    max_total_bytes: int | None = None
-    """Most bytes of all files below the root together. They are counted at the first write and
-    every ``recount`` seconds; in between, limpet adds what it writes itself."""
-    max_files: int | None = None
-    """Most files below the root, counted likewise."""
-    recount: float = 5.0
-    """Seconds a count is believed while others may write into the folder too."""
-    max_in_flight: int = 1024
-    """Most operations that wait or run at a time in an async output."""
-    when_full: Literal["wait", "refuse"] = "wait"
-    """What the next one does: wait its turn, or be refused with ``busy``."""
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
-        for name in ("max_write_bytes", "max_total_bytes", "max_files", "recount", "max_in_flight"):
-            _positive(name, getattr(self, name))
-        if self.when_full not in {"wait", "refuse"}:
-            message = f"when_full must be 'wait' or 'refuse', not {self.when_full!r}"
-            raise UsageError(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,105 +157,6 @@ Operation: TypeAlias = (
     CreateFile | OverwriteFile | AppendToFile | DeleteFile | DeleteDir | MakeDir | MoveFile
 )
 
-RefusalCode = Literal[
-    "bad-name",
-    "busy",
-    "closed",
-    "denied",
-    "durability",
-    "encoding",
-    "escape",
-    "exists",
-    "folder-not-empty",
-    "hard-link",
-    "io",
-    "is-folder",
-    "missing",
-    "mount",
-    "no-space",
-    "not-a-file",
-    "over-cap",
-    "read-only",
-    "root-gone",
-    "symlink",
-]
-"""Stable across releases; each names a heading in ``docs/troubleshooting.md``."""
-
-_CLASSES: dict[RefusalCode, type[OutputError]] = {
-    "bad-name": errors.NameRefusedError,
-    "busy": errors.BusyError,
-    "closed": errors.BusyError,
-    "denied": errors.DeniedError,
-    "durability": errors.DurabilityError,
-    "encoding": errors.ContentError,
-    "escape": errors.EscapeError,
-    "exists": errors.ExistsError,
-    "folder-not-empty": errors.NotAFileError,
-    "hard-link": errors.NotAFileError,
-    "io": errors.OutputFailedError,
-    "is-folder": errors.NotAFileError,
-    "missing": errors.MissingError,
-    "mount": errors.EscapeError,
-    "no-space": errors.NoSpaceError,
-    "not-a-file": errors.NotAFileError,
-    "over-cap": errors.CapError,
-    "read-only": errors.DeniedError,
-    "root-gone": errors.RootGoneError,
-    "symlink": errors.EscapeError,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """It is done."""
-
-    operation: Operation
-    path: Path
-    """Absolute: the root as it was given, and the name (of a move the new one)."""
-    bytes: int
-    """Written, of the content; 0 where there is none."""
-    stat: FileStat | None
-    """What stood there right after; ``None`` of a deletion."""
-    existed: bool
-    """Whether something stood at the name before (of a move, at the new name)."""
-    root: RootState = "same"
-
-    @property
-    def ok(self) -> Literal[True]:
-        """It was done."""
-        return True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """It was not done; nothing changed on disk unless ``code`` is ``durability``."""
-
-    operation: Operation
-    code: RefusalCode
-    message: str
-    """What was tried, on what, why not, and what to do next."""
-    errno: int | None = None
-    """The system's word, where there is one."""
-
-    @property
-    def ok(self) -> Literal[False]:
-        """It was not done."""
-        return False
-
-    def error(self) -> OutputError:
-        """Give the exception that the method of this operation raises for it."""
-        return _CLASSES[self.code](
-            self.message,
-            code=self.code,
-            name=str(self.operation.name),
-            operation=verb_of(self.operation),
-            errno=self.errno,
-        )
-
-
-Result: TypeAlias = Done | Refused
-
-
 _VERBS: dict[type[object], str] = {
     CreateFile: "create",
     OverwriteFile: "overwrite",
@@ -349,9 +171,3 @@ _VERBS: dict[type[object], str] = {
 def verb_of(operation: Operation) -> str:
     """Give the name of the method that does the same."""
     return _VERBS[type(operation)]
-
-
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        message = f"{name} must be more than 0, got {value!r}"
-        raise UsageError(message)

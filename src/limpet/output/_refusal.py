@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 from typing import Final
 
+from limpet.output._answers import RefusalCode, Refused
 from limpet.output._names import BadNameError
-from limpet.output._ops import Operation, RefusalCode, Refused, verb_of
+from limpet.output._ops import Operation, verb_of
 
 __all__ = ["RefusalError", "refused"]
 

@@ -9,15 +9,14 @@ step, so a crash between two steps leaves what the next rotation can finish.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import os
 import time
 from dataclasses import replace
 from typing import Final
 
+from limpet.output._bounds import Rotation
 from limpet.output._journal import Silent, state_of
 from limpet.output._note import Kept, dump, note_name, number_of, parse
-from limpet.output._ops import Rotation
 from limpet.output._refusal import RefusalError
 from limpet.output._replace import NO_WAY, link_over, look, place_new
 from limpet.output._staging import stage
@@ -245,6 +244,8 @@ class _Rotating:
         self._finish_packing(packed)
 
     def _squeeze(self, source: int, found: os.stat_result, target: int) -> None:
+        import gzip  # no output that packs nothing pays for it
+
         calls = self._calls
 
         class Out:

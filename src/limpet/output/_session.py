@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias, Unpack
 
@@ -13,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from limpet.errors import UsageError
+from limpet.output._answers import Done, RefusalCode, Refused, Result
 from limpet.output._config import OutputOptions
 from limpet.output._keywords import (
     Appending,
@@ -22,20 +22,17 @@ from limpet.output._keywords import (
     Moving,
     Overwriting,
 )
+from limpet.output._loop import Loop
 from limpet.output._ops import (
     AppendToFile,
     CreateFile,
     DeleteDir,
     DeleteFile,
-    Done,
     MakeDir,
     MoveFile,
     Name,
     Operation,
     OverwriteFile,
-    RefusalCode,
-    Refused,
-    Result,
 )
 from limpet.output._output import Output
 from limpet.output._refusal import RefusalError, refused
@@ -44,38 +41,6 @@ from limpet.output._worker import Job, Worker
 __all__ = ["AsyncOutput", "Ticket", "open_output"]
 
 _Job: TypeAlias = Job[Operation, Result]
-
-
-class _Loop:
-    """The running event loop, as far as a thread must reach it; made in the loop's own thread.
-
-    anyio hands work to its own threads; to be called from one of ours is what it has no name for.
-    """
-
-    def __init__(self) -> None:
-        self._asyncio: asyncio.AbstractEventLoop | None = None
-        self.post: Callable[[Callable[[], None]], object]
-        """Has something called in the loop's thread, from any other."""
-        try:
-            self._asyncio = asyncio.get_running_loop()
-            self.post = self._asyncio.call_soon_threadsafe
-        except RuntimeError:
-            import trio.lowlevel
-
-            self.post = trio.lowlevel.current_trio_token().run_sync_soon
-
-    def waiter(self) -> tuple[Callable[[], None], Awaitable[object]]:
-        """Give what ends one wait of one task, and that wait; asyncio's own costs half an event."""
-        if self._asyncio is None:
-            event = anyio.Event()
-            return event.set, event.wait()
-        future: asyncio.Future[None] = self._asyncio.create_future()
-
-        def end() -> None:
-            if not future.done():  # whoever waited may have been cancelled
-                future.set_result(None)
-
-        return end, future
 
 
 class Ticket:
@@ -117,7 +82,7 @@ class AsyncOutput:
         """Made by ``open_output``; nothing happens before the block is entered."""
         self._output = output
         self._worker: Worker[Operation, Result] | None = None
-        self._loop: _Loop | None = None
+        self._loop: Loop | None = None
         self._in_flight = 0
         self._most = output.options["limits"].max_in_flight
         self._waits = output.options["limits"].when_full == "wait"
@@ -133,9 +98,10 @@ class AsyncOutput:
         if self._worker is not None:
             message = f"the output at {str(self._output.path)!r} is open already"
             raise UsageError(message)
-        await anyio.to_thread.run_sync(self._output.open)
+        await anyio.to_thread.run_sync(self._output.open_quietly)
+        self._output.warn_of_loops(stacklevel=3)
         name = f"limpet output {self._output.path.name}"
-        self._loop = _Loop()
+        self._loop = Loop()
         self._worker = Worker(self._output.perform_all, self._loop.post, name=name)
         return self
 

@@ -14,7 +14,6 @@ import errno
 import itertools
 import os
 import re
-import secrets
 from typing import Final
 
 from limpet.output._names import STAGING
@@ -26,7 +25,7 @@ __all__ = ["Staged", "clean", "stage"]
 
 _TRIES: Final = 100
 _NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
-_SERIAL: Final = itertools.count(secrets.randbits(40))
+_SERIAL: Final = itertools.count(int.from_bytes(os.urandom(5), "big"))
 """Numbers of this process's temporary files; where they start is another one's guess."""
 _MASK: Final = (1 << 64) - 1
 _MOST_FOLDERS: Final = 100_000

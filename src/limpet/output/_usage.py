@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet.output._ops import OutputLimits
+from limpet.output._bounds import OutputLimits
 from limpet.output._refusal import RefusalError
 from limpet.output._resolve import Start, Walk
 from limpet.output._sys import Sys

@@ -198,7 +198,7 @@ def keepers(path: str) -> bool:
     """Whether a watch that keeps own writes like any other has ``path`` in its location."""
     with _lock:
         places = [ledger.keeps for ledger in _ledgers if ledger.keeps is not None]
-    return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
+    return any(path == place or path.startswith(place.rstrip(os.sep) + os.sep) for place in places)
 
 
 def claim(paths: Iterable[str], *, brief: bool = True) -> None:

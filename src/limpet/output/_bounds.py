@@ -1,0 +1,85 @@
+"""How much may be written, and when a file that grows is put aside: what a program sets itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from limpet.errors import UsageError
+
+__all__ = ["OutputLimits", "Rotation"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """When a file that is appended to is put aside, and what becomes of those put aside.
+
+    ``log.txt`` becomes ``log.txt.1``, the next one ``log.txt.2``: the highest is the newest, and
+    none is ever renamed. Only files that this put aside are packed or removed, and only as long as
+    nobody else has changed them; a note beside the file (``.limpet-rotation.log.txt``) says which.
+
+    Raises:
+        UsageError: A bound is not positive, or nothing says when to rotate.
+    """
+
+    max_bytes: int | None = None
+    """Put aside before a record that would make the file larger than this."""
+    daily: bool = False
+    """Put aside before the first record of a day (UTC) later than that of the last change."""
+    compress: bool = False
+    """Pack what was put aside with gzip, as ``log.txt.1.gz``."""
+    keep: int | None = None
+    """Most files put aside that are kept."""
+    max_age: float | None = None
+    """Longest time they are kept, in seconds since they were put aside."""
+    max_total_bytes: int | None = None
+    """Most bytes they may take together; the oldest go first."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        if self.max_bytes is None and not self.daily:
+            message = "a rotation needs max_bytes or daily: nothing says when to rotate"
+            raise UsageError(message)
+        for name in ("max_bytes", "max_age", "max_total_bytes"):
+            _positive(name, getattr(self, name))
+        if self.keep is not None and self.keep < 0:
+            message = f"keep must not be negative, got {self.keep!r}"
+            raise UsageError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputLimits:
+    """How much an output may write; what would pass a limit is refused before anything is written.
+
+    Raises:
+        UsageError: A limit is not positive.
+    """
+
+    max_write_bytes: int | None = None
+    """Most bytes of one operation's content, encoded."""
+    max_total_bytes: int | None = None
+    """Most bytes of all files below the root together. They are counted at the first write and
+    every ``recount`` seconds; in between, limpet adds what it writes itself."""
+    max_files: int | None = None
+    """Most files below the root, counted likewise."""
+    recount: float = 5.0
+    """Seconds a count is believed while others may write into the folder too."""
+    max_in_flight: int = 1024
+    """Most operations that wait or run at a time in an async output."""
+    when_full: Literal["wait", "refuse"] = "wait"
+    """What the next one does: wait its turn, or be refused with ``busy``."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name in ("max_write_bytes", "max_total_bytes", "max_files", "recount", "max_in_flight"):
+            _positive(name, getattr(self, name))
+        if self.when_full not in {"wait", "refuse"}:
+            message = f"when_full must be 'wait' or 'refuse', not {self.when_full!r}"
+            raise UsageError(message)
+
+
+def _positive(name: str, value: float | None) -> None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        message = f"{name} must be more than 0, got {value!r}"
+        raise UsageError(message)
