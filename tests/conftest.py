@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,12 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("check"), max_examples=400)
 settings.load_profile(os.environ.get("LIMPET_PROFILE", "check"))
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts into the background so, and limpet keeps to that; the tests of
+    # Ctrl-C are about a program that somebody looks at.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def works_here(backend: str) -> bool:
