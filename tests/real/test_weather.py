@@ -531,6 +531,36 @@ def test_a_tree_that_changes_wildly_while_it_is_listed(tmp_path: Path, backend: 
             assert check_stream(events, start).entries == listing(tmp_path)
 
 
+class SwappingDisk(Disk):
+    """A disk where a file becomes a folder between the listing and the stat."""
+
+    victim: Path | None = None
+
+    def records(self, handle: Any, names: Any, now: int) -> Any:
+        if self.victim is not None and self.victim.name in names:
+            os.rename(self.victim, self.victim.with_name("was"))
+            self.victim.mkdir()
+            self.victim = None
+        return super().records(handle, names, now)
+
+
+def test_a_file_becomes_a_folder_while_it_is_listed(tmp_path: Path, kernel_backend: Any) -> None:
+    """L1: it is watched as the folder it is."""
+    disk = SwappingDisk()
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    (outside / "new").mkdir(parents=True)
+    (outside / "new" / "a").touch()
+    inside.mkdir()
+    with Started(inside, disk, backend=kernel_backend) as watch:
+        os.rename(outside / "new", inside / "new")
+        disk.victim = inside / "new" / "a"
+        watch.fence()
+        (inside / "new" / "a" / "later").touch()
+        watch.fence()
+        assert disk.victim is None
+        assert check_stream(watch.events, watch.start).entries == listing(inside)
+
+
 def test_paths_instead_of_descriptors(tmp_path: Path) -> None:
     """The way of systems whose folders have no descriptors gives the same events."""
     with Started(tmp_path, PathDisk(), backend="poll") as watch:

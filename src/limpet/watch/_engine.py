@@ -154,6 +154,8 @@ class DirEngine:
             self.rescans += 1
             tree.emit.rescanned(reason)
             tree.emit.origin = "rescan"
+        if inbox.lost is not None and tree.index.root is not None:
+            tree.doubted.update(tree.index.root.walk())
         untold = reason is not None or (force and not tree.trusted)
         if untold and tree.index.root is not None and tree.index.root is before:
             full.update(tree.index.root.walk())
@@ -247,6 +249,10 @@ class DirEngine:
         self, folder: Folder, bits: int, dirty: dict[Folder, dict[str, int]], full: set[Folder]
     ) -> bool:
         """A marked folder says something of itself; tells whether the location is in doubt."""
+        if bits & GONE:
+            # The next folder may be given its inode number within the same tick of the clock: only
+            # this hint tells the two apart, and the new one has no mark yet.
+            self.tree.index.lose_identity(folder)
         if folder.parent is None:
             if folder is self.tree.index.root:
                 self.target.bits |= bits

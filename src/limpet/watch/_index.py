@@ -43,6 +43,7 @@ class Folder(Subscriber):
         self.name = name
         self.parent = parent
         self.inode = inode
+        """0 once the kernel has said that the folder is gone."""
         self.device = device
         self.record = record
         self.entries: dict[str, Entry] = {}
@@ -120,6 +121,11 @@ class Index:
         table = self.by_link_target if folder.link else self.by_identity
         if table.get((folder.device, folder.inode)) is folder:
             del table[folder.device, folder.inode]
+
+    def lose_identity(self, folder: Folder) -> None:
+        """The folder is gone from the disk: whatever has its inode number now is another."""
+        self.forget(folder)
+        folder.inode = 0
 
     def contains(self, folder: Folder) -> bool:
         """Whether the folder is still part of the tree."""

@@ -161,7 +161,7 @@ class Observer:
     def _list(self, folder: Folder, handle: Handle, names: dict[str, int]) -> dict[str, int]:
         """List a folder again: every name that is there or believed to be is to be looked at."""
         tree = self.tree
-        if folder.mark is None:
+        if folder.mark is None or folder in tree.doubted:
             tree.mark(folder, handle)
         now = tree.disk.now()
         listed = tree.disk.read(handle)

@@ -184,6 +184,10 @@ class Pairing:
         """Weigh the evidence that what arrived is what departed."""
         entry, facts = departure.entry, arrival.facts
         record: Record = entry.record if isinstance(entry, Folder) else entry
+        if (departure.folder, departure.name) == (arrival.folder, arrival.name):
+            return False  # it was found to be another
+        if isinstance(entry, Folder) and not entry.inode:
+            return False  # the kernel has said that it is gone
         if inode_of(record) != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
             return False
         origin = self.origins.get((arrival.folder, arrival.name))

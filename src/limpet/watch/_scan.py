@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.watch._disk import NOT_THERE, OUT_OF_DESCRIPTORS
 from limpet.watch._index import Folder
-from limpet.watch._record import BRIEF_DIR, BRIEF_SYMLINK, Facts, unpack
+from limpet.watch._record import BRIEF_DIR, BRIEF_SYMLINK, Facts, is_dir, unpack
 from limpet.watch._tree import ElsewhereError, StoppedError
 
 if TYPE_CHECKING:
@@ -226,6 +226,13 @@ class _Scan:
                     if kind & 3 == BRIEF_SYMLINK
                 )
         folder.entries = self._statted(handle, entries, now) if self.stats else {**entries}
+        if self.stats and options.recursive:
+            late = [
+                n for n, found in folder.entries.items() if type(found) is bytes and is_dir(found)
+            ]
+            for name in late:  # it was listed as something else, and replaced before the stat
+                del folder.entries[name]
+                names.append((name, 0))
         if not names:
             return False
         kept = len(self.frames) < _OPEN

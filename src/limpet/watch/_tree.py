@@ -116,6 +116,9 @@ class Tree:
         """Folders that cannot be opened -> where their parent's mark speaks of them."""
         self.relist: set[Folder] = set()
         """Folders that were on the move while they were scanned: list them again."""
+        self.doubted: set[Folder] = set()
+        """Folders whose mark may have ended without a word, for hints were lost: mark them again
+        before they are listed."""
         self.unsure: set[Folder] = set()
         """Folders that were entered though the source that watches the whole tree may have come to
         them later: list them once more."""
@@ -177,7 +180,8 @@ class Tree:
     def mark(self, folder: Folder, handle: Handle) -> None:
         """Have the kernel tell of the folder or, where it will not, have it polled."""
         limited = bool(self.polled) and folder.mark is None and folder in self.polled
-        folder.mark = None
+        before, folder.mark = folder.mark, None
+        self.doubted.discard(folder)
         if self.order and isinstance(handle, int) and not self._is_silent(folder):
             if self.options.filesystem_mark and folder.device not in self._whole:
                 self._whole.add(folder.device)
@@ -188,6 +192,8 @@ class Tree:
                 )
             except MarkError as error:
                 self.troubles.not_marked(self.emit, folder, error)
+        if before is not None and before != folder.mark:
+            self.hub.unmark(before, folder, None)
         if folder.mark is not None:
             if limited:
                 self.polled.discard(folder)
@@ -249,6 +255,7 @@ class Tree:
         if heard is not None:
             self.hub.unmark(heard, folder, None)
         self.polled.discard(folder)
+        self.doubted.discard(folder)
         self.unsure.discard(folder)
         self.index.forget(folder)
         self.troubles.forget(folder)
