@@ -23,7 +23,7 @@ from limpet.output._rotate import due, put_aside
 from limpet.output._syncs import Syncs
 from limpet.output._sys import Sys
 
-__all__ = ["Appender"]
+__all__ = ["Appender", "check_plain"]
 
 _TRIES: Final = 50
 """How often a file may be put aside or removed by others between its opening and its lock."""
@@ -230,7 +230,7 @@ def _open(
     found = look(calls, folder, parts[-1])
     if found is None:
         return None
-    _check(found)
+    check_plain(found)
     access = os.O_RDWR if operation.newline_guard else os.O_WRONLY
     try:
         fd = calls.open_file(folder, parts[-1], access | os.O_APPEND)
@@ -238,7 +238,7 @@ def _open(
         return None
     try:
         opened = calls.stat(fd)
-        _check(opened)
+        check_plain(opened)
         if not same_mount(calls, start, fd):
             raise RefusalError("mount", "another file is mounted there")
     except BaseException:
@@ -247,7 +247,7 @@ def _open(
     return _Target(fd, opened, parts)
 
 
-def _check(found: os.stat_result) -> None:
+def check_plain(found: os.stat_result) -> None:
     """Refuse what is no plain file, by what it is."""
     if stat.S_ISLNK(found.st_mode):
         raise RefusalError("symlink", "a symlink stands there, and none is followed")

@@ -30,6 +30,7 @@ from limpet.output._refusal import RefusalError, refused
 from limpet.output._replace import Changed, look, put
 from limpet.output._staging import clean
 from limpet.output._sys import Sys
+from limpet.output._tail import Tail, read_tail
 from limpet.output._usage import Usage
 
 __all__ = ["Engine"]
@@ -76,6 +77,12 @@ class Engine:
         """Close the root; what comes later is refused (``closed``)."""
         self.ground.close()
         self._usage.forget()
+
+    def tail(self, name: Name, count: int) -> Tail | None:
+        """Give the end of a file; see ``read_tail``."""
+        parts = _split(name, portable=self._settings["portable"], undecodable=False)
+        self.ground.ensure()
+        return read_tail(self.ground, parts, count)
 
     def run(self, operations: Sequence[Operation]) -> list[Result]:
         """Do them in this order, and give their answers in it; one caller at a time."""

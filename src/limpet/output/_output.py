@@ -22,6 +22,7 @@ from limpet.output._keywords import (
     Moving,
     Overwriting,
 )
+from limpet.output._names import BadNameError
 from limpet.output._ops import (
     AppendToFile,
     CreateFile,
@@ -36,6 +37,7 @@ from limpet.output._ops import (
 from limpet.output._refusal import RefusalError, refused
 from limpet.output._sys import Sys
 from limpet.output._system import default_calls
+from limpet.output._tail import Tail
 
 __all__ = ["Output"]
 
@@ -152,6 +154,23 @@ class Output:
         """
         with self._mutex:
             return self._engine.run(operations)
+
+    # -- reading back --------------------------------------------------------------------------
+
+    def tail(self, name: Name, count: int) -> Tail | None:
+        """Give the size and the last ``count`` bytes of a file; ``None`` if nothing stands there.
+
+        For who must find out how far a write of an earlier run came. As confined as a write.
+
+        Raises:
+            OutputError: It cannot be read, or is no plain file below the root.
+        """
+        try:
+            with self._mutex:
+                return self._engine.tail(name, count)
+        except (OSError, RefusalError, BadNameError) as error:
+            asked = AppendToFile(name=name, content=b"")
+            raise refused(asked, str(self.path), error).error() from error
 
     # -- the same as methods -------------------------------------------------------------------
 

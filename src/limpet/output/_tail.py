@@ -1,0 +1,63 @@
+"""Reads the end of a file below the root, as confined as every write is."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from limpet.output._append import check_plain
+from limpet.output._ground import Ground
+from limpet.output._refusal import RefusalError
+from limpet.output._replace import look
+from limpet.output._resolve import same_mount
+
+__all__ = ["Tail", "read_tail"]
+
+
+class Tail(NamedTuple):
+    """The end of a file."""
+
+    size: int
+    """Bytes of the whole file."""
+    data: bytes
+    """Its last bytes."""
+
+
+def read_tail(ground: Ground, parts: tuple[str, ...], count: int) -> Tail | None:
+    """Give the last ``count`` bytes of a plain file; ``None`` if nothing stands there.
+
+    Raises:
+        RefusalError: No plain file stands there, or another mount; nothing was read.
+        OSError: It cannot be opened or read.
+    """
+    calls = ground.calls
+    try:
+        folder = ground.enter(parts[:-1])
+    except FileNotFoundError:
+        return None
+    try:
+        found = look(calls, folder, parts[-1])
+        if found is None:
+            return None
+        check_plain(found)
+        fd = calls.open_file(folder, parts[-1], os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    finally:
+        ground.leave(folder)
+    try:
+        opened = calls.stat(fd)
+        check_plain(opened)
+        if not same_mount(calls, ground.start, fd):
+            raise RefusalError("mount", "another file is mounted there")
+        start = max(0, opened.st_size - count)
+        pieces = []
+        while start < opened.st_size:
+            piece = calls.read_at(fd, opened.st_size - start, start)
+            if not piece:
+                break
+            pieces.append(piece)
+            start += len(piece)
+        return Tail(opened.st_size, b"".join(pieces))
+    finally:
+        calls.let_go(fd)

@@ -1,0 +1,219 @@
+"""The envelope of an event: CloudEvents 1.0, structured mode, one JSON object.
+
+The same bytes lie in the spool, go over the hub and come to the reader. ``data`` is a wire object of
+``event.schema.json``, with the id, session and number of the spool: one session is one spool file,
+whatever runs and watches filled it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from limpet._wire import Json, dump_line, wire_time
+from limpet.remote._path import Flavour, RemotePath
+
+__all__ = [
+    "CONTENT_TYPE",
+    "EnvelopeError",
+    "ObjectRef",
+    "RemoteEvent",
+    "decode",
+    "encode",
+    "event_id",
+    "notice",
+    "resign",
+    "split_id",
+]
+
+CONTENT_TYPE: Final = "application/cloudevents+json"
+_ID: Final = re.compile(r"([0-9a-f]{32})\.([1-9][0-9]{0,18})")
+_UNTEXT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+"""What a CloudEvents String must not hold (CloudEvents 1.0.2, "Type System")."""
+
+
+class EnvelopeError(ValueError):
+    """A message on the hub is no event of limpet; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRef:
+    """Where a content lies that is too large to travel in its event."""
+
+    bucket: str
+    name: str
+    """Its SHA-256 in hex: a content that is there already is not sent again."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteEvent:
+    """An event that happened on another host, as a reader gets it."""
+
+    id: str
+    """Unique in the fleet; the same when it is delivered again."""
+    session: str
+    """The spool it comes from; ``seq`` counts in it."""
+    seq: int
+    host: str
+    """From the subject, which the hub's permissions guard."""
+    watch: str
+    type: str
+    """``file.created`` and so on; ``watch.gap`` and ``watch.overflow`` tell of events that are lost."""
+    path: RemotePath | None
+    source: RemotePath | None
+    """Of a rename, the name before it."""
+    root: RemotePath | None
+    time: float
+    """When the agent saw it, by the agent's clock; unix seconds."""
+    server_time: float
+    """When the hub stored it, by the hub's clock; unix seconds. 0 where no hub was in between."""
+    origin: str
+    data: Mapping[str, object] = field(repr=False)
+    """The wire object (``event.schema.json``)."""
+    object: ObjectRef | None = None
+    """The content, where it is too large to be in ``data``; ``reader.content(event)`` fetches it."""
+
+    @property
+    def content(self) -> str | bytes | None:
+        """The content that came with it, text or bytes as the agent was told to read it."""
+        found = self.data.get("content")
+        if not isinstance(found, dict):
+            return None
+        text = found.get("text")
+        if isinstance(text, str):
+            return text
+        packed = found.get("b64")
+        if not isinstance(packed, str):
+            return None
+        raw = base64.b64decode(packed)
+        if found.get("encoding"):
+            return raw.decode(str(found["encoding"]), str(found.get("errors", "strict")))
+        return raw
+
+
+def event_id(session: str, seq: int) -> str:
+    """Give the id of an event: of the whole fleet, for a session is 128 random bits."""
+    return f"{session}.{seq}"
+
+
+def split_id(text: str) -> tuple[str, int] | None:
+    """Give session and number of an event's id; ``None`` if it is none."""
+    found = _ID.fullmatch(text)
+    return None if found is None else (found[1], int(found[2]))
+
+
+def encode(
+    wire: Mapping[str, object],
+    *,
+    session: str,
+    seq: int,
+    host: str,
+    watch: str,
+    flavour: Flavour,
+    content: ObjectRef | None = None,
+) -> bytes:
+    """Put a wire object into its envelope; its id, session and number become those given."""
+    data: Json = {**wire, "id": event_id(session, seq), "session": session, "seq": seq}
+    rel = wire.get("rel")
+    envelope: Json = {
+        "specversion": "1.0",
+        "id": data["id"],
+        "source": f"//{host}/{watch}",
+        "type": f"limpet.{wire['type']}.v1",
+        "time": wire["observed_at"],
+        **({} if rel is None else {"subject": _UNTEXT.sub("\ufffd", str(rel))}),
+        "datacontenttype": "application/json",
+        "sequence": f"{seq:020d}",
+        "fssession": session,
+        "fsflavour": flavour,
+        "data": data,
+    }
+    if content is not None:
+        data["content_ref"] = {
+            "bucket": content.bucket,
+            "name": content.name,
+            "size": content.size,
+        }
+    return dump_line(envelope)[:-1]
+
+
+def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
+    """Read an envelope that came under the subject of ``host``.
+
+    Raises:
+        EnvelopeError: It is none, or claims to come from another host.
+    """
+    try:
+        envelope = json.loads(raw)
+        data = envelope["data"]
+        session, seq = envelope["fssession"], int(envelope["sequence"])
+        claimed, _, watch = str(envelope["source"])[2:].partition("/")
+        flavour: Flavour = "windows" if envelope.get("fsflavour") == "windows" else "posix"
+        kind = str(data["type"])
+        time = int(data["observed_us"]) / 1e6
+        origin = str(data["origin"])
+        paths = [
+            RemotePath.from_wire(host, flavour, data, key) for key in ("path", "old_path", "root")
+        ]
+        ref = data.get("content_ref")
+        content = None
+        if ref is not None:
+            content = ObjectRef(bucket=ref["bucket"], name=ref["name"], size=int(ref["size"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"a message of host {host!r} is no event: {error!r}"
+        raise EnvelopeError(message) from error
+    if claimed != host:
+        message = f"an event under the subject of {host!r} says it comes from {claimed!r}"
+        raise EnvelopeError(message)
+    if envelope.get("id") != event_id(session, seq) or split_id(envelope["id"]) is None:
+        message = f"an event of host {host!r} has the id {envelope.get('id')!r}, not its number's"
+        raise EnvelopeError(message)
+    return RemoteEvent(
+        id=envelope["id"],
+        session=session,
+        seq=seq,
+        host=host,
+        watch=watch,
+        type=kind,
+        path=paths[0],
+        source=paths[1],
+        root=paths[2],
+        time=time,
+        server_time=server_time,
+        origin=origin,
+        data=data,
+        object=content,
+    )
+
+
+def resign(raw: bytes, session: str) -> bytes:
+    """Give an event of this host with another session in it."""
+    envelope = json.loads(raw)
+    data = envelope["data"]
+    envelope["id"] = data["id"] = event_id(session, int(data["seq"]))
+    envelope["fssession"] = data["session"] = session
+    return dump_line(envelope)[:-1]
+
+
+def notice(kind: str, *, watch: str, time_us: int, **fields: object) -> Json:
+    """Make a wire object that tells of the stream itself, such as ``watch.overflow``."""
+    return {
+        "v": 1,
+        "id": "0",
+        "session": "0",
+        "seq": 1,
+        "type": kind,
+        "observed_at": wire_time(time_us),
+        "observed_us": time_us,
+        "watch": {"name": watch},
+        "origin": "live",
+        "scope": "watch",
+        "root": "",
+        **fields,
+    }

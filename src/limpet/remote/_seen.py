@@ -1,0 +1,89 @@
+"""Which events a reader has had: for each session, the ranges of numbers.
+
+Not the highest number: in work mode what is delivered again comes after what is newer, and would be
+dropped with the highest alone.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["Seen"]
+
+_SESSIONS: Final = 1_000
+"""Sessions remembered; the one not heard of for longest goes first."""
+_RANGES: Final = 10_000
+"""Ranges of one session; the lowest two become one beyond that."""
+
+
+class Seen:
+    """A set of (session, number) that is small when the numbers have few holes."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._ranges: dict[str, list[list[int]]] = {}
+
+    def add(self, session: str, seq: int) -> bool:
+        """Add one; tells whether it is new."""
+        return self.add_range(session, seq, seq)
+
+    def add_range(self, session: str, first: int, last: int) -> bool:
+        """Add all from ``first`` to ``last``; tells whether any of them is new."""
+        ranges = self._ranges.pop(session, None)
+        if ranges is None:
+            ranges = []
+            while len(self._ranges) >= _SESSIONS:
+                del self._ranges[next(iter(self._ranges))]
+        self._ranges[session] = ranges  # the newest is the last
+        at = bisect.bisect_left(ranges, [first + 1]) - 1
+        if at >= 0 and ranges[at][1] >= last:
+            return False
+        low, high = first, last
+        start = at if at >= 0 and ranges[at][1] >= first - 1 else at + 1
+        end = start
+        while end < len(ranges) and ranges[end][0] <= last + 1:
+            low, high = min(low, ranges[end][0]), max(high, ranges[end][1])
+            end += 1
+        ranges[start:end] = [[low, high]]
+        if len(ranges) > _RANGES:
+            ranges[:2] = [[ranges[0][0], ranges[1][1]]]
+        return True
+
+    def has(self, session: str, seq: int) -> bool:
+        """Whether it was added."""
+        ranges = self._ranges.get(session, [])
+        at = bisect.bisect_left(ranges, [seq + 1]) - 1
+        return at >= 0 and ranges[at][1] >= seq
+
+    def gap_before(self, session: str, seq: int) -> tuple[int, int] | None:
+        """Give the numbers that are missing right before one, if earlier ones were seen."""
+        ranges = self._ranges.get(session, [])
+        at = bisect.bisect_left(ranges, [seq]) - 1
+        if at < 0 or ranges[at][1] >= seq - 1:
+            return None
+        return ranges[at][1] + 1, seq - 1
+
+    def copy(self) -> Seen:
+        """Give another that begins the same."""
+        other = Seen()
+        other._ranges = {key: [list(pair) for pair in value] for key, value in self._ranges.items()}  # noqa: SLF001
+        return other
+
+    def dump(self) -> str:
+        """Give it as text."""
+        return json.dumps(self._ranges, separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> Seen:
+        """Read what ``dump`` gave."""
+        found = cls()
+        for session, ranges in json.loads(text).items():
+            found._ranges[session] = [[int(a), int(b)] for a, b in ranges]
+        return found
+
+    def sessions(self) -> Iterable[str]:
+        """Name the sessions, the one heard of last as the last."""
+        return list(self._ranges)

@@ -1,0 +1,138 @@
+"""Work mode: several processes share the events, each event goes to one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from limpet.remote._envelope import EnvelopeError, RemoteEvent, decode
+from limpet.remote._names import Subjects
+from limpet.remote._seen import Seen
+from limpet.remote.transport import (
+    Delivery,
+    HubError,
+    Message,
+    NotPermittedError,
+    Transport,
+    Worker,
+)
+
+__all__ = ["Pool"]
+
+_log = logging.getLogger("limpet.remote")
+
+
+class Pool:
+    """One worker's share."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        bot: str,
+        subjects: Subjects,
+        hosts: Sequence[str],
+        handler: Callable[[RemoteEvent], Awaitable[None]],
+        tries: int,
+        retry_delay: float,
+        ack_wait: float,
+        batch: int,
+        on_event: Callable[[str, Any], None] | None,
+    ) -> None:
+        """Know what is to be done; see ``read_events``."""
+        self._transport, self._bot, self._subjects = transport, bot, subjects
+        self._handler, self._tries, self._retry_delay = handler, tries, retry_delay
+        self._ack_wait, self._batch = ack_wait, batch
+        self._tell = on_event or (lambda _what, _event: None)
+        self._filters = [(f"work-{bot}-{host}", subjects.events_of(host)) for host in hosts] or [
+            (f"work-{bot}", subjects.events_of())
+        ]
+        self._seen = Seen()
+        """Events this worker has dealt with: an answer that was lost brings them again."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, subject in self._filters:
+                tasks.create_task(self._work(name, subject))
+
+    async def _work(self, name: str, subject: str) -> None:
+        worker: Worker | None = None
+        while True:
+            try:
+                if worker is None:
+                    worker = await self._transport.work(
+                        self._subjects.events,
+                        name,
+                        subject,
+                        ack_wait=self._ack_wait,
+                        limit=2 * self._batch,
+                    )
+                for delivery in await worker.fetch(self._batch, 2.0):
+                    await self._handle(delivery)
+            except NotPermittedError:
+                raise
+            except HubError as error:
+                _log.warning("working: %s", error)
+                worker = None
+                await asyncio.sleep(0.25)
+
+    async def _handle(self, delivery: Delivery) -> None:
+        message = delivery.message
+        try:
+            event = decode(
+                message.data,
+                host=self._subjects.host_of(message.subject),
+                server_time=message.time,
+            )
+        except (EnvelopeError, ValueError) as error:
+            _log.error("message %d is left out: %s", message.seq, error)  # noqa: TRY400
+            await delivery.term()
+            return
+        if self._seen.has(event.session, event.seq):
+            await delivery.ack()
+            return
+        keeper = asyncio.create_task(self._keep(delivery))
+        try:
+            await self._handler(event)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a handler may fail in any way)
+            await self._failed(delivery, event, error)
+            return
+        finally:
+            keeper.cancel()
+        self._seen.add(event.session, event.seq)
+        await delivery.ack()
+        self._tell("done", event)
+
+    async def _keep(self, delivery: Delivery) -> None:
+        """Say now and then that it takes longer."""
+        while True:
+            await asyncio.sleep(self._ack_wait / 3)
+            await delivery.in_progress()
+
+    async def _failed(self, delivery: Delivery, event: RemoteEvent, error: Exception) -> None:
+        if delivery.attempt < self._tries:
+            _log.warning("attempt %d at %s failed: %r", delivery.attempt, event.id, error)
+            self._tell("failed", event)
+            await delivery.nak(self._retry_delay)
+            return
+        letter = {
+            "v": 1,
+            "bot": self._bot,
+            "attempts": delivery.attempt,
+            "error": "".join(traceback.format_exception(error))[-8000:],
+            "event": json.loads(delivery.message.data),
+            "subject": delivery.message.subject,
+        }
+        subject = self._subjects.dead_letters(self._bot)
+        data = json.dumps(letter, separators=(",", ":")).encode()
+        await self._transport.publish([Message(subject, data, f"dead.{self._bot}.{event.id}")])
+        await delivery.term()
+        _log.error("gave up on %s after %d attempts: %r", event.id, delivery.attempt, error)
+        self._tell("dead", event)

