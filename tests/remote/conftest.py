@@ -1,4 +1,4 @@
-"""Hubs for the tests: one in memory, and every nats-server that is found, on free loopback ports."""
+"""Hubs for the tests: one in memory, and every nats-server that is found, on loopback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +174,3 @@ async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[H
         if server is not None:
             await asyncio.to_thread(server.kill)
             shutil.rmtree(server.folder, ignore_errors=True)
-
-
-@pytest.fixture
-def hosts() -> Iterator[tuple[str, ...]]:
-    yield HOSTS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from limpet.remote import MissingStreamError, TooLargeError
-from limpet.remote.transport import DisconnectedError, Message
+from limpet.remote.transport import Delivery, DisconnectedError, Message, Stored
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
@@ -28,10 +28,10 @@ async def test_a_batch_is_stored_in_order_and_once(hub: Hub) -> None:
     acks = await transport.publish(batch)
     assert [ack.seq for ack in acks] == list(range(1, 301))
     assert not any(ack.duplicate for ack in acks)
-    again = await transport.publish(batch[100:] + [event(300)])
+    again = await transport.publish([*batch[100:], event(300)])
     assert [ack.duplicate for ack in again] == [True] * 200 + [False]
     reader = await transport.read("LIMPET_EV", "limpet.v1.ev.>", name="bot-x-all")
-    found = []
+    found: list[Stored] = []
     while len(found) < 301:
         found += await reader.fetch(64, 2)
     assert [m.data for m in found] == [b"%d" % n for n in range(301)]
@@ -57,12 +57,8 @@ async def test_reading_begins_where_it_is_told_to(hub: Hub) -> None:
 
 async def test_work_is_shared_and_comes_again(hub: Hub) -> None:
     transport = await hub.connect("bot")
-    first = await transport.work(
-        "LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10
-    )
-    second = await transport.work(
-        "LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10
-    )
+    first = await transport.work("LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10)
+    second = await transport.work("LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10)
     await transport.publish([event(n) for n in range(6)])
     mine = await first.fetch(4, 2)
     yours = await second.fetch(4, 2)
@@ -72,7 +68,7 @@ async def test_work_is_shared_and_comes_again(hub: Hub) -> None:
     await mine[2].nak(0.05)
     for delivery in yours:
         await delivery.ack()
-    again = []
+    again: list[Delivery] = []
     while len(again) < 2:
         again += await second.fetch(4, 2)
     assert sorted(d.message.data for d in again) == sorted(

@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "rm": "Remove a file, or an empty folder, below a folder.",
     "mv": "Give what lies below a folder another name there.",
     "mkdir": "Make a folder below a folder.",
+    "agent": "Watch and write for bots of other hosts, over a hub.",
+    "hub": "Set up a hub for agents and bots.",
 }
 
 
@@ -61,6 +63,14 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._write_args import write
 
             return write(command, argv[1:])
+        case ["agent"]:
+            from limpet.cli._agent_args import agent
+
+            return agent(argv[1:])
+        case ["hub"]:
+            from limpet.cli._hub_args import hub
+
+            return hub(argv[1:])
         case []:
             overview().print_help()
             return USAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from limpet.cli._hub_args import add_hub_options
 from limpet.cli._parser import Parser, parse
 from limpet.cli._plan import BACKENDS, one_of
 from limpet.errors import UsageError
@@ -17,10 +18,11 @@ def parser() -> Parser:
     """Give the parser of its arguments."""
     made = Parser(
         prog="limpet doctor",
-        usage="limpet doctor [PATH] [OPTIONS]",
+        usage="limpet doctor [PATH] [OPTIONS] | limpet doctor --hub URL [HOST ...] [OPTIONS]",
         description="Say how PATH would be watched, what stands in the way, and the commands that "
         "remove it.\n\nExits with 1 if something would make a watch see less or later than it "
-        "could.",
+        "could.\n\nWith --hub, say how a hub stands, as the user sees it, whether the agents of "
+        "the HOSTs are there, and what to change.",
     )
     made.add_argument(
         "paths", metavar="PATH", nargs="*", help="where you mean to watch (the current folder)"
@@ -31,6 +33,8 @@ def parser() -> Parser:
     made.add_argument(
         "--format", metavar="|".join(FORMATS), default="text", help="how it is written (text)"
     )
+    made.add_argument("--hub", metavar="URL", help="examine the hub at nats://HOST:PORT")
+    add_hub_options(made)
     return made
 
 
@@ -41,6 +45,10 @@ def doctor(argv: list[str]) -> int:
         UsageError: The call is wrong.
     """
     given = parse(parser(), argv, "paths")
+    if given.hub is not None:
+        from limpet.cli._doctor_hub import run as run_hub
+
+        return run_hub(given, as_json=one_of("--format", given.format, FORMATS) == "jsonl")
     if len(given.paths) > 1:
         message = f"one argument at most: {given.paths[1]!r} is one PATH too many"
         raise UsageError(message)

@@ -89,7 +89,7 @@ class RemoteOutput:
         self,
         operation: Operation,
         *,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
         expires: float = 3600.0,
         timeout: float | None = None,
     ) -> RemoteResult:

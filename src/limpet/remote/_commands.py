@@ -49,7 +49,7 @@ OPERATIONS: Final[dict[str, type[Operation]]] = {
 }
 
 _NOT_SENT: Final = {"rotation", "lock", "newline_guard", "content", "name", "target"}
-"""Where a record goes must be known before it is written, or its effect could not be found again."""
+"""Where a record goes must be known before it is written, or it could not be found again."""
 
 
 class CommandError(ValueError):
@@ -97,7 +97,7 @@ def encode_command(
     *,
     id: str,
     expires_s: float,
-    content: ObjectRef | None = None,  # noqa: A002
+    content: ObjectRef | None = None,
 ) -> bytes:
     """Give a command's bytes.
 
@@ -217,7 +217,7 @@ def _name_of(body: Mapping[str, Any], key: str) -> str:
 # -- answers -----------------------------------------------------------------------------------
 
 
-def answer_of(id: str, result: Result, flavour: Flavour) -> bytes:  # noqa: A002
+def answer_of(id: str, result: Result, flavour: Flavour) -> bytes:
     """Give the bytes of the answer that says what an operation came to."""
     if not isinstance(result, Done):
         return refusal(id, result.code, result.message)
@@ -240,7 +240,7 @@ def answer_of(id: str, result: Result, flavour: Flavour) -> bytes:  # noqa: A002
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def refusal(id: str, code: str, message: str) -> bytes:  # noqa: A002
+def refusal(id: str, code: str, message: str) -> bytes:
     """Give the bytes of an answer that says why it was not done."""
     text = message.encode("utf-8", "replace").decode()
     body = {"v": 1, "id": id, "ok": False, "code": code, "message": text}

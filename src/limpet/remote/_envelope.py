@@ -1,8 +1,8 @@
 """The envelope of an event: CloudEvents 1.0, structured mode, one JSON object.
 
-The same bytes lie in the spool, go over the hub and come to the reader. ``data`` is a wire object of
-``event.schema.json``, with the id, session and number of the spool: one session is one spool file,
-whatever runs and watches filled it.
+The same bytes lie in the spool, go over the hub and come to the reader. ``data`` is a wire object
+of ``event.schema.json``, with the id, session and number of the spool: one session is one spool
+file, whatever runs and watches filled it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RemoteEvent:
     """From the subject, which the hub's permissions guard."""
     watch: str
     type: str
-    """``file.created`` and so on; ``watch.gap`` and ``watch.overflow`` tell of events that are lost."""
+    """``file.created`` and so on; ``watch.gap`` and ``watch.overflow`` tell of lost events."""
     path: RemotePath | None
     source: RemotePath | None
     """Of a rename, the name before it."""
@@ -77,7 +77,7 @@ class RemoteEvent:
     data: Mapping[str, object] = field(repr=False)
     """The wire object (``event.schema.json``)."""
     object: ObjectRef | None = None
-    """The content, where it is too large to be in ``data``; ``reader.content(event)`` fetches it."""
+    """A content too large to be in ``data``; ``reader.content(event)`` fetches it."""
 
     @property
     def content(self) -> str | bytes | None:

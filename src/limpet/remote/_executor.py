@@ -123,7 +123,7 @@ class Executor:
             name, verb, bot = self._subjects.bot_of(message.subject)
             body, ref = decode_command(message.data, verb)
         except (ValueError, CommandError) as error:
-            _log.error("a command is left out: %s: %s", message.subject, error)  # noqa: TRY400
+            _log.error("a command is left out: %s: %s", message.subject, error)
             return "", b""
         command = str(body["id"])
         subject = self._subjects.result(bot, self._host, command)

@@ -192,7 +192,7 @@ class Observer:
                 count = await asyncio.to_thread(self._commit, pairs)
             except SpoolFullError as error:
                 if not self.blocked:
-                    _log.error("%s: nothing more is taken until there is room", error)  # noqa: TRY400
+                    _log.error("%s: nothing more is taken until there is room", error)
                 self.blocked = True
                 await asyncio.sleep(_FULL_PAUSE_S)
             else:

@@ -25,7 +25,7 @@ def flavour_here() -> Flavour:
 
 
 class RemotePathError(UsageError):
-    """A path of another host was used like a local one, or has no local place: nothing was opened."""
+    """A path of another host was used like a local one, or is nowhere here: nothing was opened."""
 
     def __init__(self, message: str, *, code: str = "remote-path") -> None:
         """As the root, with a code of its own."""
@@ -48,7 +48,7 @@ class RemotePath:
     def from_wire(
         cls, host: str, flavour: Flavour, data: Mapping[str, object], key: str
     ) -> RemotePath | None:
-        """Read a path of a wire object, its exact bytes where the text is not; ``None`` if absent."""
+        """Read a path of a wire object, exact to the byte; ``None`` if it has none."""
         exact = data.get(key + "_b64")
         if isinstance(exact, str):
             return cls(host, flavour, base64.b64decode(exact))

@@ -363,7 +363,7 @@ class EventReader:
                 server_time=message.time,
             )
         except (EnvelopeError, ValueError) as error:
-            _log.error("message %d is left out: %s", message.seq, error)  # noqa: TRY400
+            _log.error("message %d is left out: %s", message.seq, error)
             return
         found = admit(line.seen, event)
         for made in found:
@@ -374,7 +374,7 @@ class EventReader:
 
 
 def admit(seen: Seen, event: RemoteEvent) -> list[RemoteEvent]:
-    """Give what is to be handed out for an event in order: nothing, it, or first what is missing."""
+    """Give what is to be handed out for an event: nothing, it, or first what is missing."""
     first, last = span_of(event)
     gap = seen.gap_before(event.session, first)
     if not seen.add_range(event.session, first, last):
@@ -386,7 +386,7 @@ def admit(seen: Seen, event: RemoteEvent) -> list[RemoteEvent]:
 
 
 def span_of(event: RemoteEvent) -> tuple[int, int]:
-    """Give the first and last number an event stands for: more than one where it tells of a loss."""
+    """Give the first and last number an event stands for: several where it tells of a loss."""
     lost = event.data.get("lost")
     if event.type in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
         first = int(lost.get("first", event.seq))

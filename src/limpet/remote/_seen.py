@@ -69,7 +69,7 @@ class Seen:
     def copy(self) -> Seen:
         """Give another that begins the same."""
         other = Seen()
-        other._ranges = {key: [list(pair) for pair in value] for key, value in self._ranges.items()}  # noqa: SLF001
+        other._ranges = {key: [list(pair) for pair in value] for key, value in self._ranges.items()}
         return other
 
     def dump(self) -> str:

@@ -1,4 +1,4 @@
-"""Empties the spool into the hub: in order, one batch after the other, for as long as the agent runs."""
+"""Empties the spool into the hub, in order, one batch after the other, while the agent runs."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class Sender:
             try:
                 acks += await self.transport.publish([message])
             except TooLargeError as error:
-                _log.error("event %d is given up: %s", row.seq, error)  # noqa: TRY400 (no traceback)
+                _log.error("event %d is given up: %s", row.seq, error)
                 acks.append(Ack(0))
         return acks
 
@@ -210,7 +210,7 @@ class Sender:
                 await self.transport.publish([message])
             except NotPermittedError as error:
                 self.refused.add(row.subject)
-                _log.error("%s", error)  # noqa: TRY400 (no traceback)
+                _log.error("%s", error)
                 if self._on_refused is not None:
                     await self._on_refused(row.subject)
             else:
@@ -219,7 +219,7 @@ class Sender:
             await asyncio.to_thread(self.spool.mark_acked, done)
 
     async def _leave_session(self) -> None:
-        """Another agent uses this spool's session: a copied disk. Go on under a session of our own."""
+        """Another agent uses a copy of this spool: go on under a session of our own."""
         self.health.sessions += 1
         session = await asyncio.to_thread(self.spool.new_session, resign)
         _log.error(

@@ -1,7 +1,7 @@
-"""The spool of an agent: every event is stored here first, and sent from here, also when the hub is up.
+"""The spool of an agent: every event is stored here first and sent from here, hub or no hub.
 
-Restart, hub down, hub slow and hub full are then one case. One SQLite file in WAL mode: after a kill
-nothing that was committed is missing; after a power cut the last commits may be, unless
+Restart, hub down, hub slow and hub full are then one case. One SQLite file in WAL mode: after a
+kill nothing that was committed is missing; after a power cut the last commits may be, unless
 ``durability="full"``. What the agent knows of its watches lies in the same file and changes in the
 same transaction as the events (``_catalogue.py``), so that neither runs ahead of the other.
 
@@ -139,6 +139,7 @@ class Spool:
         self.retain_s, self.retain_events = retain_s, retain_events
         self._clock = clock
         self._lock = threading.RLock()
+        self._waiting = self._waiting_bytes = 0
         self._guard = _take_lock(self.path)
         try:
             self._db = sqlite3.connect(
@@ -377,7 +378,7 @@ class Spool:
 
 
 def _take_lock(path: Path) -> Callable[[], None]:
-    """Keep other processes out of the spool for as long as this one has it; gives what ends that."""
+    """Keep other processes out of the spool while this one has it; gives what ends that."""
     lock = path.with_name(path.name + ".lock")
     try:
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)

@@ -84,7 +84,7 @@ async def init_nats(
     transport: NatsTransport,
     hosts: Sequence[str],
     subjects: Subjects | None = None,
-    **settings: Any,  # noqa: ANN401 (those of ``stream_specs``)
+    **settings: Any,
 ) -> list[str]:
     """Make a fleet's streams, buckets and consumers on a hub, or bring them up to date.
 

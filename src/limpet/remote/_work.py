@@ -90,7 +90,7 @@ class Pool:
                 server_time=message.time,
             )
         except (EnvelopeError, ValueError) as error:
-            _log.error("message %d is left out: %s", message.seq, error)  # noqa: TRY400
+            _log.error("message %d is left out: %s", message.seq, error)
             await delivery.term()
             return
         if self._seen.has(event.session, event.seq):

@@ -1,4 +1,4 @@
-"""The calls a message engine must offer, and what each promises; one suite holds every engine to it.
+"""The calls a message engine must offer, and what each promises; one suite tests every engine.
 
 An engine stores messages in streams, numbers them, and recognises a message id that it has seen a
 short while ago. Everything else, such as the spool, exactly-once effects and waiting out faults,
@@ -209,7 +209,7 @@ class Transport(Protocol):
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
     ) -> Worker:
-        """Take part in the work of the durable consumer ``name``, making it if ``subject`` is given.
+        """Take part in the work of the durable consumer ``name``; made if ``subject`` is given.
 
         Args:
             stream: Its stream.
@@ -257,7 +257,7 @@ class Transport(Protocol):
 class Worker(Protocol):
     """One of several that share a stream's messages."""
 
-    async def fetch(self, limit: int, timeout: float) -> list[Delivery]:
+    async def fetch(self, limit: int, timeout: float) -> Sequence[Delivery]:
         """Give what is to be done, at most ``limit``; an empty list after ``timeout`` seconds."""
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A hub in memory, for tests: it models what a real one does to its clients, its faults included."""
+"""A hub in memory, for tests: it does to its clients what a real one does, faults included."""
 
 from __future__ import annotations
 
@@ -155,10 +155,10 @@ def make_durable(
 def matches(pattern: str, subject: str) -> bool:
     """Whether a subject fits a pattern with ``*`` for a token and ``>`` for the rest."""
     want, have = pattern.split("."), subject.split(".")
-    for index, token in enumerate(want):
-        if token == ">":
+    for index, part in enumerate(want):
+        if part == ">":
             return len(have) > index
-        if index >= len(have) or (token not in {"*", have[index]}):
+        if index >= len(have) or (part not in {"*", have[index]}):
             return False
     return len(want) == len(have)
 
@@ -210,6 +210,7 @@ class MemoryTransport:
         since: float | None = None,
     ) -> _Reader:
         """See ``Transport``."""
+        del name
         await self._reach()
         found = self.hub.named(stream)
         start = after or 0

@@ -1,7 +1,7 @@
 """NATS JetStream as the engine; the only module that imports nats-py.
 
-What is unusual here answers a fault that was seen (2026-11, nats-py 2.16, servers 2.9.10 and 2.15.1):
-futures of ``publish_async`` never end when the connection drops, so answers are awaited on a
+What is unusual here answers a fault that was seen (2026-11, nats-py 2.16, servers 2.9.10 and
+2.15.1): futures of ``publish_async`` never end when the connection drops, so answers are awaited on a
 subscription of our own that a disconnection ends; a refusal of the permissions does not come as an
 answer but through ``error_cb``, lower-cased, so it is matched to the subject that waits; nothing is
 left waiting in the client's memory while the hub is away (``pending_size=0``).
@@ -387,9 +387,11 @@ class NatsTransport:
     ) -> _Work:
         """See ``Transport``."""
         if subject is not None:
+            # With the filter in the subject, so that the permissions can tell what is read.
+            config = {**durable(name, subject, ack_wait, limit), "name": name}
             await self.request(
-                f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{name}",
-                {"stream_name": stream, "config": durable(name, subject, ack_wait, limit)},
+                f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{subject}",
+                {"stream_name": stream, "config": config},
             )
         return _Work(await _Pull.open(self, stream, name))
 

@@ -1,0 +1,86 @@
+"""Runs an agent until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+
+from limpet.errors import LimpetError
+from limpet.remote import Transport, connect
+from limpet.remote._agent import Agent
+from limpet.remote._agent_config import AgentConfig, load_agent
+
+__all__ = ["run"]
+
+
+def run(path: str, *, check: bool, verbose: bool) -> int:
+    """Run what a configuration says.
+
+    Raises:
+        ConfigError: It has mistakes.
+        LimpetError: The agent cannot run.
+    """
+    config = load_agent(path)
+    config.hub.context()
+    if check:
+        options = config.options
+        print(
+            f"{path}: host {options.host}, {len(options.watches)} watches, "
+            f"{len(options.outputs)} outputs, hub {config.hub.url}"
+        )
+        return 0
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("nats").setLevel(logging.CRITICAL)  # what matters of it, the sender says
+    try:
+        return asyncio.run(_run(config))
+    except BaseExceptionGroup as group:
+        found = group.subgroup(LimpetError)
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]  # type: ignore[assignment]
+        if found is None:
+            raise
+        raise found from None
+
+
+async def _run(config: AgentConfig) -> int:
+    hub, host = config.hub, config.options.host
+
+    async def to_hub() -> Transport:
+        return await connect(
+            hub.url,
+            name=host,
+            user=hub.user or (host if hub.password else None),
+            password=hub.password,
+            tls=hub.context(),
+            wait=True,
+        )
+
+    agent = Agent(config.options, to_hub)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C comes as an exception
+            loop.add_signal_handler(number, agent.stop)
+    ready = asyncio.create_task(_say_ready(agent))
+    try:
+        await agent.run()
+    finally:
+        ready.cancel()
+    return 0
+
+
+async def _say_ready(agent: Agent) -> None:
+    await agent.ready.wait()
+    options = agent.options
+    print(
+        f"limpet agent: {options.host} watches {len(options.watches)} places and offers "
+        f"{len(options.outputs)} outputs",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,48 @@
+"""``limpet doctor --hub``: says how a hub stands and what to change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from argparse import Namespace
+from typing import Final
+
+from limpet.cli._hub import address_of
+from limpet.remote import Subjects, connect
+from limpet.remote._examine import Finding, examine
+
+__all__ = ["run"]
+
+_MARKS: Final = {"good": "ok  ", "warning": "note", "bad": "BAD "}
+
+
+def run(given: Namespace, *, as_json: bool) -> int:
+    """Examine a hub; 1 if something is wrong.
+
+    Raises:
+        HubError: It does not answer, or does not let the user in.
+    """
+
+    async def look() -> list[Finding]:
+        address = address_of(given)
+        transport = await connect(
+            address.url,
+            name=address.user or "doctor",
+            user=address.user,
+            password=address.password,
+            tls=address.context(),
+        )
+        try:
+            return await examine(transport, Subjects(), given.paths)
+        finally:
+            await transport.close()
+
+    found = asyncio.run(look())
+    for finding in found:
+        if as_json:
+            print(json.dumps(finding._asdict()))
+        else:
+            print(_MARKS[finding.grade], finding.text)
+            if finding.remedy:
+                print("      ->", finding.remedy)
+    return int(any(finding.grade == "bad" for finding in found))

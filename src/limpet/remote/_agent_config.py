@@ -1,0 +1,237 @@
+"""The configuration file of an agent."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from limpet.config import ContentOptions
+from limpet.errors import LimpetError
+from limpet.remote._agent import AgentOptions, OutputSpec
+from limpet.remote._commands import OPERATIONS
+from limpet.remote._names import check_slug
+from limpet.remote._observer import WatchSpec
+from limpet.remote._yaml import (
+    ConfigError,
+    Reader,
+    Table,
+    each,
+    flag,
+    number,
+    one_of,
+    read_yaml,
+    size,
+    text,
+)
+from limpet.watch import watch_dir
+
+__all__ = ["HUB_TABLE", "AgentConfig", "HubAddress", "load_agent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubAddress:
+    """Where the hub is, and as whom one comes to it."""
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """Give the certificates, if it is to be reached by TLS.
+
+        Raises:
+            ConfigError: A file is missing or no certificate.
+        """
+        if not (self.ca or self.cert or self.url.startswith("tls://")):
+            return None
+        try:
+            made = ssl.create_default_context(cafile=self.ca)
+            if self.cert:
+                made.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as error:
+            message = f"cannot use the certificates {self.ca}, {self.cert}, {self.key}: {error}"
+            raise ConfigError(message) from error
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """What a file says."""
+
+    options: AgentOptions
+    hub: HubAddress
+
+
+def _slug(reader: Reader, node: Any, what: str) -> str:
+    value = text(reader, node, what)
+    try:
+        return check_slug(value or "", what)
+    except LimpetError as error:
+        if value is not None:
+            reader.wrong(node, str(error))
+        return ""
+
+
+HUB_TABLE: Final = Table(
+    {
+        "url": text,
+        "user": text,
+        "password": text,
+        "password_file": text,
+        "ca": text,
+        "cert": text,
+        "key": text,
+    },
+    required=frozenset({"url"}),
+)
+
+_CONTENT: Final = Table(
+    {"mode": one_of("r", "rb"), "encoding": text, "errors": text, "max_bytes": size}
+)
+_WATCH: Final = Table(
+    {
+        "name": _slug,
+        "path": text,
+        "type": one_of("dir", "file"),
+        "existing": flag,
+        "content": _CONTENT,
+        "recursive": flag,
+        "settle": number,
+        "include": each(text),
+        "exclude": each(text),
+        "ignore_file": text,
+        "default_ignores": flag,
+        "follow_symlinks": flag,
+        "metadata": flag,
+        "backend": one_of("auto", "fanotify", "inotify", "watchfiles", "poll"),
+        "poll_interval": number,
+        "rescan_interval": number,
+    },
+    required=frozenset({"name", "path"}),
+)
+_OUTPUT: Final = Table(
+    {
+        "name": _slug,
+        "path": text,
+        "allow": each(one_of(*OPERATIONS)),
+        "create": flag,
+        "durability": one_of("none", "file", "full"),
+        "portable": flag,
+    },
+    required=frozenset({"name", "path"}),
+)
+_SPOOL: Final = Table(
+    {
+        "path": text,
+        "max_bytes": size,
+        "max_events": number,
+        "when_full": one_of("block", "collapse"),
+        "durability": one_of("normal", "full"),
+        "retain": number,
+    },
+    required=frozenset({"path"}),
+)
+_AGENT: Final = Table(
+    {
+        "host": _slug,
+        "prefix": text,
+        "hub": HUB_TABLE,
+        "spool": _SPOOL,
+        "watch": each(_WATCH),
+        "output": each(_OUTPUT),
+    },
+    required=frozenset({"host", "hub", "spool"}),
+)
+
+
+def load_agent(path: str | Path) -> AgentConfig:
+    """Read an agent's configuration; relative paths in it are relative to the file.
+
+    Raises:
+        ConfigError: It has mistakes; each is told with its line.
+        MissingExtraError: PyYAML is not installed.
+    """
+    found = read_yaml(path, _AGENT, "agent")
+    base = Path(path).resolve().parent
+    spool = found["spool"]
+    try:
+        options = AgentOptions(
+            host=found["host"],
+            spool=str(base / spool["path"]),
+            watches=[_watch(item, base) for item in found.get("watch", [])],
+            outputs=[_output(item, base) for item in found.get("output", [])],
+            prefix=found.get("prefix", "limpet"),
+            max_bytes=spool.get("max_bytes", 512 << 20),
+            max_events=int(spool.get("max_events", 2_000_000)),
+            when_full=spool.get("when_full", "block"),
+            durability=spool.get("durability", "normal"),
+            retain_s=float(spool.get("retain", 300.0)),
+        )
+    except LimpetError as error:
+        message = f"{path}: {error}"
+        raise ConfigError(message) from error
+    return AgentConfig(options=options, hub=hub_address(found["hub"], base))
+
+
+def hub_address(found: dict[str, Any], base: Path) -> HubAddress:
+    """Make the address of what a file says of the hub.
+
+    Raises:
+        ConfigError: The file with the password cannot be read.
+    """
+    password = found.get("password")
+    if file := found.get("password_file"):
+        try:
+            password = (base / file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            message = f"cannot read the password file {file!r}: {error.strerror}"
+            raise ConfigError(message) from error
+
+    def at(key: str) -> str | None:
+        return str(base / found[key]) if found.get(key) else None
+
+    return HubAddress(
+        url=found["url"],
+        user=found.get("user"),
+        password=password,
+        ca=at("ca"),
+        cert=at("cert"),
+        key=at("key"),
+    )
+
+
+def _watch(item: dict[str, Any], base: Path) -> WatchSpec:
+    kind = item.get("type", "dir")
+    own = {"name", "path", "type", "existing", "content"}
+    options = {key: value for key, value in item.items() if key not in own}
+    for key in ("include", "exclude"):
+        if key in options:
+            options[key] = tuple(options[key])
+    path = str(base / item["path"])
+    if kind == "dir":
+        watch_dir(path, **options)  # checks the options
+    content = item.get("content")
+    return WatchSpec(
+        name=item["name"],
+        path=path,
+        kind=kind,
+        options=options,
+        content=None if content is None else ContentOptions(**content),
+        existing=item.get("existing", False),
+    )
+
+
+def _output(item: dict[str, Any], base: Path) -> OutputSpec:
+    allow = item.get("allow")
+    return OutputSpec(
+        name=item["name"],
+        path=os.path.join(base, item["path"]),
+        allow=None if allow is None else frozenset(allow),
+        options={k: v for k, v in item.items() if k not in {"name", "path", "allow"}},
+    )

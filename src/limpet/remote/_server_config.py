@@ -1,0 +1,260 @@
+"""The server file of a hub: who may do what, subject by subject, for a list of hosts and bots.
+
+Each line is one that was tried on servers 2.9.10 and 2.15.1: an agent publishes under its own host
+and nowhere else, reads no events and no commands of others; a bot reads the hosts it was given,
+asks the outputs and operations it was given, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from limpet.errors import LimpetError
+from limpet.remote._commands import OPERATIONS
+from limpet.remote._names import Subjects, check_slug
+from limpet.remote._yaml import (
+    ConfigError,
+    Reader,
+    Table,
+    each,
+    number,
+    one_of,
+    read_yaml,
+    size,
+    text,
+)
+
+__all__ = ["BotGrant", "FleetConfig", "load_fleet", "server_file"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotGrant:
+    """What a bot may do."""
+
+    name: str
+    read: Sequence[str] = ()
+    """Hosts whose events it may read; ``*`` is every host's."""
+    write: Sequence[tuple[str, str, str]] = ()
+    """(host, output, operation) it may ask for; ``*`` for any output or operation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetConfig:
+    """The hosts and bots of a hub."""
+
+    hosts: Sequence[str]
+    bots: Sequence[BotGrant]
+    prefix: str = "limpet"
+    listen: str = "0.0.0.0:4222"
+    store: str = "/var/lib/nats/jetstream"
+    sync: str = "always"
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    max_store: int = 20 << 30
+
+
+def _slug(reader: Reader, node: Any, what: str) -> str:
+    value = text(reader, node, what)
+    try:
+        return check_slug(value or "", what)
+    except LimpetError as error:
+        if value is not None:
+            reader.wrong(node, str(error))
+        return ""
+
+
+def _grant(reader: Reader, node: Any, what: str) -> tuple[str, str, str]:
+    parts = (text(reader, node, what) or "").split("/")
+    if len(parts) != 3 or not all(parts) or (parts[2] != "*" and parts[2] not in OPERATIONS):
+        say = f"host/output/operation, the operation one of *, {', '.join(OPERATIONS)}"
+        reader.wrong(node, f"{what} must be {say}")
+        return "", "", ""
+    return parts[0], parts[1], parts[2]
+
+
+_FLEET: Final = Table(
+    {
+        "hosts": each(_slug),
+        "bots": each(
+            Table(
+                {"name": _slug, "read": each(text), "write": each(_grant)},
+                required=frozenset({"name"}),
+            )
+        ),
+        "prefix": text,
+        "listen": text,
+        "store": text,
+        "max_store": size,
+        "sync": one_of("always", "default"),
+        "replicas": number,
+        "tls": Table({"ca": text, "cert": text, "key": text}, frozenset({"ca", "cert", "key"})),
+    },
+    required=frozenset({"hosts"}),
+)
+
+
+def load_fleet(path: str | Path) -> FleetConfig:
+    """Read the file that lists a hub's hosts and bots.
+
+    Raises:
+        ConfigError: It has mistakes; each is told with its line.
+    """
+    found = read_yaml(path, _FLEET, "fleet")
+    hosts = found["hosts"]
+    bots = []
+    for bot in found.get("bots", []):
+        grant = BotGrant(name=bot["name"], read=bot.get("read", ()), write=bot.get("write", ()))
+        named = {*grant.read, *(host for host, _, _ in grant.write)} - {"*"}
+        if unknown := sorted(named - set(hosts)):
+            message = f"{path}: bot {grant.name!r} names hosts there are not: {', '.join(unknown)}"
+            raise ConfigError(message)
+        bots.append(grant)
+    tls = found.get("tls", {})
+    return FleetConfig(
+        hosts=hosts,
+        bots=bots,
+        prefix=found.get("prefix", "limpet"),
+        listen=found.get("listen", "0.0.0.0:4222"),
+        store=found.get("store", "/var/lib/nats/jetstream"),
+        sync=found.get("sync", "always"),
+        max_store=found.get("max_store", 20 << 30),
+        **tls,
+    )
+
+
+def server_file(
+    fleet: FleetConfig, passwords: dict[str, str] | None = None, *, version: str = ""
+) -> tuple[str, dict[str, str]]:
+    """Give the server's configuration, and the password of each user.
+
+    With TLS no passwords are needed: a user is who the certificate says (``verify_and_map``: a DNS
+    name or e-mail in it that is the user's name, or its subject as it is written).
+
+    Args:
+        fleet: Hosts and bots.
+        passwords: Those to be kept; missing ones are made.
+        version: Of the server; before 2.10 it does not know ``sync_interval``.
+    """
+    subjects = Subjects(fleet.prefix)
+    secret = dict(passwords or {})
+    users = [_user("admin", {}, fleet, secret)]
+    users += [_user(host, _host_rules(subjects, host), fleet, secret) for host in fleet.hosts]
+    users += [_user(bot.name, _bot_rules(subjects, bot), fleet, secret) for bot in fleet.bots]
+    lines = [
+        "# Made by 'limpet hub config'. After a change: nats-server --signal reload",
+        f"listen: {json.dumps(fleet.listen)}",
+        "max_payload: 1MB",
+        "jetstream {",
+        f"    store_dir: {json.dumps(fleet.store)}",
+        f"    max_file_store: {fleet.max_store}",
+    ]
+    if fleet.sync == "always" and not _is_before(version, (2, 10)):
+        lines.append(
+            "    # Acknowledged is on disk: a power cut takes nothing (2,000 events a second)."
+        )
+        lines.append("    sync_interval: always")
+    lines.append("}")
+    if fleet.cert:
+        lines += [
+            "tls {",
+            f"    cert_file: {json.dumps(fleet.cert)}",
+            f"    key_file: {json.dumps(fleet.key)}",
+            f"    ca_file: {json.dumps(fleet.ca)}",
+            "    verify_and_map: true",
+            "}",
+        ]
+    lines += ["accounts {", "    LIMPET {", "        jetstream: enabled", "        users: ["]
+    lines += [*users, "        ]", "    }", "}", ""]
+    return "\n".join(lines), ({} if fleet.cert else secret)
+
+
+def _is_before(version: str, least: tuple[int, int]) -> bool:
+    parts = version.split(".")
+    return len(parts) > 1 and (int(parts[0]), int(parts[1])) < least
+
+
+def _user(
+    name: str, rules: dict[str, list[str]], fleet: FleetConfig, secret: dict[str, str]
+) -> str:
+    who: dict[str, object] = {"user": name}
+    if not fleet.cert:
+        who["password"] = secret.setdefault(name, secrets.token_urlsafe(24))
+    text = ", ".join(f"{key}: {json.dumps(value)}" for key, value in who.items())
+    if not rules:
+        return f"            {{ {text} }}"
+    said = ", ".join(
+        f"{key}: {{ allow: {json.dumps(subjects)} }}" for key, subjects in rules.items()
+    )
+    return f"            {{ {text}, permissions: {{ {said} }} }}"
+
+
+def _host_rules(subjects: Subjects, host: str) -> dict[str, list[str]]:
+    prefix, commands, content = subjects.prefix, subjects.commands, subjects.content(host)
+    return {
+        "publish": [
+            f"{prefix}.v1.ev.{host}.>",
+            f"{prefix}.v1.res.*.{host}.*",
+            f"$JS.API.CONSUMER.MSG.NEXT.{commands}.{host}",
+            f"$JS.API.CONSUMER.INFO.{commands}.{host}",
+            f"$JS.ACK.{commands}.{host}.>",
+            f"$KV.{subjects.hosts}.{host}",
+            f"$JS.API.DIRECT.GET.KV_{subjects.hosts}.$KV.{subjects.hosts}.{host}",
+            *_object_rules(content, write=True),
+        ],
+        "subscribe": [f"_INBOX_{host}.>"],
+    }
+
+
+def _bot_rules(subjects: Subjects, bot: BotGrant) -> dict[str, list[str]]:
+    name, prefix, events = bot.name, subjects.prefix, subjects.events
+    publish = [
+        f"{prefix}.v1.dead.{name}",
+        f"$JS.API.DIRECT.GET.{subjects.results}.{prefix}.v1.res.{name}.>",
+        f"$JS.API.STREAM.INFO.{events}",
+        f"$JS.API.DIRECT.GET.KV_{subjects.hosts}.>",
+    ]
+    for host in bot.read:
+        which = "all" if host == "*" else host
+        subject = subjects.events_of(None if host == "*" else host)
+        shared = f"work-{name}" if host == "*" else f"work-{name}-{host}"
+        names = [(f"bot-{name}-{which}", subject), (shared, subject)]
+        publish.append(f"$JS.API.DIRECT.GET.{events}")
+        for consumer, subject in names:
+            publish += [
+                f"$JS.API.CONSUMER.CREATE.{events}.{consumer}.{subject}",
+                f"$JS.API.CONSUMER.DELETE.{events}.{consumer}",
+                f"$JS.API.CONSUMER.INFO.{events}.{consumer}",
+                f"$JS.API.CONSUMER.MSG.NEXT.{events}.{consumer}",
+            ]
+        publish.append(f"$JS.ACK.{events}.{shared}.>")
+        if host != "*":
+            publish += _object_rules(subjects.content(host), write=False)
+    for host, output, verb in bot.write:
+        publish.append(subjects.command(host, output, verb, name))
+        publish += _object_rules(subjects.content(host), write=True)
+    return {
+        "publish": list(dict.fromkeys(publish)),
+        "subscribe": [f"_INBOX_{name}.>", subjects.results_of(name)],
+    }
+
+
+def _object_rules(bucket: str, *, write: bool) -> list[str]:
+    """What the object store of nats-py does to read, and to write, one bucket (ADR-20)."""
+    rules = [
+        f"$JS.API.STREAM.INFO.OBJ_{bucket}",
+        f"$JS.API.STREAM.MSG.GET.OBJ_{bucket}",
+        f"$JS.API.DIRECT.GET.OBJ_{bucket}.>",
+        f"$JS.API.CONSUMER.CREATE.OBJ_{bucket}.>",
+        f"$JS.API.CONSUMER.CREATE.OBJ_{bucket}",
+        f"$JS.API.CONSUMER.DELETE.OBJ_{bucket}.>",
+        f"$JS.FC.OBJ_{bucket}.>",
+    ]
+    if write:
+        rules += [f"$O.{bucket}.>", f"$JS.API.STREAM.PURGE.OBJ_{bucket}"]
+    return rules
