@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ from limpet.remote import MemoryHub, MemoryTransport, NatsTransport, Subjects, T
 from limpet.remote._streams import init_memory, init_nats
 
 HOSTS = ("web01", "nas")
+ACK_WAIT_S = 1.5
+TEST_LIMIT_S = float(os.environ.get("LIMPET_TEST_LIMIT", "90"))
 
 
 def servers() -> dict[str, str]:
@@ -118,11 +121,11 @@ class Hub:
 
     async def open(self) -> None:
         if self.server is None:
-            init_memory(self.memory, HOSTS, self.subjects)
+            init_memory(self.memory, HOSTS, self.subjects, ack_wait=ACK_WAIT_S)
         else:
             admin = await self.connect("admin")
             assert isinstance(admin, NatsTransport)
-            await init_nats(admin, HOSTS, self.subjects, max_bytes=256 << 20)
+            await init_nats(admin, HOSTS, self.subjects, max_bytes=256 << 20, ack_wait=ACK_WAIT_S)
 
     async def connect(self, name: str, **options: Any) -> Transport:
         transport: Transport
@@ -174,3 +177,19 @@ async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[H
         if server is not None:
             await asyncio.to_thread(server.kill)
             shutil.rmtree(server.folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have a test that hangs end by an error of its own, so that what it opened is closed."""
+    for item in items:
+        if isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.obj):
+            item.obj = limited(item.obj)
+
+
+def limited(test: Any) -> Any:
+    @functools.wraps(test)
+    async def run(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(TEST_LIMIT_S):
+            await test(*args, **kwargs)
+
+    return run

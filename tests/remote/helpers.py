@@ -79,3 +79,63 @@ async def collect(
                 break
     await reader.commit()
     return found
+
+
+class Proxy:
+    """Stands between a client and a server: swallows what the server answers, cuts the line."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.server: asyncio.Server | None = None
+        self.lines: list[asyncio.StreamWriter] = []
+        self.mute = False
+
+    async def __aenter__(self) -> Proxy:
+        if self.hub.server is not None:
+            self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cut()
+        if self.server is not None:
+            self.server.close()
+
+    async def connect(self, name: str) -> Any:
+        if self.server is None:
+            return await self.hub.connect(name)
+        from limpet.remote import connect
+
+        port = self.server.sockets[0].getsockname()[1]
+        transport = await connect(f"nats://127.0.0.1:{port}", name=name)
+        self.hub.transports.append(transport)
+        return transport
+
+    async def swallow_answers(self) -> None:
+        if self.server is None:
+            self.hub.memory.lose_acks += 1
+        self.mute = True
+
+    async def cut(self) -> None:
+        self.mute = False
+        for writer in self.lines:
+            writer.transport.abort()
+        self.lines.clear()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self.hub.server is not None
+        there, back = await asyncio.open_connection("127.0.0.1", self.hub.server.port)
+        self.lines += [writer, back]
+
+        async def pipe(
+            source: asyncio.StreamReader, sink: asyncio.StreamWriter, down: bool
+        ) -> None:
+            with contextlib.suppress(OSError):
+                while data := await source.read(65536):
+                    if down and self.mute:
+                        continue
+                    sink.write(data)
+                    await sink.drain()
+
+        await asyncio.gather(pipe(reader, back, False), pipe(there, writer, True))
+        for line in (writer, back):
+            line.transport.abort()

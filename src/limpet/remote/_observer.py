@@ -187,10 +187,14 @@ class Observer:
 
     async def _put(self, pairs: list[tuple[Event | None, Json]]) -> None:
         """Store events; while there is no room, they wait here and the watch is not read."""
-        while True:
+        part = len(pairs)
+        while pairs:
             try:
-                count = await asyncio.to_thread(self._commit, pairs)
+                count = await asyncio.to_thread(self._commit, pairs[:part])
             except SpoolFullError as error:
+                if part > 1:
+                    part //= 2
+                    continue
                 if not self.blocked:
                     _log.error("%s: nothing more is taken until there is room", error)
                 self.blocked = True
@@ -198,8 +202,8 @@ class Observer:
             else:
                 self.blocked = False
                 self.told += count
+                pairs = pairs[part:]
                 self._wake()
-                return
 
     # -- in a worker thread --------------------------------------------------------------------
 
@@ -261,7 +265,7 @@ class Observer:
             flavour=flavour_here(),
         )
         subject = self._subjects.event(self._host, self.spec.name, "watch.overflow")
-        spool.mark_collapsed(last, subject, data)
+        spool.mark_collapsed(first, last, subject, data)
 
     def _wire(self, event: Event) -> Json:
         return to_wire(event, session="0", name=self.spec.name)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from limpet.remote._envelope import event_id, resign
@@ -85,6 +88,7 @@ class Sender:
         self._bucket, self._on_refused = bucket, on_refused
         self.refused: set[str] = set()
         """Subjects the hub does not allow; their events stay in the spool."""
+        self._ask_again = 0.0
         self._firsts: set[int] = set()
         """Events that were given to the hub for the first time by this process."""
         self._drained = asyncio.Event()
@@ -109,6 +113,9 @@ class Sender:
                 raise
             except NotPermittedError as error:
                 self._fail("refused", error)
+                self._ask_again = time.monotonic() + self._pause_max
+                if self.refused:
+                    continue  # what is allowed goes on at once
                 pause = self._pause_max
             except HubFullError as error:
                 self._fail("hub full", error)
@@ -122,14 +129,30 @@ class Sender:
                 self._fail("spooling", error)
             else:
                 pause = self._pause_min
-                self.health.state, self.health.trouble = "sending", ""
+                if not self.refused:
+                    self.health.state, self.health.trouble = "sending", ""
                 if not sent:
-                    self._drained.set()
-                    await self._news.wait()
-                    self._news.clear()
+                    await self._rest()
                 continue
             await asyncio.sleep(pause)
             pause = min(self._pause_max, pause * 2)
+
+    async def _rest(self) -> None:
+        """Wait for something to send, or until what was refused may be asked for again."""
+        if not self.refused:
+            self._drained.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._until_asked_again()):
+                await self._news.wait()
+        self._news.clear()
+
+    def _until_asked_again(self) -> float | None:
+        if not self.refused:
+            return None
+        left = self._ask_again - time.monotonic()
+        if left <= 0:
+            self.refused.clear()
+        return max(0.0, left)
 
     def _fail(self, state: State, error: HubError) -> None:
         if (state, str(error)) != (self.health.state, self.health.trouble):
@@ -150,7 +173,9 @@ class Sender:
         await asyncio.to_thread(self.spool.put, "server", identity.server)
 
     async def _send(self) -> int:
-        rows = await asyncio.to_thread(self.spool.waiting, self._window)
+        rows = await asyncio.to_thread(
+            partial(self.spool.waiting, self._window, without=tuple(self.refused))
+        )
         if not rows:
             return 0
         fresh = [row.seq for row in rows if not row.tried]

@@ -245,15 +245,14 @@ def _bot_rules(subjects: Subjects, bot: BotGrant) -> dict[str, list[str]]:
 
 
 def _object_rules(bucket: str, *, write: bool) -> list[str]:
-    """What the object store of nats-py does to read, and to write, one bucket (ADR-20)."""
+    """What is done to read, and with nats-py to write, one bucket (ADR-20)."""
     rules = [
         f"$JS.API.STREAM.INFO.OBJ_{bucket}",
         f"$JS.API.STREAM.MSG.GET.OBJ_{bucket}",
         f"$JS.API.DIRECT.GET.OBJ_{bucket}.>",
         f"$JS.API.CONSUMER.CREATE.OBJ_{bucket}.>",
-        f"$JS.API.CONSUMER.CREATE.OBJ_{bucket}",
         f"$JS.API.CONSUMER.DELETE.OBJ_{bucket}.>",
-        f"$JS.FC.OBJ_{bucket}.>",
+        f"$JS.API.CONSUMER.MSG.NEXT.OBJ_{bucket}.>",
     ]
     if write:
         rules += [f"$O.{bucket}.>", f"$JS.API.STREAM.PURGE.OBJ_{bucket}"]

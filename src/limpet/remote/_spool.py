@@ -18,7 +18,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -35,7 +35,7 @@ _SCHEMA: Final = """
 create table if not exists meta (key text primary key, value text not null);
 create table if not exists spool (
     seq integer primary key autoincrement, subject text not null, data blob not null,
-    object text, tried integer not null default 0, acked real);
+    object text, tried integer not null default 0, acked real, first integer);
 create table if not exists object (name text primary key, data blob not null) without rowid;
 create index if not exists spool_acked on spool (acked) where acked is not null;
 create table if not exists known (
@@ -209,7 +209,7 @@ class Spool:
         self._waiting += len(found)
         self._waiting_bytes += size
         over = self._waiting > self.max_events or self._waiting_bytes > self.max_bytes
-        if over and self.when_full == "block":
+        if over and self.when_full == "block" and self._waiting > 1:
             message = (
                 f"the spool {str(self.path)!r} is full: {self._waiting - len(found):,} events wait "
                 "for the hub"
@@ -240,37 +240,47 @@ class Spool:
     def drop_oldest(self, count: int) -> tuple[int, int, int]:
         """Give up the oldest events that wait, inside a transaction: first, last, how many."""
         rows = self._db.execute(
-            "select seq, length(data) from spool where acked is null order by seq limit ?", (count,)
+            "select seq, length(data), coalesce(first, seq) from spool where acked is null "
+            "order by seq limit ?",
+            (count,),
         ).fetchall()
         if not rows:
             return 0, 0, 0
-        first, last = rows[0][0], rows[-1][0]
+        first, last = rows[0][2], rows[-1][0]
         self._db.execute("delete from spool where acked is null and seq <= ?", (last,))
         self._waiting -= len(rows)
-        self._waiting_bytes -= sum(size for _, size in rows)
+        self._waiting_bytes -= sum(size for _, size, _ in rows)
         self._clear_objects(self._db)
-        self.put("collapsed", str(int(self.get("collapsed") or 0) + len(rows)))
-        return first, last, len(rows)
+        before = int(self.get("collapsed") or 0)
+        self.put("collapsed", str(before + len(rows) - (rows[0][2] != rows[0][0])))
+        return first, last, last - first + 1
 
-    def mark_collapsed(self, seq: int, subject: str, data: bytes) -> None:
+    def mark_collapsed(self, first: int, last: int, subject: str, data: bytes) -> None:
         """Put the event that tells of what was given up in the place of the last of it."""
         self._waiting += 1
         self._waiting_bytes += len(data)
         self._db.execute(
-            "insert into spool (seq, subject, data) values (?, ?, ?)", (seq, subject, data)
+            "insert into spool (seq, subject, data, first) values (?, ?, ?, ?)",
+            (last, subject, data, first),
         )
 
     # -- what is sent --------------------------------------------------------------------------
 
-    def waiting(self, limit: int, *, max_bytes: int = 4 << 20) -> list[Row]:
-        """Give the oldest events that the hub has not acknowledged, in order."""
+    def waiting(
+        self, limit: int, *, max_bytes: int = 4 << 20, without: Collection[str] = ()
+    ) -> list[Row]:
+        """Give the oldest events that the hub has not acknowledged, in order.
+
+        ``without`` names subjects whose events are left out.
+        """
         found: list[Row] = []
         size = 0
+        marks = ", ".join("?" * len(without))
         with self._lock:
             rows = self._db.execute(
                 "select seq, subject, data, tried, object from spool where acked is null "
-                "order by seq limit ?",
-                (limit,),
+                f"and subject not in ({marks}) order by seq limit ?",  # noqa: S608 (question marks)
+                (*without, limit),
             ).fetchall()
         for seq, subject, data, tried, name in rows:
             size += len(data)

@@ -70,20 +70,24 @@ def stream_specs(
     ]
 
 
-def init_memory(hub: MemoryHub, hosts: Sequence[str], subjects: Subjects) -> None:
+def init_memory(
+    hub: MemoryHub, hosts: Sequence[str], subjects: Subjects, *, ack_wait: float = ACK_WAIT_S
+) -> None:
     """Make a fleet's streams in memory."""
     from limpet.remote.transport._memory import make_durable
 
     for spec in stream_specs(subjects):
         hub.make(spec)
     for host in hosts:
-        make_durable(hub, subjects.commands, host, subjects.commands_of(host), ACK_WAIT_S, 1)
+        make_durable(hub, subjects.commands, host, subjects.commands_of(host), ack_wait, 1)
 
 
 async def init_nats(
     transport: NatsTransport,
     hosts: Sequence[str],
     subjects: Subjects | None = None,
+    *,
+    ack_wait: float = ACK_WAIT_S,
     **settings: Any,
 ) -> list[str]:
     """Make a fleet's streams, buckets and consumers on a hub, or bring them up to date.
@@ -92,6 +96,7 @@ async def init_nats(
         transport: A connection of an administrator.
         hosts: The hosts' slugs.
         subjects: For a fleet with a prefix of its own.
+        ack_wait: Seconds an agent may be silent about a command before it is given out again.
         **settings: See ``stream_specs``.
 
     Returns:
@@ -117,7 +122,7 @@ async def init_nats(
         config = _objects(bucket, (days + 1) * _DAY_S, replicas)
         done.append(await _make(transport, f"OBJ_{bucket}", config))
         subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{subjects.commands}.{host}"
-        body = durable(host, subjects.commands_of(host), ACK_WAIT_S, 1)
+        body = durable(host, subjects.commands_of(host), ack_wait, 1)
         await transport.request(subject, {"stream_name": subjects.commands, "config": body})
         done.append(f"consumer {host} of {subjects.commands}: ready")
     return done

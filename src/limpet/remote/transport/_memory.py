@@ -123,13 +123,14 @@ class MemoryHub:
         stream, now = self.stream_for(message.subject), self.clock()
         spec = stream.spec
         window = spec.duplicate_window_s
-        stream.ids = {k: v for k, v in stream.ids.items() if now - v[1] <= window}
-        if message.id in stream.ids:
-            return Ack(stream.ids[message.id][0], duplicate=True)
-        size = sum(len(m.data) for m in stream.messages.values())
-        if 0 <= spec.max_bytes < size + len(message.data):
-            text = f"the stream {spec.name} is full"
-            raise HubFullError(text)
+        known = stream.ids.get(message.id)
+        if known is not None and now - known[1] <= window:
+            return Ack(known[0], duplicate=True)
+        if spec.max_bytes >= 0:
+            size = sum(len(m.data) for m in stream.messages.values())
+            if size + len(message.data) > spec.max_bytes:
+                text = f"the stream {spec.name} is full; raise its bound, or wait for readers"
+                raise HubFullError(text)
         stream.last += 1
         stored = Stored(message.subject, message.data, message.id, stream.last, now)
         if spec.max_per_subject == 1:

@@ -1,0 +1,289 @@
+"""Who may do what on a hub that runs with the file of ``limpet hub config``."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import limpet
+from limpet.remote import (
+    EventReader,
+    HubError,
+    NatsTransport,
+    NotPermittedError,
+    RemoteOutput,
+    connect,
+)
+from limpet.remote._examine import examine
+from limpet.remote._names import Subjects
+from limpet.remote._observer import WatchSpec
+from limpet.remote._server_config import BotGrant, FleetConfig, server_file
+from limpet.remote._streams import init_nats
+from limpet.remote.transport import Message
+from tests.remote.conftest import NATS, SERVERS, Server
+from tests.remote.helpers import collect, options, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+
+FLEET = {
+    "hosts": ("web01", "nas"),
+    "bots": (
+        BotGrant(name="reports", read=("web01",), write=(("nas", "out", "append"),)),
+        BotGrant(name="other"),
+    ),
+}
+
+
+class Fleet:
+    """A hub with users."""
+
+    def __init__(self, server: Server, passwords: dict[str, str]) -> None:
+        self.server, self.passwords = server, passwords
+        self.transports: list[NatsTransport] = []
+
+    async def connect(self, name: str, **more: Any) -> NatsTransport:
+        transport = await connect(
+            self.server.url, name=name, user=name, password=self.passwords.get(name), **more
+        )
+        self.transports.append(transport)
+        return transport
+
+
+@pytest.fixture(params=NATS)
+async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
+    folder = Path(tempfile.mkdtemp(prefix="limpet-hub-"))
+    config = FleetConfig(**FLEET, listen="127.0.0.1:-1", store=str(folder / "js"))  # type: ignore[arg-type]
+    text, passwords = server_file(config, version=request.param)
+    server = Server(SERVERS[request.param], folder, config=text)
+    await asyncio.to_thread(server.start)
+    found = Fleet(server, passwords)
+    admin = await found.connect("admin")
+    await init_nats(admin, FLEET["hosts"], max_bytes=64 << 20)  # type: ignore[arg-type]
+    try:
+        yield found
+    finally:
+        for transport in found.transports:
+            await transport.close()
+        await asyncio.to_thread(server.kill)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_an_agent_publishes_under_its_own_name_alone(fleet: Fleet) -> None:
+    agent = await fleet.connect("web01")
+    own = Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.1")
+    assert (await agent.publish([own]))[0].seq == 1
+    for subject in (
+        "limpet.v1.ev.nas.in.file.created",
+        "limpet.v1.cmd.nas.out.append.reports",
+        "limpet.v1.res.reports.nas.c1",
+        "limpet.v1.dead.reports",
+    ):
+        with pytest.raises(NotPermittedError, match="web01"):
+            await agent.publish([Message(subject, b"{}")])
+    for subject in (
+        "$JS.API.STREAM.DELETE.LIMPET_EV",
+        "$JS.API.STREAM.INFO.LIMPET_EV",
+        "$JS.API.CONSUMER.CREATE.LIMPET_EV.x.limpet.v1.ev.>",
+        "$JS.API.CONSUMER.MSG.NEXT.LIMPET_CMD.nas",
+    ):
+        with pytest.raises(NotPermittedError):
+            await agent.request(subject, {})
+
+
+async def test_a_bot_reads_and_asks_what_it_was_given_alone(fleet: Fleet) -> None:
+    agent, bot = await fleet.connect("web01"), await fleet.connect("reports")
+    await agent.publish([Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.1")])
+    reader = await bot.read(
+        "LIMPET_EV", "limpet.v1.ev.web01.>", name="bot-reports-web01", after=None
+    )
+    assert len(await reader.fetch(10, 2)) == 1
+    await reader.close()
+    for name, subject in (
+        ("bot-reports-nas", "limpet.v1.ev.nas.>"),
+        ("bot-reports-web01", "limpet.v1.ev.nas.>"),
+        ("bot-reports-all", "limpet.v1.ev.>"),
+    ):
+        with pytest.raises(NotPermittedError):
+            await bot.read("LIMPET_EV", subject, name=name)
+    with pytest.raises(HubError):  # an allowed subject, and a body that asks for everything
+        await bot.request(
+            "$JS.API.CONSUMER.CREATE.LIMPET_EV.bot-reports-web01.limpet.v1.ev.web01.>",
+            {
+                "stream_name": "LIMPET_EV",
+                "config": {
+                    "name": "bot-reports-web01",
+                    "filter_subject": "limpet.v1.ev.>",
+                    "ack_policy": "none",
+                },
+            },
+        )
+    await bot.publish([Message("limpet.v1.cmd.nas.out.append.reports", b"{}", "c.1")])
+    for subject in (
+        "limpet.v1.cmd.nas.out.delete.reports",
+        "limpet.v1.cmd.nas.out.append.other",
+        "limpet.v1.cmd.web01.out.append.reports",
+        "limpet.v1.ev.web01.in.file.created",
+    ):
+        with pytest.raises(NotPermittedError, match="reports"):
+            await bot.publish([Message(subject, b"{}")])
+
+
+async def test_the_whole_way_with_permissions(fleet: Fleet, tmp_path: Path) -> None:
+    """What is given is enough: events, large contents, commands, answers, work mode."""
+    from limpet.remote import read_events
+    from limpet.remote._agent import Agent, OutputSpec
+
+    for host in ("web01", "nas"):
+        (tmp_path / host).mkdir()
+    content = limpet.ContentOptions(mode="rb", max_bytes=4 << 20)
+    spec = WatchSpec(
+        name="in", path=str(tmp_path / "web01" / "in"), content=content, options={"settle": 0.1}
+    )
+    web = options(tmp_path / "web01", watches=[spec], outputs=[])
+    out = OutputSpec(name="out", path=str(tmp_path / "nas" / "out"))
+    nas = options(tmp_path / "nas", "nas", watches=[], outputs=[out])
+
+    def connecting(name: str) -> Any:
+        async def to_hub() -> Any:
+            return await fleet.connect(name, wait=True)
+
+        return to_hub
+
+    agents = [Agent(given, connecting(given.host)) for given in (web, nas)]
+    tasks = [asyncio.create_task(agent.run()) for agent in agents]
+    bot = await fleet.connect("reports")
+    store = tmp_path / "c"
+    try:
+        async with (
+            EventReader(bot, bot="reports", hosts=["web01"], store=store) as reader,
+            RemoteOutput(bot, bot="reports", host="nas", output="out") as output,
+        ):
+            await agents[0].ready.wait()
+            (tmp_path / "web01" / "in" / "big").write_bytes(bytes(3 << 20))
+            (event,) = await collect(reader, 1)
+            data = await reader.content(event)
+            assert data == bytes(3 << 20)
+            assert isinstance(data, bytes)
+            answer = await output.perform(limpet.AppendToFile(name="log", content=data))
+            assert answer.ok, answer
+            refused = asyncio.create_task(output.perform(limpet.DeleteFile(name="log")))
+            with pytest.raises(NotPermittedError):
+                await refused
+        done: list[str] = []
+
+        async def handler(event: Any) -> None:
+            done.append(event.path.name)
+
+        working = asyncio.create_task(
+            read_events(bot, bot="reports", hosts=["web01"], handler=handler)
+        )
+        await until(lambda: "big" in done)
+        working.cancel()
+    finally:
+        for agent in agents:
+            agent.stop()
+        await asyncio.gather(*tasks)
+    assert (tmp_path / "nas" / "out" / "log").stat().st_size == 3 << 20
+
+
+async def test_f10_a_watch_that_may_not_publish(fleet: Fleet, tmp_path: Path) -> None:
+    """The error names user and subject, comes at once, and is not asked for over and over."""
+    from limpet.remote._agent import Agent
+
+    given = options(tmp_path, "elsewhere", outputs=[])
+
+    async def as_another() -> Any:
+        return await fleet.connect("web01", wait=True)
+
+    agent = Agent(given, as_another)
+    task = asyncio.create_task(agent.run())
+    await agent.ready.wait()
+    (tmp_path / "in" / "x").touch()
+    sender = agent.sender
+    assert sender is not None
+    await until(lambda: sender.health.state == "refused")
+    assert "web01" in sender.health.trouble
+    assert "limpet.v1.ev.elsewhere.in.file.created" in sender.health.trouble
+    attempts = sender.health.attempts
+    await asyncio.sleep(1)
+    assert sender.health.attempts == attempts
+    agent.stop()
+    await task
+
+
+async def test_a_wrong_password_is_said(fleet: Fleet) -> None:
+    fleet.passwords["web01"] = "wrong"
+    with pytest.raises(NotPermittedError, match="authorization"):
+        await fleet.connect("web01")
+
+
+async def test_the_doctor_sees_a_forged_event_refused(fleet: Fleet) -> None:
+    found = await examine(await fleet.connect("web01"), Subjects(), ["nas"])
+    assert any(f.grade == "good" and "forged event was refused" in f.text for f in found)
+    as_admin = await examine(await fleet.connect("admin"), Subjects(), ["nas"])
+    assert any(f.grade == "bad" and "any host" in f.text for f in as_admin)
+    assert any("agent of nas is not there" in f.text for f in as_admin)
+    assert sum(f.text.startswith("stream LIMPET") for f in as_admin) == 4
+
+
+@pytest.mark.parametrize("version", NATS)
+async def test_with_certificates(version: str, tmp_path: Path) -> None:
+    """TLS: a user is who the certificate says; none, or another's authority, is not let in."""
+    import ssl
+
+    openssl = shutil.which("openssl")
+    assert openssl, "openssl is needed: apt-get install openssl"
+    ca, key = tmp_path / "ca.pem", tmp_path / "ca.key"
+
+    def run(*words: str) -> None:
+        subprocess.run([openssl, *words], check=True, capture_output=True, cwd=tmp_path)
+
+    def certificate(name: str, signer: str = "ca") -> None:
+        (tmp_path / "ext").write_text(f"subjectAltName=DNS:{name},IP:127.0.0.1\n")
+        run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", "r",
+            "-subj", f"/CN={name}")  # fmt: skip
+        run("x509", "-req", "-in", "r", "-CA", f"{signer}.pem", "-CAkey", f"{signer}.key",
+            "-CAcreateserial", "-days", "2", "-out", f"{name}.pem", "-extfile", "ext")  # fmt: skip
+
+    for authority in ("ca", "evil"):
+        run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+            f"/CN={authority}", "-keyout", f"{authority}.key", "-out", f"{authority}.pem")  # fmt: skip
+    for name in ("hub", "web01", "nas"):
+        certificate(name)
+    config = FleetConfig(
+        **FLEET,  # type: ignore[arg-type]
+        listen="127.0.0.1:-1",
+        store=str(tmp_path / "js"),
+        ca=str(ca),
+        cert=str(tmp_path / "hub.pem"),
+        key=str(tmp_path / "hub.key"),
+    )
+    text, passwords = server_file(config, version=version)
+    assert passwords == {}
+    server = Server(SERVERS[version], tmp_path / "server", config=text)
+    await asyncio.to_thread(server.start)
+    del key
+
+    def context(name: str | None, authority: str = "ca") -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=tmp_path / f"{authority}.pem")
+        if name:
+            made.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+        return made
+
+    try:
+        agent = await connect(server.url, name="web01", tls=context("web01"))
+        with pytest.raises(NotPermittedError):
+            await agent.publish([Message("limpet.v1.ev.nas.in.file.created", b"{}")])
+        await agent.close()
+        for wrong in (context(None), context("web01", "evil")):
+            with pytest.raises(HubError):
+                await connect(server.url, name="web01", tls=wrong)
+    finally:
+        await asyncio.to_thread(server.kill)
