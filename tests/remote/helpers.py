@@ -89,6 +89,8 @@ class Proxy:
         self.server: asyncio.Server | None = None
         self.lines: list[asyncio.StreamWriter] = []
         self.mute = False
+        self.made: Any = None
+        self.serving: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Proxy:
         if self.hub.server is not None:
@@ -98,7 +100,9 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         await self.cut()
         if self.server is not None:
+            await self.made.close()
             self.server.close()
+            await asyncio.gather(*self.serving, return_exceptions=True)
 
     async def connect(self, name: str) -> Any:
         if self.server is None:
@@ -106,7 +110,7 @@ class Proxy:
         from limpet.remote import connect
 
         port = self.server.sockets[0].getsockname()[1]
-        transport = await connect(f"nats://127.0.0.1:{port}", name=name)
+        transport = self.made = await connect(f"nats://127.0.0.1:{port}", name=name)
         self.hub.transports.append(transport)
         return transport
 
@@ -121,8 +125,18 @@ class Proxy:
             writer.transport.abort()
         self.lines.clear()
 
+    async def cut_and_wait(self) -> None:
+        """Cut the line, and wait until the client is back."""
+        generation = 0 if self.server is None else self.made.generation
+        await self.cut()
+        if self.server is not None:
+            await until(lambda: self.made.generation > generation)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self.hub.server is not None
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.append(task)
         there, back = await asyncio.open_connection("127.0.0.1", self.hub.server.port)
         self.lines += [writer, back]
 
@@ -138,4 +152,6 @@ class Proxy:
 
         await asyncio.gather(pipe(reader, back, False), pipe(there, writer, True))
         for line in (writer, back):
-            line.transport.abort()
+            line.close()
+            with contextlib.suppress(OSError):
+                await line.wait_closed()

@@ -115,23 +115,26 @@ async def test_f1_the_hub_is_killed_three_times_while_events_flow(hub: Hub, tmp_
 async def test_f2_acknowledgements_are_lost_and_the_line_cut_twelve_times(
     hub: Hub, tmp_path: Path
 ) -> None:
-    count = 3000
+    count = 300
     spool = Spool(tmp_path / "s")
     await asyncio.to_thread(fill, spool, count)
     async with Proxy(hub) as proxy:
-        sender = Sender(spool, await proxy.connect("web01"), pause_min=0.01)
+        transport = await proxy.connect("web01")
+        sender = Sender(spool, transport, pause_min=0.01)
         task = asyncio.create_task(sender.run())
         for _ in range(12):
-            attempts = sender.health.attempts
             await proxy.swallow_answers()
+            attempts = sender.health.attempts
+            await asyncio.to_thread(fill, spool, 300, count)
+            count += 300
+            sender.wake()
             await until(lambda attempts=attempts: sender.health.attempts > attempts)
-            await proxy.cut()
-            if await asyncio.to_thread(lambda: spool.stats().waiting) == 0:
-                await asyncio.to_thread(fill, spool, 256, count)
-                count += 256
-                sender.wake()
+            await asyncio.sleep(0.02)
+            await proxy.cut_and_wait()
         await until(lambda: spool.stats().waiting == 0)
         task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
     spool.close()
     ids = await stored(hub)
     assert len(ids) == len(set(ids)) == count

@@ -1,0 +1,238 @@
+"""Agents as processes of their own, ended without warning."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import limpet
+from limpet.remote import EventReader, RemoteEvent, RemoteOutput
+from tests.remote.helpers import until
+
+if TYPE_CHECKING:
+    from tests.remote.conftest import Hub
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(110)]
+
+
+class AgentProcess:
+    """``limpet agent`` on a configuration file."""
+
+    def __init__(self, hub: Hub, folder: Path, host: str = "web01", more: str = "") -> None:
+        assert hub.server is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("in", "out"):
+            (folder / name).mkdir(exist_ok=True)
+        self.config = folder / "agent.yaml"
+        self.config.write_text(
+            f"host: {host}\n"
+            f"hub: {{url: '{hub.server.url}'}}\n"
+            "spool: {path: spool.db}\n"
+            "watch: [{name: in, path: in}]\n"
+            "output: [{name: reports, path: out}]\n" + more
+        )
+        self.log = folder / "agent.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "limpet", "agent", str(self.config)], stdout=log, stderr=log
+            )
+
+    def is_ready(self) -> bool:
+        return b"limpet agent: " in self.log.read_bytes()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+@pytest.fixture
+def nats(hub: Hub) -> Hub:
+    if hub.server is None:
+        pytest.skip("processes need a hub of their own kind")
+    return hub
+
+
+async def drain(reader: EventReader, events: list[RemoteEvent], last: str) -> None:
+    async for event in reader:
+        events.append(event)
+        if event.path is not None and event.path.name == last:
+            break
+    await reader.commit()
+
+
+async def test_f5_agent_and_hub_are_killed_at_random_moments(nats: Hub, tmp_path: Path) -> None:
+    """Every file is told once, whether an agent ran when it was made or not."""
+    agent = AgentProcess(nats, tmp_path)
+    base = tmp_path / "in"
+    agent.start()
+    await until(agent.is_ready)
+    chance = random.Random(5)
+    stop = asyncio.Event()
+    made = 0
+
+    async def produce() -> None:
+        nonlocal made
+        while not stop.is_set():
+            for _ in range(10):
+                (base / f"{made:05}").write_text("1")
+                made += 1
+            await asyncio.sleep(0.005)
+
+    producer = asyncio.create_task(produce())
+    for number in range(5):
+        await asyncio.sleep(chance.uniform(0.1, 0.8))
+        await asyncio.to_thread(agent.kill)
+        if number in {1, 3}:
+            await nats.kill()
+        await asyncio.sleep(chance.uniform(0, 0.2))
+        agent.start()
+        if number in {1, 3}:
+            await nats.start()
+    stop.set()
+    await producer
+    bot = await nats.connect("bot")
+    events: list[RemoteEvent] = []
+    store = tmp_path / "c"
+    async with EventReader(bot, bot="b", hosts=["web01"], store=store, start="all") as reader:
+        (base / "last").touch()
+        async with asyncio.timeout(60):
+            await drain(reader, events, "last")
+    assert await asyncio.to_thread(agent.stop) == 0
+    created = Counter(e.path.name for e in events if e.path and e.type == "file.created")
+    assert created.keys() == {f"{n:05}" for n in range(made)} | {"last"}
+    assert set(created.values()) == {1}
+    assert not [e for e in events if e.type == "watch.gap"]
+    assert {e.origin for e in events} >= {"live", "offline"}
+
+
+async def test_f18_f19_commands_while_the_agent_is_killed(nats: Hub, tmp_path: Path) -> None:
+    """300 appends, the agent killed ten times: each line once, in order, each answered."""
+    count = 300
+    agent = AgentProcess(nats, tmp_path)
+    agent.start()
+    await until(agent.is_ready)
+    bot = await nats.connect("bot")
+    stop = asyncio.Event()
+
+    async def murder() -> None:
+        chance = random.Random(3)
+        for _ in range(10):
+            await asyncio.sleep(chance.uniform(0.05, 0.3))
+            if stop.is_set():
+                return
+            await asyncio.to_thread(agent.kill)
+            agent.start()
+
+    async with RemoteOutput(bot, bot="b", host="web01", output="reports") as out:
+        murderer = asyncio.create_task(murder())
+        tasks = []
+        for number in range(count):
+            append = limpet.AppendToFile(name="log", content=f"{number}\n")
+            tasks.append(asyncio.create_task(out.perform(append, id=f"c{number}", timeout=90)))
+            if number % 10 == 9:
+                await tasks[-1]
+        results = await asyncio.gather(*tasks)
+        stop.set()
+        await murderer
+    assert all(result.ok for result in results), Counter(r.code for r in results)
+    lines = (tmp_path / "out" / "log").read_text().splitlines()
+    assert lines == [str(number) for number in range(count)]
+    assert await asyncio.to_thread(agent.stop) == 0
+
+
+async def test_an_agent_ends_by_a_signal_and_sends_what_it_has(nats: Hub, tmp_path: Path) -> None:
+    agent = AgentProcess(nats, tmp_path)
+    agent.start()
+    await until(agent.is_ready)
+    (tmp_path / "in" / "a").touch()
+    assert await asyncio.to_thread(agent.stop) == 0
+    assert "Traceback" not in agent.log.read_text()
+
+
+def limpet_says(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "limpet", *words], capture_output=True, text=True, cwd=cwd
+    )
+
+
+def test_a_configuration_with_mistakes(tmp_path: Path) -> None:
+    """Every mistake at once, each with its line, and what was probably meant."""
+    (tmp_path / "a.yaml").write_text(
+        "host: Web 01\n"
+        "hub: {url: 'nats://127.0.0.1'}\n"
+        "spol: {path: spool.db}\n"
+        "watch:\n"
+        "  - name: in\n"
+        "    pth: in\n"
+        "    settle: soon\n"
+        "output:\n"
+        "  - {name: out, path: out, allow: [append, destroy]}\n"
+    )
+    said = limpet_says("agent", "a.yaml", cwd=tmp_path)
+    assert said.returncode == 2
+    assert "a.yaml:1:7: agent.host" in said.stderr
+    assert "use 'web-01'" in said.stderr
+    assert "a.yaml:3:1: agent has no key 'spol'; did you mean 'spool'?" in said.stderr
+    assert "a.yaml:6:5: agent.watch[0] has no key 'pth'; did you mean 'path'?" in said.stderr
+    assert "a.yaml:7:13: agent.watch[0].settle must be a number, not 'soon'" in said.stderr
+    assert "agent.output[0].allow[1] must be one of" in said.stderr
+    assert "agent needs 'spool'" in said.stderr
+
+
+def test_hub_config_prints_a_file_and_keeps_its_passwords(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text(
+        "hosts: [web01]\nbots: [{name: b, read: [web01], write: [web01/out/append]}]\n"
+    )
+    said = limpet_says("hub", "config", "fleet.yaml", cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "sync_interval: always" in said.stdout
+    assert sorted(os.listdir(tmp_path / "passwords")) == ["admin", "b", "web01"]
+    assert (tmp_path / "passwords" / "admin").stat().st_mode & 0o777 == 0o600
+    again = limpet_says("hub", "config", "fleet.yaml", cwd=tmp_path)
+    assert again.stdout == said.stdout
+    assert limpet_says("hub", cwd=tmp_path).returncode == 2
+    (tmp_path / "fleet.yaml").write_text("hosts: [web01]\nbots: [{name: b, read: [nas]}]\n")
+    wrong = limpet_says("hub", "config", "fleet.yaml", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "nas" in wrong.stderr
+
+
+async def test_hub_init_and_doctor(nats: Hub, tmp_path: Path) -> None:
+    assert nats.server is not None
+    url = nats.server.url
+    (tmp_path / "fleet.yaml").write_text("hosts: [web01, nas, mail]\n")
+    said = await asyncio.to_thread(
+        limpet_says, "hub", "init", "fleet.yaml", "--hub", url, cwd=tmp_path
+    )
+    assert said.returncode == 0, said.stderr
+    assert "OBJ_LIMPET_C_mail: made" in said.stdout
+    found = await asyncio.to_thread(limpet_says, "doctor", "--hub", url, "web01", cwd=tmp_path)
+    assert found.returncode == 1  # without users, everybody may forge events
+    assert "ok   stream LIMPET_CMD: 0 messages" in found.stdout
+    assert "may publish events of any host" in found.stdout
+    assert "the agent of web01 is not there" in found.stdout
+    away = await asyncio.to_thread(
+        limpet_says, "doctor", "--hub", "nats://127.0.0.1:1", cwd=tmp_path
+    )
+    assert away.returncode == 1
+    assert "no hub answers" in away.stderr
+    assert time.monotonic() > 0
