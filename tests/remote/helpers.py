@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from limpet.remote import EventReader, RemoteEvent
 from limpet.remote._agent import Agent, AgentOptions, OutputSpec
@@ -92,7 +92,7 @@ class Proxy:
         self.made: Any = None
         self.serving: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Proxy:
+    async def __aenter__(self) -> Self:
         if self.hub.server is not None:
             self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         return self

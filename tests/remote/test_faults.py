@@ -7,8 +7,10 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ from limpet.remote._agent import Agent, AgentError
 from limpet.remote._envelope import decode, encode, notice
 from limpet.remote._executor import Executor, Target
 from limpet.remote._intents import Intents
-from limpet.remote._observer import WatchSpec
+from limpet.remote._observer import Observer, WatchSpec
 from limpet.remote._sender import Sender
 from limpet.remote._spool import New
 from tests.remote.helpers import Proxy, collect, options, running, until
@@ -72,6 +74,15 @@ async def sending(spool: Spool, transport: Any, **settings: Any) -> Any:
             await task
 
 
+async def grows(figure: Callable[[], int]) -> None:
+    before = figure()
+    await until(lambda: figure() > before)
+
+
+async def told(observer: Observer, count: int) -> None:
+    await until(lambda: observer.told >= count)
+
+
 async def stored(hub: Hub) -> list[str]:
     """Give the ids of all events in the stream, in its order."""
     transport = await hub.connect("auditor")
@@ -100,8 +111,7 @@ async def test_f1_the_hub_is_killed_three_times_while_events_flow(hub: Hub, tmp_
             await asyncio.to_thread(fill, spool, count // 4, part * count // 4)
             sender.wake()
             if part < 3:
-                sent = sender.health.sent
-                await until(lambda sent=sent: sender.health.sent > sent)
+                await grows(lambda: sender.health.sent)
                 await hub.kill()
                 await hub.start()
         events = await taking
@@ -124,11 +134,10 @@ async def test_f2_acknowledgements_are_lost_and_the_line_cut_twelve_times(
         task = asyncio.create_task(sender.run())
         for _ in range(12):
             await proxy.swallow_answers()
-            attempts = sender.health.attempts
             await asyncio.to_thread(fill, spool, 300, count)
             count += 300
             sender.wake()
-            await until(lambda attempts=attempts: sender.health.attempts > attempts)
+            await grows(lambda: sender.health.attempts)
             await asyncio.sleep(0.02)
             await proxy.cut_and_wait()
         await until(lambda: spool.stats().waiting == 0)
@@ -195,8 +204,6 @@ async def test_f6_the_hub_forgets_what_it_acknowledged(hub: Hub, tmp_path: Path)
     async with reader:
         events = await collect(reader, 1000)
         if hub.server is not None:
-            import shutil
-
             await asyncio.to_thread(hub.server.kill)
             shutil.copytree(hub.server.folder / "js", copy)
             await asyncio.to_thread(hub.server.start)
@@ -329,7 +336,7 @@ async def test_f9_the_spool_is_full(hub: Hub, tmp_path: Path, when_full: Any) ->
                 if when_full == "block" and number > 50:
                     await until(lambda: observer.blocked)
                 else:
-                    await until(lambda number=number: observer.told > number)
+                    await told(observer, number + 1)
         assert spool.stats().waiting <= 50
         await hub.start()
         reader = EventReader(
@@ -375,7 +382,7 @@ async def test_f10_a_subject_that_is_not_allowed(
             (tmp_path / "good" / "y").touch()
             await asyncio.sleep(0)
             assert "may not publish" in sender.health.trouble
-            ids = []
+            ids: list[str] = []
             async with asyncio.timeout(20):
                 while not ids:
                     ids = await stored(hub)
@@ -467,10 +474,11 @@ def test_f14_a_windows_path_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = decode(raw, host="win").path
     assert path is not None
     assert path.pure.name == "a.csv"
-    for use in (open, os.stat, Path, os.path.join):
+    uses: list[Any] = [open, os.stat, Path, os.path.join]
+    for use in uses:
         with pytest.raises(RemotePathError, match="win"):
-            use(path)  # type: ignore[operator]
-    with pytest.raises(RemotePathError, match="another host|lies on"):
+            use(path)
+    with pytest.raises(RemotePathError, match="lies on"):
         path.local(on="web01")
     with pytest.raises(RemotePathError, match="windows"):
         path.local(on="win")
@@ -712,8 +720,6 @@ async def test_f22_a_bot_that_was_away_goes_on_at_its_cursor(hub: Hub, tmp_path:
 
 
 async def test_two_agents_with_a_copied_spool_are_found(hub: Hub, tmp_path: Path) -> None:
-    import shutil
-
     spool = Spool(tmp_path / "s")
     fill(spool, 5)
     async with sending(spool, await hub.connect("web01")) as sender:

@@ -254,7 +254,8 @@ async def test_with_certificates(version: str, tmp_path: Path) -> None:
 
     for authority in ("ca", "evil"):
         run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-            f"/CN={authority}", "-keyout", f"{authority}.key", "-out", f"{authority}.pem")  # fmt: skip
+            f"/CN={authority}", "-keyout", f"{authority}.key",
+            "-out", f"{authority}.pem")  # fmt: skip
     for name in ("hub", "web01", "nas"):
         certificate(name)
     config = FleetConfig(

@@ -278,7 +278,7 @@ class Spool:
         marks = ", ".join("?" * len(without))
         with self._lock:
             rows = self._db.execute(
-                "select seq, subject, data, tried, object from spool where acked is null "
+                "select seq, subject, data, tried, object from spool where acked is null "  # noqa: S608 (question marks alone)
                 f"and subject not in ({marks}) order by seq limit ?",
                 (*without, limit),
             ).fetchall()

@@ -1,10 +1,10 @@
 """NATS JetStream as the engine; the only module that imports nats-py.
 
 What is unusual here answers a fault that was seen (2026-11; nats-py 2.16, servers 2.9.10 and
-2.15.1): futures of ``publish_async`` never end when the connection drops, so answers are awaited on
-a subscription of our own that a disconnection ends; a refusal of the permissions does not come as an
-answer but through ``error_cb``, lower-cased, so it is matched to the subject that waits; nothing is
-left waiting in the client's memory while the hub is away (``pending_size=0``).
+2.15.1). Futures of ``publish_async`` never end when the connection drops, so answers are awaited
+on a subscription of our own that a disconnection ends. A refusal by the permissions does not come
+as an answer but through ``error_cb``, lower-cased, so it is matched to the subject that waits.
+Nothing is left waiting in the client's memory while the hub is away (``pending_size=0``).
 """
 
 from __future__ import annotations
