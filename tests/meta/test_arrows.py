@@ -1,4 +1,4 @@
-"""Imports point one way: values <- backends <- watch, output <- the package <- testing, cli."""
+"""Imports point one way: values <- backends <- watch, output <- the package <- bot <- cli."""
 
 import ast
 import sys
@@ -47,7 +47,18 @@ ALLOWED = {
         "limpet",
         "limpet._wire",
         "limpet.backends",
+        "limpet.bot",
         "limpet.cli",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.output",
+        "limpet.watch",
+    ),
+    "limpet.bot": (
+        "limpet",
+        "limpet._wire",
+        "limpet.bot",
         "limpet.config",
         "limpet.errors",
         "limpet.events",
