@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from limpet.bot._extra import need
 
 if TYPE_CHECKING:
+    from limpet.bot._behaviour import Behaviour
     from limpet.bot._events import (
         DirCreatedInputEvent,
         DirDeletedInputEvent,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
         StillThereCondition,
         TimeOfDayCondition,
     )
+    from limpet.bot.runner import Runner, RunOptions, run
     from limpet.bot.triggers import (
         AllEventsTrigger,
         ClassTrigger,
@@ -81,6 +83,7 @@ need("mewbot.core", "limpet.bot")
 need("mewbot.api", "limpet.bot")
 
 _HOMES = {
+    "limpet.bot._behaviour": "Behaviour",
     "limpet.bot._events": """
         DirCreatedInputEvent DirDeletedInputEvent DirInputEvent DirRenamedInputEvent
         DirUpdatedInputEvent FileCreatedInputEvent FileDeletedInputEvent FileInputEvent
@@ -103,6 +106,7 @@ _HOMES = {
         AgeCondition ContentCondition ExtensionCondition RateLimitCondition SizeCondition
         StillThereCondition TimeOfDayCondition
         """,
+    "limpet.bot.runner": "RunOptions Runner run",
     "limpet.bot.triggers": """
         AllEventsTrigger ClassTrigger FileSystemTrigger GlobTrigger LinesTrigger RegexTrigger
         """,
@@ -114,6 +118,7 @@ __all__ = [
     "AllEventsTrigger",
     "AppendToFileAction",
     "AppendToFileOutputEvent",
+    "Behaviour",
     "ClassTrigger",
     "ContentCondition",
     "CreateFileAction",
@@ -152,6 +157,8 @@ __all__ = [
     "RateLimitCondition",
     "RegexTrigger",
     "RunCommandAction",
+    "RunOptions",
+    "Runner",
     "SizeCondition",
     "StillThereCondition",
     "TargetDirCreatedInputEvent",
@@ -164,6 +171,7 @@ __all__ = [
     "WatchInputEvent",
     "WebhookAction",
     "WriteToFileOutputEvent",
+    "run",
 ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -67,6 +68,8 @@ class FileSystemInput(Input):
         self._scratch: str | None = None
         self._handover: tuple[WantedWatch, Path] | None = None
         """What a watch that was stopped knew, for one that is to go on from there."""
+        self.read_only = False
+        """Do not write the state file: it is read, and a copy goes on from there."""
         self.trouble: str | None = None
         """Why nothing is watched though it should be."""
 
@@ -218,9 +221,7 @@ class FileSystemInput(Input):
     async def _restart(self, old: WatchSource, wanted: WantedWatch) -> None:
         """Watch the same place with other options: what is known goes over by a state file."""
         old.watch.track(None)  # what was handed out stays with us, and is not told again
-        if self._scratch is None:
-            self._scratch = await asyncio.to_thread(mkdtemp, prefix="limpet-bot-")
-        handover = Path(self._scratch) / "handover"
+        handover = Path(await self._scratch_folder()) / "handover"
         await old.watch.save(handover)
         self._source = None
         self._handover = (wanted, handover)
@@ -231,6 +232,13 @@ class FileSystemInput(Input):
     async def _open(self, wanted: WantedWatch) -> WatchSource:
         """Start to watch, going on from where a watch of the same place has stopped, if one has."""
         handover, self._handover = self._handover, None
+        if self.read_only and wanted.state is not None:
+            copy = Path(await self._scratch_folder()) / "state"
+            if handover is not None:
+                copy = handover[1]
+            elif await asyncio.to_thread(os.path.exists, wanted.state):
+                await asyncio.to_thread(_copy, Path(wanted.state), str(copy))
+            return await WatchSource.open(wanted, self._pending, state=copy)
         if handover is None or handover[0] != wanted:
             return await WatchSource.open(wanted, self._pending)
         try:
@@ -241,6 +249,11 @@ class FileSystemInput(Input):
         except BaseException:
             self._handover = handover
             raise
+
+    async def _scratch_folder(self) -> str:
+        if self._scratch is None:
+            self._scratch = await asyncio.to_thread(mkdtemp, prefix="limpet-bot-")
+        return self._scratch
 
     async def _close(self, source: WatchSource) -> None:
         source.watch.track(None)
