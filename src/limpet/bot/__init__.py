@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         WatchInputEvent,
     )
     from limpet.bot._filesystem import FileSystem
+    from limpet.bot._messages import MessageInputEvent, StdinMessages
     from limpet.bot._orders import (
         AppendToFileOutputEvent,
         CreateFileOutputEvent,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         StillThereCondition,
         TimeOfDayCondition,
     )
+    from limpet.bot.config import ConfigError
     from limpet.bot.runner import Runner, RunOptions, run
     from limpet.bot.triggers import (
         AllEventsTrigger,
@@ -93,6 +95,7 @@ _HOMES = {
         WatchInputEvent
         """,
     "limpet.bot._filesystem": "FileSystem",
+    "limpet.bot._messages": "MessageInputEvent StdinMessages",
     "limpet.bot._orders": """
         AppendToFileOutputEvent CreateFileOutputEvent DeleteFileOutputEvent FileSystemOutputEvent
         MakeDirOutputEvent MoveFileOutputEvent OverwriteFileOutputEvent PutAwayOutputEvent
@@ -106,6 +109,7 @@ _HOMES = {
         AgeCondition ContentCondition ExtensionCondition RateLimitCondition SizeCondition
         StillThereCondition TimeOfDayCondition
         """,
+    "limpet.bot.config": "ConfigError",
     "limpet.bot.runner": "RunOptions Runner run",
     "limpet.bot.triggers": """
         AllEventsTrigger ClassTrigger FileSystemTrigger GlobTrigger LinesTrigger RegexTrigger
@@ -120,6 +124,7 @@ __all__ = [
     "AppendToFileOutputEvent",
     "Behaviour",
     "ClassTrigger",
+    "ConfigError",
     "ContentCondition",
     "CreateFileAction",
     "CreateFileOutputEvent",
@@ -147,6 +152,7 @@ __all__ = [
     "LogAction",
     "MakeDirAction",
     "MakeDirOutputEvent",
+    "MessageInputEvent",
     "MoveFileAction",
     "MoveFileOutputEvent",
     "OverwriteFileAction",
@@ -160,6 +166,7 @@ __all__ = [
     "RunOptions",
     "Runner",
     "SizeCondition",
+    "StdinMessages",
     "StillThereCondition",
     "TargetDirCreatedInputEvent",
     "TargetDirDeletedInputEvent",

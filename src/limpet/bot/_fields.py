@@ -15,10 +15,11 @@ from mewbot.core import InputEvent
 from limpet._wire import Json, to_wire
 from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent
 from limpet.bot._near import near
-from limpet.bot._template import MissingFieldError
+from limpet.bot._template import MissingFieldError, Template
+from limpet.errors import UsageError
 from limpet.events import event_name
 
-__all__ = ["FIELDS", "Fields", "wire_of"]
+__all__ = ["FIELDS", "Fields", "template", "wire_of"]
 
 _SESSION: Final = os.urandom(8).hex()
 """For events that were made by hand."""
@@ -61,6 +62,23 @@ def _jsonable(value: object, depth: int) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value).encode("utf-8", "replace").decode()
+
+
+def template(source: str) -> Template:
+    """Parse a template, and look whether an event may have the fields it names.
+
+    Raises:
+        UsageError: It is wrong; the message says where.
+    """
+    made = Template(source)
+    for field in sorted(made.fields):
+        first, _, rest = field.partition(".")
+        if (first in FIELDS and not rest) or (first in {"event", "state"} and rest):
+            continue
+        known = [*FIELDS, "event.KEY", "state.KEY"]
+        message = f"there is no field {field!r}{near(field, known)}"
+        raise UsageError(message)
+    return made
 
 
 class Fields:

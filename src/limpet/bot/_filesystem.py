@@ -41,6 +41,14 @@ class FileSystem(FileSystemOptions, IOConfig):
         if self._input is not None and not name.startswith("output_"):
             self._input.changed()
 
+    def become(self, other: FileSystem) -> None:
+        """Take over all values of another one, at once; uuid, input and output stay."""
+        before, after = dict(self.values()), dict(other.values())
+        self.__dict__["_settings"] = dict(other.__dict__["_settings"])
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                self.on_change(name)
+
     @property
     def label(self) -> str:
         """The name or, without one, the uuid: what an event says and an output event may name."""

@@ -26,7 +26,15 @@ from limpet.bot._sources import WatchSource
 from limpet.bot._taken import Taken
 from limpet.bot._wanted import WantedWatch
 from limpet.errors import LimpetError
-from limpet.events import DirDeleted, EntryEvent, Event, FileDeleted
+from limpet.events import (
+    Degraded,
+    DirDeleted,
+    EntryEvent,
+    Event,
+    FileDeleted,
+    Recovered,
+    WatchEvent,
+)
 from limpet.watch import Pending
 
 __all__ = ["FileSystemInput"]
@@ -37,6 +45,8 @@ told again. Saving takes a second for some 200,000 files, in a thread."""
 
 _FIRST_S, _LAST_S = 0.5, 60.0
 """Wait before the second try to watch, and the longest; each is twice the one before."""
+
+_MOST_TROUBLES: Final = 100
 
 _LOG = logging.getLogger("limpet.bot.input")
 
@@ -70,6 +80,8 @@ class FileSystemInput(Input):
         """What a watch that was stopped knew, for one that is to go on from there."""
         self.read_only = False
         """Do not write the state file: it is read, and a copy goes on from there."""
+        self.degraded: dict[str, str] = {}
+        """Paths at which the watch sees less than it should -> why."""
         self.trouble: str | None = None
         """Why nothing is watched though it should be."""
 
@@ -124,6 +136,16 @@ class FileSystemInput(Input):
         found = [source.wrap(event, self._label()) for event in self._waiting]
         self._waiting.clear()
         return [event for event in found if event is not None and not self.tells_again(event)]
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether there is no path, so that it idles."""
+        return self._source is None and not self._waiting and self._want() is None
+
+    @property
+    def label(self) -> str:
+        """What the ``FileSystem`` is called."""
+        return self._label()
 
     @property
     def backend(self) -> str:
@@ -286,6 +308,8 @@ class FileSystemInput(Input):
         io = self._label()
         while self._waiting:
             event = self._waiting[0]
+            if isinstance(event, WatchEvent):
+                self._note_trouble(event)
             source = self._source
             made = source.wrap(event, io) if source is not None else wrap(event, io, "")
             if made is None:
@@ -309,6 +333,14 @@ class FileSystemInput(Input):
             await asyncio.sleep(0.02)
         queue.put_nowait(event)
         self._taken.put(event)
+
+    def _note_trouble(self, event: WatchEvent) -> None:
+        if isinstance(event, Degraded):
+            _LOG.warning("%s: %s", self._label(), event.message)
+            if len(self.degraded) < _MOST_TROUBLES:
+                self.degraded[str(event.path)] = event.message
+        elif isinstance(event, Recovered):
+            self.degraded.pop(str(event.path), None)
 
     def _checkpoint(self) -> None:
         self._timer = None

@@ -24,7 +24,7 @@ from limpet.bot._near import near
 from limpet.errors import UsageError
 from limpet.output import safe_name
 
-__all__ = ["FILTERS", "Lookup", "MissingFieldError", "Template", "template"]
+__all__ = ["FILTERS", "Lookup", "MissingFieldError", "Template"]
 
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*")
 _FILTER: Final = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -132,15 +132,6 @@ class Template:
             message = f"the name {self.source!r} came out empty"
             raise UsageError(message)
         return "/".join(made)
-
-
-def template(source: str) -> Template:
-    """Parse a template.
-
-    Raises:
-        UsageError: It is wrong; the message says where.
-    """
-    return Template(source)
 
 
 # -- parsing ---------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Generic, TypeVar
 
+from limpet.bot._near import near
 from limpet.errors import UsageError
 
 __all__ = [
@@ -39,14 +40,21 @@ U = TypeVar("U")
 class BadValueError(ValueError):
     """A value does not fit; ``where`` leads to the part of it that does not: keys and places."""
 
-    def __init__(self, message: str, where: tuple[str | int, ...] = ()) -> None:
-        """Keep both; the message follows the name of the key."""
+    def __init__(
+        self,
+        message: str,
+        where: tuple[str | int, ...] = (),
+        more: Sequence[BadValueError] = (),
+    ) -> None:
+        """Keep them; the message follows the name of the key."""
         super().__init__(message)
         self.where = where
+        self.more = list(more)
+        """What else is wrong in the same value."""
 
-    def below(self, key: str | int) -> BadValueError:
-        """Give the same one level further out."""
-        return BadValueError(str(self), (key, *self.where))
+    def below(self, key: str | int) -> list[BadValueError]:
+        """Give all of it one level further out."""
+        return [BadValueError(str(one), (key, *one.where)) for one in (self, *self.more)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +146,6 @@ def choice(*words: str) -> Value[str]:
 
     def take(given: object) -> str:
         if given not in words:
-            from limpet.bot._near import near
-
             guess = near(given, words) if isinstance(given, str) else ""
             raise BadValueError(f"{_refuse(known, given)}{guess}")
         return str(given)
@@ -169,7 +175,7 @@ def listed(value: Value[T], *, least: int = 0) -> Value[tuple[T, ...]]:
 
     def take(given: object) -> tuple[T, ...]:
         if isinstance(given, list | tuple):
-            found = tuple(_below(value, place, one) for place, one in enumerate(given))
+            found = tuple(_each(enumerate(given), lambda _: value).values())
         else:
             found = (value.take(given),)
         if len(found) < least:
@@ -218,19 +224,18 @@ def _made(make: Callable[[T], U], given: T) -> U:
 def record(kind: type[T], **values: Value[Any]) -> Value[T]:
     """Keys and values, made into a frozen value of limpet's; one of those is taken as it is."""
 
+    def kind_of(key: Any) -> Value[Any]:  # noqa: ANN401 - whatever stands there
+        if key not in values:
+            known = f"; known are {', '.join(values)}"
+            raise BadValueError(f"there is no such key{near(str(key), values) or known}")
+        return values[key]
+
     def take(given: object) -> T:
         if isinstance(given, kind):
             return given
         if not isinstance(given, Mapping):
             raise _refuse(f"keys and values ({', '.join(values)})", given)
-        found = {}
-        for key, one in given.items():
-            if key not in values:
-                from limpet.bot._near import near
-
-                known = f"there is no such key; known are {', '.join(values)}"
-                raise BadValueError(known + near(str(key), values), (str(key),))
-            found[key] = _below(values[key], key, one)
+        found = _each(given.items(), kind_of)
         try:
             return kind(**found)
         except UsageError as error:
@@ -251,8 +256,14 @@ def record(kind: type[T], **values: Value[Any]) -> Value[T]:
     return Value(take, schema | ({"required": needed} if needed else {}))
 
 
-def _below(value: Value[T], key: str | int, given: object) -> T:
-    try:
-        return value.take(given)
-    except BadValueError as error:
-        raise error.below(key) from error
+def _each(pairs: Iterable[tuple[Any, object]], value_of: Callable[[Any], Value[T]]) -> dict[Any, T]:
+    """Take each of several values; all that is wrong with them is raised together."""
+    found, wrong = {}, []
+    for key, given in pairs:
+        try:
+            found[key] = value_of(key).take(given)
+        except BadValueError as error:
+            wrong += error.below(key)
+    if wrong:
+        raise BadValueError(str(wrong[0]), wrong[0].where, wrong[1:])
+    return found

@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo
 from mewbot.api.v1 import Condition, InputEvent
 
 from limpet.bot._events import FileSystemInputEvent
-from limpet.bot._fields import FIELDS, Fields
+from limpet.bot._fields import FIELDS, Fields, template
 from limpet.bot._setting import Configured, Setting
-from limpet.bot._template import MissingFieldError, Template, template
+from limpet.bot._template import MissingFieldError, Template
 from limpet.bot._values import choice, fitting, flag, listed, maybe, number, regex, text, whole
 from limpet.errors import UsageError
 

@@ -61,6 +61,11 @@ class ClassTrigger(Configured, Trigger):
         found = self._known.get(kind)
         if found is None:
             names = {f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__}
+            names |= {
+                f"limpet.bot.{base.__qualname__}"
+                for base in kind.__mro__
+                if base.__module__.startswith("limpet.bot.")
+            }
             found = self._known[kind] = self.event_class in names
         return found
 

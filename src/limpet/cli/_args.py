@@ -22,6 +22,10 @@ COMMANDS: Final = {
     "rm": "Remove a file, or an empty folder, below a folder.",
     "mv": "Give what lies below a folder another name there.",
     "mkdir": "Make a folder below a folder.",
+    "run": "Run a bot until it is told to end.",
+    "check": "Say everything that is wrong with bots' files.",
+    "new": "Write a commented starter file for a bot.",
+    "replay": "Do a bot's dead letters again.",
 }
 
 
@@ -61,6 +65,10 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._write_args import write
 
             return write(command, argv[1:])
+        case ["run" | "check" | "new" | "replay" as command]:
+            from limpet.cli._bot_args import bot
+
+            return bot(command, argv[1:])
         case []:
             overview().print_help()
             return USAGE

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet.bot._events import FileSystemInputEvent
-from limpet.bot._fields import FIELDS
+from limpet.bot._fields import FIELDS, template
 from limpet.bot._orders import PutAwayOutputEvent
 from limpet.bot._outcome import Outcome
 from limpet.bot._setting import Setting
-from limpet.bot._template import Template, template
+from limpet.bot._template import Template
 from limpet.bot._values import fitting, path, text
 from limpet.bot.actions._base import LimpetAction
 from limpet.errors import UsageError

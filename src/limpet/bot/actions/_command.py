@@ -13,11 +13,11 @@ from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._wire import dump_line
 from limpet.bot._dry import would
-from limpet.bot._fields import FIELDS, wire_of
+from limpet.bot._fields import FIELDS, template, wire_of
 from limpet.bot._outcome import Outcome
 from limpet.bot._process import Ended, run_process
 from limpet.bot._setting import Setting
-from limpet.bot._template import Template, template
+from limpet.bot._template import Template
 from limpet.bot._values import choice, fitting, listed, maybe, number, path, text, whole
 from limpet.bot.actions._base import LimpetAction
 from limpet.errors import UsageError
@@ -82,6 +82,7 @@ class RunCommandAction(LimpetAction):
         argv = [_argument(one, fields) for one in self.command]
         shown = shlex.join(argv)
         if would(f"run {shown}"):
+            state["command"] = {"status": 0, "output": ""}
             return
         if not await self._admit(shown):
             return

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet.bot._fields import template
 from limpet.bot._orders import (
     AppendToFileOutputEvent,
     CreateFileOutputEvent,
@@ -18,7 +19,7 @@ from limpet.bot._orders import (
 )
 from limpet.bot._outcome import Outcome
 from limpet.bot._setting import Setting
-from limpet.bot._template import Template, template
+from limpet.bot._template import Template
 from limpet.bot._values import choice, fitting, flag, maybe, number, record, text, whole
 from limpet.bot.actions._base import LimpetAction
 from limpet.output import Rotation

@@ -11,10 +11,10 @@ from typing import Any, Final, cast
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._wire import dump_line
-from limpet.bot._fields import wire_of
+from limpet.bot._fields import template, wire_of
 from limpet.bot._outcome import Outcome
 from limpet.bot._setting import Setting
-from limpet.bot._template import Template, template
+from limpet.bot._template import Template
 from limpet.bot._values import choice, fitting, maybe
 from limpet.bot._values import text as words
 from limpet.bot.actions._base import LimpetAction

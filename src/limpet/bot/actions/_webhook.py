@@ -17,10 +17,9 @@ from limpet._wire import Json, cloudevent_of, dump_line, wire_time
 from limpet.bot._dry import would
 from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent
 from limpet.bot._extra import need
-from limpet.bot._fields import wire_of
+from limpet.bot._fields import template, wire_of
 from limpet.bot._outcome import Outcome
 from limpet.bot._setting import Setting
-from limpet.bot._template import template
 from limpet.bot._values import BadValueError, Value, choice, fitting, maybe, number, whole
 from limpet.bot._values import text as _words
 from limpet.bot.actions._base import LimpetAction

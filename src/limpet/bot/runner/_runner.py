@@ -11,14 +11,16 @@ import contextlib
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
-from mewbot.core import InputEvent
+from mewbot.core import InputEvent, InputInterface
 
 from limpet.bot._dry import would_say
 from limpet.bot._input import FileSystemInput
 from limpet.bot._queue import EventQueue
-from limpet.bot.runner._journal import Left, Place
+from limpet.bot.runner._health import HealthServer
+from limpet.bot.runner._journal import Entry, Left, Place
 from limpet.bot.runner._keep import Keep
 from limpet.bot.runner._lane import Lane
 from limpet.bot.runner._options import RunOptions
@@ -28,6 +30,7 @@ from limpet.bot.runner._retry import GaveUpError, Patience, helps
 from limpet.bot.runner._sender import Sender, close
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._supervisor import Supervisor
+from limpet.bot.runner._swap import adopt
 from limpet.bot.runner._work import Delivery, Job
 
 __all__ = ["Runner"]
@@ -54,14 +57,27 @@ class Runner:
     ```
     """
 
-    def __init__(self, bot: BotLike, options: RunOptions | None = None) -> None:
+    def __init__(
+        self,
+        bot: BotLike,
+        options: RunOptions | None = None,
+        *,
+        entries: Sequence[Entry] | None = None,
+    ) -> None:
         """Take the bot; nothing runs before ``run``.
+
+        Args:
+            bot: The path of its file, its components, or mewbot's ``Bot``.
+            options: How it is run.
+            entries: Do these and nothing else: no input is started.
 
         Raises:
             UsageError: It is no bot, or its file is wrong; the message has every error.
         """
         self.options = options or RunOptions()
+        self.entries = entries
         self.stats = Stats()
+        self.health = HealthServer(self, self.options.listen) if self.options.listen else None
         self.parts = parts_of(bot)
         self.lanes: list[Lane] = []
         self.state = "starting"
@@ -131,13 +147,17 @@ class Runner:
             raise error
 
     async def _start(self) -> None:
+        if self.health is not None:
+            await self.health.start()
+            _LOG.info("health and metrics at port %d", self.health.port)
         self._set_lanes(self.parts)
         self._dispatcher = asyncio.create_task(self._dispatch(), name="dispatch")
-        await self._replay_journal()
-        for one in self.parts.inputs():
-            if isinstance(one, FileSystemInput):
-                one.read_only = self.options.dry_run
-            self.supervisor.start(one)
+        if self.entries is not None:
+            await self._feed(self.entries)
+        else:
+            await self._feed(await asyncio.to_thread(self.keep.load))
+            for one in self.parts.inputs():
+                self._start_input(one)
         self.state = "running"
         self.ready.set()
         _LOG.info("running: %d inputs, %d behaviours", len(self.supervisor.inputs), len(self.lanes))
@@ -171,18 +191,22 @@ class Runner:
                 for _ in range(lane.workers)
             ]
 
-    async def _replay_journal(self) -> None:
+    def _start_input(self, one: InputInterface) -> None:
+        if isinstance(one, FileSystemInput):
+            one.read_only = self.options.dry_run
+        self.supervisor.start(one)
+
+    async def _feed(self, entries: Sequence[Entry]) -> None:
         """Hand out what the last stop has left, before anything new."""
-        for entry in await asyncio.to_thread(self.keep.load):
+        for entry in entries:
             lane = next((one for one in self.lanes if one.ident == entry.behaviour), None)
             if lane is None:
                 _LOG.error(
-                    "the behaviour %s, for which the journal has an event, is not there any more; "
-                    "it becomes a dead letter",
+                    "the behaviour %s, for which an event was kept, is not there any more; it "
+                    "becomes a dead letter",
                     entry.behaviour,
                 )
-                gone = LookupError("the behaviour is not there any more")
-                await self.keep.bury(entry.event, entry.behaviour, "", "journal", 0, gone)
+                await self._bury_orphan(entry.event, entry.behaviour)
                 self.keep.done(entry.ident)
                 continue
             if lane.is_full:
@@ -190,6 +214,10 @@ class Runner:
             self.stats.replayed += 1
             job = lane.add(Delivery(entry.event, 1, self._entry_done, entry.ident))
             self._processes[lane].go_on(job, entry.place)
+
+    async def _bury_orphan(self, event: InputEvent, behaviour: str) -> None:
+        gone = LookupError("the behaviour is not there any more")
+        await self.keep.bury(event, behaviour, "", "journal", 0, gone)
 
     def _entry_done(self, delivery: Delivery) -> None:
         if delivery.entry is not None:
@@ -256,7 +284,7 @@ class Runner:
             if (now := time.monotonic()) - begun > _SLICE_S:
                 await asyncio.sleep(0)
                 begun = now
-            if self._stopping.is_set() or self.options.until_done or self.state == "reloading":
+            if self._stopping.is_set() or self.options.until_done:
                 self._look_for_end()
 
     def _make_process(self, lane: Lane) -> Process:
@@ -334,6 +362,71 @@ class Runner:
         if self.options.until_done and self.ready.is_set() and self.supervisor.all_ended:
             self._stopping.set()
 
+    # -- other parts ---------------------------------------------------------------------------
+
+    async def reload(self, bot: BotLike) -> None:
+        """Swap another bot in, or the same one changed; nothing that is queued is lost.
+
+        What is worked on is finished, for as long as ``drain``; then it begins anew with the
+        behaviour of the same uuid. Inputs that are in both go on.
+
+        Raises:
+            UsageError: It is wrong; the bot goes on as it is.
+        """
+        new = adopt(self.parts, await asyncio.to_thread(parts_of, bot))
+        if self.state != "running":
+            return
+        self.state = "reloading"
+        old_lanes, old_sender = self.lanes, self.sender
+        staying = new.inputs()
+        leaving = [one for one in self.supervisor.inputs if all(one is not two for two in staying)]
+        if self._dispatcher is not None:
+            self._dispatcher.cancel()
+            await asyncio.wait({self._dispatcher})
+        in_hand, self._in_hand = self._in_hand, None
+        await self._lanes_idle(self.options.drain)
+        await self._end_workers()
+        await self.supervisor.stop(leaving, 5.0)
+        old_processes, self._processes = self._processes, {}
+        self.parts, self.sender = new, self._make_sender(new)
+        self._set_lanes(new)
+        for lane in old_lanes:
+            for job in lane.left():
+                if not job.is_buried:
+                    await self._hand_over(job.delivery, lane, old_processes[lane].place(job))
+                else:
+                    job.delivery.done()
+        for lane in in_hand[1] if in_hand is not None else ():
+            assert in_hand is not None  # noqa: S101 - see above
+            await self._hand_over(in_hand[0], lane, None)
+        self._dispatcher = asyncio.create_task(self._dispatch(), name="dispatch")
+        for output in old_sender.outputs:
+            if all(output is not other for other in self.sender.outputs):
+                await close(output)
+        for lane in old_lanes:
+            await _close_actions(lane)
+        for one in staying:
+            if all(one is not two for two in self.supervisor.inputs):
+                self._start_input(one)
+        self.state = "running"
+        self.stats.reloads += 1
+
+    async def _hand_over(self, delivery: Delivery, old: Lane, place: Place | None) -> None:
+        """Give what an old lane had to the new one of the same behaviour."""
+        new = next((lane for lane in self.lanes if lane.ident == old.ident), None)
+        if new is None:
+            await self._bury_orphan(delivery.event, old.ident)
+            delivery.done()
+            return
+        self._processes[new].go_on(new.add(delivery), place)
+
+    async def _lanes_idle(self, patience: float) -> None:
+        end = time.monotonic() + patience
+        while time.monotonic() < end and not all(lane.is_idle for lane in self.lanes):
+            if self._stopping.is_set():
+                return
+            await asyncio.sleep(0.01)
+
     # -- stopping ------------------------------------------------------------------------------
 
     async def _shut_down(self) -> None:
@@ -355,8 +448,9 @@ class Runner:
         await self.supervisor.stop(list(ours), 10.0)
         await self.sender.close()
         for lane in self.lanes:
-            for action in getattr(lane.behaviour, "actions", ()):
-                await close(action)
+            await _close_actions(lane)
+        if self.health is not None:
+            await self.health.stop()
         self.state = "stopped"
         _LOG.info("stopped after %.1f s", time.monotonic() - begun)
 
@@ -439,6 +533,11 @@ class Runner:
             for one, _ in left:
                 if one.entry is None:
                     one.done()
+
+
+async def _close_actions(lane: Lane) -> None:
+    for action in getattr(lane.behaviour, "actions", ()):
+        await close(action)
 
 
 def _say(line: str) -> None:

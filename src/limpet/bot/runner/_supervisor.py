@@ -46,8 +46,11 @@ class Supervisor:
 
     @property
     def all_ended(self) -> bool:
-        """Whether every one has ended by itself."""
-        return all(task.done() for task in self._tasks.values())
+        """Whether every one has ended by itself, or has nothing to tell of."""
+        return all(
+            task.done() or (isinstance(one, FileSystemInput) and one.has_nothing)
+            for one, task in self._tasks.items()
+        )
 
     def start(self, one: InputInterface) -> None:
         """Start an input."""
