@@ -38,7 +38,7 @@ class WatchSource:
             OSError: The state file cannot be written.
         """
         if wanted.state is not None:
-            await asyncio.to_thread(_make_folder_of, wanted.state)
+            await asyncio.to_thread(_make_folder_of, str(changes.get("state") or wanted.state))
         watch = wanted.open(**changes)
         await watch.__aenter__()
         try:

@@ -17,6 +17,7 @@ from limpet.bot._near import near
 from limpet.errors import UsageError
 
 __all__ = [
+    "BadKeyError",
     "BadValueError",
     "Value",
     "choice",
@@ -54,7 +55,11 @@ class BadValueError(ValueError):
 
     def below(self, key: str | int) -> list[BadValueError]:
         """Give all of it one level further out."""
-        return [BadValueError(str(one), (key, *one.where)) for one in (self, *self.more)]
+        return [type(one)(str(one), (key, *one.where)) for one in (self, *self.more)]
+
+
+class BadKeyError(BadValueError):
+    """It is the key that ``where`` leads to that there is not; its value does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +232,7 @@ def record(kind: type[T], **values: Value[Any]) -> Value[T]:
     def kind_of(key: Any) -> Value[Any]:  # noqa: ANN401 - whatever stands there
         if key not in values:
             known = f"; known are {', '.join(values)}"
-            raise BadValueError(f"there is no such key{near(str(key), values) or known}")
+            raise BadKeyError(f"there is no such key{near(str(key), values) or known}")
         return values[key]
 
     def take(given: object) -> T:
@@ -265,5 +270,6 @@ def _each(pairs: Iterable[tuple[Any, object]], value_of: Callable[[Any], Value[T
         except BadValueError as error:
             wrong += error.below(key)
     if wrong:
-        raise BadValueError(str(wrong[0]), wrong[0].where, wrong[1:])
+        wrong[0].more = wrong[1:]
+        raise wrong[0]
     return found

@@ -38,9 +38,18 @@ class Block:
     wrong: set[str] = field(default_factory=set)
     """Properties that were said to be wrong already."""
 
-    def node_at(self, key: str, where: tuple[str | int, ...]) -> tuple[yaml.Node, str]:
-        """Give the node that a part of a property's value stands at, and the way there."""
+    def node_at(
+        self, key: str, where: tuple[str | int, ...], *, at_key: bool = False
+    ) -> tuple[yaml.Node, str]:
+        """Give the node that a part of a property's value stands at, and the way there.
+
+        Args:
+            key: The property.
+            where: The way from its value to the part.
+            at_key: Give the last key on the way itself.
+        """
         node, path = self.property_nodes[key][1], f"{self.where}.properties.{key}"
+        key_node: yaml.Node | None = None
         for step in where:
             if isinstance(node, yaml.MappingNode):
                 found = [(name, value) for name, value in node.value if name.value == str(step)]
@@ -48,14 +57,14 @@ class Block:
                     break
                 name, node = found[0]
                 path += f".{step}"
-                if step == where[-1] and not isinstance(node, yaml.ScalarNode):
-                    node = name
+                if at_key:
+                    key_node = name
             elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
                 node = node.value[step]
                 path += f"[{step}]"
             else:
                 break
-        return node, path
+        return key_node if key_node is not None else node, path
 
 
 def read_blocks(reader: Reader) -> list[Block]:

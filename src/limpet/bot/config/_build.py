@@ -13,7 +13,7 @@ from mewbot.core import BehaviourInterface, ComponentKind
 import limpet.bot
 from limpet.bot._near import near
 from limpet.bot._setting import Configured, settings_of
-from limpet.bot._values import BadValueError
+from limpet.bot._values import BadKeyError, BadValueError
 from limpet.bot.config._blocks import PARTS, Block
 from limpet.bot.config._yaml import Reader
 
@@ -100,7 +100,8 @@ def _check_ours(reader: Reader, block: Block, kind: type) -> None:
             known[key].value.take(value)
         except BadValueError as error:
             for wrong in (error, *error.more):
-                node, where = block.node_at(key, wrong.where)
+                at_key = isinstance(wrong, BadKeyError)
+                node, where = block.node_at(key, wrong.where, at_key=at_key)
                 reader.problem(node, where, str(wrong))
     for key, one in known.items():
         if one.required and key not in block.properties:
@@ -111,12 +112,15 @@ def _check_ours(reader: Reader, block: Block, kind: type) -> None:
 def _check_others(reader: Reader, block: Block, kind: type) -> None:
     """Look whether somebody else's class knows the properties; of values it alone can tell."""
     try:
-        parameters = inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # a class
+        made_by: Any = kind.__init__  # type: ignore[misc]  # of the class itself
+        parameters = inspect.signature(made_by).parameters
     except (TypeError, ValueError):
         return
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+    names = list(parameters)[1:]
+    if made_by is object.__init__:
+        names = []
+    elif any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
         return
-    names = [name for name in list(parameters)[1:] if name not in {"args", "kwargs"}]
     names += [name for name in dir(kind) if _is_settable(kind, name)]
     for key in block.properties:
         if key not in names:

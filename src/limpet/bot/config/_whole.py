@@ -39,6 +39,8 @@ def check_whole(reader: Reader, blocks: list[Block], made: list[Made]) -> None:
             _check_io(reader, block, component, places)
         if isinstance(component, PutAwayAction):
             _check_away(reader, block, component, places)
+    if any(problem.level == "error" for problem in reader.problems):
+        return  # what is missing may be what is wrong
     if not any(block.kind == "Behaviour" for block in blocks) and blocks:
         message = "there is no Behaviour in this file: such a bot does nothing"
         reader.problem(blocks[-1].node, "", message, warning=True)

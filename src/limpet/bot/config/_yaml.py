@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import yaml
@@ -130,10 +131,7 @@ class Reader:
             self._check_tag(node, where, "str")
             return text
         one_two = _by_yaml_1_2(text)
-        try:
-            one_one = yaml.safe_load(text) if text.strip() == text and text else None
-        except (yaml.YAMLError, ValueError):
-            one_one = text
+        one_one = _by_yaml_1_1(text)
         if node.tag == _CORE + "str" and isinstance(one_two, str):
             return text  # of several lines, or with ': ' after a line break
         known = {_CORE + kind for kind in ("str", "null", "bool", "int", "float", "timestamp")}
@@ -175,6 +173,15 @@ class Reader:
 def place_of(node: yaml.Node) -> tuple[int, int]:
     """Give line and column, both from 1."""
     return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+@cache
+def _by_yaml_1_1(text: str) -> Any:  # noqa: ANN401 - a plain value
+    """Give what PyYAML, and so mewbot, makes of a plain word."""
+    try:
+        return yaml.safe_load(text) if text else None
+    except (yaml.YAMLError, ValueError):
+        return text
 
 
 def _by_yaml_1_2(text: str) -> Any:  # noqa: ANN401 - a plain value
