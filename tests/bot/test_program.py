@@ -326,7 +326,7 @@ def test_case_d15_killed_at_random_moments_an_inbox_loses_nothing(tmp_path: Path
             assert path.read_bytes() == content, path
 
     kills = 0
-    while waiting or list((tmp_path / "in").iterdir()):
+    while waiting or any((tmp_path / "in").iterdir()):
         with Program(tmp_path, "run", "bot.yaml", "--log-level", "error") as program:
             last = kills >= 6
             end = time.monotonic() + (PATIENCE if last else 0.45 + rng.random() * 0.5)
