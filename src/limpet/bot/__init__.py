@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         PutAwayOutputEvent,
         WriteToFileOutputEvent,
     )
+    from limpet.bot._outcome import Outcome
     from limpet.bot.actions import (
         AppendToFileAction,
         CreateFileAction,
@@ -101,6 +102,7 @@ _HOMES = {
         MakeDirOutputEvent MoveFileOutputEvent OverwriteFileOutputEvent PutAwayOutputEvent
         WriteToFileOutputEvent
         """,
+    "limpet.bot._outcome": "Outcome",
     "limpet.bot.actions": """
         AppendToFileAction CreateFileAction DeleteFileAction LimpetAction LogAction MakeDirAction
         MoveFileAction OverwriteFileAction PrintAction PutAwayAction RunCommandAction WebhookAction
@@ -155,6 +157,7 @@ __all__ = [
     "MessageInputEvent",
     "MoveFileAction",
     "MoveFileOutputEvent",
+    "Outcome",
     "OverwriteFileAction",
     "OverwriteFileOutputEvent",
     "PrintAction",
