@@ -12,6 +12,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ class Model:
     # -- the follower --------------------------------------------------------------------------
 
     def begin(self) -> None:
-        more = {"rotated": "app.log.*"} if self.rotated else {}
+        more: dict[str, Any] = {"rotated": "app.log.*"} if self.rotated else {}
         self.driven = Driven(
             self.path, disk=self.disk, state=self.state, linger=1e9, safety=1.0, **more
         )

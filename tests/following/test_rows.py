@@ -1,4 +1,4 @@
-"""The fault cases that are things done to a log; see ``rows.py``. Numbers are of docs/guarantees."""
+"""The fault cases that are things done to a log; see ``rows.py``."""
 
 from __future__ import annotations
 
@@ -53,8 +53,6 @@ def test_row(row: Row, tmp_path: Path) -> None:
     """Every line once, the old file's before the new one's."""
     core, expected = play(row, tmp_path)
     assert core.groups() == expected
-
-
 
 
 def test_row_12_the_unfinished_line_says_so(tmp_path: Path) -> None:

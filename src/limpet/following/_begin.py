@@ -22,21 +22,20 @@ def begin(gen: Generation, world: World) -> None:
     where = options.begin
     if where == "checkpoint" or not isinstance(where, str):
         where = options.fallback
-    assert gen.fd is not None
     if options.ignore_older is not None:
-        age = disk.time() - disk.fstat(gen.fd).st_mtime
+        age = disk.time() - disk.fstat(gen.open_fd).st_mtime
         if age > options.ignore_older:
             where = "end"
     if where == "beginning" or not gen.size:
         return
-    first = disk.pread(gen.fd, 4, 0)
+    first = disk.pread(gen.open_fd, 4, 0)
     codec = sniff(first, options.encoding, options.delimiter)
     codec = codec or codec_for(options.encoding, options.delimiter)
     if options.mode == "chunks" and where == "end":
         gen.place(disk, gen.size, encoding=None, skipping=False)
         return
     wanted = 0 if where == "end" else options.last
-    offset = _after(disk, gen.fd, gen.size, codec, wanted, options.max_line)
+    offset = _after(disk, gen.open_fd, gen.size, codec, wanted, options.max_line)
     skipping = offset < 0
     gen.place(disk, gen.size if skipping else offset, encoding=codec.name, skipping=skipping)
 

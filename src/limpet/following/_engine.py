@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,7 @@ _SAVE_BYTES: Final = 8 << 20
 """The state is saved after so long, or once so much is committed."""
 _DRAINING_S: Final = 0.1
 """Nothing tells of writes to a file that was put aside: it is looked at this often."""
+_BETWEEN_RESTS: Final = 64
 _REDISCOVER_S: Final = 10.0
 """A glob is expanded anew this often though nothing tells of a new name."""
 
@@ -150,8 +152,7 @@ class Engine:
         for target in targets.values():
             if target.rotations is not None and not target.resumed:
                 target.rotations.baseline()
-        for target in targets.values():
-            target.look(now)
+        self._look_all(targets.values(), now, None)
         world.starting = False
         for target in targets.values():
             target.resumed = False
@@ -210,10 +211,15 @@ class Engine:
             self._look_whole(now)
             return
         self._discover(now, told)
-        for target in self.targets():
-            target.look(now, hinted=told is None or target.path in told)
+        self._look_all(self.targets(), now, told)
         for source in self.sources:
             source.forget()
+
+    def _look_all(self, targets: Iterable[Target], now: float, told: set[str] | None) -> None:
+        for number, target in enumerate(targets, 1):
+            target.look(now, hinted=told is None or target.path in told)
+            if not number % _BETWEEN_RESTS:
+                self._rest()
         self._rest()
 
     def look_at(self, paths: Iterable[str]) -> None:
@@ -226,8 +232,10 @@ class Engine:
             for path in wanted & source.targets.keys():
                 missing.discard(path)
                 source.targets[path].look(now, hinted=True)
-        if missing:
+        names = {os.path.basename(source.pattern) for source in self.sources if source.glob}
+        if any(fnmatch(os.path.basename(path), name) for path in missing for name in names):
             self._discover(now, None)
+        self._rest()
 
     def _discover(self, now: float, told: set[str] | None) -> None:
         if told is not None and now - self._discovered_at < _REDISCOVER_S:

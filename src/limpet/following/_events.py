@@ -197,6 +197,13 @@ class Appended(FollowEvent):
         """
         self._commit(self._block)
 
+    def commit_lines(self, count: int) -> None:
+        """Say that the first so many lines need not be told again."""
+        if count >= self._block.lines:
+            self.commit()
+        elif count > 0:
+            self._commit(self._block.first(self.offsets()[count], count))
+
     def offsets(self) -> list[int]:
         """Give where each line begins."""
         block = self._block

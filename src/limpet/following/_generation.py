@@ -51,8 +51,8 @@ class Generation:
 
     __slots__ = (
         "acked",
-        "doubt",
         "ahead",
+        "doubt",
         "failed",
         "fd",
         "forward",
@@ -133,6 +133,14 @@ class Generation:
         """When a read failed last."""
 
     @property
+    def open_fd(self) -> int:
+        """The descriptor of a file that is known to be open."""
+        if self.fd is None:
+            message = f"{self.name} is not open"
+            raise RuntimeError(message)
+        return self.fd
+
+    @property
     def backlog(self) -> int:
         """Bytes known to be there and not read."""
         return max(0, self.size - self.offset) if self.fd is not None else 0
@@ -144,22 +152,20 @@ class Generation:
 
     def place(self, disk: Disk, offset: int, *, encoding: str | None, skipping: bool) -> None:
         """Go to an offset and learn what stands before it."""
-        assert self.fd is not None
         self.offset = offset
-        self.head = disk.pread(self.fd, min(HEAD, offset), 0)
+        self.head = disk.pread(self.open_fd, min(HEAD, offset), 0)
         before = min(WINDOW, offset)
-        self.window = disk.pread(self.fd, before, offset - before)
+        self.window = disk.pread(self.open_fd, before, offset - before)
         lines = self.lines
         if isinstance(lines, Assembler) and offset:
             lines.codec = codec_for(encoding or lines.encoding, lines.delimiter)
         lines.seek(offset, self.window, skipping=skipping)
         self.acked = Acked(offset, self.window, skipping)
-        self._look_ahead(disk, self.fd)
+        self._look_ahead(disk, self.open_fd)
 
     def refresh(self, disk: Disk, now: float) -> os.stat_result:
         """Learn the size."""
-        assert self.fd is not None
-        status = disk.fstat(self.fd)
+        status = disk.fstat(self.open_fd)
         if status.st_size > self.size:
             self.quiet_since = now
         self.nlink = status.st_nlink
@@ -222,10 +228,9 @@ class Generation:
         Raises:
             OSError: The disk says so; nothing was read.
         """
-        assert self.fd is not None
         known = len(self.window)
         wanted = min(CHUNK, self.size - self.offset)
-        data = disk.pread(self.fd, known + wanted, self.offset - known)
+        data = disk.pread(self.open_fd, known + wanted, self.offset - known)
         if known:
             if data[:known] != self.window:
                 return None

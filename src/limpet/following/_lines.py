@@ -41,6 +41,8 @@ class Block:
     """The (only) line was too long: what follows of it is left out."""
     skipping: bool = False
     """Whoever goes on from the end is in the middle of a line that is left out."""
+    before: bytes = b""
+    """The last bytes before its start."""
     dropped: int = 0
     """Bytes left out right after (of a line that was too long); then ``data`` may be empty."""
 
@@ -48,6 +50,12 @@ class Block:
     def end(self) -> int:
         """Offset after the last byte."""
         return self.start + len(self.data)
+
+    def first(self, end: int, lines: int) -> Block:
+        """Give its first lines, which end at that offset."""
+        data = self.data[: end - self.start]
+        tail = (self.before + data[-WINDOW:])[-WINDOW:]
+        return Block(self.start, data, self.codec, lines, tail, continued=self.continued)
 
 
 class Assembler:
@@ -155,11 +163,11 @@ class Assembler:
     def _block(
         self, data: bytes, codec: Codec, lines: int, *, complete: bool = True, cut: bool = False
     ) -> Block:
-        start = self.offset
+        start, before = self.offset, self.tail
         tail = data[-WINDOW:] if len(data) >= WINDOW else (self.tail + data)[-WINDOW:]
         self.offset, self.tail = start + len(data), tail
         continued, self.continued = self.continued, False
-        return Block(start, data, codec, lines, tail, complete, continued, cut)
+        return Block(start, data, codec, lines, tail, complete, continued, cut, before=before)
 
     def _whole(self, data: bytes, codec: Codec, blocks: list[Block]) -> None:
         lines = codec.count(data, self.offset)

@@ -79,8 +79,8 @@ def resume(
         target, one = targets[path], saved[path]
         for entry, found in pairs:
             _place(world, target, entry, found, now)
-        if target.rotations is not None:
-            _unseen(world, target, one, every, since, now)
+        if target.resumed:
+            _unseen(target, one, every, since, now)
     for candidate in every.values():
         if not candidate.used:
             world.disk.close(candidate.fd)
@@ -149,7 +149,6 @@ def _place(world: World, target: Target, entry: Entry, found: _Candidate, now: f
 
 
 def _unseen(
-    world: World,
     target: Target,
     saved: Saved,
     every: dict[str, _Candidate],
@@ -157,7 +156,8 @@ def _unseen(
     now: float,
 ) -> None:
     rotations = target.rotations
-    assert rotations is not None
+    if rotations is None:
+        return
     known = set(saved.known)
     fresh = []
     for name in rotations.names():

@@ -129,6 +129,7 @@ class Rotations:
                 candidates.append(self._copy(*opened, name, now))
         found: Copy | None = None
         for copy in candidates:
+            copy.size = world.disk.fstat(copy.fd).st_size
             held = holds(world.disk, copy.fd, copy.size, gen)
             if held and found is None:
                 found = copy

@@ -70,12 +70,16 @@ class Target:
         self.is_there = False
         self.caught_up = False
         self.unstable = False
-        self.remote = world.remote(path)
         self.rotations = Rotations(self) if world.options.rotated is not None else None
         self._trouble = 0
         self._turn = 0
 
     # -- looking -------------------------------------------------------------------------------
+
+    @property
+    def remote(self) -> bool:
+        """Whether the path lies on a network."""
+        return self.world.remote(self.path)
 
     def look(self, now: float, *, hinted: bool = False) -> None:
         """See what stands at the path and what became of the files that are held."""
@@ -346,8 +350,7 @@ class Target:
 
     def _go_on(self, old: Generation, new: Generation) -> None:
         """Read ``new`` from where ``old`` is; what is still written to that one is read too."""
-        assert old.fd is not None
-        end = self.world.disk.fstat(old.fd).st_size
+        end = self.world.disk.fstat(old.open_fd).st_size
         new.offset, new.head, new.window = old.offset, old.head, old.window
         new.lines, new.acked, new.held_since = old.lines, old.acked, old.held_since
         old.forward, old.handoff = new, old.offset
@@ -387,8 +390,7 @@ class Target:
             copy = self.rotations.copy_of(gen, now)
         if copy is None:
             copy = world.find_copy(gen, now)
-        fd = gen.fd
-        assert fd is not None
+        fd = gen.open_fd
         status = world.disk.fstat(fd)
         del world.held[gen.identity]
         fresh = self.make(fd, status, gen.name, now)
@@ -510,10 +512,10 @@ class Target:
         world, options = self.world, self.world.options
         for gen in list(self.held):
             wait = options.flush_partial
-            if wait is not None and gen.held_since is not None:
-                if now - gen.held_since >= wait:
-                    world.deliver(gen, gen.lines.flush())
-                    gen.held_since = None
+            since = gen.held_since
+            if wait is not None and since is not None and now - since >= wait:
+                world.deliver(gen, gen.lines.flush())
+                gen.held_since = None
             if gen.is_active or gen.fd is None:
                 continue
             if gen.backlog:

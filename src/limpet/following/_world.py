@@ -37,6 +37,8 @@ _MOST_NEWS: Final = 1000
 """Events about files that wait while nobody asks for any; of the merely informing ones the oldest
 go first, and losses of one file are added up."""
 
+_INFORMING: Final = (Appeared, Rotated, Replaced, Retired, Gone, Inaccessible, Accessible)
+
 
 class Figures:
     """What was counted since the start."""
@@ -116,29 +118,32 @@ class World:
             figures.lost_bytes += event.lost
         elif isinstance(event, Inaccessible):
             figures.last_error = f"{event.path}: {event.message}"
-        if len(self.out) >= _MOST_NEWS:
-            self._make_room(event)
-        self.out.append(event)
+        if len(self.out) < _MOST_NEWS or self._make_room(event):
+            self.out.append(event)
 
-    def _make_room(self, event: FollowEvent) -> None:
+    def _make_room(self, event: FollowEvent) -> bool:
+        """Drop what merely informs, or add a loss to an older one; tells whether there is room."""
         for at, old in enumerate(self.out):
-            if isinstance(
-                old, (Appeared, Rotated, Replaced, Retired, Gone, Inaccessible, Accessible)
-            ):
+            if isinstance(old, _INFORMING):
                 del self.out[at]
                 self.figures.events_dropped += 1
-                return
+                return True
+        if isinstance(event, _INFORMING):
+            self.figures.events_dropped += 1
+            return False
         for at, old in enumerate(self.out):
             if isinstance(event, Gap) and isinstance(old, Gap):
-                if (old.path, old.kind) == (event.path, event.kind):
-                    object.__setattr__(event, "bytes", event.bytes + old.bytes)
-                    del self.out[at]
-                    return
+                add = (old.path, old.kind) == (event.path, event.kind)
+                name, sum_ = "bytes", event.bytes + old.bytes
             elif isinstance(event, Truncated) and isinstance(old, Truncated):
-                if old.path == event.path:
-                    object.__setattr__(event, "lost", event.lost + old.lost)
-                    del self.out[at]
-                    return
+                add, name, sum_ = old.path == event.path, "lost", event.lost + old.lost
+            else:
+                continue
+            if add:
+                object.__setattr__(event, name, sum_)
+                del self.out[at]
+                return True
+        return True
 
     def deliver(self, gen: Generation, blocks: list[Block]) -> None:
         """Have blocks of lines delivered, and what was left out of them told."""
