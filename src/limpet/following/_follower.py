@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from limpet.following._engine import Engine
 from limpet.following._events import (
@@ -22,7 +22,7 @@ from limpet.following._events import (
 from limpet.following._worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
     from limpet.following._engine import FollowStats
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "report"]
 
 _log: Final = logging.getLogger("limpet.follow")
-_T = TypeVar("_T")
 
 
 class Follower:
@@ -49,7 +48,8 @@ class Follower:
         self.options: Final = options
         self._worker: Worker | None = None
         self._post: Any = None
-        self._lines: list[_Lines[Any]] = []
+        self._starting: Any = None
+        self._cursor: _Cursor | None = None
         Engine(paths, options)  # what is wrong with the call is said now
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -64,7 +64,7 @@ class Follower:
         """Stop, if it was left without ``aclose``."""
         worker, self._worker = getattr(self, "_worker", None), None
         if worker is not None:
-            worker.close()
+            worker.abandon()
 
     async def __aenter__(self) -> Self:
         """Start: when this returns, every later line is seen.
@@ -105,9 +105,9 @@ class Follower:
         worker, self._worker = self._worker, None
         if worker is None:
             return
-        for lines in self._lines:
-            lines.settle()
-        self._lines.clear()
+        if self._cursor is not None and self.auto:
+            self._cursor.settle()
+        self._cursor = None
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(worker.close)
 
@@ -115,11 +115,11 @@ class Follower:
 
     def __aiter__(self) -> AsyncIterator[Line]:
         """Give the lines one by one, each with its file and place."""
-        return _Lines(self, iter)
+        return _Lines(self)
 
     def text(self) -> AsyncIterator[str]:
         """Give the bare lines one by one (``bytes`` where no encoding is asked for)."""
-        return _Lines(self, _texts)
+        return _Texts(self)
 
     def batches(self) -> AsyncIterator[Appended]:
         """Give lines in batches: those of one read of one file, at most 10,000."""
@@ -156,7 +156,7 @@ class Follower:
 
         worker = await self._running()
         done = anyio.Event()
-        worker.fence(lambda: self._post(done.set))
+        worker.fence(partial(self._post, done.set))
         await done.wait()
 
     async def drain(self) -> None:
@@ -179,22 +179,27 @@ class Follower:
     # -- inside --------------------------------------------------------------------------------
 
     async def _start(self) -> Worker:
+        import anyio
         import anyio.to_thread
 
         from limpet.watch._loop_hub import poster
 
         self._post = poster()
         worker = Worker(Engine(self.paths, self.options))
-        self._worker = worker
-        try:
+        with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(worker.start)
-        except BaseException:
-            self._worker = None
-            raise
+        self._worker = worker
         return worker
 
     async def _running(self) -> Worker:
-        return self._worker or await self._start()
+        import anyio
+
+        if self._worker is None:
+            self._starting = self._starting or anyio.Lock()
+            async with self._starting:
+                if self._worker is None:
+                    return await self._start()
+        return self._worker
 
     async def next_event(self, worker: Worker) -> FollowEvent:
         """Give the next event, waiting for it if need be."""
@@ -226,9 +231,29 @@ class Follower:
         """Whether asking for the next batch commits the last one."""
         return self.options.commit == "auto"
 
-    def iterates(self, lines: _Lines[Any]) -> None:
-        """Know who hands out single lines, to commit those that were when it is closed."""
-        self._lines.append(lines)
+    @property
+    def cursor(self) -> _Cursor:
+        """The batch whose lines are handed out."""
+        if self._cursor is None:
+            self._cursor = _Cursor()
+        return self._cursor
+
+    async def refill(self) -> None:
+        """Get the next batch whose lines are handed out, unless somebody else just did."""
+        cursor = self.cursor
+        async with cursor.lock:
+            if cursor.at < cursor.count:
+                return
+            worker = await self._running()
+            last, cursor.batch = cursor.batch, None
+            if last is not None and self.auto:
+                last.commit()
+            while True:
+                event = await self.next_event(worker)
+                if isinstance(event, Appended):
+                    cursor.take(event)
+                    return
+                report(event)
 
 
 class _Events:
@@ -271,43 +296,73 @@ class _Batches:
             report(event)
 
 
-class _Lines(Generic[_T]):
-    """The same one by one."""
+class _Cursor:
+    """The batch whose lines are handed out one by one, to whoever asks."""
 
-    def __init__(self, follower: Follower, cut: Any) -> None:  # noqa: ANN401 (makes _T of a batch)
+    __slots__ = ("at", "batch", "count", "lines", "lock", "texts")
+
+    def __init__(self) -> None:
+        import anyio
+
+        self.batch: Appended | None = None
+        self.texts: list[Any] = []
+        self.lines: list[Line] | None = None
+        self.at = self.count = 0
+        self.lock = anyio.Lock()
+
+    def take(self, batch: Appended) -> None:
+        """Begin with another batch."""
+        self.batch, self.texts, self.lines = batch, batch.lines, None
+        self.at, self.count = 0, len(self.texts)
+
+    def settle(self) -> None:
+        """Commit the lines that were handed out, but for the last: who knows what became of it."""
+        if self.batch is not None:
+            self.batch.commit_lines(self.at - 1)
+
+
+class _Texts:
+    """Iterates over bare lines."""
+
+    def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._batches = _Batches(follower)
-        self._cut = cut
-        self._batch: Appended | None = None
-        self._given = 0
-        self._items: Iterator[_T] = iter(())
-        if follower.auto:
-            follower.iterates(self)
+        self._cursor = follower.cursor
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> _T:
-        for item in self._items:
-            self._given += 1
-            return item
+    async def __anext__(self) -> Any:  # noqa: ANN401 (str, or bytes)
+        cursor = self._cursor
         while True:
-            self._batch = None
-            batch = await self._batches.__anext__()
-            self._items = self._cut(batch)
-            self._batch, self._given = batch, 1
-            for item in self._items:
-                return item
-
-    def settle(self) -> None:
-        """Commit the lines that were handed out, but for the last: who knows what became of it."""
-        batch, self._batch = self._batch, None
-        if batch is not None:
-            batch.commit_lines(self._given - 1)
+            at = cursor.at
+            if at < cursor.count:
+                cursor.at = at + 1
+                return cursor.texts[at]
+            await self._follower.refill()
 
 
-def _texts(batch: Appended) -> Iterator[Any]:
-    return iter(batch.lines)
+class _Lines:
+    """Iterates over lines with their places."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._cursor = follower.cursor
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Line:
+        cursor = self._cursor
+        while True:
+            at = cursor.at
+            if at < cursor.count:
+                lines = cursor.lines
+                if lines is None and cursor.batch is not None:
+                    lines = cursor.lines = list(cursor.batch)
+                if lines is not None:
+                    cursor.at = at + 1
+                    return lines[at]
+            await self._follower.refill()
 
 
 def report(event: FollowEvent) -> None:

@@ -52,8 +52,9 @@ class SyncFollower:
 
     def __del__(self) -> None:
         """Free everything if it was left without ``close``."""
-        if getattr(self, "_worker", None) is not None:
-            self.close()
+        worker, self._worker = getattr(self, "_worker", None), None
+        if worker is not None:
+            worker.abandon()
 
     def __iter__(self) -> Iterator[Line]:
         """Give the lines one by one, blocking until there is one."""

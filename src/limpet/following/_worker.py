@@ -48,6 +48,7 @@ class Worker:
         self._ended = False
         self._over = False
         self._unsaved = False
+        self._abandoned = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -92,6 +93,12 @@ class Worker:
             self._free()
             self._over = True
             self._wake()
+
+    def abandon(self) -> None:
+        """Have the thread free everything, soon and by itself; blocks for nothing."""
+        with self._changed:
+            self._ended = self._abandoned = True
+            self._changed.notify()
 
     # -- from any thread -----------------------------------------------------------------------
 
@@ -159,6 +166,10 @@ class Worker:
         finally:
             self._over = True
             self._wake()
+            if self._abandoned:
+                with contextlib.suppress(OSError):  # nobody is left to be told
+                    self.engine.close()
+                self._free()
 
     def _wait(self, due: float) -> tuple[list[Place], list[Callable[[], None]], bool] | None:
         """Wait until there is something to do; ``None`` is the end."""
