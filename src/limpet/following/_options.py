@@ -28,6 +28,7 @@ _CHOICES: dict[str, object] = {
     "durability": Literal["fsync", "rename", "none"],
     "retire": Literal["idle", "no-writer"],
     "until": Literal["eof", "retired"] | None,
+    "backend": BackendName,
 }
 
 
