@@ -108,7 +108,8 @@ def files(count: int) -> dict[str, float]:
         behaviour.add(AppendToFileAction(name="log", content="{rel}"))
         runner = Runner([io, behaviour])
         task = asyncio.create_task(runner.run())
-        while not io.get_inputs()[0].backend:
+        (one,) = io.get_inputs()
+        while not getattr(one, "backend", ""):
             await asyncio.sleep(0.01)
 
         def make() -> None:

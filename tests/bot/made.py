@@ -69,11 +69,15 @@ class Told:
         self.queue = queue
         self.events: list[FileSystemInputEvent] = []
 
-    def take(self) -> list[str]:
+    def take_all(self) -> list[FileSystemInputEvent]:
         while not self.queue.empty():
             event = self.queue.get_nowait()
             assert isinstance(event, FileSystemInputEvent)
             self.events.append(event)
+        return self.events
+
+    def take(self) -> list[str]:
+        self.take_all()
         return self.lines
 
     @property
@@ -112,5 +116,5 @@ async def running(
     finally:
         task.cancel()
         await asyncio.wait({task})
-        told.take()
+        told.take_all()
         assert task.cancelled(), task

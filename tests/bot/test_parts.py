@@ -51,7 +51,7 @@ from limpet.bot import (
 )
 from limpet.bot._away import put_away
 from limpet.bot._dry import would_say
-from limpet.bot._events import wrap
+from limpet.bot._events import Lines, wrap
 from limpet.bot._outcome import Work, outcome_of
 from limpet.bot.actions import CommandFailedError
 from limpet.errors import UsageError
@@ -92,7 +92,13 @@ TROUBLE = wrap(
     ),
     "inbox", "s",
 )  # fmt: skip
-LINES = LinesAddedInputEvent(event=created().event, io="log", lines=("all well", "ERROR: 5"))
+LINES = LinesAddedInputEvent(
+    event=Lines(
+        location=Path("/l"), path=Path("/l"), time=1.0, generation=1, start=0, end=9,
+        lines=("all well", "ERROR: 5"),
+    ),
+    io="log",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

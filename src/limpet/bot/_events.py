@@ -200,12 +200,37 @@ class WatchInputEvent(FileSystemInputEvent):
     kind = ev.WatchEvent
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lines:
+    """What one read of a followed file gave."""
+
+    location: Path
+    """The place that is followed."""
+    path: Path
+    """The same."""
+    time: float
+    """When it was read, unix seconds."""
+    generation: int
+    """Number of the file: after a rotation it is another."""
+    start: int
+    """Where in the file the lines begin, in bytes."""
+    end: int
+    """Where they end."""
+    lines: tuple[str, ...]
+    """The lines, without their line ends."""
+
+
 @dataclasses.dataclass(kw_only=True, eq=False)
 class LinesAddedInputEvent(FileSystemInputEvent):
-    """Lines came to the end of a followed file."""
+    """Lines came to the end of a followed file (``input_mode: lines``)."""
 
-    lines: tuple[str, ...] = ()
-    """The lines, without their line ends."""
+    event: Any
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines, without their line ends."""
+        found: tuple[str, ...] = self.event.lines
+        return found
 
 
 _CLASSES: dict[type[Event], type[FileSystemInputEvent]] = {

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mewbot.core import InputEvent
 
-from limpet._wire import Json, to_wire
+from limpet._wire import Json, put_path, to_wire, wire_time
 from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent
 from limpet.bot._near import near
 from limpet.bot._template import MissingFieldError, Template
@@ -33,9 +33,30 @@ def wire_of(event: InputEvent) -> Json:
     """
     if isinstance(event, FileSystemInputEvent) and not isinstance(event, LinesAddedInputEvent):
         return to_wire(event.event, session=event.session or _SESSION, name=event.io or None)
+    if isinstance(event, LinesAddedInputEvent):
+        return _lines_wire(event)
     values = {key: value for key, value in _public(event).items() if key != "event"}
     kind = type(event)
     return {"type": f"{kind.__module__}.{kind.__qualname__}", "event": _jsonable(values, 0)}
+
+
+def _lines_wire(event: LinesAddedInputEvent) -> Json:
+    inner = event.event
+    observed = round(inner.time * 1_000_000)
+    wire: Json = {
+        "v": 1,
+        "id": f"{event.session or _SESSION}.{inner.generation}.{inner.start}",
+        "type": "lines.added",
+        "observed_at": wire_time(observed),
+        "observed_us": observed,
+        "watch": {"name": event.io or str(inner.path).encode("utf-8", "replace").decode()},
+        "generation": inner.generation,
+        "start": inner.start,
+        "end": inner.end,
+        "lines": [_jsonable(line, 0) for line in inner.lines],
+    }
+    put_path(wire, "path", inner.path)
+    return wire
 
 
 def _public(event: InputEvent) -> dict[str, Any]:

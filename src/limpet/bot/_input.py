@@ -15,12 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Final
+from typing import Any, Final
 
 from mewbot.api.v1 import Input, InputEvent
 from mewbot.core import InputQueue
 
-from limpet.bot._events import FileSystemInputEvent, wrap
+from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent, wrap
+from limpet.bot._lines import LineSource
 from limpet.bot._queue import EventQueue
 from limpet.bot._sources import WatchSource
 from limpet.bot._taken import Taken
@@ -30,7 +31,6 @@ from limpet.events import (
     Degraded,
     DirDeleted,
     EntryEvent,
-    Event,
     FileDeleted,
     Recovered,
     WatchEvent,
@@ -66,10 +66,10 @@ class FileSystemInput(Input):
         self._label = label
         self._most_waiting = most_waiting
         self._pending = Pending()
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[Any] = deque()
         """Events that were taken from the watch and are not queued yet, oldest first."""
         self._taken: Taken | None = None
-        self._source: WatchSource | None = None
+        self._source: WatchSource | LineSource | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._quiet = False
@@ -114,18 +114,21 @@ class FileSystemInput(Input):
 
     def settle(self, event: FileSystemInputEvent) -> None:
         """An event was dealt with, or is kept elsewhere: it need not be told again."""
-        self._pending.done(event.event)
+        if isinstance(event, LinesAddedInputEvent):
+            source, batch = event.__dict__["_batch"]
+            source.settle(batch)
+        else:
+            self._pending.done(event.event)
 
     def tells_again(self, event: FileSystemInputEvent) -> bool:
         """Whether the next start tells of it by itself, so that nobody else need keep it."""
         source = self._source
+        if source is None or not source.wanted.tells_all:
+            return False
+        if isinstance(event, LinesAddedInputEvent):
+            return True
         gone = isinstance(event.event, FileDeleted | DirDeleted)
-        return (
-            source is not None
-            and source.wanted.tells_all
-            and isinstance(event.event, EntryEvent)
-            and not gone
-        )
+        return isinstance(event.event, EntryEvent) and not gone
 
     async def leftovers(self) -> list[FileSystemInputEvent]:
         """Give what is known and not queued yet, when stopping; nothing where a state keeps it."""
@@ -133,9 +136,22 @@ class FileSystemInput(Input):
         if source is None or source.wanted.state is not None:
             return []
         self._waiting += await source.rest()
-        found = [source.wrap(event, self._label()) for event in self._waiting]
+        found = []
+        for event in self._waiting:
+            made = event
+            if not isinstance(event, FileSystemInputEvent):
+                made = source.wrap(event, self._label())
+            if made is not None and not self.tells_again(made):
+                made.__dict__["_teller"] = self
+                found.append(made)
         self._waiting.clear()
-        return [event for event in found if event is not None and not self.tells_again(event)]
+        return found
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Paths at which less is seen than should be -> why."""
+        source = self._source
+        return self.degraded | (source.degraded if isinstance(source, LineSource) else {})
 
     @property
     def has_nothing(self) -> bool:
@@ -151,7 +167,7 @@ class FileSystemInput(Input):
     def backend(self) -> str:
         """Which backend gives the hints now; empty while nothing is watched."""
         source = self._source
-        return source.watch.stats().backend if source is not None else ""
+        return source.backend if source is not None else ""
 
     async def run(self) -> None:
         """Watch what is wanted, for ever; raises nothing but its cancellation."""
@@ -199,7 +215,7 @@ class FileSystemInput(Input):
             source, self._source = self._source, None
             if source is not None:
                 if self._taken is not None:
-                    self._taken.settle(self._pending)
+                    self._taken.settle(self.settle)
                 await source.close()
                 self._waiting.clear()  # kept in the state file, if there is one
 
@@ -214,8 +230,11 @@ class FileSystemInput(Input):
         """Watch something else: start, move, or stop, and lose nothing that happened before."""
         old = self._source
         if old is None:
-            if wanted is not None:
+            if wanted is not None and wanted.mode == "lines":
+                self._source = await LineSource.open(wanted)
+            elif wanted is not None:
                 self._source = await self._open(wanted)
+            if wanted is not None:
                 _LOG.info("%s: watching %s by %s", self._label(), wanted.path, self.backend)
             return
         if wanted is None:
@@ -224,7 +243,9 @@ class FileSystemInput(Input):
             await self._close(old)
             _LOG.info("%s: watching nothing", self._label())
             return
-        if (wanted.path, wanted.kind) == (old.wanted.path, old.wanted.kind):
+        if wanted.mode == "lines" or isinstance(old, LineSource):
+            await self._replace(old, wanted)
+        elif (wanted.path, wanted.kind) == (old.wanted.path, old.wanted.kind):
             await self._restart(old, wanted)
         else:
             # The new one first, so that there is no moment in which neither watches.
@@ -240,6 +261,21 @@ class FileSystemInput(Input):
                 await self._restart(new, wanted)
         _LOG.info("%s: watching %s by %s", self._label(), wanted.path, self.backend)
 
+    async def _replace(self, old: WatchSource | LineSource, wanted: WantedWatch) -> None:
+        """Follow lines, or do so no more; of a file that is followed on, from where it was."""
+        self._waiting += await old.rest()
+        start = ""
+        if isinstance(old, LineSource) and wanted.mode == "lines":
+            start = old.position if wanted.path == old.wanted.path else ""
+            while self._waiting:  # what it gave belongs to it
+                await self._queue_first(old)
+        self._source = None
+        await self._close(old)
+        if wanted.mode == "lines":
+            self._source = await LineSource.open(wanted, start)
+        else:
+            self._source = await self._open(wanted)
+
     async def _restart(self, old: WatchSource, wanted: WantedWatch) -> None:
         """Watch the same place with other options: what is known goes over by a state file."""
         old.watch.track(None)  # what was handed out stays with us, and is not told again
@@ -252,7 +288,7 @@ class FileSystemInput(Input):
         self._source.inherit(old)
 
     async def _open(self, wanted: WantedWatch) -> WatchSource:
-        """Start to watch, going on from where a watch of the same place has stopped, if one has."""
+        """Start to watch, going on from where a watch of the same place has stopped, if any."""
         handover, self._handover = self._handover, None
         if self.read_only and wanted.state is not None:
             copy = Path(await self._scratch_folder()) / "state"
@@ -277,8 +313,9 @@ class FileSystemInput(Input):
             self._scratch = await asyncio.to_thread(mkdtemp, prefix="limpet-bot-")
         return self._scratch
 
-    async def _close(self, source: WatchSource) -> None:
-        source.watch.track(None)
+    async def _close(self, source: WatchSource | LineSource) -> None:
+        if isinstance(source, WatchSource):
+            source.watch.track(None)
         await source.close()
 
     async def _pump_until_woken(self) -> None:
@@ -305,21 +342,28 @@ class FileSystemInput(Input):
             await self._queue_waiting()
 
     async def _queue_waiting(self) -> None:
-        io = self._label()
+        source = self._source
         while self._waiting:
-            event = self._waiting[0]
+            await self._queue_first(source)
+        if self._timer is None and source is not None and source.wanted.state:
+            self._timer = asyncio.get_running_loop().call_later(CHECKPOINT_S, self._checkpoint)
+
+    async def _queue_first(self, source: WatchSource | LineSource | None) -> None:
+        """Queue the event that waits longest; cancelled, it still waits."""
+        event, io = self._waiting[0], self._label()
+        if isinstance(event, FileSystemInputEvent):
+            made: FileSystemInputEvent | None = event  # made before, and not queued
+        else:
             if isinstance(event, WatchEvent):
                 self._note_trouble(event)
-            source = self._source
             made = source.wrap(event, io) if source is not None else wrap(event, io, "")
-            if made is None:
-                self._pending.done(event)
-            else:
-                made.__dict__["_teller"] = self
-                await self._put(made)
-            self._waiting.popleft()
-        if self._timer is None and self._source is not None and self._source.wanted.state:
-            self._timer = asyncio.get_running_loop().call_later(CHECKPOINT_S, self._checkpoint)
+        if made is None:
+            self._pending.done(event)
+        else:
+            made.__dict__["_teller"] = self
+            self._waiting[0] = made
+            await self._put(made)
+        self._waiting.popleft()
 
     async def _put(self, event: FileSystemInputEvent) -> None:
         queue = self.queue
@@ -347,10 +391,10 @@ class FileSystemInput(Input):
         self._due = True
         self._wake.set()
 
-    async def _save(self, source: WatchSource) -> None:
+    async def _save(self, source: WatchSource | LineSource) -> None:
         self._due = False
         if self._taken is not None:
-            self._taken.settle(self._pending)
+            self._taken.settle(self.settle)
         try:
             await source.save()
         except OSError as error:

@@ -14,7 +14,7 @@ from limpet.bot._wanted import WantedWatch
 from limpet.events import EntryEvent, Event, FileRenamed
 from limpet.watch import Pending, Watch
 
-__all__ = ["WatchSource"]
+__all__ = ["WatchSource", "make_folder_of"]
 
 
 class WatchSource:
@@ -38,7 +38,7 @@ class WatchSource:
             OSError: The state file cannot be written.
         """
         if wanted.state is not None:
-            await asyncio.to_thread(_make_folder_of, str(changes.get("state") or wanted.state))
+            await asyncio.to_thread(make_folder_of, str(changes.get("state") or wanted.state))
         watch = wanted.open(**changes)
         await watch.__aenter__()
         try:
@@ -60,9 +60,10 @@ class WatchSource:
             return None
         return wrap(event, io, self.session)
 
-    def settle(self, event: FileSystemInputEvent) -> None:
-        """It was dealt with."""
-        self._pending.done(event.event)
+    @property
+    def backend(self) -> str:
+        """Which backend gives the hints."""
+        return self.watch.stats().backend
 
     async def save(self) -> None:
         """Write the state file, if there is to be one."""
@@ -107,7 +108,8 @@ class WatchSource:
         return False
 
 
-def _make_folder_of(state: str) -> None:
+def make_folder_of(state: str) -> None:
+    """Make the folder that a state file is to lie in."""
     os.makedirs(os.path.dirname(os.path.abspath(state)), exist_ok=True)
 
 

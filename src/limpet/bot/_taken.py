@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from mewbot.core import InputQueue
 
 from limpet.bot._events import FileSystemInputEvent
-from limpet.watch import Pending
 
 __all__ = ["Taken"]
 
@@ -29,8 +29,8 @@ class Taken:
         """It was put into the queue."""
         self._put.append(event)
 
-    def settle(self, pending: Pending) -> None:
-        """Take what is done out of ``pending``; what is not certain stays, and may come again."""
+    def settle(self, done: Callable[[FileSystemInputEvent], None]) -> None:
+        """Call ``done`` with each that is; what is not certain stays, and may come again."""
         waiting = {id(event) for event in getattr(self._queue, "_queue", self._put)}
         idle = any(not getter.done() for getter in getattr(self._queue, "_getters", ()))
         gone: list[FileSystemInputEvent] = []
@@ -39,4 +39,4 @@ class Taken:
         if gone and not idle:
             self._put.appendleft(gone.pop())
         for event in gone:
-            pending.done(event.event)
+            done(event)

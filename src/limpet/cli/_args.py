@@ -16,6 +16,7 @@ USAGE: Final = 2
 
 COMMANDS: Final = {
     "watch": "Write a line, or run a command, for everything that happens at a place.",
+    "follow": "Write the lines that are added to files, across rotation and restarts.",
     "doctor": "Say how a place would be watched, and what stands in the way.",
     "put": "Make a file below a folder hold what comes on standard input.",
     "append": "Add what comes on standard input to a file below a folder.",
@@ -57,6 +58,10 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._watch_args import watch
 
             return watch(argv[1:])
+        case ["follow"]:
+            from limpet.cli._follow_args import follow
+
+            return follow(argv[1:])
         case ["doctor"]:
             from limpet.cli._doctor_args import doctor
 

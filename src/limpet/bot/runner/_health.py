@@ -35,7 +35,7 @@ def health_of(runner: Runner) -> dict[str, Any]:
     inputs = [one for one in runner.supervisor.inputs if isinstance(one, FileSystemInput)]
     troubles = {**runner.supervisor.down}
     troubles |= {one.label: one.trouble for one in inputs if one.trouble is not None}
-    degraded = {path: why for one in inputs for path, why in one.degraded.items()}
+    degraded = {path: why for one in inputs for path, why in one.troubles.items()}
     good = runner.state in {"running", "reloading"}
     status = "failing" if troubles or not good else "degraded" if degraded else "ok"
     return {
