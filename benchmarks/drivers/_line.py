@@ -134,7 +134,7 @@ class Line:
         names = (os.path.basename(os.fsdecode(path)) for path in self._seen.copy())
         return sum(name.startswith("f") for name in names)
 
-    def _count(self, path: str | bytes | PurePath) -> None:  # noqa: ARG002  # as the others
+    def _count(self, path: str | bytes | PurePath) -> None:  # as the others
         self._events += 1
 
     def _keep(self, path: str | bytes | PurePath) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from limpet.errors import (
         BusyError,
         CapError,
+        CheckpointBusyError,
+        CheckpointCorruptError,
         ContentError,
         DeniedError,
         DurabilityError,
@@ -59,6 +61,17 @@ if TYPE_CHECKING:
         TargetFileUpdated,
         WatchEvent,
     )
+    from limpet.following import (
+        Appended,
+        Follower,
+        FollowEvent,
+        FollowOptions,
+        FollowStats,
+        Line,
+        Position,
+        SyncFollower,
+        follow,
+    )
     from limpet.output import (
         AppendToFile,
         AsyncOutput,
@@ -81,9 +94,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AppendToFile",
+    "Appended",
     "AsyncOutput",
     "BusyError",
     "CapError",
+    "CheckpointBusyError",
+    "CheckpointCorruptError",
     "ContentError",
     "ContentOptions",
     "CreateFile",
@@ -108,8 +124,13 @@ __all__ = [
     "FileRenamed",
     "FileStat",
     "FileUpdated",
+    "FollowEvent",
+    "FollowOptions",
+    "FollowStats",
+    "Follower",
     "LimitError",
     "LimpetError",
+    "Line",
     "MakeDir",
     "Mismatched",
     "MissingError",
@@ -123,12 +144,14 @@ __all__ = [
     "OutputFailedError",
     "OutputLimits",
     "OverwriteFile",
+    "Position",
     "Recovered",
     "Refused",
     "Rescanned",
     "Result",
     "RootGoneError",
     "Rotation",
+    "SyncFollower",
     "SyncWatch",
     "TargetDirCreated",
     "TargetDirDeleted",
@@ -143,6 +166,7 @@ __all__ = [
     "WatchEvent",
     "WatchOptions",
     "WatchStats",
+    "follow",
     "open_output",
     "own_write",
     "safe_name",
@@ -167,6 +191,8 @@ _HOMES = {
     "limpet.errors": (
         "BusyError",
         "CapError",
+        "CheckpointBusyError",
+        "CheckpointCorruptError",
         "ContentError",
         "DeniedError",
         "DurabilityError",
@@ -186,6 +212,17 @@ _HOMES = {
         "UsageError",
     ),
     "limpet.events": _EVENTS,
+    "limpet.following": (
+        "Appended",
+        "FollowEvent",
+        "FollowOptions",
+        "FollowStats",
+        "Follower",
+        "Line",
+        "Position",
+        "SyncFollower",
+        "follow",
+    ),
     "limpet.output": (
         "AppendToFile",
         "AsyncOutput",
@@ -214,7 +251,9 @@ _HOMES = {
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = frozenset(("backends", "config", "errors", "events", "output", "testing", "watch"))
+_MODULES = frozenset(
+    ("backends", "config", "errors", "events", "following", "output", "testing", "watch")
+)
 
 
 if not TYPE_CHECKING:  # the checker has the imports above, and shall know no other name

@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = [
     "BusyError",
     "CapError",
+    "CheckpointBusyError",
+    "CheckpointCorruptError",
     "ContentError",
     "DeniedError",
     "DurabilityError",
@@ -63,6 +65,22 @@ class LimitError(LimpetError, OSError):
     """A limit of the system is used up: raise it (the message says which and to what)."""
 
     def __init__(self, message: str, *, code: str = "limit") -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code)
+
+
+class CheckpointBusyError(LimpetError):
+    """Another follower uses the state file: give each its own. Nothing was started."""
+
+    def __init__(self, message: str, *, code: str = "state-busy") -> None:
+        """As the root, with a code of its own."""
+        super().__init__(message, code=code)
+
+
+class CheckpointCorruptError(LimpetError):
+    """No version of the state file can be read: remove it to begin anew. Nothing was started."""
+
+    def __init__(self, message: str, *, code: str = "state-corrupt") -> None:
         """As the root, with a code of its own."""
         super().__init__(message, code=code)
 

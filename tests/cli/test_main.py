@@ -114,7 +114,7 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ""], "must not be empty"),
         (["doctor", "--format", "x"], "--format must be one of text, jsonl, not 'x'"),
         (["doctor", "a", "b"], "argument"),
-        (["nope"], "there is no command 'nope'; known are watch, doctor"),
+        (["nope"], "there is no command 'nope'; known are watch, follow, doctor"),
         (["--nope"], "unrecognized arguments: --nope"),
     ],
 )

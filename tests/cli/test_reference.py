@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from limpet._wire import EVENT_TYPES, schema
-from limpet.cli import _args, _doctor_args, _watch_args, _write_args
+from limpet.cli import _args, _doctor_args, _follow_args, _watch_args, _write_args
 from limpet.cli._doctor import examine
 from limpet.cli._exec import VARIABLES
 
@@ -20,7 +20,12 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text(encoding=
 
 def options() -> set[str]:
     """Every option the program takes, that for help left out."""
-    parsers = [_args.overview(), _watch_args.parser(), _doctor_args.parser()]
+    parsers = [
+        _args.overview(),
+        _watch_args.parser(),
+        _follow_args.parser(),
+        _doctor_args.parser(),
+    ]
     parsers += map(_write_args.parser, _write_args.USES)
     words = {word for one in parsers for action in one._actions for word in action.option_strings}
     return {word for word in words if word.startswith("--")} - {"--help"}
@@ -50,6 +55,7 @@ def test_the_examples_are_json() -> None:
         "watch.ready",
         "file.created",
         "limpet.file.created",
+        "follow.line",
         "doctor",
         None,
         None,

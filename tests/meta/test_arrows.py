@@ -1,4 +1,4 @@
-"""Imports point one way: values <- backends <- watch, output <- the package <- testing, cli."""
+"""Imports point one way: values <- backends <- watch <- following, output <- bot <- cli."""
 
 import ast
 import sys
@@ -27,11 +27,21 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.output": ("limpet.errors", "limpet.events", "limpet.output"),
+    "limpet._grown": (),
+    "limpet.following": (
+        "limpet._grown",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.following",
+        "limpet.watch",
+    ),
     "limpet": (
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
         "limpet.events",
+        "limpet.following",
         "limpet.output",
         "limpet.watch",
     ),
@@ -47,10 +57,23 @@ ALLOWED = {
         "limpet",
         "limpet._wire",
         "limpet.backends",
+        "limpet.bot",
         "limpet.cli",
         "limpet.config",
         "limpet.errors",
         "limpet.events",
+        "limpet.following",
+        "limpet.output",
+        "limpet.watch",
+    ),
+    "limpet.bot": (
+        "limpet",
+        "limpet._wire",
+        "limpet.bot",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.following",
         "limpet.output",
         "limpet.watch",
     ),
@@ -59,6 +82,10 @@ ALLOWED = {
 """Part -> the parts it may import from; a part is a module, or a package with all below it."""
 
 SHELLS = {
+    "limpet.following",
+    "limpet.following._follower",
+    "limpet.following._sync",
+    "limpet.following._worker",
     "limpet.output",
     "limpet.output._loop",
     "limpet.output._session",
@@ -126,7 +153,8 @@ def test_a_module_imports_only_from_parts_below_its_own(module: str) -> None:
     assert not wrong
 
 
-CORE = [m for m in MODULES if part_of(m) in {"limpet.watch", "limpet.output"} and m not in SHELLS]
+CORED = {"limpet.following", "limpet.output", "limpet.watch"}
+CORE = [m for m in MODULES if part_of(m) in CORED and m not in SHELLS]
 
 
 @pytest.mark.parametrize("module", CORE)
@@ -134,10 +162,17 @@ def test_only_the_shell_knows_an_event_loop(module: str) -> None:
     """The core is synchronous, so its tests need no loop; and it does not know its shell."""
     names = set(imports(module))
     assert not {name.partition(".")[0] for name in names} & EVENT_LOOPS
-    assert not names & (SHELLS - {"limpet.watch", "limpet.output"})
+    assert not names & (SHELLS - CORED)
 
 
-PURE = ["limpet.output._names", "limpet.output._note", "limpet.output._ops"]
+PURE = [
+    "limpet.following._codec",
+    "limpet.following._lines",
+    "limpet.following._position",
+    "limpet.output._names",
+    "limpet.output._note",
+    "limpet.output._ops",
+]
 
 
 @pytest.mark.parametrize("module", PURE)

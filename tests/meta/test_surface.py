@@ -10,7 +10,11 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
-EXTRAS = {"cli": ("rich",), "watchfiles": ("watchfiles",)}
+EXTRAS = {
+    "bot": ("httpx", "mewbot", "mewbot.api", "mewbot.core", "yaml"),
+    "cli": ("rich",),
+    "watchfiles": ("watchfiles",),
+}
 
 PUBLIC = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")

@@ -354,9 +354,9 @@ async def test_f9_the_spool_is_full(hub: Hub, tmp_path: Path, when_full: Any) ->
         lost: set[int] = set()
         for event in events:
             if event.type == "watch.overflow":
-                told = event.data["lost"]
-                assert isinstance(told, dict)
-                lost |= set(range(told["first"], told["last"] + 1))
+                said = event.data["lost"]
+                assert isinstance(said, dict)
+                lost |= set(range(said["first"], said["last"] + 1))
         assert lost
         missing = {f"{number:03}" for number in range(200)} - names
         assert len(missing) == len(lost)

@@ -16,12 +16,17 @@ USAGE: Final = 2
 
 COMMANDS: Final = {
     "watch": "Write a line, or run a command, for everything that happens at a place.",
+    "follow": "Write the lines that are added to files, across rotation and restarts.",
     "doctor": "Say how a place would be watched, and what stands in the way.",
     "put": "Make a file below a folder hold what comes on standard input.",
     "append": "Add what comes on standard input to a file below a folder.",
     "rm": "Remove a file, or an empty folder, below a folder.",
     "mv": "Give what lies below a folder another name there.",
     "mkdir": "Make a folder below a folder.",
+    "run": "Run a bot until it is told to end.",
+    "check": "Say everything that is wrong with bots' files.",
+    "new": "Write a commented starter file for a bot.",
+    "replay": "Do a bot's dead letters again.",
     "agent": "Watch and write for bots of other hosts, over a hub.",
     "hub": "Set up a hub for agents and bots.",
 }
@@ -55,6 +60,10 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._watch_args import watch
 
             return watch(argv[1:])
+        case ["follow"]:
+            from limpet.cli._follow_args import follow
+
+            return follow(argv[1:])
         case ["doctor"]:
             from limpet.cli._doctor_args import doctor
 
@@ -63,6 +72,10 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._write_args import write
 
             return write(command, argv[1:])
+        case ["run" | "check" | "new" | "replay" as command]:
+            from limpet.cli._bot_args import bot
+
+            return bot(command, argv[1:])
         case ["agent"]:
             from limpet.cli._agent_args import agent
 

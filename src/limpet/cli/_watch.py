@@ -6,13 +6,12 @@ import dataclasses
 import math
 import os
 import signal
-import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
 import anyio.abc
@@ -23,13 +22,13 @@ from limpet.cli._plan import Command, Plan, Target
 from limpet.cli._render import (
     Ready,
     describe,
-    encoding_of,
     escape,
     renderer_for,
     stats_line,
 )
+from limpet.cli._streams import PATIENCE_S, Streams, obey_signals
 from limpet.cli._watching import Watching
-from limpet.cli._writer import Writer, reader_gone, stream_sink
+from limpet.cli._writer import reader_gone
 from limpet.config import WatchOptions
 from limpet.errors import LimpetError, UsageError
 from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, event_name
@@ -37,13 +36,10 @@ from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, event_nam
 if TYPE_CHECKING:
     from limpet.cli._exec import Job, Runner
 
-__all__ = ["Opener", "Streams", "run"]
+__all__ = ["Opener", "run"]
 
 CHUNK: Final = 1 << 16
 """Bytes of lines gathered for one write: what a Linux pipe holds (pipe(7))."""
-
-PATIENCE_S: Final = 1.0
-"""How long the end waits for a reader that has stalled."""
 
 Opener = Callable[[Target, WatchOptions], Watching]
 """Makes the watch of one target; it is entered by the one who asked."""
@@ -71,45 +67,6 @@ def _open(target: Target, options: WatchOptions) -> Watching:
     start = limpet.watch_file if target.kind == "file" else limpet.watch_dir
     names = [field.name for field in dataclasses.fields(options)]
     return start(target.path, **{name: getattr(options, name) for name in names})
-
-
-class Streams:
-    """Standard output and error, each written by a thread of its own while the block lasts."""
-
-    def __init__(self, stdout: TextIO | None, stderr: TextIO | None) -> None:
-        self.stdout = stdout
-        self.out = Writer(stream_sink(stdout), name="stdout")
-        self._err = Writer(stream_sink(stderr), name="stderr")
-        self._encoding = encoding_of(stderr)
-        self.files = frozenset(filter(None, map(_file_of, (stdout, stderr))))
-        """Device and inode of each that is a file: what lands there must not be an event."""
-
-    def __enter__(self) -> Self:
-        """Give itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let what is being written be written, for a moment."""
-        self.out.close(patience=PATIENCE_S)
-        self._err.close(patience=PATIENCE_S)
-
-    async def say(self, message: str) -> None:
-        """Put a line on standard error; if that is gone there is nobody left to tell."""
-        with suppress(OSError):
-            await self._err.write(f"limpet: {message}\n".encode(self._encoding, "backslashreplace"))
-
-    async def put_aside(self, data: bytes) -> None:
-        """Put lines on standard error as they are."""
-        with suppress(OSError):
-            await self._err.write(data)
-
-
-def _file_of(stream: TextIO | None) -> tuple[int, int] | None:
-    with suppress(OSError, ValueError, AttributeError):
-        found = os.fstat(stream.fileno() if stream is not None else -1)
-        if stat.S_ISREG(found.st_mode):
-            return found.st_dev, found.st_ino
-    return None
 
 
 async def _serve(plan: Plan, *, open_watch: Opener, streams: Streams) -> int:
@@ -290,25 +247,14 @@ class _Session:
                     await self._streams.say(line)
 
     async def _obey_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """End in order at the first signal, and without patience at the second.
+        """End in order at the first signal, and without patience at the second."""
 
-        One that the parent ignores for us (``nohup``, a job in the background) stays ignored.
-        """
-        wanted = [
-            number
-            for name in ("SIGINT", "SIGTERM", "SIGHUP")
-            if (number := getattr(signal, name, None)) is not None
-            and signal.getsignal(number) is not signal.SIG_IGN
-        ]
-        try:
-            with anyio.open_signal_receiver(*wanted) as signals:
-                task_status.started()
-                async for number in signals:
-                    if self._runner is not None and self._code is not None:
-                        self._runner.hurry()
-                    self._end(128 + number)
-        except NotImplementedError:
-            task_status.started()
+        def obey(number: int) -> None:
+            if self._runner is not None and self._code is not None:
+                self._runner.hurry()
+            self._end(128 + number)
+
+        await obey_signals(obey, task_status=task_status)
 
     async def _end_with_reader(self) -> None:
         await reader_gone(self._streams.stdout)

@@ -10,6 +10,7 @@ from limpet.config import WatchOptions
 from limpet.errors import UsageError
 from limpet.watch._core import WatchStats, make_location
 from limpet.watch._own import own_write
+from limpet.watch._pending import Pending
 from limpet.watch._session import Watch
 from limpet.watch._sync import SyncWatch
 
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 
     from limpet.config import BackendName, ContentOptions, OwnPolicy
 
-__all__ = ["Options", "SyncWatch", "Watch", "WatchStats", "own_write", "watch_dir", "watch_file"]
+__all__ = [
+    "Options",
+    "Pending",
+    "SyncWatch",
+    "Watch",
+    "WatchStats",
+    "own_write",
+    "watch_dir",
+    "watch_file",
+]
 
 
 class Options(TypedDict, total=False):

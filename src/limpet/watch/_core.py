@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from limpet.events import Event, Kind, Origin
     from limpet.watch import _state
     from limpet.watch._file import FileEngine
+    from limpet.watch._pending import Pending
 
 __all__ = ["Core", "WatchStats", "make_hub", "make_location"]
 
@@ -140,6 +141,8 @@ class Core:
         self._settler = Settler(options.settle, options.settle_limit)
         self._found: deque[Event] = deque()
         self._ready: deque[Event] = deque()
+        self.pending: Pending | None = None
+        """Events handed out that do not count as told yet; ``None``: handing out is telling."""
         self._mutex = threading.Lock()
         self._pump: TreePump | None = None
         self._slow = options.content is not None
@@ -239,6 +242,12 @@ class Core:
                 self.hub.leave(self.inbox)
                 self._ledger.close()
 
+    def save(self, path: Path | None) -> None:
+        """Write the state file, or another in its form, as things stand."""
+        with self._mutex:
+            if self._engine is not None and not self.closed:
+                self._save(self._engine, path)
+
     def stop(self) -> None:
         """Have a look or start that is under way leave off."""
         self.closed = True
@@ -249,12 +258,18 @@ class Core:
 
     def pop(self) -> Event | None:
         """Hand out the next event, if one is ready."""
-        return self._ready.popleft() if self._ready else None
+        if not self._ready:
+            return None
+        if self.pending is not None:  # before it leaves: ``save`` must find it in one of both
+            self.pending.add(self._ready[0])
+        return self._ready.popleft()
 
     def pop_all(self) -> list[Event]:
         """Hand out all that is ready."""
         batch: list[Event] = []
         while self._ready:
+            if self.pending is not None:
+                self.pending.add(self._ready[0])
             batch.append(self._ready.popleft())
         return batch
 
@@ -448,14 +463,18 @@ class Core:
             return None
         return saved
 
-    def _save(self, engine: DirEngine | FileEngine) -> None:
-        path = self.options.state
+    def _save(self, engine: DirEngine | FileEngine, path: Path | None = None) -> None:
+        path = path or self.options.state
         if path is None:
             return
         from limpet.watch import _state
 
         target = engine.tree.index.root if isinstance(engine, DirEngine) else engine.record
-        events = [*self._ready, *self._found]
+        # In this order: what is handed out meanwhile is then in both, never in neither.
+        ready = list(self._ready)
+        out = self.pending.events() if self.pending is not None else []
+        noted = {id(event) for event in out}
+        events = [*out, *(event for event in ready if id(event) not in noted), *self._found]
         if not isinstance(engine, DirEngine):
             held = self._settler.held.get((None, ""))
             if held is not None and isinstance(target, bytes):

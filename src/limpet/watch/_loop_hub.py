@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from limpet.watch._core import Core
 
-__all__ = ["LoopHub", "acquire"]
+__all__ = ["LoopHub", "acquire", "poster"]
 
 _THREADS: Final = 4
 """Long looks of one loop at a time; they take no token of the program's own thread limit."""
@@ -64,7 +64,7 @@ class LoopHub:
         self.hub = make_hub()
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
-        self._post = _poster()
+        self._post = poster()
         self._changed = threading.Condition(threading.Lock())
         self._asks: dict[Core, _Ask] = {}
         self._leaving: dict[Core, anyio.Event] = {}
@@ -248,7 +248,7 @@ def _tell(asks: list[_Ask]) -> None:
         ask.event.set()
 
 
-def _poster() -> Callable[[Callable[[], None]], object]:
+def poster() -> Callable[[Callable[[], None]], object]:
     """Give what runs a function in the running event loop, from any thread."""
     trio: Any = sys.modules.get("trio")
     if trio is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from limpet.events import Event, Kind
     from limpet.watch._core import WatchStats
     from limpet.watch._loop_hub import LoopHub
+    from limpet.watch._pending import Pending
     from limpet.watch._sync import SyncWatch
 
 __all__ = ["Watch"]
@@ -138,6 +139,31 @@ class Watch:
         """
         core = self._running()
         await self._look(core, force=True)
+
+    def track(self, pending: Pending | None) -> None:
+        """From now on an event counts as told when it is done, not when it is handed out.
+
+        What is handed out is put into ``pending``, and who has dealt with it takes it out with
+        ``pending.done(event)``. What is in it goes into the state file and is told again at the
+        next start. To be called before the first event is asked for; ``None`` ends it.
+        """
+        self._running().pending = pending
+
+    async def save(self, path: Path | None = None) -> None:
+        """Write the state file now, so that also after a kill nothing before it is told again.
+
+        Takes time in proportion to the tree, in a thread; the watch does not look meanwhile.
+        Nothing happens if the watch has no ``state`` and no path is given.
+
+        Args:
+            path: Write another file in its form.
+
+        Raises:
+            OSError: The old file, if any, is unchanged.
+        """
+        core = self._running()
+        if self._hub is not None and (path is not None or self.options.state is not None):
+            await self._hub.in_thread(lambda: core.save(path))
 
     def entries(self) -> dict[Path, Kind]:
         """Give what the watch believes to be there now, the target included: path -> kind.

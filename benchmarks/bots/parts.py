@@ -1,0 +1,157 @@
+"""The components of the bots that are measured; written against mewbot alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mewbot.api import v1
+from mewbot.core import InputEvent, OutputEvent
+
+DONE: list[float] = []
+"""Monotonic seconds at which the last event's work was done."""
+
+
+@dataclass
+class Tick(InputEvent):
+    """An event."""
+
+    number: int
+
+
+@dataclass
+class Tock(OutputEvent):
+    """What it is answered with."""
+
+    number: int
+
+
+class Source(v1.Input):
+    """Puts so many events, a thousand at most in the queue: mewbot's own has no bound."""
+
+    def __init__(self, count: int, *, bounded: bool) -> None:
+        super().__init__()
+        self.count = count
+        self.bounded = bounded
+        self.began = 0.0
+
+    @staticmethod
+    def produces_inputs() -> set[type[InputEvent]]:
+        """Ticks."""
+        return {Tick}
+
+    async def run(self) -> None:
+        """Put them."""
+        import asyncio
+
+        assert self.queue is not None  # noqa: S101 - bound by the runner
+        self.began = time.monotonic()
+        for number in range(self.count):
+            if not self.bounded:
+                while self.queue.qsize() >= 1000:
+                    await asyncio.sleep(0)
+            await self.queue.put(Tick(number))
+
+
+class Sink(v1.Output):
+    """Counts what comes."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    @staticmethod
+    def consumes_outputs() -> set[type[OutputEvent]]:
+        """Tocks."""
+        return {Tock}
+
+    async def output(self, event: OutputEvent) -> bool:
+        """Count it."""
+        self.left -= 1
+        if not self.left:
+            DONE.append(time.monotonic())
+        return True
+
+
+class Place(v1.IOConfig):
+    """Source and sink."""
+
+    def __init__(self, count: int, *, bounded: bool) -> None:
+        self.source, self.sink = Source(count, bounded=bounded), Sink(count)
+
+    def get_inputs(self) -> Iterable[v1.Input]:
+        """Give the source."""
+        return [self.source]
+
+    def get_outputs(self) -> Iterable[v1.Output]:
+        """Give the sink."""
+        return [self.sink]
+
+
+class Ticks(v1.Trigger):
+    """Matches ticks."""
+
+    @staticmethod
+    def consumes_inputs() -> set[type[InputEvent]]:
+        """Ticks."""
+        return {Tick}
+
+    def matches(self, event: InputEvent) -> bool:
+        """Say yes."""
+        return True
+
+
+class Even(v1.Condition):
+    """Lets all through, after a look."""
+
+    @staticmethod
+    def consumes_inputs() -> set[type[InputEvent]]:
+        """Ticks."""
+        return {Tick}
+
+    def allows(self, event: InputEvent) -> bool:
+        """Look, and say yes."""
+        return isinstance(event, Tick) and event.number >= 0
+
+
+class Answer(v1.Action):
+    """Answers each tick."""
+
+    def __init__(self, count: int, *, answers: bool) -> None:
+        self.left = count
+        self.answers = answers
+
+    @staticmethod
+    def consumes_inputs() -> set[type[InputEvent]]:
+        """Ticks."""
+        return {Tick}
+
+    @staticmethod
+    def produces_outputs() -> set[type[OutputEvent]]:
+        """Tocks."""
+        return {Tock}
+
+    async def act(
+        self, event: InputEvent, state: dict[str, Any]
+    ) -> AsyncIterator[OutputEvent | None]:
+        """Answer, or only count."""
+        assert isinstance(event, Tick)  # noqa: S101 - triggered by it
+        self.left -= 1
+        if self.answers:
+            yield Tock(event.number)
+        elif not self.left:
+            DONE.append(time.monotonic())
+
+
+def bot(count: int, *, answers: bool, behaviours: int, bounded: bool) -> list[Any]:
+    """Give a place and so many behaviours; only the first one's work counts as the end."""
+    made: list[Any] = [Place(count, bounded=bounded)]
+    for at in range(behaviours):
+        behaviour = v1.Behaviour()
+        behaviour.name = f"behaviour {at}"
+        behaviour.add(Ticks())
+        behaviour.add(Even())
+        behaviour.add(Answer(count, answers=answers and at == 0))
+        made.append(behaviour)
+    return made

@@ -1,0 +1,18 @@
+"""What was probably meant by a word that there is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["near"]
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Give the end of a message: the known word that is most like it, or nothing.
+
+    Case does not count, and neither does whether words are joined by ``-`` or ``_``.
+    """
+    plain = {other.lower().replace("-", "_"): other for other in known}
+    found = get_close_matches(word.lower().replace("-", "_"), plain, n=1, cutoff=0.6)
+    return f"; did you mean {plain[found[0]]!r}?" if found else ""

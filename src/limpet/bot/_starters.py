@@ -1,0 +1,197 @@
+"""Starter files for ``limpet new``: bots that run as they are, and say what to change."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Final
+
+__all__ = ["STARTERS", "starter"]
+
+_HEAD: Final = """\
+# {title}
+#
+#   limpet check {file}            # what is wrong with it, if anything
+#   limpet run --dry-run {file}    # say what it would do, and do nothing
+#   limpet run {file}
+#
+# Documents are parted by '---'. Each component has a uuid: keep it when you change the rest, for
+# the bot's journal goes by it. Paths are relative to where the bot is started.
+"""
+
+STARTERS: Final[dict[str, tuple[str, str]]] = {
+    "audit": (
+        "Audit: one line for everything that happens in a folder",
+        """\
+kind: IOConfig
+implementation: limpet.bot.FileSystem
+uuid: @
+properties:
+  name: audited
+  input_path: audited            # the folder to watch; it need not be there yet
+  metadata: true                 # changes of mode and owner, too
+  state: audit/.state.json       # so that the next start tells what happened meanwhile
+  output_path: audit             # the folder to write into
+---
+kind: Behaviour
+implementation: limpet.bot.Behaviour
+uuid: @
+properties: {name: audit}
+triggers:
+  - kind: Trigger
+    implementation: limpet.bot.FileSystemTrigger
+    uuid: @
+    properties: {}               # events: [file.created, file.deleted] would be fewer
+conditions: []
+actions:
+  - kind: Action
+    implementation: limpet.bot.AppendToFileAction
+    uuid: @
+    properties:
+      name: 'audit-{utc:%Y-%m}.log'
+      content: '{utc} {type} {path|json}'
+      rotation: {max_bytes: 10000000, compress: true}   # never removes anything by itself
+""",
+    ),
+    "archive": (
+        "Archive: messages as one file each, and as a file for each day",
+        """\
+kind: IOConfig
+implementation: limpet.bot.StdinMessages   # put your chat's IOConfig here; this one reads messages
+uuid: @                                    # from standard input, one JSON object or text a line
+properties: {}
+---
+kind: IOConfig
+implementation: limpet.bot.FileSystem
+uuid: @
+properties:
+  name: archive
+  output_path: archive
+---
+kind: Behaviour
+implementation: limpet.bot.Behaviour
+uuid: @
+properties: {name: archive}
+triggers:
+  - kind: Trigger
+    implementation: limpet.bot.ClassTrigger
+    uuid: @
+    properties: {event_class: limpet.bot.MessageInputEvent}
+conditions: []
+actions:
+  - kind: Action
+    implementation: limpet.bot.CreateFileAction
+    uuid: @
+    properties:                  # whatever a message or its author is called, the name is safe
+      name: "{event.channel}/{utc:%Y-%m-%d}/{event.id}.txt"
+      content: "{event.author}: {event.text}\\n"
+      if_exists: overwrite       # a message that comes again after a crash is the same file
+  - kind: Action
+    implementation: limpet.bot.AppendToFileAction
+    uuid: @
+    properties:
+      name: '{event.channel}.log'
+      content: '{utc} {event.author|one_line}: {event.text|one_line}'
+      rotation: {daily: true, compress: true}
+""",
+    ),
+    "follow": (
+        "Follow a log: tell of lines that match",
+        """\
+kind: IOConfig
+implementation: limpet.bot.FileSystem
+uuid: @
+properties:
+  name: log
+  input_path: app.log
+  input_path_type: file
+  input_mode: lines              # the lines that come, across rotation
+  state: alerts/.state.json      # where to go on at the next start
+---
+kind: IOConfig
+implementation: limpet.bot.FileSystem
+uuid: @
+properties:
+  name: alerts
+  output_path: alerts
+---
+kind: Behaviour
+implementation: limpet.bot.Behaviour
+uuid: @
+properties: {name: alert}
+triggers:
+  - kind: Trigger
+    implementation: limpet.bot.LinesTrigger
+    uuid: @
+    properties: {pattern: 'ERROR|CRITICAL'}
+conditions:
+  - kind: Condition
+    implementation: limpet.bot.RateLimitCondition
+    uuid: @
+    properties: {most: 60, seconds: 60}
+actions:
+  - kind: Action
+    implementation: limpet.bot.AppendToFileAction
+    uuid: @
+    properties:
+      name: alerts.log
+      content: '{lines}'
+""",
+    ),
+    "inbox": (
+        "Inbox: a program for each file, which then goes to done or to failed",
+        """\
+kind: IOConfig
+implementation: limpet.bot.FileSystem
+uuid: @
+properties:
+  name: inbox
+  input_path: inbox
+  existing: true                 # what lies there at the start, too
+  settle: 2                      # a file is complete when it was closed, or quiet so many seconds
+---
+kind: Behaviour
+implementation: limpet.bot.Behaviour
+uuid: @
+properties:
+  name: process
+  concurrency: 2                 # files at once
+  attempts: 3                    # tries; then a dead letter, and the file goes to 'failed'
+triggers:
+  - kind: Trigger
+    implementation: limpet.bot.GlobTrigger
+    uuid: @
+    properties:
+      events: [file.created, file.updated, file.renamed]
+      globs: ['*']
+conditions:
+  - kind: Condition
+    implementation: limpet.bot.StillThereCondition
+    uuid: @
+    properties: {}
+actions:
+  - kind: Action
+    implementation: limpet.bot.RunCommandAction
+    uuid: @
+    properties:
+      command: [cksum, '{path}']   # your program; the event is a JSON line on its standard input
+      timeout: 300
+  - kind: Action
+    implementation: limpet.bot.LogAction
+    uuid: @
+    properties: {text: '{rel}: {state.command.output|one_line}'}
+  - kind: Action
+    implementation: limpet.bot.PutAwayAction   # stands last
+    uuid: @
+    properties: {done: ../done, failed: ../failed}
+""",
+    ),
+}
+"""Name -> title and file; ``@`` stands for a uuid of its own."""
+
+
+def starter(kind: str, file: str) -> str:
+    """Give a starter file, with uuids of its own."""
+    title, body = STARTERS[kind]
+    body = re.sub(r"(?<=uuid: )@", lambda _: str(uuid.uuid4()), body)
+    return _HEAD.format(title=title, file=file) + body

@@ -1,0 +1,34 @@
+"""Actions: what is done about an event that was let through."""
+
+from __future__ import annotations
+
+from limpet.bot.actions._away import PutAwayAction
+from limpet.bot.actions._base import LimpetAction
+from limpet.bot.actions._command import CommandFailedError, RunCommandAction
+from limpet.bot.actions._files import (
+    AppendToFileAction,
+    CreateFileAction,
+    DeleteFileAction,
+    MakeDirAction,
+    MoveFileAction,
+    OverwriteFileAction,
+)
+from limpet.bot.actions._text import LogAction, PrintAction
+from limpet.bot.actions._webhook import WebhookAction, WebhookError
+
+__all__ = [
+    "AppendToFileAction",
+    "CommandFailedError",
+    "CreateFileAction",
+    "DeleteFileAction",
+    "LimpetAction",
+    "LogAction",
+    "MakeDirAction",
+    "MoveFileAction",
+    "OverwriteFileAction",
+    "PrintAction",
+    "PutAwayAction",
+    "RunCommandAction",
+    "WebhookAction",
+    "WebhookError",
+]

@@ -1,0 +1,171 @@
+"""The action that runs a program for an event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shlex
+from collections.abc import AsyncIterator
+from typing import Any, Final, cast
+
+from mewbot.api.v1 import InputEvent, OutputEvent
+
+from limpet._wire import dump_line
+from limpet.bot._dry import would
+from limpet.bot._fields import FIELDS, template, wire_of
+from limpet.bot._outcome import Outcome
+from limpet.bot._process import Ended, run_process
+from limpet.bot._setting import Setting
+from limpet.bot._template import Template
+from limpet.bot._values import choice, fitting, listed, maybe, number, path, text, whole
+from limpet.bot.actions._base import LimpetAction
+from limpet.errors import UsageError
+
+__all__ = ["CommandFailedError", "RunCommandAction"]
+
+_KEPT: Final = (
+    "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR",
+    "TZ", "USER", "VIRTUAL_ENV",
+)  # fmt: skip
+"""What a program finds of our environment, with all that begins with LC_: tokens and passwords that
+a bot was given are not for everything it starts."""
+
+_LOG = logging.getLogger("limpet.bot.command")
+
+
+class CommandFailedError(RuntimeError):
+    """A program could not be started, ended with another status than 0, or took too long."""
+
+
+class RunCommandAction(LimpetAction):
+    """Runs a program: a list of arguments, never a shell; the event as a JSON line on its stdin.
+
+    It finds ``LIMPET_EVENT_TYPE``, ``LIMPET_PATH``, ``LIMPET_OLD_PATH`` and ``LIMPET_ROOT`` in its
+    environment, and little else of ours. Its output goes into ``state``, as
+    ``{state.command.output}`` and ``{state.command.status}``. Another status than 0 is a failure.
+    """
+
+    command = Setting(
+        listed(fitting(text(empty=True), template), least=1),
+        (),
+        "Program and arguments, each a template of its own; a value is never cut into words.",
+        plain=lambda value: [one.source for one in value],
+        required=True,
+    )
+    timeout = Setting(maybe(number(least=0.001)), 60.0, "Seconds it may take; null is for ever.")
+    busy = Setting(
+        cast("Any", choice("queue", "skip", "restart")),
+        "queue",
+        "While as many run as may: wait, leave the event out, or end the one that began first.",
+    )
+    jobs = Setting(
+        whole(least=1), 1, "How many may run at once; the behaviour's own bound holds too."
+    )
+    folder = Setting(maybe(path()), None, "Where it runs; without it where the bot does.")
+    keep = Setting(listed(text()), (), "More names of variables that it gets from our environment.")
+    max_output = Setting(whole(least=1), 65536, "Bytes of its output that are kept.")
+
+    def __init__(self, **unknown: object) -> None:
+        """Start with none running."""
+        super().__init__(**unknown)
+        self._running: dict[asyncio.Task[Ended], bool] = {}
+        """Running program -> whether it is being ended for another."""
+        self.skipped = 0
+        """Events that were left out."""
+
+    async def steps(
+        self, event: InputEvent, state: dict[str, Any], outcome: Outcome
+    ) -> AsyncIterator[OutputEvent | None]:
+        """Run it to its end."""
+        fields = self.fields(event, state)
+        argv = [_argument(one, fields) for one in self.command]
+        shown = shlex.join(argv)
+        if would(f"run {shown}"):
+            state["command"] = {"status": 0, "output": ""}
+            return
+        if not await self._admit(shown):
+            return
+        ended = await self._run(argv, event, shown)
+        if ended is None:
+            return
+        state["command"] = {
+            "status": ended.status,
+            "output": ended.output.decode("utf-8", "replace").rstrip("\n"),
+        }
+        if ended.status != 0:
+            said = ended.errors.decode("utf-8", "replace").strip().splitlines()
+            message = f"{shown} ended with status {ended.status}" + (
+                f": {said[-1][:300]}" if said else ""
+            )
+            raise CommandFailedError(message)
+        return
+        yield
+
+    async def _admit(self, shown: str) -> bool:
+        """Wait for room, or make it; tells whether the program is to be run."""
+        while len(self._running) >= self.jobs:
+            if self.busy == "skip":
+                self.skipped += 1
+                _LOG.info("left out, for one runs already: %s", shown)
+                return False
+            if self.busy == "restart":
+                first = next(iter(self._running))
+                self._running[first] = True
+                first.cancel()
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        return True
+
+    async def _run(self, argv: list[str], event: InputEvent, shown: str) -> Ended | None:
+        """Run it; ``None`` if it was ended for another one."""
+        program = run_process(
+            argv,
+            payload=dump_line(wire_of(event)),
+            environment=self._environment(event),
+            folder=self.folder,
+            timeout=self.timeout,
+            most=self.max_output,
+        )
+        task = asyncio.ensure_future(program)
+        self._running[task] = False
+        try:
+            await asyncio.wait({task})
+            if task.cancelled() and self._running[task]:
+                self.skipped += 1
+                _LOG.info("ended for a newer event: %s", shown)
+                return None
+            return task.result()
+        except TimeoutError as error:
+            message = f"{shown} took more than {self.timeout:g} s, and was ended"
+            raise CommandFailedError(message) from error
+        except (OSError, ValueError) as error:
+            message = f"cannot start {shown}: {getattr(error, 'strerror', None) or error}"
+            raise CommandFailedError(message) from error
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+            del self._running[task]
+
+    def _environment(self, event: InputEvent) -> dict[str, str]:
+        kept = {*_KEPT, *self.keep}
+        found = {
+            key: value for key, value in os.environ.items() if key in kept or key.startswith("LC_")
+        }
+        for variable, field in (
+            ("LIMPET_EVENT_TYPE", "type"),
+            ("LIMPET_PATH", "path"),
+            ("LIMPET_OLD_PATH", "old_path"),
+            ("LIMPET_ROOT", "root"),
+        ):
+            if (value := FIELDS[field](event)) is not None:
+                found[variable] = str(value)
+        return found
+
+
+def _argument(one: Template, fields: Any) -> str:  # noqa: ANN401 - Fields
+    value = one.text(fields)
+    if "\0" in value:
+        message = f"the argument {one.source!r} came out with a NUL, which no argument has"
+        raise UsageError(message)
+    return value

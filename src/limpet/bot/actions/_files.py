@@ -1,0 +1,205 @@
+"""Actions that ask for something to be written below an output folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from mewbot.api.v1 import InputEvent, OutputEvent
+
+from limpet.bot._fields import template
+from limpet.bot._orders import (
+    AppendToFileOutputEvent,
+    CreateFileOutputEvent,
+    DeleteFileOutputEvent,
+    FileSystemOutputEvent,
+    MakeDirOutputEvent,
+    MoveFileOutputEvent,
+    OverwriteFileOutputEvent,
+)
+from limpet.bot._outcome import Outcome
+from limpet.bot._setting import Setting
+from limpet.bot._template import Template
+from limpet.bot._values import choice, fitting, flag, maybe, number, record, text, whole
+from limpet.bot.actions._base import LimpetAction
+from limpet.output import Rotation
+
+__all__ = [
+    "AppendToFileAction",
+    "CreateFileAction",
+    "DeleteFileAction",
+    "MakeDirAction",
+    "MoveFileAction",
+    "OverwriteFileAction",
+]
+
+_TEMPLATE = fitting(text(), template)
+_DURABILITY: Any = maybe(choice("none", "file", "full"))
+
+
+def _source(value: Template) -> str:
+    return value.source
+
+
+class _FileAction(LimpetAction):
+    name = Setting(
+        _TEMPLATE,
+        Template("_"),
+        "Name below the output folder, as a template; made safe, whatever the values are.",
+        plain=_source,
+        required=True,
+    )
+    io = Setting(
+        maybe(text()), None, "Name or uuid of the FileSystem that is meant; without it all."
+    )
+    durability = Setting(_DURABILITY, None, "What must survive a crash of the system.")
+
+    @staticmethod
+    def produces_outputs() -> set[type[OutputEvent]]:
+        """Ask a ``FileSystem``."""
+        return {FileSystemOutputEvent}
+
+    async def steps(
+        self, event: InputEvent, state: dict[str, Any], outcome: Outcome
+    ) -> AsyncIterator[OutputEvent | None]:
+        """Ask for it."""
+        fields = self.fields(event, state)
+        common = {
+            "name": self.name.name(fields),
+            "io": self.io,
+            "durability": self.durability,
+            "outcome": outcome,
+        }
+        yield self.order(event, state, common)
+
+    def order(
+        self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
+    ) -> OutputEvent:
+        """Give the output event; ``common`` are the fields that all of them have."""
+        raise NotImplementedError
+
+
+class _WritingAction(_FileAction):
+    content = Setting(
+        fitting(text(empty=True), template),
+        Template("{content}"),
+        "What is written, as a template.",
+        plain=_source,
+    )
+    encoding = Setting(text(), "utf-8", "How it is encoded.")
+
+    def order(
+        self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
+    ) -> OutputEvent:
+        """Give it with its content."""
+        fields = self.fields(event, state)
+        content: str | bytes = ""
+        if self.content.source == "{content}":  # as it is, bytes as bytes
+            content = cast("str | bytes", fields.field("content"))
+        else:
+            content = self.content.text(fields)
+        return self.write(common | {"content": content, "encoding": self.encoding})
+
+    def write(self, fields: dict[str, Any]) -> OutputEvent:
+        """Give the output event."""
+        raise NotImplementedError
+
+
+class CreateFileAction(_WritingAction):
+    """Makes a new file; it fails if the name is taken, unless ``if_exists`` says otherwise."""
+
+    if_exists = Setting(
+        cast("Any", choice("fail", "overwrite")), "fail", "fail, or overwrite it as a whole."
+    )
+
+    def write(self, fields: dict[str, Any]) -> OutputEvent:
+        """Create, or overwrite."""
+        if self.if_exists == "overwrite":
+            return OverwriteFileOutputEvent(**fields)
+        return CreateFileOutputEvent(**fields)
+
+
+class OverwriteFileAction(_WritingAction):
+    """Makes a file hold this content, all or nothing."""
+
+    def write(self, fields: dict[str, Any]) -> OutputEvent:
+        """Overwrite."""
+        return OverwriteFileOutputEvent(**fields)
+
+
+class AppendToFileAction(_WritingAction):
+    """Adds one record to the end of a file; a line end comes after it unless it has one."""
+
+    newline = Setting(flag(), True, "End the record with a line end.")
+    newline_guard = Setting(flag(), False, "First end a line that was left open.")
+    lock = Setting(flag(), False, "Take the file's lock meanwhile.")
+    rotation = Setting(
+        maybe(
+            record(
+                Rotation,
+                max_bytes=maybe(whole(least=1)),
+                daily=flag(),
+                compress=flag(),
+                keep=maybe(whole()),
+                max_age=maybe(number()),
+                max_total_bytes=maybe(whole(least=1)),
+            )
+        ),
+        None,
+        "When the file is put aside, and what becomes of those put aside.",
+        plain=lambda value: (
+            None
+            if value is None
+            else {key: getattr(value, key) for key in Rotation.__dataclass_fields__}
+        ),
+    )
+
+    def write(self, fields: dict[str, Any]) -> OutputEvent:
+        """Append."""
+        content = fields["content"]
+        end: Any = b"\n" if isinstance(content, bytes) else "\n"
+        if self.newline and not content.endswith(end):
+            fields["content"] = content + end
+        return AppendToFileOutputEvent(
+            newline_guard=self.newline_guard, lock=self.lock, rotation=self.rotation, **fields
+        )
+
+
+class DeleteFileAction(_FileAction):
+    """Removes a file."""
+
+    missing_ok = Setting(flag(), True, "That nothing is there is as good as done.")
+
+    def order(
+        self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
+    ) -> OutputEvent:
+        """Delete."""
+        return DeleteFileOutputEvent(missing_ok=self.missing_ok, **common)
+
+
+class MakeDirAction(_FileAction):
+    """Makes a folder."""
+
+    exist_ok = Setting(flag(), True, "That it is there is as good as done.")
+
+    def order(
+        self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
+    ) -> OutputEvent:
+        """Make it."""
+        return MakeDirOutputEvent(exist_ok=self.exist_ok, **common)
+
+
+class MoveFileAction(_FileAction):
+    """Gives what lies below the output folder another name there."""
+
+    target = Setting(
+        _TEMPLATE, Template("_"), "The new name, as a template.", plain=_source, required=True
+    )
+    overwrite = Setting(flag(), False, "Replace a file that has the new name.")
+
+    def order(
+        self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
+    ) -> OutputEvent:
+        """Move it."""
+        target = self.target.name(self.fields(event, state))
+        return MoveFileOutputEvent(target=target, overwrite=self.overwrite, **common)

@@ -1,0 +1,77 @@
+"""Actions that tell somebody: on standard output, in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, Final, cast
+
+from mewbot.api.v1 import InputEvent, OutputEvent
+
+from limpet._wire import dump_line
+from limpet.bot._fields import template, wire_of
+from limpet.bot._outcome import Outcome
+from limpet.bot._setting import Setting
+from limpet.bot._template import Template
+from limpet.bot._values import choice, fitting, maybe
+from limpet.bot._values import text as words
+from limpet.bot.actions._base import LimpetAction
+
+__all__ = ["LogAction", "PrintAction"]
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class PrintAction(LimpetAction):
+    """Writes a line to standard output: a template or, without one, the event as JSON."""
+
+    text = Setting(
+        maybe(fitting(words(), template)),
+        None,
+        "The line, as a template.",
+        plain=lambda value: None if value is None else value.source,
+    )
+
+    async def steps(
+        self, event: InputEvent, state: dict[str, Any], outcome: Outcome
+    ) -> AsyncIterator[OutputEvent | None]:
+        """Write it, in a thread: a pipe may be full."""
+        if self.text is None:
+            line = dump_line(wire_of(event)).decode()
+        else:
+            line = self.text.text(self.fields(event, state)) + "\n"
+        await asyncio.to_thread(_print, line)
+        return
+        yield
+
+
+def _print(line: str) -> None:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+class LogAction(LimpetAction):
+    """Writes a line to the log."""
+
+    text = Setting(
+        fitting(words(), template),
+        Template("{type} {path|default('')}"),
+        "The line, as a template.",
+        plain=lambda value: value.source,
+    )
+    level = Setting(
+        cast("Any", choice(*_LEVELS)), "info", "How loud: debug, info, warning or error."
+    )
+    logger = Setting(words(), "limpet.bot.log", "The logger's name.")
+
+    async def steps(
+        self, event: InputEvent, state: dict[str, Any], outcome: Outcome
+    ) -> AsyncIterator[OutputEvent | None]:
+        """Log it."""
+        line = self.text.text(self.fields(event, state))
+        logging.getLogger(self.logger).log(_LEVELS[self.level], "%s", line)
+        return
+        yield

@@ -1,0 +1,197 @@
+"""The action that tells a web service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from mewbot.api.v1 import InputEvent, OutputEvent
+
+from limpet._wire import Json, cloudevent_of, dump_line, wire_time
+from limpet.bot._dry import would
+from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent
+from limpet.bot._extra import need
+from limpet.bot._fields import template, wire_of
+from limpet.bot._outcome import Outcome
+from limpet.bot._setting import Setting
+from limpet.bot._values import BadValueError, Value, choice, fitting, maybe, number, whole
+from limpet.bot._values import text as _words
+from limpet.bot.actions._base import LimpetAction
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["WebhookAction", "WebhookError"]
+
+_AGAIN: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
+"""Statuses after which another try may go well (RFC 9110, section 15; RFC 6585, RFC 8470)."""
+
+_LONGEST_S: Final = 60.0
+"""Longest wait between two tries, also if the service asks for a longer one."""
+
+
+class WebhookError(RuntimeError):
+    """The service could not be reached, or did not take it, in as many tries as there were."""
+
+    transient = False
+    """It was tried again already."""
+
+
+def _url(given: str) -> str:
+    import urllib.parse
+
+    parts = urllib.parse.urlsplit(given)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = f"{given!r} is no http or https URL"
+        raise ValueError(message)
+    return given
+
+
+def _headers() -> Value[dict[str, str]]:
+    def take(given: object) -> dict[str, str]:
+        if not isinstance(given, dict) or not all(
+            isinstance(key, str) and isinstance(value, str) and key and "\n" not in key + value
+            for key, value in given.items()
+        ):
+            message = "must be names and texts without line ends"
+            raise BadValueError(message)
+        return dict(given)
+
+    return Value(take, {"type": "object", "additionalProperties": {"type": "string"}})
+
+
+class WebhookAction(LimpetAction):
+    """Posts the event, or a template, to a URL; tries again with growing waits if that may help.
+
+    ``body: event`` sends the event as JSON, ``cloudevent`` as a CloudEvent in structured mode. The
+    ``Idempotency-Key`` header is the same for each try of one event.
+    """
+
+    url = Setting(
+        fitting(_words(), _url, {"type": "string", "format": "uri", "minLength": 1}),
+        "",
+        "Where to post to.",
+        required=True,
+    )
+    body = Setting(cast("Any", choice("event", "cloudevent", "text")), "event", "What is sent.")
+    text = Setting(
+        maybe(fitting(_words(), template)),
+        None,
+        "With body: text, what is sent, as a template.",
+        plain=lambda value: None if value is None else value.source,
+    )
+    headers = Setting(_headers(), {}, "More headers.")
+    token_from = Setting(
+        maybe(_words()),
+        None,
+        "Name of the environment variable that holds a bearer token; the file need not.",
+    )
+    timeout = Setting(number(least=0.001), 10.0, "Seconds one try may take.")
+    attempts = Setting(whole(least=1), 5, "How often it is tried.")
+    backoff = Setting(
+        number(least=0.001), 0.5, "Seconds before the second try; then twice as long."
+    )
+
+    _client: httpx.AsyncClient | None = None
+    _client_loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Make sure that it can work at all."""
+        need("httpx", "limpet.bot.WebhookAction")
+
+    async def steps(
+        self, event: InputEvent, state: dict[str, Any], outcome: Outcome
+    ) -> AsyncIterator[OutputEvent | None]:
+        """Post it."""
+        data, kind, key = self._payload(event, state)
+        if would(f"post {len(data)} bytes to {self.url}"):
+            return
+        headers = {"content-type": kind, "idempotency-key": key, **self.headers}
+        if self.token_from is not None and (token := os.environ.get(self.token_from)):
+            headers["authorization"] = f"Bearer {token}"
+        wait = self.backoff
+        for attempt in range(1, self.attempts + 1):
+            why, again, asked = await self._post(data, headers)
+            if not why:
+                return
+            if not again or attempt == self.attempts:
+                message = f"posting to {self.url} failed after {attempt} tries: {why}"
+                raise WebhookError(message)
+            pause = max(asked, wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            await asyncio.sleep(min(pause, _LONGEST_S))
+            wait = min(wait * 2, _LONGEST_S)
+        return
+        yield
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def _payload(self, event: InputEvent, state: dict[str, Any]) -> tuple[bytes, str, str]:
+        """Give what is sent, its media type, and a key that is the same at each try."""
+        wire = wire_of(event)
+        key = str(wire.get("id") or uuid.uuid4().hex)
+        if self.body == "text":
+            words = "" if self.text is None else self.text.text(self.fields(event, state))
+            kind = "application/json" if _is_json(words) else "text/plain; charset=utf-8"
+            return words.encode("utf-8", "replace"), kind, key
+        if self.body == "event":
+            return dump_line(wire).rstrip(b"\n"), "application/json", key
+        data = dump_line(_cloudevent(event, wire, key)).rstrip(b"\n")
+        return data, "application/cloudevents+json", key
+
+    async def _post(self, data: bytes, headers: dict[str, str]) -> tuple[str, bool, float]:
+        """Try once.
+
+        Gives why it failed (empty: it did not), whether another try may help, and how many seconds
+        the service asks to wait.
+        """
+        import httpx
+
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._client_loop is not loop:
+            limits = httpx.Limits(max_connections=8)
+            self._client = httpx.AsyncClient(limits=limits, follow_redirects=False)
+            self._client_loop = loop
+        try:
+            async with self._client.stream(
+                "POST", self.url, content=data, headers=headers, timeout=self.timeout
+            ) as answer:
+                status = answer.status_code
+                asked = answer.headers.get("retry-after", "")
+        except httpx.HTTPError as error:
+            return f"{type(error).__name__}: {error}", True, 0.0
+        if 200 <= status < 300:
+            return "", False, 0.0
+        seconds = float(asked) if asked.isdigit() else 0.0
+        return f"it answered with status {status}", status in _AGAIN, seconds
+
+
+def _is_json(words: str) -> bool:
+    try:
+        json.loads(words)
+    except ValueError:
+        return False
+    return True
+
+
+def _cloudevent(event: InputEvent, wire: Json, key: str) -> Json:
+    if isinstance(event, FileSystemInputEvent) and not isinstance(event, LinesAddedInputEvent):
+        return cloudevent_of(wire, event.event.location)
+    return {
+        "specversion": "1.0",
+        "id": key,
+        "source": "urn:limpet:bot",
+        "type": str(wire["type"]),
+        "time": wire_time(time.time_ns() // 1000),
+        "datacontenttype": "application/json",
+        "data": dict(wire),
+    }

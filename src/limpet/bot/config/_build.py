@@ -1,0 +1,146 @@
+"""Makes components out of blocks; what a class does not take is said where it stands."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import traceback
+import uuid
+from typing import Any, Final
+
+from mewbot.core import BehaviourInterface, ComponentKind
+
+import limpet.bot
+from limpet.bot._near import near
+from limpet.bot._setting import Configured, settings_of
+from limpet.bot._values import BadKeyError, BadValueError
+from limpet.bot.config._blocks import PARTS, Block
+from limpet.bot.config._yaml import Reader
+
+__all__ = ["build", "class_of"]
+
+_NAMESPACE: Final = uuid.UUID("5e1a6c1e-5f0c-4c39-9d3a-0b8f5f0a7c11")
+"""For components without a uuid: made from where they stand, theirs stays the same."""
+
+
+def build(reader: Reader, block: Block) -> Any | None:  # noqa: ANN401 - any component
+    """Make a component with all its parts; ``None`` if something is wrong, which is said."""
+    made = _make(reader, block)
+    parts: list[tuple[Block, Any]] = [
+        (part, _make(reader, part)) for key in PARTS for part in block.parts.get(key, ())
+    ]
+    if made is None or any(one is None for _, one in parts):
+        return None
+    if isinstance(made, BehaviourInterface) and block.kind == "Behaviour":
+        for part, one in parts:
+            try:
+                made.add(one)
+            except Exception as error:  # noqa: BLE001 - anybody's code
+                reader.problem(part.node, part.where, f"the behaviour does not take it: {error}")
+                return None
+    return made
+
+
+def class_of(reader: Reader, block: Block) -> type[Any] | None:
+    """Give the class that a block names, if it is one of the block's kind."""
+    where, node = f"{block.where}.implementation", block.implementation_node
+    if not block.implementation:
+        return None
+    module_name, _, class_name = block.implementation.rpartition(".")
+    ours = [f"limpet.bot.{name}" for name in limpet.bot.__all__]
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # noqa: BLE001 - anybody's code
+        guess = near(block.implementation, [*ours, "mewbot.api.v1.Behaviour"])
+        reader.problem(node, where, f"cannot import {module_name}: {_said(error)}{guess}")
+        return None
+    found = getattr(module, class_name, None)
+    if found is None:
+        names = ours if module_name == "limpet.bot" else dir(module)
+        guess = near(block.implementation if names is ours else class_name, names)
+        reader.problem(node, where, f"{module_name} has no {class_name}{guess}")
+        return None
+    interface = ComponentKind.interface(ComponentKind[block.kind])
+    if not isinstance(found, type) or not issubclass(found, interface):
+        reader.problem(node, where, f"{block.implementation} is no {block.kind}")
+        return None
+    return found
+
+
+def _make(reader: Reader, block: Block) -> Any | None:  # noqa: ANN401 - any component
+    kind = class_of(reader, block)
+    if kind is None:
+        return None
+    before = len(reader.problems)
+    if issubclass(kind, Configured):
+        _check_ours(reader, block, kind)
+    else:
+        _check_others(reader, block, kind)
+    if len(reader.problems) > before:
+        return None
+    try:
+        return kind(uid=block.uuid or uuid.uuid5(_NAMESPACE, block.where).hex, **block.properties)
+    except Exception as error:  # noqa: BLE001 - anybody's code
+        reader.problem(block.node, block.where, f"it cannot be made: {_said(error)}")
+        return None
+
+
+def _check_ours(reader: Reader, block: Block, kind: type) -> None:
+    """Look at each value by itself, so that all that is wrong is said at once."""
+    known = settings_of(kind)
+    for key, value in block.properties.items():
+        if key in block.wrong:
+            continue
+        if key not in known:
+            if not _is_settable(kind, key):
+                others = [name for name in dir(kind) if _is_settable(kind, name)]
+                _unknown(reader, block, key, list(dict.fromkeys([*known, *others])))
+            continue
+        try:
+            known[key].value.take(value)
+        except BadValueError as error:
+            for wrong in (error, *error.more):
+                at_key = isinstance(wrong, BadKeyError)
+                node, where = block.node_at(key, wrong.where, at_key=at_key)
+                reader.problem(node, where, str(wrong))
+    for key, one in known.items():
+        if one.required and key not in block.properties:
+            message = f"the property {key!r} is missing: {one.__doc__}"
+            reader.problem(block.node, f"{block.where}.properties", message)
+
+
+def _check_others(reader: Reader, block: Block, kind: type) -> None:
+    """Look whether somebody else's class knows the properties; of values it alone can tell."""
+    try:
+        made_by: Any = kind.__init__  # type: ignore[misc]  # of the class itself
+        parameters = inspect.signature(made_by).parameters
+    except (TypeError, ValueError):
+        return
+    names = list(parameters)[1:]
+    if made_by is object.__init__:
+        names = []
+    elif any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    names += [name for name in dir(kind) if _is_settable(kind, name)]
+    for key in block.properties:
+        if key not in names:
+            _unknown(reader, block, key, sorted({*names} - {"uuid"}))
+
+
+def _unknown(reader: Reader, block: Block, key: str, known: list[str]) -> None:
+    name = block.implementation.rpartition(".")[2]
+    has = f" ({name} has {', '.join(known)})" if known else f" ({name} has none)"
+    message = f"there is no property {key!r}{near(key, known) or has}"
+    reader.problem(block.property_nodes[key][0], f"{block.where}.properties.{key}", message)
+
+
+def _is_settable(kind: type, name: str) -> bool:
+    found = getattr(kind, name, None)
+    return isinstance(found, property) and found.fset is not None and name != "uuid"
+
+
+def _said(error: BaseException) -> str:
+    """Give an exception's text in one line, its type before it where it says little."""
+    text = " ".join(str(error).split()) or traceback.format_exception_only(error)[-1].strip()
+    plain = isinstance(error, ImportError | ValueError)
+    return text if plain else f"{type(error).__name__}: {text}"

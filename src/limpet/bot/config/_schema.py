@@ -1,0 +1,98 @@
+"""The format as a JSON Schema, for editors; made from the same values that check the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mewbot.core import ComponentKind
+
+import limpet.bot
+from limpet.bot._setting import Configured, settings_of
+from limpet.bot.config._blocks import PARTS
+
+__all__ = ["components", "schema"]
+
+
+def components(kind: str) -> dict[str, type]:
+    """Give limpet's components of a kind: full name -> class, sorted."""
+    interface = ComponentKind.interface(ComponentKind[kind])
+    found = {}
+    for name in limpet.bot.__all__:
+        value = getattr(limpet.bot, name)
+        concrete = isinstance(value, type) and issubclass(value, Configured)
+        if concrete and issubclass(value, interface) and not value.__abstractmethods__:
+            found[f"limpet.bot.{name}"] = value
+    return found
+
+
+def schema() -> dict[str, Any]:
+    """Give the JSON Schema of one document of a bot's file.
+
+    It says what an editor can tell while one types; ``limpet check`` says more. Properties of
+    classes that are not limpet's are anything.
+    """
+    kinds = ("IOConfig", "Behaviour", *PARTS.values())
+    top = [{"$ref": f"#/$defs/{kind}"} for kind in ("IOConfig", "Behaviour")]
+    unused = {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"enum": ["DataSource", "Template"]}},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:limpet:bot:1",
+        "title": "One document of a bot's file",
+        "oneOf": [*top, unused],
+        "$defs": {kind: _block(kind) for kind in kinds},
+    }
+
+
+def _block(kind: str) -> dict[str, Any]:
+    ours = components(kind)
+    parts = PARTS if kind == "Behaviour" else {}
+    required = ["kind", "implementation", "uuid", "properties", *parts]
+    return {
+        "type": "object",
+        "required": required,
+        "additionalProperties": False,
+        "properties": {
+            "kind": {"const": kind},
+            "implementation": {
+                "type": "string",
+                "pattern": r"^[^.]+(\.[^.]+)+$",
+                "examples": [*ours, *(["mewbot.api.v1.Behaviour"] if parts else [])],
+            },
+            "uuid": {"type": ["string", "null"], "minLength": 1},
+            "properties": {"type": "object"},
+            **{
+                key: {"type": "array", "items": {"$ref": f"#/$defs/{part}"}}
+                for key, part in parts.items()
+            },
+        },
+        "allOf": [
+            {
+                "if": {"properties": {"implementation": {"const": name}}},
+                "then": {"properties": {"properties": _properties(value)}},
+            }
+            for name, value in ours.items()
+        ],
+    }
+
+
+def _properties(kind: type) -> dict[str, Any]:
+    known = settings_of(kind)
+    properties: dict[str, Any] = {
+        key: dict(one.value.schema) | {"description": one.__doc__} for key, one in known.items()
+    }
+    for base in kind.__mro__:  # those that are not settings: name, active, path
+        for name, one in vars(base).items():
+            if isinstance(one, property) and one.fset is not None and name not in {*known, "uuid"}:
+                properties.setdefault(name, {})
+    needed = [key for key, one in known.items() if one.required]
+    return {
+        "type": "object",
+        "description": (kind.__doc__ or "").partition("\n")[0],
+        "properties": properties,
+        "additionalProperties": False,
+        **({"required": needed} if needed else {}),
+    }

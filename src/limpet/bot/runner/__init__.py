@@ -1,0 +1,33 @@
+"""Runs any mewbot bot and loses nothing on the way: ``run``, ``Runner``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limpet.bot.runner._options import RunOptions
+from limpet.bot.runner._parts import BotLike, Parts
+from limpet.bot.runner._runner import Runner
+from limpet.bot.runner._stats import Stats
+
+__all__ = ["Parts", "RunOptions", "Runner", "Stats", "run"]
+
+
+async def run(bot: BotLike, **options: Any) -> Stats:  # noqa: ANN401 - the fields of RunOptions
+    """Run a bot in the running loop until the task is cancelled, or until all is done.
+
+    ```python
+    await limpet.bot.run("bot.yaml", state_dir=Path("state"))
+    await limpet.bot.run([FileSystem(...), behaviour], until_done=True)
+    ```
+
+    Takes no signals and configures no logging: that is the program's. Cancelling it keeps what was
+    not done in ``state_dir``; ``Runner`` has ``stop``, which does what is queued first.
+
+    Args:
+        bot: The path of a file, components (IOConfigs and Behaviours), or mewbot's ``Bot``.
+        **options: See ``RunOptions``.
+
+    Raises:
+        UsageError: The file or an option is wrong, or another bot runs with this state folder.
+    """
+    return await Runner(bot, RunOptions(**options)).run()

@@ -1,0 +1,142 @@
+"""The log of a bot that runs as a program: lines of text or of JSON, never in the loop's way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import logging.handlers
+import queue
+import sys
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TextIO
+
+__all__ = ["LogFormat", "logging_to"]
+
+LogFormat = Literal["text", "json"]
+
+_BOUND: Final = 10_000
+"""Lines that may wait to be written; more are dropped, and counted, rather than stop the bot."""
+
+_REPEATS: Final = 20
+_WINDOW_S: Final = 60.0
+"""The same message so often in so long is said; what is more is counted and said with the next."""
+
+_MOST_KEYS: Final = 1000
+
+
+class _Repeats(logging.Filter):
+    """Lets a message through so often: a file that fails for ever must not fill a disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: OrderedDict[tuple[str, int, str], list[float]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.args:  # a whole message by itself: an action's line, which is data
+            return True
+        key = (record.name, record.levelno, str(record.msg))
+        now = time.monotonic()
+        started, count, left_out = self._seen.setdefault(key, [now, 0, 0])
+        self._seen.move_to_end(key)
+        if len(self._seen) > _MOST_KEYS:
+            self._seen.popitem(last=False)
+        if now - started > _WINDOW_S:
+            if left_out:
+                record.msg = f"{record.msg} ({left_out:.0f} like it were left out)"
+            self._seen[key] = [now, 1, 0]
+            return True
+        self._seen[key] = [started, count + 1, left_out + (count >= _REPEATS)]
+        return count < _REPEATS
+
+
+class _Handler(logging.handlers.QueueHandler):
+    """Hands records to a thread; when that is behind by too many, they are counted and dropped."""
+
+    def __init__(self, records: queue.Queue[Any]) -> None:
+        super().__init__(records)
+        self.dropped = 0
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        record.message = record.getMessage()
+        if record.exc_info:
+            record.exc_text = "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        record.msg, record.args, record.exc_info = record.message, None, None
+        return record
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+        message = record.getMessage().replace("\r", "\\r").replace("\n", "\n    ")
+        line = f"{moment}Z {record.levelname:<7} {record.name}: {message}"
+        return line if not record.exc_text else f"{line}\n{record.exc_text}"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        wire = {
+            "ts": moment.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage().encode("utf-8", "replace").decode(),
+        }
+        if record.exc_text:
+            wire["exception"] = record.exc_text.encode("utf-8", "replace").decode()
+        return json.dumps(wire, ensure_ascii=False)
+
+
+class _Stream(logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody is left to tell
+            line = self.format(record) + "\n"
+            encoding = getattr(self.stream, "encoding", None) or "utf-8"
+            self.stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
+            self.stream.flush()
+
+
+@contextlib.contextmanager
+def logging_to(
+    stream: TextIO | None = None, *, form: LogFormat = "text", level: str = "info"
+) -> Iterator[None]:
+    """Log to a stream (standard error, if none is given) while the block lasts.
+
+    Whatever was set up before is put aside: ``mewbot.bot`` sets the root logger up when it is
+    imported. A thread writes; when it is behind by 10,000 lines, the next are dropped and counted.
+    """
+    writer = _Stream(stream if stream is not None else sys.stderr)
+    writer.setFormatter(_Json() if form == "json" else _Text())
+    records: queue.Queue[Any] = queue.Queue(_BOUND)
+    handler = _Handler(records)
+    handler.addFilter(_Repeats())
+    listener = logging.handlers.QueueListener(records, writer)
+    root = logging.getLogger()
+    before, level_before = root.handlers[:], root.level
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    quiet = [logging.getLogger(name) for name in ("httpx", "httpcore", "asyncio")]
+    levels = [one.level for one in quiet]
+    for one in quiet:
+        one.setLevel(max(logging.WARNING, root.level))
+    listener.start()
+    try:
+        yield
+    finally:
+        listener.stop()
+        if handler.dropped:
+            writer.stream.write(f"limpet: {handler.dropped} lines of the log were dropped\n")
+        root.handlers[:] = before
+        root.setLevel(level_before)
+        for one, old in zip(quiet, levels, strict=True):
+            one.setLevel(old)

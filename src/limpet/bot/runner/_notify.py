@@ -1,0 +1,42 @@
+"""Tells systemd how the bot is: sd_notify(3), without its library."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import Final
+
+__all__ = ["Notifier"]
+
+_SOCKET: Final = "NOTIFY_SOCKET"
+_WATCHDOG: Final = "WATCHDOG_USEC"
+
+
+class Notifier:
+    """Sends to the service manager, if there is one; what goes wrong is no matter."""
+
+    def __init__(self) -> None:
+        """Look where to."""
+        self._address = os.environ.get(_SOCKET, "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+
+    @property
+    def watchdog(self) -> float | None:
+        """Seconds between two signs of life: half of what is waited for; ``None`` where none is."""
+        wait = os.environ.get(_WATCHDOG, "")
+        mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        if not (self._address and wait.isdigit() and int(wait) > 0 and mine):
+            return None
+        return int(wait) / 2_000_000
+
+    def send(self, *lines: str) -> None:
+        """Send ``READY=1``, ``STATUS=...`` and the like."""
+        if not self._address or not hasattr(socket, "AF_UNIX"):
+            return
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out,
+        ):
+            out.sendto("\n".join(lines).encode(), self._address)

@@ -1,0 +1,147 @@
+"""Following files that grow: ``follow``, and all that it delivers.
+
+The package is not called ``follow``, for ``limpet.follow`` is the function.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from limpet.errors import UsageError
+from limpet.following._engine import FollowStats
+from limpet.following._events import (
+    Accessible,
+    Appeared,
+    Appended,
+    CaughtUp,
+    CheckpointCorrupt,
+    Content,
+    FollowEvent,
+    Gap,
+    GapKind,
+    Gone,
+    Inaccessible,
+    Line,
+    Replaced,
+    Retired,
+    Rotated,
+    Truncated,
+    TruncationKind,
+    WatchDegraded,
+)
+from limpet.following._follower import Follower
+from limpet.following._options import FollowOptions, Start
+from limpet.following._position import Position
+from limpet.following._sync import SyncFollower
+
+if TYPE_CHECKING:
+    from limpet.config import BackendName
+    from limpet.following._lines import LongLines
+
+__all__ = [
+    "Accessible",
+    "Appeared",
+    "Appended",
+    "CaughtUp",
+    "CheckpointCorrupt",
+    "Content",
+    "FollowEvent",
+    "FollowOptions",
+    "FollowStats",
+    "Follower",
+    "Gap",
+    "GapKind",
+    "Gone",
+    "Inaccessible",
+    "Line",
+    "Options",
+    "Position",
+    "Replaced",
+    "Retired",
+    "Rotated",
+    "Start",
+    "SyncFollower",
+    "Truncated",
+    "TruncationKind",
+    "WatchDegraded",
+    "follow",
+]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of ``follow``; ``FollowOptions`` explains each."""
+
+    start: Start | Position | None
+    last: int
+    fallback: Literal["end", "beginning", "last"]
+    ignore_older: float | None
+    state: str | os.PathLike[str] | None
+    commit: Literal["auto", "manual"]
+    on_corrupt: Literal["start", "raise"]
+    durability: Literal["fsync", "rename", "none"]
+    rotated: str | None
+    mode: Literal["lines", "chunks", "whole"]
+    encoding: str | None
+    errors: str
+    delimiter: bytes | None
+    keep_cr: bool
+    max_line: int
+    on_long: LongLines
+    flush_partial: float | None
+    max_bytes: int
+    settle: float
+    linger: float
+    order: Literal["prompt", "strict"]
+    retire: Literal["idle", "no-writer"]
+    on_trim: Literal["restart", "keep"]
+    on_rewrite: Literal["restart", "keep"]
+    max_open: int
+    max_generations: int
+    unlinked_timeout: float
+    follow_symlinks: bool | Literal["same-owner"]
+    safety: float
+    backend: BackendName
+    poll_interval: float
+    until: Literal["eof", "retired"] | None
+
+
+def follow(
+    path: str | os.PathLike[str], *more: str | os.PathLike[str], **options: Unpack[Options]
+) -> Follower:
+    """Follow a file that grows: each line that is added to it, once, across rotation.
+
+    ```python
+    async for line in limpet.follow("/var/log/app.log", state="app.state"):
+        print(line.text)
+    ```
+
+    The file need not exist. A text with wildcards is a glob, and files that come to match it are
+    followed from their beginning; a ``Path`` never is one. Nothing happens before it is iterated,
+    or entered with ``async with``.
+
+    Args:
+        path: What to follow.
+        *more: What else to follow.
+        **options: See ``limpet.FollowOptions``.
+
+    Raises:
+        UsageError: A path is empty or has a NUL, or an option is out of its range.
+    """
+    return Follower((path, *more), make_options(dict(options)))
+
+
+def make_options(given: dict[str, Any]) -> FollowOptions:
+    """Check keyword arguments.
+
+    Raises:
+        UsageError: One of them does not exist or is out of its range.
+    """
+    if given.get("state") is not None:
+        given["state"] = Path(os.path.abspath(given["state"]))
+    try:
+        return FollowOptions(**given)
+    except TypeError as error:
+        message = f"unknown option: {error}"
+        raise UsageError(message) from error

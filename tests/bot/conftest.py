@@ -1,0 +1,14 @@
+"""What the tests of bots share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder under the name the system gives it, as events name it."""
+    return Path(os.path.realpath(tmp_path))

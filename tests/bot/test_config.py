@@ -1,0 +1,379 @@
+"""A bot's file: what is wrong with it, all at once; YAML's traps; the schema; the starters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from limpet.bot import ConfigError, FileSystem
+from limpet.bot._starters import STARTERS, starter
+from limpet.bot.config import check, load, schema
+from limpet.bot.runner._parts import parts_of
+
+VALID = Draft202012Validator(schema())
+
+GOOD = """\
+kind: IOConfig
+implementation: limpet.bot.FileSystem
+uuid: io
+properties:
+  name: inbox
+  input_path: in
+  output_path: out
+  settle: 0.5
+  existing: true
+  content: {mode: rb, max_bytes: 0x10}
+---
+kind: Behaviour
+implementation: limpet.bot.Behaviour
+uuid: b
+properties: {name: copy, concurrency: 2, active: true}
+triggers:
+  - {kind: Trigger, implementation: limpet.bot.AllEventsTrigger, uuid: t, properties: {}}
+conditions: []
+actions:
+  - kind: Action
+    implementation: limpet.bot.CreateFileAction
+    uuid: null
+    properties: {name: "{rel}", io: inbox}
+"""
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    """Each as ``line:column where: message``, without the file's name."""
+    path = tmp_path / "bot.yaml"
+    path.write_text(text, encoding="utf-8")
+    return [str(one).removeprefix(f"{path}:") for one in check(path)]
+
+
+def test_a_good_file_has_no_problems_and_is_what_mewbot_loads(tmp_path: Path) -> None:
+    """B3: the same components with the same values."""
+    assert problems(tmp_path, GOOD) == []
+    from mewbot.loader import configure_bot
+
+    with (tmp_path / "bot.yaml").open() as stream:
+        theirs = parts_of(configure_bot("name", stream))
+    ours = load(tmp_path / "bot.yaml")
+    one, two = ours.io_configs[0], theirs.io_configs[0]
+    assert isinstance(one, FileSystem)
+    assert isinstance(two, FileSystem)
+    assert one.serialise() == two.serialise()
+    assert one.content is not None
+    assert one.content.max_bytes == 16
+    assert ours.behaviours[0].serialise()["properties"] == {  # type: ignore[attr-defined]  # ours
+        "concurrency": 2
+    }
+    assert ours.idents == ("b",)
+
+
+def test_case_d16_every_mistake_is_said_with_its_place_and_what_was_meant(tmp_path: Path) -> None:
+    """D16: line, column, keys, did-you-mean; as many as there are."""
+    text = (
+        GOOD.replace("settle:", "setle:")
+        .replace("limpet.bot.AllEventsTrigger", "limpet.bot.AllEventTrigger")
+        .replace("kind: Action", "kind: action")
+        .replace("concurrency: 2", "concurrency: 0")
+        .replace("mode: rb", "mode: x, mod: y")
+        .replace("conditions: []", "condition: []")
+    )
+    assert problems(tmp_path, text) == [
+        "8:3: error: 1.properties.setle: there is no property 'setle'; did you mean 'settle'?",
+        "10:19: error: 1.properties.content.mode: must be one of r, rb, not 'x'",
+        "10:22: error: 1.properties.content.mod: there is no such key; did you mean 'mode'?",
+        "12:1: error: 2: the key 'conditions' is missing (it may be [])",
+        "15:39: error: 2.properties.concurrency: must be a whole number from 1, not 0",
+        (
+            "17:37: error: 2.triggers[0].implementation: limpet.bot has no AllEventTrigger; did "
+            "you mean 'limpet.bot.AllEventsTrigger'?"
+        ),
+        "18:1: error: 2.condition: there is no key 'condition'; did you mean 'conditions'?",
+        "20:11: error: 2.actions[0].kind: there is no kind 'action'; did you mean 'Action'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("kind: IOConfig", "kind: Behavior", "did you mean 'Behaviour'"),
+        ("kind: IOConfig", "kind: ioconfig", "did you mean 'IOConfig'"),
+        ("kind: IOConfig", "kind: Trigger", "does not belong here"),
+        ("kind: IOConfig", "kind: 5", "there is no kind 5"),
+        ("kind: IOConfig\n", "knd: IOConfig\n", "did you mean it by 'knd'"),
+        ("uuid: io\n", "", "'uuid' is missing (it may be null)"),
+        ("uuid: io\n", "uuid: b\n", "the uuid 'b' is that of the component in line 1 too"),
+        ("uuid: io\n", "uuid: 5\n", "must be a text, or null"),
+        ("limpet.bot.FileSystem", "limpt.bot.FileSystem", "did you mean 'limpet.bot.FileSystem'"),
+        ("limpet.bot.FileSystem", "FileSystem", "the full name of a class"),
+        ("limpet.bot.FileSystem", "limpet.bot.PrintAction", "is no IOConfig"),
+        ("limpet.bot.FileSystem", "os.path.join", "is no IOConfig"),
+        ("limpet.bot.FileSystem", "limpet.bot.need", "is no IOConfig"),
+        ("conditions: []", "conditions: {}", "must be a list"),
+        ("conditions: []", "conditions: [5]", "a component is keys and values"),
+        ("properties: {}", "properties: null", "must be keys and values; {} if there are none"),
+        ("properties: {}", "properties: []", "must be keys and values; {} if there are none"),
+        ("io: inbox", "io: inbx", "did you mean 'inbox'"),
+        ('name: "{rel}", ', "", "the property 'name' is missing"),
+        ('"{rel}"', '"{rell}"', "did you mean 'rel'"),
+        ('"{rel}"', '"{rel"', "not ended"),
+        ("existing: true", "existing: 'true'", "must be true or false"),
+        ("settle: 0.5", "settle: -0.5", "a number from 0"),
+        ("settle: 0.5", "input_mode: lines", "needs input_path_type 'file'"),
+    ],
+)
+def test_a_mistake(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """One at a time; exactly one problem each, at the line it is in."""
+    text = GOOD.replace(old, new, 1)
+    assert text != GOOD
+    found = [one for one in problems(tmp_path, text) if "error" in one]
+    wanted = [one for one in found if said in one]
+    assert wanted, found
+    # What the mistake leads to is said too, as when a name that others use is gone.
+    assert len(found) <= 2, found
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("yes", "write true, or quote it: 'yes'"),
+        ("Off", "write false, or quote it: 'Off'"),
+        ("0755", "493 to YAML 1.1"),
+        ("0o17", "15 to YAML 1.2"),
+        ("1_000", "quote it"),
+        ("12:30", "750 to YAML 1.1"),
+        ("2026-11-25", "quote it"),
+        ("1e3", "1000.0 to YAML 1.2"),
+        ("!!python/object/apply:os.system ['x']", "the tag !!python/object/apply:os.system"),
+        ("!!python/name:os.system", "the tag !!python/name:os.system"),
+        ("!mine x", "the tag !mine"),
+        ("!!binary aGk=", "the tag !!binary"),
+        ("&a [*a]", "contains itself"),
+        ("{a: 1, a: 2}", "the key 'a' is there twice (line 5 has it too)"),
+        ("{[1]: 2}", "a key must be a word"),
+        ("[", "this is no YAML"),
+        ("'", "this is no YAML"),
+    ],
+)
+def test_yaml_that_two_readers_read_apart_is_refused(tmp_path: Path, value: str, said: str) -> None:
+    """And tags, double keys, what contains itself, what is no YAML."""
+    text = GOOD.replace("name: inbox", f"name: {value}", 1)
+    found = problems(tmp_path, text)
+    assert any(said in one for one in found), found
+    assert any(one[0] in "56" for one in found) or "no YAML" in said, found
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("true", True), ("FALSE", False), ("~", None), ("null", None), ("12", 12), ("-3", -3),
+        ("0x1F", 31), ("1.5", 1.5), (".5", 0.5), ("1.5e+3", 1500.0), ("plain text", "plain text"),
+        ("'yes'", "yes"), ('"0755"', "0755"), ("y", "y"), ("no way", "no way"), ("1.2.3", "1.2.3"),
+        ("a:b", "a:b"), ("-", "-"), (".inf", float("inf")),
+    ],
+)  # fmt: skip
+def test_what_both_versions_read_alike_is_taken(value: str, wanted: object) -> None:
+    """YAML 1.2's core schema, and PyYAML agrees."""
+    from limpet.bot.config._yaml import Reader
+
+    reader = Reader(f"k: {value}\n", "f")
+    if value == "-":
+        reader = Reader('k: "-"\n', "f")
+    (node,) = reader.documents()
+    assert reader.value(node, "") == {"k": wanted}
+    assert reader.problems == []
+
+
+def test_anchors_and_merges_are_taken(tmp_path: Path) -> None:
+    """They mean the same to mewbot."""
+    text = """\
+kind: IOConfig
+implementation: limpet.bot.FileSystem
+uuid: a
+properties: &base {settle: 1, input_path: in}
+---
+kind: Behaviour
+implementation: limpet.bot.Behaviour
+uuid: b
+properties: {}
+triggers:
+  - &t {kind: Trigger, implementation: limpet.bot.AllEventsTrigger, uuid: null, properties: {}}
+conditions: []
+actions:
+  - kind: Action
+    implementation: limpet.bot.LogAction
+    uuid: null
+    properties: &p {level: debug}
+  - kind: Action
+    implementation: limpet.bot.LogAction
+    uuid: null
+    properties: {<<: *p, text: hi}
+  - {kind: Action, implementation: limpet.bot.LogAction, uuid: null, properties: *p}
+"""
+    assert problems(tmp_path, text) == []
+    actions: Any = load(tmp_path / "bot.yaml").behaviours[0].actions  # type: ignore[attr-defined]  # ours
+    assert [one.level for one in actions] == ["debug"] * 3
+    assert actions[1].text.source == "hi"
+    with (tmp_path / "bot.yaml").open() as stream:
+        from mewbot.loader import configure_bot
+
+        theirs: Any = configure_bot("n", stream)
+    assert [one.level for one in theirs._behaviours[0].actions] == ["debug"] * 3
+
+
+def test_a_bomb_of_aliases_is_defused(tmp_path: Path) -> None:
+    """Nine times nine times nine ... is counted, not made."""
+    lines = ["kind: IOConfig", "implementation: x.y", "uuid: a", "properties:", "  a0: &a0 [x]"]
+    lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    found = problems(tmp_path, "\n".join(lines))
+    assert any("more than 100000 values" in one for one in found)
+
+
+def test_empty_documents_are_no_matter(tmp_path: Path) -> None:
+    """mewbot's own loader dies of a '---' at the end."""
+    assert problems(tmp_path, "# nothing\n---\n" + GOOD + "---\n# nothing\n") == []
+    assert problems(tmp_path, "\ufeff" + GOOD) == []
+
+
+def test_kinds_that_mewbot_ignores_are_warned_of(tmp_path: Path) -> None:
+    """A file of mewbot's may have them."""
+    text = GOOD + "---\nkind: DataSource\nimplementation: x.y\nuuid: z\nproperties: {}\n"
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("25:7: warning: 3.kind: mewbot knows DataSource")
+
+
+def test_case_d9_a_loop_is_warned_of(tmp_path: Path) -> None:
+    """D9: an output in a watched folder, with own writes kept."""
+    text = GOOD.replace("output_path: out", "output_path: in/out\n  own: keep")
+    (found,) = problems(tmp_path, text)
+    assert "8:8: warning: 1.properties.own: output_path lies in the watched folder" in found
+    assert problems(tmp_path, text.replace("own: keep", "own: keep\n  exclude: /out/")) == []
+
+
+def test_a_folder_for_done_files_in_the_watched_one_is_refused(tmp_path: Path) -> None:
+    """Unless it is left out of the watch."""
+    action = """\
+  - kind: Action
+    implementation: limpet.bot.PutAwayAction
+    uuid: null
+    properties: {done: done, failed: ../failed}
+"""
+    (found,) = problems(tmp_path, GOOD + action)
+    assert "add '/done/' to its exclude" in found
+    excluded = GOOD.replace("settle: 0.5", "exclude: [/done/]")
+    assert problems(tmp_path, excluded + action) == []
+
+
+def test_names_and_state_files_are_not_shared(tmp_path: Path) -> None:
+    """Two of one name would get each other's outputs; two states would overwrite each other."""
+    io = GOOD.partition("---")[0].replace("settle: 0.5", "state: s")
+    text = io + "---\n" + io.replace("uuid: io", "uuid: io2")
+    found = [one for one in problems(tmp_path, text) if "error" in one]
+    assert [one.partition(": error: ")[2] for one in found] == [
+        "2.properties.name: another FileSystem is called 'inbox' too",
+        "2.properties.state: another FileSystem has the state file s too",
+    ]
+
+
+def test_what_does_nothing_is_warned_of(tmp_path: Path) -> None:
+    """No behaviour, no trigger, no action."""
+    found = problems(tmp_path, GOOD.partition("---")[0])
+    assert "such a bot does nothing" in found[0]
+    text = GOOD.partition("actions:")[0] + "actions: []\n"
+    assert "it has no actions" in problems(tmp_path, text)[0]
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """Says why, and where."""
+    assert "cannot be read: No such file" in str(check(tmp_path / "none")[0])
+    (tmp_path / "latin").write_bytes(b"a: b\nc: caf\xe9\n")
+    assert ":2:7: error: this is not UTF-8" in str(check(tmp_path / "latin")[0])
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path / "none")
+    assert refused.value.code == "bot-file"
+    assert len(refused.value.problems) == 1
+
+
+def test_somebody_elses_components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown properties, values that they refuse, modules that cannot be imported."""
+    (tmp_path / "theirs.py").write_text(
+        """
+from mewbot.api.v1 import IOConfig
+
+class Io(IOConfig):
+    _port = 0
+    def get_inputs(self): return []
+    def get_outputs(self): return []
+    @property
+    def port(self): return self._port
+    @port.setter
+    def port(self, port): self._port = int(port)
+    @property
+    def fixed(self): return 5
+""",
+        encoding="utf-8",
+    )
+    (tmp_path / "broken.py").write_text("raise RuntimeError('not today')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    block = "kind: IOConfig\nimplementation: {0}\nuuid: x\nproperties: {1}\n---\n"
+    text = "".join(
+        block.format(name, values).replace("uuid: x", f"uuid: x{at}")
+        for at, (name, values) in enumerate(
+            [
+                ("theirs.Io", "{port: 5}"),
+                ("theirs.Io", "{prt: 5}"),
+                ("theirs.Io", "{port: abc}"),
+                ("theirs.Io", "{fixed: 6}"),
+                ("theirs.Oi", "{}"),
+                ("broken.Io", "{}"),
+            ]
+        )
+    )
+    found = [one.partition(": error: ")[2] for one in problems(tmp_path, text) if "error" in one]
+    assert found == [
+        "2.properties.prt: there is no property 'prt'; did you mean 'port'?",
+        "3: it cannot be made: invalid literal for int() with base 10: 'abc'",
+        "4.properties.fixed: there is no property 'fixed' (Io has port)",
+        "5.implementation: theirs has no Oi",
+        "6.implementation: cannot import broken: RuntimeError: not today",
+    ]
+
+
+# -- schema and starters ---------------------------------------------------------------------------
+
+
+def test_the_schema_is_a_schema_and_stands_in_the_docs() -> None:
+    """``limpet check --schema > docs/reference/bot.schema.json`` renews it."""
+    Draft202012Validator.check_schema(schema())
+    page = Path(__file__).parents[2] / "docs/reference/bot.schema.json"
+    assert json.loads(page.read_text(encoding="utf-8")) == schema()
+
+
+def test_the_schema_takes_what_the_check_takes_and_refuses_what_it_can() -> None:
+    """Unknown keys, unknown properties, wrong values, missing keys."""
+    for document in yaml.safe_load_all(GOOD):
+        assert VALID.is_valid(document), list(VALID.iter_errors(document))
+    for old, new in (
+        ("kind: IOConfig", "kind: Behavior"),
+        ("settle:", "setle:"),
+        ("settle: 0.5", "settle: -1"),
+        ("mode: rb", "mode: x"),
+        ("uuid: io\n", ""),
+        ('name: "{rel}", ', ""),
+        ("concurrency: 2", "concurrency: 0"),
+    ):
+        documents = list(yaml.safe_load_all(GOOD.replace(old, new, 1)))
+        assert not all(VALID.is_valid(one) for one in documents), old
+
+
+@pytest.mark.parametrize("kind", STARTERS)
+def test_a_starter_is_right(tmp_path: Path, kind: str) -> None:
+    """No problem, valid by the schema, and no two the same."""
+    text = starter(kind, f"{kind}.yaml")
+    assert problems(tmp_path, text) == []
+    for document in yaml.safe_load_all(text):
+        assert VALID.is_valid(document)
+    assert starter(kind, "x") != starter(kind, "x")

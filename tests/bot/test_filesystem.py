@@ -1,0 +1,473 @@
+"""``FileSystem`` alone: its properties, its input as paths come and go, its output."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from limpet import Degraded
+from limpet.bot import (
+    AppendToFileOutputEvent,
+    CreateFileOutputEvent,
+    DeleteFileOutputEvent,
+    FileCreatedInputEvent,
+    FileSystem,
+    FileSystemOutputEvent,
+    MakeDirOutputEvent,
+    MoveFileOutputEvent,
+    OverwriteFileOutputEvent,
+    TargetFileCreatedInputEvent,
+    WatchInputEvent,
+    WriteToFileOutputEvent,
+)
+from limpet.bot._events import wrap
+from limpet.bot._queue import EventQueue
+from limpet.errors import UsageError
+from tests.bot.made import Told, created, put, running, short, until
+
+
+def run(coroutine: Any) -> Any:
+    return asyncio.run(coroutine)
+
+
+# -- properties ------------------------------------------------------------------------------------
+
+
+def test_every_part_is_optional() -> None:
+    """B1: without a path there is still one input, and one output."""
+    io = FileSystem()
+    assert io.input_path is None
+    assert io.output_path is None
+    assert len(io.get_inputs()) == len(io.get_outputs()) == 1
+    assert io.get_inputs()[0] is io.get_inputs()[0]
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"input_path_type": "folder"}, "must be one of file, dir, not 'folder'"),
+        ({"input_path_type": "File"}, "did you mean 'file'"),
+        ({"settle": -1}, "must be a number from 0, not -1"),
+        ({"settle": "1"}, "must be a number"),
+        ({"settle": True}, "must be a number"),
+        ({"settle": float("nan")}, "must be a number"),
+        ({"recursive": "yes"}, "must be true or false"),
+        ({"input_path": ""}, "must be a path"),
+        ({"input_path": 5}, "must be a path"),
+        ({"exclude": [5]}, "exclude[0] must be text"),
+        ({"content": {"mod": "r"}}, "did you mean 'mode'"),
+        ({"content": {"max_bytes": -5}}, "content['max_bytes'] must be a whole number"),
+        ({"content": {"encoding": "klingon"}}, "cannot decode"),
+        ({"output_limits": {"max_files": 0}}, "max_files"),
+        ({"input_pth": "x"}, "did you mean 'input_path'"),
+        ({"input_mode": "lines", "input_path": "x"}, "needs input_path_type 'file'"),
+    ],
+)
+def test_a_wrong_value_is_refused(properties: dict[str, Any], said: str) -> None:
+    """With the name of the property, and what would be right; by code as by YAML."""
+    with pytest.raises(UsageError) as refused:
+        FileSystem(**properties)
+    assert said in str(refused.value)
+
+
+def test_it_serialises_to_what_the_loader_takes() -> None:
+    """Plain values, and only what was set."""
+    io = FileSystem(
+        input_path=Path("in"),
+        exclude="*.tmp",
+        content={"mode": "rb"},
+        path="out",  # what mewbot's own storage calls it
+        uid="u1",
+    )
+    block = io.serialise()
+    again: Any = yaml.safe_load(yaml.safe_dump(json.loads(json.dumps(block))))
+    assert again["implementation"] == "limpet.bot.FileSystem"
+    assert again["kind"] == "IOConfig"
+    assert again["uuid"] == "u1"
+    assert again["properties"]["output_path"] == "out"
+    assert FileSystem(**again["properties"]).serialise()["properties"] == block["properties"]
+
+
+def test_events_are_written_once_and_compared_by_what_they_say() -> None:
+    """mewbot's own base class calls any two events of a class equal."""
+    one, same, other = created("a"), created("a"), created("b")
+    assert one == same
+    assert one != other
+    assert len({one, same, other}) == 2
+    with pytest.raises(AttributeError):
+        one.event = other.event
+    assert isinstance(one, FileCreatedInputEvent)
+    assert not isinstance(one, TargetFileCreatedInputEvent)
+    trouble = Degraded(
+        location=Path("/x"), time=1.0, seq=1, path=Path("/x"), reason="limit", message="m"
+    )
+    assert type(wrap(trouble, "", "")) is WatchInputEvent
+
+
+# -- the input -------------------------------------------------------------------------------------
+
+
+def test_an_input_runs_alone(folder: Path) -> None:
+    """I15, B4: bound to a queue of one's own, without a bot; and again after it was stopped."""
+
+    async def main() -> None:
+        io = FileSystem(input_path=str(folder / "in"))
+        for name in ("a", "b"):
+            async with running(io) as told:
+                (folder / "in").mkdir(exist_ok=True)
+                put(folder / "in" / name)
+                await told.reach(f"file.created {name}")
+
+    run(main())
+
+
+def test_the_path_comes_moves_and_goes_while_it_runs(folder: Path) -> None:
+    """B1: the input starts, moves and idles; nothing that happened at a path it had is lost."""
+
+    async def main() -> None:
+        io = FileSystem()
+        one, two = folder / "one", folder / "two"
+        one.mkdir()
+        two.mkdir()
+        async with running(io) as told:
+            put(one / "before")
+            io.input_path = str(one)
+            await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
+            put(one / "a")
+            io.input_path = str(two)  # at once: the look at ``a`` may not have been made
+            await until(lambda: io.get_inputs()[0]._source.wanted.path == str(two))  # type: ignore[attr-defined]
+            put(two / "b")
+            put(one / "unseen")
+            await told.reach("file.created a", "file.created b")
+            io.input_path = None
+            await until(lambda: not io.get_inputs()[0].backend)  # type: ignore[attr-defined]
+            put(two / "unseen")
+            io.input_path = str(one)
+            await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
+            put(one / "c")
+            await told.reach("file.created c")
+        assert told.lines == ["file.created a", "file.created b", "file.created c"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("state", [False, True], ids=["plain", "state"])
+def test_other_options_of_the_same_path_lose_and_double_nothing(
+    folder: Path, *, state: bool
+) -> None:
+    """B1: a thread writes while the options change again and again."""
+
+    async def main() -> None:
+        place = folder / "in"
+        place.mkdir()
+        io = FileSystem(input_path=str(place))
+        if state:
+            io.state = str(folder / "state")
+        names = [f"f{number}" for number in range(300)]
+        go = threading.Event()
+
+        def write() -> None:
+            for number, name in enumerate(names):
+                put(place / name)
+                if number % 20 == 0:
+                    go.wait(0.02)
+
+        async with running(io) as told:
+            writer = asyncio.create_task(asyncio.to_thread(write))
+            changes = 0
+            while not writer.done():
+                changes += 1
+                io.exclude = [f"nothing{changes}"]
+                await asyncio.sleep(0.01)
+            await writer
+            await told.reach(*(f"file.created {name}" for name in names))
+        assert changes > 2
+        # A file that was found between its creation and its write is told as updated then.
+        made = [line for line in told.lines if line.startswith("file.created")]
+        assert sorted(made) == sorted(f"file.created {name}" for name in names)
+
+    run(main())
+
+
+def test_a_path_that_is_kept_in_part_is_told_once(folder: Path) -> None:
+    """B1: from a folder to the one above it, while files come."""
+
+    async def main() -> None:
+        inner = folder / "outer" / "inner"
+        inner.mkdir(parents=True)
+        io = FileSystem(input_path=str(inner))
+        paths = [inner / f"f{number}" for number in range(100)]
+
+        def write() -> None:
+            for path in paths:
+                put(path)
+
+        async with running(io) as told:
+            writer = asyncio.create_task(asyncio.to_thread(write))
+            io.input_path = str(folder / "outer")
+            await writer
+            await until(lambda: (told.take(), {e.path for e in told.events} >= set(paths))[1])
+        made = [event.path for event in told.events if short(event).startswith("file.created")]
+        assert sorted(made) == sorted(paths)
+
+    run(main())
+
+
+def test_case_d4_the_next_start_tells_what_happened_between(folder: Path) -> None:
+    """D4: run, stop, change one, add one, delete one, start: three events; the next start none."""
+
+    async def main() -> None:
+        place = folder / "in"
+        place.mkdir()
+        for name in ("stays", "changes", "goes"):
+            put(place / name)
+        io = FileSystem(input_path=str(place), state=str(folder / "keep" / "state"))
+        async with running(io):
+            pass
+        (place / "changes").write_text("other")
+        put(place / "new")
+        (place / "goes").unlink()
+        queue = EventQueue(100)
+        async with running(io, queue) as told:
+            await told.reach("file.updated changes", "file.created new", "file.deleted goes")
+            assert {event.event.origin for event in told.events} == {"offline"}
+            for event in told.events:
+                io.get_inputs()[0].settle(event)  # type: ignore[attr-defined]
+        async with running(io, EventQueue(100)) as told:
+            put(place / "last")
+            await told.reach("file.created last")
+        assert told.lines == ["file.created last"]
+
+    run(main())
+
+
+def test_what_was_not_dealt_with_is_told_again(folder: Path) -> None:
+    """Taken from the queue is not done; what is left in the queue is not, either."""
+
+    async def main() -> None:
+        place = folder / "in"
+        place.mkdir()
+        io = FileSystem(input_path=str(place), state=str(folder / "state"))
+        async with running(io, EventQueue(2)) as told:
+            for name in "abcde":
+                put(place / name)
+            await told.reach(*(f"file.created {name}" for name in "abcde"))
+            for event in told.events:
+                if event.path.name in "ace":
+                    io.get_inputs()[0].settle(event)  # type: ignore[attr-defined]
+        async with running(io, EventQueue(100)) as told:
+            await told.reach("file.created b", "file.created d")
+        assert sorted(told.lines) == ["file.created b", "file.created d"]
+
+    run(main())
+
+
+def test_after_a_kill_the_start_before_counts(folder: Path) -> None:
+    """What the state file holds while the input runs is enough to lose nothing."""
+
+    async def main() -> None:
+        place, state = folder / "in", folder / "state"
+        place.mkdir()
+        io = FileSystem(input_path=str(place), state=str(state))
+        async with running(io, EventQueue(100)) as told:
+            killed = state.read_bytes()  # what a kill now would leave
+            put(place / "a")
+            await told.reach("file.created a")
+        state.write_bytes(killed)
+        async with running(io, EventQueue(100)) as told:
+            await told.reach("file.created a")
+
+    run(main())
+
+
+def test_it_waits_while_many_events_are_queued(folder: Path) -> None:
+    """Also in a queue without a bound, as mewbot's own runner has."""
+
+    async def main(queue: asyncio.Queue[Any]) -> int:
+        place = folder / "in"
+        place.mkdir(exist_ok=True)
+        for number in range(200):
+            put(place / f"f{number}")
+        io = FileSystem(input_path=str(place), existing=True, max_waiting=10)
+        most = 0
+        async with running(io, queue):
+            seen = 0
+            while seen < 200:
+                await until(lambda: not queue.empty())
+                most = max(most, queue.qsize())
+                queue.get_nowait()
+                seen += 1
+        return most
+
+    assert run(main(asyncio.Queue())) <= 10
+    assert run(main(EventQueue(7))) <= 7
+
+
+def test_case_d3_what_is_there_at_the_start(folder: Path) -> None:
+    """D3: told with ``existing``, left alone without."""
+
+    async def main(existing: bool) -> list[str]:
+        place = folder / "in"
+        place.mkdir(exist_ok=True)
+        for name in "abc":
+            put(place / name)
+        io = FileSystem(input_path=str(place), existing=existing)
+        async with running(io) as told:
+            put(place / f"last{existing}")
+            await told.reach(f"file.created last{existing}")
+        return sorted(told.lines)[:-1]
+
+    assert run(main(False)) == []
+    assert run(main(True))[:4] == ["dir.created .", *(f"file.created {name}" for name in "abc")]
+
+
+def test_case_d6_a_file_that_is_not_there_comes_goes_and_comes(folder: Path) -> None:
+    """D6: with the classes of the target, and the input alive throughout."""
+
+    async def main() -> None:
+        place = folder / "later" / "settings"
+        io = FileSystem(input_path=str(place), input_path_type="file")
+        async with running(io) as told:
+            place.parent.mkdir()
+            for size in (1, 2):
+                place.write_text("x" * size)
+                await until(lambda: (told.take(), short_last(told).startswith("file.created"))[1])
+                assert told.events[-1].is_target
+                place.unlink()
+                await until(lambda: (told.take(), short_last(told).startswith("file.deleted"))[1])
+
+    def short_last(told: Told) -> str:
+        return short(told.events[-1]) if told.events else ""
+
+    run(main())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of bytes")
+def test_case_d18_names_that_are_not_text(folder: Path) -> None:
+    """D18: bytes, line feeds, separators of other kinds; each told and written as JSON."""
+    names = [os.fsdecode(b"caf\xff\xfe\xe9"), "two\nlines", "u\u2028x"]
+
+    async def main() -> None:
+        from limpet._wire import dump_line
+        from limpet.bot._fields import wire_of
+
+        io = FileSystem(input_path=str(folder))
+        async with running(io) as told:
+            for name in names:
+                (folder / name).write_text("x")
+            await told.reach(*(f"file.created {name}" for name in names))
+        for event in told.events:
+            assert json.loads(dump_line(wire_of(event)).decode("utf-8"))["type"]
+
+    run(main())
+
+
+# -- the output ------------------------------------------------------------------------------------
+
+
+def output_of(io: FileSystem) -> Any:
+    return io.get_outputs()[0]
+
+
+def test_what_each_output_event_does(folder: Path) -> None:
+    """Create, append, overwrite, move, delete, make a folder; and mewbot's own storage's event."""
+
+    async def main() -> None:
+        io = FileSystem(output_path=str(folder / "not" / "there"))
+        out = output_of(io)
+        root = folder / "not" / "there"
+        assert await out.output(CreateFileOutputEvent(name="a/b.txt", content="one\n"))
+        assert not await out.output(CreateFileOutputEvent(name="a/b.txt", content="two\n"))
+        assert await out.output(AppendToFileOutputEvent(name="a/b.txt", content=b"two\n"))
+        assert (root / "a/b.txt").read_text() == "one\ntwo\n"
+        assert await out.output(OverwriteFileOutputEvent(name="a/b.txt", content="{}"))
+        assert (root / "a/b.txt").read_text() == "{}"
+        assert await out.output(MoveFileOutputEvent(name="a/b.txt", target="c.txt"))
+        assert await out.output(MakeDirOutputEvent(name="d"))
+        assert await out.output(WriteToFileOutputEvent(path="w", file_contents="1"))
+        assert await out.output(WriteToFileOutputEvent(path="w", file_contents="2", append=True))
+        assert not await out.output(WriteToFileOutputEvent(path="w", file_contents="3"))
+        assert (root / "w").read_text() == "12"
+        again = WriteToFileOutputEvent(path="w", file_contents="4", may_overwrite=True)
+        assert await out.output(again)
+        assert (root / "w").read_text() == "4"
+        assert await out.output(DeleteFileOutputEvent(name="c.txt"))
+        assert not await out.output(DeleteFileOutputEvent(name="c.txt"))
+        assert sorted(path.name for path in root.iterdir()) == ["a", "d", "w"]
+        await out.aclose()
+
+    run(main())
+
+
+def test_an_output_event_may_name_the_one_it_means(folder: Path) -> None:
+    """B2: by name or uuid; without one, each with a folder takes it."""
+
+    async def main() -> None:
+        one = FileSystem(name="one", output_path=str(folder / "1"))
+        two = FileSystem(uid="u2", output_path=str(folder / "2"))
+        none = FileSystem(name="none")
+        events: list[FileSystemOutputEvent] = [
+            CreateFileOutputEvent(name="a", content="", io="one"),
+            CreateFileOutputEvent(name="b", content="", io="u2"),
+            CreateFileOutputEvent(name="c", content=""),
+            CreateFileOutputEvent(name="d", content="", io="none"),
+        ]
+        done = [[await output_of(io).output(event) for io in (one, two, none)] for event in events]
+        assert done == [
+            [True, False, False],
+            [False, True, False],
+            [True, True, False],
+            [False, False, False],
+        ]
+        for io in (one, two):
+            await output_of(io).aclose()
+
+    run(main())
+
+
+def test_the_output_folder_moves_while_it_runs(folder: Path) -> None:
+    """B1: the next event goes to where it is now."""
+
+    async def main() -> None:
+        io = FileSystem(output_path=str(folder / "1"))
+        out = output_of(io)
+        assert await out.output(CreateFileOutputEvent(name="a", content=""))
+        io.output_path = str(folder / "2")
+        assert await out.output(CreateFileOutputEvent(name="b", content=""))
+        io.output_path = None
+        assert not await out.output(CreateFileOutputEvent(name="c", content=""))
+        await out.aclose()
+        assert sorted(str(p.relative_to(folder)) for p in folder.rglob("?/*")) == ["1/a", "2/b"]
+
+    run(main())
+
+
+def test_an_output_survives_the_end_of_its_loop(folder: Path) -> None:
+    """mewbot's own runner closes nothing, and may be run again."""
+    io = FileSystem(output_path=str(folder))
+    for name in ("a", "b"):
+        assert run(output_of(io).output(CreateFileOutputEvent(name=name, content="x")))
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
+
+
+def test_case_d12_no_output_leads_out(folder: Path) -> None:
+    """D12: False, nothing raised, nothing outside."""
+    root = folder / "root"
+    root.mkdir()
+    (root / "link").symlink_to(folder)
+    io = FileSystem(output_path=str(root))
+    names = ["../x", "..\\x", "E:\\x", "/x", "a\0b", "y" * 5000, "link/x", ""]
+
+    async def main() -> list[bool]:
+        made = [CreateFileOutputEvent(name=name, content="x") for name in names]
+        return [await output_of(io).output(event) for event in made]
+
+    assert run(main()) == [False] * len(names)
+    assert sorted(path.name for path in folder.iterdir()) == ["root"]

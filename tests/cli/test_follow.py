@@ -1,0 +1,230 @@
+"""``limpet follow`` as a program of its own, and what is wrong with a call."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from limpet.cli import main
+
+PATIENCE = 30
+
+
+@contextmanager
+def program(*argv: str | Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "limpet", "follow", *map(str, argv)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(PATIENCE)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def lines(process: subprocess.Popen[bytes], count: int) -> list[str]:
+    assert process.stdout is not None
+    return [process.stdout.readline().decode().rstrip("\n") for _ in range(count)]
+
+
+def run(*argv: str | Path, cwd: Path | None = None) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "limpet", "follow", *map(str, argv)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=PATIENCE,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "app.log"
+    path.write_text("".join(f"{number}\n" for number in range(20)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("argv", "first"), [([], 10), (["-n", "3"], 17), (["-n", "0"], 20), (["--from-start"], 0)]
+)
+def test_where_it_begins(log: Path, argv: list[str], first: int) -> None:
+    """As ``tail`` has it, or at the beginning."""
+    code, out, err = run(log, *argv, "--until-eof")
+    assert (code, out.split(), err) == (0, [str(number) for number in range(first, 20)], "")
+
+
+def test_across_rotation_until_ctrl_c(log: Path) -> None:
+    """Renamed, emptied, deleted and made anew; then ended in order."""
+    with program(log, "-n", "1") as process:
+        assert lines(process, 1) == ["19"]
+        with log.open("a") as file:
+            file.write("late\n")
+        log.rename(f"{log}.1")
+        log.write_text("new\n")
+        assert lines(process, 2) == ["late", "new"]
+        log.write_text("emptied and longer\n")
+        assert lines(process, 1) == ["emptied and longer"]
+        log.unlink()
+        log.write_text("again\n")
+        assert lines(process, 1) == ["again"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+    assert "rewritten" in said
+    assert "Traceback" not in said
+
+
+def test_the_state_goes_on(log: Path, tmp_path: Path) -> None:
+    """Also across a rotation while nothing ran, and after a kill."""
+    state = tmp_path / "state"
+    argv: list[str | Path] = [log, "--state", state, "--rotated", "app.log.*"]
+    assert run(*argv, "--from-start", "--until-eof")[1].split() == [str(n) for n in range(20)]
+    with log.open("a") as file:
+        file.write("a\n")
+    log.rename(f"{log}.1")
+    log.write_text("b\n")
+    assert run(*argv, "--until-eof")[1] == "a\nb\n"
+    assert run(*argv, "--until-eof")[1] == ""
+    with program(*argv) as process:
+        with log.open("a") as file:
+            file.write("c\n")
+        assert lines(process, 1) == ["c"]
+        code, _, err = run(*argv)
+        assert (code, "in use by another follower" in err) == (1, True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 143
+    assert run(*argv, "--until-eof")[1] == ""
+
+
+def test_a_closed_pipe_ends_it(log: Path) -> None:
+    """At once, with 0, though no line comes any more."""
+    with program(log, "-n", "1") as process:
+        assert lines(process, 1) == ["19"]
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 0
+
+
+def test_several_files_have_their_names_before_each_line(tmp_path: Path) -> None:
+    """As given, if they are below the working folder."""
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_text(f"{name[0]}\n")
+    code, out, _ = run("a.log", "b.log", "--until-eof", cwd=tmp_path)
+    assert (code, sorted(out.splitlines())) == (0, ["a.log: a", "b.log: b"])
+    code, out, _ = run("*.log", "--until-eof", cwd=tmp_path)
+    assert (code, sorted(out.splitlines())) == (0, ["a.log: a", "b.log: b"])
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    """Lines and events, whatever the name is."""
+    path = tmp_path / os.fsdecode(b"caf\xe9.log")
+    path.write_bytes(b"a\r\n\xff\nrest")
+    with program(path, "--from-start", "--format", "jsonl") as process:
+        first, second = map(json.loads, lines(process, 2))
+        path.write_text("another\n")
+        told = [json.loads(lines(process, 1)[0])]
+        while told[-1]["type"] != "follow.truncated":
+            told.append(json.loads(lines(process, 1)[0]))
+        third = json.loads(lines(process, 1)[0])
+    assert (first["text"], first["start"], first["end"]) == ("a", 0, 3)
+    assert second["text"] == "\ufffd"
+    assert "path_b64" in first
+    assert [one["text"] for one in told if one["type"] == "follow.line"] == ["rest"]
+    assert third["text"] == "another"
+    assert third["generation"] == 2
+
+
+def test_other_encodings_come_as_utf_8(tmp_path: Path) -> None:
+    """By their mark, or as told."""
+    path = tmp_path / "app.log"
+    path.write_bytes("ж\n".encode("utf-16"))
+    assert run(path, "--until-eof")[1] == "ж\n"
+    path.write_bytes("caf\xe9\n".encode("latin-1"))
+    assert run(path, "--until-eof", "--encoding", "latin-1")[1] == "café\n"
+
+
+def test_a_fifo_blocks_nothing(tmp_path: Path) -> None:
+    """It is told, and a file that takes its place is read."""
+    path = tmp_path / "app.log"
+    os.mkfifo(path)
+    with program(path) as process:
+        assert process.stderr is not None
+        assert b"cannot be read" in process.stderr.readline()
+        path.unlink()
+        path.write_text("a\n")
+        assert lines(process, 1) == ["a"]
+
+
+def test_its_own_output_is_not_followed(tmp_path: Path) -> None:
+    """``limpet follow '*.log' > all.log`` comes to rest."""
+    (tmp_path / "a.log").write_text("a\n")
+    with (tmp_path / "all.log").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "limpet", "follow", "*.log"], cwd=tmp_path, stdout=out
+        )
+    try:
+        end = time.monotonic() + PATIENCE
+        while (tmp_path / "all.log").read_text() != "a.log: a\n":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        with (tmp_path / "a.log").open("a") as file:
+            file.write("b\n")
+        while (tmp_path / "all.log").read_text() != "a.log: a\na.log: b\n":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+    assert (tmp_path / "all.log").read_text() == "a.log: a\na.log: b\n"
+
+
+def test_figures(log: Path) -> None:
+    """On standard error, at the end."""
+    _, _, err = run(log, "--until-eof", "--stats")
+    assert "lines=10" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "FILE"), (["a", "-n", "x"], "whole number"), (["a", "--format", "xml"], "jsonl"),
+        (["a", "-n", "1", "--from-start"], "two places"), (["a", "--backend", "no"], "backend"),
+        (["a", "--encoding", "no"], "decode"), (["a", "--max-line", "1"], "max_line"),
+        ([""], "cannot follow"), (["a", "--linger", "-1"], "linger"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line(
+    argv: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the exit code is 2."""
+    assert main(["follow", *argv]) == 2
+    message, hint, rest = capsys.readouterr().err.split("\n")
+    assert says in message
+    assert (hint, rest) == ("Try 'limpet follow --help'.", "")
+
+
+def test_a_state_in_no_folder_is_one_line(log: Path, tmp_path: Path) -> None:
+    """Not a traceback."""
+    code, out, err = run(log, "--state", tmp_path / "no" / "state")
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1

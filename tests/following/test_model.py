@@ -1,0 +1,478 @@
+"""Whatever happens to a log, and whenever it is looked at: what was there to be seen is delivered.
+
+Random operations on a real tree, looks and reads at random moments, kills, and a model that knows
+which lines a follower can have seen. A line is owed once a look has found the file it stands in;
+what is emptied before it was read is forgiven, and must be told as lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet.following._events import Appended, Gap, Truncated
+from tests.following.driving import Driven, TestDisk
+
+SEEDS = 150
+STEPS = 60
+
+
+@dataclass(eq=False)
+class File:
+    """Content that is written by one writer, from one emptying to the next."""
+
+    name: str
+    lines: list[str] = field(default_factory=list)
+    """Whole lines written, those of the one it replaced and that it holds too included."""
+    partial: str = ""
+    count: int = 0
+
+
+@dataclass(eq=False)
+class Inode:
+    """A file on disk with its writer's descriptor."""
+
+    fd: int
+    content: File
+    paths: set[str]
+    continued: bool = False
+    """It began with what another held."""
+    successor: Inode | None = None
+    """What began with what this one held."""
+
+
+class Model:
+    """A log, what becomes of it, and what a follower owes."""
+
+    def __init__(self, folder: Path, *, rotated: bool, linked: bool) -> None:
+        self.random = random.Random(0)
+        self.folder = folder / "logs"
+        self.folder.mkdir(parents=True)
+        self.path = str(self.folder / "app.log")
+        self.state = folder / "state"
+        self.rotated = rotated
+        self.linked = linked
+        self.inodes: list[Inode] = []
+        self.current: Inode | None = None
+        self.numbers = 0
+        self.clock = time.time_ns() - 3_600_000_000_000
+        self.noticed: set[Inode] = set()
+        self.owed: list[str] = []
+        self.forgiven: set[str] = set()
+        self.first_of: dict[str, str] = {}
+        self.delivered: list[str] = []
+        self.counted: dict[str, int] = {}
+        self.may_repeat: set[str] = set()
+        self.saved: set[str] = set()
+        self.committed: set[str] = set()
+        self.constraints: list[tuple[set[str], File]] = []
+        self.log: list[str] = []
+        self.told_lost = 0
+        self.lost = 0
+        self.disk = TestDisk()
+        self.driven: Driven | None = None
+        self.begin()
+
+    # -- the follower --------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        more: dict[str, Any] = {"rotated": "app.log.*"} if self.rotated else {}
+        self.driven = Driven(
+            self.path, disk=self.disk, state=self.state, linger=1e9, safety=1.0, **more
+        )
+        self.notice()
+
+    def look(self) -> None:
+        assert self.driven is not None
+        self.driven.look()
+        self.notice()
+
+    def notice(self) -> None:
+        """What stands there now can be seen from now on."""
+        reachable = list(self.noticed)
+        if self.rotated:
+            reachable += [i for i in self.inodes if i not in self.noticed and i.paths]
+        if self.current is not None and self.current not in self.noticed:
+            before = {
+                line
+                for inode in reachable
+                if inode is not self.current
+                for line in inode.content.lines
+                if line not in self.counted
+            }
+            if not self.current.continued:
+                self.constraints.append((before, self.current.content))
+            reachable.append(self.current)
+        for inode in reachable:
+            self.noticed.add(inode)
+            self.owed += [line for line in inode.content.lines if line not in self.owed]
+
+    def read(self, pieces: int) -> None:
+        assert self.driven is not None
+        for event in self.driven.read(pieces):
+            if isinstance(event, Appended):
+                for line in event.lines:
+                    self.take(line, complete=event.complete)
+            elif isinstance(event, Truncated):
+                self.told_lost += event.lost
+            elif isinstance(event, Gap):
+                self.told_lost += event.bytes
+
+    def take(self, line: str, *, complete: bool) -> None:
+        if not complete:
+            self.told_lost += len(line)  # the beginning of what is emptied next
+            return
+        self.delivered.append(line)
+        self.counted[line] = self.counted.get(line, 0) + 1
+        if self.counted[line] > 1:
+            assert line in self.may_repeat, f"{line!r} came again"
+            self.may_repeat.discard(line)
+
+    def commit(self) -> None:
+        assert self.driven is not None
+        batches = self.driven.uncommitted
+        cut = self.random.randint(0, len(batches))
+        for batch in batches[:cut]:
+            batch.commit()
+            self.committed.update(batch.lines if batch.complete else ())
+        del batches[:cut]
+
+    def save(self) -> None:
+        assert self.driven is not None
+        self.driven.save()
+        self.saved = set(self.committed)
+
+    def down(self, *, clean: bool) -> None:
+        """Kill it or close it, and let things happen meanwhile."""
+        assert self.driven is not None
+        if clean:
+            self.driven.close()
+            self.saved = set(self.committed)
+        else:
+            self.driven.kill()
+        self.driven = None
+        self.may_repeat |= set(self.counted) - self.saved
+        self.noticed = {
+            inode
+            for inode in self.noticed
+            if inode.paths and (self.rotated or self.path in inode.paths)
+        }
+        self.committed = set(self.saved)
+        self.constraints.clear()
+        self.unreachable()
+        self.lost = min(self.lost, self.told_lost)  # nobody looked any more
+
+    def unreachable(self) -> None:
+        """Of what nobody can see any more nothing is owed."""
+        seen = {line for inode in self.noticed for line in inode.content.lines}
+        self.forgiven |= {line for line in self.owed if line not in seen}
+
+    # -- what happens to the log ---------------------------------------------------------------
+
+    def file(self) -> File:
+        self.numbers += 1
+        return File(f"f{self.numbers}")
+
+    def create(self, lines: int = 0) -> None:
+        if os.path.lexists(self.path):
+            return
+        self.make(self.path, self.file())
+        self.append(lines)
+
+    def make(self, path: str, content: File) -> Inode:
+        target = path
+        if self.linked and path == self.path:
+            target = str(self.folder / f"data-{content.name}")
+            os.symlink(target, path + ".link")
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        self.date(fd)
+        if target != path:
+            os.replace(path + ".link", path)
+        inode = Inode(fd, content, {path})
+        self.inodes.append(inode)
+        if path == self.path:
+            if self.current is not None:
+                self.current.paths.discard(self.path)
+            self.current = inode
+        return inode
+
+    def append(self, lines: int, inode: Inode | None = None, *, partial: bool = False) -> None:
+        inode = inode or self.current
+        if inode is None:
+            return
+        content = inode.content
+        if lines and inode.successor is not None and inode.successor not in self.noticed:
+            # the successor does not hold all of it any more: that it is one cannot be known
+            self.may_repeat |= {*inode.successor.content.lines, *content.lines}
+        text = ""
+        for _ in range(lines):
+            content.count += 1
+            line = f"{content.name}-{content.count}."
+            line = (line * 100)[: self.random.choice((len(line), 20, 50, 900))]
+            rest = line if not content.partial else content.partial[-1] + "-end"
+            if content.partial:
+                content.lines.append(content.partial + rest)
+                content.partial = ""
+            else:
+                content.lines.append(line)
+            text += rest + "\n"
+        if partial and not content.partial:
+            content.count += 1
+            content.partial = f"{content.name}-{content.count}."
+            text += content.partial
+        os.write(inode.fd, text.encode())
+        self.date(inode.fd)
+
+    def date(self, fd: int) -> None:
+        """Files are put in order by their dates, and the clock of a file system ticks slowly."""
+        self.clock += 10_000_000
+        os.utime(fd, ns=(self.clock, self.clock))
+
+    def rotate(self) -> None:
+        if self.current is None or self.linked:
+            return
+        self.numbers += 1
+        name = f"{self.path}.{self.numbers}"
+        os.rename(self.path, name)
+        self.current.paths = {name}
+        if self.driven is None and not self.rotated:
+            self.noticed.discard(self.current)
+            self.unreachable()
+        self.current = None
+
+    def unlink(self) -> None:
+        if self.current is not None:
+            os.unlink(self.path)
+            self.gone(self.current)
+
+    def gone(self, inode: Inode) -> None:
+        inode.paths.discard(self.path)
+        if self.current is inode:
+            self.current = None
+        if self.driven is None and not inode.paths:
+            self.noticed.discard(inode)
+            self.unreachable()
+
+    def truncate(self, inode: Inode, *, copied: bool = False) -> None:
+        """Empty it; what was in it and not read is forgiven, unless it was copied."""
+        old = inode.content
+        undelivered = [line for line in old.lines if line not in self.counted]
+        if self.driven is None:
+            undelivered = [line for line in old.lines if line not in self.saved]
+        if not copied:
+            if inode in self.noticed and self.driven is not None:
+                self.lost += sum(len(line) + 1 for line in undelivered if line in self.owed)
+            self.forgiven.update(undelivered)
+        os.ftruncate(inode.fd, 0)
+        inode.content = self.file()
+
+    def copytruncate(self) -> None:
+        if self.current is None or self.linked:
+            return
+        self.numbers += 1
+        name = f"{self.path}.{self.numbers}"
+        with open(self.path, "rb") as file:
+            data = file.read()
+        with open(name, "wb") as file:
+            file.write(data)
+        content = File(f"{self.current.content.name}copy", list(self.current.content.lines))
+        content.partial = self.current.content.partial
+        fd = os.open(name, os.O_WRONLY | os.O_APPEND)
+        self.date(fd)
+        self.inodes.append(Inode(fd, content, {name}))
+        self.truncate(self.current, copied=self.rotated)
+
+    def replace(self, *, continued: bool) -> None:
+        if self.current is None or self.linked:
+            return
+        old = self.current
+        content = self.file()
+        if continued:
+            if not old.content.lines or old.content.partial:
+                return
+            content = File(old.content.name, list(old.content.lines), count=old.content.count)
+        temporary = str(self.folder / "temporary")
+        text = "".join(line + "\n" for line in content.lines)
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        fd = os.open(temporary, os.O_WRONLY | os.O_APPEND)
+        inode = Inode(fd, content, {self.path}, continued)
+        self.inodes.append(inode)
+        os.replace(temporary, self.path)
+        old.paths.discard(self.path)
+        self.current = inode
+        if continued and self.driven is None:
+            self.noticed.add(inode)
+        self.gone(old)
+        self.append(self.random.randint(1, 3))
+        if continued:
+            old.successor = inode
+            self.numbers += 1  # the one who still has the old file writes other lines from now on
+            old.content = File(f"{old.content.name}late{self.numbers}", list(old.content.lines))
+
+    def swap(self) -> None:
+        if not self.linked or self.current is None:
+            return
+        old = self.current
+        self.make(self.path, self.file())
+        self.gone(old)
+        self.append(self.random.randint(0, 4))
+
+    def move_folder(self) -> None:
+        if self.current is None:
+            return
+        self.numbers += 1
+        os.rename(self.folder, f"{self.folder}-{self.numbers}")
+        self.folder.mkdir()
+        for inode in self.inodes:
+            if inode.paths:
+                inode.paths = set()
+                if inode not in self.noticed:
+                    self.forgiven.update(inode.content.lines)
+        self.current = None
+        if self.driven is None:
+            self.noticed.clear()
+            self.unreachable()
+
+    # -- at random -----------------------------------------------------------------------------
+
+    def step(self, operation: str, seed: int) -> None:
+        dice = self.random = random.Random(seed)
+        self.log.append(operation)
+        few = dice.randint(0, 4)
+        match operation:
+            case "append":
+                self.append(few)
+            case "partial":
+                self.append(few, partial=True)
+            case "rotate":
+                self.rotate()
+                if few:
+                    self.create(few)
+            case "create":
+                self.create(few)
+            case "late":
+                held = [i for i in self.inodes if i in self.noticed and i is not self.current]
+                if held:
+                    self.append(few, dice.choice(held))
+            case "truncate":
+                if self.current is not None:
+                    self.truncate(self.current)
+                    self.append(few)
+            case "regrow":
+                if self.current is not None:
+                    size = os.fstat(self.current.fd).st_size
+                    self.truncate(self.current)
+                    while os.fstat(self.current.fd).st_size <= size:
+                        self.append(5)
+            case "copytruncate":
+                self.copytruncate()
+                self.append(few)
+            case "unlink":
+                self.unlink()
+            case "recreate":
+                self.unlink()
+                self.create(few)
+            case "replace" | "continue":
+                self.replace(continued=operation == "continue")
+            case "swap":
+                self.swap()
+            case "move":
+                if few == 0:
+                    self.move_folder()
+            case _:
+                if self.driven is None:
+                    if operation in {"look", "catch_up"}:
+                        self.begin()
+                    return
+                self.follow(operation, few)
+
+    def follow(self, operation: str, few: int) -> None:
+        match operation:
+            case "look":
+                self.look()
+            case "read":
+                self.read(few)
+            case "catch_up":
+                self.catch_up()
+            case "commit":
+                self.commit()
+            case "save":
+                self.save()
+            case "kill" | "close":
+                self.down(clean=operation == "close")
+
+    def catch_up(self) -> None:
+        self.look()
+        self.read(1 << 30)
+        self.look()
+        self.read(1 << 30)
+        self.check()
+
+    def check(self) -> None:
+        missing = [
+            line for line in self.owed if line not in self.counted and line not in self.forgiven
+        ]
+        assert missing == []
+        places: dict[str, int] = {}
+        for at, line in enumerate(self.delivered):
+            places.setdefault(line, at)
+        for before, after in self.constraints:
+            first = min((places[line] for line in after.lines if line in places), default=None)
+            if first is not None:
+                late = [x for x in before - self.forgiven if places.get(x, first + 1) > first]
+                assert late == [], "the old file's lines come before the new one's"
+        self.constraints.clear()
+        assert self.told_lost >= self.lost
+
+    def finish(self) -> None:
+        if self.driven is None:
+            self.begin()
+        self.catch_up()
+        if self.driven is not None:
+            self.driven.close()
+        for inode in self.inodes:
+            os.close(inode.fd)
+
+
+OPERATIONS = """
+append append append append partial rotate rotate create create late late truncate regrow
+copytruncate unlink recreate replace continue swap move look look look look read read read catch_up
+catch_up commit commit save kill close
+""".split()
+
+Plan = list[tuple[str, int]]
+
+
+def plan_of(seed: int) -> Plan:
+    dice = random.Random(seed)
+    return [(dice.choice(OPERATIONS), dice.randrange(1 << 30)) for _ in range(STEPS)]
+
+
+def carry_out(plan: Plan, folder: Path, kind: str) -> None:
+    folder.mkdir()
+    model = Model(folder, rotated=kind == "rotated", linked=kind == "linked")
+    try:
+        for operation, seed in plan:
+            model.step(operation, seed)
+        model.finish()
+    except BaseException as error:
+        error.add_note(f"after {' '.join(model.log)}")
+        raise
+
+
+@pytest.mark.parametrize("kind", ["plain", "rotated", "linked"])
+def test_nothing_is_lost_or_told_twice(tmp_path: Path, kind: str) -> None:
+    """Every line that could be seen comes, in order, once; after a kill since the last save."""
+    for seed in range(SEEDS):
+        try:
+            carry_out(plan_of(seed), tmp_path / str(seed), kind)
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise
