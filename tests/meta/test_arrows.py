@@ -64,6 +64,7 @@ ALLOWED = {
         "limpet.events",
         "limpet.following",
         "limpet.output",
+        "limpet.remote",
         "limpet.watch",
     ),
     "limpet.bot": (
@@ -75,6 +76,15 @@ ALLOWED = {
         "limpet.events",
         "limpet.following",
         "limpet.output",
+        "limpet.watch",
+    ),
+    "limpet.remote": (
+        "limpet._wire",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.output",
+        "limpet.remote",
         "limpet.watch",
     ),
     "limpet.__main__": ("limpet.cli", "limpet.errors"),

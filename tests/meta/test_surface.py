@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 EXTRAS = {
     "bot": ("httpx", "mewbot", "mewbot.api", "mewbot.core", "yaml"),
     "cli": ("rich",),
+    "nats": ("nats", "yaml"),
     "watchfiles": ("watchfiles",),
 }
 

@@ -5,7 +5,7 @@ with `EventReader` and ask for writes with `RemoteOutput`. All of it runs on asy
 """
 
 from limpet.remote._client import INLINE_LIMIT, RemoteOutput
-from limpet.remote._commands import RemoteRefusedError, RemoteResult
+from limpet.remote._commands import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._envelope import EnvelopeError, ObjectRef, RemoteEvent
 from limpet.remote._names import Subjects, slug_of
 from limpet.remote._path import MountMap, RemotePath, RemotePathError
@@ -40,6 +40,7 @@ __all__ = [
     "NotPermittedError",
     "ObjectRef",
     "Position",
+    "RemoteCode",
     "RemoteEvent",
     "RemoteOutput",
     "RemotePath",

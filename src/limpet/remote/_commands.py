@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from limpet.errors import OutputError, UsageError
 from limpet.events import FileStat
@@ -29,6 +29,7 @@ from limpet.remote._path import Flavour, RemotePath
 
 __all__ = [
     "OPERATIONS",
+    "RemoteCode",
     "CommandError",
     "RemoteRefusedError",
     "RemoteResult",
@@ -47,6 +48,17 @@ OPERATIONS: Final[dict[str, type[Operation]]] = {
     "make_dir": MakeDir,
     "move": MoveFile,
 }
+
+RemoteCode = Literal[
+    "bad-command",
+    "conflict",
+    "content-gone",
+    "expired",
+    "host-away",
+    "not-allowed",
+    "unknown-output",
+]
+"""Why a command was not done, beyond what a local output says; stable across releases."""
 
 _NOT_SENT: Final = {"rotation", "lock", "newline_guard", "content", "name", "target"}
 """Where a record goes must be known before it is written, or it could not be found again."""
@@ -69,8 +81,7 @@ class RemoteResult:
     ok: bool
     """It was done."""
     code: str
-    """``done``; or why not: a ``RefusalCode``, ``expired``, ``conflict``, ``not-allowed``,
-    ``unknown-output``, ``bad-command`` or ``content-gone``."""
+    """``done``; or why not: a ``RefusalCode`` or a ``RemoteCode``."""
     message: str
     """Of a refusal, what was tried, on what, why not, and what to do next."""
     path: RemotePath | None
