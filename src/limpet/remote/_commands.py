@@ -29,8 +29,8 @@ from limpet.remote._path import Flavour, RemotePath
 
 __all__ = [
     "OPERATIONS",
-    "RemoteCode",
     "CommandError",
+    "RemoteCode",
     "RemoteRefusedError",
     "RemoteResult",
     "answer_of",
