@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format soak bench bench-output attack coverage clean
+.PHONY: help demo demo-remote test check lint types format soak bench bench-output bench-remote attack coverage clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
@@ -34,6 +34,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## see it work, in a few seconds
 	@$(BIN)/python examples/demo.py
+
+demo-remote: $(READY)  ## see three hosts work together over a hub that is killed in the middle
+	@$(BIN)/python examples/remote/demo.py
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest
@@ -61,6 +64,9 @@ bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFIL
 
 bench-output: $(READY)  ## compare writing with the peers and write docs/performance-output.md
 	$(BIN)/python -m benchmarks.output
+
+bench-remote: $(READY)  ## measure events and commands over a hub and write docs/performance-remote.md
+	$(BIN)/python -m benchmarks.remote
 
 attack: $(READY)  ## try to get out of an output's folder, and see the usual way get out
 	$(BIN)/python -m benchmarks.attack

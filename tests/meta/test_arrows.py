@@ -76,6 +76,7 @@ ALLOWED = {
         "limpet.events",
         "limpet.following",
         "limpet.output",
+        "limpet.remote",
         "limpet.watch",
     ),
     "limpet.remote": (

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         WriteToFileOutputEvent,
     )
     from limpet.bot._outcome import Outcome
+    from limpet.bot._remote import RemoteFileSystem
     from limpet.bot.actions import (
         AppendToFileAction,
         CreateFileAction,
@@ -103,6 +104,7 @@ _HOMES = {
         WriteToFileOutputEvent
         """,
     "limpet.bot._outcome": "Outcome",
+    "limpet.bot._remote": "RemoteFileSystem",
     "limpet.bot.actions": """
         AppendToFileAction CreateFileAction DeleteFileAction LimpetAction LogAction MakeDirAction
         MoveFileAction OverwriteFileAction PrintAction PutAwayAction RunCommandAction WebhookAction
@@ -165,6 +167,7 @@ __all__ = [
     "PutAwayOutputEvent",
     "RateLimitCondition",
     "RegexTrigger",
+    "RemoteFileSystem",
     "RunCommandAction",
     "RunOptions",
     "Runner",

@@ -31,6 +31,9 @@ def wire_of(event: InputEvent) -> Json:
     One of limpet's is as ``event.schema.json`` says; of others it has the class and the public
     fields, as far as JSON has them.
     """
+    remote = event.__dict__.get("remote")
+    if remote is not None:
+        return dict(remote.data)
     if isinstance(event, FileSystemInputEvent) and not isinstance(event, LinesAddedInputEvent):
         return to_wire(event.event, session=event.session or _SESSION, name=event.io or None)
     if isinstance(event, LinesAddedInputEvent):

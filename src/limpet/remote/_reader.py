@@ -122,6 +122,10 @@ class _Line:
         self.done_seen = Seen()
 
 
+Handle = tuple[_Line, "Position | None", RemoteEvent]
+"""An event that was taken over, and where it stands."""
+
+
 class EventReader:
     """Events of one host or several, in order for each host: an async iterator.
 
@@ -168,6 +172,7 @@ class EventReader:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._given: tuple[_Line, Position | None, RemoteEvent] | None = None
+        self._unsaved: set[_Line] = set()
         self.reconnects = 0
         """Times the reading was begun anew at the cursor."""
         self.duplicates = 0
@@ -236,6 +241,36 @@ class EventReader:
         if line is not None and line.done is not None:
             connection.execute(_SCHEMA)
             CursorStore(connection).save(line.cursor, line.done, line.done_seen)
+
+    def handle(self) -> Handle:
+        """Take over the event handed out last: ``settle`` says when it is dealt with.
+
+        For who deals with several at a time; handles must be settled in their order.
+
+        Raises:
+            RuntimeError: None was handed out.
+        """
+        given, self._given = self._given, None
+        if given is None:
+            message = "no event was handed out"
+            raise RuntimeError(message)
+        return given
+
+    def settle(self, handle: Handle) -> None:
+        """An event that was taken over is dealt with; ``save`` keeps that."""
+        self._given = handle
+        line = self._accept()
+        if line is not None:
+            self._unsaved.add(line)
+
+    async def save(self) -> None:
+        """Save what was settled."""
+        lines, self._unsaved = self._unsaved, set()
+        for line in lines:
+            if line.done is not None:
+                await asyncio.to_thread(
+                    self.store.save, line.cursor, line.done, line.done_seen.copy()
+                )
 
     def _accept(self) -> _Line | None:
         if self._given is None:

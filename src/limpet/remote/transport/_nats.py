@@ -232,7 +232,9 @@ class NatsTransport:
         waiting = self._waiting.setdefault(subject, set())
         waiting.add(future)
 
-        def over(_: object) -> None:
+        def over(ended: asyncio.Future[bytes]) -> None:
+            if not ended.cancelled():
+                ended.exception()  # who asked may have been cancelled, and nobody reads it then
             self._answers.pop(token, None)
             waiting.discard(future)
             if not waiting:
