@@ -84,6 +84,7 @@ ALLOWED = {
         "limpet.config",
         "limpet.errors",
         "limpet.events",
+        "limpet.following",
         "limpet.output",
         "limpet.remote",
         "limpet.watch",

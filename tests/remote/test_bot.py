@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import limpet
-from limpet.bot import FileCreatedInputEvent, run
+from limpet.bot import FileCreatedInputEvent, Runner, RunOptions, run
 from limpet.bot._fields import FIELDS, wire_of
 from limpet.bot._remote_events import local_form
 from limpet.remote import RemotePathError
@@ -104,18 +104,19 @@ async def test_one_block_changes_when_the_folder_moves(nats: Hub, tmp_path: Path
         return path.read_text().splitlines() if path.exists() else []
 
     async with running(nats, web), running(nats, nas):
-        bots = [
-            asyncio.create_task(run(str(path), state_dir=tmp_path / path.stem))
+        runners = [
+            Runner(str(path), RunOptions(state_dir=tmp_path / path.stem))
             for path in (local, remote)
         ]
+        bots = [asyncio.create_task(runner.run()) for runner in runners]
         await asyncio.sleep(0.5)
         for number in range(20):
             (tmp_path / "web" / "in" / f"{number}.txt").write_text(f"content {number}")
         (tmp_path / "web" / "in" / "no.csv").write_text("no")
         await until(lambda: len(lines(here)) >= 20 and len(lines(there)) >= 20)
-        for bot in bots:
-            bot.cancel()
-        await asyncio.gather(*bots, return_exceptions=True)
+        for runner in runners:
+            runner.stop()
+        await asyncio.gather(*bots)
         # A bot that comes back goes on at its place: nothing twice, nothing missing.
         again = asyncio.create_task(run(str(remote), state_dir=tmp_path / "remote"))
         (tmp_path / "web" / "in" / "last.txt").write_text("content last")

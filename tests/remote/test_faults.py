@@ -32,6 +32,7 @@ from limpet.remote._agent import Agent, AgentError
 from limpet.remote._envelope import decode, encode, notice
 from limpet.remote._executor import Executor, Target
 from limpet.remote._intents import Intents
+from limpet.remote._line_observer import LineObserver
 from limpet.remote._observer import Observer, WatchSpec
 from limpet.remote._sender import Sender
 from limpet.remote._spool import New
@@ -79,7 +80,7 @@ async def grows(figure: Callable[[], int]) -> None:
     await until(lambda: figure() > before)
 
 
-async def told(observer: Observer, count: int) -> None:
+async def told(observer: Observer | LineObserver, count: int) -> None:
     await until(lambda: observer.told >= count)
 
 

@@ -236,3 +236,38 @@ async def test_hub_init_and_doctor(nats: Hub, tmp_path: Path) -> None:
     assert away.returncode == 1
     assert "no hub answers" in away.stderr
     assert time.monotonic() > 0
+
+
+async def test_lines_of_a_rotated_log_while_the_agent_is_killed(nats: Hub, tmp_path: Path) -> None:
+    """Every line once and in order, across rotations and kills."""
+    log = tmp_path / "app.log"
+    log.write_text("")
+    agent = AgentProcess(
+        nats, tmp_path, more="follow: [{name: app, path: app.log, rotated: 'app.log.*'}]\n"
+    )
+    agent.start()
+    await until(agent.is_ready)
+    chance = random.Random(1)
+    written = 0
+    for step in range(8):
+        with log.open("a") as file:
+            for _ in range(chance.randint(1, 400)):
+                file.write(f"line {written}\n")
+                written += 1
+        if step in {2, 5}:
+            log.rename(tmp_path / f"app.log.{step}")
+        await asyncio.sleep(chance.uniform(0, 0.4))
+        if step % 2:
+            await asyncio.to_thread(agent.kill)
+            agent.start()
+    bot = await nats.connect("bot")
+    got: list[str] = []
+    store = tmp_path / "c"
+    async with EventReader(bot, bot="b", hosts=["web01"], store=store, start="all") as reader:
+        async with asyncio.timeout(60):
+            while len(got) < written:
+                event = await anext(reader)
+                got += event.lines
+        await reader.commit()
+    assert got == [f"line {number}" for number in range(written)]
+    assert await asyncio.to_thread(agent.stop) == 0

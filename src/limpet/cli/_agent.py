@@ -27,9 +27,10 @@ def run(path: str, *, check: bool, verbose: bool) -> int:
     config.hub.context()
     if check:
         options = config.options
+        count = len(options.watches) + len(options.follows)
         print(
-            f"{path}: host {options.host}, {len(options.watches)} watches, "
-            f"{len(options.outputs)} outputs, hub {config.hub.url}"
+            f"{path}: host {options.host}, {count} watches, {len(options.outputs)} outputs, "
+            f"hub {config.hub.url}"
         )
         return 0
     logging.basicConfig(
@@ -78,8 +79,9 @@ async def _run(config: AgentConfig) -> int:
 async def _say_ready(agent: Agent) -> None:
     await agent.ready.wait()
     options = agent.options
+    count = len(options.watches) + len(options.follows)
     print(
-        f"limpet agent: {options.host} watches {len(options.watches)} places and offers "
+        f"limpet agent: {options.host} watches {count} places and offers "
         f"{len(options.outputs)} outputs",
         file=sys.stderr,
         flush=True,

@@ -19,6 +19,7 @@ from limpet.errors import LimpetError
 from limpet.output import Output
 from limpet.remote._executor import Executor, Target
 from limpet.remote._intents import Intents
+from limpet.remote._line_observer import FollowSpec, LineObserver
 from limpet.remote._names import Subjects, check_slug
 from limpet.remote._observer import Observer, WatchSpec
 from limpet.remote._sender import Sender
@@ -67,6 +68,7 @@ class AgentOptions:
     spool: str
     """File of the spool."""
     watches: Sequence[WatchSpec] = ()
+    follows: Sequence[FollowSpec] = ()
     outputs: Sequence[OutputSpec] = ()
     prefix: str = "limpet"
     max_bytes: int = 512 << 20
@@ -100,8 +102,9 @@ class Agent:
             AgentError: Two have the same name.
         """
         check_slug(options.host, "host")
+        seen = [spec.name for spec in options.watches] + [spec.name for spec in options.follows]
         for what, names in (
-            ("watch", [spec.name for spec in options.watches]),
+            ("watch", seen),
             ("output", [spec.name for spec in options.outputs]),
         ):
             for name in names:
@@ -117,7 +120,7 @@ class Agent:
         self.spool: Spool | None = None
         self.sender: Sender | None = None
         self.executor: Executor | None = None
-        self.observers: list[Observer] = []
+        self.observers: list[Observer | LineObserver] = []
         self.transport: Transport | None = None
         self.ready = asyncio.Event()
         """Set once every watch sees every later change."""
@@ -160,6 +163,10 @@ class Agent:
             Observer(spec, spool, host=options.host, subjects=subjects, wake=sender.wake)
             for spec in options.watches
         ]
+        self.observers += [
+            LineObserver(spec, spool, host=options.host, subjects=subjects, wake=sender.wake)
+            for spec in options.follows
+        ]
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(sender.run()), tasks.create_task(self._presence())]
             if targets:
@@ -187,7 +194,7 @@ class Agent:
             for task in background:
                 task.cancel()
 
-    async def _watch(self, observer: Observer) -> None:
+    async def _watch(self, observer: Observer | LineObserver) -> None:
         """Watch; whatever ends it but a stop is said, and it is begun again."""
         pause = 1.0
         while True:

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from limpet.config import ContentOptions
 from limpet.errors import LimpetError
+from limpet.following import follow
 from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._commands import OPERATIONS
+from limpet.remote._line_observer import FollowSpec
 from limpet.remote._names import check_slug
 from limpet.remote._observer import WatchSpec
 from limpet.remote._yaml import (
@@ -115,6 +117,23 @@ _WATCH: Final = Table(
     },
     required=frozenset({"name", "path"}),
 )
+_FOLLOW: Final = Table(
+    {
+        "name": _slug,
+        "path": text,
+        "start": one_of("end", "beginning", "checkpoint"),
+        "fallback": one_of("end", "beginning"),
+        "rotated": text,
+        "encoding": text,
+        "errors": text,
+        "max_line": size,
+        "linger": number,
+        "order": one_of("prompt", "strict"),
+        "backend": one_of("auto", "fanotify", "inotify", "watchfiles", "poll"),
+        "poll_interval": number,
+    },
+    required=frozenset({"name", "path"}),
+)
 _OUTPUT: Final = Table(
     {
         "name": _slug,
@@ -144,6 +163,7 @@ _AGENT: Final = Table(
         "hub": HUB_TABLE,
         "spool": _SPOOL,
         "watch": each(_WATCH),
+        "follow": each(_FOLLOW),
         "output": each(_OUTPUT),
     },
     required=frozenset({"host", "hub", "spool"}),
@@ -165,6 +185,7 @@ def load_agent(path: str | Path) -> AgentConfig:
             host=found["host"],
             spool=str(base / spool["path"]),
             watches=[_watch(item, base) for item in found.get("watch", [])],
+            follows=[_follow(item, base) for item in found.get("follow", [])],
             outputs=[_output(item, base) for item in found.get("output", [])],
             prefix=found.get("prefix", "limpet"),
             max_bytes=spool.get("max_bytes", 512 << 20),
@@ -225,6 +246,13 @@ def _watch(item: dict[str, Any], base: Path) -> WatchSpec:
         content=None if content is None else ContentOptions(**content),
         existing=item.get("existing", False),
     )
+
+
+def _follow(item: dict[str, Any], base: Path) -> FollowSpec:
+    options = {key: value for key, value in item.items() if key not in {"name", "path"}}
+    path = os.path.join(base, item["path"])
+    follow(path, **options)  # checks the options
+    return FollowSpec(name=item["name"], path=path, options=options)
 
 
 def _output(item: dict[str, Any], base: Path) -> OutputSpec:

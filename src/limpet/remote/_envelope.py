@@ -80,6 +80,12 @@ class RemoteEvent:
     """A content too large to be in ``data``; ``reader.content(event)`` fetches it."""
 
     @property
+    def lines(self) -> list[str]:
+        """Of ``file.lines``, the lines that were added, without their ends."""
+        found = self.data.get("lines")
+        return list(found["text"]) if isinstance(found, dict) else []
+
+    @property
     def content(self) -> str | bytes | None:
         """The content that came with it, text or bytes as the agent was told to read it."""
         found = self.data.get("content")
