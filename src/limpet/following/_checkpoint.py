@@ -13,6 +13,7 @@ import contextlib
 import errno
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ _VERSION: Final = 1
 _KEEP_S: Final = 7 * 86400.0
 """How long a file that is nowhere to be found is remembered: it may come back."""
 _MOST: Final = 64
-"""Files remembered for one path."""
+"""Files remembered for one path that are read to their end."""
 _MOST_KNOWN: Final = 1000
 
 
@@ -76,7 +77,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
         _encode_path(path): {
             "active": one.active,
             "known": [list(known) for known in one.known[-_MOST_KNOWN:]],
-            "gens": [_encode_entry(entry) for entry in one.entries[-_MOST:]],
+            "gens": [_encode_entry(entry) for entry in _bounded(one.entries)],
         }
         for path, one in checkpoint.targets.items()
     }
@@ -91,6 +92,12 @@ def encode(checkpoint: Checkpoint) -> bytes:
         separators=(",", ":"),
     ).encode()
     return line + b"\nb2:" + _sum(line) + b"\n"
+
+
+def _bounded(entries: list[Entry]) -> list[Entry]:
+    """Leave out the oldest of those that are read to their end."""
+    old = [one for one in entries[:-_MOST] if one.size > one.position.offset]
+    return [*old, *entries[-_MOST:]]
 
 
 def decode(data: bytes) -> Checkpoint:
@@ -223,13 +230,13 @@ _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def _take(lock: int) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt  # the byte range lock of Windows
+    if sys.platform == "win32":
+        import msvcrt
 
-        msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # Windows
+        msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
     else:
+        import fcntl
+
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

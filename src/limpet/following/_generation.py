@@ -52,6 +52,7 @@ class Generation:
     __slots__ = (
         "acked",
         "ahead",
+        "compared",
         "doubt",
         "failed",
         "fd",
@@ -71,6 +72,7 @@ class Generation:
         "number",
         "offset",
         "original",
+        "parked",
         "progress",
         "quiet_since",
         "size",
@@ -125,9 +127,13 @@ class Generation:
         self.doubt: float | None = None
         self.ahead = (0, b"")
         """An offset that was the end when it was last looked at, and unread bytes before it."""
+        self.parked = False
+        """It is closed until its turn comes: others wait before it, and it can be found again."""
         self.original: Generation | None = None
         """What it is a copy of, so far."""
-        self.trusted = False
+        self.compared = 0
+        """Bytes that were found to be the same."""
+        self.trusted = True
         """It is no copy, or was one for long enough."""
         self.failed: float | None = None
         """When a read failed last."""
@@ -143,7 +149,7 @@ class Generation:
     @property
     def backlog(self) -> int:
         """Bytes known to be there and not read."""
-        return max(0, self.size - self.offset) if self.fd is not None else 0
+        return max(0, self.size - self.offset) if self.fd is not None or self.parked else 0
 
     @property
     def is_acked(self) -> bool:
