@@ -26,7 +26,8 @@ PROGRAM = textwrap.dedent(
     options = {"state": sys.argv[3], "rotated": "app.log.*", "fallback": "beginning"}
     with limpet.follow(sys.argv[1], linger=1.0, **options).sync() as follower:
         for batch in follower.batches():
-            os.write(out, batch.data if batch.complete else b"partial\\n")
+            head = b"#%d\\n" % batch.generation
+            os.write(out, head + (batch.data if batch.complete else b"partial\\n"))
     """
 )
 KINDS = ("rename", "late", "twice", "copytruncate", "replace")
@@ -205,16 +206,23 @@ def soak(folder: Path, seconds: float, seed: int) -> None:
 
 
 def check(text: bytes, run: Run) -> None:
-    """In order within a run, each once; and after a kill from the last saved position."""
+    """In order within a file, each once in a run; after a kill from the last saved position."""
     runs = [
         [line.rstrip(b".") for line in one.split(b"\n") if line]
         for one in re.split(rb"(?m)^run\n", text)
     ][1:]
     assert len(runs) == run.kills + 1
     for number, lines in enumerate(runs):
-        numbers = [int(line[1:]) for line in lines if line[:1] == b"m"]
-        assert len(set(lines)) == len(lines), "twice in one run"
-        assert numbers == sorted(numbers), "out of order"
+        numbers = []
+        files: dict[bytes, list[int]] = {}
+        for line in lines:
+            if line[:1] == b"#":
+                file = files.setdefault(line, [])
+            elif line[:1] == b"m":
+                numbers.append(int(line[1:]))
+                file.append(numbers[-1])
+        assert len(set(numbers)) == len(numbers), "twice in one run"
+        assert all(file == sorted(file) for file in files.values()), "out of order"
         if number and numbers:
             # of the batch that was being worked on nothing is known
             assert numbers[0] > run.bounds[number - 1] - 10 * STEP, (number, run.bounds, numbers[0])

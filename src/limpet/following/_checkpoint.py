@@ -76,10 +76,10 @@ def encode(checkpoint: Checkpoint) -> bytes:
     targets = {
         _encode_path(path): {
             "active": one.active,
-            "known": [list(known) for known in one.known[-_MOST_KNOWN:]],
-            "gens": [_encode_entry(entry) for entry in _bounded(one.entries)],
+            "known": [list(known) for known in one.known],
+            "gens": [_encode_entry(entry) for entry in one.entries],
         }
-        for path, one in checkpoint.targets.items()
+        for path, one in ((path, bound(one)) for path, one in checkpoint.targets.items())
     }
     line = json.dumps(
         {
@@ -94,10 +94,16 @@ def encode(checkpoint: Checkpoint) -> bytes:
     return line + b"\nb2:" + _sum(line) + b"\n"
 
 
-def _bounded(entries: list[Entry]) -> list[Entry]:
-    """Leave out the oldest of those that are read to their end."""
-    old = [one for one in entries[:-_MOST] if one.size > one.position.offset]
-    return [*old, *entries[-_MOST:]]
+def bound(saved: Saved) -> Saved:
+    """Keep no more files than must be: of those that are read to their end only that they are."""
+    entries, known = saved.entries, list(saved.known)
+    kept = []
+    for at, one in enumerate(entries):
+        if at >= len(entries) - _MOST or one.size > one.position.offset:
+            kept.append(one)
+        else:
+            known.append((one.position.inode, one.position.inode_generation))
+    return Saved(kept, saved.active, known[-_MOST_KNOWN:])
 
 
 def decode(data: bytes) -> Checkpoint:

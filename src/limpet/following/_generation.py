@@ -53,6 +53,7 @@ class Generation:
         "acked",
         "ahead",
         "compared",
+        "dated",
         "doubt",
         "failed",
         "fd",
@@ -104,6 +105,8 @@ class Generation:
         self.lines = lines
         self.is_active = False
         self.size = status.st_size
+        self.dated = status.st_mtime_ns
+        """When it had been written last when it was found."""
         self.nlink = status.st_nlink
         self.stamp: Stamp | None = None
         self.offset = 0

@@ -169,8 +169,9 @@ class Rotations:
         at = len(target.held)
         if target.active is not None:
             at = target.held.index(target.active)
-        for place, one in enumerate(target.held[:at] if target.resumed else ()):
-            if not one.offset and one.stamp is not None and one.stamp[1] > status.st_mtime_ns:
+        for place, one in enumerate(target.held[:at]):
+            # a listing need not have all names that came meanwhile: this one may be the elder
+            if not one.offset and one.dated + one.trusted > status.st_mtime_ns:
                 at = place  # that one is younger, and nothing of it is read
                 break
         target.go_on_from_any(gen)
