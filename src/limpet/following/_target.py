@@ -83,6 +83,8 @@ class Target:
 
     def look(self, now: float, *, hinted: bool = False) -> None:
         """See what stands at the path and what became of the files that are held."""
+        if not hinted and self._is_unchanged():
+            return
         for gen in list(self.held):
             if gen in self.held:
                 self.check(gen, now, hinted=hinted)
@@ -92,6 +94,25 @@ class Target:
                 self.unstable = False
                 break
         self.tend(now)
+
+    def _is_unchanged(self) -> bool:
+        """Tell with one question whether nothing can have happened: most files are idle."""
+        active = self.active
+        if (
+            active is None
+            or len(self.held) != 1
+            or self.rotations is not None
+            or active.held_since is not None
+            or active.failed is not None
+            or active.doubt is not None
+            or self.world.options.follow_symlinks is not True
+        ):
+            return False
+        try:
+            status = self.world.disk.stat(self.path)
+        except OSError:
+            return False
+        return active.stamp == stamp_of(status) and active.identity == identity_of(status)
 
     def check(self, gen: Generation, now: float, *, hinted: bool) -> bool:
         """See what became of one file; tells whether it may be read on."""
@@ -455,8 +476,8 @@ class Target:
         gen.held_since = (gen.held_since or now) if gen.lines.held else None
         if blocks and gen.lines.held:
             gen.held_since = now
-        status = gen.refresh(world.disk, now)
-        gen.size = max(status.st_size, gen.size)
+        if gen.offset >= gen.size:
+            gen.size = max(gen.refresh(world.disk, now).st_size, gen.size)
         world.deliver(gen, blocks)
         if gen.heir is not None and not gen.backlog:
             gen.heir.take_over(gen)
