@@ -9,7 +9,8 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo demo-remote test check lint types format soak bench bench-output bench-remote attack coverage clean
+.PHONY: help demo demo-remote test check lint types format soak bench bench-output bench-follow \
+	bench-remote follow-table attack coverage clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
@@ -57,13 +58,19 @@ format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff check --fix .
 
 soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
-	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model --timeout=3600
+	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model tests/following -m "soak or not soak" --timeout=3600
 
 bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
 	$(BIN)/python -m benchmarks $(PROFILE)
 
 bench-output: $(READY)  ## compare writing with the peers and write docs/performance-output.md
 	$(BIN)/python -m benchmarks.output
+
+bench-follow: $(READY)  ## compare following with the peers and write docs/performance-follow.md
+	$(BIN)/python -m benchmarks.follow
+
+follow-table: $(READY)  ## play the fault cases to limpet, tail -F and pygtail, into docs/guarantees.md
+	$(BIN)/python -m benchmarks.follow_table
 
 bench-remote: $(READY)  ## measure events and commands over a hub and write docs/performance-remote.md
 	$(BIN)/python -m benchmarks.remote

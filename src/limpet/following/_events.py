@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,34 +47,56 @@ line beyond ``max_line``; a hole of NULs at the beginning of a file that was emp
 writer; a disk that cannot read them."""
 
 
+class _Origin(NamedTuple):
+    """What the lines of a batch have in common."""
+
+    path: Path
+    generation: int
+    end: int
+    complete: bool
+    cut: bool
+
+
 class Line:
     """One line, without its end."""
 
-    __slots__ = ("complete", "end", "generation", "path", "start", "text", "truncated")
+    __slots__ = ("_of", "end", "start", "text")
 
     def __init__(
         self,
         text: Any,  # noqa: ANN401 (str, or bytes where no encoding is asked for)
-        path: Path,
-        generation: int,
         start: int,
         end: int,
-        complete: bool = True,  # noqa: FBT001, FBT002 (made for every line: a keyword costs)
-        truncated: bool = False,  # noqa: FBT001, FBT002
+        of: _Origin,
     ) -> None:
-        """Keep what is given."""
+        """Keep what is given: one is made for every line, and each value more costs."""
         self.text = text
         """``str``; ``bytes`` if ``encoding`` is ``None``."""
-        self.path = path
-        self.generation = generation
         self.start = start
         """Offset of its first byte."""
         self.end = end
         """Offset after its line end."""
-        self.complete = complete
-        """False for a line that had no end yet when its file was done with."""
-        self.truncated = truncated
+        self._of = of
+
+    @property
+    def path(self) -> Path:
+        """The place that is followed, as asked for."""
+        return self._of.path
+
+    @property
+    def generation(self) -> int:
+        """Number of the file among those that have stood there."""
+        return self._of.generation
+
+    @property
+    def complete(self) -> bool:
+        """False for a line that had no end yet when its file was done with, or that was cut."""
+        return self._of.complete or self.end != self._of.end
+
+    @property
+    def truncated(self) -> bool:
         """Its rest was left out: it is longer than ``max_line``."""
+        return self._of.cut
 
     def __repr__(self) -> str:
         """Show what matters."""
@@ -208,11 +231,9 @@ class Appended(FollowEvent):
         """Give where each line begins."""
         block = self._block
         step = len(block.codec.delimiter)
-        at, starts = block.start, []
-        for piece in block.codec.split(block.data, block.start)[: len(self.lines)]:
-            starts.append(at)
-            at += len(piece) + step
-        return starts
+        pieces = block.codec.split(block.data, block.start)
+        starts = list(accumulate([len(piece) + step for piece in pieces], initial=block.start))
+        return starts[: len(self.lines)]
 
     def __len__(self) -> int:
         """Count the lines."""
@@ -220,19 +241,11 @@ class Appended(FollowEvent):
 
     def __iter__(self) -> Iterator[Line]:
         """Give the lines one by one, each with its place."""
-        path, number = self.path, self.generation
         starts = self.offsets()
         ends = [*starts[1:], self.end]
-        if self._block.complete and not self._block.cut:
-            for text, start, end in zip(self.lines, starts, ends, strict=True):
-                yield Line(text, path, number, start, end)
-            return
-        last = len(starts) - 1
-        for at, text in enumerate(self.lines):
-            is_last = at == last
-            yield Line(
-                text, path, number, starts[at], ends[at], not is_last, is_last and self._block.cut
-            )
+        block = self._block
+        origin = _Origin(self.path, self.generation, self.end, block.complete, block.cut)
+        return map(Line, self.lines, starts, ends, repeat(origin))
 
     def __repr__(self) -> str:
         """Show which bytes they are."""

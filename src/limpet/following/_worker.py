@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
-_AHEAD: Final = 4
-"""Batches read ahead, at most: some 2 MiB."""
+_MANY: Final = 16
+"""So many paths in one folder are watched by watching the folder (15 KiB for each otherwise)."""
+_AHEAD: Final = 2
+"""Batches read ahead, at most: some 2 MiB, and what is worked on."""
 
 
 class Worker:
@@ -36,8 +38,8 @@ class Worker:
         self._alarm: Alarm | None = None
         self._places: list[Place] = []
         self._linked: set[str] = set()
-        """Paths that match a glob and are symlinks, which have a watch of their own."""
-        self._interval: dict[str, float] = {}
+        """Paths that have a watch of their own: symlinks among those of a folder's watch."""
+        self._networks: list[str] = []
         self._changed = threading.Condition(threading.Lock())
         self._news: dict[Place, None] = {}
         self._fences: list[Callable[[], None]] = []
@@ -62,11 +64,7 @@ class Worker:
         self._alarm = acquire()
         try:
             engine.world.remote = self._is_remote
-            for source in engine.sources:
-                if source.glob:
-                    self._watch(source.folder, "dir", recursive=source.recursive)
-                else:
-                    self._watch(source.pattern, "file")
+            self._watch_all()
             engine.start()
             self._watch_links()
         except BaseException:
@@ -159,7 +157,7 @@ class Worker:
     def _run(self) -> None:
         try:
             due = 0.0
-            while (news := self._wait(due)) is not None:
+            while not self._over and (news := self._wait(due)) is not None:
                 due = self._step(*news)
         except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
             self.error = error
@@ -299,14 +297,30 @@ class Worker:
         place.start(self._tell)
         self._places.append(place)
 
+    def _watch_all(self) -> None:
+        """Watch each path, or its folder where many lie in one."""
+        folders: dict[str, list[str]] = {}
+        for source in self.engine.sources:
+            if source.glob:
+                self._watch(source.folder, "dir", recursive=source.recursive)
+            else:
+                folders.setdefault(source.folder, []).append(source.pattern)
+        for folder, paths in folders.items():
+            if len(paths) >= _MANY:
+                self._watch(folder, "dir")
+                continue
+            for path in paths:
+                self._linked.add(path)
+                self._watch(path, "file")
+        self._networks = [place.path for place in self._places if place.network]
+
     def _watch_links(self) -> None:
         """A folder's watch does not tell of what a symlink in it leads to."""
         for source in self.engine.sources:
-            if source.glob:
-                for path in source.targets.keys() - self._linked:
-                    if os.path.islink(path):
-                        self._linked.add(path)
-                        self._watch(path, "file")
+            for path in source.targets.keys() - self._linked:
+                if os.path.islink(path):
+                    self._linked.add(path)
+                    self._watch(path, "file")
 
     def _tell(self, place: Place) -> None:
         with self._changed:
@@ -314,9 +328,7 @@ class Worker:
             self._changed.notify()
 
     def _is_remote(self, path: str) -> bool:
-        return any(
-            place.network for place in self._places if path.startswith(place.path.rstrip("/"))
-        )
+        return any(path.startswith(place) for place in self._networks)
 
     def _pause(self) -> float:
         options = self.engine.options
