@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo test check lint types format soak bench bench-output attack coverage clean
+.PHONY: help demo test check lint types format soak bench bench-output bench-bots attack test-pythons coverage clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
@@ -38,6 +38,9 @@ demo: $(READY)  ## see it work, in a few seconds
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest
 
+test-pythons: $(READY)  ## one bot under both runners, on each Python that is found here
+	$(BIN)/python -m pytest -m pythons tests/bot/test_pythons.py
+
 check: lint types test  ## all that must hold before a change goes in: lint, types, tests
 
 lint: $(READY)  ## format and lint
@@ -54,13 +57,16 @@ format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff check --fix .
 
 soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
-	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model --timeout=3600
+	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model tests/bot/test_model.py --timeout=3600
 
 bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
 	$(BIN)/python -m benchmarks $(PROFILE)
 
 bench-output: $(READY)  ## compare writing with the peers and write docs/performance-output.md
 	$(BIN)/python -m benchmarks.output
+
+bench-bots: $(READY)  ## compare bots with mewbot's own runner and write docs/performance-bots.md
+	$(BIN)/python -m benchmarks.bots
 
 attack: $(READY)  ## try to get out of an output's folder, and see the usual way get out
 	$(BIN)/python -m benchmarks.attack
