@@ -15,7 +15,7 @@ from limpet.output import RefusalCode
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-TABLE_ROW = re.compile(r"^\| ([LSIOVWF]\d+) \|", re.MULTILINE)
+TABLE_ROW = re.compile(r"^\| ([BDLSIOVWF]\d+) \|", re.MULTILINE)
 
 
 def read(path: Path) -> str:
@@ -36,7 +36,8 @@ def codes() -> Iterator[str]:
         yield getattr(errors, name)("some message").code
     yield from get_args(DegradedReason)
     yield from get_args(RefusalCode)
-    yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
+    for path in (ROOT / "src/limpet/cli/_doctor.py", *(ROOT / "src/limpet/bot").rglob("*.py")):
+        yield from re.findall(r'code="([a-z-]+)"', read(path))
 
 
 @pytest.mark.parametrize("code", sorted(set(codes())))
@@ -103,6 +104,8 @@ def test_every_rule_has_its_guarantee() -> None:
     required |= {f"O{number}" for number in range(1, 7)}
     required |= {f"V{number}" for number in range(1, 61)}
     required |= {f"F{number}" for number in range(1, 73)}
+    required |= {f"B{number}" for number in range(1, 6)}
+    required |= {f"D{number}" for number in range(1, 21)}
     listed = set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
     assert rules | required <= listed
 
