@@ -35,7 +35,7 @@ _GET_GENERATION: Final = 0x80087601
 
 def pread(fd: int, size: int, offset: int) -> bytes:
     """Give up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
-    if hasattr(os, "pread"):
+    if sys.platform != "win32":
         data = os.pread(fd, size, offset)
         if len(data) == size or not data:
             return data

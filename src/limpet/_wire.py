@@ -269,6 +269,8 @@ def _put_content(wire: Json, event: FileCreated | FileUpdated) -> None:
             content["b64"] = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")
         case _:
             assert_never(event.content)
+    if event.content_offset is not None:
+        content["offset"] = event.content_offset
     wire["content"] = content
 
 

@@ -31,6 +31,10 @@ class ContentOptions:
     """Error handler as for ``bytes.decode``."""
     max_bytes: int = 1 << 20
     """A larger file is not read: the event says ``content_error="too_large"``."""
+    appended: bool = False
+    """Only what was added since the file's last event, from ``content_offset`` on; all of it if the
+    file was emptied or replaced. ``max_bytes`` is of what was added. Costs one stat per file at
+    the start. For a log that must not lose a line there is ``limpet.follow``."""
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later, once a file is there."""
@@ -116,6 +120,11 @@ class WatchOptions:
             if value is not None and not (math.isfinite(value) and value >= least):
                 message = f"{name} must be at least {least:g} seconds, got {value!r}"
                 raise UsageError(message)
+
+    @property
+    def sizes(self) -> bool:
+        """Whether files must be looked at when the watch begins, not only named."""
+        return self.metadata or (self.content is not None and self.content.appended)
 
     @property
     def settle_limit(self) -> float:

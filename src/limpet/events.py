@@ -164,7 +164,9 @@ class FileCreated(FileEvent):
     content_mode: Literal["r", "rb"] | None = None
     content_error: str | None = None
     """Why there is no content though it was asked for: ``too_large``, ``vanished``, ``denied``,
-    ``undecodable``, ``not_regular`` or ``error``."""
+    ``undecodable``, ``not_regular`` or ``error``; of what was appended also ``start_unknown``."""
+    content_offset: int | None = None
+    """Of what was appended: where in the file it begins, in bytes; 0 if all of it is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -178,6 +180,7 @@ class FileUpdated(FileEvent):
     content: str | bytes | None = None
     content_mode: Literal["r", "rb"] | None = None
     content_error: str | None = None
+    content_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -19,6 +19,7 @@ ALLOWED = {
     "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
     "limpet.backends": ("limpet.backends", "limpet.config", "limpet.errors"),
     "limpet.watch": (
+        "limpet._grown",
         "limpet._lazy",
         "limpet.backends",
         "limpet.config",

@@ -252,6 +252,70 @@ def test_content(tmp_path: Path, backend: Any) -> None:
         assert event.content == b"\xfe\xff"
 
 
+def test_appended_content(tmp_path: Path, backend: Any) -> None:
+    """What was added since the last event, and where it begins."""
+    (tmp_path / "log").write_text("before\n")
+    options = limpet.ContentOptions(appended=True, max_bytes=100)
+
+    def step(watch: Any) -> list[tuple[Any, ...]]:
+        return [
+            (event.path.name, event.content, event.content_offset, event.content_error)
+            for event in watch.fence()
+            if isinstance(event, limpet.FileCreated | limpet.FileUpdated)
+        ]
+
+    def append(name: str, data: bytes) -> None:
+        with (tmp_path / name).open("ab") as file:
+            file.write(data)
+
+    with watched(tmp_path, backend, content=options) as watch:
+        append("log", b"one\n")
+        assert step(watch) == [("log", "one\n", 7, None)]
+        append("log", "hä".encode()[:2])
+        assert step(watch) == [("log", "h", 11, None)]
+        append("log", "ä\n".encode()[1:])
+        assert step(watch) == [("log", "ä\n", 12, None)]
+        os.chmod(tmp_path / "log", 0o600)
+        assert step(watch) == []
+        (tmp_path / "log").write_text("emptied, and longer than it was\n")
+        assert step(watch) == [("log", "emptied, and longer than it was\n", 0, None)]
+        append("log", b"x" * 101)
+        assert step(watch) == [("log", None, 32, "too_large")]
+        append("log", b"!\n")
+        assert step(watch) == [("log", "!\n", 133, None)]
+        append("log", b"\xff\n")
+        assert step(watch) == [("log", None, 135, "undecodable")]
+        (tmp_path / "new").write_text("new\n")
+        assert step(watch) == [("new", "new\n", 0, None)]
+        os.rename(tmp_path / "new", tmp_path / "newer")
+        watch.fence()
+        append("newer", b"more\n")
+        expected = ("newer", "more\n", 4, None)
+        assert step(watch) in ([expected], [("newer", "new\nmore\n", 0, None)])
+        (tmp_path / "other").write_text("new\nmore\nand more\n")
+        watch.fence()
+        os.replace(tmp_path / "other", tmp_path / "newer")
+        watch.fence()
+
+
+def test_appended_content_of_a_file(tmp_path: Path, backend: Any) -> None:
+    """A file that is replaced by one that holds the same and more is gone on with."""
+    path = tmp_path / "log"
+    path.write_text("before\n")
+    options = limpet.ContentOptions(mode="rb", appended=True)
+    with limpet.watch_file(path, backend=backend, content=options).sync() as watch:
+        with path.open("a") as file:
+            file.write("one\n")
+        (event,) = watch.fence()
+        assert isinstance(event, limpet.FileUpdated)
+        assert (event.content, event.content_offset) == (b"one\n", 7)
+        (tmp_path / "other").write_text("before\none\ntwo\n")
+        os.replace(tmp_path / "other", path)
+        (event,) = watch.fence()
+        assert isinstance(event, limpet.FileUpdated)
+        assert (event.content, event.content_offset) == (b"two\n", 11)
+
+
 def test_settle_holds_until_the_writer_closed(tmp_path: Path, kernel_backend: Any) -> None:
     """S25, W61: told at the close, long before the quiet time is over."""
     with watched(tmp_path, kernel_backend, settle=3600) as watch:

@@ -118,6 +118,11 @@ def _add_content(made: Parser) -> None:
         metavar="|".join(MODES),
         help="put a file's content into its events, as text or as bytes",
     )
+    add(
+        "--appended",
+        action="store_true",
+        help="only what was added since the file's last event",
+    )
     add("--encoding", metavar="NAME", help="encoding of text content (utf-8)")
     add("--errors", metavar="HANDLER", help="what to do with what is not text (strict)")
     add(
@@ -256,8 +261,13 @@ def _content(given: Namespace) -> ContentOptions | None:
     }
     bounds = {key: value for key, value in bounds.items() if value is not None}
     if given.content is None:
-        if bounds:
-            message = "--encoding, --errors and --max-bytes are about content: they need --content"
+        if bounds or given.appended:
+            message = (
+                "--appended, --encoding, --errors and --max-bytes are about content: they need "
+                "--content"
+            )
             raise UsageError(message)
         return None
-    return ContentOptions(mode=one_of("--content", given.content, MODES), **bounds)
+    return ContentOptions(
+        mode=one_of("--content", given.content, MODES), appended=given.appended, **bounds
+    )

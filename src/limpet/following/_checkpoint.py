@@ -13,6 +13,7 @@ import contextlib
 import errno
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ _VERSION: Final = 1
 _KEEP_S: Final = 7 * 86400.0
 """How long a file that is nowhere to be found is remembered: it may come back."""
 _MOST: Final = 64
-"""Files remembered for one path."""
+"""Files remembered for one path that are read to their end."""
 _MOST_KNOWN: Final = 1000
 
 
@@ -75,10 +76,10 @@ def encode(checkpoint: Checkpoint) -> bytes:
     targets = {
         _encode_path(path): {
             "active": one.active,
-            "known": [list(known) for known in one.known[-_MOST_KNOWN:]],
-            "gens": [_encode_entry(entry) for entry in one.entries[-_MOST:]],
+            "known": [list(known) for known in one.known],
+            "gens": [_encode_entry(entry) for entry in one.entries],
         }
-        for path, one in checkpoint.targets.items()
+        for path, one in ((path, bound(one)) for path, one in checkpoint.targets.items())
     }
     line = json.dumps(
         {
@@ -91,6 +92,18 @@ def encode(checkpoint: Checkpoint) -> bytes:
         separators=(",", ":"),
     ).encode()
     return line + b"\nb2:" + _sum(line) + b"\n"
+
+
+def bound(saved: Saved) -> Saved:
+    """Keep no more files than must be: of those that are read to their end only that they are."""
+    entries, known = saved.entries, list(saved.known)
+    kept = []
+    for at, one in enumerate(entries):
+        if at >= len(entries) - _MOST or one.size > one.position.offset:
+            kept.append(one)
+        else:
+            known.append((one.position.inode, one.position.inode_generation))
+    return Saved(kept, saved.active, known[-_MOST_KNOWN:])
 
 
 def decode(data: bytes) -> Checkpoint:
@@ -223,13 +236,13 @@ _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def _take(lock: int) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt  # the byte range lock of Windows
+    if sys.platform == "win32":
+        import msvcrt
 
-        msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # Windows
+        msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
     else:
+        import fcntl
+
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

@@ -7,17 +7,19 @@ little must not be lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._grown import HEAD, WINDOW, common
+from limpet.following._disk import Identity, identity_of
 
 if TYPE_CHECKING:
-    from limpet.following._disk import Disk, Identity, Stamp
+    from collections.abc import Iterable
+
+    from limpet.following._disk import Disk
     from limpet.following._generation import Generation
     from limpet.following._target import Target
 
-__all__ = ["Copy", "agrees", "holds"]
+__all__ = ["Copy", "agrees", "find_copy", "holds", "must_wait"]
 
 _COMPARED: Final = 64 << 20
 """Bytes that are compared one by one; of what is longer the beginning, the end and samples."""
@@ -25,22 +27,89 @@ _SAMPLES: Final = 64
 _SAMPLE: Final = 4096
 
 
-@dataclass(slots=True)
-class Copy:
-    """A file that may be a copy of a followed one, held open until that is known."""
+class Copy(NamedTuple):
+    """A file that holds what was read of another, and its rest."""
 
     fd: int
     identity: Identity
     igen: int | None
     name: str
     size: int
-    stamp: Stamp
-    since: float
-    """When it last grew."""
-    original: Generation | None = None
-    """What it was a copy of when it was last compared."""
-    heir: Target | None = None
+    heir: Target | None
     """The path that it stands at, if that is followed too."""
+
+
+def must_wait(gen: Generation, siblings: Iterable[Target], now: float) -> bool:
+    """Tell whether a new file is, so far, a copy of one that is followed.
+
+    A program that copies a log to empty it does so at once; a mere copy is a file of its own, and
+    delivered once it was quiet for ``linger``.
+    """
+    if gen.trusted:
+        return False
+    world = gen.target.world
+    disk = world.disk
+    original = gen.original
+    same = original is not None and original.fd is not None and gen.compared == gen.size
+    if same and original is not None:
+        original.target.check(original, now, hinted=False)
+        if gen.fd is None or gen.trusted:
+            return True  # it was the copy, and is read as the rest of that file
+        if gen.original is original and original.fd is not None:
+            if now - gen.quiet_since < world.options.linger:
+                return True
+            gen.trusted = True
+            return False
+    gen.original = None
+    for target in siblings:
+        for other in list(target.held):
+            if other is gen or other.fd is None or not other.trusted:
+                continue
+            other.target.check(other, now, hinted=True)
+            if gen.fd is None or gen.trusted:
+                return True
+            if other.fd is not None and agrees(disk, gen.fd, gen.size, other):
+                gen.original, gen.compared = other, gen.size
+                if now - gen.quiet_since < world.options.linger:
+                    return True
+    gen.trusted = True
+    return False
+
+
+def find_copy(gen: Generation, siblings: Iterable[Target]) -> Copy | None:
+    """Give the file that holds what was read of ``gen`` before it was emptied, and its rest.
+
+    It is one of which nothing is delivered yet; it is no file of its own any more.
+    """
+    disk = gen.target.world.disk
+    for target in siblings:
+        for other in list(target.held):
+            if other is gen or other.trusted or other.offset:
+                continue
+            fd = other.fd
+            if fd is None:
+                try:
+                    fd = disk.open(other.name)
+                except OSError:
+                    continue
+            status = disk.fstat(fd)
+            held = identity_of(status) == other.identity and holds(disk, fd, status.st_size, gen)
+            if held:
+                target.held.remove(other)
+                other.fd, other.parked, other.trusted = None, False, True
+                heir = None
+                if target.active is other:
+                    target.active, target.alias, heir = None, True, target
+                return Copy(fd, other.identity, other.igen, other.name, status.st_size, heir)
+            if other.fd is None:
+                disk.close(fd)
+            elif held is None and other.original is gen:
+                codec = gen.lines.codec
+                encoding = codec.name if codec is not None else None
+                other.size = status.st_size
+                other.place(disk, other.size, encoding=encoding, skipping=False)
+                other.trusted = True
+    return None
 
 
 def agrees(disk: Disk, fd: int, size: int, gen: Generation) -> bool:

@@ -21,6 +21,7 @@ from limpet.following._checkpoint import (
     corrupt,
     known_of,
 )
+from limpet.following._copies import find_copy, must_wait
 from limpet.following._disk import Disk
 from limpet.following._events import CheckpointCorrupt, FollowEvent
 from limpet.following._position import Position
@@ -42,6 +43,9 @@ __all__ = ["Engine", "FollowStats"]
 _SAVE_S: Final = 1.0
 _SAVE_BYTES: Final = 8 << 20
 """The state is saved after so long, or once so much is committed."""
+_SAVE_FIRST_S: Final = 0.05
+"""After the start it is saved sooner, and each time twice as late: one that is killed again and
+again a moment after its start must get on all the same."""
 _DRAINING_S: Final = 0.1
 """Nothing tells of writes to a file that was put aside: it is looked at this often."""
 _BETWEEN_RESTS: Final = 64
@@ -98,7 +102,7 @@ class Engine:
         self.options = options
         self.world = World(options, disk or Disk(), remote=remote)
         self.world.find_copy = self._find_copy
-        self.world.is_copy = self._is_copy
+        self.world.must_wait = self._must_wait
         self.disk = self.world.disk
         self.sources = sources_of(self.world, paths)
         self.wholes: dict[str, Whole] = {}
@@ -121,7 +125,7 @@ class Engine:
             OSError: The state file cannot be read or locked.
         """
         world, now = self.world, self.disk.monotonic()
-        self._saved_at = self._discovered_at = now
+        self._discovered_at = now
         loaded: Checkpoint | None = None
         if self.store is not None:
             self.store.open()
@@ -254,16 +258,20 @@ class Engine:
             whole.look(now)
 
     def _find_copy(self, gen: Generation, now: float) -> Copy | None:
+        target = gen.target
+        if target.rotations is not None:
+            target.rotations.scan(now, surely=True)
         for source in self.sources:
-            copy = source.find_copy(gen, now)
-            if copy is not None:
-                return copy
+            if source.targets.get(target.path) is target:
+                for new in source.discover():
+                    new.look(now)
+                return find_copy(gen, source.siblings(target))
         return None
 
-    def _is_copy(self, gen: Generation, now: float) -> bool:
+    def _must_wait(self, gen: Generation, now: float) -> bool:
         for source in self.sources:
-            if gen.target.path in source.targets:
-                return source.is_copy(gen, now)
+            if source.targets.get(gen.target.path) is gen.target:
+                return must_wait(gen, source.siblings(gen.target), now)
         return False
 
     def _rest(self) -> None:
@@ -298,7 +306,7 @@ class Engine:
                 if gen.held_since is not None and options.flush_partial is not None:
                     due = min(due, gen.held_since + options.flush_partial)
         if self.store is not None and self.world.changed:
-            due = min(due, self._saved_at + _SAVE_S)
+            due = min(due, self._saved_at + self._save_pause)
         return due
 
     # -- reading -------------------------------------------------------------------------------
@@ -344,8 +352,13 @@ class Engine:
         world, now = self.world, self.disk.monotonic()
         if self.store is None or not world.changed or self.options.durability == "none":
             return
-        if now - self._saved_at >= _SAVE_S or world.acked_bytes >= _SAVE_BYTES:
+        if now - self._saved_at >= self._save_pause or world.acked_bytes >= _SAVE_BYTES:
             self.save()
+
+    @property
+    def _save_pause(self) -> float:
+        saves = 0 if self.store is None else self.store.saves
+        return min(_SAVE_S, _SAVE_FIRST_S * float(1 << min(saves, 10)))
 
     def save(self) -> None:
         """Save what is committed.
@@ -373,7 +386,7 @@ class Engine:
             if old.entries:
                 made.targets[path] = old
         for target in self.targets():
-            gens = sorted((*target.unacked, *target.held), key=lambda gen: gen.number)
+            gens = [*target.unacked, *target.held]
             if not gens and not target.resumed and target.found:
                 continue
             known = {} if target.rotations is None else target.rotations.known
@@ -381,6 +394,7 @@ class Engine:
                 [
                     Entry(gen.position(gen.acked), gen.size, gen.name, now, not gen.nlink)
                     for gen in gens
+                    if not target.finds_again(gen)
                 ],
                 active=target.active is not None,
                 known=known_of(known),

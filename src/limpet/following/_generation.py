@@ -52,6 +52,8 @@ class Generation:
     __slots__ = (
         "acked",
         "ahead",
+        "compared",
+        "dated",
         "doubt",
         "failed",
         "fd",
@@ -71,6 +73,7 @@ class Generation:
         "number",
         "offset",
         "original",
+        "parked",
         "progress",
         "quiet_since",
         "size",
@@ -102,6 +105,8 @@ class Generation:
         self.lines = lines
         self.is_active = False
         self.size = status.st_size
+        self.dated = status.st_mtime_ns
+        """When it had been written last when it was found."""
         self.nlink = status.st_nlink
         self.stamp: Stamp | None = None
         self.offset = 0
@@ -125,9 +130,13 @@ class Generation:
         self.doubt: float | None = None
         self.ahead = (0, b"")
         """An offset that was the end when it was last looked at, and unread bytes before it."""
+        self.parked = False
+        """It is closed until its turn comes: others wait before it, and it can be found again."""
         self.original: Generation | None = None
         """What it is a copy of, so far."""
-        self.trusted = False
+        self.compared = 0
+        """Bytes that were found to be the same."""
+        self.trusted = True
         """It is no copy, or was one for long enough."""
         self.failed: float | None = None
         """When a read failed last."""
@@ -143,7 +152,7 @@ class Generation:
     @property
     def backlog(self) -> int:
         """Bytes known to be there and not read."""
-        return max(0, self.size - self.offset) if self.fd is not None else 0
+        return max(0, self.size - self.offset) if self.fd is not None or self.parked else 0
 
     @property
     def is_acked(self) -> bool:

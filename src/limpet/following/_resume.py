@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from limpet.following._disk import identity_of
+from limpet.following._disk import identity_of, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,6 @@ __all__ = ["resume"]
 @dataclass(slots=True)
 class _Candidate:
     name: str
-    fd: int
     status: os.stat_result
     igen: int | None
     used: bool = False
@@ -34,8 +33,7 @@ def resume(
 ) -> None:
     """Put the targets that the checkpoint knows where it says; the others are left as they are.
 
-    Files that came and went under ``rotated`` while nobody looked are held after those that were
-    known, in the order they were last written in. What cannot be found is told as a gap.
+    What cannot be found is told as a gap.
 
     Args:
         world: Of the follower.
@@ -44,95 +42,93 @@ def resume(
         since: When it was saved, unix seconds.
         now: Monotonic seconds.
     """
-    every = _open_all(world, targets)
-    claimed: dict[str, list[tuple[Entry, _Candidate]]] = {}
+    every: dict[tuple[int, int], _Candidate] = {}
+    _look_at_all(world, targets, every)
     for path, one in saved.items():
         target = targets.get(path)
         if target is None:
             continue
         target.resumed = True
-        extra = _open_all(world, target.rotations.names()) if target.rotations is not None else {}
-        for name, candidate in extra.items():
-            if not any(
-                c.status.st_ino == candidate.status.st_ino
-                and c.status.st_dev == candidate.status.st_dev
-                for c in every.values()
-            ):
-                every[name] = candidate
-            else:
-                world.disk.close(candidate.fd)
-        claimed[path] = []
+        near = {path}
+        if target.rotations is not None:
+            near.update(target.rotations.names())
+            _look_at_all(world, near, every)
         for entry in one.entries:
-            found = None
+            fd: int | None = None
             if not entry.gone:
-                found = _match(world, entry, target, every, set(extra) | {path})
-            if found is None:
+                fd = _match(world, entry, target, every, near)
+            if fd is None:
                 missing = max(0, entry.size - entry.position.offset)
                 if missing or (entry is one.entries[-1] and one.active):
                     world.gap(
                         target.shown, "generation-missing", missing, entry.position.generation
                     )
                 continue
-            found.used = True
-            claimed[path].append((entry, found))
-    for path, pairs in claimed.items():
-        target, one = targets[path], saved[path]
-        for entry, found in pairs:
-            _place(world, target, entry, found, now)
-        if target.resumed:
-            _unseen(target, one, every, since, now)
-    for candidate in every.values():
-        if not candidate.used:
-            world.disk.close(candidate.fd)
+            found = every[identity_of(world.disk.fstat(fd))]
+            _place(world, target, entry, found, fd, now)
+        _know(target, one, every, since)
 
 
-def _open_all(world: World, names: Iterable[str]) -> dict[str, _Candidate]:
-    opened = {}
+def _look_at_all(
+    world: World, names: Iterable[str], every: dict[tuple[int, int], _Candidate]
+) -> None:
+    """Learn who the files are; they are opened one by one, for there may be thousands."""
     for name in names:
         with suppress(OSError):
             if not modes.S_ISREG(world.disk.stat(name).st_mode):
                 continue
             fd = world.disk.open(name)
-            status = world.disk.fstat(fd)
-            if modes.S_ISREG(status.st_mode):
-                opened[name] = _Candidate(name, fd, status, world.disk.inode_generation(fd))
-            else:
+            try:
+                status = world.disk.fstat(fd)
+                if modes.S_ISREG(status.st_mode):
+                    igen = world.disk.inode_generation(fd)
+                    every.setdefault(identity_of(status), _Candidate(name, status, igen))
+            finally:
                 world.disk.close(fd)
-    return opened
 
 
 def _match(
     world: World,
     entry: Entry,
     target: Target,
-    every: dict[str, _Candidate],
+    every: dict[tuple[int, int], _Candidate],
     near: set[str],
-) -> _Candidate | None:
-    """Give the file of an entry: the same inode if it can be, else a copy that lies near."""
-    position = entry.position
+) -> int | None:
+    """Open the file of an entry: the same inode if it can be, else a copy that lies near."""
+    position, disk = entry.position, world.disk
 
     def order(candidate: _Candidate) -> tuple[bool, bool]:
         return (candidate.status.st_ino != position.inode, candidate.name != target.path)
 
     for candidate in sorted((c for c in every.values() if not c.used), key=order):
         same = candidate.status.st_ino == position.inode
-        if not same and candidate.name not in near:
+        if not same and (candidate.name not in near or not position.offset):
             continue
-
-        def read(size: int, at: int, fd: int = candidate.fd) -> bytes:
-            return world.disk.pread(fd, size, at)
-
-        with suppress(OSError):
-            if position.fits(
-                identity_of(candidate.status), candidate.igen, candidate.status.st_size, read
+        try:
+            fd = disk.open(candidate.name)
+        except OSError:
+            continue
+        try:
+            status = disk.fstat(fd)
+            if identity_of(status) == identity_of(candidate.status) and position.fits(
+                identity_of(status),
+                candidate.igen,
+                status.st_size,
+                lambda size, at, fd=fd: disk.pread(fd, size, at),  # type: ignore[misc]  # its own
             ):
-                return candidate
+                candidate.used, candidate.status = True, status
+                return fd
+        except OSError:
+            pass
+        disk.close(fd)
     return None
 
 
-def _place(world: World, target: Target, entry: Entry, found: _Candidate, now: float) -> None:
+def _place(
+    world: World, target: Target, entry: Entry, found: _Candidate, fd: int, now: float
+) -> None:
     position = entry.position
-    gen = target.make(found.fd, found.status, found.name, now)
+    gen = target.make(fd, found.status, found.name, now)
     gen.number = position.generation
     gen.trusted = True
     gen.place(world.disk, position.offset, encoding=position.encoding, skipping=position.skipping)
@@ -148,34 +144,18 @@ def _place(world: World, target: Target, entry: Entry, found: _Candidate, now: f
     target.held.append(gen)
 
 
-def _unseen(
-    target: Target,
-    saved: Saved,
-    every: dict[str, _Candidate],
-    since: float,
-    now: float,
+def _know(
+    target: Target, saved: Saved, every: dict[tuple[int, int], _Candidate], since: float
 ) -> None:
+    """Take what is known to be delivered; what else lies under ``rotated`` the next look finds."""
     rotations = target.rotations
     if rotations is None:
         return
     known = set(saved.known)
-    fresh = []
-    for name in rotations.names():
-        candidate = every.get(name)
-        if candidate is None or candidate.used:
+    for identity, candidate in every.items():
+        if candidate.used:
             continue
         status = candidate.status
         old = (status.st_ino, candidate.igen) in known
         if old and (candidate.igen is not None or status.st_mtime <= since):
-            continue
-        fresh.append(candidate)
-    at = len(target.held)
-    if target.active is not None:
-        at = target.held.index(target.active)
-    for candidate in sorted(fresh, key=lambda one: one.status.st_mtime_ns):
-        candidate.used = True
-        gen = target.make(candidate.fd, candidate.status, candidate.name, now)
-        gen.must = gen.size
-        target.held.insert(at, gen)
-        at += 1
-    rotations.baseline()
+            rotations.known[identity] = (candidate.igen, stamp_of(status))

@@ -8,7 +8,6 @@ from contextlib import suppress
 from glob import escape, has_magic
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._copies import Copy, agrees, holds
 from limpet.following._disk import Identity, Stamp, identity_of, stamp_of
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ class Rotations:
         self.folder = os.path.dirname(os.path.join(folder, pattern))
         self.known: dict[Identity, Known] = {}
         """What was there at the start, or is delivered."""
-        self.suspects: list[Copy] = []
-        """What may be a copy of the active file."""
         self._target = target
         self._listed: tuple[int, float] | None = None
 
@@ -73,86 +70,33 @@ class Rotations:
                 stamp = stamp_of(self._target.world.disk.fstat(gen.fd))
                 self.known[gen.identity] = (gen.igen, stamp)
 
-    def scan(self, now: float) -> bool:
+    def scan(self, now: float, *, surely: bool = False) -> bool:
         """Hold every file that is new under the pattern; tells whether there was one.
 
         Those that were put aside come before the file at the path, in the order they were last
         written in.
         """
-        if not self._is_due():
+        if not (self._is_due() or surely):
             return False
-        fresh: list[tuple[int, int, os.stat_result, str]] = []
+        target, disk = self._target, self._target.world.disk
+        fresh: list[tuple[int, str]] = []
         seen: set[Identity] = set()
         for name in self.names():
             opened = self._open(name, seen)
-            if opened is not None:
-                fd, status = opened
-                original = self._original(fd, status.st_size)
-                if original is not None:
-                    self.suspects.append(self._copy(fd, status, name, now, original))
-                else:
-                    fresh.append((status.st_mtime_ns, fd, status, name))
+            if opened is None:
+                continue
+            fd, status = opened
+            disk.close(fd)  # there may be thousands
+            fresh.append((status.st_mtime_ns, name))
         self.known = {key: value for key, value in self.known.items() if key in seen}
-        for _, fd, status, name in sorted(fresh, key=lambda one: one[0]):
-            self._hold(fd, status, name, now)
+        for _, name in sorted(fresh):
+            opened = self._open(name, seen)
+            if opened is None:
+                self._listed = None  # it has another name by now
+                continue
+            self._hold(*opened, name, now)
+            target.make_room()
         return bool(fresh)
-
-    def tend(self, now: float) -> None:
-        """See what became of files that may be copies."""
-        target, world = self._target, self._target.world
-        for copy in list(self.suspects):
-            status = world.disk.fstat(copy.fd)
-            if stamp_of(status) != copy.stamp:
-                copy.size, copy.stamp = status.st_size, stamp_of(status)
-                copy.original = self._original(copy.fd, copy.size)
-                if copy.original is not None:
-                    copy.since = now
-                    continue
-            first = copy.original or target.active
-            emptied = (
-                first is not None
-                and first.fd is not None
-                and world.disk.fstat(first.fd).st_size < copy.size
-            )
-            if now - copy.since >= world.options.linger or not (copy.original or emptied):
-                self.suspects.remove(copy)
-                self._hold(copy.fd, status, copy.name, now)
-
-    def copy_of(self, gen: Generation, now: float) -> Copy | None:
-        """Give the copy that was made of a file before it was emptied, and hold it no more."""
-        world = self._target.world
-        self._listed = None
-        candidates, self.suspects = self.suspects, []
-        for name in self.names():
-            opened = self._open(name, set(), candidates)
-            if opened is not None:
-                candidates.append(self._copy(*opened, name, now))
-        found: Copy | None = None
-        for copy in candidates:
-            copy.size = world.disk.fstat(copy.fd).st_size
-            held = holds(world.disk, copy.fd, copy.size, gen)
-            if held and found is None:
-                found = copy
-            elif held or (held is None and copy.original is gen):
-                self.known[copy.identity] = (copy.igen, copy.stamp)
-                world.disk.close(copy.fd)
-            else:
-                world.disk.close(copy.fd)  # it is found again, and then compared with what follows
-        return found
-
-    def _original(self, fd: int, size: int) -> Generation | None:
-        """Give the held file that an open one is a copy of, so far."""
-        target = self._target
-        for gen in target.held:
-            if agrees(target.world.disk, fd, size, gen):
-                return gen
-        return None
-
-    def close(self) -> None:
-        """Close what is held."""
-        for copy in self.suspects:
-            self._target.world.disk.close(copy.fd)
-        self.suspects = []
 
     def _is_due(self) -> bool:
         if has_magic(self.folder):
@@ -168,9 +112,7 @@ class Rotations:
         self._listed = (changed, disk.time())
         return True
 
-    def _open(
-        self, name: str, seen: set[Identity], but: list[Copy] | None = None
-    ) -> tuple[int, os.stat_result] | None:
+    def _open(self, name: str, seen: set[Identity]) -> tuple[int, os.stat_result] | None:
         """Open a file that nobody knows yet; ``None`` for all others."""
         world = self._target.world
         try:
@@ -178,8 +120,6 @@ class Rotations:
             if not modes.S_ISREG(status.st_mode):
                 return None
             seen.add(identity_of(status))
-            if any(copy.identity == identity_of(status) for copy in but or ()):
-                return None
             if self._is_known(identity_of(status), status, None, name):
                 return None
             fd = world.disk.open(name)
@@ -208,8 +148,6 @@ class Rotations:
             if gen.fd is not None and not gen.is_active:
                 gen.name = name
             return True
-        if any(copy.identity == identity for copy in self.suspects):
-            return True
         known = self.known.get(identity)
         if known is None:
             return False
@@ -223,32 +161,18 @@ class Rotations:
         self.known[identity] = (igen, stamp_of(status))
         return True
 
-    def _copy(
-        self,
-        fd: int,
-        status: os.stat_result,
-        name: str,
-        now: float,
-        original: Generation | None = None,
-    ) -> Copy:
-        return Copy(
-            fd,
-            identity_of(status),
-            self._target.world.disk.inode_generation(fd),
-            name,
-            status.st_size,
-            stamp_of(status),
-            now,
-            original,
-        )
-
     def _hold(self, fd: int, status: os.stat_result, name: str, now: float) -> None:
         """Read an unseen file, after those before it and before the active one."""
         target = self._target
         gen = target.make(fd, status, name, now)
-        gen.must = gen.size
+        gen.must, gen.trusted = gen.size, False  # it may be a copy
         at = len(target.held)
         if target.active is not None:
             at = target.held.index(target.active)
+        for place, one in enumerate(target.held[:at]):
+            # a listing need not have all names that came meanwhile: this one may be the elder
+            if not one.offset and one.dated + one.trusted > status.st_mtime_ns:
+                at = place  # that one is younger, and nothing of it is read
+                break
         target.go_on_from_any(gen)
         target.held.insert(at, gen)

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpet.errors import UsageError
-from limpet.following._copies import Copy, agrees, holds
-from limpet.following._disk import stamp_of
 from limpet.following._rotated import COMPRESSED
 from limpet.following._target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from limpet.following._generation import Generation
     from limpet.following._world import World
 
 __all__ = ["Source", "sources_of"]
@@ -72,61 +69,9 @@ class Source:
             if self.glob:
                 del self.targets[path]
 
-    def find_copy(self, gen: Generation, now: float) -> Copy | None:
-        """Give the file that holds what was read of ``gen`` before it was emptied, and its rest.
-
-        It is a file under the glob of which nothing is delivered yet.
-        """
-        if not self.glob:
-            return None
-        disk = self.world.disk
-        for target in self.discover():
-            target.look(now)
-        for target in list(self.targets.values()):
-            other = target.active
-            if other is None or other is gen or other.fd is None or other.offset or other.trusted:
-                continue
-            if not target.found:
-                continue
-            status = disk.fstat(other.fd)
-            other.size = status.st_size
-            held = holds(disk, other.fd, other.size, gen)
-            if held:
-                target.held.remove(other)
-                target.active, target.alias = None, True
-                return Copy(
-                    other.fd, other.identity, other.igen, other.name, other.size,
-                    stamp_of(status), now, gen, target,
-                )  # fmt: skip
-            if held is None and other.original is gen:
-                encoding = gen.lines.codec.name if gen.lines.codec is not None else None
-                other.place(disk, other.size, encoding=encoding, skipping=False)
-        return None
-
-    def is_copy(self, gen: Generation, now: float) -> bool:
-        """Tell whether a new file must wait, for it is a copy of another so far.
-
-        A program that copies a log to empty it does so at once; a file that is a mere copy is
-        delivered once it was quiet for ``linger``.
-        """
-        if gen.trusted:
-            return False
-        disk = self.world.disk
-        for target in list(self.targets.values()):
-            for other in list(target.held):
-                if other is gen or other.fd is None or other.offset == 0:
-                    continue
-                if gen.fd is None or gen.offset:
-                    return True  # it was the copy, and is read as the rest of that file
-                target.check(other, now, hinted=True)
-                if gen.target.active is not gen or gen.offset:
-                    return True
-                if agrees(disk, gen.fd, gen.size, other):
-                    gen.original = other
-                    if now - gen.quiet_since < self.world.options.linger:
-                        return True
-        gen.trusted = True
-        return False
+    def siblings(self, target: Target) -> list[Target]:
+        """Give the targets among whose files copies of this one's may be."""
+        return list(self.targets.values()) if self.glob else [target]
 
 
 def sources_of(world: World, paths: Iterable[str | os.PathLike[str]]) -> list[Source]:

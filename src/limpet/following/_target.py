@@ -86,8 +86,6 @@ class Target:
         for gen in list(self.held):
             if gen in self.held:
                 self.check(gen, now, hinted=hinted)
-        if self.rotations is not None:
-            self.rotations.tend(now)
         self.unstable = True
         for _ in range(_ROUNDS):
             if not self._resolve(now):
@@ -135,6 +133,9 @@ class Target:
             self._find_closed(active, now)
             return True
         known = world.held.get(identity)
+        if known is not None and known.parked and known.target is self:
+            self._unpark(known, now)
+            return True
         if known is not None and known.fd is not None:
             return self._known(known, now)
         self.alias = False
@@ -178,7 +179,7 @@ class Target:
         world = self.world
         starting = world.starting and not self.resumed
         gen = self.make(fd, status, self.path, now)
-        gen.is_active = True
+        gen.is_active, gen.trusted = True, not self.found
         old = self.active or (self.held[-1] if self.held else None)
         if self.active is not None:
             self.put_aside(now)
@@ -385,34 +386,28 @@ class Target:
                 )
             )
             return
-        copy = None
-        if self.rotations is not None:
-            copy = self.rotations.copy_of(gen, now)
-        if copy is None:
-            copy = world.find_copy(gen, now)
-        fd = gen.open_fd
+        fd, gen.fd = gen.open_fd, None
         status = world.disk.fstat(fd)
         del world.held[gen.identity]
         fresh = self.make(fd, status, gen.name, now)
-        fresh.fresh, fresh.is_active = True, gen.is_active
-        at = self.held.index(gen)
+        fresh.fresh, fresh.is_active, gen.is_active = True, gen.is_active, False
+        if self.active is gen:
+            self.active = fresh
+        self.held.insert(self.held.index(gen) + 1, fresh)
+        copy = world.find_copy(gen, now)
         recovered = 0
         if copy is not None:
             recovered = copy.size - gen.offset
             lost = max(0, lost - recovered)
             gen.fd, gen.identity, gen.igen = copy.fd, copy.identity, copy.igen
             gen.name, gen.size, gen.must = copy.name, copy.size, copy.size
-            gen.is_active, gen.quiet_since, gen.heir = False, now, copy.heir
+            gen.quiet_since, gen.heir = now, copy.heir
             world.held[gen.identity] = gen
-            self.held.insert(at + 1, fresh)
         else:
             world.deliver(gen, gen.lines.flush())
-            gen.fd = None
-            self.held[at] = fresh
+            self.held.remove(gen)
             self._done_with(gen)
         fresh.must = fresh.size if not fresh.is_active else 0
-        if self.active is gen:
-            self.active = fresh
         world.tell(
             Truncated(
                 path=self.shown,
@@ -428,14 +423,19 @@ class Target:
 
     def read(self, now: float) -> bool:
         """Read one piece of the file whose turn it is; tells whether there was one."""
-        gen = self._next()
-        if gen is None:
-            return False
+        for gen in self._waiting():
+            if gen.parked and not self._unpark(gen, now):
+                return True
+            if gen.trusted or not self.world.must_wait(gen, now):
+                return self._read(gen, now)
+            if gen.trusted:
+                return True  # it turned out to be the rest of another
+        return False
+
+    def _read(self, gen: Generation, now: float) -> bool:
         world = self.world
         before = gen.offset
         try:
-            if not before and self.found and world.is_copy(gen, now):
-                return False
             if not self.check(gen, now, hinted=False) or not gen.backlog:
                 return True
             if not before and self._pass_hole(gen):
@@ -462,17 +462,17 @@ class Target:
             gen.heir.take_over(gen)
         return True
 
-    def _next(self) -> Generation | None:
+    def _waiting(self) -> list[Generation]:
+        """Give the files with something to read, first the one whose turn it is."""
         waiting = [gen for gen in self.held if gen.backlog]
         if self.world.options.order == "strict":
             waiting = [gen for gen in waiting if gen is self.held[0]]
-        if not waiting:
-            return None
-        for gen in waiting:
-            if gen.offset < gen.must:
-                return gen
+        if len(waiting) < 2:
+            return waiting
+        first = [gen for gen in waiting if gen.offset < gen.must]
         self._turn += 1
-        return waiting[self._turn % len(waiting)]
+        turn = self._turn % len(waiting)
+        return [*first, *(gen for gen in waiting[turn:] + waiting[:turn] if gen not in first)]
 
     def _pass_hole(self, gen: Generation) -> bool:
         """Leave out the NULs that a writer without O_APPEND leaves before its next bytes."""
@@ -523,13 +523,45 @@ class Target:
                     self.drop(gen, "unlinked")
             elif self._is_over(gen, now):
                 self.retire(gen)
-        while len(self.held) > options.max_generations:
-            oldest = next(gen for gen in self.held if not gen.is_active)
-            if oldest.backlog:
-                self.drop(oldest, "too-many")
-            else:
-                self.retire(oldest)
+        self.make_room()
         self.unacked = [gen for gen in self.unacked if not gen.is_acked]
+
+    def make_room(self) -> None:
+        """Have no more files open than may be: what can be found again is closed until its turn.
+
+        That are those under ``rotated``; of others the oldest is given up.
+        """
+        most = self.world.options.max_generations
+        aside = [gen for gen in self.held if gen.fd is not None and not gen.is_active]
+        for gen in reversed(aside[1:]):
+            if len(aside) < most:
+                return
+            if self.rotations is not None and gen.nlink and gen.backlog:
+                self.world.disk.close(gen.open_fd)
+                gen.fd, gen.parked = None, True
+                aside.remove(gen)
+        for gen in aside[: max(0, len(aside) - most + 1)]:
+            if gen.backlog:
+                self.drop(gen, "too-many")
+            else:
+                self.retire(gen)
+
+    def _unpark(self, gen: Generation, now: float) -> bool:
+        """Open a file whose turn has come; tells whether it is still there."""
+        disk, inode = self.world.disk, gen.identity[1]
+        names = [gen.name, *disk.names(os.path.dirname(gen.name)).values()]
+        if self.rotations is not None:
+            names += self.rotations.names()
+        for name in dict.fromkeys(names):
+            try:
+                there = disk.stat(name).st_ino == inode
+            except OSError:
+                continue
+            if there and self._open_again(gen, name, now):
+                gen.name = name
+                return True
+        self.drop(gen, "generation-missing")
+        return False
 
     def _is_over(self, gen: Generation, now: float) -> bool:
         options = self.world.options
@@ -585,8 +617,6 @@ class Target:
             if gen.fd is not None:
                 self.world.disk.close(gen.fd)
                 gen.fd = None
-        if self.rotations is not None:
-            self.rotations.close()
         self.world.held.clear()
 
     # -- closed, and opened again --------------------------------------------------------------
@@ -602,32 +632,37 @@ class Target:
 
     def _reopen(self, gen: Generation, path: str, now: float) -> bool:
         """Open a file that was closed, if it is still the same; else nothing is known of it."""
+        if self._open_again(gen, path, now):
+            return True
+        self.world.gap(self.shown, "generation-missing", 0, gen.number)
+        self._close(gen)
+        return False
+
+    def _open_again(self, gen: Generation, path: str, now: float) -> bool:
+        """Open a file that was closed; tells whether it is still the same."""
         disk = self.world.disk
         try:
             fd = disk.open(path)
         except OSError:
-            fd = -1
-        if fd >= 0:
-            status = disk.fstat(fd)
-            igen = disk.inode_generation(fd)
-            window = len(gen.window)
-            if (
-                status.st_ino == gen.identity[1]
-                and (igen is None or gen.igen is None or igen == gen.igen)
-                and disk.pread(fd, len(gen.head), 0) == gen.head
-                and (
-                    status.st_size < gen.offset
-                    or disk.pread(fd, window, gen.offset - window) == gen.window
-                )
-            ):
-                self.world.held.pop(gen.identity, None)
-                gen.fd, gen.identity, gen.stamp = fd, identity_of(status), None
-                self.world.held[gen.identity] = gen
-                self.check(gen, now, hinted=True)
-                return True
-            disk.close(fd)
-        self.world.gap(self.shown, "generation-missing", 0, gen.number)
-        self._close(gen)
+            return False
+        status = disk.fstat(fd)
+        igen = disk.inode_generation(fd)
+        window = len(gen.window)
+        if (
+            status.st_ino == gen.identity[1]
+            and (igen is None or gen.igen is None or igen == gen.igen)
+            and disk.pread(fd, len(gen.head), 0) == gen.head
+            and (
+                status.st_size < gen.offset
+                or disk.pread(fd, window, gen.offset - window) == gen.window
+            )
+        ):
+            self.world.held.pop(gen.identity, None)
+            gen.fd, gen.identity, gen.stamp, gen.parked = fd, identity_of(status), None, False
+            self.world.held[gen.identity] = gen
+            self.check(gen, now, hinted=True)
+            return True
+        disk.close(fd)
         return False
 
     def _find_closed(self, gen: Generation, now: float) -> None:
@@ -690,6 +725,18 @@ class Target:
             self.caught_up = True
             self.world.tell(CaughtUp(path=self.shown, time=self.world.disk.time()))
         return True
+
+    def finds_again(self, gen: Generation) -> bool:
+        """Tell whether a file needs no place in the state: none of it is read, and it has a name.
+
+        The next run finds it under ``rotated``, as one that nobody knows.
+        """
+        return (
+            self.rotations is not None
+            and not (gen.is_active or gen.acked.offset or gen.lines.skipping)
+            and bool(gen.nlink)
+            and gen.forward is None
+        )
 
     def owns(self) -> set[Identity]:
         """Give which files are held."""

@@ -84,10 +84,9 @@ class World:
         self.acked_bytes = 0
         """Committed since it was last saved."""
         self.find_copy: Callable[[Generation, float], Copy | None] = lambda _gen, _now: None
-        """Finds the copy that was made of a file before it was emptied, among those that match a
-        glob."""
-        self.is_copy: Callable[[Generation, float], bool] = lambda _gen, _now: False
-        """Tells whether a file that matches a glob is, so far, a copy of another that does."""
+        """Finds the copy that was made of a file before it was emptied."""
+        self.must_wait: Callable[[Generation, float], bool] = lambda _gen, _now: False
+        """Tells whether a new file is, so far, a copy of another."""
 
     def number(self) -> int:
         """Give the next generation its number."""

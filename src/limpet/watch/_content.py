@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from limpet.config import ContentOptions
     from limpet.events import Event
 
-__all__ = ["with_content"]
+__all__ = ["reason_of", "with_content"]
 
 _FLAGS: Final = (
     os.O_RDONLY
@@ -51,7 +51,7 @@ def _read(path: str, limit: int) -> tuple[bytes | None, str | None]:
     try:
         fd = os.open(path, _FLAGS)
     except OSError as error:
-        return None, _reason(error)
+        return None, reason_of(error)
     try:
         status = os.fstat(fd)
         if status.st_mode & 0o170000 != 0o100000:
@@ -67,12 +67,13 @@ def _read(path: str, limit: int) -> tuple[bytes | None, str | None]:
                 return None, "too_large"
         return b"".join(parts), None
     except OSError as error:
-        return None, _reason(error)
+        return None, reason_of(error)
     finally:
         os.close(fd)
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Give the word for why a file could not be read."""
     if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
         return "vanished"
     return "denied" if error.errno in {errno.EACCES, errno.EPERM} else "error"

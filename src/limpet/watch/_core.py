@@ -13,6 +13,7 @@ import os
 import threading
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind, Origin
     from limpet.watch import _state
+    from limpet.watch._appended import Appended
     from limpet.watch._file import FileEngine
     from limpet.watch._pending import Pending
 
@@ -145,6 +147,7 @@ class Core:
         """Events handed out that do not count as told yet; ``None``: handing out is telling."""
         self._mutex = threading.Lock()
         self._pump: TreePump | None = None
+        self._appended: Appended | None = None
         self._slow = options.content is not None
         """Every look may take long: files are read, or a network is asked."""
         self._engine: DirEngine | FileEngine | None = None
@@ -425,11 +428,19 @@ class Core:
             self._ready.extend(self._found)
             self._found.clear()
             return
-        from limpet.watch._content import with_content
+        if options.appended:
+            if self._appended is None:
+                from limpet.watch._appended import Appended
 
+                self._appended = Appended(options)
+            read = self._appended.put
+        else:
+            from limpet.watch._content import with_content
+
+            read = partial(with_content, options=options)
         spent = 0
         while self._found and spent < _CONTENT_BUDGET and len(self._ready) < 10_000:
-            event, size = with_content(self._found.popleft(), options)
+            event, size = read(self._found.popleft())
             spent += size
             self._ready.append(event)
 

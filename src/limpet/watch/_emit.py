@@ -63,6 +63,7 @@ _DEFAULTS: Final[dict[str, object]] = {
     "content": None,
     "content_mode": None,
     "content_error": None,
+    "content_offset": None,
 }
 
 

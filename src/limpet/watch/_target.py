@@ -152,7 +152,7 @@ class Target:
             return True
         if tree.watch_whole is not None:
             tree.watch_whole(tree.base)
-        stats = not tree.emit.muted or tree.options.metadata or tree.polling or not tree.trusted
+        stats = not tree.emit.muted or tree.options.sizes or tree.polling or not tree.trusted
         try:
             scan(tree, root, handle, stats=stats, adopt=False)
         finally:
