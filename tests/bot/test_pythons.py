@@ -127,18 +127,18 @@ def test_mewbot_ios_components_run_under_limpet(python: str, folder: Path) -> No
             ports.append(free.getsockname()[1])
     text = IO_BOT.replace("PORT1", str(ports[0])).replace("PORT2", str(ports[1]))
     (folder / "bot.yaml").write_text(text, encoding="utf-8")
-    log = folder / "log"
+    log, said = folder / "log", folder / "said"
     argv = [python, "-m", "limpet", "run", "bot.yaml", "--state-dir", "state"]
-    with log.open("wb") as file:
+    with log.open("wb") as file, said.open("wb") as printed:
         bot = subprocess.Popen(
-            argv, cwd=folder, stdout=file, stderr=subprocess.STDOUT,
+            argv, cwd=folder, stdout=printed, stderr=file,
             env={**plain(), "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         try:
             end = time.monotonic() + PATIENCE
 
             def until(pattern: str) -> None:
-                while not re.search(pattern, log.read_text()):
+                while not re.search(pattern, log.read_text() + said.read_text()):
                     assert time.monotonic() < end, log.read_text()
                     assert bot.poll() is None, log.read_text()
                     time.sleep(0.02)
