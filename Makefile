@@ -58,6 +58,7 @@ format: $(READY)  ## put the code into the form lint wants
 
 soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
 	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model tests/bot/test_model.py --timeout=3600
+	$(BIN)/python -m pytest -m soak tests/bot --timeout=3600
 
 bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
 	$(BIN)/python -m benchmarks $(PROFILE)

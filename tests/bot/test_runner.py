@@ -340,7 +340,7 @@ def test_a_slow_behaviour_does_not_hold_the_others() -> None:
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(10_000, id="short"),
+        pytest.param(5_000, id="short"),
         pytest.param(200_000, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
