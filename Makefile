@@ -10,7 +10,7 @@ PROFILE ?= short
 
 .NOTPARALLEL:
 .PHONY: help demo demo-remote test check lint types format soak bench bench-output bench-follow \
-	bench-remote follow-table attack coverage clean
+	bench-bots bench-remote follow-table attack test-pythons coverage clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
@@ -42,6 +42,9 @@ demo-remote: $(READY)  ## see three hosts work together over a hub that is kille
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest
 
+test-pythons: $(READY)  ## one bot under both runners, on each Python that is found here
+	$(BIN)/python -m pytest -m pythons tests/bot/test_pythons.py
+
 check: lint types test  ## all that must hold before a change goes in: lint, types, tests
 
 lint: $(READY)  ## format and lint
@@ -58,7 +61,9 @@ format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff check --fix .
 
 soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
-	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model tests/following -m "soak or not soak" --timeout=3600
+	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model tests/following tests/bot/test_model.py \
+		-m "soak or not soak" --timeout=3600
+	$(BIN)/python -m pytest -m soak tests/bot --timeout=3600
 
 bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
 	$(BIN)/python -m benchmarks $(PROFILE)
@@ -74,6 +79,9 @@ follow-table: $(READY)  ## play the fault cases to limpet, tail -F and pygtail, 
 
 bench-remote: $(READY)  ## measure events and commands over a hub and write docs/performance-remote.md
 	$(BIN)/python -m benchmarks.remote
+
+bench-bots: $(READY)  ## compare bots with mewbot's own runner and write docs/performance-bots.md
+	$(BIN)/python -m benchmarks.bots
 
 attack: $(READY)  ## try to get out of an output's folder, and see the usual way get out
 	$(BIN)/python -m benchmarks.attack

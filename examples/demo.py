@@ -1,5 +1,7 @@
 """Shows what limpet tells of: changes things in a temporary folder and prints the events for each.
 
+Then, where the extra ``bot`` is installed, a bot that answers into the folder it watches.
+
 Ends by itself, with exit code 1 if an event that should come did not.
 """
 
@@ -9,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import limpet
@@ -152,6 +155,37 @@ async def events_for(
             missing.remove(describe(event))
 
 
+async def show_bot(folder: Path) -> int:
+    """Have a bot answer three questions in the folder it watches; gives what went wrong."""
+    from limpet.bot import Behaviour, FileSystem, FileSystemTrigger, OverwriteFileAction, Runner
+
+    desk = FileSystem(name="desk", input_path=folder, output_path=folder, content={"mode": "r"})
+    answer = Behaviour(name="answer")
+    answer.add(FileSystemTrigger(events="file.created", target="never"))
+    answer.add(OverwriteFileAction(name="answer to {stem}.txt", content="You asked: {content}"))
+    runner = Runner([desk, answer])
+    running = asyncio.create_task(runner.run())
+    await runner.ready.wait()
+    print("\na bot that answers each file with a file in the same folder, and does not loop\n")
+    (watching,) = desk.get_inputs()
+    async with asyncio.timeout(PATIENCE):
+        while not getattr(watching, "backend", ""):
+            await asyncio.sleep(0.01)
+        for number, question in enumerate(("who?", "what?", "../../etc/passwd?"), 1):
+            new = folder.parent / "new"
+            new.write_text(question)
+            new.replace(folder / f"question {number}")
+        while len(list(folder.iterdir())) < 6:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(PACE)
+    for path in sorted(folder.iterdir()):
+        print(f"{path.name:<43} {path.read_text()}")
+    runner.stop()
+    stats = await running
+    print(f"\n{stats.acted} questions, {stats.outputs} answers")
+    return int((stats.acted, stats.outputs) != (3, 3))
+
+
 async def main() -> int:
     """Run the steps."""
     failures = 0
@@ -169,7 +203,11 @@ async def main() -> int:
                 for name in missing:
                     print(f"{'':<43} MISSING: {name}")
                 failures += len(missing)
-    print("\nall expected events came" if not failures else f"\n{failures} events did not come")
+        print("\nall expected events came" if not failures else f"\n{failures} did not come")
+        if find_spec("mewbot") is not None:
+            desk = Path(os.path.realpath(base)) / "desk"
+            desk.mkdir()
+            failures += await show_bot(desk)
     return 1 if failures else 0
 
 

@@ -252,7 +252,7 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = frozenset(
-    ("backends", "config", "errors", "events", "following", "output", "testing", "watch")
+    ("backends", "bot", "config", "errors", "events", "following", "output", "testing", "watch")
 )
 
 

@@ -337,7 +337,7 @@ def test_case_d6_a_file_that_is_not_there_comes_goes_and_comes(folder: Path) -> 
         async with running(io) as told:
             place.parent.mkdir()
             for size in (1, 2):
-                place.write_text("x" * size)
+                put(place, "x" * size)
                 await until(lambda: (told.take(), short_last(told).startswith("file.created"))[1])
                 assert told.events[-1].is_target
                 place.unlink()

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import os
+import tracemalloc
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
@@ -334,6 +335,49 @@ def test_a_slow_behaviour_does_not_hold_the_others() -> None:
         await task
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(5_000, id="short"),
+        pytest.param(200_000, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+    ],
+)
+def test_many_events_in_bounded_memory(count: int) -> None:
+    """A day's events in short: nothing of an event is left behind."""
+    taken: list[int] = []
+
+    class Many(v1.Input):
+        @staticmethod
+        def produces_inputs() -> set[type[InputEvent]]:
+            return {Said}
+
+        async def run(self) -> None:
+            assert self.queue is not None
+            for number in range(count):
+                await self.queue.put(Said(str(number)))
+                if number in {count // 4, count - 1}:
+                    taken.append(tracemalloc.get_traced_memory()[0])
+
+    class ManyLine(Line):
+        def get_inputs(self) -> Iterable[v1.Input]:
+            return [Many()]
+
+    line = ManyLine()
+    line.output.got = []
+
+    async def forget(event: OutputEvent) -> bool:
+        return True
+
+    line.output.output = forget  # type: ignore[method-assign]  # a fake
+    tracemalloc.start()
+    try:
+        stats = done(line, behaviour(text_of), behaviour(text_of, concurrency=3), queue=100)
+    finally:
+        tracemalloc.stop()
+    assert (stats.events, stats.outputs) == (count, 2 * count)
+    assert taken[1] - taken[0] < 300_000, taken
 
 
 # -- failures --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from limpet._wire import EVENT_TYPES, schema
-from limpet.cli import _args, _doctor_args, _follow_args, _watch_args, _write_args
+from limpet.cli import _args, _bot_args, _doctor_args, _follow_args, _watch_args, _write_args
 from limpet.cli._doctor import examine
 from limpet.cli._exec import VARIABLES
 
@@ -27,6 +27,7 @@ def options() -> set[str]:
         _doctor_args.parser(),
     ]
     parsers += map(_write_args.parser, _write_args.USES)
+    parsers += map(_bot_args.parser, _bot_args.USES)
     words = {word for one in parsers for action in one._actions for word in action.option_strings}
     return {word for word in words if word.startswith("--")} - {"--help"}
 

@@ -16,7 +16,7 @@ from limpet.remote import RemoteCode
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-TABLE_ROW = re.compile(r"^\| ([LSIOVWFH]\d+) \|", re.MULTILINE)
+TABLE_ROW = re.compile(r"^\| ([BDLSIOVWFH]\d+) \|", re.MULTILINE)
 
 
 def read(path: Path) -> str:
@@ -38,7 +38,8 @@ def codes() -> Iterator[str]:
     yield from get_args(DegradedReason)
     yield from get_args(RefusalCode)
     yield from get_args(RemoteCode)
-    yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
+    for path in (ROOT / "src/limpet/cli/_doctor.py", *(ROOT / "src/limpet/bot").rglob("*.py")):
+        yield from re.findall(r'code="([a-z-]+)"', read(path))
     for path in (ROOT / "src/limpet/remote").rglob("*.py"):
         yield from re.findall(r'\bcode(?:: str)? ?= ?"([a-z-]+)"', read(path))
 
@@ -108,6 +109,8 @@ def test_every_rule_has_its_guarantee() -> None:
     required |= {f"V{number}" for number in range(1, 61)}
     required |= {f"F{number}" for number in range(1, 73)}
     required |= {f"H{number}" for number in range(1, 23)}
+    required |= {f"B{number}" for number in range(1, 6)}
+    required |= {f"D{number}" for number in range(1, 21)}
     listed = set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
     assert rules | required <= listed
 

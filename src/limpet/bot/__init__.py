@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from limpet.bot._extra import need
 
 if TYPE_CHECKING:
+    from limpet.bot import _values as values
     from limpet.bot._behaviour import Behaviour
     from limpet.bot._events import (
         DirCreatedInputEvent,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from limpet.bot._outcome import Outcome
     from limpet.bot._remote import RemoteFileSystem
+    from limpet.bot._setting import Setting
     from limpet.bot.actions import (
         AppendToFileAction,
         CreateFileAction,
@@ -105,6 +107,7 @@ _HOMES = {
         """,
     "limpet.bot._outcome": "Outcome",
     "limpet.bot._remote": "RemoteFileSystem",
+    "limpet.bot._setting": "Setting",
     "limpet.bot.actions": """
         AppendToFileAction CreateFileAction DeleteFileAction LimpetAction LogAction MakeDirAction
         MoveFileAction OverwriteFileAction PrintAction PutAwayAction RunCommandAction WebhookAction
@@ -171,6 +174,7 @@ __all__ = [
     "RunCommandAction",
     "RunOptions",
     "Runner",
+    "Setting",
     "SizeCondition",
     "StdinMessages",
     "StillThereCondition",
@@ -185,6 +189,7 @@ __all__ = [
     "WebhookAction",
     "WriteToFileOutputEvent",
     "run",
+    "values",
 ]
 
 
@@ -192,6 +197,8 @@ if not TYPE_CHECKING:  # the checker has the imports above, and shall know no ot
 
     def __getattr__(name: str) -> object:
         """Load a public name when it is first used."""
+        if name == "values":
+            return import_module("limpet.bot._values")
         if name not in _HOME:
             message = f"module 'limpet.bot' has no attribute {name!r}"
             raise AttributeError(message)

@@ -20,6 +20,7 @@ from typing import Any, Final
 from mewbot.api.v1 import Input, InputEvent
 from mewbot.core import InputQueue
 
+from limpet.bot._abandoned import finish_at_exit
 from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent, wrap
 from limpet.bot._lines import LineSource
 from limpet.bot._queue import EventQueue
@@ -175,6 +176,9 @@ class FileSystemInput(Input):
         self._wake = asyncio.Event()
         self._quiet = False
         wait = _FIRST_S
+        task = asyncio.current_task()
+        if self._taken is not None and task is not None:
+            finish_at_exit(task)
         try:
             while True:
                 started = self._loop.time()

@@ -29,6 +29,7 @@ _CONTENT = record(
     encoding=text(),
     errors=text(),
     max_bytes=whole(),
+    appended=flag(),
 )
 _LIMITS = record(
     OutputLimits,

@@ -12,11 +12,13 @@ _KEY: Final = "limpet.outcome"
 class Outcome:
     """Whether all went well so far. The first failure stays."""
 
-    __slots__ = ("error",)
+    __slots__ = ("error", "open")
 
     def __init__(self) -> None:
         """Nothing has failed yet."""
         self.error: BaseException | None = None
+        self.open = 0
+        """Outputs that were asked for and are not done; counted in mewbot's own runner alone."""
 
     def fail(self, error: BaseException) -> None:
         """Something failed."""

@@ -73,13 +73,17 @@ class FileSystemOutput(Output):
             return False
         try:
             await self.send(event)
+            return True
         except Exception as error:  # noqa: BLE001 - whatever it is, the bot goes on
             known = isinstance(error, LimpetError | OSError)
             _LOG.error("%s: %s", self._label(), error, exc_info=None if known else error)
             if event.outcome is not None:
                 event.outcome.fail(error)
             return False
-        return True
+        finally:
+            if event.outcome is not None and not event.__dict__.get("_is_counted"):
+                event.__dict__["_is_counted"] = True  # another FileSystem may get it, too
+                event.outcome.open -= 1
 
     async def send(self, event: FileSystemOutputEvent) -> Done | None:
         """Do it, for limpet's runner, which knows what to do with what is raised.

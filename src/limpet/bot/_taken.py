@@ -17,7 +17,8 @@ class Taken:
     """Events in the order in which they were put into a queue that nobody confirms.
 
     mewbot 0.0.3 takes one event, awaits all its behaviours, and takes the next. So an event that
-    left the queue is done once a later one left it, or once somebody waits at the empty queue.
+    left the queue is done once a later one left it, or once somebody waits at the empty queue;
+    and once the outputs that limpet's actions have asked for are done.
     """
 
     def __init__(self, queue: InputQueue) -> None:
@@ -39,4 +40,7 @@ class Taken:
         if gone and not idle:
             self._put.appendleft(gone.pop())
         for event in gone:
-            done(event)
+            if any(outcome.open for outcome in event.__dict__.get("_outcomes", ())):
+                self._put.appendleft(event)  # its outputs are queued
+            else:
+                done(event)

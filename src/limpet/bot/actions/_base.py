@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from mewbot.api.v1 import Action, InputEvent, OutputEvent
 
 from limpet.bot._fields import Fields
+from limpet.bot._orders import FileSystemOutputEvent
 from limpet.bot._outcome import Outcome, Work, outcome_of
 from limpet.bot._setting import Configured
 from limpet.errors import LimpetError
@@ -52,6 +53,10 @@ class LimpetAction(Configured, Action):
             return
         try:
             async for output in self.steps(event, state, outcome):
+                if isinstance(output, FileSystemOutputEvent) and output.outcome is outcome:
+                    # mewbot puts it into a queue: until it is done, the event is not.
+                    outcome.open += 1
+                    event.__dict__.setdefault("_outcomes", []).append(outcome)
                 yield output
         except Exception as error:  # noqa: BLE001 - mewbot's runner would end the bot
             outcome.fail(error)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -141,7 +142,7 @@ class Keep:
 def _locked(path: Path) -> Any:  # noqa: ANN401 - an open file
     file = path.open("a")
     try:
-        import fcntl
+        fcntl: Any = import_module("fcntl")
     except ImportError:  # no advisory locks there
         return file
     try:

@@ -37,6 +37,7 @@ class Notifier:
             return
         with (
             contextlib.suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out,
         ):
+            out.setblocking(False)
             out.sendto("\n".join(lines).encode(), self._address)
