@@ -86,7 +86,7 @@ def test_every_test_that_is_named_exists() -> None:
 
 def test_every_guarantee_has_a_test_or_a_reason() -> None:
     """None is a mere promise, and none is there twice."""
-    text = read(DOCS / "guarantees.md")
+    text = re.sub(r"<!-- side.*?: end -->", "", read(DOCS / "guarantees.md"), flags=re.DOTALL)
     rows = [line for line in text.splitlines() if TABLE_ROW.match(line)]
     for row in rows:
         _, number, promise, held, reason, _ = (cell.strip() for cell in row.split("|"))
