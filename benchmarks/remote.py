@@ -99,10 +99,10 @@ class Bench:
         admin = await connect(self.server.url, name="admin")
         await init_nats(admin, ["web01", "nas"], max_bytes=2 << 30)
         await admin.close()
-        await self.publish()
         await self.spooled()
         await self.reading()
         await self.commands()
+        await self.publish()
         self.server.kill()
 
     async def publish(self) -> None:
@@ -155,10 +155,6 @@ class Bench:
                     if seen == self.count:
                         break
 
-        # The messages of ``publish`` are no events: they are left out, and cost all the same.
-        import logging
-
-        logging.getLogger("limpet.remote").setLevel(logging.CRITICAL)
         await self.timed("read with a cursor", self.count, cursor)
         done = asyncio.Event()
         left = self.count

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,7 +94,8 @@ class Executor:
                 for delivery in await worker.fetch(1, 2.0):
                     await self._handle(delivery)
                 self.stats.trouble = ""
-            except HubError as error:
+            except (HubError, sqlite3.Error) as error:
+                # A command whose note could not be written was not done: it comes again.
                 if str(error) != self.stats.trouble:
                     _log.warning("commands: %s", error)
                 self.stats.trouble = str(error)

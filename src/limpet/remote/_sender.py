@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ _WINDOW: Final = 256
 _PAUSE_MIN_S: Final = 0.25
 _PAUSE_MAX_S: Final = 60.0
 
-State = Literal["starting", "sending", "spooling", "hub full", "refused"]
+State = Literal["starting", "sending", "spooling", "hub full", "refused", "spool failed"]
 
 _log = logging.getLogger("limpet.agent")
 
@@ -127,6 +128,8 @@ class Sender:
                 pause = min(pause, 1.0)  # the connection has a back-off of its own
             except HubError as error:
                 self._fail("spooling", error)
+            except sqlite3.Error as error:
+                self._fail("spool failed", error)
             else:
                 pause = self._pause_min
                 if not self.refused:
@@ -154,7 +157,7 @@ class Sender:
             self.refused.clear()
         return max(0.0, left)
 
-    def _fail(self, state: State, error: HubError) -> None:
+    def _fail(self, state: State, error: HubError | sqlite3.Error) -> None:
         if (state, str(error)) != (self.health.state, self.health.trouble):
             _log.warning("%s: %s", state, error)
         self.health.state, self.health.trouble = state, str(error)

@@ -94,7 +94,7 @@ class Pool:
             await delivery.term()
             return
         if self._seen.has(event.session, event.seq):
-            await delivery.ack()
+            await delivery.ack(confirm=False)
             return
         keeper = asyncio.create_task(self._keep(delivery))
         try:
@@ -107,7 +107,7 @@ class Pool:
         finally:
             keeper.cancel()
         self._seen.add(event.session, event.seq)
-        await delivery.ack()
+        await delivery.ack(confirm=False)
         self._tell("done", event)
 
     async def _keep(self, delivery: Delivery) -> None:

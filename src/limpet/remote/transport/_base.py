@@ -120,8 +120,11 @@ class Delivery(Protocol):
     attempt: int
     """1 the first time."""
 
-    async def ack(self) -> None:
-        """It is dealt with: it does not come again. Returns once the hub knows."""
+    async def ack(self, *, confirm: bool = True) -> None:
+        """It is dealt with: it does not come again.
+
+        With ``confirm`` it returns once the hub knows; without, a broken line may bring it again.
+        """
 
     async def nak(self, delay: float) -> None:
         """Not now: it comes again after so many seconds."""

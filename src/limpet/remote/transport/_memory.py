@@ -373,7 +373,8 @@ class _Given:
         self.attempt = durable.attempts[message.seq]
         self._transport, self._stream, self._durable = transport, stream, durable
 
-    async def ack(self) -> None:
+    async def ack(self, *, confirm: bool = True) -> None:
+        del confirm
         await self._transport._reach()  # noqa: SLF001 (its own part)
         self._durable.pending.pop(self.message.seq, None)
         self._durable.done.add(self.message.seq)

@@ -623,7 +623,10 @@ class _Given:
         self.attempt = int(message.reply.split(".")[-5])
         self._transport, self._reply = transport, message.reply
 
-    async def ack(self) -> None:
+    async def ack(self, *, confirm: bool = True) -> None:
+        if not confirm:
+            await self._say(b"+ACK")
+            return
         transport = self._transport
         await transport._ready()  # noqa: SLF001 (its own part)
         await transport._gather([await transport._ask(self._reply, b"+ACK")])  # noqa: SLF001
