@@ -120,6 +120,7 @@ class Alarm:
         """Have ``tell`` called whenever this watch has something to look at."""
         with self._lock:
             self._tell[core] = tell
+        core.inbox.awaited = True  # whoever drains the hub for another watch wakes us for this one
         self.hub.wake()
 
     def remove(self, core: Core) -> None:

@@ -51,6 +51,7 @@ class Worker:
         self._over = False
         self._unsaved = False
         self._abandoned = False
+        self._finished = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -96,7 +97,10 @@ class Worker:
         """Have the thread free everything, soon and by itself; blocks for nothing."""
         with self._changed:
             self._ended = self._abandoned = True
+            finished = self._finished
             self._changed.notify()
+        if finished:  # by itself: nobody is left to do it
+            threading.Thread(target=self._clear, name="limpet follow", daemon=True).start()
 
     # -- from any thread -----------------------------------------------------------------------
 
@@ -164,10 +168,16 @@ class Worker:
         finally:
             self._over = True
             self._wake()
-            if self._abandoned:
-                with contextlib.suppress(OSError):  # nobody is left to be told
-                    self.engine.close()
-                self._free()
+            with self._changed:
+                self._finished = True
+                abandoned = self._abandoned
+            if abandoned:
+                self._clear()
+
+    def _clear(self) -> None:
+        with contextlib.suppress(OSError):  # nobody is left to be told
+            self.engine.close()
+        self._free()
 
     def _wait(self, due: float) -> tuple[list[Place], list[Callable[[], None]], bool] | None:
         """Wait until there is something to do; ``None`` is the end."""
