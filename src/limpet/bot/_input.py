@@ -9,12 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import shutil
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 from mewbot.api.v1 import Input, InputEvent
@@ -23,6 +19,7 @@ from mewbot.core import InputQueue
 from limpet.bot._abandoned import finish_at_exit
 from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent, wrap
 from limpet.bot._lines import LineSource
+from limpet.bot._opening import Opening
 from limpet.bot._queue import EventQueue
 from limpet.bot._sources import WatchSource
 from limpet.bot._taken import Taken
@@ -76,11 +73,7 @@ class FileSystemInput(Input):
         self._quiet = False
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
-        self._scratch: str | None = None
-        self._handover: tuple[WantedWatch, Path] | None = None
-        """What a watch that was stopped knew, for one that is to go on from there."""
-        self.read_only = False
-        """Do not write the state file: it is read, and a copy goes on from there."""
+        self.opening = Opening(self._pending)
         self.degraded: dict[str, str] = {}
         """Paths at which the watch sees less than it should -> why."""
         self.trouble: str | None = None
@@ -194,9 +187,7 @@ class FileSystemInput(Input):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            if self._scratch is not None:
-                shutil.rmtree(self._scratch, ignore_errors=True)
-                self._scratch = None
+            self.opening.clean()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -215,13 +206,19 @@ class FileSystemInput(Input):
                     await self._wake.wait()
                 else:
                     await self._pump_until_woken()
-        finally:
+        except asyncio.CancelledError:
             source, self._source = self._source, None
             if source is not None:
                 if self._taken is not None:
                     self._taken.settle(self.settle)
                 await source.close()
-                self._waiting.clear()  # kept in the state file, if there is one
+            self._waiting.clear()  # kept in the state file, if there is one
+            raise
+        except BaseException:
+            source, self._source = self._source, None
+            if source is not None:
+                await self._close(source)  # what waits is queued by the next try
+            raise
 
     def _want(self) -> WantedWatch | None:
         try:
@@ -237,7 +234,7 @@ class FileSystemInput(Input):
             if wanted is not None and wanted.mode == "lines":
                 self._source = await LineSource.open(wanted)
             elif wanted is not None:
-                self._source = await self._open(wanted)
+                self._source = await self.opening.open(wanted)
             if wanted is not None:
                 _LOG.info("%s: watching %s by %s", self._label(), wanted.path, self.backend)
             return
@@ -253,16 +250,14 @@ class FileSystemInput(Input):
             await self._restart(old, wanted)
         else:
             # The new one first, so that there is no moment in which neither watches.
-            shared = wanted.state is not None and wanted.state == old.wanted.state
-            changes = {"state": None} if shared else {}
-            new = await WatchSource.open(wanted, self._pending, **changes)
+            new = await self.opening.open_beside(wanted, old)
             last = await old.rest()
             self._waiting += last
             new.taken_over(old, last)
             self._source = new
             await self._close(old)
-            if shared:  # the file belongs to the new place from now on
-                await self._restart(new, wanted)
+            if wanted.state is not None and wanted.state == old.wanted.state:
+                await self._restart(new, wanted)  # the file belongs to the new place from now on
         _LOG.info("%s: watching %s by %s", self._label(), wanted.path, self.backend)
 
     async def _replace(self, old: WatchSource | LineSource, wanted: WantedWatch) -> None:
@@ -278,44 +273,14 @@ class FileSystemInput(Input):
         if wanted.mode == "lines":
             self._source = await LineSource.open(wanted, start)
         else:
-            self._source = await self._open(wanted)
+            self._source = await self.opening.open(wanted)
 
     async def _restart(self, old: WatchSource, wanted: WantedWatch) -> None:
-        """Watch the same place with other options: what is known goes over by a state file."""
-        old.watch.track(None)  # what was handed out stays with us, and is not told again
-        handover = Path(await self._scratch_folder()) / "handover"
-        await old.watch.save(handover)
+        """Watch the same place with other options."""
         self._source = None
-        self._handover = (wanted, handover)
-        await old.close()
-        self._source = await self._open(wanted)
+        await self.opening.stop(old, wanted)
+        self._source = await self.opening.open(wanted)
         self._source.inherit(old)
-
-    async def _open(self, wanted: WantedWatch) -> WatchSource:
-        """Start to watch, going on from where a watch of the same place has stopped, if any."""
-        handover, self._handover = self._handover, None
-        if self.read_only and wanted.state is not None:
-            copy = Path(await self._scratch_folder()) / "state"
-            if handover is not None:
-                copy = handover[1]
-            elif await asyncio.to_thread(os.path.exists, wanted.state):
-                await asyncio.to_thread(_copy, Path(wanted.state), str(copy))
-            return await WatchSource.open(wanted, self._pending, state=copy)
-        if handover is None or handover[0] != wanted:
-            return await WatchSource.open(wanted, self._pending)
-        try:
-            if wanted.state is None:
-                return await WatchSource.open(wanted, self._pending, state=handover[1])
-            await asyncio.to_thread(_copy, handover[1], wanted.state)
-            return await WatchSource.open(wanted, self._pending)
-        except BaseException:
-            self._handover = handover
-            raise
-
-    async def _scratch_folder(self) -> str:
-        if self._scratch is None:
-            self._scratch = await asyncio.to_thread(mkdtemp, prefix="limpet-bot-")
-        return self._scratch
 
     async def _close(self, source: WatchSource | LineSource) -> None:
         if isinstance(source, WatchSource):
@@ -416,11 +381,3 @@ class FileSystemInput(Input):
             wait,
             exc_info=None if known else error,
         )
-
-
-def _copy(source: Path, state: str) -> None:
-    target = Path(state).absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f".limpet-{target.name}.new")
-    new.write_bytes(source.read_bytes())
-    new.replace(target)

@@ -198,7 +198,7 @@ class Runner:
 
     def _start_input(self, one: InputInterface) -> None:
         if isinstance(one, FileSystemInput):
-            one.read_only = self.options.dry_run
+            one.opening.read_only = self.options.dry_run
         self.supervisor.start(one)
 
     def _make_crew(self, parts: Parts) -> Crew:
