@@ -36,10 +36,14 @@ from limpet.remote._line_observer import LineObserver
 from limpet.remote._observer import Observer, WatchSpec
 from limpet.remote._sender import Sender
 from limpet.remote._spool import New
+from tests.remote.conftest import SERVERS
 from tests.remote.helpers import Proxy, collect, options, running, until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
+
+NEWEST = max(SERVERS, key=lambda version: [int(part) for part in version.split(".")], default="")
+"""The hub that the longest tests have in full."""
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -133,7 +137,7 @@ async def test_f2_acknowledgements_are_lost_and_the_line_cut_twelve_times(
         transport = await proxy.connect("web01")
         sender = Sender(spool, transport, pause_min=0.01)
         task = asyncio.create_task(sender.run())
-        for _ in range(12):
+        for _ in range(12 if hub.kind in {"memory", NEWEST} else 4):
             await proxy.swallow_answers()
             await asyncio.to_thread(fill, spool, 300, count)
             count += 300
@@ -162,7 +166,7 @@ async def test_f3_the_hub_comes_after_the_agent(hub: Hub, tmp_path: Path) -> Non
         await until(lambda: health()["state"] == "spooling")
         await hub.start()
         await until(lambda: health()["waiting"] == 0)
-        assert health()["state"] == "sending"
+        await until(lambda: health()["state"] == "sending")
     assert len(await stored(hub)) == 1
 
 

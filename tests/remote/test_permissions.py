@@ -32,6 +32,9 @@ from tests.remote.helpers import collect, options, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
+EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+"""Keys that are made at once."""
+
 FLEET = {
     "hosts": ("web01", "nas"),
     "bots": (
@@ -247,13 +250,13 @@ async def test_with_certificates(version: str, tmp_path: Path) -> None:
 
     def certificate(name: str, signer: str = "ca") -> None:
         (tmp_path / "ext").write_text(f"subjectAltName=DNS:{name},IP:127.0.0.1\n")
-        run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", "r",
+        run("req", *EC, "-nodes", "-keyout", f"{name}.key", "-out", "r",
             "-subj", f"/CN={name}")  # fmt: skip
         run("x509", "-req", "-in", "r", "-CA", f"{signer}.pem", "-CAkey", f"{signer}.key",
             "-CAcreateserial", "-days", "2", "-out", f"{name}.pem", "-extfile", "ext")  # fmt: skip
 
     for authority in ("ca", "evil"):
-        run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+        run("req", "-x509", *EC, "-nodes", "-days", "2", "-subj",
             f"/CN={authority}", "-keyout", f"{authority}.key",
             "-out", f"{authority}.pem")  # fmt: skip
     for name in ("hub", "web01", "nas"):

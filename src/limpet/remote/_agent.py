@@ -187,7 +187,7 @@ class Agent:
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
-            if transport.connected:
+            if transport.connected and not sender.refused:
                 sender.wake()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(sender.drained(), _DRAIN_S)

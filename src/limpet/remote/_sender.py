@@ -108,6 +108,8 @@ class Sender:
         pause = self._pause_min
         while True:
             try:
+                if not self.transport.connected and self.health.state in {"starting", "sending"}:
+                    self.health.state, self.health.trouble = "spooling", "the hub is away"
                 await self._check_hub()
                 sent = await self._send()
             except asyncio.CancelledError:

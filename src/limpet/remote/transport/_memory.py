@@ -35,6 +35,10 @@ class _Stream:
     made: str
     messages: dict[int, Stored] = field(default_factory=dict)
     last: int = 0
+    size: int = 0
+    """Bytes of all messages, as last counted."""
+    counted: int = 0
+    """How many messages there were then."""
     ids: dict[str, tuple[int, float]] = field(default_factory=dict)
     work: dict[str, _Durable] = field(default_factory=dict)
 
@@ -127,7 +131,9 @@ class MemoryHub:
         if known is not None and now - known[1] <= window:
             return Ack(known[0], duplicate=True)
         if spec.max_bytes >= 0:
-            size = sum(len(m.data) for m in stream.messages.values())
+            if stream.counted != len(stream.messages):
+                stream.size = sum(len(m.data) for m in stream.messages.values())
+            size = stream.size
             if size + len(message.data) > spec.max_bytes:
                 text = f"the stream {spec.name} is full; raise its bound, or wait for readers"
                 raise HubFullError(text)
@@ -137,7 +143,10 @@ class MemoryHub:
             stream.messages = {
                 k: m for k, m in stream.messages.items() if m.subject != message.subject
             }
+            stream.size = sum(len(m.data) for m in stream.messages.values())
         stream.messages[stream.last] = stored
+        stream.size += len(message.data)
+        stream.counted = len(stream.messages)
         if message.id:
             stream.ids[message.id] = (stream.last, now)
         for pattern, queue in self.listeners:

@@ -38,8 +38,8 @@ __all__ = ["NatsTransport", "connect"]
 
 _TIMEOUT_S: Final = 5.0
 """Seconds a batch, or a question, is waited for."""
-_CHUNK: Final = 128 * 1024
-"""Bytes of one piece of an object."""
+_CONNECT_S: Final = 3.0
+"""Seconds a hub is waited for by who asked not to wait for one that is not there yet."""
 
 _FULL: Final = {10077, 10076, 10122}
 """Error codes: maximum messages, bytes or messages of a subject exceeded (server/errors.json)."""
@@ -104,24 +104,32 @@ async def connect(
     if wait:
         transport.connecting = connecting
         return transport
-    try:
-        await asyncio.wait_for(asyncio.shield(connecting), 5)
-    except TimeoutError as error:
-        connecting.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await connecting
-        with contextlib.suppress(Exception):
-            await client.close()
-        reason = transport.trouble
-        if "authorization" in reason:
-            message = f"the hub at {url} does not let {name!r} in: {reason}"
-            raise NotPermittedError(message) from error
-        message = f"no hub answers at {url}{f' ({reason})' if reason else ''}; is it running?"
-        raise DisconnectedError(message) from error
-    except Exception as error:
-        raise _translated(error, url) from error
-    transport.on_connected()
-    return transport
+    end = time.monotonic() + _CONNECT_S
+    while not connecting.done() and time.monotonic() < end and not _is_final(transport.trouble):
+        await asyncio.wait({connecting}, timeout=0.05)
+    if connecting.done():
+        try:
+            connecting.result()
+        except Exception as error:
+            raise _translated(error, url) from error
+        transport.on_connected()
+        return transport
+    connecting.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await connecting
+    with contextlib.suppress(Exception):
+        await client.close()
+    reason = transport.trouble
+    if "authorization" in reason:
+        message = f"the hub at {url} does not let {name!r} in: {reason}"
+        raise NotPermittedError(message)
+    message = f"no hub answers at {url}{f' ({reason})' if reason else ''}; is it running?"
+    raise DisconnectedError(message)
+
+
+def _is_final(trouble: str) -> bool:
+    """Whether waiting longer for a hub that said this would not help."""
+    return "authorization" in trouble or "certificate" in trouble
 
 
 class NatsTransport:
