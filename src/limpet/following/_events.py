@@ -39,12 +39,12 @@ TruncationKind = Literal["truncated", "trimmed", "rewritten"]
 stand in their place."""
 
 GapKind = Literal[
-    "generation-missing", "unlinked", "too-many", "long-line", "nul-hole", "unreadable"
+    "generation-missing", "unlinked", "too-many", "long-line", "nul-hole", "too-large"
 ]
 """Why bytes were not delivered: their file is nowhere to be found after a restart; it is deleted
 and nobody asked for its lines for too long; more files than are held at once waited; the end of a
 line beyond ``max_line``; a hole of NULs at the beginning of a file that was emptied under its
-writer; a disk that cannot read them."""
+writer; a file that is larger than ``max_bytes``, with ``mode="whole"``."""
 
 
 class Origin(NamedTuple):
