@@ -237,7 +237,7 @@ def main() -> None:
     from importlib.metadata import version as installed
 
     lines = [
-        f"| row | what is done | {' | '.join(SUBJECTS)} |",
+        f"| F | what is done | {' | '.join(SUBJECTS)} |",
         f"| --- | --- | {' | '.join('---' for _ in SUBJECTS)} |",
     ]
     counts = dict.fromkeys(SUBJECTS, 0)
@@ -250,7 +250,7 @@ def main() -> None:
         if row.restarts and results["`tail -F`"] != "ok":
             results["`tail -F`"] = "(does not claim to)"
         print(row.number, row.title, results, flush=True)
-        lines.append(f"| F{row.number} | {row.title} | {' | '.join(results.values())} |".rstrip())
+        lines.append(f"| {row.number} | {row.title} | {' | '.join(results.values())} |".rstrip())
     said = ", ".join(f"{name} {count}" for name, count in counts.items())
     tail = version(["tail", "--version"])
     head = (

@@ -25,6 +25,8 @@ from limpet.following._copies import find_copy, must_wait
 from limpet.following._disk import Disk
 from limpet.following._events import CheckpointCorrupt, FollowEvent
 from limpet.following._position import Position
+from limpet.following._reading import read
+from limpet.following._reopening import rest
 from limpet.following._resume import resume
 from limpet.following._source import each_target, sources_of
 from limpet.following._target import Target
@@ -216,8 +218,6 @@ class Engine:
             return
         self._discover(now, told)
         self._look_all(self.targets(), now, told)
-        for source in self.sources:
-            source.forget()
 
     def _look_all(self, targets: Iterable[Target], now: float, told: set[str] | None) -> None:
         for number, target in enumerate(targets, 1):
@@ -246,6 +246,7 @@ class Engine:
             return
         self._discovered_at = now
         for source in self.sources:
+            source.forget()
             for target in source.discover():
                 if self.options.mode != "whole":
                     target.look(now, hinted=True)
@@ -286,7 +287,7 @@ class Engine:
             if gen.is_active and gen.fd is not None and not gen.backlog and gen.is_acked
         ]
         for gen in sorted(quiet, key=lambda one: one.quiet_since)[:over]:
-            gen.target.rest(gen)
+            rest(gen.target, gen)
 
     def due(self, now: float, *, interval: float) -> float:
         """Say when to look again although nothing tells of a change, monotonic seconds.
@@ -298,6 +299,8 @@ class Engine:
         for whole in self.wholes.values():
             due = min(due, whole.due)
         for target in self.targets():
+            if target.idle:
+                continue
             if target.unstable:
                 return min(due, now + 0.001)
             for gen in target.held:
@@ -321,7 +324,8 @@ class Engine:
         count = len(targets)
         for step in range(count):
             at = (self._turn + step) % count
-            if targets[at].backlog and targets[at].read(now):
+            target = targets[at]
+            if not target.idle and target.backlog and read(target, now):
                 self._turn = at + 1
                 return True
         for target in targets:

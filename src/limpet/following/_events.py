@@ -39,15 +39,15 @@ TruncationKind = Literal["truncated", "trimmed", "rewritten"]
 stand in their place."""
 
 GapKind = Literal[
-    "generation-missing", "unlinked", "too-many", "long-line", "nul-hole", "unreadable"
+    "generation-missing", "unlinked", "too-many", "long-line", "nul-hole", "too-large"
 ]
 """Why bytes were not delivered: their file is nowhere to be found after a restart; it is deleted
 and nobody asked for its lines for too long; more files than are held at once waited; the end of a
 line beyond ``max_line``; a hole of NULs at the beginning of a file that was emptied under its
-writer; a disk that cannot read them."""
+writer; a file that is larger than ``max_bytes``, with ``mode="whole"``."""
 
 
-class _Origin(NamedTuple):
+class Origin(NamedTuple):
     """What the lines of a batch have in common."""
 
     path: Path
@@ -67,7 +67,7 @@ class Line:
         text: Any,  # noqa: ANN401 (str, or bytes where no encoding is asked for)
         start: int,
         end: int,
-        of: _Origin,
+        of: Origin,
     ) -> None:
         """Keep what is given: one is made for every line, and each value more costs."""
         self.text = text
@@ -241,11 +241,17 @@ class Appended(FollowEvent):
 
     def __iter__(self) -> Iterator[Line]:
         """Give the lines one by one, each with its place."""
-        starts = self.offsets()
-        ends = [*starts[1:], self.end]
+        edges = self.edges()
+        return map(Line, self.lines, edges, edges[1:], repeat(self.origin()))
+
+    def edges(self) -> list[int]:
+        """Give where each line begins, and where the last one ends."""
+        return [*self.offsets(), self.end]
+
+    def origin(self) -> Origin:
+        """Give what its lines have in common."""
         block = self._block
-        origin = _Origin(self.path, self.generation, self.end, block.complete, block.cut)
-        return map(Line, self.lines, starts, ends, repeat(origin))
+        return Origin(self.path, self.generation, self.end, block.complete, block.cut)
 
     def __repr__(self) -> str:
         """Show which bytes they are."""

@@ -16,6 +16,7 @@ from limpet.following._events import (
     Gap,
     Inaccessible,
     Line,
+    Origin,
     Truncated,
     WatchDegraded,
 )
@@ -299,20 +300,22 @@ class _Batches:
 class _Cursor:
     """The batch whose lines are handed out one by one, to whoever asks."""
 
-    __slots__ = ("at", "batch", "count", "lines", "lock", "texts")
+    __slots__ = ("at", "batch", "count", "edges", "lock", "origin", "texts")
 
     def __init__(self) -> None:
         import anyio
 
         self.batch: Appended | None = None
         self.texts: list[Any] = []
-        self.lines: list[Line] | None = None
+        self.edges: list[int] = []
+        """Where each line begins, and where the last one ends; made when somebody asks."""
+        self.origin: Origin | None = None
         self.at = self.count = 0
         self.lock = anyio.Lock()
 
     def take(self, batch: Appended) -> None:
         """Begin with another batch."""
-        self.batch, self.texts, self.lines = batch, batch.lines, None
+        self.batch, self.texts, self.origin = batch, batch.lines, None
         self.at, self.count = 0, len(self.texts)
 
     def settle(self) -> None:
@@ -356,12 +359,14 @@ class _Lines:
         while True:
             at = cursor.at
             if at < cursor.count:
-                lines = cursor.lines
-                if lines is None and cursor.batch is not None:
-                    lines = cursor.lines = list(cursor.batch)
-                if lines is not None:
-                    cursor.at = at + 1
-                    return lines[at]
+                origin = cursor.origin
+                if origin is None and cursor.batch is not None:
+                    cursor.edges = cursor.batch.edges()
+                    origin = cursor.origin = cursor.batch.origin()
+                if origin is not None:
+                    cursor.at = after = at + 1
+                    edges = cursor.edges
+                    return Line(cursor.texts[at], edges[at], edges[after], origin)
             await self._follower.refill()
 
 

@@ -9,6 +9,8 @@ from glob import escape, has_magic
 from typing import TYPE_CHECKING, Final
 
 from limpet.following._disk import Identity, Stamp, identity_of, stamp_of
+from limpet.following._ending import make_room
+from limpet.following._succession import go_on_from_any
 
 if TYPE_CHECKING:
     from limpet.following._generation import Generation
@@ -95,7 +97,7 @@ class Rotations:
                 self._listed = None  # it has another name by now
                 continue
             self._hold(*opened, name, now)
-            target.make_room()
+            make_room(target)
         return bool(fresh)
 
     def _is_due(self) -> bool:
@@ -174,5 +176,5 @@ class Rotations:
             if not one.offset and one.dated + one.trusted > status.st_mtime_ns:
                 at = place  # that one is younger, and nothing of it is read
                 break
-        target.go_on_from_any(gen)
+        go_on_from_any(target, gen)
         target.held.insert(at, gen)

@@ -57,7 +57,7 @@ class Whole:
             return
         if status.st_size > options.max_bytes:
             self._told = seen
-            self.world.gap(self.shown, "too-many", status.st_size, self.world.number())
+            self.world.gap(self.shown, "too-large", status.st_size, self.world.number())
             return
         for _ in range(_TRIES):
             read = self._read()

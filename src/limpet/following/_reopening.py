@@ -1,0 +1,138 @@
+"""Files that are closed and opened again: quiet ones, those whose turn comes, those that fail."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+from limpet.following._disk import identity_of
+from limpet.following._ending import close_one, drop
+
+if TYPE_CHECKING:
+    from limpet.following._generation import Generation
+    from limpet.following._target import Target
+
+__all__ = ["find_closed", "reopen", "rest", "unpark", "unreadable"]
+
+_AGAIN_S: Final = 1.0
+"""A file that cannot be read is opened anew this often at most, in seconds."""
+
+
+def rest(target: Target, gen: Generation) -> None:
+    """Close a quiet active file; it is looked at by its name from now on."""
+    if gen.fd is not None:
+        gen.check(target.world.disk, target.world.disk.monotonic(), hinted=False, remote=False)
+        if gen.backlog or not gen.is_acked:
+            return
+        target.world.disk.close(gen.fd)
+        gen.fd = None
+
+
+def reopen(target: Target, gen: Generation, path: str, now: float) -> bool:
+    """Open a file that was closed, if it is still the same; else nothing is known of it."""
+    if open_again(target, gen, path, now):
+        return True
+    target.world.gap(target.shown, "generation-missing", 0, gen.number)
+    close_one(target, gen)
+    return False
+
+
+def open_again(target: Target, gen: Generation, path: str, now: float) -> bool:
+    """Open a file that was closed; tells whether it is still the same."""
+    disk = target.world.disk
+    try:
+        fd = disk.open(path)
+    except OSError:
+        return False
+    status = disk.fstat(fd)
+    igen = disk.inode_generation(fd)
+    window = len(gen.window)
+    if (
+        status.st_ino == gen.identity[1]
+        and (igen is None or gen.igen is None or igen == gen.igen)
+        and disk.pread(fd, len(gen.head), 0) == gen.head
+        and (
+            status.st_size < gen.offset or disk.pread(fd, window, gen.offset - window) == gen.window
+        )
+    ):
+        target.world.held.pop(gen.identity, None)
+        gen.fd, gen.identity, gen.stamp, gen.parked = fd, identity_of(status), None, False
+        target.world.held[gen.identity] = gen
+        target.check(gen, now, hinted=True)
+        return True
+    disk.close(fd)
+    return False
+
+
+def find_closed(target: Target, gen: Generation, now: float) -> None:
+    """A file that was closed is at the path no more: look for it in its folder, by its inode.
+
+    Its position is the last one committed, so nothing else of it is needed.
+    """
+    if gen is target.active:
+        target.active = None
+        gen.is_active = False
+        gen.quiet_since = now
+    names = target.world.disk.names(os.path.dirname(target.path))
+    path = names.get(gen.identity[1], "")
+    if reopen(target, gen, path or target.path, now):
+        gen.name = path
+        gen.must = gen.size
+
+
+def unpark(target: Target, gen: Generation, now: float) -> bool:
+    """Open a file whose turn has come; tells whether it is still there."""
+    disk, inode = target.world.disk, gen.identity[1]
+    names = [gen.name, *disk.names(os.path.dirname(gen.name)).values()]
+    if target.rotations is not None:
+        names += target.rotations.names()
+    for name in dict.fromkeys(names):
+        try:
+            there = disk.stat(name).st_ino == inode
+        except OSError:
+            continue
+        if there and open_again(target, gen, name, now):
+            gen.name = name
+            return True
+    drop(target, gen, "generation-missing")
+    return False
+
+
+def unreadable(target: Target, gen: Generation, error: OSError, now: float) -> None:
+    """A read failed: open the file anew if the path leads to it, else say so and wait."""
+    world = target.world
+    again = gen.failed is None or now - gen.failed >= _AGAIN_S
+    if again and gen.is_active and error.errno in {errno.ESTALE, errno.EIO}:
+        gen.failed = now
+        try:
+            fd = world.disk.open(target.path)
+        except OSError:
+            fd = -1
+        if fd >= 0:
+            try:
+                same = _is_same(target, fd, gen)
+            except OSError:
+                same = False
+            if same and gen.fd is not None:
+                status = world.disk.fstat(fd)
+                world.held.pop(gen.identity, None)
+                world.disk.close(gen.fd)
+                gen.fd, gen.identity, gen.stamp = fd, identity_of(status), None
+                gen.igen = world.disk.inode_generation(fd)
+                world.held[gen.identity] = gen
+                gen.size = status.st_size
+                return
+            world.disk.close(fd)
+    gen.failed = gen.failed or now
+    target.inaccessible(error, now)
+
+
+def _is_same(target: Target, fd: int, gen: Generation) -> bool:
+    """Tell whether an open file holds what was read of another."""
+    disk, window = target.world.disk, len(gen.window)
+    return (
+        disk.fstat(fd).st_size >= gen.offset
+        and disk.pread(fd, len(gen.head), 0) == gen.head
+        and disk.pread(fd, window, gen.offset - window) == gen.window
+    )
