@@ -23,7 +23,7 @@ from mewbot.core import InputEvent, OutputEvent
 
 from limpet.bot import AllEventsTrigger, Behaviour, LimpetAction, Runner, RunOptions
 from limpet.bot._setting import Setting
-from limpet.bot._values import one_of_types
+from limpet.bot._values import flag, text
 
 SEEDS = range(400) if os.environ.get("LIMPET_PROFILE") == "soak" else range(24)
 
@@ -135,8 +135,8 @@ class Place(v1.IOConfig):
 class Act(LimpetAction):
     """Acts by itself, or asks the sink."""
 
-    label = Setting(one_of_types(str), "", "Which behaviour it belongs to.")
-    asks = Setting(one_of_types(bool), False, "Whether it asks the sink.")
+    label = Setting(text(empty=True), "", "Which behaviour it belongs to.")
+    asks = Setting(flag(), False, "Whether it asks the sink.")
 
     async def steps(self, event: InputEvent, state: Any, outcome: Any) -> AsyncIterator[Any]:
         world = WORLD[0]

@@ -101,11 +101,6 @@ class FileSystemInput(Input):
         self._quiet = True
         self._wake.set()
 
-    def resume(self) -> None:
-        """Hand out events again."""
-        self._quiet = False
-        self._wake.set()
-
     def settle(self, event: FileSystemInputEvent) -> None:
         """An event was dealt with, or is kept elsewhere: it need not be told again."""
         if isinstance(event, LinesAddedInputEvent):

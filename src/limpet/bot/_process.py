@@ -26,8 +26,6 @@ class Ended:
     """What it wrote to standard output, up to the bound."""
     errors: bytes
     """The end of what it wrote to standard error, up to the bound."""
-    cut: bool
-    """Whether it wrote more to standard output than that."""
 
 
 async def run_process(
@@ -85,7 +83,7 @@ async def run_process(
         for job in jobs:
             job.cancel()
         await asyncio.wait(jobs)
-    return Ended(status, bytes(output[:most]), bytes(errors), len(output) > most)
+    return Ended(status, bytes(output), bytes(errors))
 
 
 async def _feed(stream: asyncio.StreamWriter, payload: bytes) -> None:
@@ -97,7 +95,7 @@ async def _feed(stream: asyncio.StreamWriter, payload: bytes) -> None:
 
 async def _head(stream: asyncio.StreamReader, into: bytearray, most: int) -> None:
     while data := await stream.read(65536):
-        into += data[: max(0, most + 1 - len(into))]
+        into += data[: most - len(into)]
 
 
 async def _tail(stream: asyncio.StreamReader, into: bytearray, most: int) -> None:

@@ -26,16 +26,10 @@ class EventQueue(asyncio.Queue[InputEvent]):
         super().__init__(bound)
         self._most = bound * _OVER
         self._closed = False
-        self.taken = 0
-        """Events ever put."""
 
     def close(self) -> None:
         """Take no more; what is in it can still be got."""
         self._closed = True
-
-    def reopen(self) -> None:
-        """Take events again."""
-        self._closed = False
 
     async def put(self, item: InputEvent) -> None:
         """Put an event, waiting for room.
@@ -63,7 +57,6 @@ class EventQueue(asyncio.Queue[InputEvent]):
             raise StoppedError(message)
         if self.qsize() >= self._most:
             raise asyncio.QueueFull
-        self.taken += 1
         self._maxsize, bound = 0, self._maxsize  # so that the base class takes it at once
         try:
             super().put_nowait(item)

@@ -26,7 +26,6 @@ __all__ = [
     "listed",
     "maybe",
     "number",
-    "one_of_types",
     "path",
     "record",
     "regex",
@@ -189,19 +188,6 @@ def listed(value: Value[T], *, least: int = 0) -> Value[tuple[T, ...]]:
 
     one = dict(value.schema)
     return Value(take, {"anyOf": [one, {"type": "array", "items": one, "minItems": least}]})
-
-
-def one_of_types(*kinds: type) -> Value[Any]:
-    """Take what is of one of these types as it is; of plain values only."""
-    names = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
-    known = " or ".join(names[kind] for kind in kinds)
-
-    def take(given: object) -> object:
-        if type(given) not in kinds:
-            raise _refuse(known, given)
-        return given
-
-    return Value(take, {"type": [names[kind] for kind in kinds]})
 
 
 def fitting(

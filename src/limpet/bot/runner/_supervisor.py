@@ -65,12 +65,6 @@ class Supervisor:
             if isinstance(one, FileSystemInput):
                 one.quiesce()
 
-    def resume(self) -> None:
-        """Have them hand out again."""
-        for one in self._tasks:
-            if isinstance(one, FileSystemInput):
-                one.resume()
-
     async def stop(self, which: list[InputInterface], patience: float) -> None:
         """End inputs, and wait so long for them to clean up after themselves."""
         tasks = {one: self._tasks.pop(one) for one in which if one in self._tasks}
