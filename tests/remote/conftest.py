@@ -160,10 +160,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=[pytest.param("memory"), *NATS])
-async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hub]:
-    """A hub with the streams of a fleet, of its own for each test."""
-    kind = str(request.param)
+@contextlib.asynccontextmanager
+async def opened(kind: str) -> AsyncIterator[Hub]:
     server = None
     if kind != "memory":
         server = Server(SERVERS[kind], Path(tempfile.mkdtemp(prefix="limpet-hub-")))
@@ -177,6 +175,27 @@ async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[H
         if server is not None:
             await asyncio.to_thread(server.kill)
             shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture(params=[pytest.param("memory"), *NATS])
+async def hub(request: pytest.FixtureRequest) -> AsyncIterator[Hub]:
+    """A hub with the streams of a fleet, of its own for each test; of every kind."""
+    async with opened(request.param) as found:
+        yield found
+
+
+@pytest.fixture(params=NATS)
+async def nats(request: pytest.FixtureRequest) -> AsyncIterator[Hub]:
+    """The same, of those that other processes can reach."""
+    async with opened(request.param) as found:
+        yield found
+
+
+@pytest.fixture
+async def memory() -> AsyncIterator[Hub]:
+    """The same, in memory alone."""
+    async with opened("memory") as found:
+        yield found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

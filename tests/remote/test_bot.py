@@ -68,13 +68,6 @@ properties:
 """
 
 
-@pytest.fixture
-def nats(hub: Hub) -> Hub:
-    if hub.server is None:
-        pytest.skip("the component connects by itself, to a hub of its own kind")
-    return hub
-
-
 async def test_one_block_changes_when_the_folder_moves(nats: Hub, tmp_path: Path) -> None:
     assert nats.server is not None
     spec = WatchSpec(

@@ -369,11 +369,13 @@ async def test_f9_the_spool_is_full(hub: Hub, tmp_path: Path, when_full: Any) ->
 
 
 async def test_f10_a_subject_that_is_not_allowed(
-    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    memory: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One clear error, no storm of attempts, and the other watches go on."""
-    if hub.server is not None:
-        pytest.skip("with real permissions: tests/remote/test_permissions.py")
+    """One clear error, no storm of attempts, and the other watches go on.
+
+    With the permissions of a real hub: ``test_permissions.py``.
+    """
+    hub = memory
     hub.memory.denied.add("limpet.v1.ev.web01.bad.*")
     for name in ("bad", "good"):
         (tmp_path / name).mkdir()

@@ -64,13 +64,6 @@ class AgentProcess:
         return self.process.wait(timeout=20)
 
 
-@pytest.fixture
-def nats(hub: Hub) -> Hub:
-    if hub.server is None:
-        pytest.skip("processes need a hub of their own kind")
-    return hub
-
-
 async def drain(reader: EventReader, events: list[RemoteEvent], last: str) -> None:
     async for event in reader:
         events.append(event)
