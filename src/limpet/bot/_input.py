@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from mewbot.api.v1 import Input, InputEvent
+from mewbot.api.v1 import InputEvent
 from mewbot.core import InputQueue
 
 from limpet.bot._abandoned import finish_at_exit
 from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent, wrap
 from limpet.bot._lines import LineSource
 from limpet.bot._opening import Opening
+from limpet.bot._own_input import OwnInput
 from limpet.bot._queue import EventQueue
 from limpet.bot._sources import WatchSource
 from limpet.bot._taken import Taken
@@ -49,7 +50,7 @@ _MOST_TROUBLES: Final = 100
 _LOG = logging.getLogger("limpet.bot.input")
 
 
-class FileSystemInput(Input):
+class FileSystemInput(OwnInput):
     """Made by ``FileSystem``; nothing is watched before ``run``."""
 
     def __init__(

@@ -18,6 +18,7 @@ from mewbot.core import InputQueue
 from limpet.bot._events import FileSystemInputEvent
 from limpet.bot._orders import FileSystemOutputEvent, PutAwayOutputEvent
 from limpet.bot._output import FileSystemOutput, NotMeantError
+from limpet.bot._own_input import OwnInput
 from limpet.bot._remote_events import local_form
 from limpet.bot._setting import Configured, Setting
 from limpet.bot._values import choice, maybe, number, path, text
@@ -125,7 +126,7 @@ class RemoteFileSystem(Configured, IOConfig):
         )
 
 
-class RemoteInput(Input):
+class RemoteInput(OwnInput):
     """Made by ``RemoteFileSystem``; nothing is read before ``run``."""
 
     def __init__(self, owner: RemoteFileSystem) -> None:
@@ -136,6 +137,8 @@ class RemoteInput(Input):
         self._given: deque[list[Any]] = deque()
         """Events that were handed out, oldest first: the event, its place, whether it is done."""
         self._saver: asyncio.Task[None] | None = None
+        self._open = asyncio.Event()
+        self._open.set()
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
@@ -146,9 +149,14 @@ class RemoteInput(Input):
         """Put events into this queue from now on."""
         self.queue = queue
 
+    def quiesce(self) -> None:
+        """Hand out no more events: those not handed out come again with the next start."""
+        self._open.clear()
+
     async def run(self) -> None:
         """Read for ever; raises nothing but its cancellation."""
         owner, wait = self._owner, _FIRST_S
+        self._open.set()
         if owner.input_host is None:
             await asyncio.Event().wait()
         while True:
@@ -189,6 +197,7 @@ class RemoteInput(Input):
                         content = await reader.content(event)
                     made = local_form(event, owner.label, content)
                     made.__dict__["_teller"] = self
+                    await self._open.wait()
                     self._given.append([made, handle, False])
                     assert self.queue is not None  # noqa: S101 - mewbot binds it before ``run``
                     await self.queue.put(made)

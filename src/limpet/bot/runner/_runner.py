@@ -13,6 +13,7 @@ from mewbot.core import InputInterface
 
 from limpet.bot._dry import would_say
 from limpet.bot._input import FileSystemInput
+from limpet.bot._own_input import OwnInput
 from limpet.bot._queue import EventQueue
 from limpet.bot.runner._crew import Crew
 from limpet.bot.runner._health import HealthServer
@@ -231,7 +232,8 @@ class Runner:
         self.state = "draining"
         begun = time.monotonic()
         ours = [one for one in self.supervisor.inputs if isinstance(one, FileSystemInput)]
-        others = [one for one in self.supervisor.inputs if not _is_in(one, ours)]
+        late = [one for one in self.supervisor.inputs if isinstance(one, OwnInput)]
+        others = [one for one in self.supervisor.inputs if not _is_in(one, late)]
         self.supervisor.quiesce()
         # Theirs may still put what they have in hand while they clean up.
         await self.supervisor.stop(others, 0.0 if self._hurry.is_set() else 2.0)
@@ -242,7 +244,7 @@ class Runner:
         left = [*self._crew.left(), *self._crew.queued()]
         await self.keep.settled()
         await asyncio.to_thread(self._keep_left, left)
-        await self.supervisor.stop(list(ours), 10.0)
+        await self.supervisor.stop(list(late), 10.0)
         await self._crew.close()
         if self.health is not None:
             await self.health.stop()

@@ -10,6 +10,7 @@ from typing import Final
 from mewbot.core import InputInterface
 
 from limpet.bot._input import FileSystemInput
+from limpet.bot._own_input import OwnInput
 from limpet.bot._queue import EventQueue
 from limpet.bot.runner._stats import Stats
 
@@ -62,7 +63,7 @@ class Supervisor:
     def quiesce(self) -> None:
         """Have limpet's own inputs hand out no more, though they go on to see what happens."""
         for one in self._tasks:
-            if isinstance(one, FileSystemInput):
+            if isinstance(one, OwnInput):
                 one.quiesce()
 
     async def stop(self, which: list[InputInterface], patience: float) -> None:
