@@ -100,15 +100,7 @@ class Observer:
         """Compare what is there with what was told, and tell the difference."""
         key = f"began:{self.spec.name}"
         began = await asyncio.to_thread(self._spool.get, key)
-        now: dict[bytes, tuple[Event, Json]] = {}
-        rest: list[Event] = []
-        for event in events:
-            wire = self._wire(event)
-            path = path_of(wire, "path")
-            if isinstance(event, EntryEvent) and path is not None:
-                now[path] = (event, wire)
-            else:
-                rest.append(event)
+        now, rest = await asyncio.to_thread(self._listing, events)
         if began is None and self.spec.existing:
             await self._store(events, origin="initial")
         elif began is None:
@@ -119,6 +111,21 @@ class Observer:
         await asyncio.to_thread(self._spool.put, key, self.spec.path)
         if rest:
             await self._store(rest)
+
+    def _listing(
+        self, events: Sequence[Event]
+    ) -> tuple[dict[bytes, tuple[Event, Json]], list[Event]]:
+        """Give what is there, by path, and the events that are about no entry."""
+        now: dict[bytes, tuple[Event, Json]] = {}
+        rest: list[Event] = []
+        for event in events:
+            wire = self._wire(event)
+            path = path_of(wire, "path")
+            if isinstance(event, EntryEvent) and path is not None:
+                now[path] = (event, wire)
+            else:
+                rest.append(event)
+        return now, rest
 
     async def _tell_away(self, now: dict[bytes, tuple[Event, Json]]) -> None:
         def compare() -> list[tuple[Event | None, Json]]:
@@ -177,13 +184,14 @@ class Observer:
         return event, wire
 
     async def _store(self, events: Sequence[Event], origin: str | None = None) -> None:
-        pairs: list[tuple[Event | None, Json]] = []
-        for event in events:
-            wire = self._wire(event)
+        def pairs() -> list[tuple[Event | None, Json]]:
+            found: list[tuple[Event | None, Json]] = [(one, self._wire(one)) for one in events]
             if origin is not None:
-                wire["origin"] = origin
-            pairs.append((event, wire))
-        await self._put(pairs)
+                for _, wire in found:
+                    wire["origin"] = origin
+            return found
+
+        await self._put(await asyncio.to_thread(pairs))
 
     async def _put(self, pairs: list[tuple[Event | None, Json]]) -> None:
         """Store events; while there is no room, they wait here and the watch is not read."""
