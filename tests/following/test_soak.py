@@ -39,8 +39,9 @@ STEP = 40
 class Appender(threading.Thread):
     """Writes numbered lines, and rotates the log in every way that leaves them somewhere."""
 
-    def __init__(self, path: Path, seed: int) -> None:
+    def __init__(self, path: Path, seed: int, often: float) -> None:
         super().__init__()
+        self.often = often
         self.path = str(path)
         self.random = random.Random(seed)
         self.lines = 0
@@ -56,7 +57,7 @@ class Appender(threading.Thread):
         try:
             while not self.ended.wait(self.random.choice((0.0, 0.001, 0.003))):
                 self.append()
-                if self.random.random() < 0.05:
+                if self.random.random() < self.often:
                     self.rotate()
                 self.write_late()
         except BaseException as error:
@@ -174,7 +175,8 @@ class Run:
 
 def soak(folder: Path, seconds: float, seed: int) -> None:
     (folder / "logs").mkdir()
-    appender = Appender(folder / "logs" / "app.log", seed)
+    often = min(0.05, 0.4 / seconds)  # some hundred files in all: they are never removed
+    appender = Appender(folder / "logs" / "app.log", seed, often)
     run = Run(folder)
     dice = random.Random(seed + 1)
     try:

@@ -10,6 +10,8 @@ from limpet.following._disk import identity_of
 from limpet.following._ending import close_one, drop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from limpet.following._generation import Generation
     from limpet.following._target import Target
 
@@ -84,10 +86,7 @@ def find_closed(target: Target, gen: Generation, now: float) -> None:
 def unpark(target: Target, gen: Generation, now: float) -> bool:
     """Open a file whose turn has come; tells whether it is still there."""
     disk, inode = target.world.disk, gen.identity[1]
-    names = [gen.name, *disk.names(os.path.dirname(gen.name)).values()]
-    if target.rotations is not None:
-        names += target.rotations.names()
-    for name in dict.fromkeys(names):
+    for name in _names(target, gen):
         try:
             there = disk.stat(name).st_ino == inode
         except OSError:
@@ -97,6 +96,16 @@ def unpark(target: Target, gen: Generation, now: float) -> bool:
             return True
     drop(target, gen, "generation-missing")
     return False
+
+
+def _names(target: Target, gen: Generation) -> Iterator[str]:
+    """Give what a file may be called by now; mostly it is the first."""
+    yield gen.name
+    name = target.world.disk.names(os.path.dirname(gen.name)).get(gen.identity[1])
+    if name is not None:
+        yield name
+    if target.rotations is not None:
+        yield from target.rotations.names()
 
 
 def unreadable(target: Target, gen: Generation, error: OSError, now: float) -> None:
