@@ -43,25 +43,29 @@ class AgentProcess:
         )
         self.log = folder / "agent.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.said = 0
 
     def start(self) -> None:
+        self.said = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "limpet", "agent", str(self.config)], stdout=log, stderr=log
             )
 
     def is_ready(self) -> bool:
-        return b"limpet agent: " in self.log.read_bytes()
+        return b"limpet agent: " in self.log.read_bytes()[self.said :]
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self) -> int:
+    async def stop(self) -> int:
+        """End it in order, once it listens to signals."""
         assert self.process is not None
+        await until(self.is_ready)
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        return await asyncio.to_thread(self.process.wait, 20)
 
 
 async def drain(reader: EventReader, events: list[RemoteEvent], last: str) -> None:
@@ -109,7 +113,7 @@ async def test_f5_agent_and_hub_are_killed_at_random_moments(nats: Hub, tmp_path
         (base / "last").touch()
         async with asyncio.timeout(60):
             await drain(reader, events, "last")
-    assert await asyncio.to_thread(agent.stop) == 0
+    assert await agent.stop() == 0
     created = Counter(e.path.name for e in events if e.path and e.type == "file.created")
     assert created.keys() == {f"{n:05}" for n in range(made)} | {"last"}
     assert set(created.values()) == {1}
@@ -149,7 +153,7 @@ async def test_f18_f19_commands_while_the_agent_is_killed(nats: Hub, tmp_path: P
     assert all(result.ok for result in results), Counter(r.code for r in results)
     lines = (tmp_path / "out" / "log").read_text().splitlines()
     assert lines == [str(number) for number in range(count)]
-    assert await asyncio.to_thread(agent.stop) == 0
+    assert await agent.stop() == 0
 
 
 async def test_an_agent_ends_by_a_signal_and_sends_what_it_has(nats: Hub, tmp_path: Path) -> None:
@@ -157,7 +161,7 @@ async def test_an_agent_ends_by_a_signal_and_sends_what_it_has(nats: Hub, tmp_pa
     agent.start()
     await until(agent.is_ready)
     (tmp_path / "in" / "a").touch()
-    assert await asyncio.to_thread(agent.stop) == 0
+    assert await agent.stop() == 0
     assert "Traceback" not in agent.log.read_text()
 
 
@@ -263,4 +267,4 @@ async def test_lines_of_a_rotated_log_while_the_agent_is_killed(nats: Hub, tmp_p
                 got += event.lines
         await reader.commit()
     assert got == [f"line {number}" for number in range(written)]
-    assert await asyncio.to_thread(agent.stop) == 0
+    assert await agent.stop() == 0
