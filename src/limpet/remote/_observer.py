@@ -126,10 +126,8 @@ class Observer:
                 before = self._catalogue.all(db)
             listing = {path: wire for path, (_, wire) in now.items()}
             return [
-                self._told_late(
-                    verb, path, old, now.get(path), before[path].kind if wire is None else ""
-                )
-                for verb, path, old, wire in away(before, listing)
+                self._told_late(verb, path, old, now.get(path), kind)
+                for verb, path, old, _, kind in away(before, listing)
             ]
 
         found = await asyncio.to_thread(compare)
