@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from limpet.remote import Spool
+from limpet.remote import EventReader, Spool, Subjects
 from limpet.remote._catalogue import Known, away
+from limpet.remote._line_observer import FollowSpec, LineObserver
+from limpet.remote._server_config import load_fleet
 from limpet.remote._spool import New
-from tests.remote.helpers import collect, options, running
+from limpet.remote._yaml import ConfigError
+from tests.remote.helpers import collect, options, running, until
 
 LARGE = b"x" * 200_000
 
@@ -76,8 +80,6 @@ def test_a_rename_into_a_new_folder_where_a_file_was_can_be_replayed() -> None:
 
 @pytest.mark.anyio
 async def test_a_folder_renamed_and_emptied_while_no_agent_ran(memory: Any, tmp_path: Path) -> None:
-    from limpet.remote import EventReader
-
     given = options(tmp_path)
     old, new = tmp_path / "in" / "old", tmp_path / "in" / "new"
     old.mkdir()
@@ -97,3 +99,42 @@ async def test_a_folder_renamed_and_emptied_while_no_agent_ran(memory: Any, tmp_
         ("file.deleted", "gone"),
         ("dir.deleted", "sub"),
     }
+
+
+@pytest.mark.anyio
+async def test_lines_give_up_the_oldest_as_events_do(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", max_events=10, when_full="collapse")
+    log = tmp_path / "log"
+    log.write_text("")
+    spec = FollowSpec(name="log", path=str(log))
+    observer = LineObserver(spec, spool, host="web01", subjects=Subjects(), wake=lambda: None)
+    task = asyncio.create_task(observer.run())
+    await observer.ready.wait()
+    for number in range(30):
+        with log.open("a") as file:
+            file.write(f"{number}\n")
+        told = observer.told
+        await until(lambda told=told: observer.told > told)  # type: ignore[misc]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert spool.stats().waiting <= 10
+    assert spool.waiting(1)[0].subject == "limpet.v1.ev.web01.log.watch.overflow"
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("fleet", "said"),
+    [
+        ("hosts: [a]\nbots: [{name: a}]", "two users"),
+        ("hosts: [admin]", "two users"),
+        ("hosts: [b, c]\nbots: [{name: a, read: [b]}, {name: a-b, read: ['*']}]", "work-a-b"),
+        ("hosts: [b-c, c]\nbots: [{name: a, read: [b-c]}, {name: a-b, read: [c]}]", "bot-a-b-c"),
+        ("hosts: [a]\nbots: [{name: b, write: [a/x.append.c/append]}]", "output"),
+        ("hosts: [a]\nbots: [{name: b, write: ['*/x/append']}]", "host"),
+    ],
+)
+def test_names_that_would_share_rights_are_refused(tmp_path: Path, fleet: str, said: str) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(fleet + "\n")
+    with pytest.raises(ConfigError, match=said):
+        load_fleet(path)
