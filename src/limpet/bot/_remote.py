@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import ssl
 import uuid
 from collections import deque
@@ -228,12 +229,17 @@ class RemoteInput(OwnInput):
     async def _save_now_and_then(self, reader: EventReader) -> None:
         while True:
             await asyncio.sleep(_SAVE_S)
-            await reader.save()
+            try:
+                await reader.save()
+            except sqlite3.Error as error:  # a full disk, say: it is tried again
+                _LOG.error("%s: cannot save the cursor: %s", self._owner.label, error)
 
 
 async def _finish(reader: EventReader, transport: Transport) -> None:
-    await reader.save()
-    await transport.close()
+    try:
+        await reader.save()
+    finally:
+        await transport.close()
 
 
 class RemoteFileSystemOutput(FileSystemOutput):

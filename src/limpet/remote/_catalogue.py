@@ -109,7 +109,7 @@ def known_of(wire: Mapping[str, object]) -> Known | None:
 
 def away(
     before: Mapping[bytes, Known], now: Mapping[bytes, Json]
-) -> Iterator[tuple[str, bytes, bytes | None, Json | None]]:
+) -> Iterator[tuple[str, bytes, bytes | None, Json | None, str]]:
     """Tell what must have happened between two listings, in an order that can be replayed.
 
     Args:
@@ -118,7 +118,8 @@ def away(
 
     Yields:
         Verb (``deleted``, ``renamed``, ``created``, ``updated``), path, the path before (of a
-        rename), the wire object (none of a deletion). A rename of a folder moves what is in it.
+        rename), the wire object (none of a deletion), the kind of entry. A rename of a folder
+        moves what is in it; a later path is the one after it.
     """
     told = dict(before)
     here = {path: known for path, wire in now.items() if (known := known_of(wire)) is not None}
@@ -138,20 +139,20 @@ def away(
         if path.startswith(old + _SEP):
             continue
         parent = path.rpartition(_SEP)[0]
-        if parent and parent not in told and parent in here:
-            continue
-        yield "renamed", path, old, now[path]
+        if parent in here and (parent not in told or told[parent].kind != here[parent].kind):
+            continue  # the folder it goes into is made later
+        yield "renamed", path, old, now[path], known.kind
         _rename(told, old, path)
     for path in sorted(told, key=_depth, reverse=True):
         if path not in here or here[path][0] != told[path][0]:
-            yield "deleted", path, None, None
+            yield "deleted", path, None, None, told[path].kind
             del told[path]
     for path in sorted(here, key=_depth):
         was = told.get(path)
         if was is None:
-            yield "created", path, None, now[path]
+            yield "created", path, None, now[path], here[path].kind
         elif was != here[path] and was.kind != "dir":
-            yield "updated", path, None, now[path]
+            yield "updated", path, None, now[path], was.kind
 
 
 def _rename(told: dict[bytes, Known], old: bytes, new: bytes) -> None:

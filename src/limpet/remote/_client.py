@@ -151,7 +151,7 @@ class RemoteOutput:
                 content = ObjectRef(bucket=bucket, name=name, size=len(data))
         raw = encode_command(operation, id=command, expires_s=expires, content=content)
         subject = self.subjects.command(self.host, self.output, verb, self.bot)
-        message = Message(subject, raw, f"{self.bot}.{command}")
+        message = Message(subject, raw, f"{self.bot}.{self.host}.{self.output}.{command}")
         pause = 0.1
         end = time.monotonic() + max(5.0, min(expires, 30.0))
         while True:

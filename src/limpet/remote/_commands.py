@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import PurePath
@@ -60,6 +62,8 @@ RemoteCode = Literal[
 ]
 """Why a command was not done, beyond what a local output says; stable across releases."""
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""Of a command: it becomes a token of its answer's subject, and must not end or shift it."""
 _NOT_SENT: Final = {"rotation", "lock", "newline_guard", "content", "name", "target"}
 """Where a record goes must be known before it is written, or it could not be found again."""
 
@@ -119,8 +123,12 @@ def encode_command(
         content: Where the content lies, if it is too large to travel along.
 
     Raises:
-        UsageError: It has an option that cannot be done once and only once from afar.
+        UsageError: It has an option that cannot be done once and only once from afar, or an id
+            that cannot be a token of a subject.
     """
+    if not _ID.fullmatch(id):
+        message = f"the id {id!r} of a command must be 1 to 128 of A-Z, a-z, 0-9, '_' and '-'"
+        raise UsageError(message)
     body: dict[str, object] = {"v": 1, "id": id, "verb": verb_of(operation), "expires_s": expires_s}
     _put_name(body, "name", operation.name)
     options: dict[str, object] = {}
@@ -164,15 +172,24 @@ def decode_command(raw: bytes, verb: str) -> tuple[dict[str, Any], ObjectRef | N
         if body["v"] != 1 or body["verb"] != verb or verb not in OPERATIONS:
             message = f"the subject says {verb!r}, the command {body.get('verb')!r}"
             raise CommandError(message)
-        if not isinstance(body["id"], str) or not body["id"]:
-            message = "it has no id"
+        if not isinstance(body["id"], str) or not _ID.fullmatch(body["id"]):
+            message = "it has no id that can be a token of a subject"
             raise CommandError(message)
-        float(body["expires_s"])
+        if not math.isfinite(float(body["expires_s"])):
+            message = "it has no end"
+            raise CommandError(message)
         ref = body.get("content_ref")
         if ref is None:
             return body, None
         return body, ObjectRef(bucket=ref["bucket"], name=ref["name"], size=int(ref["size"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         if isinstance(error, CommandError):
             raise
         message = f"it is no command: {error!r}"

@@ -171,7 +171,17 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
         content = None
         if ref is not None:
             content = ObjectRef(bucket=ref["bucket"], name=ref["name"], size=int(ref["size"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        lost = data.get("lost")
+        if kind in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
+            _ = int(lost.get("first", seq)) + int(lost.get("last", seq))
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         message = f"a message of host {host!r} is no event: {error!r}"
         raise EnvelopeError(message) from error
     if claimed != host:

@@ -107,8 +107,7 @@ class Executor:
         try:
             subject, answer = await self._answer(delivery)
             if subject:
-                command = subject.rpartition(".")[2]
-                await self._transport.publish([Message(subject, answer, f"res.{command}")])
+                await self._transport.publish([Message(subject, answer, f"res.{subject}")])
             await delivery.ack()
         finally:
             keeper.cancel()
@@ -156,7 +155,13 @@ class Executor:
             operation = operation_of(body, content)
         except CommandError as error:
             return subject, await self._end(key, refusal(command, "bad-command", str(error)))
-        result = await asyncio.to_thread(self._do, key, intent, operation, target.output)
+        try:
+            result = await asyncio.to_thread(self._do, key, intent, operation, target.output)
+        except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            # An option of a wrong kind: it must end neither the agent nor the commands after it.
+            _log.exception("a command is refused: %s", message.subject)
+            text = f"it cannot be done: {error!r}"
+            return subject, await self._end(key, refusal(command, "bad-command", text))
         if isinstance(result, bytes):
             answer = refusal(command, "conflict", result.decode())
         else:

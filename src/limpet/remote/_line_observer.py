@@ -20,6 +20,7 @@ from limpet._wire import Json, put_path
 from limpet.following import Appended, FollowEvent, Gap, Truncated, follow
 from limpet.remote._envelope import encode, notice
 from limpet.remote._names import Subjects
+from limpet.remote._observer import collapse
 from limpet.remote._path import flavour_here
 from limpet.remote._spool import New, Spool, SpoolFullError
 
@@ -113,6 +114,8 @@ class LineObserver:
                 subject = self._subjects.event(self._host, spec.name, str(wire["type"]))
                 rows.append(New(number, subject, data))
             spool.add(rows)
+            if spool.over:
+                collapse(spool, host=self._host, watch=spec.name, subjects=self._subjects)
         return len(rows)
 
     def _wires(self, event: FollowEvent, db: sqlite3.Connection) -> Iterator[Json]:

@@ -25,11 +25,9 @@ from limpet.watch import watch_dir, watch_file
 from limpet.watch._content import with_content
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from limpet.watch import Watch
 
-__all__ = ["Observer", "WatchSpec"]
+__all__ = ["Observer", "WatchSpec", "collapse"]
 
 _PART: Final = 500
 """Events stored in one transaction."""
@@ -133,10 +131,8 @@ class Observer:
                 before = self._catalogue.all(db)
             listing = {path: wire for path, (_, wire) in now.items()}
             return [
-                self._told_late(
-                    verb, path, old, now.get(path), before[path].kind if wire is None else ""
-                )
-                for verb, path, old, wire in away(before, listing)
+                self._told_late(verb, path, old, now.get(path), kind)
+                for verb, path, old, _, kind in away(before, listing)
             ]
 
         found = await asyncio.to_thread(compare)
@@ -246,34 +242,8 @@ class Observer:
                 rows.append(New(seq + len(rows), subject, data, name, content))
             spool.add(rows)
             if spool.over:
-                self._collapse(db)
+                collapse(spool, host=self._host, watch=spec.name, subjects=self._subjects)
         return len(rows)
-
-    def _collapse(self, db: sqlite3.Connection) -> None:
-        del db
-        spool = self._spool
-        first, last, count = spool.drop_oldest(spool.over)
-        if not count:
-            return
-        _log.error(
-            "the spool is full: the oldest %d events (%d to %d) are given up", count, first, last
-        )
-        wire = notice(
-            "watch.overflow",
-            watch=self.spec.name,
-            time_us=_now_us(),
-            lost={"first": first, "last": last, "count": count},
-        )
-        data = encode(
-            wire,
-            session=spool.session,
-            seq=last,
-            host=self._host,
-            watch=self.spec.name,
-            flavour=flavour_here(),
-        )
-        subject = self._subjects.event(self._host, self.spec.name, "watch.overflow")
-        spool.mark_collapsed(first, last, subject, data)
 
     def _wire(self, event: Event) -> Json:
         return to_wire(event, session="0", name=self.spec.name)
@@ -304,6 +274,32 @@ class Observer:
         name = hashlib.sha256(raw).hexdigest()
         bucket = self._subjects.content(self._host)
         return ObjectRef(bucket=bucket, name=name, size=len(raw)), raw
+
+
+def collapse(spool: Spool, *, host: str, watch: str, subjects: Subjects) -> None:
+    """Give up the oldest events of a full spool, inside a transaction, and tell which."""
+    first, last, count = spool.drop_oldest(spool.over)
+    if not count:
+        return
+    _log.error(
+        "the spool is full: the oldest %d events (%d to %d) are given up", count, first, last
+    )
+    wire = notice(
+        "watch.overflow",
+        watch=watch,
+        time_us=_now_us(),
+        lost={"first": first, "last": last, "count": count},
+    )
+    data = encode(
+        wire,
+        session=spool.session,
+        seq=last,
+        host=host,
+        watch=watch,
+        flavour=flavour_here(),
+    )
+    subject = subjects.event(host, watch, "watch.overflow")
+    spool.mark_collapsed(first, last, subject, data)
 
 
 def _now_us() -> int:

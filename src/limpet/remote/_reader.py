@@ -266,11 +266,15 @@ class EventReader:
     async def save(self) -> None:
         """Save what was settled."""
         lines, self._unsaved = self._unsaved, set()
-        for line in lines:
-            if line.done is not None:
-                await asyncio.to_thread(
-                    self.store.save, line.cursor, line.done, line.done_seen.copy()
-                )
+        try:
+            for line in lines:
+                if line.done is not None:
+                    await asyncio.to_thread(
+                        self.store.save, line.cursor, line.done, line.done_seen.copy()
+                    )
+        except BaseException:
+            self._unsaved |= lines
+            raise
 
     def _accept(self) -> _Line | None:
         if self._given is None:
@@ -279,8 +283,9 @@ class EventReader:
         self._given = None
         if position is not None:
             line.done = position
-        first, last = span_of(event)
-        line.done_seen.add_range(event.session, first, last)
+        if event.type != "watch.gap":
+            first, last = span_of(event)
+            line.done_seen.add_range(event.session, first, last)
         return line
 
     async def content(self, event: RemoteEvent) -> str | bytes | None:
@@ -326,6 +331,13 @@ class EventReader:
                 await asyncio.sleep(0.25)
                 continue
             line.done = line.read = position
+            if self.store._own:  # noqa: SLF001 (its own part)
+                await asyncio.to_thread(self.store.save, line.cursor, position, line.done_seen)
+            else:
+                inside = self.store.connection.in_transaction
+                self.store.save(line.cursor, position, line.done_seen)
+                if not inside:
+                    self.store.connection.commit()
             return
 
     async def _pump(self, line: _Line) -> None:
@@ -416,7 +428,7 @@ def admit(seen: Seen, event: RemoteEvent) -> list[RemoteEvent]:
         return []
     if gap is None:
         return [event]
-    seen.add_range(event.session, *gap)
+    # The missing are not seen: what was refused, and allowed later, still comes.
     return [gap_event(event, *gap), event]
 
 

@@ -75,6 +75,13 @@ def _grant(reader: Reader, node: Any, what: str) -> tuple[str, str, str]:
         say = f"host/output/operation, the operation one of *, {', '.join(OPERATIONS)}"
         reader.wrong(node, f"{what} must be {say}")
         return "", "", ""
+    for part, name in zip(parts[:2], ("host", "output"), strict=True):
+        try:
+            # Only an output may be any: with a dot in it, a name would shift what is granted.
+            if name == "host" or part != "*":
+                check_slug(part, name)
+        except LimpetError as error:
+            reader.wrong(node, str(error))
     return parts[0], parts[1], parts[2]
 
 
@@ -115,6 +122,7 @@ def load_fleet(path: str | Path) -> FleetConfig:
             message = f"{path}: bot {grant.name!r} names hosts there are not: {', '.join(unknown)}"
             raise ConfigError(message)
         bots.append(grant)
+    _check_names(path, hosts, bots)
     tls = found.get("tls", {})
     return FleetConfig(
         hosts=hosts,
@@ -126,6 +134,38 @@ def load_fleet(path: str | Path) -> FleetConfig:
         max_store=found.get("max_store", 20 << 30),
         **tls,
     )
+
+
+def _check_names(path: str | Path, hosts: Sequence[str], bots: Sequence[BotGrant]) -> None:
+    """Refuse names that would give one user the rights, or the consumers, of another.
+
+    Raises:
+        ConfigError: Two users have one name, or two bots would read with one consumer.
+    """
+    users = ["admin", *hosts, *(bot.name for bot in bots)]
+    if twice := sorted({name for name in users if users.count(name) > 1}):
+        message = (
+            f"{path}: {', '.join(twice)} is the name of two users (hosts, bots, and 'admin'): "
+            "each needs its own"
+        )
+        raise ConfigError(message)
+    owner: dict[str, str] = {}
+    for bot in bots:
+        for consumer in {name for host in bot.read for name, _ in _consumers(bot.name, host)}:
+            other = owner.setdefault(consumer, bot.name)
+            if other != bot.name:
+                message = (
+                    f"{path}: bots {other!r} and {bot.name!r} would both read as {consumer!r}, and "
+                    "so each other's events: give one of them another name"
+                )
+                raise ConfigError(message)
+
+
+def _consumers(bot: str, host: str) -> list[tuple[str, str | None]]:
+    """Give the consumers a bot reads a host with, and that host; none is every host."""
+    if host == "*":
+        return [(f"bot-{bot}-all", None), (f"work-{bot}", None)]
+    return [(f"bot-{bot}-{host}", host), (f"work-{bot}-{host}", host)]
 
 
 def server_file(

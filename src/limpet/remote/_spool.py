@@ -38,6 +38,7 @@ create table if not exists spool (
     object text, tried integer not null default 0, acked real, first integer);
 create table if not exists object (name text primary key, data blob not null) without rowid;
 create index if not exists spool_acked on spool (acked) where acked is not null;
+create index if not exists spool_object on spool (object) where object is not null;
 create table if not exists known (
     watch text not null, path blob not null, kind text not null, inode text not null,
     size integer not null, mtime integer not null, birth integer not null,
@@ -187,11 +188,12 @@ class Spool:
             before = self._waiting, self._waiting_bytes
             try:
                 yield self._db
+                self._db.execute("commit")
             except BaseException:
-                self._db.execute("rollback")
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("rollback")
                 self._waiting, self._waiting_bytes = before
                 raise
-            self._db.execute("commit")
 
     def next_seq(self) -> int:
         """Give the number the next event gets; call it inside the transaction that adds it."""
@@ -205,9 +207,22 @@ class Spool:
             SpoolFullError: There is no room and ``when_full`` is ``block``; nothing is stored.
         """
         found = list(rows)
-        size = sum(len(row.data) + len(row.content) for row in found)
         self._waiting += len(found)
-        self._waiting_bytes += size
+        self._waiting_bytes += sum(len(row.data) for row in found)
+        for row in found:
+            if row.object is not None:  # one that is there already takes no more room
+                added = self._db.execute(
+                    "insert or ignore into object values (?, ?)", (row.object, row.content)
+                ).rowcount
+                self._waiting_bytes += len(row.content) if added > 0 else 0
+        self._db.executemany(
+            "insert into spool (seq, subject, data, object) values (?, ?, ?, ?)",
+            [row[:4] for row in found],
+        )
+        if self._waiting_bytes > self.max_bytes:
+            # What the hub has already makes room first: only a hub that forgets would miss it.
+            self._db.execute("delete from spool where acked is not null and object is not null")
+            self._clear_objects(self._db)
         over = self._waiting > self.max_events or self._waiting_bytes > self.max_bytes
         if over and self.when_full == "block" and self._waiting > 1:
             message = (
@@ -215,14 +230,6 @@ class Spool:
                 "for the hub"
             )
             raise SpoolFullError(message)
-        self._db.executemany(
-            "insert into spool (seq, subject, data, object) values (?, ?, ?, ?)",
-            [row[:4] for row in found],
-        )
-        self._db.executemany(
-            "insert or ignore into object values (?, ?)",
-            [(row.object, row.content) for row in found if row.object is not None],
-        )
 
     def content(self, name: str) -> bytes | None:
         """Give a content that is to be put on the hub."""
@@ -249,7 +256,7 @@ class Spool:
         first, last = rows[0][2], rows[-1][0]
         self._db.execute("delete from spool where acked is null and seq <= ?", (last,))
         self._waiting -= len(rows)
-        self._waiting_bytes -= sum(size for _, size, _ in rows)
+        self._waiting_bytes -= sum(row[1] for row in rows)
         self._clear_objects(self._db)
         before = int(self.get("collapsed") or 0)
         self.put("collapsed", str(before + len(rows) - (rows[0][2] != rows[0][0])))
@@ -325,9 +332,10 @@ class Spool:
 
     def send_again(self) -> int:
         """Have sent again what is acknowledged and kept, for the hub is another; gives how many."""
-        with self.transaction() as db:
-            count = db.execute("update spool set acked = null where acked is not null").rowcount
-        self._waiting, self._waiting_bytes = self._count()
+        with self._lock:
+            with self.transaction() as db:
+                count = db.execute("update spool set acked = null where acked is not null").rowcount
+            self._waiting, self._waiting_bytes = self._count()
         return count
 
     def new_session(self, resign: Callable[[bytes, str], bytes]) -> str:
@@ -337,15 +345,16 @@ class Spool:
             resign: Gives an event's bytes with another session in them.
         """
         session = secrets.token_hex(16)
-        with self.transaction() as db:
+        with self._lock, self.transaction() as db:
             db.execute("delete from spool where acked is not null")
             for seq, data in db.execute("select seq, data from spool").fetchall():
                 db.execute(
                     "update spool set data = ?, tried = 0 where seq = ?",
                     (resign(bytes(data), session), seq),
                 )
+            self._clear_objects(db)
             self.put("session", session)
-        self.session = session
+            self.session = session
         return session
 
     def stats(self) -> SpoolStats:

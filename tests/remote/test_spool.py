@@ -1,0 +1,140 @@
+"""The spool's account of its room, and what happened while no agent ran."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet.remote import EventReader, Spool, Subjects
+from limpet.remote._catalogue import Known, away
+from limpet.remote._line_observer import FollowSpec, LineObserver
+from limpet.remote._server_config import load_fleet
+from limpet.remote._spool import New
+from limpet.remote._yaml import ConfigError
+from tests.remote.helpers import collect, options, running, until
+
+LARGE = b"x" * 200_000
+
+
+def large(spool: Spool, content: bytes = LARGE) -> int:
+    with spool.transaction():
+        seq = spool.next_seq()
+        spool.add([New(seq, "s", b"{}", hashlib.sha256(content).hexdigest(), content)])
+    return seq
+
+
+def test_a_content_of_several_events_takes_its_room_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", retain_s=-1)
+    seqs = [large(spool) for _ in range(5)]
+    assert spool.stats().waiting_bytes < 2 * len(LARGE)
+    spool.mark_acked(seqs)
+    assert (spool.stats().waiting, spool.stats().waiting_bytes) == (0, 0)
+    spool.close()
+
+
+@pytest.mark.parametrize("when_full", ["block", "collapse"])
+def test_what_the_hub_has_makes_room_for_what_waits(tmp_path: Path, when_full: Any) -> None:
+    spool = Spool(tmp_path / "spool", max_bytes=500_000, when_full=when_full)
+    for number in range(10):
+        seq = large(spool, LARGE + bytes([number]))
+        assert spool.over == 0
+        spool.mark_acked([seq])
+    large(spool, LARGE + b"a")
+    large(spool, LARGE + b"b")
+    assert spool.stats().waiting == 2
+    spool.close()
+
+
+def test_a_commit_that_fails_leaves_the_spool_usable(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    db = spool._db
+    db.execute("pragma foreign_keys=on")
+    db.execute("create table a (id integer primary key)")
+    db.execute("create table b (a integer references a deferrable initially deferred)")
+    with pytest.raises(Exception, match="FOREIGN KEY"), spool.transaction():
+        db.execute("insert into b values (1)")
+    assert large(spool) == 1
+    spool.close()
+
+
+def wire(kind: str, inode: int) -> dict[str, Any]:
+    stat = {"ino": str(inode), "size": 0, "mtime_us": 0, "birthtime_us": inode}
+    return {"type": f"{kind}.created", "entry": kind, "stat": stat}
+
+
+def known(kind: str, inode: int) -> Known:
+    return Known(kind, str(inode), 0, 0, inode)
+
+
+def test_a_rename_into_a_new_folder_where_a_file_was_can_be_replayed() -> None:
+    before = {b"/t/f": known("file", 1), b"/t/a": known("file", 2)}
+    now = {b"/t/f": wire("dir", 3), b"/t/f/a": wire("file", 2)}
+    told = [(verb, path) for verb, path, *_ in away(before, now)]
+    assert told.index(("created", b"/t/f")) < told.index(("created", b"/t/f/a"))
+    assert ("renamed", b"/t/f/a") not in told
+
+
+@pytest.mark.anyio
+async def test_a_folder_renamed_and_emptied_while_no_agent_ran(memory: Any, tmp_path: Path) -> None:
+    given = options(tmp_path)
+    old, new = tmp_path / "in" / "old", tmp_path / "in" / "new"
+    old.mkdir()
+    (old / "gone").write_text("1")
+    (old / "sub").mkdir()
+    async with running(memory, given):
+        pass
+    (old / "gone").unlink()
+    (old / "sub").rmdir()
+    old.rename(new)
+    transport = await memory.connect("bot")
+    reader = EventReader(transport, bot="bot", store=tmp_path / "cursor", start="all")
+    async with running(memory, given), reader:
+        events = await collect(reader, 3)
+    assert {(event.type, event.path and event.path.name) for event in events} == {
+        ("dir.renamed", "new"),
+        ("file.deleted", "gone"),
+        ("dir.deleted", "sub"),
+    }
+
+
+@pytest.mark.anyio
+async def test_lines_give_up_the_oldest_as_events_do(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", max_events=10, when_full="collapse")
+    log = tmp_path / "log"
+    log.write_text("")
+    spec = FollowSpec(name="log", path=str(log))
+    observer = LineObserver(spec, spool, host="web01", subjects=Subjects(), wake=lambda: None)
+    task = asyncio.create_task(observer.run())
+    await observer.ready.wait()
+    for number in range(30):
+        with log.open("a") as file:
+            file.write(f"{number}\n")
+        told = observer.told
+        await until(lambda told=told: observer.told > told)  # type: ignore[misc]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert spool.stats().waiting <= 10
+    assert spool.waiting(1)[0].subject == "limpet.v1.ev.web01.log.watch.overflow"
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("fleet", "said"),
+    [
+        ("hosts: [a]\nbots: [{name: a}]", "two users"),
+        ("hosts: [admin]", "two users"),
+        ("hosts: [b, c]\nbots: [{name: a, read: [b]}, {name: a-b, read: ['*']}]", "work-a-b"),
+        ("hosts: [b-c, c]\nbots: [{name: a, read: [b-c]}, {name: a-b, read: [c]}]", "bot-a-b-c"),
+        ("hosts: [a]\nbots: [{name: b, write: [a/x.append.c/append]}]", "output"),
+        ("hosts: [a]\nbots: [{name: b, write: ['*/x/append']}]", "host"),
+    ],
+)
+def test_names_that_would_share_rights_are_refused(tmp_path: Path, fleet: str, said: str) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(fleet + "\n")
+    with pytest.raises(ConfigError, match=said):
+        load_fleet(path)
