@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import limpet
-from limpet.remote import EventReader, RemoteOutput, Spool
+from limpet.remote import EventReader, RemoteEvent, RemoteOutput, Spool, read_events
 from limpet.remote._commands import CommandError, decode_command
 from limpet.remote.transport import Message
-from tests.remote.helpers import collect, options, running
+from tests.remote.helpers import collect, options, running, until
 from tests.remote.test_faults import fill
 
 if TYPE_CHECKING:
@@ -137,3 +137,29 @@ async def test_a_new_reader_that_had_no_event_yet_keeps_its_place(hub: Hub, tmp_
     await transport.publish(made[1:])
     async with EventReader(transport, bot="bot", store=store) as reader:
         assert [event.id for event in await collect(reader, 1)] == [made[1].id]
+
+
+async def test_what_waits_behind_a_slow_event_goes_to_no_other_worker(
+    hub: Hub, tmp_path: Path
+) -> None:
+    transport = await hub.connect("web01")
+    made = messages(tmp_path, 6)
+    await transport.publish(made)
+    done: list[str] = []
+
+    async def slow(event: RemoteEvent) -> None:
+        await asyncio.sleep(0.4)
+        done.append(event.id)
+
+    async def work(name: str) -> None:
+        await read_events(await hub.connect(name), bot="bot", handler=slow, ack_wait=0.9, batch=6)
+
+    workers = [asyncio.create_task(work("a"))]
+    await until(lambda: done)
+    workers.append(asyncio.create_task(work("b")))
+    await until(lambda: len(done) >= len(made))
+    await asyncio.sleep(1.5)  # what is given out twice is done by then
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    assert sorted(done) == sorted(message.id for message in made)

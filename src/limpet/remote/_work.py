@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import traceback
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -72,8 +74,14 @@ class Pool:
                         ack_wait=self._ack_wait,
                         limit=2 * self._batch,
                     )
-                for delivery in await worker.fetch(self._batch, 2.0):
-                    await self._handle(delivery)
+                batch = deque(await worker.fetch(self._batch, 2.0))
+                keeper = asyncio.create_task(self._keep(batch))
+                try:
+                    while batch:
+                        await self._handle(batch[0])
+                        batch.popleft()
+                finally:
+                    keeper.cancel()
             except NotPermittedError:
                 raise
             except HubError as error:
@@ -96,7 +104,6 @@ class Pool:
         if self._seen.has(event.session, event.seq):
             await delivery.ack(confirm=False)
             return
-        keeper = asyncio.create_task(self._keep(delivery))
         try:
             await self._handler(event)
         except asyncio.CancelledError:
@@ -104,17 +111,17 @@ class Pool:
         except Exception as error:  # noqa: BLE001 (a handler may fail in any way)
             await self._failed(delivery, event, error)
             return
-        finally:
-            keeper.cancel()
         self._seen.add(event.session, event.seq)
         await delivery.ack(confirm=False)
         self._tell("done", event)
 
-    async def _keep(self, delivery: Delivery) -> None:
-        """Say now and then that it takes longer."""
+    async def _keep(self, batch: deque[Delivery]) -> None:
+        """Say now and then that it takes longer, also of those that wait for their turn."""
         while True:
             await asyncio.sleep(self._ack_wait / 3)
-            await delivery.in_progress()
+            with contextlib.suppress(HubError):
+                for delivery in list(batch):
+                    await delivery.in_progress()
 
     async def _failed(self, delivery: Delivery, event: RemoteEvent, error: Exception) -> None:
         if delivery.attempt < self._tries:
