@@ -115,6 +115,8 @@ async def test_a_bot_reads_and_asks_what_it_was_given_alone(fleet: Fleet) -> Non
     ):
         with pytest.raises(NotPermittedError):
             await bot.read("LIMPET_EV", subject, name=name)
+    with pytest.raises(HubError):  # any host's event, by its number
+        await bot.request("$JS.API.DIRECT.GET.LIMPET_EV", {"seq": 1})
     with pytest.raises(HubError):  # an allowed subject, and a body that asks for everything
         await bot.request(
             "$JS.API.CONSUMER.CREATE.LIMPET_EV.bot-reports-web01.limpet.v1.ev.web01.>",

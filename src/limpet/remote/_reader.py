@@ -39,6 +39,8 @@ _WAIT_S: Final = 2.0
 _BACK_S: Final = 600.0
 """How far a reader goes back where the hub has lost what the cursor points to; what it had is
 dropped, by id."""
+_PLACE_S: Final = 2.0
+"""Seconds in which the message at the cursor must come."""
 _SCHEMA: Final = (
     "create table if not exists limpet_cursor "
     "(name text primary key, position text not null, seen text not null)"
@@ -368,37 +370,38 @@ class EventReader:
 
     async def _open(self, line: _Line) -> None:
         """Begin to read behind what was read; where the hub has lost that, some minutes before."""
-        transport, stream = self.transport, self.subjects.events
-        position = line.read
-        made = await transport.created(stream)
-        after: int | None = None
-        since: float | None = None
-        if position is not None and position.seq:
-            found = None
-            if position.stream == made:
-                found = await transport.at(stream, position.seq)
-            after, since = position.seq, None
-            if found is None or found.id != position.id:
-                lost = position.stream != made or await self._is_lost(position.seq, made)
-                if lost:
-                    after, since = None, max(0.0, position.time - _BACK_S)
-                    _log.warning(
-                        "the hub has lost message %d: reading again from %d minutes before",
-                        position.seq,
-                        _BACK_S // 60,
-                    )
-        elif position is not None:
-            since = position.time
-        line.stream = made
-        line.consumer = await transport.read(
-            stream, line.subject, name=line.consumer_name, after=after, since=since
+        transport, position = self.transport, line.read
+        line.stream = await transport.created(self.subjects.events)
+        if position is None or not position.seq:
+            since = None if position is None else position.time
+            line.consumer = await self._read(line, since=since)
+            return
+        if position.stream == line.stream:
+            # Through the consumer's own filter: to ask for a message by its number would need the
+            # right to any host's.
+            consumer = await self._read(line, after=position.seq - 1)
+            for message in await consumer.fetch(1, _PLACE_S):
+                if (message.seq, message.id) == (position.seq, position.id):
+                    line.consumer = consumer
+                    return
+            await consumer.close()
+        _log.warning(
+            "message %d is not on the hub any more: reading again from %d minutes before it",
+            position.seq,
+            _BACK_S // 60,
         )
+        line.consumer = await self._read(line, since=max(0.0, position.time - _BACK_S))
 
-    async def _is_lost(self, seq: int, made: str) -> bool:
-        """Whether a message that cannot be found was lost (not: removed because of its age)."""
-        del made
-        later = await self.transport.at(self.subjects.events, seq + 1)
-        return later is None or (await self.transport.at(self.subjects.events, seq)) is not None
+    async def _read(
+        self, line: _Line, *, after: int | None = None, since: float | None = None
+    ) -> Consumer:
+        return await self.transport.read(
+            self.subjects.events,
+            line.subject,
+            name=line.consumer_name,
+            after=after,
+            since=since,
+        )
 
     def _take(self, line: _Line, message: Stored) -> None:
         position = Position(stream=line.stream, seq=message.seq, id=message.id, time=message.time)

@@ -202,7 +202,8 @@ class Sender:
             await self._find_refused(rows, batch)
             raise
         if any(
-            ack.duplicate and row.seq in self._firsts for ack, row in zip(acks, rows, strict=True)
+            ack.duplicate and row.seq in self._firsts and not _is_marker(row)
+            for ack, row in zip(acks, rows, strict=True)
         ):
             await self._leave_session()
             return len(rows)
@@ -258,3 +259,8 @@ class Sender:
             self.spool.path,
             session,
         )
+
+
+def _is_marker(row: Row) -> bool:
+    """Whether it stands in the place of events that were given up, one of which may be stored."""
+    return row.subject.endswith(".watch.overflow")

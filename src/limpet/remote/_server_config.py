@@ -264,7 +264,6 @@ def _bot_rules(subjects: Subjects, bot: BotGrant) -> dict[str, list[str]]:
         subject = subjects.events_of(None if host == "*" else host)
         shared = f"work-{name}" if host == "*" else f"work-{name}-{host}"
         names = [(f"bot-{name}-{which}", subject), (shared, subject)]
-        publish.append(f"$JS.API.DIRECT.GET.{events}")
         for consumer, subject in names:
             publish += [
                 f"$JS.API.CONSUMER.CREATE.{events}.{consumer}.{subject}",
