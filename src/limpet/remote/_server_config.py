@@ -26,6 +26,7 @@ from limpet.remote._yaml import (
     one_of,
     read_yaml,
     size,
+    slug,
     text,
 )
 
@@ -59,16 +60,6 @@ class FleetConfig:
     max_store: int = 20 << 30
 
 
-def _slug(reader: Reader, node: Any, what: str) -> str:
-    value = text(reader, node, what)
-    try:
-        return check_slug(value or "", what)
-    except LimpetError as error:
-        if value is not None:
-            reader.wrong(node, str(error))
-        return ""
-
-
 def _grant(reader: Reader, node: Any, what: str) -> tuple[str, str, str]:
     parts = (text(reader, node, what) or "").split("/")
     if len(parts) != 3 or not all(parts) or (parts[2] != "*" and parts[2] not in OPERATIONS):
@@ -87,10 +78,10 @@ def _grant(reader: Reader, node: Any, what: str) -> tuple[str, str, str]:
 
 _FLEET: Final = Table(
     {
-        "hosts": each(_slug),
+        "hosts": each(slug),
         "bots": each(
             Table(
-                {"name": _slug, "read": each(text), "write": each(_grant)},
+                {"name": slug, "read": each(text), "write": each(_grant)},
                 required=frozenset({"name"}),
             )
         ),
@@ -151,7 +142,7 @@ def _check_names(path: str | Path, hosts: Sequence[str], bots: Sequence[BotGrant
         raise ConfigError(message)
     owner: dict[str, str] = {}
     for bot in bots:
-        for consumer in {name for host in bot.read for name, _ in _consumers(bot.name, host)}:
+        for consumer in sorted({n for host in bot.read for n, _ in _consumers(bot.name, host)}):
             other = owner.setdefault(consumer, bot.name)
             if other != bot.name:
                 message = (
@@ -235,11 +226,11 @@ def _user(
 
 
 def _host_rules(subjects: Subjects, host: str) -> dict[str, list[str]]:
-    prefix, commands, content = subjects.prefix, subjects.commands, subjects.content(host)
+    commands, content = subjects.commands, subjects.content(host)
     return {
         "publish": [
-            f"{prefix}.v1.ev.{host}.>",
-            f"{prefix}.v1.res.*.{host}.*",
+            subjects.events_of(host),
+            subjects.result("*", host, "*"),
             f"$JS.API.CONSUMER.MSG.NEXT.{commands}.{host}",
             f"$JS.API.CONSUMER.INFO.{commands}.{host}",
             f"$JS.ACK.{commands}.{host}.>",
@@ -252,10 +243,10 @@ def _host_rules(subjects: Subjects, host: str) -> dict[str, list[str]]:
 
 
 def _bot_rules(subjects: Subjects, bot: BotGrant) -> dict[str, list[str]]:
-    name, prefix, events = bot.name, subjects.prefix, subjects.events
+    name, events = bot.name, subjects.events
     publish = [
-        f"{prefix}.v1.dead.{name}",
-        f"$JS.API.DIRECT.GET.{subjects.results}.{prefix}.v1.res.{name}.>",
+        subjects.dead_letters(name),
+        f"$JS.API.DIRECT.GET.{subjects.results}.{subjects.results_of(name)}",
         f"$JS.API.STREAM.INFO.{events}",
         f"$JS.API.DIRECT.GET.KV_{subjects.hosts}.>",
     ]
