@@ -46,8 +46,10 @@ from limpet.events import (
 __all__ = [
     "EVENT_TYPES",
     "Json",
+    "attribute_text",
     "cloudevent_of",
     "dump_line",
+    "path_of",
     "put_path",
     "schema",
     "to_cloudevent",
@@ -166,7 +168,7 @@ def cloudevent_of(wire: Mapping[str, object], location: Path) -> Json:
         "source": location.as_uri(),
         "type": f"limpet.{wire['type']}",
         "time": wire["observed_at"],
-        **({} if subject is None else {"subject": _NOT_TEXT.sub("\ufffd", str(subject))}),
+        **({} if subject is None else {"subject": attribute_text(str(subject))}),
         "datacontenttype": "application/json",
         "dataschema": "urn:limpet:event:1",
         "data": dict(wire),
@@ -189,6 +191,20 @@ def wire_time(microseconds: int) -> str:
     """Write a moment, in microseconds since the epoch, as RFC 3339 in UTC."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def attribute_text(text: str) -> str:
+    """Give a text as a CloudEvents String may have it, with U+FFFD for what it must not hold."""
+    return _NOT_TEXT.sub("\ufffd", text)
+
+
+def path_of(wire: Mapping[str, object], key: str) -> bytes | None:
+    """Give the exact bytes of the path that ``put_path`` put there; ``None`` if there is none."""
+    exact = wire.get(key + "_b64")
+    if isinstance(exact, str):
+        return base64.b64decode(exact)
+    text = wire.get(key)
+    return text.encode() if isinstance(text, str) else None
 
 
 def put_path(wire: Json, key: str, path: Path) -> None:

@@ -29,6 +29,7 @@ ALLOWED = {
     ),
     "limpet.output": ("limpet.errors", "limpet.events", "limpet.output"),
     "limpet._grown": (),
+    "limpet._near": (),
     "limpet.following": (
         "limpet._grown",
         "limpet.config",
@@ -70,6 +71,7 @@ ALLOWED = {
     ),
     "limpet.bot": (
         "limpet",
+        "limpet._near",
         "limpet._wire",
         "limpet.bot",
         "limpet.config",
@@ -81,6 +83,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.remote": (
+        "limpet._near",
         "limpet._wire",
         "limpet.config",
         "limpet.errors",

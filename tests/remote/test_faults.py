@@ -376,7 +376,7 @@ async def test_f10_a_subject_that_is_not_allowed(
     With the permissions of a real hub: ``test_permissions.py``.
     """
     hub = memory
-    hub.memory.denied.add("limpet.v1.ev.web01.bad.*")
+    hub.memory.denied.add("limpet.v1.ev.web01.bad.>")
     for name in ("bad", "good"):
         (tmp_path / name).mkdir()
     watches = [WatchSpec(name=name, path=str(tmp_path / name)) for name in ("bad", "good")]

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from mewbot.core import InputEvent
 
+from limpet._near import near
 from limpet._wire import Json, put_path, to_wire, wire_time
 from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent
-from limpet.bot._near import near
 from limpet.bot._template import MissingFieldError, Template
 from limpet.errors import UsageError
 from limpet.events import event_name

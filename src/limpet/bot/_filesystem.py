@@ -49,15 +49,6 @@ class FileSystem(FileSystemOptions, IOConfig):
             if before.get(name) != after.get(name):
                 self.on_change(name)
 
-    @property
-    def label(self) -> str:
-        """The name or, without one, the uuid: what an event says and an output event may name."""
-        return self.name or str(self.uuid)
-
-    def is_named(self, name: str) -> bool:
-        """Whether a name, or a uuid, means this one."""
-        return name in {self.name, str(self.uuid)} - {""}
-
     def get_inputs(self) -> Sequence[Input]:
         """Give the input: always one, and always the same."""
         if self._input is None:

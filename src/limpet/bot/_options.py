@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Final, cast
 
-from limpet.bot._setting import Configured, Setting
+from limpet.bot._labelled import Labelled
+from limpet.bot._setting import Setting
 from limpet.bot._values import (
     choice,
     fitting,
@@ -53,10 +54,9 @@ def _words(values: tuple[str, ...]) -> tuple[str, ...]:
 _GLOBS = fitting(listed(text()), _words)
 
 
-class FileSystemOptions(Configured):
+class FileSystemOptions(Labelled):
     """Every property, with its default; ``FileSystem`` says what they do together."""
 
-    name = Setting(text(empty=True), "", "What it is called: outputs may name it, events say it.")
     input_path = Setting(
         maybe(path()), None, "The file or folder to watch; without one the input idles."
     )

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-import ssl
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -17,15 +16,17 @@ from mewbot.api.v1 import Input, InputEvent, IOConfig, Output, OutputEvent
 from mewbot.core import InputQueue
 
 from limpet.bot._events import FileSystemInputEvent
+from limpet.bot._labelled import Labelled
 from limpet.bot._orders import FileSystemOutputEvent, PutAwayOutputEvent
 from limpet.bot._output import FileSystemOutput, NotMeantError
 from limpet.bot._own_input import OwnInput
 from limpet.bot._remote_events import local_form
-from limpet.bot._setting import Configured, Setting
+from limpet.bot._setting import Setting
 from limpet.bot._values import choice, maybe, number, path, text
 from limpet.errors import LimpetError, UsageError
 from limpet.output import Done
-from limpet.remote import EventReader, HubError, RemoteOutput, Subjects, Transport, connect
+from limpet.remote import EventReader, HubError, RemoteOutput, Subjects, Transport
+from limpet.remote._address import HubAddress
 from limpet.remote._reader import Handle
 
 __all__ = ["RemoteFileSystem"]
@@ -37,7 +38,7 @@ _SAVE_S: Final = 1.0
 _LOG = logging.getLogger("limpet.bot.remote")
 
 
-class RemoteFileSystem(Configured, IOConfig):
+class RemoteFileSystem(Labelled, IOConfig):
     """Takes events of ``input_host`` from a hub, and has ``output_host`` write.
 
     A bot's YAML changes in this block alone when its folder moves to another host. Each side may
@@ -45,7 +46,6 @@ class RemoteFileSystem(Configured, IOConfig):
     with the event if that host's agent is told so.
     """
 
-    name = Setting(text(empty=True), "", "What it is called: outputs may name it, events say it.")
     hub = Setting(text(), "", "The hub: nats://host:port or tls://host:port.", required=True)
     bot = Setting(text(), "", "Who this bot is to the hub: a slug.", required=True)
     password_file = Setting(maybe(path()), None, "File with the bot's password.")
@@ -80,15 +80,6 @@ class RemoteFileSystem(Configured, IOConfig):
             message = "RemoteFileSystem: output_host and output_name go together"
             raise UsageError(message)
 
-    @property
-    def label(self) -> str:
-        """The name or, without one, the uuid."""
-        return self.name or str(self.uuid)
-
-    def is_named(self, name: str) -> bool:
-        """Whether a name, or a uuid, means this one."""
-        return name in {self.name, str(self.uuid)} - {""}
-
     def get_inputs(self) -> Sequence[Input]:
         """Give the input: always one, and always the same."""
         if self._input is None:
@@ -108,23 +99,15 @@ class RemoteFileSystem(Configured, IOConfig):
             HubError: The hub does not let this bot in.
             UsageError: A certificate or the password's file cannot be read.
         """
-        password = None
-        try:
-            if self.password_file is not None:
-                file = Path(self.password_file)
-                password = (await asyncio.to_thread(file.read_text, encoding="utf-8")).strip()
-            tls = None
-            if self.ca or self.cert or self.hub.startswith("tls://"):
-                tls = ssl.create_default_context(cafile=self.ca)
-                if self.cert:
-                    tls.load_cert_chain(self.cert, self.key)
-        except (OSError, ssl.SSLError) as error:
-            message = f"{self.label}: cannot use its password or certificates: {error}"
-            raise UsageError(message) from error
-        user = self.bot if password is not None else None
-        return await connect(
-            self.hub, name=self.bot, user=user, password=password, tls=tls, wait=True
-        )
+        found = {
+            "url": self.hub,
+            "password_file": self.password_file,
+            "ca": self.ca,
+            "cert": self.cert,
+            "key": self.key,
+        }
+        address = await asyncio.to_thread(HubAddress.read, found, Path())
+        return await address.connect(self.bot, wait=True)
 
 
 class RemoteInput(OwnInput):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
-from limpet.bot._near import near
+from limpet._near import near
 from limpet.bot._values import BadValueError, Value
 from limpet.errors import UsageError
 

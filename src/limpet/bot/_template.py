@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Final, Protocol
 
-from limpet.bot._near import near
+from limpet._near import near
 from limpet.errors import UsageError
 from limpet.output import safe_name
 

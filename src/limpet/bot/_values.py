@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Generic, TypeVar
 
-from limpet.bot._near import near
+from limpet._near import near
 from limpet.errors import UsageError
 
 __all__ = [

@@ -9,7 +9,7 @@ import signal
 import sys
 
 from limpet.errors import LimpetError
-from limpet.remote import Transport, connect
+from limpet.remote import Transport
 from limpet.remote._agent import Agent
 from limpet.remote._agent_config import AgentConfig, load_agent
 
@@ -51,17 +51,8 @@ def run(path: str, *, check: bool, verbose: bool) -> int:
 
 
 async def _run(config: AgentConfig) -> int:
-    hub, host = config.hub, config.options.host
-
     async def to_hub() -> Transport:
-        return await connect(
-            hub.url,
-            name=host,
-            user=hub.user or (host if hub.password else None),
-            password=hub.password,
-            tls=hub.context(),
-            wait=True,
-        )
+        return await config.hub.connect(config.options.host, wait=True)
 
     agent = Agent(config.options, to_hub)
     loop = asyncio.get_running_loop()

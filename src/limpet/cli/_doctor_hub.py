@@ -8,7 +8,7 @@ from argparse import Namespace
 from typing import Final
 
 from limpet.cli._hub import address_of
-from limpet.remote import Subjects, connect
+from limpet.remote import Subjects
 from limpet.remote._examine import Finding, examine
 
 __all__ = ["run"]
@@ -25,13 +25,7 @@ def run(given: Namespace, *, as_json: bool) -> int:
 
     async def look() -> list[Finding]:
         address = address_of(given)
-        transport = await connect(
-            address.url,
-            name=address.user or "doctor",
-            user=address.user,
-            password=address.password,
-            tls=address.context(),
-        )
+        transport = await address.connect(address.user or "doctor")
         try:
             return await examine(transport, Subjects(), given.paths)
         finally:

@@ -8,8 +8,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from limpet.remote import Subjects, connect
-from limpet.remote._agent_config import HubAddress, hub_address
+from limpet.remote import Subjects
+from limpet.remote._address import HubAddress
 from limpet.remote._server_config import load_fleet, server_file
 from limpet.remote._streams import init_nats
 
@@ -52,14 +52,7 @@ def init(path: str, given: Namespace) -> int:
     fleet = load_fleet(path)
 
     async def run() -> list[str]:
-        address = address_of(given)
-        transport = await connect(
-            address.url,
-            name="admin",
-            user=address.user or ("admin" if address.password else None),
-            password=address.password,
-            tls=address.context(),
-        )
+        transport = await address_of(given).connect("admin")
         try:
             return await init_nats(transport, fleet.hosts, Subjects(fleet.prefix))
         finally:
@@ -84,4 +77,4 @@ def address_of(given: Namespace) -> HubAddress:
         "cert": given.cert,
         "key": given.key,
     }
-    return hub_address(found, Path())
+    return HubAddress.read(found, Path())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet.following._begin import begin
-from limpet.following._disk import MISSING, Identity, identity_of, stamp_of
+from limpet.following._disk import MISSING, identity_of, stamp_of
 from limpet.following._ending import tend
 from limpet.following._events import (
     Accessible,
@@ -379,10 +379,6 @@ class Target:
             and bool(gen.nlink)
             and gen.forward is None
         )
-
-    def owns(self) -> set[Identity]:
-        """Give which files are held."""
-        return {gen.identity for gen in self.held}
 
 
 def _not_a_file(status: os.stat_result, path: str) -> OSError:

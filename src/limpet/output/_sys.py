@@ -187,10 +187,6 @@ class Sys:
         """Return once a file's or folder's content is on the disk."""
         os.fsync(fd)
 
-    def sync_data(self, fd: int) -> None:
-        """Return once a file's bytes, and the size that is needed to read them, are on the disk."""
-        getattr(os, "fdatasync", os.fsync)(fd)
-
     def chmod(self, fd: int, mode: int) -> None:
         """Set permission bits."""
         if sys.platform != "win32":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,14 +10,13 @@ from typing import Any, Final
 from limpet.config import ContentOptions
 from limpet.errors import LimpetError
 from limpet.following import follow
+from limpet.remote._address import HUB_TABLE, HubAddress
 from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._commands import OPERATIONS
 from limpet.remote._line_observer import FollowSpec
-from limpet.remote._names import check_slug
 from limpet.remote._observer import WatchSpec
 from limpet.remote._yaml import (
     ConfigError,
-    Reader,
     Table,
     each,
     flag,
@@ -26,40 +24,12 @@ from limpet.remote._yaml import (
     one_of,
     read_yaml,
     size,
+    slug,
     text,
 )
 from limpet.watch import watch_dir
 
-__all__ = ["HUB_TABLE", "AgentConfig", "HubAddress", "load_agent"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HubAddress:
-    """Where the hub is, and as whom one comes to it."""
-
-    url: str
-    user: str | None = None
-    password: str | None = None
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-
-    def context(self) -> ssl.SSLContext | None:
-        """Give the certificates, if it is to be reached by TLS.
-
-        Raises:
-            ConfigError: A file is missing or no certificate.
-        """
-        if not (self.ca or self.cert or self.url.startswith("tls://")):
-            return None
-        try:
-            made = ssl.create_default_context(cafile=self.ca)
-            if self.cert:
-                made.load_cert_chain(self.cert, self.key)
-        except (OSError, ssl.SSLError) as error:
-            message = f"cannot use the certificates {self.ca}, {self.cert}, {self.key}: {error}"
-            raise ConfigError(message) from error
-        return made
+__all__ = ["AgentConfig", "load_agent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,35 +40,12 @@ class AgentConfig:
     hub: HubAddress
 
 
-def _slug(reader: Reader, node: Any, what: str) -> str:
-    value = text(reader, node, what)
-    try:
-        return check_slug(value or "", what)
-    except LimpetError as error:
-        if value is not None:
-            reader.wrong(node, str(error))
-        return ""
-
-
-HUB_TABLE: Final = Table(
-    {
-        "url": text,
-        "user": text,
-        "password": text,
-        "password_file": text,
-        "ca": text,
-        "cert": text,
-        "key": text,
-    },
-    required=frozenset({"url"}),
-)
-
 _CONTENT: Final = Table(
     {"mode": one_of("r", "rb"), "encoding": text, "errors": text, "max_bytes": size}
 )
 _WATCH: Final = Table(
     {
-        "name": _slug,
+        "name": slug,
         "path": text,
         "type": one_of("dir", "file"),
         "existing": flag,
@@ -119,7 +66,7 @@ _WATCH: Final = Table(
 )
 _FOLLOW: Final = Table(
     {
-        "name": _slug,
+        "name": slug,
         "path": text,
         "start": one_of("end", "beginning", "checkpoint"),
         "fallback": one_of("end", "beginning"),
@@ -136,7 +83,7 @@ _FOLLOW: Final = Table(
 )
 _OUTPUT: Final = Table(
     {
-        "name": _slug,
+        "name": slug,
         "path": text,
         "allow": each(one_of(*OPERATIONS)),
         "create": flag,
@@ -158,7 +105,7 @@ _SPOOL: Final = Table(
 )
 _AGENT: Final = Table(
     {
-        "host": _slug,
+        "host": slug,
         "prefix": text,
         "hub": HUB_TABLE,
         "spool": _SPOOL,
@@ -197,34 +144,7 @@ def load_agent(path: str | Path) -> AgentConfig:
     except LimpetError as error:
         message = f"{path}: {error}"
         raise ConfigError(message) from error
-    return AgentConfig(options=options, hub=hub_address(found["hub"], base))
-
-
-def hub_address(found: dict[str, Any], base: Path) -> HubAddress:
-    """Make the address of what a file says of the hub.
-
-    Raises:
-        ConfigError: The file with the password cannot be read.
-    """
-    password = found.get("password")
-    if file := found.get("password_file"):
-        try:
-            password = (base / file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            message = f"cannot read the password file {file!r}: {error.strerror}"
-            raise ConfigError(message) from error
-
-    def at(key: str) -> str | None:
-        return str(base / found[key]) if found.get(key) else None
-
-    return HubAddress(
-        url=found["url"],
-        user=found.get("user"),
-        password=password,
-        ca=at("ca"),
-        cert=at("cert"),
-        key=at("key"),
-    )
+    return AgentConfig(options=options, hub=HubAddress.read(found["hub"], base))
 
 
 def _watch(item: dict[str, Any], base: Path) -> WatchSpec:

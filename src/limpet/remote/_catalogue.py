@@ -7,15 +7,14 @@ or was seen and not stored, and is told as ``offline``. So nothing is missing an
 
 from __future__ import annotations
 
-import base64
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from limpet._wire import Json
+from limpet._wire import Json, path_of
 
-__all__ = ["Catalogue", "Known", "away", "known_of", "path_of"]
+__all__ = ["Catalogue", "Known", "away", "known_of"]
 
 _SEP: Final = os.sep.encode()
 _AFTER_SEP: Final = bytes([_SEP[0] + 1])
@@ -84,15 +83,6 @@ class Catalogue:
             )
 
 
-def path_of(wire: Mapping[str, object], key: str) -> bytes | None:
-    """Give the exact bytes of a wire object's path."""
-    exact = wire.get(key + "_b64")
-    if isinstance(exact, str):
-        return base64.b64decode(exact)
-    text = wire.get(key)
-    return text.encode() if isinstance(text, str) else None
-
-
 def known_of(wire: Mapping[str, object]) -> Known | None:
     """Give what is to be remembered of an entry that an event says is there."""
     stat = wire.get("stat")
@@ -109,7 +99,7 @@ def known_of(wire: Mapping[str, object]) -> Known | None:
 
 def away(
     before: Mapping[bytes, Known], now: Mapping[bytes, Json]
-) -> Iterator[tuple[str, bytes, bytes | None, Json | None, str]]:
+) -> Iterator[tuple[str, bytes, bytes | None, str]]:
     """Tell what must have happened between two listings, in an order that can be replayed.
 
     Args:
@@ -118,8 +108,8 @@ def away(
 
     Yields:
         Verb (``deleted``, ``renamed``, ``created``, ``updated``), path, the path before (of a
-        rename), the wire object (none of a deletion), the kind of entry. A rename of a folder
-        moves what is in it; a later path is the one after it.
+        rename), the kind of entry. A rename of a folder moves what is in it; a later path is the
+        one after it.
     """
     told = dict(before)
     here = {path: known for path, wire in now.items() if (known := known_of(wire)) is not None}
@@ -141,18 +131,18 @@ def away(
         parent = path.rpartition(_SEP)[0]
         if parent in here and (parent not in told or told[parent].kind != here[parent].kind):
             continue  # the folder it goes into is made later
-        yield "renamed", path, old, now[path], known.kind
+        yield "renamed", path, old, known.kind
         _rename(told, old, path)
     for path in sorted(told, key=_depth, reverse=True):
         if path not in here or here[path][0] != told[path][0]:
-            yield "deleted", path, None, None, told[path].kind
+            yield "deleted", path, None, told[path].kind
             del told[path]
     for path in sorted(here, key=_depth):
         was = told.get(path)
         if was is None:
-            yield "created", path, None, now[path], here[path].kind
+            yield "created", path, None, here[path].kind
         elif was != here[path] and was.kind != "dir":
-            yield "updated", path, None, now[path], was.kind
+            yield "updated", path, None, was.kind
 
 
 def _rename(told: dict[bytes, Known], old: bytes, new: bytes) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from limpet._wire import Json, dump_line, wire_time
+from limpet._wire import Json, attribute_text, dump_line, wire_time
 from limpet.remote._path import Flavour, RemotePath
 
 __all__ = [
@@ -32,8 +32,6 @@ __all__ = [
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 _ID: Final = re.compile(r"([0-9a-f]{32})\.([1-9][0-9]{0,18})")
-_UNTEXT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
-"""What a CloudEvents String must not hold (CloudEvents 1.0.2, "Type System")."""
 
 
 class EnvelopeError(ValueError):
@@ -133,7 +131,7 @@ def encode(
         "source": f"//{host}/{watch}",
         "type": f"limpet.{wire['type']}.v1",
         "time": wire["observed_at"],
-        **({} if rel is None else {"subject": _UNTEXT.sub("\ufffd", str(rel))}),
+        **({} if rel is None else {"subject": attribute_text(str(rel))}),
         "datacontenttype": "application/json",
         "sequence": f"{seq:020d}",
         "fssession": session,

@@ -30,6 +30,7 @@ from limpet.remote._commands import (
 from limpet.remote._intents import Intent, Intents
 from limpet.remote._names import Subjects
 from limpet.remote._path import flavour_here
+from limpet.remote._received import keep
 from limpet.remote._redo import redo
 from limpet.remote.transport import Delivery, HubError, Message, NotPermittedError, Transport
 
@@ -103,7 +104,7 @@ class Executor:
                 await asyncio.sleep(5.0 if isinstance(error, NotPermittedError) else 0.25)
 
     async def _handle(self, delivery: Delivery) -> None:
-        keeper = asyncio.create_task(self._keep(delivery))
+        keeper = asyncio.create_task(keep([delivery], self._ack_wait))
         try:
             subject, answer = await self._answer(delivery)
             if subject:
@@ -111,11 +112,6 @@ class Executor:
             await delivery.ack()
         finally:
             keeper.cancel()
-
-    async def _keep(self, delivery: Delivery) -> None:
-        while True:
-            await asyncio.sleep(self._ack_wait / 3)
-            await delivery.in_progress()
 
     async def _answer(self, delivery: Delivery) -> tuple[str, bytes]:
         """Give the answer to a command and the subject it belongs to, having done it if need be."""

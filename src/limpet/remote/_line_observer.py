@@ -6,30 +6,25 @@ spool has each file is kept in the spool's own transaction, so that what comes a
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from limpet._wire import Json, put_path
 from limpet.following import Appended, FollowEvent, Gap, Truncated, follow
-from limpet.remote._envelope import encode, notice
+from limpet.remote._envelope import notice
+from limpet.remote._feed import Feed, Item, now_us
 from limpet.remote._names import Subjects
-from limpet.remote._observer import collapse
-from limpet.remote._path import flavour_here
-from limpet.remote._spool import New, Spool, SpoolFullError
+from limpet.remote._spool import Spool
 
 __all__ = ["FollowSpec", "LineObserver"]
 
 _PART: Final = 64 * 1024
 """Bytes of lines in one event: with all that JSON may make of them, far below what a hub takes."""
-_FULL_PAUSE_S: Final = 0.25
-_log = logging.getLogger("limpet.agent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +39,7 @@ class FollowSpec:
     """Of ``limpet.follow``, apart from ``state`` and ``commit``."""
 
 
-class LineObserver:
+class LineObserver(Feed):
     """One follower of an agent."""
 
     def __init__(
@@ -56,73 +51,34 @@ class LineObserver:
         subjects: Subjects,
         wake: Callable[[], None],
     ) -> None:
-        """Know the parts; ``wake`` is called whenever there is something to send."""
-        self.spec, self._spool, self._host, self._subjects = spec, spool, host, subjects
-        self._wake = wake
-        self.ready = asyncio.Event()
-        """Set once every later line is seen."""
-        self.blocked = False
-        """The spool is full, and lines wait in the file."""
-        self.told = 0
+        """Know the parts; see ``Feed``."""
+        super().__init__(spec.name, spool, host=host, subjects=subjects, wake=wake)
+        self.spec = spec
 
     async def run(self) -> None:
         """Follow until cancelled."""
         spec = self.spec
-        state = f"{self._spool.path}.{spec.name}.follow"
+        state = f"{self.spool.path}.{spec.name}.follow"
         options = {"fallback": "end", **spec.options, "state": state, "commit": "manual"}
         async with follow(spec.path, **options) as follower:
             self.ready.set()
             async for event in follower.events():
-                await self._store(event)
+                await self.put([event], self._commit)
                 if isinstance(event, Appended):
                     event.commit()
 
-    async def _store(self, event: FollowEvent) -> None:
-        while True:
-            try:
-                count = await asyncio.to_thread(self._commit, event)
-            except SpoolFullError as error:
-                if not self.blocked:
-                    _log.error("%s: no more lines are read until there is room", error)
-                self.blocked = True
-                await asyncio.sleep(_FULL_PAUSE_S)
-            else:
-                self.blocked = False
-                self.told += count
-                if count:
-                    self._wake()
-                return
-
     # -- in a worker thread --------------------------------------------------------------------
 
-    def _commit(self, event: FollowEvent) -> int:
-        """Store what is new of an event, and how far the file is stored, in one transaction."""
-        spool, spec = self._spool, self.spec
-        with spool.transaction() as db:
-            seq = spool.next_seq()
-            rows: list[New] = []
-            for wire in self._wires(event, db):
-                number = seq + len(rows)
-                data = encode(
-                    wire,
-                    session=spool.session,
-                    seq=number,
-                    host=self._host,
-                    watch=spec.name,
-                    flavour=flavour_here(),
-                )
-                subject = self._subjects.event(self._host, spec.name, str(wire["type"]))
-                rows.append(New(number, subject, data))
-            spool.add(rows)
-            if spool.over:
-                collapse(spool, host=self._host, watch=spec.name, subjects=self._subjects)
-        return len(rows)
+    def _commit(self, events: Sequence[FollowEvent]) -> int:
+        """Store what is new of events, and how far the files are stored, in one transaction."""
+        with self.spool.transaction() as db:
+            return self.store(Item(wire) for event in events for wire in self._wires(event, db))
 
     def _wires(self, event: FollowEvent, db: sqlite3.Connection) -> Iterator[Json]:
         if isinstance(event, Appended):
             key = f"{event.generation}:".encode() + os.fsencode(event.path)
             row = db.execute(
-                "select value from position where watch = ? and key = ?", (self.spec.name, key)
+                "select value from position where watch = ? and key = ?", (self.name, key)
             ).fetchone()
             stored = -1 if row is None else int(row[0])
             if stored >= event.end:
@@ -136,17 +92,15 @@ class LineObserver:
                 )  # fmt: skip
             db.execute(
                 "insert or replace into position values (?, ?, ?)",
-                (self.spec.name, key, str(event.end).encode()),
+                (self.name, key, str(event.end).encode()),
             )
         elif isinstance(event, Gap | Truncated):
-            import time
-
             kind = "file.gap" if isinstance(event, Gap) else "file.truncated"
             said = {"kind": event.kind, "bytes": getattr(event, "bytes", None)}
-            yield self._wire(kind, event.path, time.time(), lost=said)
+            yield self._wire(kind, event.path, now_us() / 1e6, lost=said)
 
     def _wire(self, kind: str, path: Path, when: float, **more: object) -> Json:
-        wire = notice(kind, watch=self.spec.name, time_us=round(when * 1e6), **more)
+        wire = notice(kind, watch=self.name, time_us=round(when * 1e6), **more)
         wire |= {"scope": "target", "entry": "file"}
         put_path(wire, "root", path)
         put_path(wire, "path", path)

@@ -6,33 +6,34 @@ import asyncio
 import base64
 import dataclasses
 import hashlib
-import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from limpet._wire import Json, put_path, to_wire
+from limpet._wire import Json, path_of, put_path, to_wire
 from limpet.config import ContentOptions
 from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, Kind
-from limpet.remote._catalogue import Catalogue, away, path_of
+from limpet.remote._catalogue import Catalogue, away
 from limpet.remote._client import INLINE_LIMIT
-from limpet.remote._envelope import ObjectRef, encode, notice
+from limpet.remote._envelope import ObjectRef, notice
+from limpet.remote._feed import Feed, Item, now_us
 from limpet.remote._names import Subjects
-from limpet.remote._path import flavour_here
-from limpet.remote._spool import New, Spool, SpoolFullError
+from limpet.remote._spool import Spool
 from limpet.watch import watch_dir, watch_file
 from limpet.watch._content import with_content
 
 if TYPE_CHECKING:
     from limpet.watch import Watch
 
-__all__ = ["Observer", "WatchSpec", "collapse"]
+__all__ = ["Observer", "WatchSpec"]
 
 _PART: Final = 500
 """Events stored in one transaction."""
-_FULL_PAUSE_S: Final = 0.25
-_log = logging.getLogger("limpet.agent")
+
+_Pair = tuple[Event | None, Json]
+"""What is to be told, and the event whose file's content is to be read for it, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class WatchSpec:
     """At the very first start, also tell what is there."""
 
 
-class Observer:
+class Observer(Feed):
     """One watch of an agent."""
 
     def __init__(
@@ -62,15 +63,11 @@ class Observer:
         subjects: Subjects,
         wake: Callable[[], None],
     ) -> None:
-        """Know the parts; ``wake`` is called whenever there is something to send."""
-        self.spec, self._spool, self._host, self._subjects = spec, spool, host, subjects
-        self._wake = wake
+        """Know the parts; see ``Feed``."""
+        super().__init__(spec.name, spool, host=host, subjects=subjects, wake=wake)
+        self.spec = spec
+        self._bucket = subjects.content(host)
         self._catalogue = Catalogue(spec.name)
-        self.ready = asyncio.Event()
-        """Set once every later change is seen."""
-        self.blocked = False
-        """The spool is full, and events wait in the watch."""
-        self.told = 0
         self.watch: Watch | None = None
 
     async def run(self) -> None:
@@ -88,27 +85,37 @@ class Observer:
                 first += await anext(batches)
             await self._begin(first[:count])
             self.ready.set()
-            if first[count:]:
-                await self._store(first[count:])
+            await self._store(first[count:])
             async for batch in batches:
-                for start in range(0, len(batch), _PART):
-                    await self._store(batch[start : start + _PART])
+                await self._store(batch)
 
     async def _begin(self, events: list[Event]) -> None:
         """Compare what is there with what was told, and tell the difference."""
         key = f"began:{self.spec.name}"
-        began = await asyncio.to_thread(self._spool.get, key)
+        began = await asyncio.to_thread(self.spool.get, key)
         now, rest = await asyncio.to_thread(self._listing, events)
-        if began is None and self.spec.existing:
-            await self._store(events, origin="initial")
-        elif began is None:
-            wires = [wire for _, wire in now.values()]
-            await asyncio.to_thread(self._remember, wires)
+        if began is not None:
+            told = await asyncio.to_thread(self._told_late, now)
+        elif self.spec.existing:
+            told = [(event, {**wire, "origin": "initial"}) for event, wire in now.values()]
         else:
-            await self._tell_away(now)
-        await asyncio.to_thread(self._spool.put, key, self.spec.path)
-        if rest:
-            await self._store(rest)
+            told = []
+            await asyncio.to_thread(self._remember, [wire for _, wire in now.values()])
+        await self._put_all(told)
+        await asyncio.to_thread(self.spool.put, key, self.spec.path)
+        await self._store(rest)
+
+    async def _store(self, events: Sequence[Event]) -> None:
+        def pairs() -> list[_Pair]:
+            return [(event, self._wire(event)) for event in events]
+
+        await self._put_all(await asyncio.to_thread(pairs))
+
+    async def _put_all(self, pairs: Sequence[_Pair]) -> None:
+        for start in range(0, len(pairs), _PART):
+            await self.put(pairs[start : start + _PART], self._commit)
+
+    # -- in a worker thread --------------------------------------------------------------------
 
     def _listing(
         self, events: Sequence[Event]
@@ -125,128 +132,63 @@ class Observer:
                 rest.append(event)
         return now, rest
 
-    async def _tell_away(self, now: dict[bytes, tuple[Event, Json]]) -> None:
-        def compare() -> list[tuple[Event | None, Json]]:
-            with self._spool.transaction() as db:
-                before = self._catalogue.all(db)
-            listing = {path: wire for path, (_, wire) in now.items()}
-            return [
-                self._told_late(verb, path, old, now.get(path), kind)
-                for verb, path, old, _, kind in away(before, listing)
-            ]
+    def _told_late(self, now: Mapping[bytes, tuple[Event, Json]]) -> list[_Pair]:
+        """Compare what is there with what was told, and give what is to be told."""
+        with self.spool.transaction() as db:
+            before = self._catalogue.all(db)
+        listing = {path: wire for path, (_, wire) in now.items()}
+        return [
+            (None, self._gone(path, kind))
+            if verb == "deleted"
+            else self._changed(verb, old, *now[path])
+            for verb, path, old, kind in away(before, listing)
+        ]
 
-        found = await asyncio.to_thread(compare)
-        for start in range(0, len(found), _PART):
-            await self._put(found[start : start + _PART])
+    def _gone(self, path: bytes, kind: str) -> Json:
+        """Make the wire object of what was deleted while no agent ran."""
+        entry = "dir" if kind == "dir" else "file"
+        wire = notice(f"{entry}.deleted", watch=self.name, time_us=now_us())
+        wire |= {"scope": "inside", "entry": kind, "stat": None, "origin": "offline"}
+        root, gone = Path(os.path.abspath(self.spec.path)), Path(os.fsdecode(path))
+        put_path(wire, "root", root)
+        put_path(wire, "path", gone)
+        if gone == root:
+            wire["scope"] = "target"
+        elif gone.is_relative_to(root):
+            put_path(wire, "rel", gone.relative_to(root))
+        return wire
 
-    def _told_late(
-        self,
-        verb: str,
-        path: bytes,
-        old: bytes | None,
-        there: tuple[Event, Json] | None,
-        kind: str,
-    ) -> tuple[Event | None, Json]:
-        """Make the wire object of something that happened while no agent ran."""
-        if there is None or verb == "deleted":
-            entry = "dir" if kind == "dir" else "file"
-            wire = notice(f"{entry}.deleted", watch=self.spec.name, time_us=_now_us())
-            location = os.path.abspath(self.spec.path)
-            wire |= {"scope": "inside", "entry": kind, "stat": None}
-            from pathlib import Path
-
-            put_path(wire, "root", Path(location))
-            put_path(wire, "path", Path(os.fsdecode(path)))
-            if os.fsdecode(path) == location:
-                wire["scope"] = "target"
-            elif os.fsdecode(path).startswith(location + os.sep):
-                put_path(wire, "rel", Path(os.path.relpath(os.fsdecode(path), location)))
-            return None, {**wire, "origin": "offline"}
-        event, made = there
-        wire = {**made, "origin": "offline"}
+    @staticmethod
+    def _changed(verb: str, old: bytes | None, event: Event, made: Json) -> _Pair:
+        """Give what came, changed or was renamed while no agent ran; ``made`` says it is there."""
+        wire: Json = {**made, "origin": "offline"}
         wire.pop("existing", None)
-        entry = str(made["type"]).partition(".")[0]
         if verb != "created":
-            wire["type"] = f"{entry}.{verb}"
+            wire["type"] = f"{str(made['type']).partition('.')[0]}.{verb}"
         if verb == "updated":
             wire["changes"] = ["content"]
-        if verb == "renamed" and old is not None:
-            from pathlib import Path
-
-            wire["move"] = "within"
-            put_path(wire, "old_path", Path(os.fsdecode(old)))
-            event = dataclasses.replace(event)
-            return None, wire
-        return event, wire
-
-    async def _store(self, events: Sequence[Event], origin: str | None = None) -> None:
-        def pairs() -> list[tuple[Event | None, Json]]:
-            found: list[tuple[Event | None, Json]] = [(one, self._wire(one)) for one in events]
-            if origin is not None:
-                for _, wire in found:
-                    wire["origin"] = origin
-            return found
-
-        await self._put(await asyncio.to_thread(pairs))
-
-    async def _put(self, pairs: list[tuple[Event | None, Json]]) -> None:
-        """Store events; while there is no room, they wait here and the watch is not read."""
-        part = len(pairs)
-        while pairs:
-            try:
-                count = await asyncio.to_thread(self._commit, pairs[:part])
-            except SpoolFullError as error:
-                if part > 1:
-                    part //= 2
-                    continue
-                if not self.blocked:
-                    _log.error("%s: nothing more is taken until there is room", error)
-                self.blocked = True
-                await asyncio.sleep(_FULL_PAUSE_S)
-            else:
-                self.blocked = False
-                self.told += count
-                pairs = pairs[part:]
-                self._wake()
-
-    # -- in a worker thread --------------------------------------------------------------------
+        if old is None:
+            return event, wire
+        wire["move"] = "within"
+        put_path(wire, "old_path", Path(os.fsdecode(old)))
+        return None, wire  # its content is as it was
 
     def _remember(self, wires: Sequence[Json]) -> None:
         for start in range(0, len(wires), 5_000):
-            with self._spool.transaction() as db:
+            with self.spool.transaction() as db:
                 for wire in wires[start : start + 5_000]:
                     self._catalogue.apply(db, wire)
 
-    def _commit(self, pairs: list[tuple[Event | None, Json]]) -> int:
+    def _commit(self, pairs: Sequence[_Pair]) -> int:
         """Store events and what they say of the place, in one transaction."""
-        spec, spool = self.spec, self._spool
-        ready = [(wire, *self._content(event, wire)) for event, wire in pairs]
-        with spool.transaction() as db:
-            seq = spool.next_seq()
-            rows: list[New] = []
-            for wire, ref, content in ready:
-                self._catalogue.apply(db, wire)
-                if wire.get("own"):
-                    continue
-                data = encode(
-                    wire,
-                    session=spool.session,
-                    seq=seq + len(rows),
-                    host=self._host,
-                    watch=spec.name,
-                    flavour=flavour_here(),
-                    content=ref,
-                )
-                subject = self._subjects.event(self._host, spec.name, str(wire["type"]))
-                name = None if ref is None else ref.name
-                rows.append(New(seq + len(rows), subject, data, name, content))
-            spool.add(rows)
-            if spool.over:
-                collapse(spool, host=self._host, watch=spec.name, subjects=self._subjects)
-        return len(rows)
+        ready = [Item(wire, *self._content(event, wire)) for event, wire in pairs]
+        with self.spool.transaction() as db:
+            for item in ready:
+                self._catalogue.apply(db, item.wire)
+            return self.store(item for item in ready if not item.wire.get("own"))
 
     def _wire(self, event: Event) -> Json:
-        return to_wire(event, session="0", name=self.spec.name)
+        return to_wire(event, session="0", name=self.name)
 
     def _content(self, event: Event | None, wire: Json) -> tuple[ObjectRef | None, bytes]:
         """Read the content of a file that is to be told of, into the event or beside it."""
@@ -272,37 +214,4 @@ class Observer:
             return None, b""
         content["included"], content["reason"] = False, "object"
         name = hashlib.sha256(raw).hexdigest()
-        bucket = self._subjects.content(self._host)
-        return ObjectRef(bucket=bucket, name=name, size=len(raw)), raw
-
-
-def collapse(spool: Spool, *, host: str, watch: str, subjects: Subjects) -> None:
-    """Give up the oldest events of a full spool, inside a transaction, and tell which."""
-    first, last, count = spool.drop_oldest(spool.over)
-    if not count:
-        return
-    _log.error(
-        "the spool is full: the oldest %d events (%d to %d) are given up", count, first, last
-    )
-    wire = notice(
-        "watch.overflow",
-        watch=watch,
-        time_us=_now_us(),
-        lost={"first": first, "last": last, "count": count},
-    )
-    data = encode(
-        wire,
-        session=spool.session,
-        seq=last,
-        host=host,
-        watch=watch,
-        flavour=flavour_here(),
-    )
-    subject = subjects.event(host, watch, "watch.overflow")
-    spool.mark_collapsed(first, last, subject, data)
-
-
-def _now_us() -> int:
-    import time
-
-    return time.time_ns() // 1000
+        return ObjectRef(bucket=self._bucket, name=name, size=len(raw)), raw

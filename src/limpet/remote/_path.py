@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
+from limpet._wire import path_of
 from limpet.errors import UsageError
 
 __all__ = ["Flavour", "MountMap", "RemotePath", "RemotePathError", "flavour_here"]
@@ -49,11 +49,8 @@ class RemotePath:
         cls, host: str, flavour: Flavour, data: Mapping[str, object], key: str
     ) -> RemotePath | None:
         """Read a path of a wire object, exact to the byte; ``None`` if it has none."""
-        exact = data.get(key + "_b64")
-        if isinstance(exact, str):
-            return cls(host, flavour, base64.b64decode(exact))
-        text = data.get(key)
-        return cls(host, flavour, text.encode()) if isinstance(text, str) else None
+        raw = path_of(data, key)
+        return None if raw is None else cls(host, flavour, raw)
 
     @property
     def pure(self) -> PurePosixPath | PureWindowsPath:

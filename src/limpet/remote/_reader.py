@@ -18,10 +18,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from limpet.remote._envelope import EnvelopeError, RemoteEvent, decode, notice
+from limpet.remote._envelope import RemoteEvent, notice
 from limpet.remote._names import Subjects, check_slug
+from limpet.remote._received import event_of
 from limpet.remote._seen import Seen
 from limpet.remote.transport import (
     Consumer,
@@ -47,6 +48,8 @@ _SCHEMA: Final = (
 )
 
 _log = logging.getLogger("limpet.remote")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,8 @@ class CursorStore:
             where: A file; or a connection, then ``save`` becomes part of its open transaction, and
                 committing it is the program's work.
         """
-        self._own = not isinstance(where, sqlite3.Connection)
+        self.owns_file = not isinstance(where, sqlite3.Connection)
+        """Whether the file is the store's own, and no program's."""
         if isinstance(where, sqlite3.Connection):
             self.connection = where
         else:
@@ -106,7 +110,7 @@ class CursorStore:
 
     def close(self) -> None:
         """Close the file, if it is ours."""
-        if self._own:
+        if self.owns_file:
             self.connection.close()
 
 
@@ -229,10 +233,7 @@ class EventReader:
         line = self._accept()
         if line is not None and line.done is not None:
             self._saved = time.monotonic()
-            if self.store._own:  # noqa: SLF001 (its own part)
-                await asyncio.to_thread(self.store.save, line.cursor, line.done, line.done_seen)
-            else:
-                self.store.save(line.cursor, line.done, line.done_seen)
+            await self._in_store(self.store.save, line.cursor, line.done, line.done_seen)
 
     def commit_into(self, connection: sqlite3.Connection) -> None:
         """Save the cursor behind the event handed out last in an open transaction of the program.
@@ -241,7 +242,6 @@ class EventReader:
         """
         line = self._accept()
         if line is not None and line.done is not None:
-            connection.execute(_SCHEMA)
             CursorStore(connection).save(line.cursor, line.done, line.done_seen)
 
     def handle(self) -> Handle:
@@ -271,7 +271,7 @@ class EventReader:
         try:
             for line in lines:
                 if line.done is not None:
-                    await asyncio.to_thread(
+                    await self._in_store(
                         self.store.save, line.cursor, line.done, line.done_seen.copy()
                     )
         except BaseException:
@@ -316,9 +316,13 @@ class EventReader:
     # -- inside --------------------------------------------------------------------------------
 
     async def _load(self, line: _Line) -> tuple[Position | None, Seen]:
-        if self.store._own:  # noqa: SLF001 (its own part)
-            return await asyncio.to_thread(self.store.load, line.cursor)
-        return self.store.load(line.cursor)
+        return await self._in_store(self.store.load, line.cursor)
+
+    async def _in_store(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Use the cursors' file in a worker thread; a program's own connection from its thread."""
+        if self.store.owns_file:
+            return await asyncio.to_thread(call, *args, **kwargs)
+        return call(*args, **kwargs)
 
     async def _from_now(self, line: _Line) -> None:
         """Begin without a cursor: at once remember where, so that a restart misses nothing."""
@@ -333,13 +337,10 @@ class EventReader:
                 await asyncio.sleep(0.25)
                 continue
             line.done = line.read = position
-            if self.store._own:  # noqa: SLF001 (its own part)
-                await asyncio.to_thread(self.store.save, line.cursor, position, line.done_seen)
-            else:
-                inside = self.store.connection.in_transaction
-                self.store.save(line.cursor, position, line.done_seen)
-                if not inside:
-                    self.store.connection.commit()
+            inside = self.store.connection.in_transaction
+            await self._in_store(self.store.save, line.cursor, position, line.done_seen)
+            if not (inside or self.store.owns_file):
+                self.store.connection.commit()
             return
 
     async def _pump(self, line: _Line) -> None:
@@ -406,14 +407,8 @@ class EventReader:
     def _take(self, line: _Line, message: Stored) -> None:
         position = Position(stream=line.stream, seq=message.seq, id=message.id, time=message.time)
         line.read = position
-        try:
-            event = decode(
-                message.data,
-                host=self.subjects.host_of(message.subject),
-                server_time=message.time,
-            )
-        except (EnvelopeError, ValueError) as error:
-            _log.error("message %d is left out: %s", message.seq, error)
+        event = event_of(message, self.subjects)
+        if event is None:
             return
         found = admit(line.seen, event)
         for made in found:

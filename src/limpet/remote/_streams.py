@@ -33,7 +33,7 @@ def stream_specs(
     return [
         StreamSpec(
             name=subjects.events,
-            subjects=(f"{prefix}.v1.ev.>",),
+            subjects=(subjects.events_of(),),
             max_age_s=event_days * _DAY_S,
             max_bytes=max_bytes,
             max_msg_size=1 << 20,

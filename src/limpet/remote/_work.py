@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import traceback
@@ -11,8 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from limpet.remote._envelope import EnvelopeError, RemoteEvent, decode
+from limpet.remote._envelope import RemoteEvent
 from limpet.remote._names import Subjects
+from limpet.remote._received import event_of, keep
 from limpet.remote._seen import Seen
 from limpet.remote.transport import (
     Delivery,
@@ -75,7 +75,7 @@ class Pool:
                         limit=2 * self._batch,
                     )
                 batch = deque(await worker.fetch(self._batch, 2.0))
-                keeper = asyncio.create_task(self._keep(batch))
+                keeper = asyncio.create_task(keep(batch, self._ack_wait))
                 try:
                     while batch:
                         await self._handle(batch[0])
@@ -90,15 +90,8 @@ class Pool:
                 await asyncio.sleep(0.25)
 
     async def _handle(self, delivery: Delivery) -> None:
-        message = delivery.message
-        try:
-            event = decode(
-                message.data,
-                host=self._subjects.host_of(message.subject),
-                server_time=message.time,
-            )
-        except (EnvelopeError, ValueError) as error:
-            _log.error("message %d is left out: %s", message.seq, error)
+        event = event_of(delivery.message, self._subjects)
+        if event is None:
             await delivery.term()
             return
         if self._seen.has(event.session, event.seq):
@@ -114,14 +107,6 @@ class Pool:
         self._seen.add(event.session, event.seq)
         await delivery.ack(confirm=False)
         self._tell("done", event)
-
-    async def _keep(self, batch: deque[Delivery]) -> None:
-        """Say now and then that it takes longer, also of those that wait for their turn."""
-        while True:
-            await asyncio.sleep(self._ack_wait / 3)
-            with contextlib.suppress(HubError):
-                for delivery in list(batch):
-                    await delivery.in_progress()
 
     async def _failed(self, delivery: Delivery, event: RemoteEvent, error: Exception) -> None:
         if delivery.attempt < self._tries:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from limpet.errors import MissingExtraError, UsageError
+from limpet._near import near
+from limpet.errors import LimpetError, MissingExtraError, UsageError
+from limpet.remote._names import check_slug
 
-__all__ = ["ConfigError", "Table", "each", "flag", "number", "one_of", "read_yaml", "size", "text"]
+__all__ = [
+    "ConfigError",
+    "Table",
+    "each",
+    "flag",
+    "number",
+    "one_of",
+    "read_yaml",
+    "size",
+    "slug",
+    "text",
+]
 
 Take: TypeAlias = Callable[["Reader", Any, str], Any]
 """Takes a YAML node and what it is called; says what is wrong, or gives the value."""
@@ -65,10 +77,7 @@ class Table:
                 continue
             take = self.keys.get(key)
             if take is None:
-                near = difflib.get_close_matches(key, self.keys, 1)
-                hint = (
-                    f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(self.keys)}"
-                )
+                hint = near(key, self.keys) or f"; known: {', '.join(self.keys)}"
                 reader.wrong(key_node, f"{what} has no key {key!r}{hint}")
                 continue
             found[key] = take(reader, value, f"{what}.{key}")
@@ -103,6 +112,18 @@ def _scalar(kinds: type | tuple[type, ...], say: str) -> Take:
 text: Final = _scalar(str, "text")
 flag: Final = _scalar(bool, "true or false")
 number: Final = _scalar((int, float), "a number")
+
+
+def slug(reader: Reader, node: Any, what: str) -> str:
+    """Take a name that can be a token of a subject."""
+    value = text(reader, node, what)
+    if value is None:
+        return ""
+    try:
+        return check_slug(value, what)
+    except LimpetError as error:
+        reader.wrong(node, str(error))
+        return ""
 
 
 def size(reader: Reader, node: Any, what: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 from mewbot.core import ComponentKind
 
-from limpet.bot._near import near
+from limpet._near import near
 from limpet.bot.config._yaml import Reader
 
 __all__ = ["PARTS", "Block", "read_blocks"]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mewbot.core import BehaviourInterface, ComponentKind
 
 import limpet.bot
-from limpet.bot._near import near
+from limpet._near import near
 from limpet.bot._setting import Configured, settings_of
 from limpet.bot._values import BadKeyError, BadValueError
 from limpet.bot.config._blocks import PARTS, Block

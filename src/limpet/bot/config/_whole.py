@@ -9,8 +9,8 @@ from typing import Any
 
 import pathspec
 
+from limpet._near import near
 from limpet.bot._filesystem import FileSystem
-from limpet.bot._near import near
 from limpet.bot._setting import Configured, settings_of
 from limpet.bot.actions import PutAwayAction
 from limpet.bot.config._blocks import PARTS, Block

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -195,7 +194,7 @@ class MemoryTransport:
         """See ``Transport``."""
         await self._reach()
         for message in batch:
-            if any(fnmatch.fnmatchcase(message.subject, p) for p in self.hub.denied):
+            if any(matches(pattern, message.subject) for pattern in self.hub.denied):
                 text = f"user {self.user!r} may not publish to {message.subject!r}"
                 raise NotPermittedError(text)
             if len(message.data) > self.hub.max_payload:
