@@ -182,7 +182,7 @@ def main() -> None:
                 hosts.start("nats-server", "hub", *hub)
                 print("the hub: started again")
         until("every line is there", lambda: len(set(lines())) >= FILES)
-        time.sleep(1)
+        time.sleep(1)  # a line that is written twice would come by then
         counts = Counter(lines())
         lost, twice = FILES - len(counts), sum(counts.values()) - len(counts)
         print(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from limpet.remote import EventReader, RemoteEvent
+from limpet.remote import EventReader, RemoteEvent, Transport
 from limpet.remote._agent import Agent, AgentOptions, OutputSpec
 from limpet.remote._observer import WatchSpec
 
@@ -24,6 +24,16 @@ async def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
         await asyncio.sleep(0.01)
+
+
+async def stored_beyond(transport: Transport, stream: str, subject: str, seq: int) -> int:
+    """Wait until the hub has a message of the subject with a higher number; gives its number."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await transport.latest(stream, subject)
+            if found is not None and found.seq > seq:
+                return found.seq
+            await asyncio.sleep(0.01)
 
 
 def options(tmp_path: Path, host: str = "web01", **more: Any) -> AgentOptions:

@@ -102,7 +102,7 @@ async def test_one_block_changes_when_the_folder_moves(nats: Hub, tmp_path: Path
             for path in (local, remote)
         ]
         bots = [asyncio.create_task(runner.run()) for runner in runners]
-        await asyncio.sleep(0.5)
+        await until(lambda: any(getattr(i, "backend", "") for i in runners[0].supervisor.inputs))
         for number in range(20):
             (tmp_path / "web" / "in" / f"{number}.txt").write_text(f"content {number}")
         (tmp_path / "web" / "in" / "no.csv").write_text("no")

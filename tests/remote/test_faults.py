@@ -37,11 +37,12 @@ from limpet.remote._observer import Observer, WatchSpec
 from limpet.remote._sender import Sender
 from limpet.remote._spool import New
 from tests.remote.conftest import SERVERS
-from tests.remote.helpers import Proxy, collect, options, running, until
+from tests.remote.helpers import Proxy, collect, options, running, stored_beyond, until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
 
+SUBJECT = "limpet.v1.ev.web01.in.file.created"
 NEWEST = max(SERVERS, key=lambda version: [int(part) for part in version.split(".")], default="")
 """The hub that the longest tests have in full."""
 
@@ -63,7 +64,7 @@ def fill(spool: Spool, count: int, start: int = 0) -> None:
                     wire, session=spool.session, seq=seq + offset, host="web01", watch="in",
                     flavour="posix",
                 )  # fmt: skip
-                rows.append(New(seq + offset, "limpet.v1.ev.web01.in.file.created", data))
+                rows.append(New(seq + offset, SUBJECT, data))
             spool.add(rows)
 
 
@@ -132,6 +133,7 @@ async def test_f2_acknowledgements_are_lost_and_the_line_cut_twelve_times(
 ) -> None:
     count = 300
     spool = Spool(tmp_path / "s")
+    auditor = await hub.connect("auditor2")
     await asyncio.to_thread(fill, spool, count)
     async with Proxy(hub) as proxy:
         transport = await proxy.connect("web01")
@@ -143,7 +145,8 @@ async def test_f2_acknowledgements_are_lost_and_the_line_cut_twelve_times(
             count += 300
             sender.wake()
             await grows(lambda: sender.health.attempts)
-            await asyncio.sleep(0.02)
+            last = (await asyncio.to_thread(spool.waiting, 256))[-1].seq
+            await stored_beyond(auditor, "LIMPET_EV", SUBJECT, last - 1)
             await proxy.cut_and_wait()
         await until(lambda: spool.stats().waiting == 0)
         task.cancel()
@@ -317,7 +320,7 @@ async def test_f8_the_stream_is_full(hub: Hub, tmp_path: Path) -> None:
     async with sending(spool, await hub.connect("web01")) as sender:
         await until(lambda: sender.health.state == "hub full")
         attempts = sender.health.attempts
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # that it does not ask over and over shows only in time
         assert sender.health.attempts - attempts <= 2
         assert spool.stats().waiting > 0
         assert "raise its bound" in sender.health.trouble
@@ -556,7 +559,8 @@ async def test_f17_a_command_that_waited_too_long(hub: Hub, tmp_path: Path) -> N
         asked = asyncio.create_task(
             out.perform(limpet.AppendToFile(name="log", content="late\n"), expires=60, timeout=30)
         )
-        await asyncio.sleep(0.1)
+        subject = "limpet.v1.cmd.web01.reports.append.b"
+        await stored_beyond(bot, "LIMPET_CMD", subject, 0)
         async with running(hub, options(tmp_path), clock=lambda: time.time() + 90):
             result = await asked
     assert (result.ok, result.code) == (False, "expired")

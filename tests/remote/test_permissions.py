@@ -217,7 +217,7 @@ async def test_f10_a_watch_that_may_not_publish(fleet: Fleet, tmp_path: Path) ->
     assert "web01" in sender.health.trouble
     assert "limpet.v1.ev.elsewhere.in.file.created" in sender.health.trouble
     attempts = sender.health.attempts
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # that it does not ask over and over shows only in time
     assert sender.health.attempts == attempts
     agent.stop()
     await task

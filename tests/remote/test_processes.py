@@ -1,4 +1,7 @@
-"""Agents as processes of their own, ended without warning."""
+"""Agents as processes of their own, ended without warning.
+
+Random waits are the moments at which something is killed; nothing waits for a result that long.
+"""
 
 from __future__ import annotations
 
