@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import time
 import uuid
@@ -145,10 +144,8 @@ class RemoteOutput:
         if isinstance(operation, CreateFile | OverwriteFile | AppendToFile):
             data = operation.data()
             if len(data) > INLINE_LIMIT:
-                name = hashlib.sha256(data).hexdigest()
-                bucket = self.subjects.content(self.host)
-                await self.transport.put_object(bucket, name, data)
-                content = ObjectRef(bucket=bucket, name=name, size=len(data))
+                content = ObjectRef.of(self.subjects.content(self.host), data)
+                await self.transport.put_object(content.bucket, content.name, data)
         raw = encode_command(operation, id=command, expires_s=expires, content=content)
         subject = self.subjects.command(self.host, self.output, verb, self.bot)
         message = Message(subject, raw, f"{self.bot}.{self.host}.{self.output}.{command}")

@@ -152,11 +152,7 @@ def encode_command(
         if content is None:
             body["b64"] = base64.b64encode(operation.data()).decode("ascii")
         else:
-            body["content_ref"] = {
-                "bucket": content.bucket,
-                "name": content.name,
-                "size": content.size,
-            }
+            body["content_ref"] = content.to_json()
     body["options"] = options
     return json.dumps(body, separators=(",", ":")).encode()
 
@@ -181,7 +177,7 @@ def decode_command(raw: bytes, verb: str) -> tuple[dict[str, Any], ObjectRef | N
         ref = body.get("content_ref")
         if ref is None:
             return body, None
-        return body, ObjectRef(bucket=ref["bucket"], name=ref["name"], size=int(ref["size"]))
+        return body, ObjectRef.from_json(ref)
     except (
         ValueError,
         LookupError,

@@ -8,11 +8,12 @@ file, whatever runs and watches filled it.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Self
 
 from limpet._wire import Json, attribute_text, dump_line, wire_time
 from limpet.remote._path import Flavour, RemotePath
@@ -47,6 +48,24 @@ class ObjectRef:
     """Its SHA-256 in hex: a content that is there already is not sent again."""
     size: int
     """Bytes."""
+
+    @classmethod
+    def of(cls, bucket: str, data: bytes) -> Self:
+        """Name a content as it lies in a bucket."""
+        return cls(bucket=bucket, name=hashlib.sha256(data).hexdigest(), size=len(data))
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` gave.
+
+        Raises:
+            ValueError, KeyError, TypeError: It is something else.
+        """
+        return cls(bucket=found["bucket"], name=found["name"], size=int(found["size"]))
+
+    def to_json(self) -> Json:
+        """Give it as a JSON object."""
+        return {"bucket": self.bucket, "name": self.name, "size": self.size}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +158,7 @@ def encode(
         "data": data,
     }
     if content is not None:
-        data["content_ref"] = {
-            "bucket": content.bucket,
-            "name": content.name,
-            "size": content.size,
-        }
+        data["content_ref"] = content.to_json()
     return dump_line(envelope)[:-1]
 
 
@@ -168,7 +183,7 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
         ref = data.get("content_ref")
         content = None
         if ref is not None:
-            content = ObjectRef(bucket=ref["bucket"], name=ref["name"], size=int(ref["size"]))
+            content = ObjectRef.from_json(ref)
         lost = data.get("lost")
         if kind in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
             _ = int(lost.get("first", seq)) + int(lost.get("last", seq))

@@ -7,7 +7,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from limpet._wire import Json
 from limpet.remote._envelope import ObjectRef, encode, notice
@@ -30,22 +30,33 @@ class Item(NamedTuple):
     content: bytes = b""
 
 
-class Feed(ABC):
+class Spec(Protocol):
+    """What a source of events is made from."""
+
+    @property
+    def name(self) -> str:
+        """A slug; part of the subject."""
+
+
+S = TypeVar("S", bound=Spec)
+
+
+class Feed(ABC, Generic[S]):
     """One source of events of an agent."""
 
     def __init__(
-        self, name: str, spool: Spool, *, host: str, subjects: Subjects, wake: Callable[[], None]
+        self, spec: S, spool: Spool, *, host: str, subjects: Subjects, wake: Callable[[], None]
     ) -> None:
         """Know the parts.
 
         Args:
-            name: Slug of the watch.
+            spec: What it is made from.
             spool: Where the events go.
             host: Slug of this host.
             subjects: Of the fleet.
             wake: Called whenever there is something to send.
         """
-        self.name = name
+        self.spec = spec
         self.spool = spool
         self._host, self._subjects, self._wake = host, subjects, wake
         self.ready = asyncio.Event()
@@ -110,7 +121,7 @@ class Feed(ABC):
             "the spool is full: the oldest %d events (%d to %d) are given up", count, first, last
         )
         lost = {"first": first, "last": last, "count": count}
-        wire = notice("watch.overflow", watch=self.name, time_us=now_us(), lost=lost)
+        wire = notice("watch.overflow", watch=self.spec.name, time_us=now_us(), lost=lost)
         self.spool.mark_collapsed(first, last, *self._message(wire, last))
 
     def _message(self, wire: Json, seq: int, ref: ObjectRef | None = None) -> tuple[str, bytes]:
@@ -120,11 +131,11 @@ class Feed(ABC):
             session=self.spool.session,
             seq=seq,
             host=self._host,
-            watch=self.name,
+            watch=self.spec.name,
             flavour=flavour_here(),
             content=ref,
         )
-        return self._subjects.event(self._host, self.name, str(wire["type"])), data
+        return self._subjects.event(self._host, self.spec.name, str(wire["type"])), data
 
 
 def now_us() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,6 @@ from limpet._wire import Json, put_path
 from limpet.following import Appended, FollowEvent, Gap, Truncated, follow
 from limpet.remote._envelope import notice
 from limpet.remote._feed import Feed, Item, now_us
-from limpet.remote._names import Subjects
-from limpet.remote._spool import Spool
 
 __all__ = ["FollowSpec", "LineObserver"]
 
@@ -39,21 +37,8 @@ class FollowSpec:
     """Of ``limpet.follow``, apart from ``state`` and ``commit``."""
 
 
-class LineObserver(Feed):
+class LineObserver(Feed[FollowSpec]):
     """One follower of an agent."""
-
-    def __init__(
-        self,
-        spec: FollowSpec,
-        spool: Spool,
-        *,
-        host: str,
-        subjects: Subjects,
-        wake: Callable[[], None],
-    ) -> None:
-        """Know the parts; see ``Feed``."""
-        super().__init__(spec.name, spool, host=host, subjects=subjects, wake=wake)
-        self.spec = spec
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -78,7 +63,7 @@ class LineObserver(Feed):
         if isinstance(event, Appended):
             key = f"{event.generation}:".encode() + os.fsencode(event.path)
             row = db.execute(
-                "select value from position where watch = ? and key = ?", (self.name, key)
+                "select value from position where watch = ? and key = ?", (self.spec.name, key)
             ).fetchone()
             stored = -1 if row is None else int(row[0])
             if stored >= event.end:
@@ -92,7 +77,7 @@ class LineObserver(Feed):
                 )  # fmt: skip
             db.execute(
                 "insert or replace into position values (?, ?, ?)",
-                (self.name, key, str(event.end).encode()),
+                (self.spec.name, key, str(event.end).encode()),
             )
         elif isinstance(event, Gap | Truncated):
             kind = "file.gap" if isinstance(event, Gap) else "file.truncated"
@@ -100,7 +85,7 @@ class LineObserver(Feed):
             yield self._wire(kind, event.path, now_us() / 1e6, lost=said)
 
     def _wire(self, kind: str, path: Path, when: float, **more: object) -> Json:
-        wire = notice(kind, watch=self.name, time_us=round(when * 1e6), **more)
+        wire = notice(kind, watch=self.spec.name, time_us=round(when * 1e6), **more)
         wire |= {"scope": "target", "entry": "file"}
         put_path(wire, "root", path)
         put_path(wire, "path", path)

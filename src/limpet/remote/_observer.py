@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ class WatchSpec:
     """At the very first start, also tell what is there."""
 
 
-class Observer(Feed):
+class Observer(Feed[WatchSpec]):
     """One watch of an agent."""
 
     def __init__(
@@ -64,8 +63,7 @@ class Observer(Feed):
         wake: Callable[[], None],
     ) -> None:
         """Know the parts; see ``Feed``."""
-        super().__init__(spec.name, spool, host=host, subjects=subjects, wake=wake)
-        self.spec = spec
+        super().__init__(spec, spool, host=host, subjects=subjects, wake=wake)
         self._bucket = subjects.content(host)
         self._catalogue = Catalogue(spec.name)
         self.watch: Watch | None = None
@@ -147,7 +145,7 @@ class Observer(Feed):
     def _gone(self, path: bytes, kind: str) -> Json:
         """Make the wire object of what was deleted while no agent ran."""
         entry = "dir" if kind == "dir" else "file"
-        wire = notice(f"{entry}.deleted", watch=self.name, time_us=now_us())
+        wire = notice(f"{entry}.deleted", watch=self.spec.name, time_us=now_us())
         wire |= {"scope": "inside", "entry": kind, "stat": None, "origin": "offline"}
         root, gone = Path(os.path.abspath(self.spec.path)), Path(os.fsdecode(path))
         put_path(wire, "root", root)
@@ -188,7 +186,7 @@ class Observer(Feed):
             return self.store(item for item in ready if not item.wire.get("own"))
 
     def _wire(self, event: Event) -> Json:
-        return to_wire(event, session="0", name=self.name)
+        return to_wire(event, session="0", name=self.spec.name)
 
     def _content(self, event: Event | None, wire: Json) -> tuple[ObjectRef | None, bytes]:
         """Read the content of a file that is to be told of, into the event or beside it."""
@@ -213,5 +211,4 @@ class Observer(Feed):
             content["b64"] = base64.b64encode(raw).decode("ascii")
             return None, b""
         content["included"], content["reason"] = False, "object"
-        name = hashlib.sha256(raw).hexdigest()
-        return ObjectRef(bucket=self._bucket, name=name, size=len(raw)), raw
+        return ObjectRef.of(self._bucket, raw), raw
