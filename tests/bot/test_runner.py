@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import tracemalloc
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -18,6 +19,7 @@ import pytest
 from mewbot.api import v1
 from mewbot.core import InputEvent, OutputEvent
 
+import limpet.bot
 from limpet.bot import (
     AllEventsTrigger,
     AppendToFileAction,
@@ -33,6 +35,7 @@ from limpet.bot import (
     run,
 )
 from limpet.bot._codec import CodecError, decode, encode
+from limpet.bot._codec import _name as codec_name
 from limpet.bot._queue import EventQueue, StoppedError
 from limpet.bot.runner._health import health_of, metrics_of
 from limpet.errors import UsageError
@@ -604,6 +607,19 @@ def test_events_survive_the_journal_or_are_refused() -> None:
     ):
         with pytest.raises(CodecError):
             decode(wrong)
+
+
+def test_what_is_stored_names_no_private_module() -> None:
+    """A journal and a dead letter outlive the version that wrote them, and its private modules."""
+    parts = [one for one in vars(limpet.bot).get("__all__", ()) if one.endswith("Event")]
+    assert len(parts) > 20
+    for event in (created("a"), renamed("a", "b")):
+        text = json.dumps(encode(event))
+        named = re.findall(r'"c": "([^"]+):', text)
+        assert named
+        assert not [one for one in named if any(p.startswith("_") for p in one.split("."))], text
+    for name in parts:
+        assert codec_name(getattr(limpet.bot, name)) == f"limpet.bot:{name}"
 
 
 # -- files in, files out ---------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import limpet
+from limpet import _own_write_registry as registry
 from limpet.events import EntryEvent
 from limpet.output import AppendToFile, Output, OverwriteFile, Rotation
 from limpet.watch import _own
@@ -309,13 +310,13 @@ def test_the_ledger_is_bounded(tmp_path: Path) -> None:
     try:
         for start in range(0, 100_000, 1000):
             names = [f"{tmp_path}/{n}" for n in range(start, start + 1000)]
-            _own.claim(names)
-            _own.release(names, [(name, None, (1, 2, 3, 4)) for name in names])
+            registry.begin(names)
+            registry.end(names, [(name, None, (1, 2, 3, 4)) for name in names])
         assert len(ledger._notes) == _own._LIMIT
         assert f"{tmp_path}/99999" in ledger._notes
     finally:
         ledger.close()
-    assert not _own._claims
+    assert not registry.open_writes
 
 
 def test_a_loop_in_the_making_is_warned_of(place: Path) -> None:
@@ -351,7 +352,7 @@ def test_a_broken_off_batch_leaves_no_claim(place: Path, backend: Any) -> None:
     with watched(place, backend) as watch, Output(place, calls=Broken()) as out:
         with pytest.raises(KeyboardInterrupt):
             out.perform(OverwriteFile(name="file", content="x"))
-        assert not _own._claims
+        assert not registry.open_writes
         assert watch.fence() == []
         (place / "file").write_text("theirs")
         assert len(watch.fence()) == 1

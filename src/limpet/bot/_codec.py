@@ -111,6 +111,18 @@ def _text(value: str) -> object:
 
 
 def _name(kind: type) -> str:
+    """Return ``module:class`` by the module that offers the class.
+
+    A private module may move between two versions while what is on disk stays: of the packages
+    above one, the first that has the class in its ``__all__`` is named in its place.
+    """
+    parts = kind.__module__.split(".")
+    if any(part.startswith("_") for part in parts):
+        for end in range(1, len(parts)):
+            module = sys.modules.get(".".join(parts[:end]))
+            offered = getattr(module, "__all__", ())
+            if kind.__name__ in offered and getattr(module, kind.__name__) is kind:
+                return f"{'.'.join(parts[:end])}:{kind.__name__}"
     return f"{kind.__module__}:{kind.__qualname__}"
 
 

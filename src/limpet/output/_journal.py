@@ -1,38 +1,19 @@
 """Which changes on disk are this process's own, told to the watches that run in it.
 
-The output knows nothing of how watching is done. If the watch's ledger was never imported there is
-no watch to tell, so it is looked for among the loaded modules and never loaded from here: a program
-that only writes does not pay for the watch engine.
+A watch subscribes to the registry of own writes. While none does, there is nobody to report to, and
+the output does not find out what it would report.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import sys
-from collections.abc import Iterable
-from typing import ClassVar, Protocol, TypeAlias, cast
+from typing import ClassVar
 
-__all__ = ["Journal", "Silent", "State", "open_journal", "state_of", "watched_with_keep"]
+from limpet import _own_write_registry as registry
+from limpet._own_write_registry import State
 
-State: TypeAlias = tuple[int, ...]
-"""Inode, size, mtime and ctime (nanoseconds); of a folder the inode alone."""
-
-_LEDGER = "limpet.watch._own"
-
-
-class _Ledger(Protocol):
-    """What of ``limpet.watch._own`` is used here."""
-
-    def heard(self) -> bool: ...
-    def claim(self, paths: Iterable[str]) -> None: ...
-    def release(
-        self,
-        paths: Iterable[str],
-        notes: Iterable[tuple[str, State | None, State | None]],
-        unsure: Iterable[str],
-    ) -> None: ...
-    def keepers(self, path: str) -> bool: ...
+__all__ = ["Journal", "Silent", "open_journal", "state_of", "watched_with_keep"]
 
 
 def state_of(found: os.stat_result | None) -> State | None:
@@ -71,9 +52,8 @@ class Journal(Silent):
 
     told: ClassVar[bool] = True
 
-    def __init__(self, ledger: _Ledger, bases: tuple[str, ...]) -> None:
+    def __init__(self, bases: tuple[str, ...]) -> None:
         """Start with nothing; ``bases`` are the spellings of the root's path."""
-        self._ledger = ledger
         self._bases = bases
         self._claimed: set[str] = set()
         self._notes: list[tuple[str, State | None, State | None]] = []
@@ -87,7 +67,7 @@ class Journal(Silent):
         """As ``Silent`` says."""
         new = [path for path in self._paths(parts) if path not in self._claimed]
         if new:
-            self._ledger.claim(new)
+            registry.begin(new)
             self._claimed.update(new)
 
     def note(self, parts: tuple[str, ...], before: State | None, after: State | None) -> None:
@@ -105,12 +85,7 @@ class Journal(Silent):
     def close(self) -> None:
         """As ``Silent`` says."""
         if self._claimed or self._notes:
-            self._ledger.release(self._claimed, self._notes, self._unsure)
-
-
-def _ledger() -> _Ledger | None:
-    module = sys.modules.get(_LEDGER)
-    return None if module is None else cast("_Ledger", module)
+            registry.end(self._claimed, self._notes, self._unsure)
 
 
 def open_journal(bases: tuple[str, ...]) -> Silent:
@@ -120,13 +95,9 @@ def open_journal(bases: tuple[str, ...]) -> Silent:
     for somebody else's. The window is one batch, once; nothing closes it but starting the watch
     first.
     """
-    ledger = _ledger()
-    if ledger is None or not ledger.heard():
-        return Silent()
-    return Journal(ledger, bases)
+    return Journal(bases) if registry.has_subscribers() else Silent()
 
 
 def watched_with_keep(path: str) -> bool:
     """Whether a running watch delivers changes below ``path`` as if they were not our own."""
-    ledger = _ledger()
-    return ledger is not None and ledger.keepers(path)
+    return registry.kept_at(path)

@@ -13,28 +13,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from limpet import _own_write_registry as registry
+from limpet._own_write_registry import ANY, FOREIGN, State
 from limpet.watch._disk import default_disk
 from limpet.watch._record import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from limpet.watch._record import Facts
 
-__all__ = ["Ledger", "claim", "heard", "keepers", "own_write", "release"]
+__all__ = ["Ledger", "own_write"]
 
 _LIMIT: Final = 10_000
 """States one watch remembers; older ones are forgotten first, and their events count as foreign."""
 
-_ANY: Final[tuple[int, ...]] = ()
-"""As a state before: whatever it was, what is there now is all by the own write."""
-_FOREIGN: Final[tuple[int, ...]] = (-1,)
-"""As a state: not by an own write alone. No file is in it."""
 _MOST_NOTES: Final = 16
 """Writes to one path that are kept apart between two looks; of more, the older ones are one."""
 _PUT_OFF_S: Final = 0.05
@@ -42,18 +39,8 @@ _PUT_OFF_S: Final = 0.05
 _PATIENCE_S: Final = 2.0
 """Longest wait for an own write that was seen before it was noted: a batch of them takes less."""
 
-_Note = tuple[tuple[int, ...] | None, tuple[int, ...] | None]
+_Note = tuple[State | None, State | None]
 """State before an own write, state after it; ``None`` is nothing there."""
-
-_lock = threading.Lock()
-_released = threading.Condition(_lock)
-_claims: dict[str, int] = {}
-_brief: dict[str, int] = {}
-"""The claims that end by themselves in a moment: not those of a block of the user's."""
-_ledgers: set[Ledger] = set()
-_turns = [0]
-"""Claims ever opened: who finds none open, looks, and finds this unchanged, saw no own write half
-done."""
 
 
 class Ledger:
@@ -77,25 +64,24 @@ class Ledger:
     def open(self) -> None:
         """Hear of own writes from now on."""
         self._opened = default_disk().now()
-        with _lock:
-            _ledgers.add(self)
+        registry.subscribe(self)
 
     def close(self) -> None:
         """Hear no more."""
-        with _lock:
-            _ledgers.discard(self)
+        registry.unsubscribe(self)
+        with registry.lock:
             self._notes.clear()
             self._put_off.clear()
 
     @property
     def is_quiet(self) -> bool:
         """Whether there is nothing that an event could be own by."""
-        return not (self._notes or _claims)
+        return not (self._notes or registry.open_writes)
 
     @staticmethod
     def turn() -> int:
         """Count the own writes that were ever begun."""
-        return _turns[0]
+        return registry.generation()
 
     def claimed(self, path: str) -> bool:
         """Whether to put off looking at ``path``, for an own write to it is under way.
@@ -103,10 +89,10 @@ class Ledger:
         A file that is written to all the time would be put off for ever: after a while it is looked
         at, and ``settles`` waits for the one write that is under way then.
         """
-        if path not in _claims:
+        if path not in registry.open_writes:
             self._put_off.pop(path, None)
             return False
-        if _claims.get(path) != _brief.get(path):
+        if registry.open_writes.get(path) != registry.brief.get(path):
             return True
         since = self._put_off.setdefault(path, time.monotonic())
         return time.monotonic() - since < _PUT_OFF_S
@@ -114,19 +100,17 @@ class Ledger:
     @staticmethod
     def any_claims() -> bool:
         """Whether any own write is under way."""
-        return bool(_claims)
+        return registry.any_open()
 
-    def note(
-        self, path: str, state: tuple[int, ...] | None, before: tuple[int, ...] | None = _ANY
-    ) -> None:
-        """Remember what an own write found and left; guarded by the module's lock."""
+    def note(self, path: str, state: State | None, before: State | None = ANY) -> None:
+        """Remember what an own write found and left; guarded by the registry's lock."""
         notes = self._notes.setdefault(path, [])
-        if before == _ANY:
+        if before == ANY:
             notes.clear()
         notes.append((before, state))
         if len(notes) > _MOST_NOTES:
             first, second = notes[:2]
-            start = first[0] if _follows(first, second) else _FOREIGN
+            start = first[0] if _follows(first, second) else FOREIGN
             notes[:2] = [(start, second[1])]
         self._notes.move_to_end(path)
         if len(self._notes) > _LIMIT:
@@ -143,14 +127,14 @@ class Ledger:
             facts: What was found; ``None`` of nothing.
             previous: What the watch believed to be there; ``None`` of nothing.
         """
-        if not self._notes and not _claims:
+        if not self._notes and not registry.open_writes:
             return False
         state = _state(facts)
         self._put_off.pop(path, None)
-        with _released:
+        with registry.ended:
             at = self._find(path, state)
-            if at < 0 and path in _claims:
-                _released.wait_for(lambda: path not in _claims, _PATIENCE_S)
+            if at < 0 and path in registry.open_writes:
+                registry.ended.wait_for(lambda: path not in registry.open_writes, _PATIENCE_S)
                 at = self._find(path, state)
             notes = self._notes.get(path)
             if notes is None:
@@ -168,84 +152,25 @@ class Ledger:
                 and all(_follows(notes[i], notes[i + 1]) for i in range(at))
             )
             # The same state may be told of twice, as by a move and a change.
-            notes[: at + 1] = [(_ANY, state)] if own else []
+            notes[: at + 1] = [(ANY, state)] if own else []
             if not notes:
                 del self._notes[path]
             return own
 
-    def _find(self, path: str, state: tuple[int, ...] | None) -> int:
+    def _find(self, path: str, state: State | None) -> int:
         """Give the last note that left that state; -1 if none did."""
         notes = self._notes.get(path, ())
         return next((i for i in reversed(range(len(notes))) if notes[i][1] == state), -1)
 
-    def _began(self, start: tuple[int, ...] | None, previous: int | bytes | None) -> bool:
+    def _began(self, start: State | None, previous: int | bytes | None) -> bool:
         """Whether what the watch believed is what stood there before the first own write."""
-        if start in {_ANY, _FOREIGN}:
-            return start == _ANY
+        if start in {ANY, FOREIGN}:
+            return start == ANY
         if start is None or previous is None:
             return start is None and previous is None
         if isinstance(previous, int):  # never looked at, so it is as it was when the watch began
             return previous >> 2 == start[0] and (len(start) < 4 or start[3] < self._opened)
         return _content(_state(unpack(previous))) == _content(start)
-
-
-def heard() -> bool:
-    """Whether any watch runs that would hear of an own write."""
-    return bool(_ledgers)
-
-
-def keepers(path: str) -> bool:
-    """Whether a watch that keeps own writes like any other has ``path`` in its location."""
-    with _lock:
-        places = [ledger.keeps for ledger in _ledgers if ledger.keeps is not None]
-    return any(path == place or path.startswith(place.rstrip(os.sep) + os.sep) for place in places)
-
-
-def claim(paths: Iterable[str], *, brief: bool = True) -> None:
-    """Before own writes to these absolute paths: watches put off looking at them.
-
-    Args:
-        paths: Absolute.
-        brief: They are released in a moment, whatever the user's code does.
-    """
-    with _lock:
-        _turns[0] += 1
-        for path in paths:
-            _claims[path] = _claims.get(path, 0) + 1
-            if brief:
-                _brief[path] = _brief.get(path, 0) + 1
-
-
-def release(
-    paths: Iterable[str],
-    notes: Iterable[tuple[str, tuple[int, ...] | None, tuple[int, ...] | None]],
-    unsure: Iterable[str] = (),
-    *,
-    brief: bool = True,
-) -> None:
-    """After them: tell the watches what each write found and left, and let them look.
-
-    Args:
-        paths: What was claimed.
-        notes: Path, state before (``()``: does not matter), state after; in the order of writing.
-        unsure: Paths where somebody else had a hand in what is there now.
-        brief: As they were claimed.
-    """
-    with _lock:
-        for ledger in _ledgers:
-            for path, before, after in notes:
-                ledger.note(path, after, before)
-            for path in unsure:
-                ledger.note(path, _FOREIGN)
-        for path in paths:
-            for counts in (_claims, _brief) if brief else (_claims,):
-                counts[path] -= 1
-                if not counts[path]:
-                    del counts[path]
-        _released.notify_all()
-        wakes = [ledger.wake for ledger in _ledgers]
-    for wake in wakes:
-        wake()
 
 
 @contextlib.contextmanager
@@ -262,14 +187,14 @@ def own_write(*paths: str | os.PathLike[str]) -> Iterator[None]:
     The paths must be spelled below the location as the watch was given it (made absolute).
     """
     names = [os.path.abspath(os.fspath(path)) for path in paths]
-    claim(names, brief=False)
+    registry.begin(names, is_brief=False)
     try:
         yield
     finally:
-        release(names, [(name, _ANY, _look(name)) for name in names], brief=False)
+        registry.end(names, [(name, ANY, _look(name)) for name in names], is_brief=False)
 
 
-def _look(path: str) -> tuple[int, ...] | None:
+def _look(path: str) -> State | None:
     disk = default_disk()
     folder, name = os.path.split(path)
     try:
@@ -286,15 +211,15 @@ def _look(path: str) -> tuple[int, ...] | None:
 
 def _follows(one: _Note, next_one: _Note) -> bool:
     """Whether a write found what the one before it left: nobody else wrote in between."""
-    return next_one[0] == _ANY or _content(one[1]) == _content(next_one[0])
+    return next_one[0] == ANY or _content(one[1]) == _content(next_one[0])
 
 
-def _content(state: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def _content(state: State | None) -> State | None:
     """Leave out ctime: a new mode or a link elsewhere changes it, and is no change of content."""
     return None if state is None else state[:3]
 
 
-def _state(facts: Facts | None) -> tuple[int, ...] | None:
+def _state(facts: Facts | None) -> State | None:
     if facts is None:
         return None
     if facts.mode & 0o170000 == 0o040000:
