@@ -1,7 +1,7 @@
 """``python -m benchmarks.follow_table``: the fault cases, beside ``tail -F`` and pygtail.
 
-Every row of ``tests/following/rows.py`` is played to each of them in a folder of its own, and what
-they gave is compared with what must have come. The counts go into docs/guarantees.md.
+Each row of ``tests/following/fault_table.py`` is played to each of them in a folder of its own, and
+what they gave is compared with what must have come. The counts go into docs/guarantees.md.
 """
 
 import os
@@ -20,9 +20,9 @@ from typing import Any
 
 from benchmarks._watchers import ROOT
 from limpet.following import Appended, make_options
-from limpet.following._engine import Engine
-from limpet.following._worker import Worker
-from tests.following.rows import ROWS, Field, Row
+from limpet.following._follow_engine import Engine
+from limpet.following._follow_thread import Worker
+from tests.following.fault_table import ROWS, Field, Row
 
 PAGE = ROOT / "docs" / "guarantees.md"
 BEGIN, END = "<!-- side by side: begin -->", "<!-- side by side: end -->"

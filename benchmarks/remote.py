@@ -31,12 +31,12 @@ from limpet.remote import (
     connect,
     read_events,
 )
+from limpet.remote._command_executor import Executor, Target
+from limpet.remote._command_journal import Intents
 from limpet.remote._envelope import encode, notice
-from limpet.remote._executor import Executor, Target
-from limpet.remote._intents import Intents
-from limpet.remote._sender import Sender
 from limpet.remote._spool import New
-from limpet.remote._streams import init_nats
+from limpet.remote._spool_sender import Sender
+from limpet.remote._stream_setup import init_nats
 from limpet.remote.transport import Message
 from tests.remote.conftest import SERVERS, Server
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from limpet._lazy import Lazy
+from limpet._lazy_fields import Lazy
 
 __all__ = [
     "Change",

@@ -11,9 +11,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from limpet.bot import ConfigError, FileSystem
-from limpet.bot._starters import STARTERS, starter
+from limpet.bot._starter_files import STARTERS, starter
 from limpet.bot.config import check, load, schema
-from limpet.bot.runner._parts import parts_of
+from limpet.bot.runner._load_components import parts_of
 
 VALID = Draft202012Validator(schema())
 
@@ -177,7 +177,7 @@ def test_yaml_that_two_readers_read_apart_is_refused(tmp_path: Path, value: str,
 )  # fmt: skip
 def test_what_both_versions_read_alike_is_taken(value: str, wanted: object) -> None:
     """YAML 1.2's core schema, and PyYAML agrees."""
-    from limpet.bot.config._yaml import Reader
+    from limpet.bot.config._yaml_document import Reader
 
     reader = Reader(f"k: {value}\n", "f")
     if value == "-":

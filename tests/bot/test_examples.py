@@ -17,7 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from limpet.bot.config import schema
-from tests.bot.made import PATIENCE, put
+from tests.bot.factories import PATIENCE, put
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "bots"
 

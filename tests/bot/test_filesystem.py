@@ -27,10 +27,10 @@ from limpet.bot import (
     WatchInputEvent,
     WriteToFileOutputEvent,
 )
-from limpet.bot._events import wrap
-from limpet.bot._queue import EventQueue
+from limpet.bot.events._input_events import wrap
+from limpet.bot.io._event_queue import EventQueue
 from limpet.errors import UsageError
-from tests.bot.made import Told, created, put, running, short, until
+from tests.bot.factories import Told, created, put, running, short, until
 
 
 def run(coroutine: Any) -> Any:
@@ -356,7 +356,7 @@ def test_case_d18_names_that_are_not_text(folder: Path) -> None:
 
     async def main() -> None:
         from limpet._wire import dump_line
-        from limpet.bot._fields import wire_of
+        from limpet.bot.settings._template_fields import wire_of
 
         io = FileSystem(input_path=str(folder))
         async with running(io) as told:

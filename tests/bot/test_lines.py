@@ -16,8 +16,8 @@ from limpet.bot import (
     Runner,
     RunOptions,
 )
-from limpet.bot._queue import EventQueue
-from tests.bot.made import Told, running, until
+from limpet.bot.io._event_queue import EventQueue
+from tests.bot.factories import Told, running, until
 
 
 def io_for(log: Path, **more: Any) -> FileSystem:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from tests.bot.made import PATIENCE, put
+from tests.bot.factories import PATIENCE, put
 
 MEWBOT = """
 import asyncio, sys

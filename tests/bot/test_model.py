@@ -22,8 +22,8 @@ from mewbot.api import v1
 from mewbot.core import InputEvent, OutputEvent
 
 from limpet.bot import AllEventsTrigger, Behaviour, LimpetAction, Runner, RunOptions
-from limpet.bot._setting import Setting
-from limpet.bot._values import flag, text
+from limpet.bot.settings._setting import Setting
+from limpet.bot.settings._validators import flag, text
 
 SEEDS = range(400) if os.environ.get("LIMPET_PROFILE") == "soak" else range(24)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.made import PATIENCE
+from tests.bot.factories import PATIENCE
 from tests.bot.test_mewbot import check_both
 
 ROOT = Path(__file__).resolve().parents[2]

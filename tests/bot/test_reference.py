@@ -14,12 +14,12 @@ import yaml
 
 import limpet.bot
 from limpet.bot import FileSystem, Runner, RunOptions
-from limpet.bot._fields import FIELDS
-from limpet.bot._setting import settings_of
-from limpet.bot._template import FILTERS
 from limpet.bot.config import load
 from limpet.bot.config._schema import components
-from tests.bot.made import put, until
+from limpet.bot.settings._setting import settings_of
+from limpet.bot.settings._template import FILTERS
+from limpet.bot.settings._template_fields import FIELDS
+from tests.bot.factories import put, until
 from tests.bot.test_webhook import Service
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -164,8 +164,8 @@ def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "log.txt").exists()
     scope: dict[str, Any] = {}
     exec(compile(action, "page", "exec"), scope)  # noqa: S102 (our own page)
-    from limpet.bot._outcome import Work
-    from tests.bot.made import created
+    from limpet.bot.events._action_result import Work
+    from tests.bot.factories import created
 
     async def greet() -> dict[str, Any]:
         state = Work()

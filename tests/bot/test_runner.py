@@ -34,12 +34,12 @@ from limpet.bot import (
     RunOptions,
     run,
 )
-from limpet.bot._codec import CodecError, decode, encode
-from limpet.bot._codec import _name as codec_name
-from limpet.bot._queue import EventQueue, StoppedError
-from limpet.bot.runner._health import health_of, metrics_of
+from limpet.bot.events._event_codec import CodecError, decode, encode
+from limpet.bot.events._event_codec import _name as codec_name
+from limpet.bot.io._event_queue import EventQueue, StoppedError
+from limpet.bot.runner._metrics import health_of, metrics_of
 from limpet.errors import UsageError
-from tests.bot.made import created, put, renamed, until
+from tests.bot.factories import created, put, renamed, until
 
 
 @dataclasses.dataclass
@@ -266,7 +266,7 @@ def test_a_rename_waits_for_both_its_names_and_a_folder_for_all() -> None:
     gone = DirDeleted(
         location=Path("/srv/in"), time=1.0, seq=9, path=Path("/srv/in/d"), kind="dir", previous=None
     )
-    from limpet.bot._events import wrap
+    from limpet.bot.events._input_events import wrap
 
     events = [
         created("a", seq=1),

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mewbot.core import InputEvent
 
-from limpet.bot._fields import Fields
-from limpet.bot._template import Template
+from limpet.bot.settings._template import Template
+from limpet.bot.settings._template_fields import Fields
 from limpet.errors import UsageError
-from tests.bot.made import created, renamed
+from tests.bot.factories import created, renamed
 
 
 @dataclasses.dataclass

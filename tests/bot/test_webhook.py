@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from limpet.bot import WebhookAction
-from limpet.bot._outcome import Work
 from limpet.bot.actions import WebhookError
+from limpet.bot.events._action_result import Work
 from limpet.errors import UsageError
-from tests.bot.made import created
+from tests.bot.factories import created
 
 
 class Service:

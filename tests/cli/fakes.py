@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import anyio
 
-from limpet.cli._plan import Target
+from limpet.cli._watch_plan import Target
 from limpet.config import WatchOptions
 from limpet.events import (
     Change,

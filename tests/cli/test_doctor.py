@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from limpet.backends import Choice
-from limpet.cli import _doctor, _limits
+from limpet.cli import _doctor, _kernel_limits
 from limpet.cli._doctor import Report, count_folders, examine, run
-from limpet.cli._limits import Limit, count_taken, read_limits
+from limpet.cli._kernel_limits import Limit, count_taken, read_limits
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError
 
@@ -179,7 +179,7 @@ def test_a_short_queue(proc: Proc, tree: Path) -> None:
 def test_few_descriptors(proc: Proc, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit on open files of one process."""
     few = Limit(name="RLIMIT_NOFILE", value=70, used=10)
-    monkeypatch.setattr(_limits, "_descriptors", lambda _proc: iter([few]))
+    monkeypatch.setattr(_kernel_limits, "_descriptors", lambda _proc: iter([few]))
     report = examine(tree, proc=proc.path, choose=chosen())
     assert codes(report) == ["descriptors"]
     assert report.problems[0].commands == ("ulimit -n 4096",)

@@ -17,7 +17,7 @@ import pytest
 
 from limpet._wire import to_json_line
 from limpet.cli._exec import Job, Runner, job_for, next_ready
-from limpet.cli._plan import Busy, Command
+from limpet.cli._watch_plan import Busy, Command
 from limpet.events import Event, Rescanned
 from tests.cli.fakes import ROOT, created, renamed
 

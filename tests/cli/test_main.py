@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import limpet
-from limpet.cli import _doctor, _watch, main
-from limpet.cli._args import COMMANDS
-from limpet.cli._plan import Command, Plan, Target
+from limpet.cli import _doctor, _run_watch, main
+from limpet.cli._dispatch import COMMANDS
+from limpet.cli._watch_plan import Command, Plan, Target
 from limpet.config import ContentOptions, WatchOptions
 from limpet.errors import LimitError
 
@@ -29,7 +29,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         asked.append(plan)
         return 7
 
-    monkeypatch.setattr(_watch, "run", run)
+    monkeypatch.setattr(_run_watch, "run", run)
     return asked
 
 
@@ -229,7 +229,7 @@ def test_help_loads_nothing_it_does_not_need() -> None:
     assert not names & {"anyio", "asyncio", "rich", "limpet.watch", "limpet.events"}
     assert {name for name in names if name.startswith("limpet.cli")} == {
         "limpet.cli",
-        "limpet.cli._args",
+        "limpet.cli._dispatch",
         "limpet.cli._parser",
     }
 

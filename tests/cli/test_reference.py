@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from limpet._wire import EVENT_TYPES, schema
 from limpet.cli import (
     _agent_args,
-    _args,
     _bot_args,
+    _dispatch,
     _doctor_args,
     _follow_args,
     _hub_args,
@@ -30,7 +30,7 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text(encoding=
 def options() -> set[str]:
     """Every option the program takes, that for help left out."""
     parsers = [
-        _args.overview(),
+        _dispatch.overview(),
         _watch_args.parser(),
         _follow_args.parser(),
         _doctor_args.parser(),

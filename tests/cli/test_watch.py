@@ -20,9 +20,9 @@ from typing import Any
 import anyio
 import pytest
 
-from limpet.cli import _watch
-from limpet.cli._plan import Command, Plan, Target
-from limpet.cli._watch import run
+from limpet.cli import _run_watch
+from limpet.cli._run_watch import run
+from limpet.cli._watch_plan import Command, Plan, Target
 from limpet.config import WatchOptions
 from limpet.errors import LimitError, UnsupportedError, UsageError
 from limpet.events import Degraded, Event, Rescanned
@@ -295,7 +295,7 @@ def test_a_blocked_output_stops_the_pulling(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Back-pressure reaches the watch, which merges what happens; a signal still ends it."""
-    monkeypatch.setattr(_watch, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(_run_watch, "PATIENCE_S", 0.01)
     reading, writing = os.pipe()
     watch = FakeWatch([[created("a" * 200) for _ in range(1000)]] * 5)
     seen: list[int] = []

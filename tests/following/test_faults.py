@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from limpet.errors import CheckpointBusyError, CheckpointCorruptError
-from limpet.following._disk import Disk
-from limpet.following._events import (
+from limpet.following._file_io import Disk
+from limpet.following._follow_events import (
     Accessible,
     Appended,
     CheckpointCorrupt,
@@ -29,7 +29,7 @@ from limpet.following._events import (
     Rotated,
     Truncated,
 )
-from tests.following.driving import Driven, TestDisk, append, deleted_descriptors, write
+from tests.following.driver import Driven, TestDisk, append, deleted_descriptors, write
 
 ROTATIONS = 10_000 if os.environ.get("LIMPET_PROFILE") == "soak" else 2_000
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from limpet.following._events import Appended, Gap, Truncated
-from tests.following.driving import Driven, TestDisk
+from limpet.following._follow_events import Appended, Gap, Truncated
+from tests.following.driver import Driven, TestDisk
 
 SEEDS = 150
 STEPS = 60

@@ -117,7 +117,7 @@ def test_every_rule_has_its_guarantee() -> None:
 
 def test_every_case_a_test_quotes_is_listed() -> None:
     """A fault case with a test of its own is in the list."""
-    quoted = set(re.findall(r"\bW\d+\b", read(ROOT / "tests/real/test_cases.py")))
+    quoted = set(re.findall(r"\bW\d+\b", read(ROOT / "tests/watch/kernel/test_field_reports.py")))
     assert quoted <= set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from limpet.output import Output
 from limpet.output._resolve_openat2 import works
-from limpet.output._sys import Sys
-from limpet.output._sys_paths import PathSys
+from limpet.output._syscalls import Sys
+from limpet.output._syscalls_by_path import PathSys
 
 
 def openat2_works() -> bool:

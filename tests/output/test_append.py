@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import limpet
 from limpet.output import AppendToFile, Output, Rotation
-from limpet.output._sys import Sys
+from limpet.output._syscalls import Sys
 
 Open = Callable[..., Output]
 

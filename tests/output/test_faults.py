@@ -29,7 +29,7 @@ from limpet.output import (
     Refused,
     Rotation,
 )
-from limpet.output._sys import Sys
+from limpet.output._syscalls import Sys
 from tests.output.conftest import WAYS
 
 CALLS = sorted(

@@ -31,8 +31,8 @@ from limpet.output import (
     OverwriteFile,
     Refused,
 )
-from limpet.output._ops import verb_of
-from limpet.output._sys import Sys
+from limpet.output._operations import verb_of
+from limpet.output._syscalls import Sys
 
 Open = Callable[..., Output]
 
@@ -854,7 +854,7 @@ def test_what_others_add_is_counted_in_time(root: Path) -> None:
 
 def test_what_a_crash_left_is_cleared_away(openers: Open, root: Path, way: str) -> None:
     """V43: also below; a living writer's file, and what only looks like one, stay."""
-    from limpet.output._staging import stage
+    from limpet.output._temp_files import stage
 
     (root / "d").mkdir()
     name = ".limpet-00000000000000ab.tmp"

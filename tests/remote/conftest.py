@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from limpet.remote import MemoryHub, MemoryTransport, NatsTransport, Subjects, Transport, connect
-from limpet.remote._streams import init_memory, init_nats
+from limpet.remote._stream_setup import init_memory, init_nats
 
 HOSTS = ("web01", "nas")
 ACK_WAIT_S = 1.5

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from limpet.remote import EventReader, RemoteEvent, Transport
 from limpet.remote._agent import Agent, AgentOptions, OutputSpec
-from limpet.remote._observer import WatchSpec
+from limpet.remote._agent_watch import WatchSpec
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub

@@ -11,7 +11,7 @@ import pytest
 
 import limpet
 from limpet.remote import EventReader, RemoteOutput
-from limpet.remote._observer import WatchSpec
+from limpet.remote._agent_watch import WatchSpec
 from tests.remote.helpers import collect, options, running, until
 
 if TYPE_CHECKING:

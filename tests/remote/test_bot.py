@@ -11,11 +11,11 @@ import pytest
 
 import limpet
 from limpet.bot import FileCreatedInputEvent, Runner, RunOptions, run
-from limpet.bot._fields import FIELDS, wire_of
-from limpet.bot._remote_events import local_form
+from limpet.bot.events._remote_input_events import local_form
+from limpet.bot.settings._template_fields import FIELDS, wire_of
 from limpet.remote import RemotePathError
+from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._envelope import decode, encode
-from limpet.remote._observer import WatchSpec
 from tests.remote.helpers import options, running, until
 
 if TYPE_CHECKING:

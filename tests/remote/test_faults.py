@@ -29,13 +29,13 @@ from limpet.remote import (
     read_events,
 )
 from limpet.remote._agent import Agent, AgentError
+from limpet.remote._agent_follow import LineObserver
+from limpet.remote._agent_watch import Observer, WatchSpec
+from limpet.remote._command_executor import Executor, Target
+from limpet.remote._command_journal import Intents
 from limpet.remote._envelope import decode, encode, notice
-from limpet.remote._executor import Executor, Target
-from limpet.remote._intents import Intents
-from limpet.remote._line_observer import LineObserver
-from limpet.remote._observer import Observer, WatchSpec
-from limpet.remote._sender import Sender
 from limpet.remote._spool import New
+from limpet.remote._spool_sender import Sender
 from tests.remote.conftest import SERVERS
 from tests.remote.helpers import Proxy, collect, options, running, stored_beyond, until
 
@@ -301,7 +301,7 @@ async def test_f8_the_stream_is_full(hub: Hub, tmp_path: Path) -> None:
     from dataclasses import replace
 
     from limpet.remote import Subjects
-    from limpet.remote._streams import stream_specs
+    from limpet.remote._stream_setup import stream_specs
     from limpet.remote.transport._nats import NatsTransport, stream_config
 
     spec = replace(stream_specs(Subjects())[0], max_bytes=64 * 1024)

@@ -11,7 +11,7 @@ import pytest
 
 import limpet
 from limpet.remote import EventReader, RemoteEvent, RemoteOutput, Spool, read_events
-from limpet.remote._commands import CommandError, decode_command
+from limpet.remote._command_codec import CommandError, decode_command
 from limpet.remote.transport import Message
 from tests.remote.helpers import collect, options, running, until
 from tests.remote.test_faults import fill

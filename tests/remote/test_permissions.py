@@ -21,11 +21,11 @@ from limpet.remote import (
     RemoteOutput,
     connect,
 )
-from limpet.remote._examine import examine
-from limpet.remote._names import Subjects
-from limpet.remote._observer import WatchSpec
+from limpet.remote._agent_watch import WatchSpec
+from limpet.remote._hub_check import examine
 from limpet.remote._server_config import BotGrant, FleetConfig, server_file
-from limpet.remote._streams import init_nats
+from limpet.remote._stream_setup import init_nats
+from limpet.remote._subjects import Subjects
 from limpet.remote.transport import Message
 from tests.remote.conftest import NATS, SERVERS, Server
 from tests.remote.helpers import collect, options, until

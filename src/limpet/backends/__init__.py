@@ -28,7 +28,7 @@ from limpet.backends._base import (
     MarkError,
     Source,
 )
-from limpet.backends._hub import Hub, Inbox, Mark, Subscriber
+from limpet.backends._hint_router import Hub, Inbox, Mark, Subscriber
 from limpet.backends._mounts import Mount, find_mount, read_mounts
 from limpet.errors import UnsupportedError
 

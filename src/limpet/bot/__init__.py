@@ -9,48 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from limpet.bot._extra import need
+from limpet.bot.compat._require_extra import need
 
 if TYPE_CHECKING:
-    from limpet.bot import _values as values
     from limpet.bot._behaviour import Behaviour
-    from limpet.bot._events import (
-        DirCreatedInputEvent,
-        DirDeletedInputEvent,
-        DirInputEvent,
-        DirRenamedInputEvent,
-        DirUpdatedInputEvent,
-        FileCreatedInputEvent,
-        FileDeletedInputEvent,
-        FileInputEvent,
-        FileRenamedInputEvent,
-        FileSystemInputEvent,
-        FileUpdatedInputEvent,
-        LinesAddedInputEvent,
-        TargetDirCreatedInputEvent,
-        TargetDirDeletedInputEvent,
-        TargetDirUpdatedInputEvent,
-        TargetFileCreatedInputEvent,
-        TargetFileDeletedInputEvent,
-        TargetFileUpdatedInputEvent,
-        WatchInputEvent,
-    )
-    from limpet.bot._filesystem import FileSystem
-    from limpet.bot._messages import MessageInputEvent, StdinMessages
-    from limpet.bot._orders import (
-        AppendToFileOutputEvent,
-        CreateFileOutputEvent,
-        DeleteFileOutputEvent,
-        FileSystemOutputEvent,
-        MakeDirOutputEvent,
-        MoveFileOutputEvent,
-        OverwriteFileOutputEvent,
-        PutAwayOutputEvent,
-        WriteToFileOutputEvent,
-    )
-    from limpet.bot._outcome import Outcome
-    from limpet.bot._remote import RemoteFileSystem
-    from limpet.bot._setting import Setting
     from limpet.bot.actions import (
         AppendToFileAction,
         CreateFileAction,
@@ -75,7 +37,45 @@ if TYPE_CHECKING:
         TimeOfDayCondition,
     )
     from limpet.bot.config import ConfigError
+    from limpet.bot.events._action_result import Outcome
+    from limpet.bot.events._input_events import (
+        DirCreatedInputEvent,
+        DirDeletedInputEvent,
+        DirInputEvent,
+        DirRenamedInputEvent,
+        DirUpdatedInputEvent,
+        FileCreatedInputEvent,
+        FileDeletedInputEvent,
+        FileInputEvent,
+        FileRenamedInputEvent,
+        FileSystemInputEvent,
+        FileUpdatedInputEvent,
+        LinesAddedInputEvent,
+        TargetDirCreatedInputEvent,
+        TargetDirDeletedInputEvent,
+        TargetDirUpdatedInputEvent,
+        TargetFileCreatedInputEvent,
+        TargetFileDeletedInputEvent,
+        TargetFileUpdatedInputEvent,
+        WatchInputEvent,
+    )
+    from limpet.bot.events._output_events import (
+        AppendToFileOutputEvent,
+        CreateFileOutputEvent,
+        DeleteFileOutputEvent,
+        FileSystemOutputEvent,
+        MakeDirOutputEvent,
+        MoveFileOutputEvent,
+        OverwriteFileOutputEvent,
+        PutAwayOutputEvent,
+        WriteToFileOutputEvent,
+    )
+    from limpet.bot.io._filesystem import FileSystem
+    from limpet.bot.io._remote_filesystem import RemoteFileSystem
+    from limpet.bot.io._stdin_messages import MessageInputEvent, StdinMessages
     from limpet.bot.runner import Runner, RunOptions, run
+    from limpet.bot.settings import _validators as values
+    from limpet.bot.settings._setting import Setting
     from limpet.bot.triggers import (
         AllEventsTrigger,
         ClassTrigger,
@@ -90,7 +90,7 @@ need("mewbot.api", "limpet.bot")
 
 _HOMES = {
     "limpet.bot._behaviour": "Behaviour",
-    "limpet.bot._events": """
+    "limpet.bot.events._input_events": """
         DirCreatedInputEvent DirDeletedInputEvent DirInputEvent DirRenamedInputEvent
         DirUpdatedInputEvent FileCreatedInputEvent FileDeletedInputEvent FileInputEvent
         FileRenamedInputEvent FileSystemInputEvent FileUpdatedInputEvent LinesAddedInputEvent
@@ -98,16 +98,16 @@ _HOMES = {
         TargetFileCreatedInputEvent TargetFileDeletedInputEvent TargetFileUpdatedInputEvent
         WatchInputEvent
         """,
-    "limpet.bot._filesystem": "FileSystem",
-    "limpet.bot._messages": "MessageInputEvent StdinMessages",
-    "limpet.bot._orders": """
+    "limpet.bot.io._filesystem": "FileSystem",
+    "limpet.bot.io._stdin_messages": "MessageInputEvent StdinMessages",
+    "limpet.bot.events._output_events": """
         AppendToFileOutputEvent CreateFileOutputEvent DeleteFileOutputEvent FileSystemOutputEvent
         MakeDirOutputEvent MoveFileOutputEvent OverwriteFileOutputEvent PutAwayOutputEvent
         WriteToFileOutputEvent
         """,
-    "limpet.bot._outcome": "Outcome",
-    "limpet.bot._remote": "RemoteFileSystem",
-    "limpet.bot._setting": "Setting",
+    "limpet.bot.events._action_result": "Outcome",
+    "limpet.bot.io._remote_filesystem": "RemoteFileSystem",
+    "limpet.bot.settings._setting": "Setting",
     "limpet.bot.actions": """
         AppendToFileAction CreateFileAction DeleteFileAction LimpetAction LogAction MakeDirAction
         MoveFileAction OverwriteFileAction PrintAction PutAwayAction RunCommandAction WebhookAction
@@ -198,7 +198,7 @@ if not TYPE_CHECKING:  # the checker has the imports above, and shall know no ot
     def __getattr__(name: str) -> object:
         """Load a public name when it is first used."""
         if name == "values":
-            return import_module("limpet.bot._values")
+            return import_module("limpet.bot.settings._validators")
         if name not in _HOME:
             message = f"module 'limpet.bot' has no attribute {name!r}"
             raise AttributeError(message)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mewbot.api import v1
 
-from limpet.bot._setting import Configured, Setting
-from limpet.bot._values import maybe, number, whole
+from limpet.bot.settings._setting import Configured, Setting
+from limpet.bot.settings._validators import maybe, number, whole
 
 __all__ = ["Behaviour"]
 

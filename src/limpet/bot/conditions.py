@@ -18,11 +18,21 @@ from zoneinfo import ZoneInfo
 
 from mewbot.api.v1 import Condition, InputEvent
 
-from limpet.bot._events import FileSystemInputEvent
-from limpet.bot._fields import FIELDS, Fields, template
-from limpet.bot._setting import Configured, Setting
-from limpet.bot._template import MissingFieldError, Template
-from limpet.bot._values import choice, fitting, flag, listed, maybe, number, regex, text, whole
+from limpet.bot.events._input_events import FileSystemInputEvent
+from limpet.bot.settings._setting import Configured, Setting
+from limpet.bot.settings._template import MissingFieldError, Template
+from limpet.bot.settings._template_fields import FIELDS, Fields, template
+from limpet.bot.settings._validators import (
+    choice,
+    fitting,
+    flag,
+    listed,
+    maybe,
+    number,
+    regex,
+    text,
+    whole,
+)
 from limpet.errors import UsageError
 
 __all__ = [

@@ -9,10 +9,10 @@ import pathspec
 from mewbot.api.v1 import InputEvent, Trigger
 
 from limpet._wire import EVENT_TYPES
-from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent
-from limpet.bot._fields import FIELDS
-from limpet.bot._setting import Configured, Setting
-from limpet.bot._values import choice, fitting, listed, maybe, regex, text
+from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInputEvent
+from limpet.bot.settings._setting import Configured, Setting
+from limpet.bot.settings._template_fields import FIELDS
+from limpet.bot.settings._validators import choice, fitting, listed, maybe, regex, text
 from limpet.events import EntryEvent, Event, TargetEvent, event_name
 
 __all__ = [

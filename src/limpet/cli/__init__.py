@@ -18,6 +18,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         ImportError: The extra ``cli`` is not installed; ``python -m limpet`` says so in words.
     """
-    from limpet.cli._args import dispatch
+    from limpet.cli._dispatch import dispatch
 
     return dispatch(list(sys.argv[1:] if argv is None else argv))

@@ -33,6 +33,6 @@ def agent(argv: list[str]) -> int:
     if len(given.paths) != 1:
         message = "it needs one CONFIG"
         raise UsageError(message)
-    from limpet.cli._agent import run
+    from limpet.cli._run_agent import run
 
     return run(given.paths[0], check=given.check, verbose=given.verbose)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from limpet.cli._parser import Parser, at_least_one, parse
-from limpet.cli._plan import one_of
+from limpet.cli._watch_plan import one_of
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ def bot(command: str, argv: list[str]) -> int:
 
 
 def _run(given: Namespace) -> int:
-    from limpet.bot.runner._program import serve
+    from limpet.bot.runner._service import serve
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
     return _logged(given, lambda: serve(given.words[0], options))
 
 
 def _logged(given: Namespace, work: Callable[[], int]) -> int:
-    from limpet.bot.runner._logs import logging_to
+    from limpet.bot.runner._logging import logging_to
 
     form: LogFormat = one_of("--log-format", given.log_format, _FORMATS)
     level = one_of("--log-level", given.log_level, _LEVELS)
@@ -117,7 +117,7 @@ def _logged(given: Namespace, work: Callable[[], int]) -> int:
 
 def _options(given: Namespace) -> RunOptions:
     from limpet.bot.runner import RunOptions
-    from limpet.bot.runner._program import default_state_dir
+    from limpet.bot.runner._service import default_state_dir
 
     folder = Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0])
     return RunOptions(
@@ -160,7 +160,7 @@ def _check(given: Namespace) -> int:
 
 
 def _new(given: Namespace) -> int:
-    from limpet.bot._starters import STARTERS, starter
+    from limpet.bot._starter_files import STARTERS, starter
 
     kind = one_of("KIND", given.words[0], tuple(STARTERS))
     file = Path(given.words[1] if len(given.words) > 1 else f"{kind}.yaml")
@@ -178,8 +178,8 @@ def _new(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from limpet.bot.runner._letters import Letters
-    from limpet.bot.runner._program import replay
+    from limpet.bot.runner._dead_letters import Letters
+    from limpet.bot.runner._service import replay
 
     file, *only = given.words
     options = _options(given)

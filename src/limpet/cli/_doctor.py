@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 from limpet._wire import Json, dump_line, put_path
 from limpet.backends import Choice, choose
-from limpet.cli._limits import Limit, read_limits
-from limpet.cli._render import encoding_of, escape
+from limpet.cli._event_text import encoding_of, escape
+from limpet.cli._kernel_limits import Limit, read_limits
 from limpet.cli._writer import stream_sink
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError

@@ -6,7 +6,7 @@ from typing import Final
 
 from limpet.cli._hub_args import add_hub_options
 from limpet.cli._parser import Parser, parse
-from limpet.cli._plan import BACKENDS, one_of
+from limpet.cli._watch_plan import BACKENDS, one_of
 from limpet.errors import UsageError
 
 __all__ = ["doctor", "parser"]

@@ -20,8 +20,8 @@ from typing import IO, Final
 import anyio
 from anyio.abc import Process
 
-from limpet.cli._plan import Command
-from limpet.cli._render import escape
+from limpet.cli._event_text import escape
+from limpet.cli._watch_plan import Command
 from limpet.events import DirRenamed, EntryEvent, Event, FileRenamed, event_name
 
 __all__ = ["Job", "Runner", "job_for", "next_ready"]

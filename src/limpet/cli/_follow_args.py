@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from limpet.cli._follow_plan import FollowPlan
 from limpet.cli._parser import Parser, parse
 from limpet.errors import UsageError
 
-__all__ = ["FollowPlan", "follow", "parser"]
+__all__ = ["follow", "parser"]
 
 FORMATS: Final = ("text", "jsonl")
 _LINES: Final = 10
 """Lines shown of a file that is there at the start, as ``tail`` has it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowPlan:
-    """What was asked for."""
-
-    paths: tuple[str, ...]
-    options: dict[str, Any]
-    """Keyword arguments of ``limpet.follow``."""
-    format: Literal["text", "jsonl"]
-    prefix: bool
-    """Write the file's name before each line of text."""
-    stats: bool
 
 
 def follow(argv: list[str]) -> int:
@@ -37,7 +24,7 @@ def follow(argv: list[str]) -> int:
         UsageError: The call is wrong; nothing was started.
     """
     plan = _plan(parse(parser(), argv, "paths"))
-    from limpet.cli._follow import run
+    from limpet.cli._run_follow import run
 
     return run(plan)
 

@@ -9,9 +9,9 @@ from argparse import Namespace
 from pathlib import Path
 
 from limpet.remote import Subjects
-from limpet.remote._address import HubAddress
+from limpet.remote._connection_config import HubAddress
 from limpet.remote._server_config import load_fleet, server_file
-from limpet.remote._streams import init_nats
+from limpet.remote._stream_setup import init_nats
 
 __all__ = ["address_of", "config", "init"]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text as Line
 
-from limpet.cli._render import STYLES, TYPE_WIDTH, Ready, encoding_of, escape, facts
+from limpet.cli._event_text import STYLES, TYPE_WIDTH, Ready, encoding_of, escape, facts
 from limpet.events import Event, event_name
 
 __all__ = ["Terminal"]

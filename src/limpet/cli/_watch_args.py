@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from limpet.cli._parser import Parser, at_least_one, parse
-from limpet.cli._plan import (
+from limpet.cli._watch_plan import (
     BACKENDS,
     BUSY,
     EXEC,
@@ -36,7 +36,7 @@ def watch(argv: list[str]) -> int:
     """
     words, command = split_command(argv)
     plan = _plan(parse(parser(), words, "paths"), command)
-    from limpet.cli._watch import run
+    from limpet.cli._run_watch import run
 
     return run(plan)
 

@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from typing import Final, get_args
 
 from limpet.cli._parser import Parser, at_least_one, parse
-from limpet.cli._plan import one_of
+from limpet.cli._watch_plan import one_of
 from limpet.errors import UsageError
 from limpet.output import (
     AppendToFile,

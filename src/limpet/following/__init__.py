@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from limpet.errors import UsageError
-from limpet.following._engine import FollowStats
-from limpet.following._events import (
+from limpet.following._follow_engine import FollowStats
+from limpet.following._follow_events import (
     Accessible,
     Appeared,
     Appended,
@@ -31,14 +31,14 @@ from limpet.following._events import (
     TruncationKind,
     WatchDegraded,
 )
+from limpet.following._follow_options import FollowOptions, Start
 from limpet.following._follower import Follower
-from limpet.following._options import FollowOptions, Start
 from limpet.following._position import Position
-from limpet.following._sync import SyncFollower
+from limpet.following._sync_follower import SyncFollower
 
 if TYPE_CHECKING:
     from limpet.config import BackendName
-    from limpet.following._lines import LongLines
+    from limpet.following._line_splitter import LongLines
 
 __all__ = [
     "Accessible",

@@ -24,7 +24,7 @@ from limpet.following._position import Position
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from limpet.following._rotated import Known
+    from limpet.following._rotation import Known
 
 __all__ = ["Checkpoint", "Entry", "Saved", "Store"]
 

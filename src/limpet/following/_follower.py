@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from limpet.following._engine import Engine
-from limpet.following._events import (
+from limpet.following._event_log import report
+from limpet.following._follow_engine import Engine
+from limpet.following._follow_events import (
     Appended,
-    CheckpointCorrupt,
-    Content,
     FollowEvent,
-    Gap,
-    Inaccessible,
     Line,
     Origin,
-    Truncated,
-    WatchDegraded,
 )
-from limpet.following._worker import Worker
+from limpet.following._follow_thread import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
 
-    from limpet.following._engine import FollowStats
-    from limpet.following._options import FollowOptions
-    from limpet.following._sync import SyncFollower
+    from limpet.following._follow_engine import FollowStats
+    from limpet.following._follow_options import FollowOptions
+    from limpet.following._sync_follower import SyncFollower
 
-__all__ = ["Follower", "report"]
-
-_log: Final = logging.getLogger("limpet.follow")
+__all__ = [
+    "Follower",
+]
 
 
 class Follower:
@@ -173,7 +167,7 @@ class Follower:
 
     def sync(self) -> SyncFollower:
         """Give the synchronous twin, for scripts without an event loop."""
-        from limpet.following._sync import SyncFollower
+        from limpet.following._sync_follower import SyncFollower
 
         return SyncFollower(self.paths, self.options)
 
@@ -183,7 +177,7 @@ class Follower:
         import anyio
         import anyio.to_thread
 
-        from limpet.watch._loop_hub import poster
+        from limpet.watch._dispatcher import poster
 
         self._post = poster()
         worker = Worker(Engine(self.paths, self.options))
@@ -368,11 +362,3 @@ class _Lines:
                     edges = cursor.edges
                     return Line(cursor.texts[at], edges[at], edges[after], origin)
             await self._follower.refill()
-
-
-def report(event: FollowEvent) -> None:
-    """Log what those who only want lines would not learn otherwise."""
-    if isinstance(event, Gap | Truncated | Inaccessible | CheckpointCorrupt | WatchDegraded):
-        _log.warning("%r", event)
-    elif isinstance(event, Content):
-        _log.warning("%s: mode='whole' gives events, not lines: use events()", event.path)

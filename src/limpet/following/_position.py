@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from limpet._grown import HEAD, WINDOW, digest
+from limpet._fingerprint import HEAD, WINDOW, digest
 from limpet.errors import UsageError
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from limpet.output._answers import Done, RefusalCode, Refused, Result, RootState
-from limpet.output._bounds import OutputLimits, Rotation
+from limpet.output._async_output import AsyncOutput, Ticket, open_output
 from limpet.output._config import OutputOptions
-from limpet.output._names import safe_name
-from limpet.output._ops import (
+from limpet.output._limits import OutputLimits, Rotation
+from limpet.output._name_validation import safe_name
+from limpet.output._operations import (
     AppendToFile,
     CreateFile,
     DeleteDir,
@@ -18,7 +18,7 @@ from limpet.output._ops import (
     OverwriteFile,
 )
 from limpet.output._output import Output
-from limpet.output._session import AsyncOutput, Ticket, open_output
+from limpet.output._results import Done, RefusalCode, Refused, Result, RootState
 
 __all__ = [
     "AppendToFile",

@@ -13,15 +13,15 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
-from limpet.output._journal import Silent, state_of
+from limpet.output._atomic_write import Changed, asked_again, look, put
+from limpet.output._fsync_batch import Syncs
 from limpet.output._lock import take
-from limpet.output._ops import AppendToFile, Durability
-from limpet.output._refusal import RefusalError
-from limpet.output._replace import Changed, asked_again, look, put
+from limpet.output._operations import AppendToFile, Durability
+from limpet.output._own_write_reporter import Silent, state_of
+from limpet.output._refusals import RefusalError
 from limpet.output._resolve import Start, same_mount
 from limpet.output._rotate import due, put_aside
-from limpet.output._syncs import Syncs
-from limpet.output._sys import Sys
+from limpet.output._syscalls import Sys
 
 __all__ = ["Appender", "check_plain"]
 

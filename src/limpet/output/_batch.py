@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from limpet.output._answers import Result, RootState
 from limpet.output._append import Appender
-from limpet.output._journal import open_journal
-from limpet.output._syncs import Syncs
-from limpet.output._sys import Sys
+from limpet.output._fsync_batch import Syncs
+from limpet.output._own_write_reporter import open_journal
+from limpet.output._results import Result, RootState
+from limpet.output._syscalls import Sys
 
 __all__ = ["Batch"]
 

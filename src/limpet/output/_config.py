@@ -7,9 +7,9 @@ import os
 from typing import Any, TypedDict, cast, get_args
 
 from limpet.errors import UsageError
-from limpet.output._bounds import OutputLimits
-from limpet.output._ground import Moved, Way
-from limpet.output._ops import Durability
+from limpet.output._limits import OutputLimits
+from limpet.output._operations import Durability
+from limpet.output._root_dir import Moved, Way
 
 __all__ = ["OutputOptions", "Settings", "settings_of"]
 

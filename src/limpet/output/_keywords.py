@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from limpet.output._bounds import Rotation
-from limpet.output._ops import Durability
+from limpet.output._limits import Rotation
+from limpet.output._operations import Durability
 
 __all__ = ["Appending", "Creating", "Deleting", "MakingDir", "Moving", "Overwriting"]
 

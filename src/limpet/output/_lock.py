@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from limpet.output._refusal import RefusalError
-from limpet.output._sys import Sys
+from limpet.output._refusals import RefusalError
+from limpet.output._syscalls import Sys
 
 __all__ = ["take"]
 

@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Self, Unpack
 
 from limpet.errors import UsageError
-from limpet.output._answers import Done, Refused, Result
 from limpet.output._config import OutputOptions, settings_of
-from limpet.output._engine import Engine
-from limpet.output._journal import watched_with_keep
 from limpet.output._keywords import (
     Appending,
     Creating,
@@ -22,8 +19,8 @@ from limpet.output._keywords import (
     Moving,
     Overwriting,
 )
-from limpet.output._names import BadNameError
-from limpet.output._ops import (
+from limpet.output._name_validation import BadNameError
+from limpet.output._operations import (
     AppendToFile,
     CreateFile,
     DeleteDir,
@@ -34,9 +31,12 @@ from limpet.output._ops import (
     Operation,
     OverwriteFile,
 )
-from limpet.output._refusal import RefusalError, refused
-from limpet.output._sys import Sys
-from limpet.output._system import default_calls
+from limpet.output._output_engine import Engine
+from limpet.output._own_write_reporter import watched_with_keep
+from limpet.output._platform import default_calls
+from limpet.output._refusals import RefusalError, refused
+from limpet.output._results import Done, Refused, Result
+from limpet.output._syscalls import Sys
 from limpet.output._tail import Tail
 
 __all__ = ["Output"]

@@ -13,8 +13,8 @@ import stat
 from dataclasses import dataclass
 from typing import Protocol
 
-from limpet.output._refusal import RefusalError
-from limpet.output._sys import Sys
+from limpet.output._refusals import RefusalError
+from limpet.output._syscalls import Sys
 
 __all__ = ["Resolver", "Start", "Walk", "same_mount"]
 

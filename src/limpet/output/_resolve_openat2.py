@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from limpet.output._refusal import RefusalError
+from limpet.output._refusals import RefusalError
 from limpet.output._resolve import Start, Walk
-from limpet.output._sys import Sys
+from limpet.output._syscalls import Sys
 
 __all__ = ["Openat2", "works"]
 

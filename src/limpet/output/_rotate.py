@@ -14,14 +14,14 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from limpet.output._bounds import Rotation
-from limpet.output._journal import Silent, state_of
-from limpet.output._note import Kept, dump, note_name, number_of, parse
-from limpet.output._refusal import RefusalError
-from limpet.output._replace import NO_WAY, link_over, look, place_new
-from limpet.output._staging import stage
-from limpet.output._syncs import Syncs
-from limpet.output._sys import Sys
+from limpet.output._atomic_write import NO_WAY, link_over, look, place_new
+from limpet.output._fsync_batch import Syncs
+from limpet.output._limits import Rotation
+from limpet.output._own_write_reporter import Silent, state_of
+from limpet.output._refusals import RefusalError
+from limpet.output._rotation_manifest import Kept, dump, note_name, number_of, parse
+from limpet.output._syscalls import Sys
+from limpet.output._temp_files import stage
 
 __all__ = ["due", "put_aside"]
 

@@ -6,10 +6,10 @@ import os
 from typing import NamedTuple
 
 from limpet.output._append import check_plain
-from limpet.output._ground import Ground
-from limpet.output._refusal import RefusalError
-from limpet.output._replace import look
+from limpet.output._atomic_write import look
+from limpet.output._refusals import RefusalError
 from limpet.output._resolve import same_mount
+from limpet.output._root_dir import Ground
 
 __all__ = ["Tail", "read_tail"]
 

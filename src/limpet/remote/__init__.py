@@ -4,13 +4,13 @@ An agent on each host watches folders and executes commands (``limpet agent``); 
 with `EventReader` and ask for writes with `RemoteOutput`. All of it runs on asyncio.
 """
 
-from limpet.remote._client import INLINE_LIMIT, RemoteOutput
-from limpet.remote._commands import RemoteCode, RemoteRefusedError, RemoteResult
+from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._envelope import EnvelopeError, ObjectRef, RemoteEvent
-from limpet.remote._names import Subjects, slug_of
+from limpet.remote._event_reader import CursorStore, EventReader, Position, read_events
 from limpet.remote._path import MountMap, RemotePath, RemotePathError
-from limpet.remote._reader import CursorStore, EventReader, Position, read_events
+from limpet.remote._remote_output import INLINE_LIMIT, RemoteOutput
 from limpet.remote._spool import Spool, SpoolError, SpoolFullError
+from limpet.remote._subjects import Subjects, slug_of
 from limpet.remote.transport import (
     DisconnectedError,
     HubError,

@@ -17,13 +17,13 @@ from typing import Final, Literal
 from limpet._wire import Json
 from limpet.errors import LimpetError
 from limpet.output import Output
-from limpet.remote._executor import Executor, Target
-from limpet.remote._intents import Intents
-from limpet.remote._line_observer import FollowSpec, LineObserver
-from limpet.remote._names import Subjects, check_slug
-from limpet.remote._observer import Observer, WatchSpec
-from limpet.remote._sender import Sender
+from limpet.remote._agent_follow import FollowSpec, LineObserver
+from limpet.remote._agent_watch import Observer, WatchSpec
+from limpet.remote._command_executor import Executor, Target
+from limpet.remote._command_journal import Intents
 from limpet.remote._spool import Spool, WhenFull
+from limpet.remote._spool_sender import Sender
+from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import HubError, Transport
 
 __all__ = ["Agent", "AgentError", "AgentOptions", "OutputSpec"]

@@ -10,12 +10,11 @@ from typing import Any, Final
 from limpet.config import ContentOptions
 from limpet.errors import LimpetError
 from limpet.following import follow
-from limpet.remote._address import HUB_TABLE, HubAddress
 from limpet.remote._agent import AgentOptions, OutputSpec
-from limpet.remote._commands import OPERATIONS
-from limpet.remote._line_observer import FollowSpec
-from limpet.remote._observer import WatchSpec
-from limpet.remote._yaml import (
+from limpet.remote._agent_follow import FollowSpec
+from limpet.remote._agent_watch import WatchSpec
+from limpet.remote._command_codec import OPERATIONS
+from limpet.remote._config_tables import (
     ConfigError,
     Table,
     each,
@@ -27,6 +26,7 @@ from limpet.remote._yaml import (
     slug,
     text,
 )
+from limpet.remote._connection_config import HUB_TABLE, HubAddress
 from limpet.watch import watch_dir
 
 __all__ = ["AgentConfig", "load_agent"]

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from limpet.errors import LimpetError
-from limpet.remote._commands import OPERATIONS
-from limpet.remote._names import Subjects, check_slug
-from limpet.remote._yaml import (
+from limpet.remote._command_codec import OPERATIONS
+from limpet.remote._config_tables import (
     ConfigError,
     Reader,
     Table,
@@ -29,6 +28,7 @@ from limpet.remote._yaml import (
     slug,
     text,
 )
+from limpet.remote._subjects import Subjects, check_slug
 
 __all__ = ["BotGrant", "FleetConfig", "load_fleet", "server_file"]
 

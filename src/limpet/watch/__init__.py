@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
-from limpet.watch._core import WatchStats, make_location
-from limpet.watch._own import own_write
-from limpet.watch._pending import Pending
-from limpet.watch._session import Watch
-from limpet.watch._sync import SyncWatch
+from limpet.watch._sync_watch import SyncWatch
+from limpet.watch._unacked import Pending
+from limpet.watch._watch import Watch
+from limpet.watch._watcher import WatchStats, make_location
+from limpet.watch.emit._own_writes import own_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

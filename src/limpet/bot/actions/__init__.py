@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet.bot.actions._away import PutAwayAction
+from limpet.bot.actions._archive import PutAwayAction
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.actions._command import CommandFailedError, RunCommandAction
 from limpet.bot.actions._files import (

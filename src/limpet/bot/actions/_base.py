@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from mewbot.api.v1 import Action, InputEvent, OutputEvent
 
-from limpet.bot._fields import Fields
-from limpet.bot._orders import FileSystemOutputEvent
-from limpet.bot._outcome import Outcome, Work, outcome_of
-from limpet.bot._setting import Configured
+from limpet.bot.events._action_result import Outcome, Work, outcome_of
+from limpet.bot.events._output_events import FileSystemOutputEvent
+from limpet.bot.settings._setting import Configured
+from limpet.bot.settings._template_fields import Fields
 from limpet.errors import LimpetError
 
 __all__ = ["LimpetAction"]

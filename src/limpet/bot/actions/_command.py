@@ -12,14 +12,23 @@ from typing import Any, Final, cast
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._wire import dump_line
-from limpet.bot._dry import would
-from limpet.bot._fields import FIELDS, template, wire_of
-from limpet.bot._outcome import Outcome
-from limpet.bot._process import Ended, run_process
-from limpet.bot._setting import Setting
-from limpet.bot._template import Template
-from limpet.bot._values import choice, fitting, listed, maybe, number, path, text, whole
+from limpet.bot._dry_run import would
+from limpet.bot._run_command import Ended, run_process
 from limpet.bot.actions._base import LimpetAction
+from limpet.bot.events._action_result import Outcome
+from limpet.bot.settings._setting import Setting
+from limpet.bot.settings._template import Template
+from limpet.bot.settings._template_fields import FIELDS, template, wire_of
+from limpet.bot.settings._validators import (
+    choice,
+    fitting,
+    listed,
+    maybe,
+    number,
+    path,
+    text,
+    whole,
+)
 from limpet.errors import UsageError
 
 __all__ = ["CommandFailedError", "RunCommandAction"]

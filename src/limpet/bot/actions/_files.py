@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
-from limpet.bot._fields import template
-from limpet.bot._orders import (
+from limpet.bot.actions._base import LimpetAction
+from limpet.bot.events._action_result import Outcome
+from limpet.bot.events._output_events import (
     AppendToFileOutputEvent,
     CreateFileOutputEvent,
     DeleteFileOutputEvent,
@@ -17,11 +18,19 @@ from limpet.bot._orders import (
     MoveFileOutputEvent,
     OverwriteFileOutputEvent,
 )
-from limpet.bot._outcome import Outcome
-from limpet.bot._setting import Setting
-from limpet.bot._template import Template
-from limpet.bot._values import choice, fitting, flag, maybe, number, record, text, whole
-from limpet.bot.actions._base import LimpetAction
+from limpet.bot.settings._setting import Setting
+from limpet.bot.settings._template import Template
+from limpet.bot.settings._template_fields import template
+from limpet.bot.settings._validators import (
+    choice,
+    fitting,
+    flag,
+    maybe,
+    number,
+    record,
+    text,
+    whole,
+)
 from limpet.output import Rotation
 
 __all__ = [

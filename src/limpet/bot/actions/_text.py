@@ -11,13 +11,13 @@ from typing import Any, Final, cast
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._wire import dump_line
-from limpet.bot._fields import template, wire_of
-from limpet.bot._outcome import Outcome
-from limpet.bot._setting import Setting
-from limpet.bot._template import Template
-from limpet.bot._values import choice, fitting, maybe
-from limpet.bot._values import text as words
 from limpet.bot.actions._base import LimpetAction
+from limpet.bot.events._action_result import Outcome
+from limpet.bot.settings._setting import Setting
+from limpet.bot.settings._template import Template
+from limpet.bot.settings._template_fields import template, wire_of
+from limpet.bot.settings._validators import choice, fitting, maybe
+from limpet.bot.settings._validators import text as words
 
 __all__ = ["LogAction", "PrintAction"]
 

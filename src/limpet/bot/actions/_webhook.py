@@ -14,15 +14,23 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._wire import Json, cloudevent_of, dump_line, wire_time
-from limpet.bot._dry import would
-from limpet.bot._events import FileSystemInputEvent, LinesAddedInputEvent
-from limpet.bot._extra import need
-from limpet.bot._fields import template, wire_of
-from limpet.bot._outcome import Outcome
-from limpet.bot._setting import Setting
-from limpet.bot._values import BadValueError, Value, choice, fitting, maybe, number, whole
-from limpet.bot._values import text as _words
+from limpet.bot._dry_run import would
 from limpet.bot.actions._base import LimpetAction
+from limpet.bot.compat._require_extra import need
+from limpet.bot.events._action_result import Outcome
+from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInputEvent
+from limpet.bot.settings._setting import Setting
+from limpet.bot.settings._template_fields import template, wire_of
+from limpet.bot.settings._validators import (
+    BadValueError,
+    Value,
+    choice,
+    fitting,
+    maybe,
+    number,
+    whole,
+)
+from limpet.bot.settings._validators import text as _words
 
 if TYPE_CHECKING:
     import httpx

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from limpet.bot.config._blocks import read_blocks
+from limpet.bot._components import Parts
 from limpet.bot.config._build import build
+from limpet.bot.config._cross_checks import Made, check_whole
+from limpet.bot.config._documents import read_blocks
 from limpet.bot.config._problem import ConfigError, Problem
 from limpet.bot.config._schema import schema
-from limpet.bot.config._whole import Made, check_whole
-from limpet.bot.config._yaml import Reader
-from limpet.bot.runner._parts import Parts
+from limpet.bot.config._yaml_document import Reader
 
 __all__ = ["ConfigError", "Problem", "check", "load", "read", "schema"]
 

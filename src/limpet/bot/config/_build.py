@@ -11,11 +11,11 @@ from typing import Any, Final
 from mewbot.core import BehaviourInterface, ComponentKind
 
 import limpet.bot
-from limpet._near import near
-from limpet.bot._setting import Configured, settings_of
-from limpet.bot._values import BadKeyError, BadValueError
-from limpet.bot.config._blocks import PARTS, Block
-from limpet.bot.config._yaml import Reader
+from limpet._suggest import near
+from limpet.bot.config._documents import PARTS, Block
+from limpet.bot.config._yaml_document import Reader
+from limpet.bot.settings._setting import Configured, settings_of
+from limpet.bot.settings._validators import BadKeyError, BadValueError
 
 __all__ = ["build", "class_of"]
 

@@ -7,8 +7,8 @@ from typing import Any
 from mewbot.core import ComponentKind
 
 import limpet.bot
-from limpet.bot._setting import Configured, settings_of
-from limpet.bot.config._blocks import PARTS
+from limpet.bot.config._documents import PARTS
+from limpet.bot.settings._setting import Configured, settings_of
 
 __all__ = ["components", "schema"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from limpet.bot.runner._options import RunOptions
-from limpet.bot.runner._parts import BotLike, Parts
+from limpet.bot._components import Parts
+from limpet.bot.runner._load_components import BotLike
+from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
 from limpet.bot.runner._stats import Stats
 

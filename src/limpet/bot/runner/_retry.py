@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from limpet.bot._output import is_transient as _output_is_transient
+from limpet.bot.io._filesystem_output import is_transient as _output_is_transient
 
 __all__ = ["GaveUpError", "Patience", "helps"]
 

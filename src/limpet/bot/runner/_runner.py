@@ -11,21 +11,21 @@ from typing import Final
 
 from mewbot.core import InputInterface
 
-from limpet.bot._dry import would_say
-from limpet.bot._input import FileSystemInput
-from limpet.bot._own_input import OwnInput
-from limpet.bot._queue import EventQueue
-from limpet.bot.runner._crew import Crew
+from limpet.bot._components import Parts
+from limpet.bot._dry_run import would_say
+from limpet.bot.io._event_queue import EventQueue
+from limpet.bot.io._filesystem_input import FileSystemInput
+from limpet.bot.io._limpet_input import OwnInput
+from limpet.bot.runner._behaviour_queue import Delivery, Lane
+from limpet.bot.runner._event_dispatcher import Crew
 from limpet.bot.runner._health import HealthServer
-from limpet.bot.runner._journal import Entry, Left
-from limpet.bot.runner._keep import Keep
-from limpet.bot.runner._lane import Lane
-from limpet.bot.runner._options import RunOptions
-from limpet.bot.runner._parts import BotLike, Parts, parts_of
+from limpet.bot.runner._hot_reload import adopt
+from limpet.bot.runner._input_supervisor import Supervisor
+from limpet.bot.runner._load_components import BotLike, parts_of
+from limpet.bot.runner._run_options import RunOptions
+from limpet.bot.runner._state_dir import Keep
 from limpet.bot.runner._stats import Stats
-from limpet.bot.runner._supervisor import Supervisor
-from limpet.bot.runner._swap import adopt
-from limpet.bot.runner._work import Delivery
+from limpet.bot.runner._work_journal import Entry, Left
 
 __all__ = ["Runner"]
 

@@ -1,0 +1,81 @@
+"""The action that puts a file away once the work on it is over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mewbot.api.v1 import InputEvent, OutputEvent
+
+from limpet.bot.actions._base import LimpetAction
+from limpet.bot.events._action_result import Outcome
+from limpet.bot.events._input_events import FileSystemInputEvent
+from limpet.bot.events._output_events import PutAwayOutputEvent
+from limpet.bot.settings._setting import Setting
+from limpet.bot.settings._template import Template
+from limpet.bot.settings._template_fields import FIELDS, template
+from limpet.bot.settings._validators import fitting, path, text
+from limpet.errors import UsageError
+from limpet.events import FileDeleted, FileEvent
+
+__all__ = ["PutAwayAction"]
+
+
+class PutAwayAction(LimpetAction):
+    """Moves the file of the event to one folder if all went well, and to another if not.
+
+    Stands last. Both folders are relative to the watched one, and on its file system; one that lies
+    in it must be left out of the watch (``exclude``). A name that is taken gets a number. A file
+    that is gone meanwhile, or has been replaced by another, is left alone.
+    """
+
+    after_failure: ClassVar[bool] = True
+
+    done = Setting(path(), "../done", "Folder for what went well, relative to the watched one.")
+    failed = Setting(path(), "../failed", "Folder for what did not.")
+    name = Setting(
+        fitting(text(), template),
+        Template("{rel}"),
+        "Name in that folder, as a template; by default subfolders are kept.",
+        plain=lambda value: value.source,
+    )
+
+    @staticmethod
+    def produces_outputs() -> set[type[OutputEvent]]:
+        """Ask the ``FileSystem`` that the event came from."""
+        return {PutAwayOutputEvent}
+
+    async def steps(
+        self, event: InputEvent, state: dict[str, Any], outcome: Outcome
+    ) -> AsyncIterator[OutputEvent | None]:
+        """Ask for it."""
+        if not isinstance(event, FileSystemInputEvent) or not isinstance(event.event, FileEvent):
+            message = f"PutAwayAction puts files away; {type(event).__name__} is about none"
+            raise UsageError(message)
+        if isinstance(event.event, FileDeleted):
+            return
+        place = event.event.location
+        if event.is_target:
+            place = place.parent
+        stat = event.stat
+        yield PutAwayOutputEvent(
+            io=event.io or None,
+            outcome=outcome,
+            path=os.fspath(event.path),
+            location=os.fspath(place),
+            done=_below(place, self.done),
+            failed=_below(place, self.failed),
+            name=self._name(event, state),
+            stat=None if stat is None else (stat.device, stat.inode),
+        )
+
+    def _name(self, event: InputEvent, state: dict[str, Any]) -> str:
+        if self.name.source == "{rel}":
+            return str(FIELDS["rel"](event))  # it is a name already, and stays what it is
+        return self.name.name(self.fields(event, state))
+
+
+def _below(place: Path, folder: str) -> str:
+    return os.path.abspath(place / folder)

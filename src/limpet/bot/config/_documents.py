@@ -1,0 +1,192 @@
+"""The blocks of a bot's file: kinds, implementations, and the keys each must and may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+from mewbot.core import ComponentKind
+
+from limpet._suggest import near
+from limpet.bot.config._yaml_document import Reader
+
+__all__ = ["PARTS", "Block", "read_blocks"]
+
+_COMMON: Final = ("kind", "implementation", "uuid", "properties")
+PARTS: Final = {"triggers": "Trigger", "conditions": "Condition", "actions": "Action"}
+"""Key of a behaviour -> the kind of what stands there."""
+
+_TOP: Final = ("IOConfig", "Behaviour")
+_UNUSED: Final = ("DataSource", "Template")
+"""Kinds that mewbot knows and does nothing with."""
+
+
+@dataclass(slots=True)
+class Block:
+    """One component as it stands in the file."""
+
+    kind: str
+    implementation: str
+    uuid: str | None
+    properties: dict[str, Any]
+    where: str
+    node: yaml.Node
+    implementation_node: yaml.Node
+    property_nodes: dict[str, tuple[yaml.Node, yaml.Node]]
+    parts: dict[str, list[Block]] = field(default_factory=dict)
+    wrong: set[str] = field(default_factory=set)
+    """Properties that were said to be wrong already."""
+
+    def node_at(
+        self, key: str, where: tuple[str | int, ...], *, at_key: bool = False
+    ) -> tuple[yaml.Node, str]:
+        """Give the node that a part of a property's value stands at, and the way there.
+
+        Args:
+            key: The property.
+            where: The way from its value to the part.
+            at_key: Give the last key on the way itself.
+        """
+        node, path = self.property_nodes[key][1], f"{self.where}.properties.{key}"
+        key_node: yaml.Node | None = None
+        for step in where:
+            if isinstance(node, yaml.MappingNode):
+                found = [(name, value) for name, value in node.value if name.value == str(step)]
+                if not found:
+                    break
+                name, node = found[0]
+                path += f".{step}"
+                if at_key:
+                    key_node = name
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+                node = node.value[step]
+                path += f"[{step}]"
+            else:
+                break
+        return key_node if key_node is not None else node, path
+
+
+def read_blocks(reader: Reader) -> list[Block]:
+    """Give the blocks that can be made sense of; the rest is said."""
+    found = []
+    for number, node in enumerate(reader.documents(), 1):
+        block = _read(reader, node, str(number), None)
+        if block is not None:
+            found.append(block)
+    return found
+
+
+def _read(reader: Reader, node: yaml.Node, where: str, wanted: str | None) -> Block | None:
+    if not isinstance(node, yaml.MappingNode):
+        reader.problem(node, where, "a component is keys and values: kind, implementation, ...")
+        return None
+    pairs = reader.pairs(node, where)
+    kind = _kind(reader, node, pairs, where, wanted)
+    if kind is None:
+        return None
+    parts = PARTS if kind == "Behaviour" else {}
+    known = (*_COMMON, *parts)
+    for key, (key_node, _) in pairs.items():
+        if key not in known:
+            has = f" ({kind} has {', '.join(known)})"
+            message = f"there is no key {key!r}{near(key, known) or has}"
+            reader.problem(key_node, f"{where}.{key}", message)
+    for key in known:
+        if key not in pairs and key != "kind":
+            reader.problem(node, where, f"the key {key!r} is missing{_missing_hint(key)}")
+    block = Block(
+        kind=kind,
+        implementation="",
+        uuid=None,
+        properties={},
+        where=where,
+        node=node,
+        implementation_node=node,
+        property_nodes={},
+    )
+    if "implementation" in pairs:
+        block.implementation_node = pairs["implementation"][1]
+        value = reader.value(block.implementation_node, f"{where}.implementation")
+        if isinstance(value, str) and "." in value:
+            block.implementation = value
+        else:
+            message = "must be the full name of a class, such as limpet.bot.FileSystem"
+            reader.problem(block.implementation_node, f"{where}.implementation", message)
+    if "uuid" in pairs:
+        value = reader.value(pairs["uuid"][1], f"{where}.uuid")
+        if value is None or (isinstance(value, str) and value):
+            block.uuid = value
+        else:
+            reader.problem(pairs["uuid"][1], f"{where}.uuid", "must be a text, or null")
+    if "properties" in pairs:
+        _read_properties(reader, block, pairs["properties"][1])
+    for key, part_kind in parts.items():
+        block.parts[key] = []
+        if key in pairs:
+            _read_parts(reader, block, key, part_kind, pairs[key][1])
+    return block
+
+
+def _kind(
+    reader: Reader,
+    node: yaml.Node,
+    pairs: dict[str, tuple[yaml.Node, yaml.Node]],
+    where: str,
+    wanted: str | None,
+) -> str | None:
+    allowed = _TOP if wanted is None else (wanted,)
+    if "kind" not in pairs:
+        keys = [key for key in pairs if near("kind", [key])]
+        hint = f"; did you mean it by {keys[0]!r}?" if keys else ""
+        reader.problem(node, where, f"the key 'kind' is missing{hint} ({' or '.join(allowed)})")
+        return None
+    value_node = pairs["kind"][1]
+    kind = reader.value(value_node, f"{where}.kind")
+    if kind in allowed:
+        return str(kind)
+    if wanted is None and kind in _UNUSED:
+        message = f"mewbot knows {kind} and does nothing with it yet; it is left out"
+        reader.problem(value_node, f"{where}.kind", message, warning=True)
+        return None
+    names = [one.value for one in ComponentKind]
+    if kind in names:
+        message = f"{kind} does not belong here; {' or '.join(allowed)} does"
+    else:
+        message = f"there is no kind {kind!r}{near(str(kind), allowed)}"
+    reader.problem(value_node, f"{where}.kind", message)
+    return None
+
+
+def _read_properties(reader: Reader, block: Block, node: yaml.Node) -> None:
+    where = f"{block.where}.properties"
+    if not isinstance(node, yaml.MappingNode):
+        reader.problem(node, where, "must be keys and values; {} if there are none")
+        return
+    block.property_nodes = reader.pairs(node, where)
+    for key, (_, one) in block.property_nodes.items():
+        before = len(reader.problems)
+        block.properties[key] = reader.value(one, f"{where}.{key}")
+        if len(reader.problems) > before:
+            block.wrong.add(key)
+
+
+def _read_parts(reader: Reader, block: Block, key: str, kind: str, node: yaml.Node) -> None:
+    where = f"{block.where}.{key}"
+    if not isinstance(node, yaml.SequenceNode):
+        reader.problem(node, where, "must be a list; [] if there are none")
+        return
+    for at, one in enumerate(node.value):
+        part = _read(reader, one, f"{where}[{at}]", kind)
+        if part is not None:
+            block.parts[key].append(part)
+
+
+def _missing_hint(key: str) -> str:
+    return {
+        "uuid": " (it may be null)",
+        "properties": " (it may be {})",
+        "triggers": " (it may be [])",
+        "conditions": " (it may be [])",
+        "actions": " (it may be [])",
+    }.get(key, "")

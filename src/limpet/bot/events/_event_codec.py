@@ -1,0 +1,194 @@
+"""Events as plain JSON and back: for the journal, and for dead letters.
+
+A dataclass becomes its class's name and its fields, whatever limpet, mewbot or a third party made
+it. Going back no module is imported and no code of the class is run: only classes that the bot has
+loaded are made, field by field. What cannot be said in JSON is refused, not guessed.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import enum
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+from mewbot.core import InputEvent, OutputEvent
+
+from limpet.bot.events._action_result import Outcome
+from limpet.events import Event
+
+__all__ = ["CodecError", "decode", "encode"]
+
+_DEEPEST: Final = 20
+
+_SINGLES: Final = (str, int, float, bool, type(None))
+
+
+class CodecError(ValueError):
+    """A value has no form in JSON, or the form is none of ours; the message says which."""
+
+
+def encode(value: object) -> object:
+    """Give a value as ``json.dumps`` takes it, strictly.
+
+    Raises:
+        CodecError: There is a part that cannot be said in JSON; the message names its type.
+    """
+    return _encode(value, 0)
+
+
+def decode(given: object) -> Any:  # noqa: ANN401 - whatever was encoded
+    """Give the value again.
+
+    Raises:
+        CodecError: It is not what ``encode`` gives, or its class is not loaded.
+    """
+    try:
+        return _decode(given)
+    except CodecError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        message = f"it is damaged: {error}"
+        raise CodecError(message) from error
+
+
+def _encode(value: object, depth: int) -> object:
+    if depth > _DEEPEST:
+        message = "it is nested too deeply"
+        raise CodecError(message)
+    if isinstance(value, str) and type(value) is str:
+        return _text(value)
+    if value is None or type(value) in {bool, int}:
+        return value
+    if type(value) is float:
+        return value if abs(value) < float("inf") else {"$": "float", "v": repr(value)}
+    if isinstance(value, bytes | bytearray):
+        return {"$": "bytes", "v": base64.b64encode(value).decode("ascii")}
+    if isinstance(value, PurePath):
+        return {"$": "path", "v": _text(str(value))}
+    if isinstance(value, datetime):
+        return {"$": "datetime", "v": value.isoformat()}
+    if isinstance(value, enum.Enum):
+        return {"$": "enum", "c": _name(type(value)), "v": value.name}
+    if isinstance(value, list):
+        return [_encode(one, depth + 1) for one in value]
+    if type(value) in {tuple, set, frozenset}:
+        items = [_encode(one, depth + 1) for one in value]  # type: ignore[attr-defined]
+        return {"$": type(value).__name__, "v": items}
+    if isinstance(value, Mapping):
+        pairs = [[_encode(key, depth + 1), _encode(one, depth + 1)] for key, one in value.items()]
+        if all(isinstance(key, str) and not key.startswith("$") for key, _ in pairs):
+            return {str(key): one for key, one in pairs}
+        return {"$": "dict", "v": pairs}
+    if dataclasses.is_dataclass(value) or isinstance(value, InputEvent | OutputEvent):
+        return {"$": "object", "c": _name(type(value)), "v": _fields(value, depth)}
+    message = f"a {type(value).__module__}.{type(value).__qualname__} has no form in JSON"
+    raise CodecError(message)
+
+
+def _fields(value: Any, depth: int) -> dict[str, object]:  # noqa: ANN401 - any dataclass
+    names = [item.name for item in dataclasses.fields(value)]
+    if not isinstance(value, Event):
+        names += [name for name in getattr(value, "__dict__", {}) if name not in names]
+    return {
+        name: _encode(found, depth + 1)
+        for name in names
+        if not name.startswith("_") and not isinstance(found := getattr(value, name), Outcome)
+    }
+
+
+def _text(value: str) -> object:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raw = value.encode("utf-8", "surrogatepass")
+        return {"$": "text", "v": base64.b64encode(raw).decode("ascii")}
+    return value
+
+
+def _name(kind: type) -> str:
+    """Return ``module:class`` by the module that offers the class.
+
+    A private module may move between two versions while what is on disk stays: of the packages
+    above one, the first that has the class in its ``__all__`` is named in its place.
+    """
+    parts = kind.__module__.split(".")
+    if any(part.startswith("_") for part in parts):
+        for end in range(1, len(parts)):
+            module = sys.modules.get(".".join(parts[:end]))
+            offered = getattr(module, "__all__", ())
+            if kind.__name__ in offered and getattr(module, kind.__name__) is kind:
+                return f"{'.'.join(parts[:end])}:{kind.__name__}"
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _decode(given: object) -> object:
+    if isinstance(given, _SINGLES):
+        return given
+    if isinstance(given, list):
+        return [_decode(one) for one in given]
+    if not isinstance(given, dict):
+        message = f"it has a {type(given).__name__} in it"
+        raise CodecError(message)
+    if "$" not in given:
+        return {key: _decode(one) for key, one in given.items()}
+    value = given["v"]
+    match given["$"]:
+        case "text":
+            return base64.b64decode(value).decode("utf-8", "surrogatepass")
+        case "float":
+            return float(value)
+        case "bytes":
+            return base64.b64decode(value)
+        case "path":
+            return Path(str(_decode(value)))
+        case "datetime":
+            return datetime.fromisoformat(value)
+        case "tuple":
+            return tuple(_decode(one) for one in value)
+        case "set":
+            return {_decode(one) for one in value}
+        case "frozenset":
+            return frozenset(_decode(one) for one in value)
+        case "dict":
+            return {_decode(key): _decode(one) for key, one in value}
+        case "enum":
+            return _class(given["c"], enum.Enum)[value]
+        case "object":
+            return _object(given["c"], {key: _decode(one) for key, one in value.items()})
+        case other:
+            message = f"it has {other!r} in it"
+            raise CodecError(message)
+
+
+def _object(name: str, fields: dict[str, Any]) -> object:
+    kind = _class(name, object)
+    if issubclass(kind, Event):
+        return kind(**fields)
+    if not (dataclasses.is_dataclass(kind) or issubclass(kind, InputEvent | OutputEvent)):
+        message = f"{name} is no event"
+        raise CodecError(message)
+    made = kind.__new__(kind)
+    known = {item.name for item in dataclasses.fields(kind)}
+    for item in dataclasses.fields(kind):
+        if item.name not in fields and item.default is not dataclasses.MISSING:
+            object.__setattr__(made, item.name, item.default)
+    for key, value in fields.items():
+        if key in known or hasattr(made, "__dict__"):
+            object.__setattr__(made, key, value)
+    return made
+
+
+def _class(name: str, base: type) -> type[Any]:
+    module, _, path = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        message = f"the class {name} is not there; is the bot that made it loaded?"
+        raise CodecError(message)
+    return found

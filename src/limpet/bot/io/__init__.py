@@ -1,0 +1,3 @@
+"""The inputs and outputs of a bot, and what stands between them and limpet."""
+
+__all__: list[str] = []

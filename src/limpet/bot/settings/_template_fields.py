@@ -1,0 +1,240 @@
+"""The fields of an event that templates, conditions and commands may look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any, Final
+
+from mewbot.core import InputEvent
+
+from limpet._suggest import near
+from limpet._wire import Json, put_path, to_wire, wire_time
+from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInputEvent
+from limpet.bot.settings._template import MissingFieldError, Template
+from limpet.errors import UsageError
+from limpet.events import event_name
+
+__all__ = ["FIELDS", "Fields", "template", "wire_of"]
+
+_SESSION: Final = os.urandom(8).hex()
+"""For events that were made by hand."""
+
+
+def wire_of(event: InputEvent) -> Json:
+    """Give an event as one JSON object.
+
+    One of limpet's is as ``event.schema.json`` says; of others it has the class and the public
+    fields, as far as JSON has them.
+    """
+    remote = event.__dict__.get("remote")
+    if remote is not None:
+        return dict(remote.data)
+    if isinstance(event, FileSystemInputEvent) and not isinstance(event, LinesAddedInputEvent):
+        return to_wire(event.event, session=event.session or _SESSION, name=event.io or None)
+    if isinstance(event, LinesAddedInputEvent):
+        return _lines_wire(event)
+    values = {key: value for key, value in _public(event).items() if key != "event"}
+    kind = type(event)
+    return {"type": f"{kind.__module__}.{kind.__qualname__}", "event": _jsonable(values, 0)}
+
+
+def _lines_wire(event: LinesAddedInputEvent) -> Json:
+    inner = event.event
+    observed = round(inner.time * 1_000_000)
+    wire: Json = {
+        "v": 1,
+        "id": f"{event.session or _SESSION}.{inner.generation}.{inner.start}",
+        "type": "lines.added",
+        "observed_at": wire_time(observed),
+        "observed_us": observed,
+        "watch": {"name": event.io or str(inner.path).encode("utf-8", "replace").decode()},
+        "generation": inner.generation,
+        "start": inner.start,
+        "end": inner.end,
+        "lines": [_jsonable(line, 0) for line in inner.lines],
+    }
+    put_path(wire, "path", inner.path)
+    return wire
+
+
+def _public(event: InputEvent) -> dict[str, Any]:
+    names = [item.name for item in dataclasses.fields(event)]
+    names += [name for name in vars(event) if name not in names]
+    return {name: getattr(event, name) for name in names if not name.startswith("_")}
+
+
+def _jsonable(value: object, depth: int) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else str(value)
+    if depth > 4:
+        return "..."
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_jsonable(one, depth + 1) for one in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def template(source: str) -> Template:
+    """Parse a template, and look whether an event may have the fields it names.
+
+    Raises:
+        UsageError: It is wrong; the message says where.
+    """
+    made = Template(source)
+    for field in sorted(made.fields):
+        first, _, rest = field.partition(".")
+        if (first in FIELDS and not rest) or (first in {"event", "state"} and rest):
+            continue
+        known = [*FIELDS, "event.KEY", "state.KEY"]
+        message = f"there is no field {field!r}{near(field, known)}"
+        raise UsageError(message)
+    return made
+
+
+class Fields:
+    """Looks fields up in one event, and in what earlier actions left in ``state``."""
+
+    __slots__ = ("_event", "_state")
+
+    def __init__(self, event: InputEvent, state: Mapping[str, Any] | None = None) -> None:
+        """Look into this event."""
+        self._event = event
+        self._state = state or {}
+
+    def field(self, name: str) -> object:
+        """Give a field's value: text, a number, a time, bytes, or a path.
+
+        Raises:
+            MissingFieldError: This event has no such field.
+        """
+        first, _, rest = name.partition(".")
+        if first == "event" and rest:
+            return self._of_event(rest, name)
+        if first == "state" and rest:
+            return _into(self._state, rest, name)
+        if rest or first not in FIELDS:
+            message = f"there is no field {name!r}{near(name, FIELDS)}"
+            raise MissingFieldError(message)
+        value = FIELDS[first](self._event)
+        if value is None:
+            message = f"{type(self._event).__name__} has no field {name!r}"
+            raise MissingFieldError(message)
+        return value
+
+    def _of_event(self, rest: str, name: str) -> object:
+        values = _public(self._event)
+        if isinstance(self._event, FileSystemInputEvent):
+            values = dict(wire_of(self._event)) | {"content": _content(self._event)}
+        return _into(values, rest, name)
+
+
+def _into(values: Mapping[str, Any], rest: str, name: str) -> object:
+    """Go down by keys; only into mappings and the fields of dataclasses."""
+    found: Any = values
+    for key in rest.split("."):
+        if key.startswith("_"):
+            found = None
+        elif isinstance(found, Mapping):
+            found = found.get(key)
+        elif dataclasses.is_dataclass(found) and key in {f.name for f in dataclasses.fields(found)}:
+            found = getattr(found, key)
+        else:
+            found = None
+        if found is None:
+            message = f"there is no field {name!r} here"
+            raise MissingFieldError(message)
+    return found
+
+
+def _path(event: InputEvent) -> Path | None:
+    if isinstance(event, FileSystemInputEvent):
+        return event.path
+    found = getattr(event, "path", None)
+    return Path(found) if isinstance(found, str | PurePath) and str(found) else None
+
+
+def _rel(event: InputEvent) -> PurePath | None:
+    path = _path(event)
+    if path is None or not isinstance(event, FileSystemInputEvent):
+        return path if path is None else PurePath(path.name)
+    place = event.event.location
+    if path != place and path.is_relative_to(place):
+        return path.relative_to(place)
+    return PurePath(path.name)
+
+
+def _type(event: InputEvent) -> str:
+    if isinstance(event, LinesAddedInputEvent):
+        return "lines.added"
+    if isinstance(event, FileSystemInputEvent):
+        return event_name(type(event.event))
+    return type(event).__name__
+
+
+def _source(event: InputEvent) -> Path | None:
+    found = getattr(getattr(event, "event", None), "source", None)
+    return found if isinstance(found, Path) else None
+
+
+def _moment(event: InputEvent) -> datetime:
+    """Give the event's time in the time zone of this system: what a daily file goes by."""
+    found = getattr(event, "time", None)
+    seconds = found if isinstance(found, int | float) else time.time()
+    return datetime.fromtimestamp(seconds, UTC).astimezone()
+
+
+def _content(event: InputEvent) -> object:
+    found = getattr(getattr(event, "event", None), "content", None)
+    if found is None:
+        found = getattr(event, "content", getattr(event, "text", None))
+    return found if isinstance(found, str | bytes) else None
+
+
+def _stat(name: str) -> Callable[[InputEvent], object]:
+    return lambda event: getattr(getattr(event, "stat", None), name, None)
+
+
+def _lines(event: InputEvent) -> str | None:
+    found = getattr(event, "lines", None)
+    return "\n".join(map(str, found)) if isinstance(found, list | tuple) else None
+
+
+FIELDS: Final[dict[str, Callable[[InputEvent], object]]] = {
+    "content": _content,
+    "io": lambda event: getattr(event, "io", None) or None,
+    "kind": lambda event: getattr(getattr(event, "event", None), "kind", None),
+    "line_count": lambda event: len(getattr(event, "lines", ())) or None,
+    "lines": _lines,
+    "mtime": _stat("mtime"),
+    "name": lambda event: path.name if (path := _path(event)) is not None else None,
+    "now": lambda _: datetime.now(UTC).astimezone(),
+    "old_name": lambda event: path.name if (path := _source(event)) is not None else None,
+    "old_path": _source,
+    "origin": lambda event: getattr(getattr(event, "event", None), "origin", None),
+    "parent": lambda event: path.parent.name if (path := _path(event)) is not None else None,
+    "path": _path,
+    "rel": _rel,
+    "root": lambda event: getattr(getattr(event, "event", None), "location", None),
+    "seq": lambda event: getattr(getattr(event, "event", None), "seq", None),
+    "size": _stat("size"),
+    "stem": lambda event: path.stem if (path := _path(event)) is not None else None,
+    "suffix": lambda event: path.suffix if (path := _path(event)) is not None else None,
+    "time": _moment,
+    "type": _type,
+    "utc": lambda event: _moment(event).astimezone(UTC),
+}
+"""Field -> where it comes from; beside these ``event.KEY`` and ``state.KEY``."""

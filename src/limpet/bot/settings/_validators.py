@@ -1,0 +1,261 @@
+"""What may stand at a key of a bot's file: how it is taken, and how a JSON Schema says it.
+
+The same value checks a property that is set by code, one that is read from YAML, and writes the
+schema, so that the three never disagree.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Generic, TypeVar
+
+from limpet._suggest import near
+from limpet.errors import UsageError
+
+__all__ = [
+    "BadKeyError",
+    "BadValueError",
+    "Value",
+    "choice",
+    "fitting",
+    "flag",
+    "listed",
+    "maybe",
+    "number",
+    "path",
+    "record",
+    "regex",
+    "text",
+    "whole",
+]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class BadValueError(ValueError):
+    """A value does not fit; ``where`` leads to the part of it that does not: keys and places."""
+
+    def __init__(
+        self,
+        message: str,
+        where: tuple[str | int, ...] = (),
+        more: Sequence[BadValueError] = (),
+    ) -> None:
+        """Keep them; the message follows the name of the key."""
+        super().__init__(message)
+        self.where = where
+        self.more = list(more)
+        """What else is wrong in the same value."""
+
+    def below(self, key: str | int) -> list[BadValueError]:
+        """Give all of it one level further out."""
+        return [type(one)(str(one), (key, *one.where)) for one in (self, *self.more)]
+
+
+class BadKeyError(BadValueError):
+    """It is the key that ``where`` leads to that there is not; its value does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value(Generic[T]):
+    """One kind of value."""
+
+    take: Callable[[Any], T]
+    """Gives the value as it is kept; raises ``BadValueError``."""
+    schema: Mapping[str, Any]
+    """The same in JSON Schema, as far as that can say it."""
+
+
+def _refuse(wanted: str, given: object) -> BadValueError:
+    shown = repr(given)
+    return BadValueError(
+        f"must be {wanted}, not {shown if len(shown) < 80 else shown[:77] + '...'}"
+    )
+
+
+def text(*, empty: bool = False) -> Value[str]:
+    """Any text."""
+
+    def take(given: object) -> str:
+        if not isinstance(given, str):
+            raise _refuse("text", given)
+        if not (given or empty):
+            raise _refuse("a text that is not empty", given)
+        return given
+
+    return Value(take, {"type": "string"} if empty else {"type": "string", "minLength": 1})
+
+
+def path() -> Value[str]:
+    """A path, as text or as a path object; ``~`` at its beginning is the user's home."""
+
+    def take(given: object) -> str:
+        if isinstance(given, os.PathLike):
+            given = os.fspath(given)
+        if isinstance(given, bytes):
+            given = os.fsdecode(given)
+        if not isinstance(given, str) or not given or "\0" in given:
+            raise _refuse("a path", given)
+        return os.path.expanduser(given)
+
+    return Value(take, {"type": "string", "minLength": 1})
+
+
+def flag() -> Value[bool]:
+    """True or false."""
+
+    def take(given: object) -> bool:
+        if not isinstance(given, bool):
+            raise _refuse("true or false", given)
+        return given
+
+    return Value(take, {"type": "boolean"})
+
+
+def number(*, least: float = 0.0, most: float | None = None) -> Value[float]:
+    """A number of seconds, for example; finite."""
+    wanted = f"a number from {least:g}" + ("" if most is None else f" to {most:g}")
+
+    def take(given: object) -> float:
+        fits = isinstance(given, int | float) and not isinstance(given, bool)
+        if not fits or not math.isfinite(given) or given < least:  # type: ignore[arg-type, operator]
+            raise _refuse(wanted, given)
+        if most is not None and given > most:  # type: ignore[operator]
+            raise _refuse(wanted, given)
+        return float(given)  # type: ignore[arg-type]
+
+    schema: dict[str, Any] = {"type": "number", "minimum": least}
+    return Value(take, schema if most is None else schema | {"maximum": most})
+
+
+def whole(*, least: int = 0) -> Value[int]:
+    """A whole number."""
+
+    def take(given: object) -> int:
+        if not isinstance(given, int) or isinstance(given, bool) or given < least:
+            raise _refuse(f"a whole number from {least}", given)
+        return given
+
+    return Value(take, {"type": "integer", "minimum": least})
+
+
+def choice(*words: str) -> Value[str]:
+    """One of a few words."""
+    known = f"one of {', '.join(words)}"
+
+    def take(given: object) -> str:
+        if given not in words:
+            guess = near(given, words) if isinstance(given, str) else ""
+            raise BadValueError(f"{_refuse(known, given)}{guess}")
+        return str(given)
+
+    return Value(take, {"enum": list(words)})
+
+
+def regex() -> Value[re.Pattern[str]]:
+    """A regular expression, as Python's ``re`` has it."""
+
+    def make(source: str) -> re.Pattern[str]:
+        return re.compile(source)
+
+    return fitting(text(), make, {"type": "string", "format": "regex"})
+
+
+def maybe(value: Value[T]) -> Value[T | None]:
+    """The value, or nothing."""
+    return Value(
+        lambda given: None if given is None else value.take(given),
+        {"anyOf": [dict(value.schema), {"type": "null"}]},
+    )
+
+
+def listed(value: Value[T], *, least: int = 0) -> Value[tuple[T, ...]]:
+    """A list of such values; one of them alone is a list of one."""
+
+    def take(given: object) -> tuple[T, ...]:
+        if isinstance(given, list | tuple):
+            found = tuple(_each(enumerate(given), lambda _: value).values())
+        else:
+            found = (value.take(given),)
+        if len(found) < least:
+            raise _refuse("a list that is not empty", given)
+        return found
+
+    one = dict(value.schema)
+    return Value(take, {"anyOf": [one, {"type": "array", "items": one, "minItems": least}]})
+
+
+def fitting(
+    value: Value[T], make: Callable[[T], U], schema: Mapping[str, Any] | None = None
+) -> Value[U]:
+    """The value, made into something else; what that refuses with a ``ValueError`` is refused."""
+
+    def take(given: object) -> U:
+        if not isinstance(given, str | int | float | bool | list | tuple | dict | type(None)):
+            return _made(make, given)  # type: ignore[arg-type]  # set by code: made already
+        return _made(make, value.take(given))
+
+    return Value(take, value.schema if schema is None else schema)
+
+
+def _made(make: Callable[[T], U], given: T) -> U:
+    try:
+        return make(given)
+    except BadValueError:
+        raise
+    except (ValueError, re.error) as error:
+        raise BadValueError(f"is not right: {error}") from error
+
+
+def record(kind: type[T], **values: Value[Any]) -> Value[T]:
+    """Keys and values, made into a frozen value of limpet's; one of those is taken as it is."""
+
+    def kind_of(key: Any) -> Value[Any]:  # noqa: ANN401 - whatever stands there
+        if key not in values:
+            known = f"; known are {', '.join(values)}"
+            raise BadKeyError(f"there is no such key{near(str(key), values) or known}")
+        return values[key]
+
+    def take(given: object) -> T:
+        if isinstance(given, kind):
+            return given
+        if not isinstance(given, Mapping):
+            raise _refuse(f"keys and values ({', '.join(values)})", given)
+        found = _each(given.items(), kind_of)
+        try:
+            return kind(**found)
+        except UsageError as error:
+            raise BadValueError(f"is not right: {error}") from error
+        except TypeError as error:
+            raise BadValueError(f"lacks a key: {error}") from error
+
+    needed = [
+        item.name
+        for item in fields(kind)  # type: ignore[arg-type]  # a dataclass
+        if item.default is MISSING and item.default_factory is MISSING
+    ]
+    schema = {
+        "type": "object",
+        "properties": {name: dict(value.schema) for name, value in values.items()},
+        "additionalProperties": False,
+    }
+    return Value(take, schema | ({"required": needed} if needed else {}))
+
+
+def _each(pairs: Iterable[tuple[Any, object]], value_of: Callable[[Any], Value[T]]) -> dict[Any, T]:
+    """Take each of several values; all that is wrong with them is raised together."""
+    found, wrong = {}, []
+    for key, given in pairs:
+        try:
+            found[key] = value_of(key).take(given)
+        except BadValueError as error:
+            wrong += error.below(key)
+    if wrong:
+        wrong[0].more = wrong[1:]
+        raise wrong[0]
+    return found

@@ -1,0 +1,139 @@
+"""The words for one event: what a terminal and a plain line both show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from limpet.cli._watch_plan import TargetKind
+from limpet.events import (
+    Degraded,
+    DirCreated,
+    DirRenamed,
+    DirUpdated,
+    EntryEvent,
+    Event,
+    FileCreated,
+    FileRenamed,
+    FileUpdated,
+    Mismatched,
+    Recovered,
+    Rescanned,
+    TargetDirDeleted,
+    TargetEvent,
+    TargetFileDeleted,
+    event_name,
+)
+
+__all__ = ["STYLES", "TYPE_WIDTH", "Ready", "describe", "encoding_of", "escape", "facts"]
+
+
+TYPE_WIDTH: Final = len("file.created")
+"""The longest type of an entry event; all columns after it line up on a terminal."""
+
+
+STYLES: Final = {
+    "created": "green",
+    "updated": "yellow",
+    "renamed": "cyan",
+    "deleted": "red",
+    "ready": "dim",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """From here on, all that happens at ``root`` is seen."""
+
+    root: Path
+    kind: TargetKind
+    backend: str
+    session: str
+    time: float
+
+
+def describe(event: Event) -> str:
+    """Say in one plain line what a watch has to say about itself, for standard error."""
+    match event:
+        case Degraded():
+            said = f"{escape(str(event.path))}: {escape(event.message)} ({event.reason})"
+        case Recovered():
+            said = f"{escape(str(event.path))} can be seen again"
+        case Rescanned():
+            said = f"{escape(str(event.location))} was looked at again ({event.reason})"
+        case Mismatched():
+            said = (
+                f"{escape(str(event.location))} is a {event.found}, not a {event.expected}: "
+                "waiting for that to change"
+            )
+        case _:
+            said = escape(str(event.location))
+    return f"{event_name(type(event))} {said}"
+
+
+def facts(event: Event) -> Iterator[str]:
+    """Give what else there is to say about an event, each as ``key=value`` or a word, escaped."""
+    if isinstance(event, TargetEvent):
+        yield "target"
+    if isinstance(event, FileCreated | FileUpdated) and not getattr(event, "transient", False):
+        yield f"size={event.stat.size}"
+    match event:
+        case FileUpdated() | DirUpdated():
+            yield f"changes={','.join(sorted(event.changes))}"
+        case FileCreated() | DirCreated():
+            if event.transient:
+                yield "transient"
+        case FileRenamed() | DirRenamed():
+            yield f"from={escape(str(event.source))}"
+            if event.replaced is not None:
+                yield "replaced"
+        case TargetFileDeleted() | TargetDirDeleted():
+            yield f"reason={event.reason}"
+        case Degraded() | Rescanned():
+            yield f"reason={event.reason}"
+        case Mismatched():
+            yield from (f"found={event.found}", f"expected={event.expected}")
+    if isinstance(event, EntryEvent):
+        if event.kind in {"symlink", "other"}:
+            yield f"kind={event.kind}"
+        if event.own:
+            yield "own"
+    if isinstance(event, FileCreated | FileUpdated) and event.content_error is not None:
+        yield f"content={event.content_error}"
+    if event.origin != "live":
+        yield f"origin={event.origin}"
+    if isinstance(event, Degraded):
+        yield escape(event.message)
+
+
+def escape(text: str) -> str:
+    r"""Give the text as printable characters only, so that no line breaks and no terminal obeys.
+
+    Control characters, separators other than a space, and marks without a shape of their own become
+    ``\n``, ``\x1b`` or ``\u202e``; a byte that is not UTF-8 becomes ``\xff``. A backslash becomes
+    two, where it does not separate folders: no two names look the same.
+    """
+    if text.isprintable() and ("\\" not in text or os.sep == "\\"):
+        return text
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character == "\\":
+        return character if os.sep == "\\" else "\\\\"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: a byte above 0x7f that could not be decoded
+        return f"\\x{code - 0xDC00:02x}"
+    if code >= 0x80:
+        return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, f"\\x{code:02x}")
+
+
+def encoding_of(stream: TextIO | None) -> str:
+    """Give the encoding a text stream wants; what it cannot say is escaped."""
+    return getattr(stream, "encoding", None) or "utf-8"

@@ -1,0 +1,410 @@
+"""What following a file delivers: its lines in batches, and what happens to the file itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from limpet.following._line_splitter import Block
+    from limpet.following._position import Position
+
+__all__ = [
+    "Accessible",
+    "Appeared",
+    "Appended",
+    "CaughtUp",
+    "CheckpointCorrupt",
+    "Content",
+    "FollowEvent",
+    "Gap",
+    "GapKind",
+    "Gone",
+    "Inaccessible",
+    "Line",
+    "Replaced",
+    "Retired",
+    "Rotated",
+    "Truncated",
+    "TruncationKind",
+    "WatchDegraded",
+]
+
+TruncationKind = Literal["truncated", "trimmed", "rewritten"]
+"""What became of the bytes that were read: they are gone; some are left at the beginning; others
+stand in their place."""
+
+GapKind = Literal[
+    "generation-missing", "unlinked", "too-many", "long-line", "nul-hole", "too-large"
+]
+"""Why bytes were not delivered: their file is nowhere to be found after a restart; it is deleted
+and nobody asked for its lines for too long; more files than are held at once waited; the end of a
+line beyond ``max_line``; a hole of NULs at the beginning of a file that was emptied under its
+writer; a file that is larger than ``max_bytes``, with ``mode="whole"``."""
+
+
+class Origin(NamedTuple):
+    """What the lines of a batch have in common."""
+
+    path: Path
+    generation: int
+    end: int
+    complete: bool
+    cut: bool
+
+
+class Line:
+    """One line, without its end."""
+
+    __slots__ = ("_of", "end", "start", "text")
+
+    def __init__(
+        self,
+        text: Any,  # noqa: ANN401 (str, or bytes where no encoding is asked for)
+        start: int,
+        end: int,
+        of: Origin,
+    ) -> None:
+        """Keep what is given: one is made for every line, and each value more costs."""
+        self.text = text
+        """``str``; ``bytes`` if ``encoding`` is ``None``."""
+        self.start = start
+        """Offset of its first byte."""
+        self.end = end
+        """Offset after its line end."""
+        self._of = of
+
+    @property
+    def path(self) -> Path:
+        """The place that is followed, as asked for."""
+        return self._of.path
+
+    @property
+    def generation(self) -> int:
+        """Number of the file among those that have stood there."""
+        return self._of.generation
+
+    @property
+    def complete(self) -> bool:
+        """False for a line that had no end yet when its file was done with, or that was cut."""
+        return self._of.complete or self.end != self._of.end
+
+    @property
+    def truncated(self) -> bool:
+        """Its rest was left out: it is longer than ``max_line``."""
+        return self._of.cut
+
+    def __repr__(self) -> str:
+        """Show what matters."""
+        return f"Line({self.text!r}, {str(self.path)!r}, {self.start}-{self.end})"
+
+    def __str__(self) -> str:
+        """Give the text."""
+        return str(self.text)
+
+
+class FollowEvent:
+    """Root of all that ``Follower.events`` gives."""
+
+    __slots__ = ()
+
+
+class Appended(FollowEvent):
+    """Bytes that were added to a file: whole lines, unless it says otherwise.
+
+    The lines are decoded and cut when they are first asked for. Iterating gives ``Line`` objects.
+    """
+
+    __slots__ = (
+        "_block",
+        "_commit",
+        "_lines",
+        "_position",
+        "backlog",
+        "errors",
+        "generation",
+        "keep_cr",
+        "path",
+        "real_path",
+        "time",
+    )
+
+    def __init__(
+        self,
+        block: Block,
+        *,
+        path: Path,
+        real_path: str,
+        generation: int,
+        backlog: int,
+        time: float,
+        errors: str,
+        keep_cr: bool,
+        commit: Callable[[Block], None],
+        position: Callable[[Block], Position],
+    ) -> None:
+        """Made by the follower."""
+        self._block = block
+        self._commit = commit
+        self._position = position
+        self._lines: list[Any] | None = None
+        self.path = path
+        """The place that is followed, as asked for."""
+        self.real_path = real_path
+        """What the file was last known to be called."""
+        self.generation = generation
+        """Number of the file among those that have stood there; a file that was emptied has a new
+        one."""
+        self.backlog = backlog
+        """Bytes known to be behind this batch."""
+        self.time = time
+        """Unix seconds of the read, not of the write."""
+        self.errors = errors
+        self.keep_cr = keep_cr
+
+    @property
+    def start(self) -> int:
+        """Offset of the first byte."""
+        return self._block.start
+
+    @property
+    def end(self) -> int:
+        """Offset after the last byte."""
+        return self._block.end
+
+    @property
+    def data(self) -> bytes:
+        """The bytes as they stand in the file."""
+        return self._block.data
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last line has its end."""
+        return self._block.complete
+
+    @property
+    def continued(self) -> bool:
+        """Whether the first line is the rest of one of which a piece was delivered."""
+        return self._block.continued
+
+    @property
+    def truncated(self) -> frozenset[int]:
+        """Which lines were cut at ``max_line``."""
+        return frozenset((0,)) if self._block.cut else frozenset()
+
+    @property
+    def encoding(self) -> str | None:
+        """The encoding as found out at the file's beginning; ``None`` is bytes."""
+        return self._block.codec.name
+
+    @property
+    def lines(self) -> list[Any]:
+        """The lines without their ends: ``str``, or ``bytes`` where no encoding is asked for."""
+        if self._lines is None:
+            self._lines = self._cut()
+        return self._lines
+
+    @property
+    def position(self) -> Position:
+        """The place after this batch."""
+        return self._position(self._block)
+
+    def commit(self) -> None:
+        """Say that this batch and all before it of the same file need not be told again.
+
+        With ``state`` it is on disk within a second, or when the follower is closed.
+        """
+        self._commit(self._block)
+
+    def commit_lines(self, count: int) -> None:
+        """Say that the first so many lines need not be told again."""
+        if count >= self._block.lines:
+            self.commit()
+        elif count > 0:
+            self._commit(self._block.first(self.offsets()[count], count))
+
+    def offsets(self) -> list[int]:
+        """Give where each line begins."""
+        block = self._block
+        step = len(block.codec.delimiter)
+        pieces = block.codec.split(block.data, block.start)
+        starts = list(accumulate([len(piece) + step for piece in pieces], initial=block.start))
+        return starts[: len(self.lines)]
+
+    def __len__(self) -> int:
+        """Count the lines."""
+        return self._block.lines
+
+    def __iter__(self) -> Iterator[Line]:
+        """Give the lines one by one, each with its place."""
+        edges = self.edges()
+        return map(Line, self.lines, edges, edges[1:], repeat(self.origin()))
+
+    def edges(self) -> list[int]:
+        """Give where each line begins, and where the last one ends."""
+        return [*self.offsets(), self.end]
+
+    def origin(self) -> Origin:
+        """Give what its lines have in common."""
+        block = self._block
+        return Origin(self.path, self.generation, self.end, block.complete, block.cut)
+
+    def __repr__(self) -> str:
+        """Show which bytes they are."""
+        return (
+            f"Appended({str(self.path)!r}, generation={self.generation}, "
+            f"bytes {self.start}-{self.end}, {len(self)} lines)"
+        )
+
+    def _cut(self) -> list[Any]:
+        block = self._block
+        codec, data = block.codec, block.data
+        bom = codec.bom if block.start == 0 else 0
+        newline = codec.newline
+        if newline is None or codec.name is None:
+            pieces: list[Any] = codec.split(data, block.start)
+            if pieces and bom:
+                pieces[0] = pieces[0][bom:]
+            if codec.delimiter == b"\n" and not self.keep_cr:
+                last = len(pieces) - 1
+                pieces = [
+                    one[:-1] if at < last and one.endswith(b"\r") else one
+                    for at, one in enumerate(pieces)
+                ]
+            if codec.name is not None:
+                pieces = [one.decode(codec.name, self.errors) for one in pieces]
+        else:
+            text = (data[bom:] if bom else data).decode(codec.name, self.errors)
+            if not self.keep_cr and "\r" in text:
+                text = text.replace("\r\n", "\n")
+            pieces = text.split(newline)
+        if block.complete:
+            pieces.pop()
+        return pieces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content(FollowEvent):
+    """The whole content of a file that has come to rest (``mode="whole"``)."""
+
+    path: Path
+    data: bytes
+    text: str | None
+    """Decoded; ``None`` if ``encoding`` is ``None``."""
+    generation: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FileEvent(FollowEvent):
+    path: Path
+    """The place that is followed, as asked for."""
+    time: float
+    """Unix seconds when it was noticed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appeared(_FileEvent):
+    """A file stands at the path where none was before."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotated(_FileEvent):
+    """Another file stands at the path; what is still to come of the old one comes first."""
+
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced(_FileEvent):
+    """The file was deleted and one that begins like it took its place (an editor, ``rsync``)."""
+
+    old: int
+    new: int
+    continued: bool = True
+    """Reading goes on where it was; nothing is told again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truncated(_FileEvent):
+    """What was read of the file is not there any more; reading starts at its beginning."""
+
+    kind: TruncationKind
+    generation: int
+    """The number it has from now on."""
+    lost: int
+    """Bytes that were known to be there and had not been read."""
+    recovered: int = 0
+    """Bytes that are still read, from the copy that was made of it before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired(_FileEvent):
+    """A file that stands at the path no more is read to its end, and closed."""
+
+    generation: int
+    bytes: int
+    """Its size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone(_FileEvent):
+    """Nothing stands at the path; what is held open is still read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inaccessible(_FileEvent):
+    """What stands at the path cannot be read; looked at again until it can."""
+
+    errno: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accessible(_FileEvent):
+    """What an ``Inaccessible`` said no longer holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap(_FileEvent):
+    """Bytes that were there are not delivered, and will not be."""
+
+    kind: GapKind
+    bytes: int
+    """How many, as far as it is known."""
+    generation: int
+    """Number of the file they were in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaughtUp(_FileEvent):
+    """All that was there at the start is delivered; comes once for each file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointCorrupt(FollowEvent):
+    """The state file could not be used; an older one was, or none."""
+
+    time: float
+    path: Path
+    """The state file."""
+    kept_as: Path | None
+    """Where the damaged one was put aside."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchDegraded(FollowEvent):
+    """The watch that wakes the follower sees less than it should; the file is looked at instead."""
+
+    time: float
+    path: Path
+    reason: str
+    message: str

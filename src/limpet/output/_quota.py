@@ -1,0 +1,95 @@
+"""How much lies below the root, as far as a limit asks for it."""
+
+from __future__ import annotations
+
+from limpet.output._limits import OutputLimits
+from limpet.output._refusals import RefusalError
+from limpet.output._resolve import Start, Walk
+from limpet.output._syscalls import Sys
+
+__all__ = ["Usage"]
+
+
+class Usage:
+    """Counts files and their bytes when it has to, and adds what we write ourselves in between."""
+
+    def __init__(self, calls: Sys, limits: OutputLimits) -> None:
+        """Start without a count."""
+        self._calls = calls
+        self._limits = limits
+        self._bytes = 0
+        self._files = 0
+        self._counted = float("-inf")
+        self.needed = limits.max_total_bytes is not None or limits.max_files is not None
+
+    def check_write(self, size: int) -> None:
+        """Refuse more content than one operation may have.
+
+        Raises:
+            RefusalError: ``over-cap``.
+        """
+        most = self._limits.max_write_bytes
+        if most is not None and size > most:
+            raise RefusalError(
+                "over-cap", f"it has {size} bytes, and {most} is the most (one write)"
+            )
+
+    def check_room(self, start: Start, adds_bytes: int, adds_files: int) -> None:
+        """Refuse what would pass the folder's limits; counted anew before that is said.
+
+        Raises:
+            RefusalError: ``over-cap``.
+        """
+        if not self.needed:
+            return
+        if self._calls.monotonic() - self._counted > self._limits.recount or self._why(
+            adds_bytes, adds_files
+        ):
+            self._count(start)
+        if why := self._why(adds_bytes, adds_files):
+            raise RefusalError("over-cap", why)
+
+    def add(self, size: int, files: int) -> None:
+        """An operation of ours changed it by so much."""
+        self._bytes += size
+        self._files += files
+
+    def forget(self) -> None:
+        """The root is another folder now."""
+        self._counted = float("-inf")
+
+    def _why(self, adds_bytes: int, adds_files: int) -> str:
+        most = self._limits.max_total_bytes
+        if most is not None and adds_bytes > 0 and self._bytes + adds_bytes > most:
+            return f"the folder has {self._bytes} bytes, and {most} is the most (all files)"
+        most = self._limits.max_files
+        if most is not None and adds_files > 0 and self._files + adds_files > most:
+            return f"the folder has {self._files} files, and {most} is the most"
+        return ""
+
+    def _count(self, start: Start) -> None:
+        calls, walk = self._calls, Walk()
+        self._bytes = self._files = 0
+        waiting: list[tuple[str, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            try:
+                fd = walk.open(calls, start, parts)
+            except (OSError, RefusalError):
+                continue  # gone meanwhile, or another file system's
+            try:
+                for name, is_folder, is_file in calls.list(fd):
+                    if is_folder:
+                        waiting.append((*parts, name))
+                    elif is_file:
+                        self._files += 1
+                        try:
+                            self._bytes += calls.stat_at(fd, name).st_size
+                        except OSError:
+                            continue
+            except OSError:
+                continue
+            finally:
+                if fd != start.fd:
+                    calls.let_go(fd)
+        self._counted = calls.monotonic()

@@ -1,0 +1,90 @@
+"""Why an operation is refused: the system's errors and our own, in the words of the answer."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from limpet.output._name_validation import BadNameError
+from limpet.output._operations import Operation, verb_of
+from limpet.output._results import RefusalCode, Refused
+
+__all__ = ["RefusalError", "refused"]
+
+_CODES: Final[dict[int, RefusalCode]] = {
+    errno.EEXIST: "exists",
+    errno.ENOENT: "missing",
+    errno.ENOTDIR: "not-a-file",
+    errno.ENXIO: "not-a-file",
+    errno.EISDIR: "is-folder",
+    errno.ELOOP: "symlink",
+    errno.EXDEV: "mount",
+    errno.EACCES: "denied",
+    errno.EPERM: "denied",
+    errno.EROFS: "read-only",
+    errno.ENOSPC: "no-space",
+    errno.EFBIG: "no-space",
+    errno.EBUSY: "busy",
+    errno.EAGAIN: "busy",
+    errno.ENOTEMPTY: "folder-not-empty",
+    errno.ENAMETOOLONG: "bad-name",
+}
+if hasattr(errno, "EDQUOT"):
+    _CODES[errno.EDQUOT] = "no-space"
+if hasattr(errno, "ETXTBSY"):
+    _CODES[errno.ETXTBSY] = "busy"
+
+_ADVICE: Final[dict[RefusalCode, str]] = {
+    "bad-name": "choose another name, or make one with limpet.safe_name",
+    "busy": "try again later",
+    "closed": "open the output again",
+    "denied": "check owner, permissions and attributes of the folder and the file",
+    "durability": "it is done but may not survive a crash: check the disk",
+    "encoding": "choose another encoding, or give bytes",
+    "escape": "do not trust whoever gave this name",
+    "exists": "choose another name, or ask for it to be replaced",
+    "folder-not-empty": "empty it first",
+    "hard-link": "its other names may be outside: overwrite it instead, which leaves them alone",
+    "io": "check the disk and the limits of this process, then try again",
+    "is-folder": "choose another name; an empty folder goes by delete_dir",
+    "missing": "check the name",
+    "mount": "open the output with cross_mounts=True if that is meant",
+    "no-space": "make room, then try again",
+    "not-a-file": "choose another name, or remove what stands there",
+    "over-cap": "write less, remove files, or raise the limit",
+    "read-only": "mount the file system writable, or use another folder",
+    "root-gone": "make the folder again, or open the output with create=True",
+    "symlink": "remove the symlink, or name what it points to",
+}
+
+
+class RefusalError(Exception):
+    """Ends one operation; ``code`` and ``why`` go into its answer."""
+
+    def __init__(self, code: RefusalCode, why: str, number: int | None = None) -> None:
+        """Keep what the answer needs; ``why`` is a clause."""
+        super().__init__(why)
+        self.code: RefusalCode = code
+        self.why = why
+        self.number = number
+
+
+def refused(operation: Operation, root: str, error: Exception) -> Refused:
+    """Make the answer for what ended an operation; errno is read here and nowhere else."""
+    number: int | None = None
+    code: RefusalCode
+    if isinstance(error, RefusalError):
+        code, why, number = error.code, error.why, error.number
+    elif isinstance(error, BadNameError):
+        code, why = error.code, f"the name {error}"
+    elif isinstance(error, UnicodeEncodeError):
+        code, why = "encoding", f"the text does not fit {error.encoding} ({error.reason})"
+    elif isinstance(error, OSError) and error.errno is not None:
+        number = error.errno
+        code, why = _CODES.get(number, "io"), error.strerror or errno.errorcode.get(number, "?")
+    else:
+        code, why = "io", str(error)
+    verb = verb_of(operation).replace("_", " ")
+    # repr() shows control characters, bidi marks and lone surrogates as escapes.
+    message = f"cannot {verb} {str(operation.name)!r} in {root!r}: {why}; {_ADVICE[code]}"
+    return Refused(operation=operation, code=code, message=message, errno=number)

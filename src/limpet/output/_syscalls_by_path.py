@@ -1,0 +1,187 @@
+"""The same system calls for a system whose folders have no descriptors to work from (Windows).
+
+A folder is known by a number of our own that stands for its path, and the folder is held open
+meanwhile in a way that lets nobody rename, remove or replace it (``pin``): Windows refuses all
+three while a handle without FILE_SHARE_DELETE is open. Each component is pinned before the next is
+looked at, and one that is a link of any kind (a reparse point) is refused. So a path that was
+checked stays what it was for as long as it is used, which elsewhere descriptors see to.
+
+All but ``pin`` runs on every system, and is tested there; Windows itself it has not been run on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import itertools
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from limpet.output._syscalls import Sys
+
+__all__ = ["PathSys", "pin"]
+
+_FIRST: Final = 1 << 30
+"""Numbers of folders start here, far above any descriptor."""
+_REPARSE_POINT: Final = 0x400
+"""FILE_ATTRIBUTE_REPARSE_POINT: a symlink, junction or mounted folder."""
+
+
+class PathSys(Sys):
+    """Folders by path, each held open for as long as its number is in use."""
+
+    def __init__(self, pin: Callable[[str], Callable[[], None]] | None = None) -> None:
+        """Start without folders; ``pin`` holds one open and gives what lets go of it."""
+        self._pin = pin
+        self._numbers = itertools.count(_FIRST)
+        self._folders: dict[int, tuple[str, Callable[[], None] | None]] = {}
+
+    def _path(self, folder: int, name: str = "") -> str:
+        path = self._folders[folder][0]
+        return os.path.join(path, name) if name else path
+
+    def _open(self, path: str) -> int:
+        release = None if self._pin is None else self._pin(path)
+        try:
+            found = os.lstat(path)
+            if _is_link(found):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            if not stat.S_ISDIR(found.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        except BaseException:
+            if release is not None:
+                release()
+            raise
+        number = next(self._numbers)
+        self._folders[number] = (path, release)
+        return number
+
+    def open_root(self, path: str, *, follow: bool) -> int:
+        """Hold a folder at an absolute path."""
+        return self._open(os.path.realpath(path, strict=True) if follow else path)
+
+    def open_folder(self, folder: int, name: str) -> int:
+        """Hold a folder in another."""
+        return self._open(self._path(folder, name))
+
+    def open_beneath(self, folder: int, relative: str, *, cross_mounts: bool) -> int:  # noqa: ARG002 - as the base has them
+        """There is no such call."""
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    def open_again(self, folder: int) -> int:
+        """Hold it once more."""
+        return self._open(self._path(folder))
+
+    def mount_of(self, fd: int) -> int:  # noqa: ARG002 - as the base has it
+        """The device decides."""
+        return 0
+
+    def make_folder(self, folder: int, name: str) -> None:
+        """Make a folder in another."""
+        os.mkdir(self._path(folder, name))
+
+    def remove_folder(self, folder: int, name: str) -> None:
+        """Remove an empty folder."""
+        os.rmdir(self._path(folder, name))
+
+    def list(self, folder: int) -> Iterator[tuple[str, bool, bool]]:
+        """Give the entries of a folder; a junction counts as neither folder nor file."""
+        with os.scandir(self._path(folder)) as entries:
+            for entry in entries:
+                plain = not _is_link(entry.stat(follow_symlinks=False))
+                is_folder = plain and entry.is_dir(follow_symlinks=False)
+                yield entry.name, is_folder, plain and entry.is_file(follow_symlinks=False)
+
+    def stat_at(self, folder: int, name: str) -> os.stat_result:
+        """Stat what stands at a name."""
+        return os.lstat(self._path(folder, name))
+
+    def unlink(self, folder: int, name: str) -> None:
+        """Remove a name that is no folder."""
+        os.unlink(self._path(folder, name))
+
+    def rename(self, folder: int, name: str, to: int, new: str) -> None:
+        """Rename, replacing what stands at the new name."""
+        os.replace(self._path(folder, name), self._path(to, new))
+
+    def rename_new(self, folder: int, name: str, to: int, new: str) -> None:
+        """Rename to a free name: what ``os.rename`` does on Windows, and only there."""
+        if sys.platform != "win32":
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        os.rename(self._path(folder, name), self._path(to, new))
+
+    def link(self, folder: int, name: str, to: int, new: str) -> None:
+        """Give a file a second name that is free."""
+        os.link(self._path(folder, name), self._path(to, new), follow_symlinks=False)
+
+    def open_file(self, folder: int, name: str, flags: int, mode: int = 0o666) -> int:
+        """Open a file in a folder; a link at its end is refused, also one that comes meanwhile."""
+        path = self._path(folder, name)
+        fd = os.open(path, flags | _FLAGS, mode)
+        try:
+            mine, there = os.fstat(fd), os.lstat(path)
+            if _is_link(there) or not os.path.samestat(mine, there):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def stat(self, fd: int) -> os.stat_result:
+        """Stat what is open, file or folder."""
+        return os.lstat(self._path(fd)) if fd in self._folders else os.fstat(fd)
+
+    def sync(self, fd: int) -> None:
+        """Sync a file; of a folder there is nothing to sync."""
+        if fd not in self._folders:
+            os.fsync(fd)
+
+    def close(self, fd: int) -> None:
+        """Close a file, or let go of a folder."""
+        if fd not in self._folders:
+            os.close(fd)
+            return
+        _, release = self._folders.pop(fd)
+        if release is not None:
+            release()
+
+
+_FLAGS: Final = (
+    getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOINHERIT", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+)
+
+
+def _is_link(found: os.stat_result) -> bool:
+    attributes = getattr(found, "st_file_attributes", 0)
+    return stat.S_ISLNK(found.st_mode) or bool(attributes & _REPARSE_POINT)
+
+
+def pin(path: str) -> Callable[[], None]:
+    """Hold a folder open so that nobody can rename, remove or replace it; gives what lets go.
+
+    CreateFileW with FILE_FLAG_BACKUP_SEMANTICS (a folder) and FILE_FLAG_OPEN_REPARSE_POINT (the
+    link itself, not where it leads), sharing reading and writing but not deleting.
+
+    Raises:
+        OSError: It cannot be opened, or this is not Windows.
+    """
+    if sys.platform != "win32":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    kernel: Any = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel.CreateFileW.restype = ctypes.c_void_p
+    list_directory, share, existing, flags = 0x1, 0x1 | 0x2, 3, 0x02000000 | 0x00200000
+    handle = kernel.CreateFileW(path, list_directory, share, None, existing, flags, None)
+    if handle is None or handle == ctypes.c_void_p(-1).value:
+        raise ctypes.WinError(ctypes.get_last_error())
+
+    def release() -> None:
+        kernel.CloseHandle(ctypes.c_void_p(handle))
+
+    return release

@@ -1,0 +1,145 @@
+"""Temporary files: made under names of our own, and told apart when their maker is dead.
+
+A living writer holds the lock (flock) of its temporary file. The system lets go of it when the
+process ends, however it ends, in whatever container it runs; so a temporary file whose lock can be
+taken belongs to nobody. A writer that loses its file to somebody cleaning up, in the instant
+between making and locking it, finds it missing when it is to get its name (ENOENT), and makes
+another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+from typing import Final
+
+from limpet.output._name_validation import STAGING
+from limpet.output._refusals import RefusalError
+from limpet.output._resolve import Start, Walk
+from limpet.output._syscalls import Sys
+
+__all__ = ["Staged", "clean", "stage"]
+
+_TRIES: Final = 100
+_NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
+_SERIAL: Final = itertools.count(int.from_bytes(os.urandom(5), "big"))
+"""Numbers of this process's temporary files; where they start is another one's guess."""
+_MASK: Final = (1 << 64) - 1
+_MOST_FOLDERS: Final = 100_000
+"""Folders looked through at an open; a tree beyond that is cleaned in part."""
+
+
+class Staged:
+    """One temporary file, open for writing; it is removed unless it was given another name."""
+
+    def __init__(self, calls: Sys, folder: int, name: str, fd: int) -> None:
+        """Take over the open file."""
+        self._calls = calls
+        self._folder = folder
+        self.name = name
+        self.fd = fd
+        self.placed = False
+        """It has its final name: nothing is left to remove."""
+
+    def write(self, data: bytes) -> None:
+        """Write all of it.
+
+        Raises:
+            OSError: Some of it may be written.
+        """
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._calls.write(self.fd, rest) :]
+            except InterruptedError:
+                continue
+
+    def close(self) -> None:
+        """Close it, and remove it unless it was placed; errors of that change nothing."""
+        if not self.placed:
+            with contextlib.suppress(OSError):
+                self._calls.unlink(self._folder, self.name)
+        self._calls.let_go(self.fd)
+
+
+def stage(calls: Sys, folder: int, mode: int) -> Staged:
+    """Make a temporary file in an open folder, locked.
+
+    Raises:
+        OSError: There is none.
+    """
+    for _ in range(_TRIES):
+        name = f"{STAGING}{next(_SERIAL) + (os.getpid() << 41) & _MASK:016x}.tmp"
+        try:
+            fd = calls.open_file(folder, name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+        except FileExistsError:
+            continue
+        staged = Staged(calls, folder, name, fd)
+        try:
+            # A file system without locks leaves the file to whoever sees that it is old.
+            locked = True
+            with contextlib.suppress(OSError):
+                locked = calls.lock(fd)
+            if not locked or calls.stat(fd).st_nlink == 0:
+                staged.placed = True  # its remover has it, or has removed it
+                staged.close()
+                continue
+        except BaseException:
+            staged.close()
+            raise
+        return staged
+    raise FileExistsError(errno.EEXIST, "no free name for a temporary file")
+
+
+def clean(calls: Sys, start: Start) -> int:
+    """Remove the temporary files of dead writers at and below the root; gives how many.
+
+    Nothing is followed out of the root, and what cannot be looked at is left alone.
+    """
+    removed = 0
+    seen = 0
+    waiting: list[tuple[str, ...]] = [()]
+    walk = Walk()
+    while waiting and seen < _MOST_FOLDERS:
+        parts = waiting.pop()
+        seen += 1
+        try:
+            fd = walk.open(calls, start, parts)
+        except (OSError, RefusalError):
+            continue  # gone, closed to us or swapped meanwhile
+        try:
+            for name, is_folder, is_file in calls.list(fd):
+                if is_folder:
+                    waiting.append((*parts, name))
+                elif is_file and _NAME.fullmatch(name):
+                    removed += _remove(calls, fd, name)
+        except OSError:
+            continue
+        finally:
+            if fd != start.fd:
+                calls.let_go(fd)
+    return removed
+
+
+def _remove(calls: Sys, folder: int, name: str) -> bool:
+    try:
+        fd = calls.open_file(folder, name, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        if not calls.lock(fd):
+            return False
+        # Its writer may have placed it meanwhile, and another file may have come to the name.
+        mine, there = calls.stat(fd), calls.stat_at(folder, name)
+        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+            return False
+        calls.unlink(folder, name)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        calls.let_go(fd)

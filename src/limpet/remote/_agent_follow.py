@@ -1,0 +1,122 @@
+"""Brings the lines that are added to a file into the spool, each once, also after a kill.
+
+The follower tells again, after a kill, what it told since its state was last saved. How far the
+spool has each file is kept in the spool's own transaction, so that what comes again is cut off.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from limpet._wire import Json, put_path
+from limpet.following import Appended, FollowEvent, Gap, Truncated, follow
+from limpet.remote._agent_source import Feed, Item, now_us
+from limpet.remote._envelope import notice
+
+__all__ = ["FollowSpec", "LineObserver"]
+
+_PART: Final = 64 * 1024
+"""Bytes of lines in one event: with all that JSON may make of them, far below what a hub takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowSpec:
+    """A file, or files, whose lines an agent sends under one name."""
+
+    name: str
+    """A slug; part of the subject."""
+    path: str
+    """May be a glob."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of ``limpet.follow``, apart from ``state`` and ``commit``."""
+
+
+class LineObserver(Feed[FollowSpec]):
+    """One follower of an agent."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        spec = self.spec
+        state = f"{self.spool.path}.{spec.name}.follow"
+        options = {"fallback": "end", **spec.options, "state": state, "commit": "manual"}
+        async with follow(spec.path, **options) as follower:
+            self.ready.set()
+            async for event in follower.events():
+                await self.put([event], self._commit)
+                if isinstance(event, Appended):
+                    event.commit()
+
+    # -- in a worker thread --------------------------------------------------------------------
+
+    def _commit(self, events: Sequence[FollowEvent]) -> int:
+        """Store what is new of events, and how far the files are stored, in one transaction."""
+        with self.spool.transaction() as db:
+            return self.store(Item(wire) for event in events for wire in self._wires(event, db))
+
+    def _wires(self, event: FollowEvent, db: sqlite3.Connection) -> Iterator[Json]:
+        if isinstance(event, Appended):
+            key = f"{event.generation}:".encode() + os.fsencode(event.path)
+            row = db.execute(
+                "select value from position where watch = ? and key = ?", (self.spec.name, key)
+            ).fetchone()
+            stored = -1 if row is None else int(row[0])
+            if stored >= event.end:
+                return
+            for lines, start, end, data in parts_of(event, stored):
+                yield self._wire(
+                    "file.lines", event.path, event.time,
+                    lines={"generation": event.generation, "start": start, "end": end,
+                           "complete": event.complete or end < event.end, "text": lines},
+                    **({} if is_text(data) else {"b64": base64.b64encode(data).decode("ascii")}),
+                )  # fmt: skip
+            db.execute(
+                "insert or replace into position values (?, ?, ?)",
+                (self.spec.name, key, str(event.end).encode()),
+            )
+        elif isinstance(event, Gap | Truncated):
+            kind = "file.gap" if isinstance(event, Gap) else "file.truncated"
+            said = {"kind": event.kind, "bytes": getattr(event, "bytes", None)}
+            yield self._wire(kind, event.path, now_us() / 1e6, lost=said)
+
+    def _wire(self, kind: str, path: Path, when: float, **more: object) -> Json:
+        wire = notice(kind, watch=self.spec.name, time_us=round(when * 1e6), **more)
+        wire |= {"scope": "target", "entry": "file"}
+        put_path(wire, "root", path)
+        put_path(wire, "path", path)
+        return wire
+
+
+def parts_of(event: Appended, stored: int) -> Iterator[tuple[list[str], int, int, bytes]]:
+    """Cut a batch into parts of a size that a message can have, from ``stored`` on.
+
+    Yields:
+        The lines as text, their first and last byte in the file, and the bytes.
+    """
+    starts = event.offsets()
+    ends = [*starts[1:], event.end]
+    lines: list[str] = []
+    first = None
+    for text, start, end in zip(event.lines, starts, ends, strict=True):
+        if start < stored:
+            continue
+        if first is None:
+            first = start
+        lines.append(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+        if end - first >= _PART or end == event.end:
+            yield lines, first, end, event.data[first - event.start : end - event.start]
+            lines, first = [], None
+
+
+def is_text(data: bytes) -> bool:
+    """Whether the lines as text say all there is."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

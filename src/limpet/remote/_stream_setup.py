@@ -1,0 +1,170 @@
+"""The streams, buckets and consumers that a fleet needs, as ``limpet hub init`` makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from limpet.remote._subjects import Subjects, check_slug
+from limpet.remote.transport import MemoryHub, MissingStreamError, StreamSpec
+from limpet.remote.transport._nats import NatsTransport, durable, stream_config
+
+__all__ = ["ACK_WAIT_S", "init_memory", "init_nats", "stream_specs"]
+
+ACK_WAIT_S: Final = 30.0
+"""Seconds an agent may be silent about a command before it is given out again."""
+_DAY_S: Final = 86_400.0
+
+
+def stream_specs(
+    subjects: Subjects,
+    *,
+    replicas: int = 1,
+    max_bytes: int = 10 << 30,
+    event_days: float = 7.0,
+    duplicate_window_s: float = 600.0,
+) -> list[StreamSpec]:
+    """Give the streams of a fleet.
+
+    Never an interest stream for events (what nobody reads yet is not stored), and ``discard=new``:
+    a full stream refuses, and the agents' spools keep what it refused.
+    """
+    prefix = subjects.prefix
+    return [
+        StreamSpec(
+            name=subjects.events,
+            subjects=(subjects.events_of(),),
+            max_age_s=event_days * _DAY_S,
+            max_bytes=max_bytes,
+            max_msg_size=1 << 20,
+            duplicate_window_s=duplicate_window_s,
+            replicas=replicas,
+        ),
+        StreamSpec(
+            name=subjects.commands,
+            subjects=(f"{prefix}.v1.cmd.>",),
+            retention="work",
+            max_age_s=3600.0,
+            max_bytes=1 << 30,
+            max_msg_size=1 << 20,
+            duplicate_window_s=duplicate_window_s,
+            replicas=replicas,
+        ),
+        StreamSpec(
+            name=subjects.results,
+            subjects=(f"{prefix}.v1.res.>",),
+            max_age_s=_DAY_S,
+            max_bytes=1 << 30,
+            max_per_subject=1,
+            duplicate_window_s=duplicate_window_s,
+            replicas=replicas,
+        ),
+        StreamSpec(
+            name=subjects.dead,
+            subjects=(f"{prefix}.v1.dead.>",),
+            max_age_s=30 * _DAY_S,
+            max_bytes=1 << 30,
+            duplicate_window_s=duplicate_window_s,
+            replicas=replicas,
+        ),
+    ]
+
+
+def init_memory(
+    hub: MemoryHub, hosts: Sequence[str], subjects: Subjects, *, ack_wait: float = ACK_WAIT_S
+) -> None:
+    """Make a fleet's streams in memory."""
+    from limpet.remote.transport._memory import make_durable
+
+    for spec in stream_specs(subjects):
+        hub.make(spec)
+    for host in hosts:
+        make_durable(hub, subjects.commands, host, subjects.commands_of(host), ack_wait, 1)
+
+
+async def init_nats(
+    transport: NatsTransport,
+    hosts: Sequence[str],
+    subjects: Subjects | None = None,
+    *,
+    ack_wait: float = ACK_WAIT_S,
+    **settings: Any,
+) -> list[str]:
+    """Make a fleet's streams, buckets and consumers on a hub, or bring them up to date.
+
+    Args:
+        transport: A connection of an administrator.
+        hosts: The hosts' slugs.
+        subjects: For a fleet with a prefix of its own.
+        ack_wait: Seconds an agent may be silent about a command before it is given out again.
+        **settings: See ``stream_specs``.
+
+    Returns:
+        What was done, a line each.
+
+    Raises:
+        UsageError: A host is no slug.
+        HubError: The hub refuses something; what was made before stays.
+    """
+    subjects = subjects or Subjects()
+    hosts = [check_slug(host, "host") for host in hosts]
+    done = [
+        await _make(transport, spec.name, stream_config(spec))
+        for spec in stream_specs(subjects, **settings)
+    ]
+    replicas = settings.get("replicas", 1)
+    done.append(
+        await _make(transport, f"KV_{subjects.hosts}", _bucket(subjects.hosts, 60.0, replicas))
+    )
+    days = settings.get("event_days", 7.0)
+    for host in hosts:
+        bucket = subjects.content(host)
+        config = _objects(bucket, (days + 1) * _DAY_S, replicas)
+        done.append(await _make(transport, f"OBJ_{bucket}", config))
+        subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{subjects.commands}.{host}"
+        body = durable(host, subjects.commands_of(host), ack_wait, 1)
+        await transport.request(subject, {"stream_name": subjects.commands, "config": body})
+        done.append(f"consumer {host} of {subjects.commands}: ready")
+    return done
+
+
+async def _make(transport: NatsTransport, name: str, config: dict[str, Any]) -> str:
+    try:
+        there = (await transport.request(f"$JS.API.STREAM.INFO.{name}"))["config"]
+    except MissingStreamError:
+        await transport.request(f"$JS.API.STREAM.CREATE.{name}", config)
+        return f"{name}: made"
+    if all(there.get(key) == value for key, value in config.items() if value not in (-1, 0)):
+        return f"{name}: is there"
+    await transport.request(f"$JS.API.STREAM.UPDATE.{name}", {**there, **config})
+    return f"{name}: changed"
+
+
+def _bucket(name: str, max_age_s: float, replicas: int) -> dict[str, Any]:
+    """Give the stream of a key-value bucket (ADR-8)."""
+    return {
+        "name": f"KV_{name}",
+        "subjects": [f"$KV.{name}.>"],
+        "max_msgs_per_subject": 1,
+        "max_age": int(max_age_s * 1e9),
+        "storage": "file",
+        "discard": "new",
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+        "allow_direct": True,
+        "num_replicas": replicas,
+    }
+
+
+def _objects(name: str, max_age_s: float, replicas: int) -> dict[str, Any]:
+    """Give the stream of an object bucket (ADR-20)."""
+    return {
+        "name": f"OBJ_{name}",
+        "subjects": [f"$O.{name}.C.>", f"$O.{name}.M.>"],
+        "max_age": int(max_age_s * 1e9),
+        "storage": "file",
+        "discard": "new",
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+        "num_replicas": replicas,
+    }

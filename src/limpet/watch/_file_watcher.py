@@ -1,0 +1,293 @@
+"""The file watch: one location, one file, whatever inode stands there."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import (
+    ATTRIB,
+    CLOSED,
+    DELETE,
+    GONE,
+    MOVED,
+    OTHER,
+    SELF_MOVED,
+    WRITE,
+    read_mounts,
+)  # fmt: skip
+from limpet.watch.index._entry_record import differences, kind_of_mode, pack, unpack
+from limpet.watch.location._path_marks import Waypoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from limpet.backends import Hub, Inbox
+    from limpet.config import WatchOptions
+    from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
+    from limpet.watch.emit._debounce import Settler
+    from limpet.watch.emit._degradation import Troubles
+    from limpet.watch.emit._event_factory import Emitter
+    from limpet.watch.emit._own_writes import Ledger
+    from limpet.watch.index._entry_record import Facts
+    from limpet.watch.index._fs import Disk
+    from limpet.watch.location._path_marks import Tracker
+
+__all__ = ["FileEngine"]
+
+_PLACE: Final = (None, "")
+
+_TRIES: Final = 3
+"""How often a file is looked at anew because an own write, of whatever file, began meanwhile."""
+
+
+class FileEngine:
+    """Watches one file location; siblings of the file never show."""
+
+    expects: Kind = "file"
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        options: WatchOptions,
+        *,
+        disk: Disk,
+        hub: Hub,
+        emit: Emitter,
+        settler: Settler,
+        ledger: Ledger,
+        troubles: Troubles,
+        polling: bool,
+    ) -> None:
+        """Know the parts; nothing is looked at before ``start``."""
+        self.tracker = tracker
+        self.options = options
+        self.disk = disk
+        self.hub = hub
+        self.emit = emit
+        self.settler = settler
+        self.ledger = ledger
+        self.troubles = troubles
+        self.polling = polling
+        self.again = False
+        self.looks = 0
+        self.rescans = 0
+        self.found: Kind | None = None
+        self.record: bytes | None = None
+        self._next_poll: float | None = None
+        self._next_rescan: float | None = None
+        self._device_points: set[tuple[str, int]] = set()
+        self._parent = ""
+        self._put_off: int | None = None
+        """Bits of a look that waits for an own write to be finished."""
+
+    def start(self, *, tell: bool, origin: Origin, saved: bytes | None = None) -> None:
+        """Resolve and mark; ``tell`` makes a created event if the file is there.
+
+        ``saved`` is what was believed when the watch last ran; the difference to it is told.
+        """
+        emit = self.emit
+        emit.muted, emit.existing, emit.origin = not tell, tell, origin
+        if saved is not None:
+            emit.muted, emit.existing, self.record = False, False, saved
+        self._check(0, lost=saved is not None)
+        emit.muted, emit.existing, emit.origin = False, False, "live"
+        self._device_points = {(mount.point, mount.device) for mount in read_mounts()}
+        self._set_timers()
+
+    def look(self, inbox: Inbox, *, force: bool = False) -> None:
+        """Take the hints, look, and leave the events with the emitter."""
+        self.looks += 1
+        self.again = False
+        now = self.disk.monotonic()
+        bits, concerned = 0, force or inbox.mounts_changed or bool(inbox.paths)
+        if self._put_off is not None:
+            bits, concerned, self._put_off = self._put_off, True, None
+        for waypoint, names in inbox.dirty.items():
+            if not isinstance(waypoint, Waypoint):
+                continue
+            for hinted, what in names.items():
+                if self.tracker.concerns(waypoint, hinted, what):
+                    concerned = True
+                    if hinted and hinted in waypoint.names:
+                        bits |= what
+        reason: RescanReason | None = inbox.lost
+        if self._next_rescan is not None and now >= self._next_rescan:
+            reason = reason or "interval"
+        if reason is not None:
+            self.rescans += 1
+            self.emit.rescanned(reason)
+            self.emit.origin = "rescan"
+        due = self._next_poll is not None and now >= self._next_poll
+        held_due = bool(self.settler.due(now))
+        if concerned or reason or due or held_due or self.tracker.unstable:
+            self._check(bits, lost=reason is not None)
+        self.emit.origin = "live"
+        if inbox.mounts_changed:
+            self._device_points = {(mount.point, mount.device) for mount in read_mounts()}
+        self._release()
+        self._set_timers()
+
+    def deadline(self) -> float | None:
+        """When the next look is due without any hint, monotonic seconds."""
+        times = (self._next_poll, self._next_rescan, self.settler.deadline())
+        return min((time for time in times if time is not None), default=None)
+
+    def close(self) -> None:
+        """Take every mark away."""
+        self.tracker.close()
+
+    def listing(self) -> Iterator[tuple[str, Kind]]:
+        """Give what is believed to be there."""
+        if self.record is not None:
+            yield "", "file"
+
+    def count(self) -> int:
+        """Count the entries believed in."""
+        return int(self.record is not None)
+
+    def _check(self, bits: int, *, lost: bool) -> None:
+        """Compare what stands at the location with the belief."""
+        tries = _TRIES
+        while True:
+            turn = self.ledger.turn()
+            if self.ledger.claimed(self.tracker.path):
+                self._put_off = bits
+                return
+            resolution = self.tracker.update()
+            tries -= 1
+            if self.ledger.turn() == turn or not tries:
+                break  # it was not seen in the middle of an own write
+        if resolution.trouble:
+            self.troubles.location_unreachable(self.emit, resolution.trouble)
+            return
+        self.troubles.location_reachable(self.emit)
+        facts = resolution.facts
+        kind = None if facts is None else kind_of_mode(facts.mode)
+        if facts is None or kind != "file":
+            self._lose("deleted" if facts is None else "replaced", bits)
+            if kind is not None and self.found != kind:
+                self.emit.mismatched(kind, "file")
+            self.found = kind
+            self._parent = ""
+            return
+        self.found = None
+        self._parent = os.path.dirname(resolution.path)
+        if self.record is None:
+            self.record = pack(facts, self.disk.now())
+            self._created(facts, bits)
+        else:
+            self._compare(self.record, facts, bits, lost=lost)
+
+    def _compare(self, record: bytes, facts: Facts, bits: int, *, lost: bool) -> None:
+        was = unpack(record)
+        self.record = pack(facts, self.disk.now())
+        changes: set[Change]
+        replaced = (was.device, was.inode) != (facts.device, facts.inode)
+        replaced |= bool(was.birth and facts.birth and was.birth != facts.birth)
+        if replaced:
+            changes = {"identity"}
+            if was.size != facts.size or was.mtime != facts.mtime:
+                changes.add("content")
+            if (was.mode ^ facts.mode) & 0o7777:
+                changes.add("mode")
+            if (was.uid, was.gid) != (facts.uid, facts.gid):
+                changes.add("owner")
+        else:
+            changes = differences(
+                record,
+                facts,
+                written=bool(bits & WRITE),
+                touched=bool(bits & ATTRIB),
+                hinted=bool(bits & ~OTHER) or (not self.polling and not lost),
+                seen=0,
+                exact=self.disk.exact_times,
+            )
+        if not self.options.metadata:
+            changes -= {"mode", "owner"}
+        if changes:
+            self._updated(facts, record, changes, bits)
+        elif bits & CLOSED:
+            self.settler.close(_PLACE)
+
+    def _created(self, facts: Facts, bits: int) -> None:
+        foreign = bool(bits & OTHER)
+        if (
+            self.settler.quiet
+            and not bits & CLOSED
+            and not self.emit.existing
+            and not self.emit.muted
+        ):
+            self.settler.hold(_PLACE, self.disk.monotonic(), created=True, foreign=foreign)
+        else:
+            self.emit.created("", facts, foreign=foreign)
+
+    def _updated(self, facts: Facts, previous: bytes, changes: set[Change], bits: int) -> None:
+        foreign = bool(bits & OTHER)
+        if self.settler.quiet:
+            self.settler.hold(
+                _PLACE,
+                self.disk.monotonic(),
+                created=False,
+                previous=previous,
+                changes=changes,
+                foreign=foreign,
+                closed=bool(bits & CLOSED),
+            )
+        else:
+            self.emit.updated("", facts, previous, changes, foreign=foreign)
+
+    def _lose(self, reason: GoneReason, bits: int) -> None:
+        record, self.record = self.record, None
+        if record is None:
+            return
+        held = self.settler.take(_PLACE)
+        if held is not None and held.created:
+            return
+        if reason == "deleted":
+            reason = self._gone_reason(bits)
+        self.emit.deleted("", record, "file", foreign=bool(bits & OTHER), reason=reason)
+
+    def _gone_reason(self, bits: int) -> GoneReason:
+        """Say why the file is gone."""
+        points = {(mount.point, mount.device) for mount in read_mounts()}
+        lost, self._device_points = self._device_points - points, points
+        if any(self._parent == point or self._parent.startswith(point + "/") for point, _ in lost):
+            return "unmounted"
+        if self._parent and not self._is_folder(self._parent):
+            return "ancestor"
+        if bits & DELETE:
+            return "deleted"
+        return "moved" if bits & (MOVED | SELF_MOVED) and not bits & GONE else "deleted"
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            facts = self.disk.stat_path(path)
+        except OSError:
+            return True
+        return facts is not None and kind_of_mode(facts.mode) == "dir"
+
+    def _release(self) -> None:
+        """Tell of the file if it is held and its time has come."""
+        if not self.settler.due(self.disk.monotonic()):
+            return
+        held = self.settler.take(_PLACE)
+        if held is None or self.record is None:
+            return
+        facts = unpack(self.record)
+        if held.created:
+            self.emit.created("", facts, foreign=held.foreign)
+        else:
+            self.emit.updated("", facts, held.previous, held.changes, foreign=held.foreign)
+
+    def _set_timers(self) -> None:
+        now, options = self.disk.monotonic(), self.options
+        blind = self.tracker.blind or self.tracker.unstable or bool(self.troubles.location)
+        if not (self.polling or blind):
+            self._next_poll = None
+        elif self._next_poll is None or now >= self._next_poll:
+            self._next_poll = now + options.poll_interval
+        if options.rescan_interval is not None and (
+            self._next_rescan is None or now >= self._next_rescan
+        ):
+            self._next_rescan = now + options.rescan_interval

@@ -1,0 +1,207 @@
+"""Keeps the belief in a file between two runs, so that what happened in between can be told.
+
+What is kept is what the *consumer* knows: events that were found but not handed out go into the
+file as they are, and a file that is held back is kept as it was before. The file is replaced in one
+step; one that cannot be read is set aside and said, never trusted.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limpet import events as ev
+from limpet.watch.index._index import Folder
+
+if TYPE_CHECKING:
+    from limpet.events import Event
+    from limpet.watch.emit._debounce import Settler
+
+__all__ = ["Saved", "StateError", "decode_event", "load", "save", "set_aside"]
+
+_VERSION = 2
+
+
+class StateError(Exception):
+    """The state file cannot be used; the text says why."""
+
+
+@dataclasses.dataclass(slots=True)
+class Saved:
+    """What a state file held."""
+
+    root: Folder | None
+    """The tree of a folder watch."""
+    record: bytes | None
+    """The file of a file watch."""
+    events: list[dict[str, Any]]
+    """Events that were found but not handed out: class name and fields."""
+    absent: bool
+    """The target was not there."""
+
+
+def save(
+    path: Path, location: Path, target: Folder | bytes | None, settler: Settler, events: list[Event]
+) -> None:
+    """Write the state file in one step.
+
+    Raises:
+        OSError: The old file, if any, is unchanged.
+    """
+    temporary = path.with_name(f".limpet-{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
+            head = {
+                "limpet-state": _VERSION,
+                "location": os.fspath(location),
+                "target": "dir" if isinstance(target, Folder) else "file" if target else None,
+                "events": [_encode_event(event) for event in events],
+            }
+            file.write(json.dumps(head) + "\n")
+            if isinstance(target, Folder):
+                for folder in target.walk():
+                    file.write(json.dumps(_encode_folder(folder, settler)) + "\n")
+            elif target is not None:
+                file.write(json.dumps(_text(target)) + "\n")
+            file.write('"end"\n')
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def load(path: Path, location: Path) -> Saved | None:
+    """Read the state file; ``None`` if there is none yet.
+
+    Raises:
+        StateError: It is damaged, or belongs to another location or kind of watch.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(error.strerror or str(error)) from error
+    try:
+        head = json.loads(lines[0])
+        if head["limpet-state"] != _VERSION:
+            message = f"it has version {head['limpet-state']}, not {_VERSION}"
+            raise StateError(message)
+        if head["location"] != os.fspath(location):
+            message = f"it belongs to {head['location']!r}"
+            raise StateError(message)
+        if json.loads(lines[-2]) != "end":
+            message = "it is cut off"
+            raise StateError(message)
+        body = [json.loads(line) for line in lines[1:-2]]
+        root = _decode_tree(body) if head["target"] == "dir" else None
+        record = base64.b64decode(body[0]) if head["target"] == "file" else None
+        return Saved(root, record, list(head["events"]), head["target"] is None)
+    except StateError:
+        raise
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        message = "it is damaged"
+        raise StateError(message) from error
+
+
+def set_aside(path: Path) -> None:
+    """Move an unusable state file out of the way, keeping it for whoever wants to know."""
+    with contextlib.suppress(OSError):
+        path.replace(path.with_name(path.name + ".bad"))
+
+
+def _text(record: bytes) -> str:
+    return base64.b64encode(record).decode("ascii")
+
+
+def _encode_folder(folder: Folder, settler: Settler) -> dict[str, Any]:
+    entries: dict[str, int | str] = {}
+    for name, entry in folder.entries.items():
+        if isinstance(entry, Folder):
+            continue
+        held = settler.held.get((folder, name))
+        if held is not None and held.created:
+            continue
+        kept = entry if held is None or held.previous is None else held.previous
+        entries[name] = _text(kept) if isinstance(kept, bytes) else kept
+    return {
+        "path": folder.relative(),
+        "id": [folder.device, folder.inode],
+        "link": folder.link,
+        "seen": folder.seen,
+        "record": _text(folder.record),
+        "entries": entries,
+    }
+
+
+def _decode_tree(rows: list[dict[str, Any]]) -> Folder:
+    folders: dict[str, Folder] = {}
+    for row in rows:
+        path = row["path"]
+        parent_path, _, name = path.rpartition("/")
+        parent = folders[parent_path] if path else None
+        device, inode = row["id"]
+        folder = Folder(name, parent, int(inode), int(device), base64.b64decode(row["record"]))
+        folder.link, folder.seen = int(row["link"]), int(row["seen"])
+        folder.entries = {
+            entry: base64.b64decode(value) if isinstance(value, str) else int(value)
+            for entry, value in row["entries"].items()
+        }
+        folders[path] = folder
+        if parent is not None:
+            parent.entries[name] = folder
+    return folders[""]
+
+
+def _encode_event(event: Event) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for item in dataclasses.fields(event):
+        value = getattr(event, item.name)
+        if item.name in {"content", "content_mode", "content_error"}:
+            continue
+        if isinstance(value, Path):
+            value = os.fspath(value)
+        elif isinstance(value, frozenset):
+            value = sorted(value)
+        elif isinstance(value, ev.FileStat):
+            value = dataclasses.asdict(value)
+        fields[item.name] = value
+    return {"type": type(event).__name__, "fields": fields}
+
+
+def decode_event(saved: dict[str, Any], seq: int) -> Event:
+    """Make an event again from what ``save`` kept of it, with a new place in the order.
+
+    Raises:
+        StateError: It is not an event.
+    """
+    kind = getattr(ev, str(saved.get("type")), None)
+    if not (isinstance(kind, type) and issubclass(kind, ev.Event)):
+        message = "it is damaged"
+        raise StateError(message)
+    fields = dict(saved["fields"])
+    for name in ("location", "path", "source"):
+        if name in fields:
+            fields[name] = Path(fields[name])
+    for name in ("stat", "previous", "replaced"):
+        if fields.get(name) is not None:
+            fields[name] = ev.FileStat(**fields[name])
+    if "changes" in fields:
+        fields["changes"] = frozenset(fields["changes"])
+    fields["seq"] = seq
+    if fields.get("origin") != "initial":
+        fields["origin"] = "offline"
+    try:
+        event = kind(**fields)
+    except TypeError as error:
+        message = "it is damaged"
+        raise StateError(message) from error
+    return event

@@ -1,0 +1,131 @@
+"""The synchronous shell of a watch, for scripts without an event loop."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+from limpet.watch._watcher import Core, make_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from limpet.backends import Hub
+    from limpet.config import WatchOptions
+    from limpet.events import Event, Kind
+    from limpet.watch._watcher import WatchStats
+
+__all__ = ["SyncWatch"]
+
+
+class SyncWatch:
+    """A watch for plain scripts: a context manager, and an iterator that blocks.
+
+    ``for event in limpet.watch_dir(path).sync():`` starts by itself and ends with the loop's end or
+    ``close``. Every method belongs to one thread.
+    """
+
+    def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
+        """Use ``watch_dir(path).sync()``."""
+        self.location: Final = location
+        self.options: Final = options
+        self._expects: Final = expects
+        self._core: Core | None = None
+        self._hub: Hub | None = None
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        """Start: when this returns, every later change is seen."""
+        self._closed = False
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop and free everything."""
+        self.close()
+
+    def __del__(self) -> None:
+        """Free everything if the loop over the events was left without ``close``."""
+        self.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        """Iterate over events, starting if need be."""
+        self._closed = False
+        self._start()
+        return self
+
+    def __next__(self) -> Event:
+        """Give the next event, blocking until there is one."""
+        event = self.next()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def next(self, timeout: float | None = None) -> Event | None:
+        """Give the next event, or ``None`` if none comes within ``timeout`` seconds."""
+        if self._closed:
+            return None
+        core, hub = self._start()
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            event = core.pop()
+            if event is not None or core.closed:
+                return event
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                return None
+            if not core.waiting:
+                due = core.timeout()
+                if due is None or due > 0:
+                    hub.wait(min((t for t in (due, left) if t is not None), default=None))
+            core.look()
+
+    def batches(self) -> Iterator[list[Event]]:
+        """Give events in lists, blocking until there are some."""
+        core, _ = self._start()
+        while not core.closed:
+            event = self.next()
+            if event is not None:
+                yield [event, *core.pop_all()]
+
+    def fence(self) -> list[Event]:
+        """Give all events for what happened on disk before the call that were not given yet."""
+        core, _ = self._start()
+        core.look(force=True)
+        return core.pop_all()
+
+    def entries(self) -> dict[Path, Kind]:
+        """Give what the watch believes to be there now, the target included."""
+        return self._start()[0].entries()
+
+    def stats(self) -> WatchStats:
+        """Give the watch's figures."""
+        return self._start()[0].stats()
+
+    def close(self) -> None:
+        """Stop and free everything; may be called twice."""
+        self._closed = True
+        core, self._core = self._core, None
+        hub, self._hub = self._hub, None
+        if core is not None:
+            core.close()
+        if hub is not None:
+            hub.close()
+
+    def _start(self) -> tuple[Core, Hub]:
+        if self._core is None or self._hub is None:
+            self._hub = make_hub()
+            self._core = Core(self.location, self.options, self._expects, self._hub)
+            try:
+                self._core.start()
+            except BaseException:
+                self.close()
+                raise
+        return self._core, self._hub

@@ -1,0 +1,239 @@
+"""The async shell of a watch: waits, has looks made, hands out events; decides nothing.
+
+Who asks for an event waits for the loop's hub (``_loop_hub.py``), which looks when there is
+something to look at. When nobody asks, nobody looks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from limpet.watch._watcher import Core
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from limpet.config import WatchOptions
+    from limpet.events import Event, Kind
+    from limpet.watch._dispatcher import LoopHub
+    from limpet.watch._sync_watch import SyncWatch
+    from limpet.watch._unacked import Pending
+    from limpet.watch._watcher import WatchStats
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """One watched location: an async context manager, and an async iterator of events.
+
+    ``__anext__`` may be cancelled at any moment and no event is lost. Several tasks may iterate;
+    each event goes to one of them. After the block the watch can be entered again. Outside the
+    block it can be pickled; what is kept is what was asked for.
+    """
+
+    def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
+        """Use ``watch_dir`` or ``watch_file``."""
+        self.location: Final = location
+        self.options: Final = options
+        self._expects: Final = expects
+        self._core: Core | None = None
+        self._hub: LoopHub | None = None
+        self._active = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what was asked for."""
+        return (Watch, (self.location, self.options, self._expects))
+
+    def __repr__(self) -> str:
+        """Show what is watched."""
+        return f"<Watch {self._expects} {str(self.location)!r}>"
+
+    async def __aenter__(self) -> Self:
+        """Start: when this returns, every later change is seen.
+
+        Raises:
+            UnsupportedError: The backend that was asked for does not work here.
+            LimitError: The process is out of file descriptors.
+            RuntimeError: It is running already.
+        """
+        if self._core is not None:
+            message = f"{self!r} is running already"
+            raise RuntimeError(message)
+        from limpet.watch._dispatcher import acquire  # and with it anyio: scripts can do without
+
+        self._hub = acquire()
+        self._core = Core(self.location, self.options, self._expects, self._hub.hub)
+        try:
+            await self._hub.in_thread(self._core.start)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop: afterwards no task, descriptor or mark is left."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop; who waits for an event gets none. May be called twice and from any task."""
+        core, hub = self._core, self._hub
+        if core is None or hub is None:
+            return
+        self._core = self._hub = None
+        core.stop()
+        last = hub.release()
+
+        def finish() -> None:
+            try:
+                core.close()
+            finally:
+                if last:
+                    hub.close()
+
+        await hub.leave(core, lambda: self._active == 0, finish)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Iterate over events one by one, until the block is left."""
+        return _Events(self, self._running())
+
+    async def __anext__(self) -> Event:
+        """Give the next event, waiting for it if need be."""
+        return await self._next(self._running())
+
+    async def _next(self, core: Core) -> Event:
+        while True:
+            event = core.pop()
+            if event is not None:
+                return event
+            if core.closed:
+                raise StopAsyncIteration
+            await self._advance(core)
+
+    async def _next_batch(self, core: Core) -> list[Event]:
+        while True:
+            batch = core.pop_all()
+            if batch:
+                return batch
+            if core.closed:
+                raise StopAsyncIteration
+            await self._advance(core)
+
+    def batches(self) -> AsyncIterator[list[Event]]:
+        """Give events in lists: all that is ready, never an empty list.
+
+        Cancel-safe like the watch itself: what was not handed out comes with the next call.
+        """
+        return _Batches(self, self._running())
+
+    async def fence(self) -> None:
+        """Return once all that happened on disk before the call is delivered or ready to be.
+
+        Files that are held back until they settle stay held.
+        """
+        core = self._running()
+        await self._look(core, force=True)
+
+    def track(self, pending: Pending | None) -> None:
+        """From now on an event counts as told when it is done, not when it is handed out.
+
+        What is handed out is put into ``pending``, and who has dealt with it takes it out with
+        ``pending.done(event)``. What is in it goes into the state file and is told again at the
+        next start. To be called before the first event is asked for; ``None`` ends it.
+        """
+        self._running().pending = pending
+
+    async def save(self, path: Path | None = None) -> None:
+        """Write the state file now, so that also after a kill nothing before it is told again.
+
+        Takes time in proportion to the tree, in a thread; the watch does not look meanwhile.
+        Nothing happens if the watch has no ``state`` and no path is given.
+
+        Args:
+            path: Write another file in its form.
+
+        Raises:
+            OSError: The old file, if any, is unchanged.
+        """
+        core = self._running()
+        if self._hub is not None and (path is not None or self.options.state is not None):
+            await self._hub.in_thread(lambda: core.save(path))
+
+    def entries(self) -> dict[Path, Kind]:
+        """Give what the watch believes to be there now, the target included: path -> kind.
+
+        It is the listing that the events so far lead to, those not handed out yet included.
+        """
+        return self._running().entries()
+
+    def stats(self) -> WatchStats:
+        """Give the watch's figures."""
+        return self._running().stats()
+
+    def sync(self) -> SyncWatch:
+        """Give the synchronous twin, for scripts without an event loop."""
+        from limpet.watch._sync_watch import SyncWatch
+
+        return SyncWatch(self.location, self.options, self._expects)
+
+    def _running(self) -> Core:
+        if self._core is None:
+            message = f"{self!r} is not running: use it in 'async with'"
+            raise RuntimeError(message)
+        return self._core
+
+    async def _advance(self, core: Core) -> None:
+        """Wait for something to be found, and look for it if the hub leaves that to us."""
+        hub = self._hub
+        if hub is None:
+            return
+        self._active += 1
+        try:
+            if core.waiting or await hub.news(core):
+                await self._look(core, force=False)
+        finally:
+            self._active -= 1
+            if not self._active:
+                hub.is_idle(core)
+
+    async def _look(self, core: Core, *, force: bool) -> None:
+        hub = self._hub
+        if hub is None or core.closed:
+            return
+        try:
+            await hub.in_thread(lambda: core.look(force=force))
+        finally:
+            if core.is_ready:
+                hub.answer(core)
+
+
+class _Events:
+    """Iterates over one run of a watch, and is at its end once that is over."""
+
+    def __init__(self, watch: Watch, core: Core) -> None:
+        self._watch, self._core = watch, core
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._watch._next(self._core)  # noqa: SLF001 (its own part)
+
+
+class _Batches:
+    """The same in lists."""
+
+    def __init__(self, watch: Watch, core: Core) -> None:
+        self._watch, self._core = watch, core
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Event]:
+        return await self._watch._next_batch(self._core)  # noqa: SLF001 (its own part)

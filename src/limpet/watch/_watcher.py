@@ -1,0 +1,494 @@
+"""One watch without its shell: builds the parts, looks when told to, keeps what was found.
+
+Every method that may wait for the disk is meant for a worker thread; a lock makes sure that only
+one look runs at a time, also when the task that asked for it was cancelled and another asks again.
+What is found stays here until it is handed out, so no cancelled wait loses an event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import Hub, Inbox, choose, source_order
+from limpet.errors import LimitError, UsageError
+from limpet.watch._dir_watcher import DirEngine
+from limpet.watch.diff._context import StoppedError, Tree
+from limpet.watch.emit._debounce import Settler
+from limpet.watch.emit._degradation import Troubles
+from limpet.watch.emit._event_factory import Emitter
+from limpet.watch.emit._own_writes import Ledger
+from limpet.watch.index._fs import OUT_OF_DESCRIPTORS, Disk, default_disk
+from limpet.watch.location._path_marks import Tracker
+
+if TYPE_CHECKING:
+    from limpet.backends import Choice
+    from limpet.backends._watchfiles import TreePump
+    from limpet.config import WatchOptions
+    from limpet.events import Event, Kind, Origin
+    from limpet.watch import _state_file
+    from limpet.watch._file_watcher import FileEngine
+    from limpet.watch._unacked import Pending
+    from limpet.watch.emit._appended_content import Appended
+
+__all__ = ["Core", "WatchStats", "make_hub", "make_location"]
+
+_CONTENT_BUDGET: Final = 16 << 20
+"""Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
+
+
+_LIGHT: Final = 2_000
+"""Names that may be looked at while other watches of the same loop wait: some 20 milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchStats:
+    """How a watch stands, for operators and tests."""
+
+    backend: str
+    """``fanotify``, ``inotify``, ``watchfiles`` or ``poll``."""
+    marks: int
+    """Folders this watch has marked in the kernel, those on the way to the location included."""
+    polled: int
+    """Folders that must be looked at in intervals."""
+    entries: int
+    """Entries believed to be below the location."""
+    looks: int
+    """Times the disk was looked at."""
+    rescans: int
+    """Times everything was looked at again."""
+    dirty: int
+    """Names with hints that wait for the next look."""
+    held: int
+    """Files held back until they settle."""
+    events: int
+    """Events made since the start."""
+
+
+def make_location(path: str | os.PathLike[str]) -> Path:
+    """Make a path absolute without resolving it.
+
+    Raises:
+        UsageError: It is empty or has a NUL in it.
+    """
+    text = os.fspath(path)
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if not text:
+        message = "cannot watch an empty path: give the path of a file or folder"
+        raise UsageError(message)
+    if "\0" in text:
+        message = f"cannot watch {text!r}: a path has no NUL character"
+        raise UsageError(message)
+    return Path(os.path.abspath(text))
+
+
+def make_hub() -> Hub:
+    """Open what the watches of a loop share.
+
+    Raises:
+        LimitError: The process is out of file descriptors.
+    """
+    try:
+        return Hub()
+    except OSError as error:
+        if error.errno not in OUT_OF_DESCRIPTORS:
+            raise
+        message = (
+            f"cannot start a watch: {error.strerror}; raise the limit of open files (ulimit -n) or "
+            "close some"
+        )
+        raise LimitError(message) from error
+
+
+class Core:
+    """The synchronous whole of one watch."""
+
+    def __init__(
+        self,
+        location: Path,
+        options: WatchOptions,
+        expects: Kind,
+        hub: Hub,
+        disk: Disk | None = None,
+    ) -> None:
+        """Build the parts; the disk is not touched.
+
+        Args:
+            location: Absolute.
+            options: What was asked for.
+            expects: ``file`` or ``dir``.
+            hub: Shared by the watches of one loop.
+            disk: Another way to the disk, for tests.
+        """
+        self.location = location
+        self.options = options
+        self.expects = expects
+        self.hub = hub
+        self.inbox = Inbox()
+        self.choice: Choice | None = None
+        self.closed = False
+        self._disk = disk or default_disk()
+        filtered = options.include or options.exclude or options.ignore_file
+        keeps = str(location) if options.own == "keep" and not filtered else None
+        self._ledger = Ledger(self._wake, keeps=keeps)
+        self._emit = Emitter(location, options, self._disk, self._ledger)
+        self._settler = Settler(options.settle, options.settle_limit)
+        self._found: deque[Event] = deque()
+        self._ready: deque[Event] = deque()
+        self.pending: Pending | None = None
+        """Events handed out that do not count as told yet; ``None``: handing out is telling."""
+        self._mutex = threading.Lock()
+        self._pump: TreePump | None = None
+        self._appended: Appended | None = None
+        self._slow = options.content is not None
+        """Every look may take long: files are read, or a network is asked."""
+        self._engine: DirEngine | FileEngine | None = None
+        self._tree: Tree | None = None
+
+    # -- in a worker thread --------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Choose a backend, mark and list; afterwards every later change is seen.
+
+        Raises:
+            UnsupportedError: The backend that was asked for does not work here.
+        """
+        with self._mutex:
+            if self.closed:
+                return
+            self.choice = choose(self.location, self.options.backend)
+            self._slow |= self.choice.network
+            self._ledger.open()
+            self.hub.join(self.inbox)
+            self._engine = self._build(self.choice.name)
+            if self.choice.degraded:
+                self._emit.degraded(
+                    "",
+                    "limit",
+                    f"no notifications here, so everything is polled: "
+                    f"{self.choice.reason}; 'limpet doctor' shows the limits",
+                )
+            saved = self._load()
+            tell = self.options.existing or (saved is not None and saved.absent)
+            origin: Origin = "initial" if saved is None else "offline"
+            if isinstance(self._engine, DirEngine):
+                root = saved.root if saved is not None else None
+                self._engine.start(tell=tell, origin=origin, saved=root)
+            else:
+                record = saved.record if saved is not None else None
+                self._engine.start(tell=tell, origin=origin, saved=record)
+            self._collect()
+            self._prepare()
+
+    def look(self, *, force: bool = False) -> None:
+        """Take what the backend has to say and find out what is different."""
+        with self._mutex:
+            self.hub.drain()
+            if self.inbox or force or self.due() <= self._disk.monotonic():
+                self._look(force=force)
+            self._prepare()
+            self.hub.pass_on(self.inbox)
+
+    def try_look(self) -> bool:
+        """Find out what is different, the hub being drained; tells whether it could be done now.
+
+        It cannot while another thread looks.
+        """
+        if not self._mutex.acquire(blocking=False):
+            return False
+        try:
+            self._look(force=False)
+            self._prepare()
+        finally:
+            self._mutex.release()
+        return True
+
+    def _look(self, *, force: bool) -> None:
+        engine = self._engine
+        if self.closed or engine is None:
+            return
+        try:
+            engine.look(self._take(), force=force)
+        except StoppedError:
+            return
+        except BaseException:
+            with self.hub.lock:
+                self.inbox.lose("backend")  # the hints that were taken are lost with it
+            raise
+        finally:
+            self._collect()
+
+    def close(self) -> None:
+        """Take every mark away, save the state, and take part no more; may be called twice."""
+        self.stop()
+        with self._mutex:
+            engine, self._engine = self._engine, None
+            if engine is None:
+                self.hub.leave(self.inbox)
+                self._ledger.close()
+                return
+            try:
+                self._save(engine)
+            finally:
+                if self._pump is not None:
+                    self._pump.close()
+                    self._pump = None
+                engine.close()
+                self.hub.leave(self.inbox)
+                self._ledger.close()
+
+    def save(self, path: Path | None) -> None:
+        """Write the state file, or another in its form, as things stand."""
+        with self._mutex:
+            if self._engine is not None and not self.closed:
+                self._save(self._engine, path)
+
+    def stop(self) -> None:
+        """Have a look or start that is under way leave off."""
+        self.closed = True
+        if self._tree is not None:
+            self._tree.stopping = True
+
+    # -- from anywhere -------------------------------------------------------------------------
+
+    def pop(self) -> Event | None:
+        """Hand out the next event, if one is ready."""
+        if not self._ready:
+            return None
+        if self.pending is not None:  # before it leaves: ``save`` must find it in one of both
+            self.pending.add(self._ready[0])
+        return self._ready.popleft()
+
+    def pop_all(self) -> list[Event]:
+        """Hand out all that is ready."""
+        batch: list[Event] = []
+        while self._ready:
+            if self.pending is not None:
+                self.pending.add(self._ready[0])
+            batch.append(self._ready.popleft())
+        return batch
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to look at or to make ready."""
+        return bool(self.inbox) or bool(self._found)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether who waits should go on without a look."""
+        return self.closed or bool(self._ready)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether who waits should go on."""
+        return self.is_ready or self.waiting
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether what is to be looked at may take long, so that no other watch should wait."""
+        inbox = self.inbox
+        return bool(
+            inbox.lost
+            or inbox.mounts_changed
+            or inbox.paths
+            or inbox.count > _LIGHT
+            or self._found
+            or (self._slow and inbox)
+        )
+
+    def due(self) -> float:
+        """When a look is due without a hint, monotonic seconds; infinity is never."""
+        due = self._engine.deadline() if self._engine is not None else None
+        return math.inf if due is None else due
+
+    def timeout(self) -> float | None:
+        """Seconds until a look is due without a hint; ``None`` is never."""
+        due = self.due()
+        return None if due == math.inf else max(0.0, due - self._disk.monotonic())
+
+    def entries(self) -> dict[Path, Kind]:
+        """Give what is believed to be there."""
+        with self._mutex:
+            if self._engine is None:
+                return {}
+            return {self._emit.path(path): kind for path, kind in self._engine.listing()}
+
+    def stats(self) -> WatchStats:
+        """Give the figures."""
+        engine = self._engine
+        return WatchStats(
+            backend=self.choice.name if self.choice is not None else "",
+            marks=self.hub.marks_of(self.inbox) if engine is not None else 0,
+            polled=len(self._tree.polled) if self._tree is not None else 0,
+            entries=engine.count() if engine is not None else 0,
+            looks=engine.looks if engine is not None else 0,
+            rescans=engine.rescans if engine is not None else 0,
+            dirty=sum(len(names) for names in list(self.inbox.dirty.values())),
+            held=len(self._settler.held),
+            events=self._emit.made,
+        )
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _build(self, backend: str) -> DirEngine | FileEngine:
+        order = source_order(backend)
+        is_dir = self.expects == "dir"
+        tracker = Tracker(
+            str(self.location),
+            disk=self._disk,
+            hub=self.hub,
+            inbox=self.inbox,
+            order=order,
+            content=not is_dir,
+        )
+        troubles = Troubles(hints=bool(order))
+        if not is_dir:
+            from limpet.watch._file_watcher import FileEngine
+
+            return FileEngine(
+                tracker,
+                self.options,
+                disk=self._disk,
+                hub=self.hub,
+                emit=self._emit,
+                settler=self._settler,
+                ledger=self._ledger,
+                troubles=troubles,
+                polling=not order,
+            )
+        self._tree = tree = Tree(
+            self.location,
+            self.options,
+            disk=self._disk,
+            hub=self.hub,
+            inbox=self.inbox,
+            emit=self._emit,
+            settler=self._settler,
+            ledger=self._ledger,
+            troubles=troubles,
+            order=order,
+            polling=backend == "poll",
+            trusted=backend != "watchfiles",
+        )
+        tree.cautious = self.choice is not None and self.choice.network
+        tree.stopping = self.closed
+        if backend == "watchfiles":
+            tree.watch_whole = self._watch_whole
+        engine = DirEngine(tree, tracker)
+        engine.more = self._fetch_more
+        return engine
+
+    def _watch_whole(self, path: str | None) -> None:
+        """Start, move or end the source that watches the whole tree."""
+        from limpet.backends._watchfiles import TreePump
+
+        if self._pump is not None:
+            self._pump.close()
+            self._pump = None
+        if path is not None:
+            self._pump = TreePump(path or "/", self._tell_paths, self._lose)
+
+    def _tell_paths(self, paths: set[str]) -> None:
+        with self.hub.lock:
+            self.inbox.paths |= paths
+        self.hub.wake()
+
+    def _lose(self) -> None:
+        with self.hub.lock:
+            self.inbox.lose("backend")
+        self.hub.wake()
+
+    def _wake(self) -> None:
+        self.inbox.woken = True
+        self.hub.wake()
+
+    def _take(self) -> Inbox:
+        with self.hub.lock:
+            return self.inbox.take()
+
+    def _fetch_more(self) -> Inbox:
+        self.hub.drain()
+        return self._take()
+
+    def _collect(self) -> None:
+        self._found.extend(self._emit.fetch())
+
+    def _prepare(self) -> None:
+        """Make found events ready to be handed out, reading content up to the budget."""
+        options = self.options.content
+        if options is None:
+            self._ready.extend(self._found)
+            self._found.clear()
+            return
+        if options.appended:
+            if self._appended is None:
+                from limpet.watch.emit._appended_content import Appended
+
+                self._appended = Appended(options)
+            read = self._appended.put
+        else:
+            from limpet.watch.emit._content import with_content
+
+            read = partial(with_content, options=options)
+        spent = 0
+        while self._found and spent < _CONTENT_BUDGET and len(self._ready) < 10_000:
+            event, size = read(self._found.popleft())
+            spent += size
+            self._ready.append(event)
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def _load(self) -> _state_file.Saved | None:
+        path = self.options.state
+        if path is None:
+            return None
+        from limpet.watch import _state_file
+
+        try:
+            saved = _state_file.load(path, self.location)
+            if saved is None:
+                return None
+            wrong = (saved.record if self.expects == "dir" else saved.root) is not None
+            if wrong:
+                message = "it belongs to another kind of watch"
+                raise _state_file.StateError(message)
+            for row in saved.events:
+                self._emit.made += 1
+                self._found.append(_state_file.decode_event(row, self._emit.made))
+        except _state_file.StateError as error:
+            _state_file.set_aside(path)
+            self._emit.degraded(
+                "",
+                "state",
+                f"cannot use the state file {os.fspath(path)!r}: {error}; it is kept as "
+                f"{path.name}.bad, and what changed while no watch was running is not known",
+            )
+            return None
+        return saved
+
+    def _save(self, engine: DirEngine | FileEngine, path: Path | None = None) -> None:
+        path = path or self.options.state
+        if path is None:
+            return
+        from limpet.watch import _state_file
+
+        target = engine.tree.index.root if isinstance(engine, DirEngine) else engine.record
+        # In this order: what is handed out meanwhile is then in both, never in neither.
+        ready = list(self._ready)
+        out = self.pending.events() if self.pending is not None else []
+        noted = {id(event) for event in out}
+        events = [*out, *(event for event in ready if id(event) not in noted), *self._found]
+        if not isinstance(engine, DirEngine):
+            held = self._settler.held.get((None, ""))
+            if held is not None and isinstance(target, bytes):
+                target = held.previous if isinstance(held.previous, bytes) else None
+        with contextlib.suppress(FileNotFoundError):
+            _state_file.save(path, self.location, target, self._settler, events)

@@ -1,0 +1,94 @@
+"""Weighs what was remembered of an entry against what stands there now, with the hints' help.
+
+Is it still the same file, and what changed of it? Pure: the long way of a look and the short one
+ask the same questions here, so that they cannot give different answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from limpet.backends import ATTRIB, DELETE, OTHER, WRITE
+from limpet.watch.index._entry_record import RACY_NS, differences, kind_of, kind_of_mode, unpack
+from limpet.watch.index._index import Folder
+
+if TYPE_CHECKING:
+    from limpet.events import Change
+    from limpet.watch.index._entry_record import Facts
+    from limpet.watch.index._index import Entry
+
+__all__ = ["changed_besides_its_name", "changes_of", "is_same"]
+
+
+def is_same(folder: Folder, old: Entry, facts: Facts, link: int, bits: int) -> bool:
+    """Whether what stands there is what stood there, and not another of the same name.
+
+    Args:
+        folder: The folder it lies in.
+        old: What was remembered of it.
+        facts: What stat says now.
+        link: Inode of the symlink it was reached through, or 0.
+        bits: The hints.
+    """
+    if isinstance(old, Folder):
+        if (old.device, old.inode, old.link) != (facts.device, facts.inode, link):
+            return False
+        if facts.mode & 0o170000 != 0o040000:
+            return False
+        record: int | bytes = old.record
+    else:
+        record = old
+    if link and not isinstance(old, Folder):
+        return False
+    if isinstance(record, int):
+        if record >> 2 != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
+            return False
+        if facts.birth and not folder.seen <= facts.birth <= folder.seen + RACY_NS:
+            return facts.birth < folder.seen
+        return not bits & DELETE
+    was = unpack(record)
+    if was.inode != facts.inode or was.mode & 0o170000 != facts.mode & 0o170000:
+        return False
+    if was.birth and facts.birth and not (was.young and bits & DELETE):
+        return was.birth == facts.birth
+    return not bits & DELETE
+
+
+def changes_of(
+    record: int | bytes, facts: Facts, bits: int, *, seen: int, exact: bool, metadata: bool
+) -> set[Change]:
+    """Say what is to be told of an entry that is still the same.
+
+    Args:
+        record: What was remembered.
+        facts: What stat says now.
+        bits: The hints.
+        seen: When its folder was listed.
+        exact: The kernel gives every change after a stat a time stamp of its own.
+        metadata: Changes of mode and owner are asked for.
+    """
+    changes = differences(
+        record,
+        facts,
+        written=bool(bits & WRITE),
+        touched=bool(bits & ATTRIB),
+        hinted=bool(bits & ~OTHER),
+        seen=seen,
+        exact=exact,
+    )
+    if facts.mode & 0o170000 == 0o040000:
+        changes.discard("content")  # a folder's content is told entry by entry
+    return changes if metadata else changes - {"mode", "owner"}
+
+
+def changed_besides_its_name(
+    record: int | bytes, facts: Facts, bits: int, *, seen: int, exact: bool, metadata: bool
+) -> set[Change]:
+    """Say what is to be told of a file that was renamed: its new name explains a new ctime."""
+    written = bool(bits & WRITE) and isinstance(record, bytes)
+    if isinstance(record, bytes) and unpack(record).ctime != facts.ctime:
+        written = False
+    changes = differences(
+        record, facts, written=written, touched=True, hinted=True, seen=seen, exact=exact
+    )
+    return changes if metadata else changes - {"mode", "owner"}

@@ -1,0 +1,261 @@
+"""The short way of a look: files that came, went, changed or were renamed, told straight away.
+
+Most looks find nothing else, and then nothing waits for anything: no folder is on the move, no name
+is taken by another, no chain or circle has to be opened. What is told here is what the long way
+(``_observe.py``, ``_arrange.py``) would tell, in the same order, at a third of its cost (measured:
+8 against 24 microseconds an event). Whatever is not plain ends the short way before anything was
+told or remembered, and the look goes the long way as if this had not been.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import DELETE, OTHER, WRITE
+from limpet.watch.diff._change_detection import changed_besides_its_name, changes_of, is_same
+from limpet.watch.diff._context import ElsewhereError
+from limpet.watch.index._entry_record import (
+    BEARING,
+    CONTENT,
+    inode_of,
+    is_dir,
+    kind_of,
+    only_written,
+    unpack,
+)
+from limpet.watch.index._index import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
+
+    from limpet.events import Change
+    from limpet.watch.diff._compare import Place
+    from limpet.watch.diff._context import Tree
+
+__all__ = ["tell_plainly"]
+
+_Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet[Change]"]
+"""Name, hints, what was remembered, what stands there, and what changed: ``True`` is the content,
+``False`` nothing. Text, numbers and bytes alone are no work for the garbage collector."""
+
+_PART: Final = 256
+"""Names that are looked at, or told of, between two looks at the clock."""
+
+
+class _Block:
+    """What was found in one folder."""
+
+    __slots__ = ("folder", "prefix", "rows")
+
+    def __init__(self, folder: Folder, prefix: str, rows: list[_Row]) -> None:
+        self.folder = folder
+        self.prefix = prefix
+        """Path below the location, ready to have a name added."""
+        self.rows = rows
+
+
+class _End:
+    """One end of a rename."""
+
+    __slots__ = ("block", "other", "row", "told")
+
+    def __init__(self, block: _Block, row: _Row) -> None:
+        self.block = block
+        self.row = row
+        self.other: _End | None = None
+        self.told = False
+
+
+def tell_plainly(
+    tree: Tree,
+    dirty: dict[Folder, dict[str, int]],
+    origins: dict[Place, Place],
+    add_more: Callable[[], None],
+) -> bool:
+    """Look at the places and tell what is different, if all of it is plain.
+
+    Args:
+        tree: The watch's tree.
+        dirty: Folder -> name -> hints.
+        origins: What the backend saw of renames: place now -> place before.
+        add_more: Adds to ``origins`` what the backend has seen since.
+
+    Returns:
+        Whether it was told; if not, nothing has changed.
+    """
+    turn = tree.ledger.turn()
+    if tree.ledger.any_claims():
+        return False
+    blocks, comes, goes = [], False, False
+    for folder in sorted(dirty, key=Folder.depth) if len(dirty) > 1 else dirty:
+        block = _look(tree, folder, dirty[folder])
+        if block is None:
+            return False
+        tree.breathe()
+        blocks.append(block)
+        for row in block.rows:
+            comes |= row[2] is None
+            goes |= row[3] is None
+    if tree.ledger.turn() != turn:
+        return False  # something may have been seen in the middle of an own write
+    ends = _pair(blocks, origins, add_more) if comes and goes else {}
+    if ends is None:
+        return False
+    for block in blocks:
+        _tell(tree, block, ends)
+    return True
+
+
+def _look(tree: Tree, folder: Folder, names: dict[str, int]) -> _Block | None:
+    """Look at names of one folder; ``None`` if something there is not plain."""
+    disk = tree.disk
+    if folder.blind is not None or not tree.index.contains(folder):
+        return None
+    try:
+        found = _stat(tree, folder, names, disk.now())
+    except (ElsewhereError, OSError):
+        return None
+    exact, hides, entries = disk.exact_times, tree.filter.hides, folder.entries
+    relative = folder.relative()
+    rows: list[_Row] = []
+    for (name, bits), new in zip(names.items(), found, strict=True):
+        old = entries.get(name)
+        if isinstance(old, Folder):
+            return None
+        changes: bool | AbstractSet[Change] = False
+        if new is None:
+            if old is None:
+                continue  # it came and went
+        elif is_dir(new):
+            return None
+        elif old is None:
+            if hides(relative, name, is_dir=False):
+                continue
+        else:
+            written = None
+            if isinstance(old, bytes):
+                written = only_written(old, new, deleted=bits & DELETE != 0, exact=exact)
+            if written is not None:
+                changes = written
+            else:
+                facts = unpack(new)
+                if not is_same(folder, old, facts, 0, bits):
+                    return None
+                metadata = tree.options.metadata
+                changes = changes_of(
+                    old, facts, bits, seen=folder.seen, exact=exact, metadata=metadata
+                )
+        rows.append((name, bits, old, new, changes))
+    return _Block(folder, f"{relative}/" if relative else "", rows)
+
+
+def _stat(tree: Tree, folder: Folder, names: dict[str, int], now: int) -> list[bytes | None]:
+    """Stat names of one folder; many of them in parts, lest the kernel's queue overflow."""
+    handle = tree.open(folder)
+    try:
+        if len(names) <= _PART:
+            return tree.disk.records(handle, names, now)
+        waiting: list[str] = list(names)
+        found: list[bytes | None] = []
+        for start in range(0, len(waiting), _PART):
+            found += tree.disk.records(handle, waiting[start : start + _PART], now)
+            tree.breathe()
+        return found
+    finally:
+        tree.disk.close(handle)
+
+
+def _tell(tree: Tree, block: _Block, ends: dict[Place, _End]) -> None:
+    """Tell what was found in one folder, in the order of the hints."""
+    folder, prefix, emit = block.folder, block.prefix, tree.emit
+    entries = folder.entries
+    for number, (name, bits, old, new, changes) in enumerate(block.rows, 1):
+        if not number % _PART:
+            tree.breathe()
+        if ends and (end := ends.get((folder, name))) is not None and end.other is not None:
+            if not end.told:
+                end.told = end.other.told = True
+                _tell_renamed(tree, *((end, end.other) if new is None else (end.other, end)))
+        elif new is None:
+            if old is not None:
+                del entries[name]
+                emit.deleted(prefix + name, old, kind_of(old), foreign=bits & OTHER != 0)
+        elif old is None:
+            entries[name] = new
+            emit.created(prefix + name, new, foreign=bits & OTHER != 0)
+        else:
+            entries[name] = new
+            if changes is True:
+                emit.updated(prefix + name, new, old, foreign=bits & OTHER != 0)
+            elif changes:
+                emit.updated(prefix + name, new, old, changes, foreign=bits & OTHER != 0)
+
+
+def _pair(
+    blocks: list[_Block], origins: dict[Place, Place], add_more: Callable[[], None]
+) -> dict[Place, _End] | None:
+    """Find the renames: place -> end, tied to the other one; ``None`` if some are not plain."""
+    gone: dict[Place, _End] = {}
+    come: dict[Place, _End] = {}
+    for block in blocks:
+        for row in block.rows:
+            if row[3] is None:
+                gone[block.folder, row[0]] = _End(block, row)
+            elif row[2] is None:
+                come[block.folder, row[0]] = _End(block, row)
+    pairs = _tie(gone, come, origins)
+    if pairs < len(gone) and pairs < len(come):
+        add_more()
+        _tie(gone, come, origins)
+        left = {_inode(end.row[2]) for end in gone.values() if end.other is None}
+        if any(_inode(end.row[3]) in left for end in come.values() if end.other is None):
+            return None
+    return gone | come
+
+
+def _tie(gone: dict[Place, _End], come: dict[Place, _End], origins: dict[Place, Place]) -> int:
+    """Tie what came to what went, where the backend saw the rename; gives how many are tied."""
+    tied = 0
+    for place, end in come.items():
+        origin = origins.get(place)
+        start = gone.get(origin) if origin is not None else None
+        if start is None or end.row[1] & DELETE:
+            continue
+        old, new = start.row[2], end.row[3]
+        if old and new and inode_of(old) == inode_of(new) and kind_of(old) == kind_of(new):
+            start.other, end.other = end, start
+            tied += 1
+    return tied
+
+
+def _inode(record: int | bytes | None) -> int:
+    return inode_of(record) if record else -1
+
+
+def _tell_renamed(tree: Tree, start: _End, end: _End) -> None:
+    """Tell a rename, and what else changed of the file."""
+    source_name, source_bits, old, _, _ = start.row
+    name, bits, _, new, _ = end.row
+    if old is None or new is None:
+        return
+    folder, seen = end.block.folder, start.block.folder.seen
+    source, path = start.block.prefix + source_name, end.block.prefix + name
+    bits |= source_bits
+    foreign = bits & OTHER != 0
+    exact = tree.disk.exact_times
+    del start.block.folder.entries[source_name]
+    folder.entries[name] = new
+    tree.emit.renamed(source, path, new, old, None, foreign=foreign)
+    if (
+        isinstance(old, bytes)
+        and (exact or not bits & WRITE)
+        and old[BEARING] == new[BEARING]
+        and old[CONTENT] == new[CONTENT]
+    ):
+        return
+    changes = changed_besides_its_name(
+        old, unpack(new), bits, seen=seen, exact=exact, metadata=tree.options.metadata
+    )
+    if changes:
+        tree.emit.updated(path, new, old, changes, foreign=foreign)

@@ -1,0 +1,294 @@
+"""Takes a folder that is new to the watch into the belief, with all that is in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from limpet.watch.diff._context import ElsewhereError, StoppedError
+from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_SYMLINK, Facts, is_dir, unpack
+from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
+from limpet.watch.index._index import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from limpet.watch.diff._context import Tree
+    from limpet.watch.index._fs import Disk, Handle
+    from limpet.watch.index._index import Entry
+
+__all__ = ["Known", "read_ignore_file", "scan"]
+
+_OPEN: Final = 12
+"""Folders held open on the way down; few trees are deeper, and few processes short of so many."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Known:
+    """A folder met in a new one that the belief has elsewhere: it was probably moved here."""
+
+    folder: Folder
+    name: str
+    facts: Facts
+    node: Folder
+
+
+class _Frame:
+    """A folder that was entered, and the folders in it still to be entered."""
+
+    __slots__ = ("folder", "handle", "names", "path")
+
+    def __init__(
+        self, folder: Folder, handle: Handle | None, path: str, names: list[tuple[str, int]]
+    ) -> None:
+        self.folder = folder
+        self.handle = handle
+        """Open on it; ``None`` if it was closed again, so that what is in it is opened by path."""
+        self.path = path
+        self.names = names
+        """Folders to enter, the last one first, and the symlink each is reached through, or 0."""
+
+
+def scan(tree: Tree, top: Folder, handle: Handle, *, stats: bool, adopt: bool) -> list[Known]:
+    """Mark and list ``top`` and all below it.
+
+    A folder is opened by its name in its parent, which is still open, so it is the parent's child
+    whatever becomes of their paths meanwhile. In very deep trees, where the descriptors would run
+    out, it is opened by its path and then asked what lies above it.
+
+    Args:
+        tree: The watch's tree.
+        top: A node that is in no folder's entries yet, or the root.
+        handle: Open on it; stays open.
+        stats: Stat every file (for events that carry it), instead of noting what the listing tells.
+        adopt: Folders that the belief knows elsewhere are given back rather than taken in anew.
+
+    Raises:
+        StoppedError: The watch is being closed; the belief is incomplete.
+    """
+    return _Scan(tree, stats=stats, adopt=adopt).run(top, handle)
+
+
+class _Scan:
+    """One walk."""
+
+    def __init__(self, tree: Tree, *, stats: bool, adopt: bool) -> None:
+        self.tree = tree
+        self.stats = stats
+        self.adopt = adopt
+        self.known: list[Known] = []
+        self.frames: list[_Frame] = []
+        self.links: list[tuple[Folder, str, str]] = []
+        self.base = len(tree.base) + 1
+        self.handle: Handle | None = None
+        """Open on the top; not ours to close."""
+
+    def run(self, top: Folder, handle: Handle) -> list[Known]:
+        tree, frames = self.tree, self.frames
+        self.handle = handle
+        self._enter(top, handle, tree.path(top))
+        try:
+            while frames or self.links:
+                if tree.stopping:
+                    raise StoppedError
+                tree.breathe()
+                if not frames:
+                    self._follow(*self.links.pop(0))
+                elif frames[-1].names:
+                    self._take_in(frames[-1], *frames[-1].names.pop())
+                else:
+                    self._let_go(frames.pop())
+        finally:
+            for frame in frames:
+                self._let_go(frame)
+        return self.known
+
+    def _let_go(self, frame: _Frame) -> None:
+        """Close a folder; what is still to be entered in it is opened by its path."""
+        if frame.handle is not None and frame.handle != self.handle:
+            self.tree.disk.close(frame.handle)
+        frame.handle = None
+
+    def _take_in(self, frame: _Frame, name: str, link: int) -> None:
+        tree, disk = self.tree, self.tree.disk
+        parent, path = frame.folder, f"{frame.path.rstrip('/')}/{name}"
+        try:
+            handle = self._open(frame, name, path, link)
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                # Gone since the listing, or its folder was moved and stands elsewhere now.
+                tree.relist.add(parent)
+            else:
+                self._take_in_blind(parent, name, error)
+            return
+        kept = False
+        try:
+            record, device, inode = disk.folder(handle, disk.now())
+            by_name = isinstance(frame.handle, int)
+            if not (by_name or link or _is_child(tree, handle, parent)):
+                tree.relist.add(parent)
+                return
+            if not link:
+                node = tree.index.by_identity.get((device, inode))
+                if node is not None and _is_below_link(parent):
+                    # A followed link leads back into the tree: each real folder is told once.
+                    parent.entries[name] = record
+                    return
+                if node is not None and self.adopt and node.parent is not None:
+                    self.known.append(Known(parent, name, unpack(record), node))
+                    return
+            folder = tree.add(Folder(name, parent, inode, device, record), link)
+            parent.entries[name] = folder
+            kept = self._enter(folder, handle, path)
+        except OSError as error:
+            self._take_in_blind(parent, name, error)
+        finally:
+            if not kept:
+                disk.close(handle)
+
+    def _open(self, frame: _Frame, name: str, path: str, link: int) -> Handle:
+        disk = self.tree.disk
+        if frame.handle is None or link:
+            return disk.open(path, follow=link != 0)
+        try:
+            return disk.open_in(frame.handle, name, path)
+        except OSError as error:
+            if error.errno not in OUT_OF_DESCRIPTORS:
+                raise
+        for open_frame in self.frames:
+            self._let_go(open_frame)
+        return disk.open(path)
+
+    def _take_in_blind(self, parent: Folder, name: str, error: OSError) -> None:
+        """Take in a folder that cannot be opened: its name is an entry, its content is not seen."""
+        tree = self.tree
+        try:
+            handle = tree.open(parent)
+            try:
+                facts = tree.disk.stat_at(handle, name)
+            finally:
+                tree.disk.close(handle)
+        except ElsewhereError:
+            tree.relist.add(parent)
+            return
+        except OSError:
+            facts = Facts(0o040000, 0, 0, 0, parent.device, 0, 0, 0, 0, 0)
+        if facts is None or facts.mode & 0o170000 != 0o040000:
+            return
+        folder = tree.node(name, parent, facts)
+        parent.entries[name] = folder
+        tree.blind(folder, error)
+
+    def _follow(self, folder: Folder, name: str, path: str) -> None:
+        """Follow a symlink if it leads to a folder that is not in the tree yet."""
+        tree = self.tree
+        try:
+            handle = tree.open(folder)
+        except ElsewhereError:
+            tree.relist.add(folder)
+            return
+        except OSError:
+            return
+        try:
+            facts, link = tree.look(folder, handle, name)
+        finally:
+            tree.disk.close(handle)
+        if link and facts and (facts.device, facts.inode) not in tree.index.by_link_target:
+            self.frames.append(_Frame(folder, None, path[: -len(name) - 1], [(name, link)]))
+
+    def _enter(self, folder: Folder, handle: Handle, path: str) -> bool:
+        """Mark and list one folder that is open; tells whether it stays open."""
+        tree, disk, options = self.tree, self.tree.disk, self.tree.options
+        tree.mark(folder, handle)
+        if not tree.trusted:
+            tree.unsure.add(folder)
+        folder.seen = now = disk.now()
+        try:
+            entries = disk.read(handle)
+        except OSError as error:
+            tree.blind(folder, error)
+            return False
+        relative = path[self.base :]
+        names: list[tuple[str, int]] = []
+        if options.ignore_file is not None:
+            read_ignore_file(tree, relative, path, entries)
+        for name in tree.filter.hidden(relative, entries):
+            del entries[name]
+        if options.recursive:
+            names = [(name, 0) for name, kind in entries.items() if kind & 3 == BRIEF_DIR]
+            for name, _ in names:
+                del entries[name]
+            if options.follow_symlinks:
+                self.links.extend(
+                    (folder, name, f"{path.rstrip('/')}/{name}")
+                    for name, kind in entries.items()
+                    if kind & 3 == BRIEF_SYMLINK
+                )
+        folder.entries = self._statted(handle, entries, now) if self.stats else {**entries}
+        if self.stats and options.recursive:
+            late = [
+                n for n, found in folder.entries.items() if type(found) is bytes and is_dir(found)
+            ]
+            for name in late:  # it was listed as something else, and replaced before the stat
+                del folder.entries[name]
+                names.append((name, 0))
+        if not names:
+            return False
+        kept = len(self.frames) < _OPEN
+        self.frames.append(_Frame(folder, handle if kept else None, path, names))
+        return kept
+
+    def _statted(self, handle: Handle, entries: dict[str, int], now: int) -> dict[str, Entry]:
+        """Stat all that was listed; what cannot be asked is kept as it was listed."""
+        disk = self.tree.disk
+        try:
+            records: Iterable[bytes | int | None] = disk.records(handle, entries, now)
+        except OSError:
+            records = (_stat_one(disk, handle, name, brief, now) for name, brief in entries.items())
+        found = zip(entries, records, strict=True)
+        return {name: record for name, record in found if record is not None}
+
+
+def _stat_one(disk: Disk, handle: Handle, name: str, brief: int, now: int) -> bytes | int | None:
+    try:
+        return disk.records(handle, (name,), now)[0]
+    except OSError:
+        return brief
+
+
+def _is_child(tree: Tree, handle: Handle, parent: Folder) -> bool:
+    """Whether an open folder lies in ``parent``, not in another that took its path."""
+    above = tree.disk.stat_at(handle, "..")
+    return above is not None and (above.device, above.inode) == (parent.device, parent.inode)
+
+
+def _is_below_link(folder: Folder) -> bool:
+    here: Folder | None = folder
+    while here is not None:
+        if here.link:
+            return True
+        here = here.parent
+    return False
+
+
+def read_ignore_file(tree: Tree, relative: str, path: str, names: Collection[str]) -> bool:
+    """Take in the ignore file that counts for a folder, if any; tell whether it is news."""
+    wanted = tree.options.ignore_file
+    if wanted is None:
+        return False
+    if os.path.isabs(wanted):
+        if relative:
+            return False
+        file = wanted
+    else:
+        if wanted not in names:
+            return tree.filter.set_ignore_file(relative, ())
+        file = os.path.join(path, wanted)
+    try:
+        fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        with open(fd, encoding="utf-8", errors="surrogateescape") as text:
+            lines = text.read(1 << 20).splitlines()
+    except OSError:
+        lines = []
+    return tree.filter.set_ignore_file(relative, lines)

@@ -1,0 +1,155 @@
+"""What the watch cannot see, each said once when it begins and once when it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from limpet.backends import MarkError
+    from limpet.events import DegradedReason
+    from limpet.watch.emit._event_factory import Emitter
+    from limpet.watch.index._index import Folder
+
+__all__ = ["Troubles", "limit_message"]
+
+_RETRY: Final = frozenset(("descriptors", "unavailable", "unreadable", "path-too-long"))
+"""Reasons that nothing tells the end of, so they are tried again in intervals."""
+
+
+class Troubles:
+    """The troubles of one watch."""
+
+    def __init__(self, *, hints: bool) -> None:
+        """Start without any.
+
+        Args:
+            hints: A backend tells when permissions change.
+        """
+        self.blind: dict[Folder, DegradedReason] = {}
+        self.unmarked: set[Folder] = set()
+        self.location = 0
+        """errno why the location itself cannot be reached, 0 if it can."""
+        self._hints = hints
+        self._limit_at: str | None = None
+
+    def retries(self) -> list[Folder]:
+        """Folders to try again without waiting for a hint."""
+        return [
+            folder
+            for folder, reason in self.blind.items()
+            if reason in _RETRY or not self._hints or folder.parent is None
+        ]
+
+    def cannot_read(
+        self, emit: Emitter, folder: Folder, reason: DegradedReason, error: OSError
+    ) -> None:
+        """A folder cannot be listed."""
+        if self.blind.get(folder) == reason:
+            return
+        self.blind[folder] = reason
+        path = emit.path(folder.relative())
+        advice = _ADVICE.get(reason, "limpet tries again by itself")
+        text = error.strerror or "unknown error"
+        emit.degraded(
+            folder.relative(), reason, f"cannot read folder {os.fspath(path)!r}: {text}; {advice}"
+        )
+
+    def can_read(self, emit: Emitter, folder: Folder) -> None:
+        """It can be listed again."""
+        if self.blind.pop(folder, None) is not None:
+            emit.recovered(folder.relative())
+
+    def not_marked(self, emit: Emitter, folder: Folder, error: MarkError) -> None:
+        """A folder could not be marked and is polled; that is said once for the watch."""
+        first = not self.unmarked
+        self.unmarked.add(folder)
+        if first:
+            relative = folder.relative()
+            self._limit_at = relative
+            if error.limit:
+                emit.degraded(relative, "limit", limit_message())
+            else:
+                text = os.strerror(error.errno)
+                emit.degraded(
+                    relative,
+                    "unsupported",
+                    f"the system gives no notifications for {os.fspath(emit.path(relative))!r}: "
+                    f"{text}; it is polled (see poll_interval)",
+                )
+
+    def marked(self, emit: Emitter, folder: Folder) -> None:
+        """A folder that had to be polled is marked now."""
+        self.unmarked.discard(folder)
+        self._all_marked(emit)
+
+    def forget(self, folder: Folder) -> None:
+        """A folder is gone, and its troubles with it."""
+        self.blind.pop(folder, None)
+        self.unmarked.discard(folder)
+
+    def _all_marked(self, emit: Emitter) -> None:
+        if not self.unmarked and self._limit_at is not None:
+            emit.recovered(self._limit_at)
+            self._limit_at = None
+
+    def location_unreachable(self, emit: Emitter, code: int) -> None:
+        """The way to the location cannot be followed."""
+        if self.location != code:
+            self.location = code
+            text = os.strerror(code)
+            reason: DegradedReason = (
+                "permission"
+                if code in {errno.EACCES, errno.EPERM}
+                else "descriptors"
+                if code in {errno.EMFILE, errno.ENFILE}
+                else "unavailable"
+            )
+            emit.degraded(
+                "",
+                reason,
+                f"cannot reach {os.fspath(emit.location)!r}: {text}; what is known of it is kept; "
+                + _ADVICE.get(reason, "limpet tries again by itself"),
+            )
+
+    def location_reachable(self, emit: Emitter) -> None:
+        """It can be followed again."""
+        if self.location:
+            self.location = 0
+            emit.recovered("")
+
+
+def limit_message() -> str:
+    """Say which limit of watched folders is used up and how to raise it."""
+    lines = []
+    for name in ("fs.inotify.max_user_watches", "fs.fanotify.max_user_marks"):
+        try:
+            with open("/proc/sys/" + name.replace(".", "/"), encoding="ascii") as file:
+                value = int(file.read())
+        except (OSError, ValueError):
+            continue
+        lines.append(f"sysctl {name}={max(value * 2, 524288)} (now {value})")
+    return (
+        "the system's limit of watched folders is used up; the folders that are left are polled. "
+        "Raise it: " + " or ".join(lines or ["see troubleshooting: limit"])
+    )
+
+
+if sys.platform == "win32":
+
+    def _descriptor_limit() -> str:
+        return "unknown"
+
+else:
+    import resource
+
+    def _descriptor_limit() -> str:
+        return str(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+_ADVICE: Final[dict[DegradedReason, str]] = {
+    "permission": "give this user read and search permission (chmod, setfacl)",
+    "descriptors": f"raise the limit of open files, now {_descriptor_limit()} (ulimit -n)",
+}

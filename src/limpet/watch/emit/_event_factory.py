@@ -1,0 +1,299 @@
+"""Turns what the engine found into events: numbers, times, paths and who did it, in one place.
+
+An event is made with its source, from which its fields are worked out when somebody looks at them
+(``events.make_lazily``): what cannot come out the same later is fixed when the event is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from limpet import events as ev
+from limpet._lazy_fields import make_lazily
+from limpet.watch.emit._path_cache import Places
+from limpet.watch.index._entry_record import (
+    Facts,
+    file_stat,
+    inode_of,
+    is_dir,
+    kind_of,
+    kind_of_mode,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from limpet.config import WatchOptions
+    from limpet.events import (
+        Change,
+        DegradedReason,
+        Event,
+        FileStat,
+        GoneReason,
+        Kind,
+        Origin,
+        RescanReason,
+    )
+    from limpet.watch.emit._own_writes import Ledger
+    from limpet.watch.index._fs import Disk
+
+__all__ = ["Emitter", "Now", "Record", "barely_known", "stat_of"]
+
+Record = int | bytes
+Now = Facts | bytes
+"""What stands there now: as stat said it or packed."""
+
+
+def stat_of(record: Record | None) -> FileStat | None:
+    """Give the public form of a record, if it holds more than a listing told."""
+    return file_stat(unpack(record)) if isinstance(record, bytes) else None
+
+
+def barely_known(record: Record, device: int) -> FileStat:
+    """Give what a listing told of a file that nobody had reason to stat: its size is -1."""
+    facts = Facts(_FORMS[kind_of(record)], 0, 0, 0, device, inode_of(record), -1, 0, 0, 0)
+    return file_stat(facts)
+
+
+_FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o120000, "other": 0}
+_CONTENT: Final[frozenset[Change]] = frozenset(("content",))
+
+_Source = tuple[int, float, "Origin", bool, str, "Now | None", "Record | None", str]
+"""What is an event's own: number, time, origin, own, relative path, what stands there, what stood
+there, and the relative path before a rename."""
+
+_DEFAULTS: Final[dict[str, object]] = {
+    "existing": False,
+    "transient": False,
+    "replaced": None,
+    "content": None,
+    "content_mode": None,
+    "content_error": None,
+    "content_offset": None,
+}
+
+
+class _Maker:
+    """Works out the fields of one watch's events about entries, from what they have in common.
+
+    Whoever keeps an event keeps no more of its watch than this.
+    """
+
+    __slots__ = ("_common", "_places")
+
+    def __init__(self, places: Places, common: dict[str, object]) -> None:
+        """Take the paths of the watch, and fields that are the same for all."""
+        self._places = places
+        self._common = common
+
+    def field(self, source: _Source, name: str) -> object:
+        """Give one field of an event."""
+        seq, time, origin, own, relative, now, previous, before = source
+        if name == "path":
+            return self._places.path(relative)
+        if name in self._common:
+            return self._common[name]
+        match name:
+            case "kind" if now is not None:
+                return kind_of(now) if isinstance(now, bytes) else kind_of_mode(now.mode)
+            case "stat" if now is not None:
+                return file_stat(unpack(now) if isinstance(now, bytes) else now)
+            case "previous":
+                return stat_of(previous)
+            case "source":
+                return self._places.path(before)
+            case "location":
+                return self._places.location
+            case "time":
+                return time
+            case "seq":
+                return seq
+            case "origin":
+                return origin
+            case "own":
+                return own
+            case _:
+                return _DEFAULTS[name]
+
+
+class Emitter:
+    """Makes the events of one watch, in its order.
+
+    Relative paths are text; ``""`` is the location itself, for which target events are made.
+    """
+
+    def __init__(self, location: Path, options: WatchOptions, disk: Disk, ledger: Ledger) -> None:
+        """Start at sequence number 1."""
+        self.location = location
+        self.out: list[Event] = []
+        """Events made and not yet fetched, in order."""
+        self.origin: Origin = "live"
+        self.existing = False
+        self.muted = False
+        """Make no events of entries: the first listing when nobody asked for what exists."""
+        self.made = 0
+        self._places = Places(location)
+        self._prefix = self._places.prefix
+        self.path = self._places.path
+        self._plain = _Maker(self._places, {})
+        self._makers: dict[object, _Maker] = {}
+        """What changed, or the kind of what is gone -> the maker of such events."""
+        self._disk = disk
+        self._ledger = ledger
+        self._own = options.own
+        self._time = 0.0
+
+    def fetch(self) -> list[Event]:
+        """Take what was made since the last call."""
+        out, self.out = self.out, []
+        return out
+
+    def created(
+        self, relative: str, now: Now, *, foreign: bool = False, transient: bool = False
+    ) -> None:
+        """Something is there that was not."""
+        own = self._is_own(relative, now, foreign=foreign)
+        if own is None:
+            return
+        if _is_dir(now):
+            kind: type[Event] = ev.DirCreated if relative else ev.TargetDirCreated
+        else:
+            kind = ev.FileCreated if relative else ev.TargetFileCreated
+        if self.existing or transient:
+            maker = self._maker(existing=self.existing, transient=transient)
+        else:
+            maker = self._plain
+        self._add(kind, maker, own, relative, now, None)
+
+    def updated(
+        self,
+        relative: str,
+        now: Now,
+        previous: Record | None,
+        changes: AbstractSet[Change] = _CONTENT,
+        *,
+        foreign: bool = False,
+    ) -> None:
+        """Something that was there differs."""
+        own = self._is_own(relative, now, previous, foreign=foreign)
+        if own is None:
+            return
+        if _is_dir(now):
+            kind: type[Event] = ev.DirUpdated if relative else ev.TargetDirUpdated
+        else:
+            kind = ev.FileUpdated if relative else ev.TargetFileUpdated
+        maker = self._makers.get(frozenset(changes))
+        if maker is None:
+            maker = self._maker(changes=frozenset(changes))
+            self._makers[frozenset(changes)] = maker
+        self._add(kind, maker, own, relative, now, previous)
+
+    def renamed(
+        self,
+        source: str,
+        relative: str,
+        now: Now,
+        previous: Record | None,
+        replaced: FileStat | None,
+        *,
+        foreign: bool = False,
+    ) -> None:
+        """Something has another name."""
+        own = self._is_own(relative, now, previous, foreign=foreign)
+        if self._own != "keep" and not self._ledger.is_quiet:
+            self._ledger.settles(self._prefix + source, None)
+        if own is None:
+            return
+        kind: type[Event] = ev.DirRenamed if _is_dir(now) else ev.FileRenamed
+        maker = self._plain if replaced is None else self._maker(replaced=replaced)
+        self._add(kind, maker, own, relative, now, previous, source)
+
+    def deleted(
+        self,
+        relative: str,
+        record: Record | None,
+        kind: Kind,
+        *,
+        foreign: bool = False,
+        reason: GoneReason = "deleted",
+    ) -> None:
+        """Something is there no more."""
+        own = self._is_own(relative, None, foreign=foreign)
+        if own is None:
+            return
+        maker = self._makers.get(kind) if relative else self._maker(kind=kind, reason=reason)
+        if maker is None:
+            maker = self._makers[kind] = self._maker(kind=kind)
+        if kind == "dir":
+            made: type[Event] = ev.DirDeleted if relative else ev.TargetDirDeleted
+        else:
+            made = ev.FileDeleted if relative else ev.TargetFileDeleted
+        self._add(made, maker, own, relative, None, record)
+
+    def rescanned(self, reason: RescanReason) -> None:
+        """Everything was looked at again."""
+        self._watch(ev.Rescanned, reason=reason)
+
+    def degraded(self, relative: str, reason: DegradedReason, message: str) -> None:
+        """The watch sees less than it should."""
+        self._watch(ev.Degraded, path=self.path(relative), reason=reason, message=message)
+
+    def recovered(self, relative: str) -> None:
+        """It sees again."""
+        self._watch(ev.Recovered, path=self.path(relative))
+
+    def mismatched(self, found: Kind, expected: Kind) -> None:
+        """The wrong kind of thing stands at the location."""
+        self._watch(ev.Mismatched, found=found, expected=expected)
+
+    def _is_own(
+        self, relative: str, now: Now | None, previous: Record | None = None, *, foreign: bool
+    ) -> bool | None:
+        """Tell whether to mark the event as own; ``None`` is to drop it."""
+        if self._own == "keep" or self._ledger.is_quiet:
+            return False
+        path = self._prefix + relative if relative else str(self.location)
+        facts = unpack(now) if isinstance(now, bytes) else now
+        if not self._ledger.settles(path, facts, previous) or foreign:
+            return False
+        return None if self._own == "drop" else True
+
+    def _maker(self, **common: object) -> _Maker:
+        return _Maker(self._places, common)
+
+    def _add(
+        self,
+        kind: type[Event],
+        maker: _Maker,
+        own: bool,  # noqa: FBT001 (made for every change: a keyword costs)
+        relative: str,
+        now: Now | None,
+        previous: Record | None,
+        before: str = "",
+    ) -> None:
+        if self.muted:
+            return
+        self._time = time = max(self._disk.time(), self._time)
+        self.made += 1
+        source: _Source = (self.made, time, self.origin, own, relative, now, previous, before)
+        self.out.append(make_lazily(kind, maker, source))
+
+    def _watch(self, kind: type[Event], /, **fields: object) -> None:
+        """Make an event about the watch itself; few are made."""
+        self._time = max(self._time, self._disk.time())
+        self.made += 1
+        self.out.append(
+            kind(
+                location=self.location,
+                time=self._time,
+                seq=self.made,
+                origin=self.origin,
+                **fields,
+            )
+        )
+
+
+def _is_dir(now: Now) -> bool:
+    return is_dir(now) if isinstance(now, bytes) else now.mode & 0o170000 == 0o040000

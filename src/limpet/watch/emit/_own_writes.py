@@ -1,0 +1,227 @@
+"""Which changes are limpet's own: a claim before the write, the state it left after it.
+
+While a claim is open, watches put off looking at its paths. When it closes, what stands there is
+noted in the inbox of every running watch; the event that finds exactly that state (inode, size,
+mtime, ctime) is own. Another state means that somebody else changed the file since, however soon,
+and the event is not own. Where the state before the write is noted too, the event is own only if
+the watch had seen that one: else somebody else's change came in between. Nothing here depends on
+who the kernel says it was, so it holds on every backend; a kernel that names the process only takes
+away from what counts as own, never adds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from limpet import _own_write_registry as registry
+from limpet._own_write_registry import ANY, FOREIGN, State
+from limpet.watch.index._entry_record import unpack
+from limpet.watch.index._fs import default_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from limpet.watch.index._entry_record import Facts
+
+__all__ = ["Ledger", "own_write"]
+
+_LIMIT: Final = 10_000
+"""States one watch remembers; older ones are forgotten first, and their events count as foreign."""
+
+_MOST_NOTES: Final = 16
+"""Writes to one path that are kept apart between two looks; of more, the older ones are one."""
+_PUT_OFF_S: Final = 0.05
+"""How long a path that is claimed over and over is not looked at."""
+_PATIENCE_S: Final = 2.0
+"""Longest wait for an own write that was seen before it was noted: a batch of them takes less."""
+
+_Note = tuple[State | None, State | None]
+"""State before an own write, state after it; ``None`` is nothing there."""
+
+
+class Ledger:
+    """What one watch knows of own writes; safe to use from any thread."""
+
+    def __init__(self, wake: Callable[[], None], *, keeps: str | None = None) -> None:
+        """Start with nothing.
+
+        Args:
+            wake: Called when a claim has closed.
+            keeps: The location, if own writes into it are delivered like any other.
+        """
+        self.wake = wake
+        self.keeps = keeps
+        self._notes: OrderedDict[str, list[_Note]] = OrderedDict()
+        """Path -> the own writes to it that were not yet accounted for, oldest first."""
+        self._opened = 0
+        self._put_off: dict[str, float] = {}
+        """Path that was found claimed -> when first; only those that are claimed now and again."""
+
+    def open(self) -> None:
+        """Hear of own writes from now on."""
+        self._opened = default_disk().now()
+        registry.subscribe(self)
+
+    def close(self) -> None:
+        """Hear no more."""
+        registry.unsubscribe(self)
+        with registry.lock:
+            self._notes.clear()
+            self._put_off.clear()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing that an event could be own by."""
+        return not (self._notes or registry.open_writes)
+
+    @staticmethod
+    def turn() -> int:
+        """Count the own writes that were ever begun."""
+        return registry.generation()
+
+    def claimed(self, path: str) -> bool:
+        """Whether to put off looking at ``path``, for an own write to it is under way.
+
+        A file that is written to all the time would be put off for ever: after a while it is looked
+        at, and ``settles`` waits for the one write that is under way then.
+        """
+        if path not in registry.open_writes:
+            self._put_off.pop(path, None)
+            return False
+        if registry.open_writes.get(path) != registry.brief.get(path):
+            return True
+        since = self._put_off.setdefault(path, time.monotonic())
+        return time.monotonic() - since < _PUT_OFF_S
+
+    @staticmethod
+    def any_claims() -> bool:
+        """Whether any own write is under way."""
+        return registry.any_open()
+
+    def note(self, path: str, state: State | None, before: State | None = ANY) -> None:
+        """Remember what an own write found and left; guarded by the registry's lock."""
+        notes = self._notes.setdefault(path, [])
+        if before == ANY:
+            notes.clear()
+        notes.append((before, state))
+        if len(notes) > _MOST_NOTES:
+            first, second = notes[:2]
+            start = first[0] if _follows(first, second) else FOREIGN
+            notes[:2] = [(start, second[1])]
+        self._notes.move_to_end(path)
+        if len(self._notes) > _LIMIT:
+            self._notes.popitem(last=False)
+
+    def settles(self, path: str, facts: Facts | None, previous: int | bytes | None = None) -> bool:
+        """Whether the state found at ``path`` is by own writes alone.
+
+        It was found a moment ago: since then an own write may have gone on, and one that was seen
+        on disk may be about to be noted, which is waited for.
+
+        Args:
+            path: Where it was found.
+            facts: What was found; ``None`` of nothing.
+            previous: What the watch believed to be there; ``None`` of nothing.
+        """
+        if not self._notes and not registry.open_writes:
+            return False
+        state = _state(facts)
+        self._put_off.pop(path, None)
+        with registry.ended:
+            at = self._find(path, state)
+            if at < 0 and path in registry.open_writes:
+                registry.ended.wait_for(lambda: path not in registry.open_writes, _PATIENCE_S)
+                at = self._find(path, state)
+            notes = self._notes.get(path)
+            if notes is None:
+                return False
+            if at < 0:
+                # Somebody else's. What we wrote on top of it may be about to be found.
+                while notes and _content(notes[0][0]) != _content(state):
+                    del notes[0]
+                if not notes:
+                    del self._notes[path]
+                return False
+            # That something is gone is our doing, whatever else became of it before.
+            own = state is None or (
+                self._began(notes[0][0], previous)
+                and all(_follows(notes[i], notes[i + 1]) for i in range(at))
+            )
+            # The same state may be told of twice, as by a move and a change.
+            notes[: at + 1] = [(ANY, state)] if own else []
+            if not notes:
+                del self._notes[path]
+            return own
+
+    def _find(self, path: str, state: State | None) -> int:
+        """Give the last note that left that state; -1 if none did."""
+        notes = self._notes.get(path, ())
+        return next((i for i in reversed(range(len(notes))) if notes[i][1] == state), -1)
+
+    def _began(self, start: State | None, previous: int | bytes | None) -> bool:
+        """Whether what the watch believed is what stood there before the first own write."""
+        if start in {ANY, FOREIGN}:
+            return start == ANY
+        if start is None or previous is None:
+            return start is None and previous is None
+        if isinstance(previous, int):  # never looked at, so it is as it was when the watch began
+            return previous >> 2 == start[0] and (len(start) < 4 or start[3] < self._opened)
+        return _content(_state(unpack(previous))) == _content(start)
+
+
+@contextlib.contextmanager
+def own_write(*paths: str | os.PathLike[str]) -> Iterator[None]:
+    """Mark what the block does to ``paths`` as limpet's own, for every watch in this process.
+
+    ```python
+    with limpet.own_write(report):
+        report.write_text("done")
+    ```
+
+    The events are dropped, marked or kept as the watch's ``own`` option says. Name every path that
+    is created, written, replaced or deleted; for a rename both names. May be used from any thread.
+    The paths must be spelled below the location as the watch was given it (made absolute).
+    """
+    names = [os.path.abspath(os.fspath(path)) for path in paths]
+    registry.begin(names, is_brief=False)
+    try:
+        yield
+    finally:
+        registry.end(names, [(name, ANY, _look(name)) for name in names], is_brief=False)
+
+
+def _look(path: str) -> State | None:
+    disk = default_disk()
+    folder, name = os.path.split(path)
+    try:
+        handle = disk.open(folder, follow=True)
+    except OSError:
+        return None
+    try:
+        return _state(disk.stat_at(handle, name))
+    except OSError:
+        return None
+    finally:
+        disk.close(handle)
+
+
+def _follows(one: _Note, next_one: _Note) -> bool:
+    """Whether a write found what the one before it left: nobody else wrote in between."""
+    return next_one[0] == ANY or _content(one[1]) == _content(next_one[0])
+
+
+def _content(state: State | None) -> State | None:
+    """Leave out ctime: a new mode or a link elsewhere changes it, and is no change of content."""
+    return None if state is None else state[:3]
+
+
+def _state(facts: Facts | None) -> State | None:
+    if facts is None:
+        return None
+    if facts.mode & 0o170000 == 0o040000:
+        return (facts.inode,)  # a folder's size and times change with what is put into it
+    return (facts.inode, facts.size, facts.mtime, facts.ctime)

@@ -1,0 +1,159 @@
+"""Which names are part of the watch at all: what is left out is neither marked nor remembered.
+
+All patterns have gitignore syntax (pathspec), so one rule explains ``include``, ``exclude`` and the
+ignore file. The default ignores are plain prefixes and suffixes of a name, for they are asked for
+every entry of every folder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from limpet.watch.index._entry_record import BRIEF_DIR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pathspec
+
+__all__ = ["DEFAULT_NAMES", "DEFAULT_PREFIXES", "DEFAULT_SUFFIXES", "Filter", "compile_patterns"]
+
+DEFAULT_SUFFIXES: Final = (
+    ".crdownload",  # Chromium, a download under way
+    ".part",  # Firefox, wget, many others
+    ".partial",  # curl --remove-on-error users, Edge
+    ".download",  # Safari
+    ".opdownload",  # Opera
+    ".aria2",  # aria2's control file
+    ".swp",  # Vim
+    ".swx",
+    ".swo",
+    ".kate-swp",
+    "~",  # backup copies of most editors
+    "___jb_tmp___",  # JetBrains' safe write
+    "___jb_old___",
+)
+DEFAULT_PREFIXES: Final = (
+    ".#",  # Emacs locks
+    ".~lock.",  # LibreOffice locks
+    "~$",  # Microsoft Office locks
+    "._",  # macOS resource forks on foreign file systems
+    ".nfs",  # NFS: deleted while open
+    ".fuse_hidden",
+    ".goutputstream-",  # GLib's safe write
+    ".limpet-",  # limpet's own temporary files
+)
+DEFAULT_NAMES: Final = frozenset(
+    (".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".Spotlight-V100", ".Trashes")
+)
+
+
+_SIGNS: Final = (
+    "/.", "/~$", "/#", "Thumbs.db", "desktop.ini",
+    "~/", "swp/", "swx/", "swo/", ".part", "download/", ".aria2/", "___jb_",
+)  # fmt: skip
+"""Whatever is left out by default has one of these in it, between slashes: to look for them in all
+names of a folder at once takes a third of asking for each name. A test holds them to the tables."""
+
+
+def compile_patterns(lines: Iterable[str]) -> pathspec.PathSpec[Any] | None:
+    """Compile gitignore lines, or give ``None`` if none of them says anything."""
+    kept = [line for line in lines if line.strip() and not line.startswith("#")]
+    if not kept:
+        return None
+    import pathspec  # only now: most watches have no patterns, and it takes long to load
+
+    return pathspec.PathSpec.from_lines("gitignore", kept)
+
+
+class Filter:
+    """Decides by relative path and kind; knows ignore files as they are found."""
+
+    def __init__(
+        self,
+        *,
+        include: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        default_ignores: bool = True,
+    ) -> None:
+        """Compile the patterns once."""
+        self._include = compile_patterns(include)
+        self._exclude = compile_patterns(exclude)
+        self._defaults = default_ignores
+        self._ignore_files: dict[str, pathspec.PathSpec[Any]] = {}
+        """Folder (relative, ``""`` or ending in ``/``) -> what its ignore file says."""
+        self.plain = self._include is None and self._exclude is None
+        """Whether a name alone decides (the fast way)."""
+
+    def set_ignore_file(self, folder: str, lines: Iterable[str]) -> bool:
+        """Take what the ignore file in ``folder`` says; tells whether that is news."""
+        prefix = f"{folder}/" if folder else ""
+        compiled = compile_patterns(lines)
+        before = self._ignore_files.get(prefix)
+        if compiled is None:
+            return self._ignore_files.pop(prefix, None) is not None
+        self._ignore_files[prefix] = compiled
+        return before is None or before.patterns != compiled.patterns
+
+    def move(self, source: str, target: str) -> None:
+        """A folder was renamed: its ignore files go with it."""
+        old, new = f"{source}/", f"{target}/"
+        for prefix in [p for p in self._ignore_files if p.startswith(old)]:
+            self._ignore_files[new + prefix[len(old) :]] = self._ignore_files.pop(prefix)
+
+    def drop(self, folder: str) -> None:
+        """A folder is gone: so are its ignore files."""
+        if self._ignore_files:
+            old = f"{folder}/"
+            for prefix in [p for p in self._ignore_files if p.startswith(old)]:
+                del self._ignore_files[prefix]
+
+    def hidden(self, folder: str, listing: Mapping[str, int]) -> list[str]:
+        """Give the names of a listing that are left out.
+
+        Where names alone decide, one search through all of them tells whether any may be: hardly
+        any folder holds one (measured: 1.2 against 4 microseconds for ten names).
+        """
+        if self.plain and not self._ignore_files:
+            if not self._defaults:
+                return []
+            names = "/".join(["", *listing, ""])
+            for sign in _SIGNS:
+                if sign in names:
+                    break
+            else:
+                return []
+        return [
+            name
+            for name, record in listing.items()
+            if self.hides(folder, name, is_dir=record & 3 == BRIEF_DIR)
+        ]
+
+    def hides(self, folder: str, name: str, *, is_dir: bool) -> bool:
+        """Whether ``name`` in ``folder`` (relative path) is left out."""
+        if self._defaults and (
+            name.endswith(DEFAULT_SUFFIXES)
+            or name.startswith(DEFAULT_PREFIXES)
+            or name in DEFAULT_NAMES
+            or (name[0] == "#" and name[-1] == "#")
+        ):
+            return True
+        if self.plain and not self._ignore_files:
+            return False
+        relative = f"{folder}/{name}" if folder else name
+        slashed = relative + "/" if is_dir else relative
+        if self._exclude is not None and self._exclude.match_file(slashed):
+            return True
+        if self._include is not None and not is_dir and not self._include.match_file(relative):
+            return True
+        return self._ignored(relative, slashed)
+
+    def _ignored(self, relative: str, slashed: str) -> bool:
+        """Ask the ignore files from the outermost in; the last one with an opinion decides."""
+        verdict = False
+        for prefix in sorted(self._ignore_files, key=len):
+            if relative.startswith(prefix):
+                answer = self._ignore_files[prefix].check_file(slashed[len(prefix) :]).include
+                if answer is not None:
+                    verdict = answer
+        return verdict

@@ -1,0 +1,264 @@
+"""The engine's hands: every call that reads the disk, never following a last link by accident.
+
+Where the system has descriptors for folders (Linux, macOS) a name is looked up in an open folder,
+so that nothing can be slipped in between; a path longer than the system takes in one call is opened
+in steps, so a tree may be deeper than PATH_MAX. Elsewhere (Windows) paths stand in for descriptors.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from limpet.watch.index._entry_record import (
+    BRIEF_DIR,
+    BRIEF_FILE,
+    BRIEF_OTHER,
+    BRIEF_SYMLINK,
+    Facts,
+    pack,
+)
+
+if sys.platform == "linux":
+    from limpet.watch.index._statx import EXACT_TIMES, statx, statx_folder, statx_records
+else:
+    EXACT_TIMES = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "NOT_THERE",
+    "OUT_OF_DESCRIPTORS",
+    "Disk",
+    "Handle",
+    "PathDisk",
+    "default_disk",
+]
+
+NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+"""The name leads nowhere, which is an answer; any other errno means it could not be asked."""
+OUT_OF_DESCRIPTORS: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+
+_PATH_LIMIT: Final = 3800
+"""Longest path given to one call; PATH_MAX is 4,096 bytes with its NUL (path_resolution(7))."""
+_FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+
+_COARSE: Final = 5
+"""CLOCK_REALTIME_COARSE, clock_gettime(2)."""
+
+Handle = int | str
+"""An open folder: a descriptor or, where there is no such thing, its path."""
+
+
+class Disk:
+    """The real file system by descriptors; tests replace single methods to make calls fail."""
+
+    exact_times = EXACT_TIMES
+    """Every change after a stat gets a time stamp of its own."""
+
+    def now(self) -> int:
+        """Give the clock that stamps files, in nanoseconds.
+
+        The kernel stamps with its coarse clock, which lags behind the exact one by up to a tick; a
+        file that changes later never has a smaller stamp than this.
+        """
+        if sys.platform == "linux":
+            return time.clock_gettime_ns(_COARSE)
+        return time.time_ns()
+
+    def time(self) -> float:
+        """Give the system's clock in unix seconds."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Give a clock that is never set, in seconds."""
+        return time.monotonic()
+
+    def open(self, path: str, *, follow: bool = False) -> Handle:
+        """Open the folder at ``path``, however long the path is.
+
+        Raises:
+            OSError: As ``open``; no descriptor is left open.
+        """
+        last = 0 if follow else _NOFOLLOW
+        if len(path) < _PATH_LIMIT // 4 or len(os.fsencode(path)) < _PATH_LIMIT:
+            return os.open(path, _FOLDER | last)
+        return _open_in_steps([part for part in path.split("/") if part], last)
+
+    def open_in(self, handle: Handle, name: str, path: str) -> Handle:
+        """Open the folder ``name`` in an open folder; ``path`` is where it is believed to stand.
+
+        Raises:
+            OSError: As ``open``; no descriptor is left open.
+        """
+        if isinstance(handle, int):
+            return os.open(name, _FOLDER | _NOFOLLOW, dir_fd=handle)
+        return self.open(path)
+
+    def close(self, handle: Handle) -> None:
+        """Close what ``open`` gave."""
+        if isinstance(handle, int):
+            os.close(handle)
+
+    def stat(self, handle: Handle) -> Facts:
+        """Stat the open folder itself.
+
+        Raises:
+            OSError: It could not be asked.
+        """
+        if sys.platform == "linux" and isinstance(handle, int):
+            facts = statx(handle, "", follow=True)
+            if facts is None:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            return facts
+        return _from_result(os.stat(handle))
+
+    def folder(self, handle: Handle, now: int) -> tuple[bytes, int, int]:
+        """Give the packed record, device and inode of the open folder.
+
+        Raises:
+            OSError: It could not be asked.
+        """
+        if sys.platform == "linux" and isinstance(handle, int):
+            return statx_folder(handle, now)
+        facts = self.stat(handle)
+        return pack(facts, now), facts.device, facts.inode
+
+    def identity(self, handle: Handle) -> tuple[int, int]:
+        """Give device and inode of the open folder.
+
+        Raises:
+            OSError: It could not be asked.
+        """
+        if isinstance(handle, int):
+            result = os.fstat(handle)
+            return result.st_dev & 0xFFFFFFFF, result.st_ino
+        facts = self.stat(handle)
+        return facts.device, facts.inode
+
+    def stat_at(self, handle: Handle, name: str, *, follow: bool = False) -> Facts | None:
+        """Stat ``name`` in the open folder; ``None`` if it is not there.
+
+        Raises:
+            OSError: It could not be asked (EACCES, EIO, ...).
+        """
+        if sys.platform == "linux" and isinstance(handle, int):
+            return statx(handle, name, follow=follow)
+        try:
+            if isinstance(handle, int):
+                return _from_result(os.stat(name, dir_fd=handle, follow_symlinks=follow))
+            return _from_result(os.stat(os.path.join(handle, name), follow_symlinks=follow))
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            raise
+
+    def records(self, handle: Handle, names: Iterable[str], now: int) -> list[bytes | None]:
+        """Stat each name in the open folder and pack what was found; ``None`` if it is gone.
+
+        Raises:
+            OSError: One of them could not be asked.
+        """
+        if sys.platform == "linux" and isinstance(handle, int):
+            return statx_records(handle, names, now)
+        found = (self.stat_at(handle, name) for name in names)
+        return [None if facts is None else pack(facts, now) for facts in found]
+
+    def read(self, handle: Handle) -> dict[str, int]:
+        """Give name and brief record of every entry, from the listing alone where it tells.
+
+        One expression, for it is most of what a start costs; ``is_dir`` and ``is_file`` are only
+        asked of what is no symlink, so that they need no stat.
+        """
+        with os.scandir(handle) as entries:
+            return {
+                entry.name: entry.inode() << 2
+                | (
+                    BRIEF_SYMLINK
+                    if entry.is_symlink()
+                    else BRIEF_DIR
+                    if entry.is_dir()
+                    else BRIEF_FILE
+                    if entry.is_file()
+                    else BRIEF_OTHER
+                )
+                for entry in entries
+            }
+
+    def stat_path(self, path: str) -> Facts | None:
+        """Stat what ``path`` leads to, symlinks followed; ``None`` if nothing is there.
+
+        Raises:
+            OSError: It could not be asked.
+        """
+        try:
+            if sys.platform == "linux":
+                return statx(-100, path, follow=True)
+            return _from_result(os.stat(path))
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            raise
+
+
+class PathDisk(Disk):
+    """The same by paths alone, for systems whose folders have no descriptors (Windows)."""
+
+    exact_times = False
+
+    def open(self, path: str, *, follow: bool = False) -> Handle:
+        """Check that a folder is there; the path is its handle."""
+        facts = os.stat(path) if follow else os.lstat(path)
+        if facts.st_mode & 0o170000 != 0o040000:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        return path
+
+    def stat_path(self, path: str) -> Facts | None:
+        """Stat what ``path`` leads to."""
+        return self.stat_at(path, "", follow=True)
+
+
+def default_disk() -> Disk:
+    """Choose the way of this system."""
+    return Disk() if os.scandir in os.supports_fd and os.stat in os.supports_dir_fd else PathDisk()
+
+
+def _open_in_steps(parts: list[str], last: int) -> int:
+    fd = os.open("/", _FOLDER)
+    try:
+        while parts:
+            size, count = 0, 0
+            for part in parts:
+                size += len(os.fsencode(part)) + 1
+                if count and size > _PATH_LIMIT:
+                    break
+                count += 1
+            step, parts = parts[:count], parts[count:]
+            inner = os.open("/".join(step), _FOLDER | (0 if parts else last), dir_fd=fd)
+            os.close(fd)
+            fd = inner
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _from_result(result: os.stat_result) -> Facts:
+    birth = getattr(result, "st_birthtime", 0.0)
+    return Facts(
+        mode=result.st_mode & 0xFFFF,
+        nlink=result.st_nlink & 0xFFFFFFFF,
+        uid=result.st_uid & 0xFFFFFFFF,
+        gid=result.st_gid & 0xFFFFFFFF,
+        device=result.st_dev & 0xFFFFFFFF,
+        inode=result.st_ino & 0xFFFFFFFFFFFFFFFF,
+        size=result.st_size,
+        mtime=result.st_mtime_ns,
+        ctime=result.st_ctime_ns,
+        birth=getattr(result, "st_birthtime_ns", int(birth * 1_000_000_000)),
+    )

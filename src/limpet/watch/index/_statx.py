@@ -1,0 +1,135 @@
+"""``statx`` for Linux: as ``os.stat``, and the birth time that ``os.stat`` leaves out.
+
+statx(2), since Linux 4.11. A birth time tells a renamed file from another that got its inode
+number.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+import struct
+import sys
+from typing import TYPE_CHECKING, Final
+
+from limpet.watch.index._entry_record import RACY_NS, Facts, pack_stat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
+
+from limpet.backends._base import ENCODE_ERRORS, ENCODING  # noqa: E402
+from limpet.backends._libc import statx_call  # noqa: E402
+
+__all__ = ["EXACT_TIMES", "statx", "statx_folder", "statx_records"]
+
+_LAYOUT: Final = struct.Struct("<I12xIIIH2xQQ32xqI4xqI4xqI12xII")
+# mask, nlink, uid, gid, mode, ino, size, birth (s, ns), ctime, mtime, device (major, minor)
+_WANTED: Final = 0xFFF  # STATX_BASIC_STATS | STATX_BTIME
+_BIRTH: Final = 0x800
+_NO_FOLLOW: Final = 0x100
+_EMPTY_PATH: Final = 0x1000
+_NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_SECOND: Final = 1_000_000_000
+
+_spare: list[ctypes.Array[ctypes.c_char]] = []
+"""Buffers not in use; taking one and giving it back are single steps, so threads may share them.
+Making one anew costs more than the call (measured: 7 against 3 microseconds)."""
+_device = functools.lru_cache(maxsize=256)(os.makedev)
+
+
+def statx(fd: int, name: str, *, follow: bool) -> Facts | None:
+    """Stat ``name`` in the folder open at ``fd`` (``""``: the folder); ``None`` if it is not there.
+
+    Raises:
+        OSError: It could not be asked.
+    """
+    flags = _EMPTY_PATH if not name else 0 if follow else _NO_FOLLOW
+    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
+    failed = statx_call(fd, os.fsencode(name), flags, _WANTED, buffer) < 0
+    fields = _LAYOUT.unpack_from(buffer)
+    _spare.append(buffer)
+    if failed:
+        code = ctypes.get_errno()
+        if code in _NOT_THERE:
+            return None
+        raise OSError(code, os.strerror(code), name)
+    (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns, mtime, mtime_ns,
+     major, minor) = fields  # fmt: skip
+    return Facts(
+        mode, nlink, uid, gid, _device(major, minor), inode, size,
+        mtime * _SECOND + mtime_ns, ctime * _SECOND + ctime_ns,
+        birth * _SECOND + birth_ns if mask & _BIRTH else 0,
+    )  # fmt: skip
+
+
+def statx_folder(fd: int, now: int) -> tuple[bytes, int, int]:
+    """Give the packed record, device and inode of the folder open at ``fd``.
+
+    Raises:
+        OSError: It could not be asked.
+    """
+    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
+    failed = statx_call(fd, b"", _EMPTY_PATH, _WANTED, buffer) < 0
+    (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns,
+     mtime, mtime_ns, major, minor) = _LAYOUT.unpack_from(buffer)  # fmt: skip
+    _spare.append(buffer)
+    if failed:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    young = now - RACY_NS
+    birth = birth * _SECOND + birth_ns if mask & _BIRTH else 0
+    ctime = ctime * _SECOND + ctime_ns
+    device = _device(major, minor)
+    record = pack_stat(
+        inode, birth, device, nlink, uid, gid, mode, size, mtime * _SECOND + mtime_ns, ctime,
+        (ctime > young) | (birth > young) << 1,
+    )  # fmt: skip
+    return record, device, inode
+
+
+def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]:
+    """Give the packed record of each name in the folder open at ``fd``, ``None`` if it is gone.
+
+    As ``pack(statx(...), now)`` for each, at a third of its cost (measured: 3 against 9
+    microseconds), for it is most of what a look costs.
+
+    Raises:
+        OSError: One of them could not be asked.
+    """
+    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
+    call, unpack, pack = statx_call, _LAYOUT.unpack_from, pack_stat
+    young = now - RACY_NS
+    records: list[bytes | None] = []
+    for name in names:
+        if call(fd, name.encode(ENCODING, ENCODE_ERRORS), _NO_FOLLOW, _WANTED, buffer) < 0:
+            code = ctypes.get_errno()
+            if code not in _NOT_THERE:
+                raise OSError(code, os.strerror(code), name)
+            records.append(None)
+            continue
+        (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns,
+         mtime, mtime_ns, major, minor) = unpack(buffer)  # fmt: skip
+        birth = birth * _SECOND + birth_ns if mask & _BIRTH else 0
+        ctime = ctime * _SECOND + ctime_ns
+        records.append(
+            pack(
+                inode, birth, _device(major, minor), nlink, uid, gid, mode, size,
+                mtime * _SECOND + mtime_ns, ctime, (ctime > young) | (birth > young) << 1,
+            )
+        )  # fmt: skip
+    _spare.append(buffer)
+    return records
+
+
+def _release() -> tuple[int, ...]:
+    parts = os.uname().release.split("-", 1)[0].split(".")
+    return tuple(int(part) for part in parts[:2] if part.isdigit())
+
+
+EXACT_TIMES: Final = _release() >= (6, 13)
+"""Since Linux 6.13 a file that was statted gets a finer time stamp at its next change (multigrain
+timestamps; ext4, xfs, btrfs, tmpfs), so an equal ctime proves that nothing changed since."""

@@ -1,0 +1,3 @@
+"""Where the watched path leads: resolving it, marking the way to it, its coming and going."""
+
+__all__: list[str] = []

@@ -1,0 +1,143 @@
+"""Keeps the marks on the way to a location in step with where the location leads.
+
+Mark, then resolve again, until two resolutions in a row agree: a change in between is either seen
+by the second look or told by a mark that was there before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends import ATTRIB, GONE, SELF_MOVED, MarkError, Subscriber
+from limpet.watch.location._resolve_path import Resolution, can_resolve, resolve, resolve_plainly
+
+if TYPE_CHECKING:
+    from limpet.backends import Hub, Inbox, Mark
+    from limpet.watch.index._fs import Disk
+
+__all__ = ["Tracker", "Waypoint"]
+
+_ROUNDS: Final = 8
+"""A path that changes faster than this many looks in a row is looked at again a moment later."""
+
+
+class Waypoint(Subscriber):
+    """A marked folder on the way, and the names in it that matter."""
+
+    __slots__ = ("mark", "names", "path", "what")
+
+    def __init__(self, path: str) -> None:
+        """Start unmarked."""
+        self.path = path
+        self.names: set[str] = set()
+        self.what = 0
+        self.mark: Mark | None = None
+
+
+class Tracker:
+    """The location of one watch."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        disk: Disk,
+        hub: Hub,
+        inbox: Inbox,
+        order: tuple[str, ...],
+        content: bool,
+    ) -> None:
+        """Know the path; nothing is marked yet.
+
+        Args:
+            path: The location, absolute.
+            disk: Where to look.
+            hub: Where to mark.
+            inbox: Where the hints go.
+            order: Sources to mark with; empty means the location must be polled.
+            content: The target is a file whose writes matter.
+        """
+        self.path = path
+        self.blind = not order or not can_resolve()
+        """The way cannot be watched (wholly), so it must be looked at again now and then."""
+        self.unstable = False
+        """It changed while it was looked at; look again soon."""
+        self._disk, self._hub, self._inbox = disk, hub, inbox
+        self._order, self._content = order, content
+        self._waypoints: dict[tuple[int, int], Waypoint] = {}
+
+    def update(self) -> Resolution:
+        """Resolve the location and mark the way to it."""
+        if not self._order or not can_resolve():
+            return resolve_plainly(self._disk, self.path)
+        before = resolve(self._disk, self.path, content=self._content)
+        for _ in range(_ROUNDS):
+            self._mark(before)
+            now = resolve(self._disk, self.path, content=self._content)
+            if (now.steps, now.identity, now.trouble) == (
+                before.steps,
+                before.identity,
+                before.trouble,
+            ):
+                self.unstable = False
+                return now
+            before = now
+        self.unstable = True
+        return before
+
+    def concerns(self, waypoint: Waypoint, name: str, bits: int) -> bool:
+        """Whether a hint may mean that the location leads elsewhere (or its file changed)."""
+        if name == "":
+            return bool(bits & (GONE | SELF_MOVED | ATTRIB))
+        return name in waypoint.names and waypoint.what != 0
+
+    def _mark(self, resolution: Resolution) -> None:
+        wanted: dict[tuple[int, int], Waypoint] = {}
+        blind = False
+        for step in resolution.steps:
+            identity = (step.device, step.inode)
+            waypoint = wanted.get(identity) or self._waypoints.get(identity) or Waypoint(step.path)
+            if identity not in wanted:
+                waypoint.names = set()
+                waypoint.path = step.path
+            wanted[identity] = waypoint
+            waypoint.names.add(step.name)
+            alive = waypoint.mark is not None and self._hub.is_marked(waypoint.mark)
+            if not alive or step.what > waypoint.what:
+                blind |= not self._mark_one(waypoint, step.what, identity)
+        for identity, waypoint in self._waypoints.items():
+            if identity not in wanted and waypoint.mark is not None:
+                self._hub.unmark(waypoint.mark, waypoint, waypoint.path)
+        self._waypoints = wanted
+        self.blind = blind
+
+    def _mark_one(self, waypoint: Waypoint, what: int, identity: tuple[int, int]) -> bool:
+        try:
+            fd = self._disk.open(waypoint.path)
+        except OSError:
+            return False
+        try:
+            facts = self._disk.stat(fd)
+            if (facts.device, facts.inode) != identity or not isinstance(fd, int):
+                return True  # it changed under us: the next round resolves again
+            waypoint.mark = self._hub.mark(
+                self._order, fd, what, waypoint, self._inbox, device=facts.device
+            )
+            waypoint.what = max(what, waypoint.what)
+        except (MarkError, OSError):
+            return False
+        finally:
+            self._disk.close(fd)
+        return True
+
+    def close(self) -> None:
+        """Take every mark away."""
+        for waypoint in self._waypoints.values():
+            if waypoint.mark is not None:
+                self._hub.unmark(waypoint.mark, waypoint, waypoint.path)
+        self._waypoints = {}
+
+    @property
+    def marks(self) -> int:
+        """Folders on the way that are marked."""
+        return len(self._waypoints)

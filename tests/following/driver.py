@@ -1,0 +1,136 @@
+"""Drives the synchronous core of a follower by hand: looks when told, at a clock of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from limpet.following._file_io import Disk
+from limpet.following._follow_engine import Engine
+from limpet.following._follow_events import Appended, FollowEvent
+from limpet.following._follow_options import FollowOptions
+
+E = TypeVar("E", bound=FollowEvent)
+
+
+class TestDisk(Disk):
+    """The real disk, and a clock that stands until it is moved."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Driven:
+    """A follower without a shell."""
+
+    def __init__(
+        self,
+        *paths: str | Path,
+        disk: TestDisk | None = None,
+        remote: Any = None,
+        begun: bool = True,
+        **options: Any,
+    ) -> None:
+        self.disk = disk or TestDisk()
+        options.setdefault("start", "checkpoint" if "state" in options else "beginning")
+        options.setdefault("fallback", "beginning")
+        self.engine = Engine(
+            [str(path) for path in paths], FollowOptions(**options), disk=self.disk, remote=remote
+        )
+        self.events: list[FollowEvent] = []
+        self.uncommitted: list[Appended] = []
+        if begun:
+            self.engine.start()
+
+    def look(self) -> None:
+        self.engine.look()
+
+    def read(self, pieces: int = 1 << 30) -> list[FollowEvent]:
+        """Read so many pieces, or all there is; what came is kept, and given."""
+        while pieces and self.engine.read():
+            pieces -= 1
+        new = self.engine.fetch()
+        self.events += new
+        self.uncommitted += [event for event in new if isinstance(event, Appended)]
+        return new
+
+    def catch_up(self) -> list[FollowEvent]:
+        """Look and read until nothing comes any more."""
+        self.engine.look()
+        new = self.read()
+        while True:
+            self.engine.look()
+            more = self.read()
+            new += more
+            if not any(isinstance(event, Appended) for event in more):
+                return new
+
+    def wait(self, seconds: float) -> list[FollowEvent]:
+        """Let time pass, look and read."""
+        self.disk.now += seconds
+        return self.catch_up()
+
+    def commit(self) -> None:
+        """Commit all that was delivered."""
+        for batch in self.uncommitted:
+            batch.commit()
+        self.uncommitted.clear()
+
+    def save(self) -> None:
+        self.engine.save()
+
+    def kill(self) -> None:
+        """End as a killed process ends: nothing is saved, descriptors and lock are gone."""
+        for target in self.engine.targets():
+            target.close()
+        if self.engine.store is not None:
+            self.engine.store.close()
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def lines(self) -> list[str]:
+        """Every line so far."""
+        return [line for event in self.of(Appended) for line in event.lines]
+
+    def grouped(self) -> list[list[str]]:
+        """Every line so far, a list for each run of lines of one generation."""
+        groups: list[tuple[tuple[str, int], list[str]]] = []
+        for event in self.of(Appended):
+            key = (str(event.path), event.generation)
+            if not groups or groups[-1][0] != key:
+                groups.append((key, []))
+            groups[-1][1].extend(event.lines)
+        return [lines for _, lines in groups]
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def append(path: str | Path, data: str | bytes) -> None:
+    with open(path, "ab") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def write(path: str | Path, data: str | bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def deleted_descriptors(folder: Path) -> list[str]:
+    """Names of deleted files below a folder that this process holds open."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            name = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue
+        if name.startswith(str(folder)) and name.endswith("(deleted)"):
+            found.append(name)
+    return found

@@ -1,0 +1,228 @@
+"""Imports point one way: values <- backends <- watch <- following, output <- bot <- cli."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+EVENT_LOOPS = {"anyio", "asyncio", "sniffio", "trio"}
+
+ALLOWED = {
+    "limpet._lazy_fields": (),
+    "limpet.events": ("limpet._lazy_fields",),
+    "limpet.errors": (),
+    "limpet.config": ("limpet.errors", "limpet.events"),
+    "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
+    "limpet.backends": ("limpet.backends", "limpet.config", "limpet.errors"),
+    "limpet.watch": (
+        "limpet._fingerprint",
+        "limpet._lazy_fields",
+        "limpet._own_write_registry",
+        "limpet.backends",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.watch",
+    ),
+    "limpet.output": (
+        "limpet._own_write_registry",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.output",
+    ),
+    "limpet._fingerprint": (),
+    "limpet._suggest": (),
+    "limpet._own_write_registry": (),
+    "limpet.following": (
+        "limpet._fingerprint",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.following",
+        "limpet.watch",
+    ),
+    "limpet": (
+        "limpet.backends",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.following",
+        "limpet.output",
+        "limpet.watch",
+    ),
+    "limpet.testing": (
+        "limpet",
+        "limpet.backends",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.watch",
+    ),
+    "limpet.cli": (
+        "limpet",
+        "limpet._wire",
+        "limpet.backends",
+        "limpet.bot",
+        "limpet.cli",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.following",
+        "limpet.output",
+        "limpet.remote",
+        "limpet.watch",
+    ),
+    "limpet.bot": (
+        "limpet",
+        "limpet._suggest",
+        "limpet._wire",
+        "limpet.bot",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.following",
+        "limpet.output",
+        "limpet.remote",
+        "limpet.watch",
+    ),
+    "limpet.remote": (
+        "limpet._suggest",
+        "limpet._wire",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.following",
+        "limpet.output",
+        "limpet.remote",
+        "limpet.watch",
+    ),
+    "limpet.__main__": ("limpet.cli", "limpet.errors"),
+}
+"""Part -> the parts it may import from; a part is a module, or a package with all below it."""
+
+SHELLS = {
+    "limpet.following",
+    "limpet.following._follower",
+    "limpet.following._sync_follower",
+    "limpet.following._follow_thread",
+    "limpet.output",
+    "limpet.output._loop",
+    "limpet.output._async_output",
+    "limpet.watch",
+    "limpet.watch._dispatcher",
+    "limpet.watch._watch",
+    "limpet.watch._sync_watch",
+}
+"""The modules that may know an event loop; the others of their parts are plain synchronous code."""
+
+
+def modules() -> dict[str, Path]:
+    """Give every module of the package: dotted name -> file."""
+    found = {}
+    for path in sorted((SOURCE / "limpet").rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def part_of(module: str) -> str | None:
+    """Give the part a module belongs to, or None for a part nobody has drawn yet."""
+    while module not in ALLOWED:
+        module, _, _ = module.rpartition(".")
+        if module in {"", "limpet"}:
+            return None
+    return module
+
+
+def imports(module: str) -> Iterator[str]:
+    """Give the modules that a module imports, wherever in it, also for the type checker alone."""
+    path = MODULES[module]
+    is_package = path.name == "__init__.py"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                up = module.split(".")
+                up = up[: len(up) - node.level + is_package]
+                base = ".".join([*up, base]).rstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield full if full in MODULES else base
+
+
+def ours(module: str) -> set[str]:
+    """Give the modules of limpet that a module imports."""
+    return {name for name in imports(module) if name.partition(".")[0] == "limpet"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_from_parts_below_its_own(module: str) -> None:
+    """The table above is the whole truth about who may know whom."""
+    part = part_of(module)
+    assert part is not None, f"{module} is in no part: draw it in this table"
+    wrong = {
+        name for name in ours(module) if name in MODULES and part_of(name) not in ALLOWED[part]
+    }
+    assert not wrong
+
+
+CORED = {"limpet.following", "limpet.output", "limpet.watch"}
+CORE = [m for m in MODULES if part_of(m) in CORED and m not in SHELLS]
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_only_the_shell_knows_an_event_loop(module: str) -> None:
+    """The core is synchronous, so its tests need no loop; and it does not know its shell."""
+    names = set(imports(module))
+    assert not {name.partition(".")[0] for name in names} & EVENT_LOOPS
+    assert not names & (SHELLS - CORED)
+
+
+PURE = [
+    "limpet.following._text_codec",
+    "limpet.following._line_splitter",
+    "limpet.following._position",
+    "limpet.output._name_validation",
+    "limpet.output._rotation_manifest",
+    "limpet.output._operations",
+]
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_touch_no_disk_and_no_clock(module: str) -> None:
+    """What names are taken and what a note says is decided without asking the system."""
+    names = {name.partition(".")[0] for name in imports(module)}
+    assert not names & {"os", "time", "threading", "io", "shutil", "tempfile"}
+
+
+def test_every_name_in_these_tables_exists() -> None:
+    """A module that was moved or renamed takes its entries along."""
+    named = {*ALLOWED, *SHELLS, *PURE, *(name for below in ALLOWED.values() for name in below)}
+    assert named - set(MODULES) == set()
+
+
+@pytest.mark.parametrize("module", ["limpet.errors", "limpet.events"])
+def test_values_need_only_the_standard_library(module: str) -> None:
+    """Whoever handles events need not load what makes them."""
+    assert {name.partition(".")[0] for name in imports(module)} <= {
+        *sys.stdlib_module_names,
+        "limpet",
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nobody_else_knows_one_backend_from_another(module: str) -> None:
+    """Whatever is special to fanotify or inotify stays in ``limpet.backends``."""
+    if part_of(module) == "limpet.backends":
+        return
+    native = {"_fanotify", "_inotify"}
+    assert not [name for name in ours(module) if native & set(name.split("."))]

@@ -1,0 +1,403 @@
+"""The async shell: off the loop, in order, bounded, and nothing left after the block."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import limpet
+from limpet.output import (
+    AppendToFile,
+    AsyncOutput,
+    CreateFile,
+    Output,
+    OutputLimits,
+    OverwriteFile,
+    Refused,
+    Result,
+    open_output,
+)
+from limpet.output import _output_thread as worker
+
+pytestmark = pytest.mark.anyio
+
+only_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Gate:
+    """Holds the worker in the middle of a batch until the test lets it go on."""
+
+    def __init__(self, out: AsyncOutput, *, once: bool = True) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.batches: list[int] = []
+        inner = out._output.perform_all
+
+        def perform_all(operations: Sequence[Any]) -> list[Result]:
+            self.batches.append(len(operations))
+            if not self.opened.is_set():
+                self.entered.set()
+                self.opened.wait(60)
+            return inner(operations)
+
+        assert out._worker is not None
+        out._worker._work = perform_all
+
+
+async def until(condition: Any) -> None:
+    """Lets the loop run until it holds; the test's timeout ends what never does."""
+    while not condition():
+        await anyio.sleep(0.001)
+
+
+async def test_each_operation(tmp_path: Path) -> None:
+    """The methods and the values, as the synchronous form has them."""
+    async with open_output(tmp_path / "new", create=True) as out:
+        assert Path(out.path) == tmp_path / "new"
+        assert (await out.create("a/f", "one\n")).ok
+        await out.append("a/f", "two\n", newline_guard=True)
+        await out.overwrite("state", b"\0")
+        await out.make_dir("d")
+        await out.move("a/f", "d/f")
+        await out.delete("state")
+        await out.delete_dir("a")
+        with pytest.raises(limpet.ExistsError):
+            await out.create("d/f", "")
+        answer = await out.perform(CreateFile(name="../x", content=""))
+        assert isinstance(answer, Refused)
+    assert [str(p.relative_to(tmp_path / "new")) for p in (tmp_path / "new").rglob("*")] == [
+        "d",
+        "d/f",
+    ]
+    assert (tmp_path / "new/d/f").read_text() == "one\ntwo\n"
+
+
+async def test_what_the_block_raises_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    async def block() -> None:
+        async with open_output(tmp_path) as out:
+            await out.create("f", "")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await block()
+    with pytest.raises(limpet.RootGoneError):
+        async with open_output(tmp_path / "no"):
+            pass
+
+
+def own_threads() -> list[str]:
+    """Those of outputs; trio keeps threads of its own for a while."""
+    return [t.name for t in threading.enumerate() if t.name.startswith("limpet")]
+
+
+async def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
+    """No thread, no descriptor; it may be entered again."""
+    out = open_output(tmp_path)
+    async with out:  # what anyio and the loop need themselves is there now
+        await out.create("0", "")
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for turn in range(1, 5):
+        async with out:
+            async with anyio.create_task_group() as tasks:
+                for n in range(20):
+                    tasks.start_soon(out.create, f"{turn}-{n}", "x")
+            with pytest.raises(limpet.UsageError):
+                await out.__aenter__()
+        assert own_threads() == []
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    answer = await out.perform(CreateFile(name="late", content=""))
+    assert isinstance(answer, Refused)
+    assert answer.code == "closed"
+    with pytest.raises(limpet.BusyError):
+        await out.create("late", "")
+
+
+async def test_an_idle_output_has_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends by itself, and another is started when it is needed."""
+    monkeypatch.setattr(worker, "IDLE_S", 0.01)
+
+    async with open_output(tmp_path) as out:
+        assert own_threads() == []
+        for n in range(3):
+            await out.create(f"{n}", "")
+            await until(lambda: not own_threads())
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+async def test_the_order_of_the_calls_is_kept(tmp_path: Path) -> None:
+    """Many tasks, a few names: each name sees its operations in the order they were handed in."""
+    expected: dict[str, str] = {}
+    async with open_output(tmp_path) as out:
+
+        async def write(task: int) -> None:
+            for n in range(50):
+                name, text = f"f{(task + n) % 5}", f"{task}.{n}\n"
+                expected[name] = expected.get(name, "") + text
+                await out.append(name, text)
+
+        async with anyio.create_task_group() as tasks:
+            for task in range(40):
+                tasks.start_soon(write, task)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == expected
+
+
+async def test_what_waits_shares_one_hop(tmp_path: Path) -> None:
+    """A thousand operations that came while one was done are taken in four goes, not a thousand."""
+    async with open_output(tmp_path) as out:
+        gate = Gate(out)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(out.append, "log", "x")
+            await until(gate.entered.is_set)
+            for _ in range(1000):
+                tasks.start_soon(out.append, "log", "x")
+            assert out._worker is not None
+            await until(lambda: len(out._worker._queue) == 1000)
+            gate.opened.set()
+    assert gate.batches == [1, 256, 256, 256, 232]
+    assert (tmp_path / "log").read_text() == "x" * 1001
+
+
+async def test_the_loop_goes_on_while_the_disk_is_waited_for(tmp_path: Path) -> None:
+    """While the worker is stuck the loop still takes its turns."""
+    async with open_output(tmp_path) as out:
+        gate = Gate(out)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(out.create, "f", "x")
+            await until(gate.entered.is_set)
+            turns = 0
+            for _ in range(1000):
+                await anyio.lowlevel.checkpoint()
+                turns += 1
+            assert not (tmp_path / "f").exists()
+            gate.opened.set()
+    assert turns == 1000
+    assert (tmp_path / "f").exists()
+
+
+async def test_no_call_is_made_on_the_loop(tmp_path: Path) -> None:
+    """Every system call is made by another thread than the loop's."""
+    from limpet.output._syscalls import Sys
+
+    loop, seen = threading.get_ident(), set()
+
+    class Noting(Sys):
+        def __getattribute__(self, name: str) -> Any:
+            if not name.startswith("_"):
+                seen.add(threading.get_ident())
+            return super().__getattribute__(name)
+
+    async with AsyncOutput(Output(tmp_path, calls=Noting())) as out:
+        await out.create("f", "x")
+        await out.append("f", "x")
+        seen_in_block = set(seen)
+    assert seen_in_block
+    assert loop not in seen_in_block
+
+
+async def test_more_than_may_be_in_flight_wait_their_turn(tmp_path: Path) -> None:
+    """V53: the queue never holds more than the limit, however many tasks there are."""
+    longest = 0
+    async with open_output(tmp_path, limits=OutputLimits(max_in_flight=16)) as out:
+        assert out._worker is not None
+        inner = out._worker.give
+
+        def give(job: Any) -> None:
+            nonlocal longest
+            inner(job)
+            longest = max(longest, out._in_flight)
+
+        out._worker.give = give  # type: ignore[method-assign]
+        async with anyio.create_task_group() as tasks:
+            for n in range(3000):
+                tasks.start_soon(out.append, "log", f"{n}\n")
+        assert (out._in_flight, len(out._turns)) == (0, 0)
+    assert longest == 16
+    lines = (tmp_path / "log").read_text().split()
+    assert sorted(map(int, lines)) == list(range(3000))  # trio starts tasks in any order
+
+
+async def test_more_than_may_be_in_flight_are_refused_on_request(tmp_path: Path) -> None:
+    limits = OutputLimits(max_in_flight=2, when_full="refuse")
+    async with open_output(tmp_path, limits=limits) as out:
+        gate = Gate(out)
+        tickets = [await out.submit(AppendToFile(name="log", content=str(n))) for n in range(2)]
+        answer = await out.perform(AppendToFile(name="log", content="x"))
+        assert isinstance(answer, Refused)
+        assert answer.code == "busy"
+        with pytest.raises(limpet.BusyError, match="in flight"):
+            await out.submit(AppendToFile(name="log", content="x"))
+        gate.opened.set()
+        for ticket in tickets:
+            assert (await ticket.wait()).ok
+        assert (await out.perform(AppendToFile(name="log", content="x"))).ok
+    assert (tmp_path / "log").read_text() == "01x"
+
+
+async def test_cancelled_while_it_waits_it_is_never_done(tmp_path: Path) -> None:
+    """V52: and what comes after it is."""
+    async with open_output(tmp_path) as out:
+        gate = Gate(out)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(out.create, "first", "x")
+            await until(gate.entered.is_set)
+            with anyio.move_on_after(0.01) as scope:
+                await out.create("withdrawn", "x")
+            assert scope.cancelled_caught
+            tasks.start_soon(out.create, "last", "x")
+            gate.opened.set()
+        assert out._in_flight == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "last"}
+
+
+async def test_cancelled_while_it_is_done_it_is_done(tmp_path: Path) -> None:
+    """V52: wholly; of one that was submitted the answer can still be asked for."""
+    async with open_output(tmp_path) as out:
+        gate = Gate(out)
+        with anyio.move_on_after(0.01) as scope:
+            await out.create("f", "whole")
+        assert scope.cancelled_caught
+        ticket = await out.submit(OverwriteFile(name="g", content="whole"))
+        with anyio.move_on_after(0.01) as scope:
+            await ticket.wait()
+        assert scope.cancelled_caught
+        assert ticket.result is None
+        gate.opened.set()
+        answer = await ticket.wait()
+        assert answer.ok
+        assert ticket.result == answer
+        assert ticket.operation == OverwriteFile(name="g", content="whole")
+        assert out._in_flight == 0
+    assert (tmp_path / "f").read_text() == (tmp_path / "g").read_text() == "whole"
+
+
+async def test_cancelled_while_it_waits_for_room(tmp_path: Path) -> None:
+    """Its place goes to the next one."""
+    async with open_output(tmp_path, limits=OutputLimits(max_in_flight=1)) as out:
+        gate = Gate(out)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(out.append, "log", "1")
+            await until(gate.entered.is_set)
+            with anyio.move_on_after(0.01):
+                await out.append("log", "never")
+            tasks.start_soon(out.append, "log", "2")
+            await until(lambda: len(out._turns) == 1)
+            tasks.start_soon(out.append, "log", "3")
+            await until(lambda: len(out._turns) == 2)
+            gate.opened.set()
+        assert (out._in_flight, len(out._turns)) == (0, 0)
+    assert (tmp_path / "log").read_text() == "123"
+
+
+async def test_leaving_waits_for_what_was_handed_in(tmp_path: Path) -> None:
+    """Also when the block is left by a cancellation."""
+    with anyio.CancelScope() as scope:
+        async with open_output(tmp_path) as out:
+            gate = Gate(out)
+            for n in range(10):
+                await out.submit(CreateFile(name=f"{n}", content="x"))
+            await until(gate.entered.is_set)
+            threading.Timer(0.02, gate.opened.set).start()
+            scope.cancel()
+            await anyio.sleep(60)
+    assert scope.cancelled_caught
+    assert len(list(tmp_path.iterdir())) == 10
+
+
+@only_asyncio
+async def test_native_cancellation(tmp_path: Path, anyio_backend: str) -> None:
+    """asyncio's own cancel(), which passes shields: nothing is lost, left or doubled."""
+    for turn in range(40):
+        root = tmp_path / str(turn)
+        root.mkdir()
+        done: list[int] = []
+
+        async def write(root: Path, done: list[int]) -> None:
+            async with open_output(root) as out:
+                for n in range(10_000):
+                    await out.append("log", f"{n}\n")
+                    done.append(n)
+
+        task = asyncio.create_task(write(root, done))
+        while len(done) < turn:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        lines = (root / "log").read_text().split() if (root / "log").exists() else []
+        # The one that was under way may be done; no other.
+        assert len(lines) - len(done) in {0, 1}
+        assert lines == [str(n) for n in range(len(lines))]
+    assert own_threads() == []
+
+
+@only_asyncio
+async def test_it_works_under_asyncio_wait_for(tmp_path: Path, anyio_backend: str) -> None:
+    async with open_output(tmp_path) as out:
+        await asyncio.wait_for(out.create("f", "x"), 60)
+    assert (tmp_path / "f").exists()
+
+
+async def test_a_mistake_of_our_own_reaches_whoever_waits(tmp_path: Path) -> None:
+    """Not swallowed, and the output goes on."""
+    async with open_output(tmp_path) as out:
+        assert out._worker is not None
+        inner = out._worker._work
+
+        def broken(operations: Any) -> Any:
+            raise ZeroDivisionError
+
+        out._worker._work = broken
+        with pytest.raises(ZeroDivisionError):
+            await out.create("f", "")
+        ticket = await out.submit(CreateFile(name="f", content=""))
+        with pytest.raises(ZeroDivisionError):
+            await ticket.wait()
+        out._worker._work = inner
+        assert (await out.create("f", "")).ok
+
+
+def test_a_loop_that_is_gone(tmp_path: Path) -> None:
+    """Its answers go nowhere; the operation is done and the thread ends."""
+    opened = threading.Event()
+
+    async def main() -> None:
+        out = open_output(tmp_path)
+        await out.__aenter__()
+        gate = Gate(out)
+        await out.submit(CreateFile(name="f", content="x"))
+        await until(gate.entered.is_set)
+        opened.set()
+        threading.Timer(0.05, gate.opened.set).start()
+
+    asyncio.run(main())
+    while not (tmp_path / "f").exists() or own_threads():
+        time.sleep(0.001)
+
+
+async def test_many_outputs_side_by_side(tmp_path: Path) -> None:
+    """Sixty of them take nobody else's threads: the program's own calls still run."""
+    async with anyio.create_task_group() as tasks:
+
+        async def one(n: int) -> None:
+            async with open_output(tmp_path / str(n), create=True) as out:
+                for turn in range(5):
+                    await out.append("f", f"{turn}")
+
+        for n in range(60):
+            tasks.start_soon(one, n)
+    assert {p.read_text() for p in tmp_path.glob("*/f")} == {"01234"}

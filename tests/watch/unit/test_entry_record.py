@@ -1,0 +1,151 @@
+"""The quick ways of records and names meet the plain ones they stand for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limpet.backends import ATTRIB, DELETE, WRITE
+from limpet.watch.diff._change_detection import changes_of, is_same
+from limpet.watch.index._entry_record import (
+    BRIEF_DIR,
+    BRIEF_FILE,
+    Facts,
+    inode_of,
+    is_dir,
+    kind_of,
+    kind_of_mode,
+    only_written,
+    pack,
+    unpack,
+)
+from limpet.watch.index._filter import (
+    _SIGNS,
+    DEFAULT_NAMES,
+    DEFAULT_PREFIXES,
+    DEFAULT_SUFFIXES,
+    Filter,
+)
+from limpet.watch.index._fs import Disk, PathDisk
+from limpet.watch.index._index import Folder
+
+NUMBERS = st.integers(0, 3)
+TIMES = st.sampled_from([0, 1, 10**18, 10**18 + 1, 10**18 + 30_000_000, 2**62])
+FACTS = st.builds(
+    Facts,
+    mode=st.sampled_from([0o100644, 0o100600, 0o120777, 0o040755, 0o010644, 0o140755]),
+    nlink=NUMBERS, uid=NUMBERS, gid=NUMBERS, device=NUMBERS,
+    inode=st.sampled_from([1, 2, 2**64 - 1]), size=st.sampled_from([0, 1, 2**62]),
+    mtime=TIMES, ctime=TIMES, birth=TIMES,
+)  # fmt: skip
+
+
+@given(FACTS, TIMES)
+def test_a_record_keeps_what_stat_said(facts: Facts, now: int) -> None:
+    """Packed and unpacked again it is the same, and its parts can be had without unpacking."""
+    record = pack(facts, now)
+    assert unpack(record)[:10] == facts[:10]
+    assert inode_of(record) == facts.inode
+    assert kind_of(record) == kind_of_mode(facts.mode)
+    assert is_dir(record) == (kind_of_mode(facts.mode) == "dir")
+
+
+@given(FACTS, FACTS, TIMES, st.sampled_from([0, WRITE, ATTRIB, DELETE, WRITE | DELETE]))
+def test_the_quick_comparison_agrees_with_the_full_one(
+    old: Facts, new: Facts, now: int, bits: int
+) -> None:
+    """Where it gives an answer, it is the one that unpacking both would give."""
+    was, folder = pack(old, now), Folder("", None, 1, 1, b"")
+    for exact in (False, True):
+        for now_there in (new, old._replace(size=new.size, mtime=new.mtime, ctime=new.ctime)):
+            quick = only_written(
+                was, pack(now_there, now), deleted=bool(bits & DELETE), exact=exact
+            )
+            if quick is None or kind_of_mode(now_there.mode) == "dir":
+                continue
+            assert is_same(folder, was, now_there, 0, bits)
+            full = changes_of(was, now_there, bits, seen=0, exact=exact, metadata=True)
+            assert full == ({"content"} if quick else set())
+
+
+@pytest.mark.parametrize("disk", [Disk(), PathDisk()])
+def test_many_stats_at_once_are_single_ones(tmp_path: Path, disk: Disk) -> None:
+    """Files, folders, links, FIFOs and missing names; a name that is no text."""
+    (tmp_path / "file").write_text("12")
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    odd = os.fsdecode(b"\xff odd")
+    (tmp_path / odd).touch()
+    names = ["file", "dir", "link", "missing", "fifo", odd]
+    handle = disk.open(os.fspath(tmp_path))
+    try:
+        now = disk.now()
+        single = [disk.stat_at(handle, name) for name in names]
+        assert disk.records(handle, names, now) == [facts and pack(facts, now) for facts in single]
+        folder = disk.stat(handle)
+        record, device, inode = disk.folder(handle, now)
+        assert (record, device, inode) == (pack(folder, now), folder.device, folder.inode)
+        assert disk.identity(handle) == (device, inode)
+        with pytest.raises(OSError, match="name too long"):
+            disk.records(handle, ["file", "x" * 300], now)
+        assert disk.records(handle, [], now) == []
+    finally:
+        disk.close(handle)
+
+
+def listing(*names: str) -> dict[str, int]:
+    return dict.fromkeys(names, 4 | BRIEF_FILE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(DEFAULT_NAMES),
+        *(prefix + "x" for prefix in DEFAULT_PREFIXES),
+        *("x" + suffix for suffix in DEFAULT_SUFFIXES),
+        *DEFAULT_SUFFIXES,
+        "#x#",
+    ],
+)
+def test_every_default_ignore_has_a_sign(name: str) -> None:
+    """The search through a folder's names misses none of them."""
+    assert any(sign in f"/{name}/" for sign in _SIGNS)
+    assert Filter().hidden("", listing("a", name, "b")) == [name]
+    assert Filter(default_ignores=False).hidden("", listing("a", name, "b")) == []
+
+
+LETTERS = st.text(alphabet="ab.~#$_swpxTDS", min_size=1, max_size=8)
+
+
+@given(st.lists(LETTERS, unique=True, max_size=6), st.booleans())
+def test_hidden_names_are_those_that_are_hidden(names: list[str], folders: bool) -> None:
+    """A listing is filtered as its names are, one by one."""
+    entries = dict.fromkeys(names, BRIEF_DIR if folders else BRIEF_FILE)
+    for options in ({}, {"exclude": ("a*",)}, {"include": ("*b",)}, {"default_ignores": False}):
+        chosen = Filter(**options)
+        expected = [n for n in names if chosen.hides("d", n, is_dir=folders)]
+        assert chosen.hidden("d", entries) == expected
+
+
+def test_listing_and_records_agree(tmp_path: Path) -> None:
+    """What a listing tells of kind and inode is what stat tells."""
+    (tmp_path / "file").touch()
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "link").symlink_to("dir")
+    os.mkfifo(tmp_path / "fifo")
+    disk: Any = Disk()
+    handle = disk.open(os.fspath(tmp_path))
+    try:
+        entries = disk.read(handle)
+        for (name, brief), record in zip(
+            entries.items(), disk.records(handle, entries, disk.now()), strict=True
+        ):
+            assert (inode_of(brief), kind_of(brief)) == (inode_of(record), kind_of(record)), name
+    finally:
+        disk.close(handle)
