@@ -40,7 +40,7 @@ demo-remote: $(READY)  ## see three hosts work together over a hub that is kille
 	@$(BIN)/python examples/remote/demo.py
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 test-pythons: $(READY)  ## one bot under both runners, on each Python that is found here
 	$(BIN)/python -m pytest -m pythons tests/bot/test_pythons.py

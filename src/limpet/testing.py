@@ -51,13 +51,13 @@ def listing(location: str | os.PathLike[str]) -> dict[Path, Kind]:
     found[root] = "dir"
     waiting = [root]
     while waiting:
-        folder = waiting.pop()
+        directory = waiting.pop()
         try:
-            entries = list(os.scandir(folder))
+            entries = list(os.scandir(directory))
         except OSError:
             continue
         for entry in entries:
-            path = folder / entry.name
+            path = directory / entry.name
             if entry.is_symlink():
                 found[path] = "symlink"
             elif entry.is_dir(follow_symlinks=False):
@@ -108,7 +108,7 @@ class Mirror:
             case ev.FileDeleted() | ev.DirDeleted():
                 self._demand(event, event.path)
                 if self._children.get(event.path):
-                    self._fail(event, "a folder is deleted before what is in it")
+                    self._fail(event, "a directory is deleted before what is in it")
                 self._remove(event.path)
             case _:
                 pass
@@ -127,7 +127,7 @@ class Mirror:
         if not present and event.replaced is not None:
             self._fail(event, "says it replaced something where nothing was")
         if self._children.get(event.path):
-            self._fail(event, "renamed onto a folder that is not empty")
+            self._fail(event, "renamed onto a directory that is not empty")
         if event.source == event.path or event.path.is_relative_to(event.source):
             self._fail(event, "renamed into itself")
         self._demand_parent(event, event.path)

@@ -312,7 +312,7 @@ async def test_row_63_the_watch_sees_less(p: Path, monkeypatch: pytest.MonkeyPat
 
         raise MarkError(28, limit=True)
 
-    monkeypatch.setattr(_hint_router.Hub, "mark", no_mark)
+    monkeypatch.setattr(_hint_router.HintRouter, "mark", no_mark)
     write(p, "")
     pattern = f"{p.parent}/*.log"
     async with limpet.follow(pattern, poll_interval=0.02, safety=0.05) as follower:
@@ -337,8 +337,8 @@ async def test_row_64_the_kernels_queue_overflows(p: Path, kernel_backend: Any) 
     write(p, "")
     async with limpet.follow(p, backend=kernel_backend, safety=3600.0) as follower:
         await follower.fence()  # so that what comes is told by the watch alone
-        original: Any = _hint_router.Hub.touched
-        hub_type: Any = _hint_router.Hub
+        original: Any = _hint_router.HintRouter.touched
+        hub_type: Any = _hint_router.HintRouter
         lost = []
 
         def lose(hub: Any, key: Any, names: Any) -> None:

@@ -305,7 +305,7 @@ for n in range(150):
 
 def test_the_ledger_is_bounded(tmp_path: Path) -> None:
     """V59: 100,000 writes that nobody looks at; the newest are remembered."""
-    ledger = _own_writes.Ledger(lambda: None)
+    ledger = _own_writes.OwnWrites(lambda: None)
     ledger.open()
     try:
         for start in range(0, 100_000, 1000):

@@ -28,7 +28,7 @@ from limpet.backends._base import (
     MarkError,
     Source,
 )
-from limpet.backends._hint_router import Hub, Inbox, Mark, Subscriber
+from limpet.backends._hint_router import HintRouter, Mark, PendingHints, Subscriber
 from limpet.backends._mounts import Mount, find_mount, read_mounts
 from limpet.errors import UnsupportedError
 
@@ -53,12 +53,12 @@ __all__ = [
     "SELF_MOVED",
     "WRITE",
     "Choice",
-    "Hub",
-    "Inbox",
+    "HintRouter",
     "Key",
     "Mark",
     "MarkError",
     "Mount",
+    "PendingHints",
     "Source",
     "Subscriber",
     "choose",

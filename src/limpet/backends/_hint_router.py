@@ -14,9 +14,9 @@ import threading
 from typing import Final, Literal
 
 from limpet.backends._base import Key, MarkError, Source
-from limpet.backends._poller import Waiter
+from limpet.backends._poller import Poller
 
-__all__ = ["INBOX_LIMIT", "Hub", "Inbox", "Mark", "Subscriber"]
+__all__ = ["INBOX_LIMIT", "HintRouter", "Mark", "PendingHints", "Subscriber"]
 
 INBOX_LIMIT: Final = 200_000
 """Names one watch may have waiting. Looking at more one by one costs more than listing the tree."""
@@ -30,9 +30,9 @@ _FALL_BACK: Final = frozenset(
 class Subscriber:
     """Base of what can be marked: a folder of a tree, or a folder on the way to a location."""
 
-    __slots__ = ("inbox",)
+    __slots__ = ("hints",)
 
-    inbox: Inbox
+    hints: PendingHints
     """Where its hints go, once it is marked."""
 
 
@@ -43,7 +43,7 @@ Mark = tuple[str, Key]
 LostReason = Literal["overflow", "backend"]
 
 
-class Inbox:
+class PendingHints:
     """Hints for one watch that it has not looked at yet; guarded by the hub's lock."""
 
     def __init__(self) -> None:
@@ -101,9 +101,9 @@ class Inbox:
         self.paths = set()
         self.count = 0
 
-    def take(self) -> Inbox:
+    def take(self) -> PendingHints:
         """Hand over all that is waiting and start empty again."""
-        taken = Inbox()
+        taken = PendingHints()
         taken.dirty, taken.moves, taken.lost = self.dirty, self.moves, self.lost
         taken.paths, taken.mounts_changed, taken.woken = self.paths, self.mounts_changed, self.woken
         self.dirty, self.moves, self.lost, self.count = {}, [], None, 0
@@ -111,7 +111,7 @@ class Inbox:
         return taken
 
 
-class Hub:
+class HintRouter:
     """Owns the kernel instances of one event loop (or one thread); every method is thread-safe."""
 
     def __init__(self) -> None:
@@ -119,12 +119,12 @@ class Hub:
         self.lock = threading.RLock()
         self.sources: dict[str, Source] = {}
         self.failed: dict[str, OSError] = {}
-        self.inboxes: set[Inbox] = set()
+        self.subscribers_hints: set[PendingHints] = set()
         self._subscribers: dict[str, dict[Key, Subscriber | list[Subscriber]]] = {}
         """Source -> key -> who is told; a list only where several are, to spare the memory."""
         self._reading: dict[Key, Subscriber | list[Subscriber]] = {}
         """Those of the source that is being read."""
-        self._waiter = Waiter()
+        self._waiter = Poller()
 
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
@@ -155,15 +155,15 @@ class Hub:
                 self._waiter.add(made.fileno())
             return self.sources[name]
 
-    def join(self, inbox: Inbox) -> None:
+    def join(self, hints: PendingHints) -> None:
         """Take part: hear of lost hints and mount changes."""
         with self.lock:
-            self.inboxes.add(inbox)
+            self.subscribers_hints.add(hints)
 
-    def leave(self, inbox: Inbox) -> None:
+    def leave(self, hints: PendingHints) -> None:
         """Take no further part; the marks must be gone."""
         with self.lock:
-            self.inboxes.discard(inbox)
+            self.subscribers_hints.discard(hints)
 
     def mark(
         self,
@@ -171,7 +171,7 @@ class Hub:
         fd: int,
         what: int,
         subscriber: Subscriber,
-        inbox: Inbox,
+        hints: PendingHints,
         *,
         device: int,
     ) -> Mark:
@@ -188,7 +188,7 @@ class Hub:
                 except MarkError:
                     pass  # the way below says so again, and tries the others
                 else:
-                    return self._subscribe(order[0], key, subscriber, inbox)
+                    return self._subscribe(order[0], key, subscriber, hints)
             for name in order:
                 try:
                     key = self._mark_with(self.source(name), fd, what, device)
@@ -200,7 +200,7 @@ class Hub:
                     if error.errno not in _FALL_BACK:
                         break
                 else:
-                    return self._subscribe(name, key, subscriber, inbox)
+                    return self._subscribe(name, key, subscriber, hints)
         raise trouble or MarkError(errno.ENOSYS)
 
     @staticmethod
@@ -213,8 +213,10 @@ class Hub:
                 return source.mark(fd, what, device)
             raise
 
-    def _subscribe(self, source: str, key: Key, subscriber: Subscriber, inbox: Inbox) -> Mark:
-        subscriber.inbox = inbox
+    def _subscribe(
+        self, source: str, key: Key, subscriber: Subscriber, hints: PendingHints
+    ) -> Mark:
+        subscriber.hints = hints
         subscribers = self._subscribers.get(source)
         if subscribers is None:
             subscribers = self._subscribers[source] = {}
@@ -228,7 +230,7 @@ class Hub:
         return (source, key)
 
     def listen(
-        self, order: tuple[str, ...], path: str, subscriber: Subscriber, inbox: Inbox
+        self, order: tuple[str, ...], path: str, subscriber: Subscriber, hints: PendingHints
     ) -> Mark | None:
         """Hear what the mark of a parent says of a folder that may not be opened, where it does."""
         with self.lock:
@@ -236,7 +238,7 @@ class Hub:
             key = hear(path) if hear is not None else None
             if key is None:
                 return None
-            return self._subscribe(order[0], key, subscriber, inbox)
+            return self._subscribe(order[0], key, subscriber, hints)
 
     def mark_filesystem(self, order: tuple[str, ...], fd: int) -> bool:
         """Mark the whole file system that holds ``fd``, if the first source can and may."""
@@ -267,11 +269,11 @@ class Hub:
         source, key = mark
         return key in self._subscribers.get(source, {})
 
-    def marks_of(self, inbox: Inbox) -> int:
+    def marks_of(self, hints: PendingHints) -> int:
         """Count the marks that one watch holds."""
         with self.lock:
             return sum(
-                any(s.inbox is inbox for s in (there if isinstance(there, list) else (there,)))
+                any(s.hints is hints for s in (there if isinstance(there, list) else (there,)))
                 for subscribers in self._subscribers.values()
                 for there in subscribers.values()
             )
@@ -286,13 +288,13 @@ class Hub:
                 self._reading = self._subscribers.get(name, {})
                 source.read(self)
             if self._waiter.mounts_changed(waited=waited):
-                for inbox in self.inboxes:
-                    inbox.mounts_changed = True
+                for hints in self.subscribers_hints:
+                    hints.mounts_changed = True
 
-    def pass_on(self, reader: Inbox) -> None:
+    def pass_on(self, reader: PendingHints) -> None:
         """Wake whoever leads if what ``reader`` read was for others that wait."""
         with self.lock:
-            others = any(i.awaited and i is not reader for i in self.inboxes if i)
+            others = any(i.awaited and i is not reader for i in self.subscribers_hints if i)
         if others:
             self.wake()
 
@@ -303,9 +305,9 @@ class Hub:
             return
         if isinstance(there, list):
             for subscriber in there:
-                subscriber.inbox.touch(subscriber, names.copy())
+                subscriber.hints.touch(subscriber, names.copy())
         else:
-            there.inbox.touch(there, names)
+            there.hints.touch(there, names)
 
     def moved(self, moves: list[tuple[Key, str, Key, str]]) -> None:
         """Receive renames: the two places of each belong together."""
@@ -316,13 +318,13 @@ class Hub:
                 continue
             for source in sources if isinstance(sources, list) else (sources,):
                 for target in targets if isinstance(targets, list) else (targets,):
-                    if source.inbox is target.inbox:
-                        source.inbox.move((source, name, target, to_name))
+                    if source.hints is target.hints:
+                        source.hints.move((source, name, target, to_name))
 
     def lost(self) -> None:
         """Receive an overflow: every watch with a mark of this source must look at everything."""
-        for inbox in self.inboxes:
-            inbox.lose("overflow")
+        for hints in self.subscribers_hints:
+            hints.lose("overflow")
 
     def dropped(self, key: Key) -> None:
         """Receive the end of a mark whose folder is gone."""

@@ -8,7 +8,7 @@ import select
 import socket
 import sys
 
-__all__ = ["Waiter"]
+__all__ = ["Poller"]
 
 
 class _Wake:
@@ -38,7 +38,7 @@ class _Wake:
 
 if sys.platform == "linux":
 
-    class Waiter(_Wake):
+    class Poller(_Wake):
         """Waits with epoll for everything at once."""
 
         def __init__(self) -> None:
@@ -52,7 +52,7 @@ if sys.platform == "linux":
             self._epoll = select.epoll()
             self._epoll.register(super().fileno(), select.EPOLLIN)
             self._mounts: list[int] = []
-            self._mount_news = False
+            self._mounts_changed = False
             self._ask = select.poll()
             with contextlib.suppress(OSError):
                 for _ in range(2):
@@ -72,14 +72,14 @@ if sys.platform == "linux":
                 if fd == wake:
                     self.clear()
                 elif self._mounts and fd == self._mounts[0]:
-                    self._mount_news = True
+                    self._mounts_changed = True
 
         def mounts_changed(self, *, waited: bool) -> bool:
             """Whether the mount table changed since this was last asked.
 
             ``waited`` is for who has just waited: that told, so the table need not be asked.
             """
-            news, self._mount_news = self._mount_news, False
+            news, self._mounts_changed = self._mounts_changed, False
             return news or (not waited and bool(self._ask.poll(0)))
 
         def close(self) -> None:
@@ -91,7 +91,7 @@ if sys.platform == "linux":
 
 else:
 
-    class Waiter(_Wake):
+    class Poller(_Wake):
         """Waits for wake-ups alone: the sources here have threads of their own, which wake."""
 
         def add(self, fd: int) -> None:

@@ -33,7 +33,7 @@ class TreePump:
 
     Args:
         path: Folder to watch with all below it.
-        tell: Called from the thread with absolute paths spelled below ``path``.
+        report: Called from the thread with absolute paths spelled below ``path``.
         lose: Called from the thread when anything may have happened.
 
     Raises:
@@ -41,12 +41,12 @@ class TreePump:
     """
 
     def __init__(
-        self, path: str, tell: Callable[[set[str]], None], lose: Callable[[], None]
+        self, path: str, report: Callable[[set[str]], None], lose: Callable[[], None]
     ) -> None:
         """Start; when this returns, changes from now on are told of."""
         self._path = path
         self._real = os.path.realpath(path)
-        self._tell, self._lose = tell, lose
+        self._tell, self._lose = report, lose
         self._stop = threading.Event()
         self._notifier = self._open()
         self._thread = threading.Thread(target=self._run, name=f"limpet {path}", daemon=True)

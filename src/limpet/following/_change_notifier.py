@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.config import WatchOptions
 from limpet.events import Degraded, DirEvent, EntryEvent, Rescanned
-from limpet.watch._watcher import Core, make_hub
+from limpet.watch._watcher import Watcher, make_router
 
 if TYPE_CHECKING:
     from limpet.config import BackendName
@@ -49,7 +49,7 @@ class Place:
         )
         self.path = path
         self.kind = kind
-        self.core = Core(Path(path), options, kind, alarm.hub)
+        self.core = Watcher(Path(path), options, kind, alarm.hub)
         self._alarm = alarm
 
     def start(self, tell: Callable[[Place], None]) -> None:
@@ -61,7 +61,7 @@ class Place:
         """Give the paths something happened to (``None``: any), and what the watch cannot see."""
         core = self.core
         try:
-            core.look()
+            core.examine()
         finally:
             self._alarm.handled(core)
         paths: set[str] | None = {self.path} if self.kind == "file" else set()
@@ -105,35 +105,35 @@ class Alarm:
         Raises:
             LimitError: The process is out of file descriptors.
         """
-        self.hub = make_hub()
+        self.hub = make_router()
         self.users = 0
         self.process = os.getpid()
         self._lock = threading.Lock()
-        self._tell: dict[Core, Callable[[], None]] = {}
-        self._told: set[Core] = set()
+        self._tell: dict[Watcher, Callable[[], None]] = {}
+        self._told: set[Watcher] = set()
         self._until = 0.0
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="limpet follow alarm", daemon=True)
         self._thread.start()
 
-    def add(self, core: Core, tell: Callable[[], None]) -> None:
+    def add(self, core: Watcher, tell: Callable[[], None]) -> None:
         """Have ``tell`` called whenever this watch has something to look at."""
         with self._lock:
             self._tell[core] = tell
-        core.inbox.awaited = True  # whoever drains the hub for another watch wakes us for this one
+        core.hints.awaited = True  # whoever drains the hub for another watch wakes us for this one
         self.hub.wake()
 
-    def remove(self, core: Core) -> None:
+    def remove(self, core: Watcher) -> None:
         """Tell of it no more."""
         with self._lock:
             self._tell.pop(core, None)
             self._told.discard(core)
 
-    def handled(self, core: Core) -> None:
+    def handled(self, core: Watcher) -> None:
         """Learn that what was told of a watch has been looked at."""
         with self._lock:
             self._told.discard(core)
-            sooner = bool(core.inbox) or core.due() < self._until
+            sooner = bool(core.hints) or core.due() < self._until
         if sooner:
             self.hub.wake()
 
@@ -150,7 +150,7 @@ class Alarm:
             with self._lock:
                 quiet = [core for core in self._tell if core not in self._told]
                 until = min((core.due() for core in quiet), default=math.inf)
-                if any(core.inbox for core in quiet):
+                if any(core.hints for core in quiet):
                     until = 0.0
                 self._until = until
             now = time.monotonic()
@@ -168,7 +168,7 @@ class Alarm:
                 news = [
                     core
                     for core in self._tell
-                    if core not in self._told and (core.inbox or core.due() <= last)
+                    if core not in self._told and (core.hints or core.due() <= last)
                 ]
                 self._told.update(news)
                 tells = [self._tell[core] for core in news]

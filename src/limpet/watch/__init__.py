@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 from limpet.watch._sync_watch import SyncWatch
-from limpet.watch._unacked import Pending
+from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
 from limpet.watch._watcher import WatchStats, make_location
 from limpet.watch.emit._own_writes import own_write
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Options",
-    "Pending",
     "SyncWatch",
+    "Unacknowledged",
     "Watch",
     "WatchStats",
     "own_write",

@@ -10,24 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED
-from limpet.watch.diff._compare import Observer
-from limpet.watch.diff._event_order import Arranger
-from limpet.watch.diff._fast_path import tell_plainly
-from limpet.watch.index._entry_record import Facts, kind_of_mode, unpack
-from limpet.watch.index._index import Folder
+from limpet.watch.diff._compare import Comparison
+from limpet.watch.diff._event_order import EventOrderer
+from limpet.watch.diff._fast_path import emit_fast
+from limpet.watch.index._entry_record import StatResult, kind_of_mode, unpack
+from limpet.watch.index._index import DirNode
 from limpet.watch.location._path_marks import Waypoint
-from limpet.watch.location._root_lifecycle import Target
+from limpet.watch.location._root_lifecycle import RootLifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from limpet.backends import Inbox
+    from limpet.backends import PendingHints
     from limpet.events import Kind, Origin, RescanReason
-    from limpet.watch.diff._compare import Findings, Place
-    from limpet.watch.diff._context import Tree
-    from limpet.watch.location._path_marks import Tracker
+    from limpet.watch.diff._compare import Differences, EntryRef
+    from limpet.watch.diff._context import DiffContext
+    from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["RETRY_S", "DirEngine"]
+__all__ = ["RETRY_S", "DirWatcher"]
 
 _ROUNDS: Final = 6
 """Rounds of one look; each is needed only if a folder moved during the round before."""
@@ -39,24 +39,24 @@ _SECOND_LOOK_S: Final = 0.25
 watchfiles tells of the folder before it has marked it, and misses what is made in it meanwhile."""
 
 
-class DirEngine:
+class DirWatcher:
     """Watches one folder location."""
 
     expects: Kind = "dir"
 
-    def __init__(self, tree: Tree, tracker: Tracker) -> None:
+    def __init__(self, context: DiffContext, path_marks: PathMarks) -> None:
         """Know the parts; nothing is looked at before ``start``."""
-        self.tree = tree
-        self.tracker = tracker
-        self.target = Target(tree, tracker)
+        self.context = context
+        self.path_marks = path_marks
+        self.target = RootLifecycle(context, path_marks)
         self.again = False
         """Something is left to look at, hint or no hint."""
-        self.looks = 0
+        self.scans = 0
         self.rescans = 0
-        self.more: Callable[[], Inbox] | None = None
+        self.more: Callable[[], PendingHints] | None = None
         """Fetches what came in since the look began."""
-        self._carry: dict[Folder, dict[str, int]] = {}
-        self._carry_full: set[Folder] = set()
+        self._carry: dict[DirNode, dict[str, int]] = {}
+        self._carry_full: set[DirNode] = set()
         self._next_poll: float | None = None
         self._next_retry: float | None = None
         self._next_rescan: float | None = None
@@ -67,368 +67,380 @@ class DirEngine:
 
     # -- what the shell calls ------------------------------------------------------------------
 
-    def start(self, *, tell: bool, origin: Origin, saved: Folder | None = None) -> None:
+    def start(self, *, report: bool, origin: Origin, saved: DirNode | None = None) -> None:
         """Resolve, mark and list.
 
         Args:
-            tell: Make created events of what is there.
+            report: Make created events of what is there.
             origin: What those events say of how the change came to be known.
             saved: What was believed when the watch last ran; the differences to it are told.
         """
-        emit = self.tree.emit
-        emit.muted, emit.existing, emit.origin = not tell, tell, origin
+        emit = self.context.emit
+        emit.muted, emit.existing, emit.origin = not report, report, origin
         if saved is not None:
             emit.muted, emit.existing = False, False
             self._resume(saved)
         else:
             self.target.check("deleted")
         emit.muted, emit.existing, emit.origin = False, False, "live"
-        self.tree.unsure.clear()  # the source was there first
+        self.context.unsure.clear()  # the source was there first
         self.target.mounted = self.target.mounts_below()
-        self.again = bool(self.tree.relist)
+        self.again = bool(self.context.relist)
         self._set_timers()
 
-    def _resume(self, saved: Folder) -> None:
+    def _resume(self, saved: DirNode) -> None:
         """Compare what was believed at the end of the last run with what is there now."""
-        tree = self.tree
-        tree.index.root = saved
-        for folder in saved.walk():
-            tree.index.add(folder)
+        context = self.context
+        context.index.root = saved
+        for directory in saved.walk():
+            context.index.add(directory)
         self.target.check("deleted")
-        if tree.index.root is saved:
-            if tree.watch_whole is not None:
-                tree.watch_whole(tree.base)
+        if context.index.root is saved:
+            if context.watch_whole is not None:
+                context.watch_whole(context.base)
             self._rounds({}, set(saved.walk()), {})
 
-    def look(self, inbox: Inbox, *, force: bool = False) -> None:
+    def examine(self, hints: PendingHints, *, force: bool = False) -> None:
         """Take the hints, look, and leave the events with the emitter.
 
         ``force`` looks at whatever could have changed without a hint, too.
         """
-        self.looks += 1
-        origins = self._origins(inbox)
-        if not (self._calm and not force and self._look_plainly(inbox, origins)):
-            self._look_fully(inbox, origins, force=force)
+        self.scans += 1
+        origins = self._origins(hints)
+        if not (self._calm and not force and self._try_fast_path(hints, origins)):
+            self._examine_fully(hints, origins, force=force)
 
-    def _look_plainly(self, inbox: Inbox, origins: dict[Place, Place]) -> bool:
+    def _try_fast_path(self, hints: PendingHints, origins: dict[EntryRef, EntryRef]) -> bool:
         """Go the short way at once, if there is nothing but names of folders to look at."""
-        if inbox.lost or inbox.paths or inbox.mounts_changed or inbox.woken:
+        if hints.lost or hints.paths or hints.mounts_changed or hints.woken:
             return False
-        dirty: dict[Folder, dict[str, int]] = {}
-        for subscriber, names in inbox.dirty.items():
-            if not isinstance(subscriber, Folder) or "" in names:
+        dirty: dict[DirNode, dict[str, int]] = {}
+        for subscriber, names in hints.dirty.items():
+            if not isinstance(subscriber, DirNode) or "" in names:
                 return False
             dirty[subscriber] = names
-        if not self._tell_plainly(dirty, origins):
+        if not self._emit_fast(dirty, origins):
             return False
         if self._carry or self._carry_full or self._location_doubt:
             self.again, self._calm = True, False
         return True
 
-    def _look_fully(self, inbox: Inbox, origins: dict[Place, Place], *, force: bool) -> None:
-        tree = self.tree
+    def _examine_fully(
+        self, hints: PendingHints, origins: dict[EntryRef, EntryRef], *, force: bool
+    ) -> None:
+        context = self.context
         self.again = False
-        now = tree.disk.monotonic()
-        self._carry_closed(inbox)
-        dirty, full, location = self._sort(inbox)
-        self._add_mounts(inbox, dirty)
-        location |= inbox.lost is not None or inbox.mounts_changed or self.tracker.unstable
+        now = context.disk.monotonic()
+        self._carry_closed(hints)
+        dirty, full, location = self._sort(hints)
+        self._add_mounts(hints, dirty)
+        location |= hints.lost is not None or hints.mounts_changed or self.path_marks.unstable
         location |= self._location_doubt
         self._location_doubt = False
         if force or self._is_due(self._next_retry, now):
             location |= self.target.is_blind
-            full.update(tree.troubles.retries())
+            full.update(context.degradation.retries())
         if force or self._is_due(self._next_poll, now):
             location |= self.target.is_blind
-            full |= tree.polled
+            full |= context.polled
         if force or self._is_due(self._next_second, now):
-            full |= tree.unsure
-            tree.unsure = set()
-        before = tree.index.root
+            full |= context.unsure
+            context.unsure = set()
+        before = context.index.root
         if location:
             self.target.check(self.target.gone_reason())
-        reason: RescanReason | None = inbox.lost or (
+        reason: RescanReason | None = hints.lost or (
             "interval" if self._is_due(self._next_rescan, now) else None
         )
         if reason is not None:
             self.rescans += 1
-            tree.emit.rescanned(reason)
-            tree.emit.origin = "rescan"
-        if inbox.lost is not None and tree.index.root is not None:
-            tree.doubted.update(tree.index.root.walk())
-        untold = reason is not None or (force and not tree.trusted)
-        if untold and tree.index.root is not None and tree.index.root is before:
-            full.update(tree.index.root.walk())
-        if inbox.mounts_changed:
+            context.emit.rescanned(reason)
+            context.emit.origin = "rescan"
+        if hints.lost is not None and context.index.root is not None:
+            context.doubted.update(context.index.root.walk())
+        unreported = reason is not None or (force and not context.trusted)
+        if unreported and context.index.root is not None and context.index.root is before:
+            full.update(context.index.root.walk())
+        if hints.mounts_changed:
             self.target.mounted = self.target.mounts_below()
-        for place in tree.settler.due(now) if tree.settler.held else ():
-            folder, name = place
-            if isinstance(folder, Folder):
-                dirty.setdefault(folder, {}).setdefault(name, 0)
-        if tree.troubles.location or self.target.missed:
+        for ref in context.debouncer.due(now) if context.debouncer.held else ():
+            directory, name = ref
+            if isinstance(directory, DirNode):
+                dirty.setdefault(directory, {}).setdefault(name, 0)
+        if context.degradation.location or self.target.missed:
             self._carry, self._carry_full = dirty, full
         else:
             self._rounds(dirty, full, origins)
-        tree.emit.origin = "live"
+        context.emit.origin = "live"
         self._release()
         self._set_timers()
 
     def deadline(self) -> float | None:
         """When the next look is due without any hint, monotonic seconds."""
         if self.again:
-            return self.tree.disk.monotonic()
+            return self.context.disk.monotonic()
         times = (
             self._next_poll,
             self._next_retry,
             self._next_rescan,
             self._next_second,
-            self.tree.settler.deadline(),
+            self.context.debouncer.deadline(),
         )
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
         """Take every mark away."""
-        self.tracker.close()
-        root = self.tree.index.root
+        self.path_marks.close()
+        root = self.context.index.root
         if root is not None:
-            for folder in list(root.walk()):
-                if folder.mark is not None:
-                    self.tree.hub.unmark(folder.mark, folder, self.tree.path(folder))
+            for directory in list(root.walk()):
+                if directory.mark is not None:
+                    self.context.router.unmark(
+                        directory.mark, directory, self.context.path(directory)
+                    )
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
         """Give what is believed to be there: relative path (``""`` the target), kind."""
-        if self.tree.index.root is not None:
+        if self.context.index.root is not None:
             yield "", "dir"
-            yield from self.tree.index.listing()
+            yield from self.context.index.listing()
 
     def count(self) -> int:
         """Count the entries believed in."""
-        return self.tree.index.count()
+        return self.context.index.count()
 
     # -- one look ------------------------------------------------------------------------------
 
-    def _sort(self, inbox: Inbox) -> tuple[dict[Folder, dict[str, int]], set[Folder], bool]:
+    def _sort(
+        self, hints: PendingHints
+    ) -> tuple[dict[DirNode, dict[str, int]], set[DirNode], bool]:
         """Split the hints: places to look at, folders to list, and doubts about the location."""
-        tree = self.tree
+        context = self.context
         dirty, full = self._carry, self._carry_full
         self._carry, self._carry_full = {}, set()
         location = False
-        for subscriber, names in inbox.dirty.items():
+        for subscriber, names in hints.dirty.items():
             if isinstance(subscriber, Waypoint):
                 for name, bits in names.items():
-                    location |= self.tracker.concerns(subscriber, name, bits)
+                    location |= self.path_marks.concerns(subscriber, name, bits)
                 continue
-            if not isinstance(subscriber, Folder):
+            if not isinstance(subscriber, DirNode):
                 continue
             own_bits = names.pop("", 0)
             if own_bits:
                 location |= self._self_hint(subscriber, own_bits, dirty, full)
             if names:
                 _merge(dirty, subscriber, names)
-        full |= tree.relist
-        tree.relist = set()
-        for folder in tree.relook:
-            if folder.parent is not None:
-                dirty.setdefault(folder.parent, {}).setdefault(folder.name, 0)
-        tree.relook = []
-        for path in inbox.paths:
+        full |= context.relist
+        context.relist = set()
+        for directory in context.reexamine:
+            if directory.parent is not None:
+                dirty.setdefault(directory.parent, {}).setdefault(directory.name, 0)
+        context.reexamine = []
+        for path in hints.paths:
             location |= self._path_hint(path, dirty, full)
         return dirty, full, location
 
-    def _carry_closed(self, inbox: Inbox) -> None:
+    def _carry_closed(self, hints: PendingHints) -> None:
         """A file that its writer closed before it was renamed is closed under its new name too."""
-        if not self.tree.settler.quiet:
+        if not self.context.debouncer.quiet:
             return
-        for source, name, target, to_name in inbox.moves:
-            closed = inbox.dirty.get(source, {}).get(name, 0) & CLOSED
+        for source, name, target, to_name in hints.moves:
+            closed = hints.dirty.get(source, {}).get(name, 0) & CLOSED
             if closed:
-                names = inbox.dirty.setdefault(target, {})
+                names = hints.dirty.setdefault(target, {})
                 names[to_name] = names.get(to_name, 0) | closed
 
     def _self_hint(
-        self, folder: Folder, bits: int, dirty: dict[Folder, dict[str, int]], full: set[Folder]
+        self,
+        directory: DirNode,
+        bits: int,
+        dirty: dict[DirNode, dict[str, int]],
+        full: set[DirNode],
     ) -> bool:
         """A marked folder says something of itself; tells whether the location is in doubt."""
         if bits & GONE:
             # The next folder may be given its inode number within the same tick of the clock: only
             # this hint tells the two apart, and the new one has no mark yet.
-            self.tree.index.lose_identity(folder)
-        if folder.parent is None:
-            if folder is self.tree.index.root:
+            self.context.index.lose_identity(directory)
+        if directory.parent is None:
+            if directory is self.context.index.root:
                 self.target.bits |= bits
-                if folder.blind is not None:
-                    full.add(folder)
+                if directory.blind is not None:
+                    full.add(directory)
             return True
         if bits & (GONE | SELF_MOVED | ATTRIB):
-            names = dirty.setdefault(folder.parent, {})
-            names[folder.name] = names.get(folder.name, 0) | (bits & (ATTRIB | OTHER))
+            names = dirty.setdefault(directory.parent, {})
+            names[directory.name] = names.get(directory.name, 0) | (bits & (ATTRIB | OTHER))
         return False
 
-    def _path_hint(self, path: str, dirty: dict[Folder, dict[str, int]], full: set[Folder]) -> bool:
+    def _path_hint(
+        self, path: str, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]
+    ) -> bool:
         """Something changed at or below an absolute path (a source that watches whole trees)."""
-        folder = self.tree.index.root
-        if folder is None or not path.startswith(self.tree.base + "/"):
+        directory = self.context.index.root
+        if directory is None or not path.startswith(self.context.base + "/"):
             return True
-        parts = path[len(self.tree.base) + 1 :].split("/")
+        parts = path[len(self.context.base) + 1 :].split("/")
         for index, part in enumerate(parts):
-            entry = folder.entries.get(part)
-            if not isinstance(entry, Folder) or index == len(parts) - 1:
-                dirty.setdefault(folder, {}).setdefault(part, 0)
-                if isinstance(entry, Folder):
+            entry = directory.entries.get(part)
+            if not isinstance(entry, DirNode) or index == len(parts) - 1:
+                dirty.setdefault(directory, {}).setdefault(part, 0)
+                if isinstance(entry, DirNode):
                     full.add(entry)
                 break
-            folder = entry
+            directory = entry
         return False
 
-    def _origins(self, inbox: Inbox) -> dict[Place, Place]:
+    def _origins(self, hints: PendingHints) -> dict[EntryRef, EntryRef]:
         """Follow the renames that were seen: for each place now, the place before all of them."""
-        origins: dict[Place, Place] = {}
-        if not inbox.moves:
+        origins: dict[EntryRef, EntryRef] = {}
+        if not hints.moves:
             return origins
-        for source, name, target, to_name in inbox.moves:
-            if isinstance(source, Folder) and isinstance(target, Folder):
+        for source, name, target, to_name in hints.moves:
+            if isinstance(source, DirNode) and isinstance(target, DirNode):
                 start = origins.pop((source, name), (source, name))
                 origins[target, to_name] = start
         return origins
 
     def _rounds(
         self,
-        dirty: dict[Folder, dict[str, int]],
-        full: set[Folder],
-        origins: dict[Place, Place],
+        dirty: dict[DirNode, dict[str, int]],
+        full: set[DirNode],
+        origins: dict[EntryRef, EntryRef],
     ) -> None:
-        tree = self.tree
+        context = self.context
         for _ in range(_ROUNDS):
             if not dirty and not full:
                 break
-            if not full and self._tell_plainly(dirty, origins):
+            if not full and self._emit_fast(dirty, origins):
                 dirty, full = self._with_carried({}, set())
                 continue
-            observer = Observer(tree)
-            observer.look_at(dirty, full)
-            if tree.troubles.location:
+            comparison = Comparison(context)
+            comparison.compare(dirty, full)
+            if context.degradation.location:
                 break
-            if observer.findings.departures and self.more is not None:
+            if comparison.differences.departures and self.more is not None:
                 # The other half of a rename may have come in since: then it is one, not two.
                 self._add_more(self.more(), origins)
-            arranger = Arranger(tree, observer, origins)
-            arranger.run()
-            findings = observer.findings
-            self._tell_fleeting(findings)
-            if findings.root_lost:
+            orderer = EventOrderer(context, comparison, origins)
+            orderer.run()
+            differences = comparison.differences
+            self._emit_transient(differences)
+            if differences.root_lost:
                 self.target.check(self.target.gone_reason())
-            dirty, full = self._with_carried(findings.later, findings.later_full)
-            if tree.ledger.any_claims() and self._all_claimed(dirty) and not full:
+            dirty, full = self._with_carried(differences.later, differences.later_full)
+            if context.own_writes.any_open() and self._all_claimed(dirty) and not full:
                 break
-            for folder in findings.refilter:
-                full.update(folder.walk())
-                tree.emit.rescanned("ignore-file")
+            for directory in differences.refilter:
+                full.update(directory.walk())
+                context.emit.rescanned("ignore-file")
         self._keep(dirty, full)
 
-    def _tell_plainly(
-        self, dirty: dict[Folder, dict[str, int]], origins: dict[Place, Place]
+    def _emit_fast(
+        self, dirty: dict[DirNode, dict[str, int]], origins: dict[EntryRef, EntryRef]
     ) -> bool:
         """Go the short way if that is enough; if not, nothing has changed."""
-        tree = self.tree
-        if not tree.plain:
+        context = self.context
+        if not context.plain:
             return False
 
         def add_more() -> None:
             if self.more is not None:
                 self._add_more(self.more(), origins)
 
-        return tell_plainly(tree, dirty, origins, add_more)
+        return emit_fast(context, dirty, origins, add_more)
 
-    def _keep(self, dirty: dict[Folder, dict[str, int]], full: set[Folder]) -> None:
+    def _keep(self, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]) -> None:
         """Keep for the next look what could not be looked at, and say when that is due."""
-        tree, index = self.tree, self.tree.index
-        for folder, names in dirty.items():
-            if index.contains(folder):
-                self._carry.setdefault(folder, {}).update(names)
-        self._carry_full = {folder for folder in full if index.contains(folder)}
-        claimed = self._all_claimed(self._carry) and not self._carry_full
-        self.again = bool(self._carry or self._carry_full or tree.relist) and not claimed
-        self.again &= not tree.troubles.location
+        context, index = self.context, self.context.index
+        for directory, names in dirty.items():
+            if index.contains(directory):
+                self._carry.setdefault(directory, {}).update(names)
+        self._carry_full = {directory for directory in full if index.contains(directory)}
+        is_open = self._all_claimed(self._carry) and not self._carry_full
+        self.again = bool(self._carry or self._carry_full or context.relist) and not is_open
+        self.again &= not context.degradation.location
         self.again |= self._location_doubt
 
-    def _add_more(self, inbox: Inbox, origins: dict[Place, Place]) -> None:
+    def _add_more(self, hints: PendingHints, origins: dict[EntryRef, EntryRef]) -> None:
         """Take hints that came in meanwhile: renames count at once, places in the next round."""
-        if inbox.lost is not None:
-            self.tree.inbox.lose(inbox.lost)
-        self.tree.inbox.mounts_changed |= inbox.mounts_changed
-        origins.update(self._origins(inbox))
-        dirty, full, location = self._sort(inbox)
-        for folder, names in dirty.items():
-            _merge(self._carry, folder, names)
+        if hints.lost is not None:
+            self.context.hints.lose(hints.lost)
+        self.context.hints.mounts_changed |= hints.mounts_changed
+        origins.update(self._origins(hints))
+        dirty, full, location = self._sort(hints)
+        for directory, names in dirty.items():
+            _merge(self._carry, directory, names)
         self._carry_full |= full
         self._location_doubt |= location
 
     def _with_carried(
-        self, dirty: dict[Folder, dict[str, int]], full: set[Folder]
-    ) -> tuple[dict[Folder, dict[str, int]], set[Folder]]:
+        self, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]
+    ) -> tuple[dict[DirNode, dict[str, int]], set[DirNode]]:
         """Give what the next round has to look at: what this one left over, and what came in."""
-        full = full | self._carry_full | self.tree.relist
-        self.tree.relist = set()
-        for folder, names in self._carry.items():
-            _merge(dirty, folder, names)
+        full = full | self._carry_full | self.context.relist
+        self.context.relist = set()
+        for directory, names in self._carry.items():
+            _merge(dirty, directory, names)
         self._carry, self._carry_full = {}, set()
         return dirty, full
 
-    def _all_claimed(self, dirty: dict[Folder, dict[str, int]]) -> bool:
+    def _all_claimed(self, dirty: dict[DirNode, dict[str, int]]) -> bool:
         """Whether all that is left waits for own writes to be finished."""
-        claimed = self.tree.ledger.claimed
+        is_open = self.context.own_writes.is_open
         return all(
-            claimed(f"{self.tree.path(folder)}/{name}")
-            for folder, names in dirty.items()
+            is_open(f"{self.context.path(directory)}/{name}")
+            for directory, names in dirty.items()
             for name in names
         )
 
-    def _tell_fleeting(self, findings: Findings) -> None:
+    def _emit_transient(self, differences: Differences) -> None:
         """Tell of what came and went between two looks, if asked to."""
-        tree = self.tree
-        if not tree.options.transient:
+        context = self.context
+        if not context.options.transient:
             return
-        for folder, name, bits in findings.fleeting:
-            if not bits & CREATE or not tree.index.contains(folder):
+        for directory, name, bits in differences.fleeting:
+            if not bits & CREATE or not context.index.contains(directory):
                 continue
             is_dir = bool(bits & ISDIR)
-            if tree.filter.hides(folder.relative(), name, is_dir=is_dir):
+            if context.filter.hides(directory.relative(), name, is_dir=is_dir):
                 continue
-            relative = f"{folder.relative()}/{name}".lstrip("/")
+            relative = f"{directory.relative()}/{name}".lstrip("/")
             form = 0o040000 if is_dir else 0o100000
-            facts = Facts(form, 0, 0, 0, folder.device, 0, 0, 0, 0, 0)
-            tree.emit.created(relative, facts, foreign=bool(bits & OTHER), transient=True)
-            tree.emit.deleted(relative, None, kind_of_mode(form), foreign=bool(bits & OTHER))
+            facts = StatResult(form, 0, 0, 0, directory.device, 0, 0, 0, 0, 0)
+            context.emit.created(relative, facts, foreign=bool(bits & OTHER), transient=True)
+            context.emit.deleted(relative, None, kind_of_mode(form), foreign=bool(bits & OTHER))
 
     def _release(self) -> None:
         """Tell of held files whose time has come."""
-        tree = self.tree
-        if not tree.settler.held:
+        context = self.context
+        if not context.debouncer.held:
             return
-        for place in tree.settler.due(tree.disk.monotonic()):
-            held = tree.settler.take(place)
-            folder, name = place
-            if held is None or not isinstance(folder, Folder):
+        for ref in context.debouncer.due(context.disk.monotonic()):
+            held = context.debouncer.take(ref)
+            directory, name = ref
+            if held is None or not isinstance(directory, DirNode):
                 continue
-            entry = folder.entries.get(name)
+            entry = directory.entries.get(name)
             if not isinstance(entry, bytes):
                 continue
-            relative = f"{folder.relative()}/{name}".lstrip("/")
+            relative = f"{directory.relative()}/{name}".lstrip("/")
             if held.created:
-                tree.emit.created(relative, unpack(entry), foreign=held.foreign)
+                context.emit.created(relative, unpack(entry), foreign=held.foreign)
             else:
-                tree.emit.updated(
+                context.emit.updated(
                     relative, unpack(entry), held.previous, held.changes, foreign=held.foreign
                 )
 
-    def _add_mounts(self, inbox: Inbox, dirty: dict[Folder, dict[str, int]]) -> None:
+    def _add_mounts(self, hints: PendingHints, dirty: dict[DirNode, dict[str, int]]) -> None:
         """After a change of the mount table, look at every folder that was mounted on or off."""
-        if not inbox.mounts_changed:
+        if not hints.mounts_changed:
             return
         before, now = self.target.mounted, self.target.mounts_below()
         for point in before.keys() | now.keys():
             if before.get(point) != now.get(point) and point.startswith(self.target.real + "/"):
-                self._path_hint(self.tree.base + point[len(self.target.real) :], dirty, set())
+                self._path_hint(self.context.base + point[len(self.target.real) :], dirty, set())
 
     # -- timers --------------------------------------------------------------------------------
 
@@ -438,19 +450,19 @@ class DirEngine:
 
     def _set_timers(self) -> None:
         """Set each timer that has run out or is newly needed, and stop those that are not."""
-        tree, now = self.tree, self.tree.disk.monotonic()
-        options = tree.options
-        polling = bool(tree.polled) or (tree.polling and self.target.is_blind)
+        context, now = self.context, self.context.disk.monotonic()
+        options = context.options
+        polling = bool(context.polled) or (context.polling and self.target.is_blind)
         if not polling:
             self._next_poll = None
         elif self._next_poll is None or now >= self._next_poll:
             self._next_poll = now + options.poll_interval
-        retry = bool(tree.troubles.retries()) or self.target.is_blind
+        retry = bool(context.degradation.retries()) or self.target.is_blind
         if not retry:
             self._next_retry = None
         elif self._next_retry is None or now >= self._next_retry:
             self._next_retry = now + min(RETRY_S, max(options.poll_interval, 0.05))
-        if not tree.unsure:
+        if not context.unsure:
             self._next_second = None
         elif self._next_second is None or now >= self._next_second:
             self._next_second = now + _SECOND_LOOK_S
@@ -463,18 +475,18 @@ class DirEngine:
             or retry
             or polling
             or options.rescan_interval is not None
-            or tree.settler.held
-            or tree.relist
-            or tree.relook
-            or tree.unsure
+            or context.debouncer.held
+            or context.relist
+            or context.reexamine
+            or context.unsure
         )
 
 
-def _merge(dirty: dict[Folder, dict[str, int]], folder: Folder, names: dict[str, int]) -> None:
+def _merge(dirty: dict[DirNode, dict[str, int]], directory: DirNode, names: dict[str, int]) -> None:
     """Add names with their hints; a mapping that comes first is kept as it is."""
-    there = dirty.get(folder)
+    there = dirty.get(directory)
     if there is None:
-        dirty[folder] = names
+        dirty[directory] = names
     else:
         for name, bits in names.items():
             there[name] = there.get(name, 0) | bits

@@ -24,14 +24,14 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from limpet.watch._watcher import make_hub
+from limpet.watch._watcher import make_router
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from limpet.watch._watcher import Core
+    from limpet.watch._watcher import Watcher
 
-__all__ = ["LoopHub", "acquire", "poster"]
+__all__ = ["LoopDispatcher", "acquire", "poster"]
 
 _THREADS: Final = 4
 """Long looks of one loop at a time; they take no token of the program's own thread limit."""
@@ -43,7 +43,7 @@ _BURST_S: Final = 0.010
 """A hint that comes so soon after the last look is part of a burst."""
 
 
-class _Ask:
+class _Waiter:
     """Tasks that wait for news of one watch."""
 
     __slots__ = ("error", "event", "heavy", "tasks")
@@ -56,18 +56,18 @@ class _Ask:
         self.error: BaseException | None = None
 
 
-class LoopHub:
+class LoopDispatcher:
     """The hub of one event loop and the thread that waits for it."""
 
     def __init__(self) -> None:
         """Open the hub; the thread starts when somebody first asks."""
-        self.hub = make_hub()
+        self.router = make_router()
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
         self._post = poster()
         self._changed = threading.Condition(threading.Lock())
-        self._asks: dict[Core, _Ask] = {}
-        self._leaving: dict[Core, anyio.Event] = {}
+        self._asks: dict[Watcher, _Waiter] = {}
+        self._leaving: dict[Watcher, anyio.Event] = {}
         """Set once no task works any more with a watch that is being closed."""
         self._thread: threading.Thread | None = None
         self._until: float | None = None
@@ -78,7 +78,7 @@ class LoopHub:
 
     # -- in the event loop ---------------------------------------------------------------------
 
-    async def news(self, core: Core) -> bool:
+    async def news(self, core: Watcher) -> bool:
         """Wait until something is ready to be handed out, or a long look is due.
 
         Returns:
@@ -96,32 +96,32 @@ class LoopHub:
                 with self._changed:
                     if self._asks.get(core) is ask:
                         del self._asks[core]
-                        core.inbox.awaited = False
+                        core.hints.awaited = False
         if ask.error is not None:
             raise ask.error
         return ask.heavy
 
-    def _ask(self, core: Core) -> _Ask:
+    def _ask(self, core: Watcher) -> _Waiter:
         with self._changed:
             ask = self._asks.get(core)
             if ask is None:
-                ask = self._asks[core] = _Ask()
-                core.inbox.awaited = True
+                ask = self._asks[core] = _Waiter()
+                core.hints.awaited = True
             ask.tasks += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="limpet hub", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="limpet router", daemon=True)
                 self._thread.start()
             elif self._until is None:
                 self._changed.notify()
-            elif core.has_news or core.due() < self._until:
-                self.hub.wake()
+            elif core.has_work or core.due() < self._until:
+                self.router.wake()
         return ask
 
-    def answer(self, core: Core) -> None:
+    def answer(self, core: Watcher) -> None:
         """Let those go on who wait for this watch: somebody else looked, or it is closed."""
         with self._changed:
             ask = self._asks.pop(core, None)
-            core.inbox.awaited = False
+            core.hints.awaited = False
         if ask is not None:
             ask.event.set()
 
@@ -130,7 +130,7 @@ class LoopHub:
         await anyio.to_thread.run_sync(function, limiter=self.limiter)
 
     async def leave(
-        self, core: Core, is_idle: Callable[[], bool], finish: Callable[[], None]
+        self, core: Watcher, is_idle: Callable[[], bool], finish: Callable[[], None]
     ) -> None:
         """Run ``finish`` in a worker thread once no task works with this watch any more.
 
@@ -153,7 +153,7 @@ class LoopHub:
         if cancelled is not None:
             raise cancelled
 
-    def is_idle(self, core: Core) -> None:
+    def is_idle(self, core: Watcher) -> None:
         """Learn that no task works with this watch any more."""
         if core in self._leaving:
             self._leaving[core].set()
@@ -168,16 +168,16 @@ class LoopHub:
         with self._changed:
             self._ended = True
             self._changed.notify()
-        self.hub.wake()
+        self.router.wake()
         if self._thread is not None:
             self._thread.join()
-        self.hub.close()
+        self.router.close()
 
     # -- in the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
         while self._wait():
-            answers = self._look()
+            answers = self._examine()
             if not answers:
                 continue
             try:
@@ -193,12 +193,12 @@ class LoopHub:
             if self._ended:
                 return False
             until = min(core.due() for core in self._asks)
-            if any(core.has_news for core in self._asks):
+            if any(core.has_work for core in self._asks):
                 until = 0.0
             self._until = until
         now = time.monotonic()
         if until > now:
-            self.hub.wait(None if until == math.inf else until - now)
+            self.router.wait(None if until == math.inf else until - now)
             now = time.monotonic()
         if now - self._last_look < _BURST_S:
             self._gather = min(_GATHER_MAX_S, max(_GATHER_MIN_S, 2 * self._gather))
@@ -209,12 +209,12 @@ class LoopHub:
             self._until = None
             return not self._ended
 
-    def _look(self) -> list[_Ask]:
+    def _examine(self) -> list[_Waiter]:
         """Look for every watch that is asked for and has news; gives whom to tell."""
-        answers: list[_Ask] = []
+        answers: list[_Waiter] = []
         trouble: BaseException | None = None
         try:
-            self.hub.drain(waited=True)
+            self.router.drain(waited=True)
         except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
             trouble = error
         now = time.monotonic()
@@ -224,13 +224,13 @@ class LoopHub:
             ask.error = trouble
             if not (core.is_ready or trouble):
                 ask.heavy = core.is_heavy
-                if not (ask.heavy or core.inbox):
+                if not (ask.heavy or core.hints):
                     if core.due() > now:
                         continue
                     ask.heavy = True
                 if not ask.heavy:
                     try:
-                        ask.heavy = not core.try_look()
+                        ask.heavy = not core.try_examine()
                     except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
                         ask.error = error
                     self._last_look = time.monotonic()
@@ -238,12 +238,12 @@ class LoopHub:
                 with self._changed:
                     if self._asks.get(core) is ask:
                         del self._asks[core]
-                        core.inbox.awaited = False
+                        core.hints.awaited = False
                 answers.append(ask)
         return answers
 
 
-def _tell(asks: list[_Ask]) -> None:
+def _tell(asks: list[_Waiter]) -> None:
     for ask in asks:
         ask.event.set()
 
@@ -262,18 +262,18 @@ def poster() -> Callable[[Callable[[], None]], object]:
     return asyncio.get_running_loop().call_soon_threadsafe
 
 
-_loop_hub: anyio.lowlevel.RunVar[LoopHub | None] = anyio.lowlevel.RunVar("limpet_hub", None)
+_loop_hub: anyio.lowlevel.RunVar[LoopDispatcher | None] = anyio.lowlevel.RunVar("limpet_hub", None)
 
 
-def acquire() -> LoopHub:
+def acquire() -> LoopDispatcher:
     """Give the hub of the running event loop, for one more user.
 
     Raises:
         LimitError: The process is out of file descriptors.
     """
-    hub = _loop_hub.get()
-    if hub is None or hub.users == 0:
-        hub = LoopHub()
-        _loop_hub.set(hub)
-    hub.users += 1
-    return hub
+    router = _loop_hub.get()
+    if router is None or router.users == 0:
+        router = LoopDispatcher()
+        _loop_hub.set(router)
+    router.users += 1
+    return router

@@ -22,18 +22,18 @@ from limpet.watch.location._path_marks import Waypoint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.backends import Hub, Inbox
+    from limpet.backends import HintRouter, PendingHints
     from limpet.config import WatchOptions
     from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
-    from limpet.watch.emit._debounce import Settler
-    from limpet.watch.emit._degradation import Troubles
-    from limpet.watch.emit._event_factory import Emitter
-    from limpet.watch.emit._own_writes import Ledger
-    from limpet.watch.index._entry_record import Facts
-    from limpet.watch.index._fs import Disk
-    from limpet.watch.location._path_marks import Tracker
+    from limpet.watch.emit._debounce import Debouncer
+    from limpet.watch.emit._degradation import Degradation
+    from limpet.watch.emit._event_factory import EventFactory
+    from limpet.watch.emit._own_writes import OwnWrites
+    from limpet.watch.index._entry_record import StatResult
+    from limpet.watch.index._fs import FileSystemCalls
+    from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["FileEngine"]
+__all__ = ["FileWatcher"]
 
 _PLACE: Final = (None, "")
 
@@ -41,36 +41,36 @@ _TRIES: Final = 3
 """How often a file is looked at anew because an own write, of whatever file, began meanwhile."""
 
 
-class FileEngine:
+class FileWatcher:
     """Watches one file location; siblings of the file never show."""
 
     expects: Kind = "file"
 
     def __init__(
         self,
-        tracker: Tracker,
+        path_marks: PathMarks,
         options: WatchOptions,
         *,
-        disk: Disk,
-        hub: Hub,
-        emit: Emitter,
-        settler: Settler,
-        ledger: Ledger,
-        troubles: Troubles,
+        disk: FileSystemCalls,
+        router: HintRouter,
+        emit: EventFactory,
+        debouncer: Debouncer,
+        own_writes: OwnWrites,
+        degradation: Degradation,
         polling: bool,
     ) -> None:
         """Know the parts; nothing is looked at before ``start``."""
-        self.tracker = tracker
+        self.path_marks = path_marks
         self.options = options
         self.disk = disk
-        self.hub = hub
+        self.router = router
         self.emit = emit
-        self.settler = settler
-        self.ledger = ledger
-        self.troubles = troubles
+        self.debouncer = debouncer
+        self.own_writes = own_writes
+        self.degradation = degradation
         self.polling = polling
         self.again = False
-        self.looks = 0
+        self.scans = 0
         self.rescans = 0
         self.found: Kind | None = None
         self.record: bytes | None = None
@@ -81,13 +81,13 @@ class FileEngine:
         self._put_off: int | None = None
         """Bits of a look that waits for an own write to be finished."""
 
-    def start(self, *, tell: bool, origin: Origin, saved: bytes | None = None) -> None:
-        """Resolve and mark; ``tell`` makes a created event if the file is there.
+    def start(self, *, report: bool, origin: Origin, saved: bytes | None = None) -> None:
+        """Resolve and mark; ``report`` makes a created event if the file is there.
 
         ``saved`` is what was believed when the watch last ran; the difference to it is told.
         """
         emit = self.emit
-        emit.muted, emit.existing, emit.origin = not tell, tell, origin
+        emit.muted, emit.existing, emit.origin = not report, report, origin
         if saved is not None:
             emit.muted, emit.existing, self.record = False, False, saved
         self._check(0, lost=saved is not None)
@@ -95,23 +95,23 @@ class FileEngine:
         self._device_points = {(mount.point, mount.device) for mount in read_mounts()}
         self._set_timers()
 
-    def look(self, inbox: Inbox, *, force: bool = False) -> None:
+    def examine(self, hints: PendingHints, *, force: bool = False) -> None:
         """Take the hints, look, and leave the events with the emitter."""
-        self.looks += 1
+        self.scans += 1
         self.again = False
         now = self.disk.monotonic()
-        bits, concerned = 0, force or inbox.mounts_changed or bool(inbox.paths)
+        bits, concerned = 0, force or hints.mounts_changed or bool(hints.paths)
         if self._put_off is not None:
             bits, concerned, self._put_off = self._put_off, True, None
-        for waypoint, names in inbox.dirty.items():
+        for waypoint, names in hints.dirty.items():
             if not isinstance(waypoint, Waypoint):
                 continue
             for hinted, what in names.items():
-                if self.tracker.concerns(waypoint, hinted, what):
+                if self.path_marks.concerns(waypoint, hinted, what):
                     concerned = True
                     if hinted and hinted in waypoint.names:
                         bits |= what
-        reason: RescanReason | None = inbox.lost
+        reason: RescanReason | None = hints.lost
         if self._next_rescan is not None and now >= self._next_rescan:
             reason = reason or "interval"
         if reason is not None:
@@ -119,23 +119,23 @@ class FileEngine:
             self.emit.rescanned(reason)
             self.emit.origin = "rescan"
         due = self._next_poll is not None and now >= self._next_poll
-        held_due = bool(self.settler.due(now))
-        if concerned or reason or due or held_due or self.tracker.unstable:
+        held_due = bool(self.debouncer.due(now))
+        if concerned or reason or due or held_due or self.path_marks.unstable:
             self._check(bits, lost=reason is not None)
         self.emit.origin = "live"
-        if inbox.mounts_changed:
+        if hints.mounts_changed:
             self._device_points = {(mount.point, mount.device) for mount in read_mounts()}
         self._release()
         self._set_timers()
 
     def deadline(self) -> float | None:
         """When the next look is due without any hint, monotonic seconds."""
-        times = (self._next_poll, self._next_rescan, self.settler.deadline())
+        times = (self._next_poll, self._next_rescan, self.debouncer.deadline())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
         """Take every mark away."""
-        self.tracker.close()
+        self.path_marks.close()
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
         """Give what is believed to be there."""
@@ -150,18 +150,18 @@ class FileEngine:
         """Compare what stands at the location with the belief."""
         tries = _TRIES
         while True:
-            turn = self.ledger.turn()
-            if self.ledger.claimed(self.tracker.path):
+            generation = self.own_writes.generation()
+            if self.own_writes.is_open(self.path_marks.path):
                 self._put_off = bits
                 return
-            resolution = self.tracker.update()
+            resolution = self.path_marks.update()
             tries -= 1
-            if self.ledger.turn() == turn or not tries:
+            if self.own_writes.generation() == generation or not tries:
                 break  # it was not seen in the middle of an own write
         if resolution.trouble:
-            self.troubles.location_unreachable(self.emit, resolution.trouble)
+            self.degradation.location_unreachable(self.emit, resolution.trouble)
             return
-        self.troubles.location_reachable(self.emit)
+        self.degradation.location_reachable(self.emit)
         facts = resolution.facts
         kind = None if facts is None else kind_of_mode(facts.mode)
         if facts is None or kind != "file":
@@ -179,7 +179,7 @@ class FileEngine:
         else:
             self._compare(self.record, facts, bits, lost=lost)
 
-    def _compare(self, record: bytes, facts: Facts, bits: int, *, lost: bool) -> None:
+    def _compare(self, record: bytes, facts: StatResult, bits: int, *, lost: bool) -> None:
         was = unpack(record)
         self.record = pack(facts, self.disk.now())
         changes: set[Change]
@@ -208,24 +208,24 @@ class FileEngine:
         if changes:
             self._updated(facts, record, changes, bits)
         elif bits & CLOSED:
-            self.settler.close(_PLACE)
+            self.debouncer.close(_PLACE)
 
-    def _created(self, facts: Facts, bits: int) -> None:
+    def _created(self, facts: StatResult, bits: int) -> None:
         foreign = bool(bits & OTHER)
         if (
-            self.settler.quiet
+            self.debouncer.quiet
             and not bits & CLOSED
             and not self.emit.existing
             and not self.emit.muted
         ):
-            self.settler.hold(_PLACE, self.disk.monotonic(), created=True, foreign=foreign)
+            self.debouncer.hold(_PLACE, self.disk.monotonic(), created=True, foreign=foreign)
         else:
             self.emit.created("", facts, foreign=foreign)
 
-    def _updated(self, facts: Facts, previous: bytes, changes: set[Change], bits: int) -> None:
+    def _updated(self, facts: StatResult, previous: bytes, changes: set[Change], bits: int) -> None:
         foreign = bool(bits & OTHER)
-        if self.settler.quiet:
-            self.settler.hold(
+        if self.debouncer.quiet:
+            self.debouncer.hold(
                 _PLACE,
                 self.disk.monotonic(),
                 created=False,
@@ -241,7 +241,7 @@ class FileEngine:
         record, self.record = self.record, None
         if record is None:
             return
-        held = self.settler.take(_PLACE)
+        held = self.debouncer.take(_PLACE)
         if held is not None and held.created:
             return
         if reason == "deleted":
@@ -254,13 +254,13 @@ class FileEngine:
         lost, self._device_points = self._device_points - points, points
         if any(self._parent == point or self._parent.startswith(point + "/") for point, _ in lost):
             return "unmounted"
-        if self._parent and not self._is_folder(self._parent):
+        if self._parent and not self._is_directory(self._parent):
             return "ancestor"
         if bits & DELETE:
             return "deleted"
         return "moved" if bits & (MOVED | SELF_MOVED) and not bits & GONE else "deleted"
 
-    def _is_folder(self, path: str) -> bool:
+    def _is_directory(self, path: str) -> bool:
         try:
             facts = self.disk.stat_path(path)
         except OSError:
@@ -269,9 +269,9 @@ class FileEngine:
 
     def _release(self) -> None:
         """Tell of the file if it is held and its time has come."""
-        if not self.settler.due(self.disk.monotonic()):
+        if not self.debouncer.due(self.disk.monotonic()):
             return
-        held = self.settler.take(_PLACE)
+        held = self.debouncer.take(_PLACE)
         if held is None or self.record is None:
             return
         facts = unpack(self.record)
@@ -282,7 +282,7 @@ class FileEngine:
 
     def _set_timers(self) -> None:
         now, options = self.disk.monotonic(), self.options
-        blind = self.tracker.blind or self.tracker.unstable or bool(self.troubles.location)
+        blind = self.path_marks.blind or self.path_marks.unstable or bool(self.degradation.location)
         if not (self.polling or blind):
             self._next_poll = None
         elif self._next_poll is None or now >= self._next_poll:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limpet import events as ev
-from limpet.watch.index._index import Folder
+from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
     from limpet.events import Event
-    from limpet.watch.emit._debounce import Settler
+    from limpet.watch.emit._debounce import Debouncer
 
 __all__ = ["Saved", "StateError", "decode_event", "load", "save", "set_aside"]
 
@@ -35,7 +35,7 @@ class StateError(Exception):
 class Saved:
     """What a state file held."""
 
-    root: Folder | None
+    root: DirNode | None
     """The tree of a folder watch."""
     record: bytes | None
     """The file of a file watch."""
@@ -46,7 +46,11 @@ class Saved:
 
 
 def save(
-    path: Path, location: Path, target: Folder | bytes | None, settler: Settler, events: list[Event]
+    path: Path,
+    location: Path,
+    target: DirNode | bytes | None,
+    debouncer: Debouncer,
+    events: list[Event],
 ) -> None:
     """Write the state file in one step.
 
@@ -59,13 +63,13 @@ def save(
             head = {
                 "limpet-state": _VERSION,
                 "location": os.fspath(location),
-                "target": "dir" if isinstance(target, Folder) else "file" if target else None,
+                "target": "dir" if isinstance(target, DirNode) else "file" if target else None,
                 "events": [_encode_event(event) for event in events],
             }
             file.write(json.dumps(head) + "\n")
-            if isinstance(target, Folder):
-                for folder in target.walk():
-                    file.write(json.dumps(_encode_folder(folder, settler)) + "\n")
+            if isinstance(target, DirNode):
+                for directory in target.walk():
+                    file.write(json.dumps(_encode_directory(directory, debouncer)) + "\n")
             elif target is not None:
                 file.write(json.dumps(_text(target)) + "\n")
             file.write('"end"\n')
@@ -102,7 +106,7 @@ def load(path: Path, location: Path) -> Saved | None:
             message = "it is cut off"
             raise StateError(message)
         body = [json.loads(line) for line in lines[1:-2]]
-        root = _decode_tree(body) if head["target"] == "dir" else None
+        root = _decode_root(body) if head["target"] == "dir" else None
         record = base64.b64decode(body[0]) if head["target"] == "file" else None
         return Saved(root, record, list(head["events"]), head["target"] is None)
     except StateError:
@@ -122,43 +126,43 @@ def _text(record: bytes) -> str:
     return base64.b64encode(record).decode("ascii")
 
 
-def _encode_folder(folder: Folder, settler: Settler) -> dict[str, Any]:
+def _encode_directory(directory: DirNode, debouncer: Debouncer) -> dict[str, Any]:
     entries: dict[str, int | str] = {}
-    for name, entry in folder.entries.items():
-        if isinstance(entry, Folder):
+    for name, entry in directory.entries.items():
+        if isinstance(entry, DirNode):
             continue
-        held = settler.held.get((folder, name))
+        held = debouncer.held.get((directory, name))
         if held is not None and held.created:
             continue
         kept = entry if held is None or held.previous is None else held.previous
         entries[name] = _text(kept) if isinstance(kept, bytes) else kept
     return {
-        "path": folder.relative(),
-        "id": [folder.device, folder.inode],
-        "link": folder.link,
-        "seen": folder.seen,
-        "record": _text(folder.record),
+        "path": directory.relative(),
+        "id": [directory.device, directory.inode],
+        "link": directory.link,
+        "seen": directory.seen,
+        "record": _text(directory.record),
         "entries": entries,
     }
 
 
-def _decode_tree(rows: list[dict[str, Any]]) -> Folder:
-    folders: dict[str, Folder] = {}
+def _decode_root(rows: list[dict[str, Any]]) -> DirNode:
+    directories: dict[str, DirNode] = {}
     for row in rows:
         path = row["path"]
         parent_path, _, name = path.rpartition("/")
-        parent = folders[parent_path] if path else None
+        parent = directories[parent_path] if path else None
         device, inode = row["id"]
-        folder = Folder(name, parent, int(inode), int(device), base64.b64decode(row["record"]))
-        folder.link, folder.seen = int(row["link"]), int(row["seen"])
-        folder.entries = {
+        directory = DirNode(name, parent, int(inode), int(device), base64.b64decode(row["record"]))
+        directory.link, directory.seen = int(row["link"]), int(row["seen"])
+        directory.entries = {
             entry: base64.b64decode(value) if isinstance(value, str) else int(value)
             for entry, value in row["entries"].items()
         }
-        folders[path] = folder
+        directories[path] = directory
         if parent is not None:
-            parent.entries[name] = folder
-    return folders[""]
+            parent.entries[name] = directory
+    return directories[""]
 
 
 def _encode_event(event: Event) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from limpet.watch._watcher import Core, make_hub
+from limpet.watch._watcher import Watcher, make_router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from limpet.backends import Hub
+    from limpet.backends import HintRouter
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
     from limpet.watch._watcher import WatchStats
@@ -32,8 +32,8 @@ class SyncWatch:
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects
-        self._core: Core | None = None
-        self._hub: Hub | None = None
+        self._core: Watcher | None = None
+        self._router: HintRouter | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class SyncWatch:
         """Give the next event, or ``None`` if none comes within ``timeout`` seconds."""
         if self._closed:
             return None
-        core, hub = self._start()
+        core, router = self._start()
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             event = core.pop()
@@ -84,8 +84,8 @@ class SyncWatch:
             if not core.waiting:
                 due = core.timeout()
                 if due is None or due > 0:
-                    hub.wait(min((t for t in (due, left) if t is not None), default=None))
-            core.look()
+                    router.wait(min((t for t in (due, left) if t is not None), default=None))
+            core.examine()
 
     def batches(self) -> Iterator[list[Event]]:
         """Give events in lists, blocking until there are some."""
@@ -98,7 +98,7 @@ class SyncWatch:
     def fence(self) -> list[Event]:
         """Give all events for what happened on disk before the call that were not given yet."""
         core, _ = self._start()
-        core.look(force=True)
+        core.examine(force=True)
         return core.pop_all()
 
     def entries(self) -> dict[Path, Kind]:
@@ -113,19 +113,19 @@ class SyncWatch:
         """Stop and free everything; may be called twice."""
         self._closed = True
         core, self._core = self._core, None
-        hub, self._hub = self._hub, None
+        router, self._router = self._router, None
         if core is not None:
             core.close()
-        if hub is not None:
-            hub.close()
+        if router is not None:
+            router.close()
 
-    def _start(self) -> tuple[Core, Hub]:
-        if self._core is None or self._hub is None:
-            self._hub = make_hub()
-            self._core = Core(self.location, self.options, self._expects, self._hub)
+    def _start(self) -> tuple[Watcher, HintRouter]:
+        if self._core is None or self._router is None:
+            self._router = make_router()
+            self._core = Watcher(self.location, self.options, self._expects, self._router)
             try:
                 self._core.start()
             except BaseException:
                 self.close()
                 raise
-        return self._core, self._hub
+        return self._core, self._router

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from limpet.events import Event
 
-__all__ = ["Pending"]
+__all__ = ["Unacknowledged"]
 
 
-class Pending:
+class Unacknowledged:
     """What a consumer took and has not done: goes into the state file as if not handed out.
 
     ``watch.track(pending)`` has a watch fill it; ``done`` empties it. It may be handed from one

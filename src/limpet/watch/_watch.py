@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from limpet.watch._watcher import Core
+from limpet.watch._watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
-    from limpet.watch._dispatcher import LoopHub
+    from limpet.watch._dispatcher import LoopDispatcher
     from limpet.watch._sync_watch import SyncWatch
-    from limpet.watch._unacked import Pending
+    from limpet.watch._unacked import Unacknowledged
     from limpet.watch._watcher import WatchStats
 
 __all__ = ["Watch"]
@@ -38,8 +38,8 @@ class Watch:
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects
-        self._core: Core | None = None
-        self._hub: LoopHub | None = None
+        self._core: Watcher | None = None
+        self._router: LoopDispatcher | None = None
         self._active = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -63,10 +63,10 @@ class Watch:
             raise RuntimeError(message)
         from limpet.watch._dispatcher import acquire  # and with it anyio: scripts can do without
 
-        self._hub = acquire()
-        self._core = Core(self.location, self.options, self._expects, self._hub.hub)
+        self._router = acquire()
+        self._core = Watcher(self.location, self.options, self._expects, self._router.router)
         try:
-            await self._hub.in_thread(self._core.start)
+            await self._router.in_thread(self._core.start)
         except BaseException:
             await self.aclose()
             raise
@@ -83,21 +83,21 @@ class Watch:
 
     async def aclose(self) -> None:
         """Stop; who waits for an event gets none. May be called twice and from any task."""
-        core, hub = self._core, self._hub
-        if core is None or hub is None:
+        core, router = self._core, self._router
+        if core is None or router is None:
             return
-        self._core = self._hub = None
+        self._core = self._router = None
         core.stop()
-        last = hub.release()
+        last = router.release()
 
         def finish() -> None:
             try:
                 core.close()
             finally:
                 if last:
-                    hub.close()
+                    router.close()
 
-        await hub.leave(core, lambda: self._active == 0, finish)
+        await router.leave(core, lambda: self._active == 0, finish)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Iterate over events one by one, until the block is left."""
@@ -107,7 +107,7 @@ class Watch:
         """Give the next event, waiting for it if need be."""
         return await self._next(self._running())
 
-    async def _next(self, core: Core) -> Event:
+    async def _next(self, core: Watcher) -> Event:
         while True:
             event = core.pop()
             if event is not None:
@@ -116,7 +116,7 @@ class Watch:
                 raise StopAsyncIteration
             await self._advance(core)
 
-    async def _next_batch(self, core: Core) -> list[Event]:
+    async def _next_batch(self, core: Watcher) -> list[Event]:
         while True:
             batch = core.pop_all()
             if batch:
@@ -138,16 +138,16 @@ class Watch:
         Files that are held back until they settle stay held.
         """
         core = self._running()
-        await self._look(core, force=True)
+        await self._examine(core, force=True)
 
-    def track(self, pending: Pending | None) -> None:
+    def track(self, unacked: Unacknowledged | None) -> None:
         """From now on an event counts as told when it is done, not when it is handed out.
 
-        What is handed out is put into ``pending``, and who has dealt with it takes it out with
+        What is handed out is put into ``unacked``, and who has dealt with it takes it out with
         ``pending.done(event)``. What is in it goes into the state file and is told again at the
         next start. To be called before the first event is asked for; ``None`` ends it.
         """
-        self._running().pending = pending
+        self._running().unacked = unacked
 
     async def save(self, path: Path | None = None) -> None:
         """Write the state file now, so that also after a kill nothing before it is told again.
@@ -162,8 +162,8 @@ class Watch:
             OSError: The old file, if any, is unchanged.
         """
         core = self._running()
-        if self._hub is not None and (path is not None or self.options.state is not None):
-            await self._hub.in_thread(lambda: core.save(path))
+        if self._router is not None and (path is not None or self.options.state is not None):
+            await self._router.in_thread(lambda: core.save(path))
 
     def entries(self) -> dict[Path, Kind]:
         """Give what the watch believes to be there now, the target included: path -> kind.
@@ -182,41 +182,41 @@ class Watch:
 
         return SyncWatch(self.location, self.options, self._expects)
 
-    def _running(self) -> Core:
+    def _running(self) -> Watcher:
         if self._core is None:
             message = f"{self!r} is not running: use it in 'async with'"
             raise RuntimeError(message)
         return self._core
 
-    async def _advance(self, core: Core) -> None:
+    async def _advance(self, core: Watcher) -> None:
         """Wait for something to be found, and look for it if the hub leaves that to us."""
-        hub = self._hub
-        if hub is None:
+        router = self._router
+        if router is None:
             return
         self._active += 1
         try:
-            if core.waiting or await hub.news(core):
-                await self._look(core, force=False)
+            if core.waiting or await router.news(core):
+                await self._examine(core, force=False)
         finally:
             self._active -= 1
             if not self._active:
-                hub.is_idle(core)
+                router.is_idle(core)
 
-    async def _look(self, core: Core, *, force: bool) -> None:
-        hub = self._hub
-        if hub is None or core.closed:
+    async def _examine(self, core: Watcher, *, force: bool) -> None:
+        router = self._router
+        if router is None or core.closed:
             return
         try:
-            await hub.in_thread(lambda: core.look(force=force))
+            await router.in_thread(lambda: core.examine(force=force))
         finally:
             if core.is_ready:
-                hub.answer(core)
+                router.answer(core)
 
 
 class _Events:
     """Iterates over one run of a watch, and is at its end once that is over."""
 
-    def __init__(self, watch: Watch, core: Core) -> None:
+    def __init__(self, watch: Watch, core: Watcher) -> None:
         self._watch, self._core = watch, core
 
     def __aiter__(self) -> Self:
@@ -229,7 +229,7 @@ class _Events:
 class _Batches:
     """The same in lists."""
 
-    def __init__(self, watch: Watch, core: Core) -> None:
+    def __init__(self, watch: Watch, core: Watcher) -> None:
         self._watch, self._core = watch, core
 
     def __aiter__(self) -> Self:

@@ -17,16 +17,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import Hub, Inbox, choose, source_order
+from limpet.backends import HintRouter, PendingHints, choose, source_order
 from limpet.errors import LimitError, UsageError
-from limpet.watch._dir_watcher import DirEngine
-from limpet.watch.diff._context import StoppedError, Tree
-from limpet.watch.emit._debounce import Settler
-from limpet.watch.emit._degradation import Troubles
-from limpet.watch.emit._event_factory import Emitter
-from limpet.watch.emit._own_writes import Ledger
-from limpet.watch.index._fs import OUT_OF_DESCRIPTORS, Disk, default_disk
-from limpet.watch.location._path_marks import Tracker
+from limpet.watch._dir_watcher import DirWatcher
+from limpet.watch.diff._context import DiffContext, StoppedError
+from limpet.watch.emit._debounce import Debouncer
+from limpet.watch.emit._degradation import Degradation
+from limpet.watch.emit._event_factory import EventFactory
+from limpet.watch.emit._own_writes import OwnWrites
+from limpet.watch.index._fs import OUT_OF_DESCRIPTORS, FileSystemCalls, default_disk
+from limpet.watch.location._path_marks import PathMarks
 
 if TYPE_CHECKING:
     from limpet.backends import Choice
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind, Origin
     from limpet.watch import _state_file
-    from limpet.watch._file_watcher import FileEngine
-    from limpet.watch._unacked import Pending
+    from limpet.watch._file_watcher import FileWatcher
+    from limpet.watch._unacked import Unacknowledged
     from limpet.watch.emit._appended_content import Appended
 
-__all__ = ["Core", "WatchStats", "make_hub", "make_location"]
+__all__ = ["WatchStats", "Watcher", "make_location", "make_router"]
 
 _CONTENT_BUDGET: Final = 16 << 20
 """Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
@@ -60,7 +60,7 @@ class WatchStats:
     """Folders that must be looked at in intervals."""
     entries: int
     """Entries believed to be below the location."""
-    looks: int
+    scans: int
     """Times the disk was looked at."""
     rescans: int
     """Times everything was looked at again."""
@@ -90,14 +90,14 @@ def make_location(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(text))
 
 
-def make_hub() -> Hub:
+def make_router() -> HintRouter:
     """Open what the watches of a loop share.
 
     Raises:
         LimitError: The process is out of file descriptors.
     """
     try:
-        return Hub()
+        return HintRouter()
     except OSError as error:
         if error.errno not in OUT_OF_DESCRIPTORS:
             raise
@@ -108,7 +108,7 @@ def make_hub() -> Hub:
         raise LimitError(message) from error
 
 
-class Core:
+class Watcher:
     """The synchronous whole of one watch."""
 
     def __init__(
@@ -116,8 +116,8 @@ class Core:
         location: Path,
         options: WatchOptions,
         expects: Kind,
-        hub: Hub,
-        disk: Disk | None = None,
+        router: HintRouter,
+        disk: FileSystemCalls | None = None,
     ) -> None:
         """Build the parts; the disk is not touched.
 
@@ -125,33 +125,33 @@ class Core:
             location: Absolute.
             options: What was asked for.
             expects: ``file`` or ``dir``.
-            hub: Shared by the watches of one loop.
+            router: Shared by the watches of one loop.
             disk: Another way to the disk, for tests.
         """
         self.location = location
         self.options = options
         self.expects = expects
-        self.hub = hub
-        self.inbox = Inbox()
+        self.router = router
+        self.hints = PendingHints()
         self.choice: Choice | None = None
         self.closed = False
         self._disk = disk or default_disk()
         filtered = options.include or options.exclude or options.ignore_file
         keeps = str(location) if options.own == "keep" and not filtered else None
-        self._ledger = Ledger(self._wake, keeps=keeps)
-        self._emit = Emitter(location, options, self._disk, self._ledger)
-        self._settler = Settler(options.settle, options.settle_limit)
+        self._own_writes = OwnWrites(self._wake, keeps=keeps)
+        self._emit = EventFactory(location, options, self._disk, self._own_writes)
+        self._debouncer = Debouncer(options.settle, options.settle_limit)
         self._found: deque[Event] = deque()
         self._ready: deque[Event] = deque()
-        self.pending: Pending | None = None
+        self.unacked: Unacknowledged | None = None
         """Events handed out that do not count as told yet; ``None``: handing out is telling."""
         self._mutex = threading.Lock()
         self._pump: TreePump | None = None
         self._appended: Appended | None = None
         self._slow = options.content is not None
         """Every look may take long: files are read, or a network is asked."""
-        self._engine: DirEngine | FileEngine | None = None
-        self._tree: Tree | None = None
+        self._engine: DirWatcher | FileWatcher | None = None
+        self._context: DiffContext | None = None
 
     # -- in a worker thread --------------------------------------------------------------------
 
@@ -166,8 +166,8 @@ class Core:
                 return
             self.choice = choose(self.location, self.options.backend)
             self._slow |= self.choice.network
-            self._ledger.open()
-            self.hub.join(self.inbox)
+            self._own_writes.open()
+            self.router.join(self.hints)
             self._engine = self._build(self.choice.name)
             if self.choice.degraded:
                 self._emit.degraded(
@@ -177,27 +177,27 @@ class Core:
                     f"{self.choice.reason}; 'limpet doctor' shows the limits",
                 )
             saved = self._load()
-            tell = self.options.existing or (saved is not None and saved.absent)
+            report = self.options.existing or (saved is not None and saved.absent)
             origin: Origin = "initial" if saved is None else "offline"
-            if isinstance(self._engine, DirEngine):
+            if isinstance(self._engine, DirWatcher):
                 root = saved.root if saved is not None else None
-                self._engine.start(tell=tell, origin=origin, saved=root)
+                self._engine.start(report=report, origin=origin, saved=root)
             else:
                 record = saved.record if saved is not None else None
-                self._engine.start(tell=tell, origin=origin, saved=record)
+                self._engine.start(report=report, origin=origin, saved=record)
             self._collect()
             self._prepare()
 
-    def look(self, *, force: bool = False) -> None:
+    def examine(self, *, force: bool = False) -> None:
         """Take what the backend has to say and find out what is different."""
         with self._mutex:
-            self.hub.drain()
-            if self.inbox or force or self.due() <= self._disk.monotonic():
-                self._look(force=force)
+            self.router.drain()
+            if self.hints or force or self.due() <= self._disk.monotonic():
+                self._examine(force=force)
             self._prepare()
-            self.hub.pass_on(self.inbox)
+            self.router.pass_on(self.hints)
 
-    def try_look(self) -> bool:
+    def try_examine(self) -> bool:
         """Find out what is different, the hub being drained; tells whether it could be done now.
 
         It cannot while another thread looks.
@@ -205,23 +205,23 @@ class Core:
         if not self._mutex.acquire(blocking=False):
             return False
         try:
-            self._look(force=False)
+            self._examine(force=False)
             self._prepare()
         finally:
             self._mutex.release()
         return True
 
-    def _look(self, *, force: bool) -> None:
+    def _examine(self, *, force: bool) -> None:
         engine = self._engine
         if self.closed or engine is None:
             return
         try:
-            engine.look(self._take(), force=force)
+            engine.examine(self._take(), force=force)
         except StoppedError:
             return
         except BaseException:
-            with self.hub.lock:
-                self.inbox.lose("backend")  # the hints that were taken are lost with it
+            with self.router.lock:
+                self.hints.lose("backend")  # the hints that were taken are lost with it
             raise
         finally:
             self._collect()
@@ -232,8 +232,8 @@ class Core:
         with self._mutex:
             engine, self._engine = self._engine, None
             if engine is None:
-                self.hub.leave(self.inbox)
-                self._ledger.close()
+                self.router.leave(self.hints)
+                self._own_writes.close()
                 return
             try:
                 self._save(engine)
@@ -242,8 +242,8 @@ class Core:
                     self._pump.close()
                     self._pump = None
                 engine.close()
-                self.hub.leave(self.inbox)
-                self._ledger.close()
+                self.router.leave(self.hints)
+                self._own_writes.close()
 
     def save(self, path: Path | None) -> None:
         """Write the state file, or another in its form, as things stand."""
@@ -254,8 +254,8 @@ class Core:
     def stop(self) -> None:
         """Have a look or start that is under way leave off."""
         self.closed = True
-        if self._tree is not None:
-            self._tree.stopping = True
+        if self._context is not None:
+            self._context.stopping = True
 
     # -- from anywhere -------------------------------------------------------------------------
 
@@ -263,23 +263,23 @@ class Core:
         """Hand out the next event, if one is ready."""
         if not self._ready:
             return None
-        if self.pending is not None:  # before it leaves: ``save`` must find it in one of both
-            self.pending.add(self._ready[0])
+        if self.unacked is not None:  # before it leaves: ``save`` must find it in one of both
+            self.unacked.add(self._ready[0])
         return self._ready.popleft()
 
     def pop_all(self) -> list[Event]:
         """Hand out all that is ready."""
         batch: list[Event] = []
         while self._ready:
-            if self.pending is not None:
-                self.pending.add(self._ready[0])
+            if self.unacked is not None:
+                self.unacked.add(self._ready[0])
             batch.append(self._ready.popleft())
         return batch
 
     @property
     def waiting(self) -> bool:
         """Whether there is something to look at or to make ready."""
-        return bool(self.inbox) or bool(self._found)
+        return bool(self.hints) or bool(self._found)
 
     @property
     def is_ready(self) -> bool:
@@ -287,21 +287,21 @@ class Core:
         return self.closed or bool(self._ready)
 
     @property
-    def has_news(self) -> bool:
+    def has_work(self) -> bool:
         """Whether who waits should go on."""
         return self.is_ready or self.waiting
 
     @property
     def is_heavy(self) -> bool:
         """Whether what is to be looked at may take long, so that no other watch should wait."""
-        inbox = self.inbox
+        hints = self.hints
         return bool(
-            inbox.lost
-            or inbox.mounts_changed
-            or inbox.paths
-            or inbox.count > _LIGHT
+            hints.lost
+            or hints.mounts_changed
+            or hints.paths
+            or hints.count > _LIGHT
             or self._found
-            or (self._slow and inbox)
+            or (self._slow and hints)
         )
 
     def due(self) -> float:
@@ -326,64 +326,64 @@ class Core:
         engine = self._engine
         return WatchStats(
             backend=self.choice.name if self.choice is not None else "",
-            marks=self.hub.marks_of(self.inbox) if engine is not None else 0,
-            polled=len(self._tree.polled) if self._tree is not None else 0,
+            marks=self.router.marks_of(self.hints) if engine is not None else 0,
+            polled=len(self._context.polled) if self._context is not None else 0,
             entries=engine.count() if engine is not None else 0,
-            looks=engine.looks if engine is not None else 0,
+            scans=engine.scans if engine is not None else 0,
             rescans=engine.rescans if engine is not None else 0,
-            dirty=sum(len(names) for names in list(self.inbox.dirty.values())),
-            held=len(self._settler.held),
+            dirty=sum(len(names) for names in list(self.hints.dirty.values())),
+            held=len(self._debouncer.held),
             events=self._emit.made,
         )
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _build(self, backend: str) -> DirEngine | FileEngine:
+    def _build(self, backend: str) -> DirWatcher | FileWatcher:
         order = source_order(backend)
         is_dir = self.expects == "dir"
-        tracker = Tracker(
+        path_marks = PathMarks(
             str(self.location),
             disk=self._disk,
-            hub=self.hub,
-            inbox=self.inbox,
+            router=self.router,
+            hints=self.hints,
             order=order,
             content=not is_dir,
         )
-        troubles = Troubles(hints=bool(order))
+        degradation = Degradation(hints=bool(order))
         if not is_dir:
-            from limpet.watch._file_watcher import FileEngine
+            from limpet.watch._file_watcher import FileWatcher
 
-            return FileEngine(
-                tracker,
+            return FileWatcher(
+                path_marks,
                 self.options,
                 disk=self._disk,
-                hub=self.hub,
+                router=self.router,
                 emit=self._emit,
-                settler=self._settler,
-                ledger=self._ledger,
-                troubles=troubles,
+                debouncer=self._debouncer,
+                own_writes=self._own_writes,
+                degradation=degradation,
                 polling=not order,
             )
-        self._tree = tree = Tree(
+        self._context = context = DiffContext(
             self.location,
             self.options,
             disk=self._disk,
-            hub=self.hub,
-            inbox=self.inbox,
+            router=self.router,
+            hints=self.hints,
             emit=self._emit,
-            settler=self._settler,
-            ledger=self._ledger,
-            troubles=troubles,
+            debouncer=self._debouncer,
+            own_writes=self._own_writes,
+            degradation=degradation,
             order=order,
             polling=backend == "poll",
             trusted=backend != "watchfiles",
         )
-        tree.cautious = self.choice is not None and self.choice.network
-        tree.stopping = self.closed
+        context.cautious = self.choice is not None and self.choice.network
+        context.stopping = self.closed
         if backend == "watchfiles":
-            tree.watch_whole = self._watch_whole
-        engine = DirEngine(tree, tracker)
-        engine.more = self._fetch_more
+            context.watch_whole = self._watch_whole
+        engine = DirWatcher(context, path_marks)
+        engine.more = self._take_more
         return engine
 
     def _watch_whole(self, path: str | None) -> None:
@@ -394,28 +394,28 @@ class Core:
             self._pump.close()
             self._pump = None
         if path is not None:
-            self._pump = TreePump(path or "/", self._tell_paths, self._lose)
+            self._pump = TreePump(path or "/", self._receive_paths, self._lose)
 
-    def _tell_paths(self, paths: set[str]) -> None:
-        with self.hub.lock:
-            self.inbox.paths |= paths
-        self.hub.wake()
+    def _receive_paths(self, paths: set[str]) -> None:
+        with self.router.lock:
+            self.hints.paths |= paths
+        self.router.wake()
 
     def _lose(self) -> None:
-        with self.hub.lock:
-            self.inbox.lose("backend")
-        self.hub.wake()
+        with self.router.lock:
+            self.hints.lose("backend")
+        self.router.wake()
 
     def _wake(self) -> None:
-        self.inbox.woken = True
-        self.hub.wake()
+        self.hints.woken = True
+        self.router.wake()
 
-    def _take(self) -> Inbox:
-        with self.hub.lock:
-            return self.inbox.take()
+    def _take(self) -> PendingHints:
+        with self.router.lock:
+            return self.hints.take()
 
-    def _fetch_more(self) -> Inbox:
-        self.hub.drain()
+    def _take_more(self) -> PendingHints:
+        self.router.drain()
         return self._take()
 
     def _collect(self) -> None:
@@ -474,21 +474,21 @@ class Core:
             return None
         return saved
 
-    def _save(self, engine: DirEngine | FileEngine, path: Path | None = None) -> None:
+    def _save(self, engine: DirWatcher | FileWatcher, path: Path | None = None) -> None:
         path = path or self.options.state
         if path is None:
             return
         from limpet.watch import _state_file
 
-        target = engine.tree.index.root if isinstance(engine, DirEngine) else engine.record
+        target = engine.context.index.root if isinstance(engine, DirWatcher) else engine.record
         # In this order: what is handed out meanwhile is then in both, never in neither.
         ready = list(self._ready)
-        out = self.pending.events() if self.pending is not None else []
+        out = self.unacked.events() if self.unacked is not None else []
         noted = {id(event) for event in out}
         events = [*out, *(event for event in ready if id(event) not in noted), *self._found]
-        if not isinstance(engine, DirEngine):
-            held = self._settler.held.get((None, ""))
+        if not isinstance(engine, DirWatcher):
+            held = self._debouncer.held.get((None, ""))
             if held is not None and isinstance(target, bytes):
                 target = held.previous if isinstance(held.previous, bytes) else None
         with contextlib.suppress(FileNotFoundError):
-            _state_file.save(path, self.location, target, self._settler, events)
+            _state_file.save(path, self.location, target, self._debouncer, events)

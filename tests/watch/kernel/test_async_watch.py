@@ -24,11 +24,11 @@ import anyio.to_thread
 import pytest
 
 import limpet
-from limpet.backends import Hub
+from limpet.backends import HintRouter
 from limpet.backends._hint_router import INBOX_LIMIT
 from limpet.testing import check_stream, describe, listing
-from limpet.watch._watcher import Core
-from limpet.watch.index._fs import Disk
+from limpet.watch._watcher import Watcher
+from limpet.watch.index._fs import FileSystemCalls
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 PATIENCE = 10
@@ -75,7 +75,7 @@ def threads_of_ours() -> list[str]:
     ]
 
 
-class Held:
+class PendingFile:
     """What this process holds; afterwards, what it holds beyond that."""
 
     def __init__(self) -> None:
@@ -400,7 +400,7 @@ async def test_nothing_is_left_after_the_block(tmp_path: Path, backend: Any) -> 
             (tmp_path / "x").unlink()
 
     await once()
-    held, tasks = Held(), len(anyio.get_running_tasks())
+    held, tasks = PendingFile(), len(anyio.get_running_tasks())
     for _ in range(50):
         await once()
         if backend == "watchfiles":
@@ -419,7 +419,7 @@ async def test_entering_is_cancelled(tmp_path: Path, kernel_backend: Any) -> Non
                 await anext(watch)
 
     await once(1)
-    held = Held()
+    held = PendingFile()
     for number in range(40):
         await once(number * 0.0004)
         assert not held.left()
@@ -443,7 +443,7 @@ async def test_entering_is_cancelled_natively(tmp_path: Path, kernel_backend: An
         await asyncio.wait([task])
 
     await once(1000)
-    held = Held()
+    held = PendingFile()
     for number in range(120):
         await once(number)
     await until(lambda: not held.left())
@@ -455,9 +455,9 @@ async def test_entering_is_cancelled_before_its_thread_began(
 ) -> None:
     """W83: a start that a slow thread begins only after the watch was closed does nothing."""
     begun, go, done = threading.Event(), threading.Event(), threading.Event()
-    start = Core.start
+    start = Watcher.start
 
-    def late(core: Core) -> None:
+    def late(core: Watcher) -> None:
         begun.set()
         go.wait(PATIENCE)
         try:
@@ -467,8 +467,8 @@ async def test_entering_is_cancelled_before_its_thread_began(
 
     async with limpet.watch_dir(tmp_path, backend=kernel_backend):
         pass
-    held = Held()
-    monkeypatch.setattr(Core, "start", late)
+    held = PendingFile()
+    monkeypatch.setattr(Watcher, "start", late)
     watch = limpet.watch_dir(tmp_path, backend=kernel_backend)
     task = asyncio.ensure_future(watch.__aenter__())
     await until(begun.is_set)
@@ -489,7 +489,7 @@ async def test_leaving_is_cancelled_natively(
     """Stopping: ``task.cancel()`` while the block is left keeps nothing from being freed."""
     async with limpet.watch_dir(tmp_path, backend=kernel_backend):
         pass
-    held = Held()
+    held = PendingFile()
     for _ in range(10):
         watch = await limpet.watch_dir(tmp_path, backend=kernel_backend).__aenter__()
         task = asyncio.ensure_future(watch.aclose())
@@ -501,7 +501,7 @@ async def test_leaving_is_cancelled_natively(
     await freed(held)
 
 
-async def freed(held: Held) -> None:
+async def freed(held: PendingFile) -> None:
     """A thread that was left behind by a native cancellation may take a moment to finish."""
     gc.collect()
     with anyio.move_on_after(2):
@@ -517,7 +517,7 @@ async def test_leaving_is_cancelled_natively_while_a_task_waits(
     """Stopping: the same while leaving waits for the task that iterates."""
     async with limpet.watch_dir(tmp_path, backend=kernel_backend):
         pass
-    held = Held()
+    held = PendingFile()
 
     async def take(watch: limpet.Watch) -> None:
         async for _ in watch:
@@ -541,7 +541,7 @@ async def test_leaving_is_cancelled_by_a_scope(tmp_path: Path, kernel_backend: A
     """Stopping: a scope that was cancelled already does not keep anything from being freed."""
     async with limpet.watch_dir(tmp_path, backend=kernel_backend):
         pass
-    held = Held()
+    held = PendingFile()
     for _ in range(10):
         with anyio.CancelScope() as scope:
             async with limpet.watch_dir(tmp_path, backend=kernel_backend):
@@ -555,14 +555,14 @@ async def test_leaving_ends_a_look_that_is_under_way(
     """W83: leaving does not wait for a long look; it is left off."""
     big_tree(tmp_path / "in", 5)
     opened, given_up, waiting = threading.Event(), threading.Event(), threading.Event()
-    cores: list[Core] = []
-    plain = Disk.open
+    cores: list[Watcher] = []
+    plain = FileSystemCalls.open
 
-    def slow(disk: Disk, path: str, *, follow: bool = False) -> Any:
+    def slow(disk: FileSystemCalls, path: str, *, follow: bool = False) -> Any:
         if opened.is_set() and "/moved" in path and cores:
             waiting.set()
             for _ in range(2000):
-                tree = cores[0]._tree
+                tree = cores[0]._context
                 if tree is not None and tree.stopping:
                     break
                 given_up.wait(0.001)
@@ -570,7 +570,7 @@ async def test_leaving_ends_a_look_that_is_under_way(
                 given_up.set()
         return plain(disk, path, follow=follow)
 
-    monkeypatch.setattr(Disk, "open", slow)
+    monkeypatch.setattr(FileSystemCalls, "open", slow)
     (tmp_path / "place").mkdir()
 
     async def take(watch: limpet.Watch) -> None:
@@ -695,14 +695,14 @@ async def test_the_loop_never_waits_for_the_disk(
     mine, wrong = threading.get_ident(), []
 
     def spy(name: str) -> None:
-        plain = getattr(Disk, name)
+        plain = getattr(FileSystemCalls, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() == mine:
                 wrong.append(name)
             return plain(*args, **kwargs)
 
-        monkeypatch.setattr(Disk, name, call)
+        monkeypatch.setattr(FileSystemCalls, name, call)
 
     for name in ("open", "close", "stat", "stat_at", "records", "read", "stat_path"):
         spy(name)
@@ -777,7 +777,7 @@ async def test_one_consumer_pauses_and_the_other_goes_on(
             await until(lambda: got)
 
             def work() -> tuple[int, int]:
-                return busy.stats().looks, paused.stats().looks
+                return busy.stats().scans, paused.stats().scans
 
             with anyio.fail_after(PATIENCE):  # a busy loop never comes to rest
                 while True:
@@ -786,7 +786,7 @@ async def test_one_consumer_pauses_and_the_other_goes_on(
                     idle = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - switches < 30
                     if work() == before and idle:
                         break
-            assert paused.stats().looks == 0
+            assert paused.stats().scans == 0
             tasks.cancel_scope.cancel()
         await paused.fence()
         assert check_stream(pop_all(paused), start).entries == listing(tmp_path / "a")
@@ -812,7 +812,7 @@ async def test_renames_do_not_pile_up_for_a_paused_consumer(
                 os.rename(one, two)
                 os.rename(two, one)
             await busy.fence()
-        assert len(core.inbox.moves) <= INBOX_LIMIT
+        assert len(core.hints.moves) <= INBOX_LIMIT
         await paused.fence()
         assert check_stream(pop_all(paused), start).entries == listing(tmp_path / "a")
 
@@ -822,7 +822,7 @@ async def test_renames_do_not_pile_up_for_a_paused_consumer(
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    held = Held()
+    held = PendingFile()
     yield
     gc.collect()
     assert not held.left()
@@ -896,15 +896,15 @@ def test_sync_is_interrupted_in_a_look(
     """L1: a look that Ctrl-C broke off takes no change with it."""
     with limpet.watch_dir(tmp_path, backend=kernel_backend).sync() as watch:
         start = watch.entries()
-        plain, armed = Disk.records, [False]
+        plain, armed = FileSystemCalls.records, [False]
 
-        def records(disk: Disk, handle: Any, names: Any, now: int) -> Any:
+        def records(disk: FileSystemCalls, handle: Any, names: Any, now: int) -> Any:
             if armed[0] and "f" in names:
                 armed[0] = False
                 raise KeyboardInterrupt
             return plain(disk, handle, names, now)
 
-        monkeypatch.setattr(Disk, "records", records)
+        monkeypatch.setattr(FileSystemCalls, "records", records)
         (tmp_path / "e").touch()
         (tmp_path / "f").touch()
         (tmp_path / "g").touch()
@@ -953,9 +953,9 @@ def test_sync_program_ends_with_its_watch_open(tmp_path: Path, backend: Any) -> 
 
 def test_the_hub_is_closed_twice(tmp_path: Path) -> None:
     """Stopping may be asked for twice, down to the hub."""
-    hub = Hub()
-    core = Core(tmp_path, limpet.watch_dir(tmp_path).options, "dir", hub)
+    router = HintRouter()
+    core = Watcher(tmp_path, limpet.watch_dir(tmp_path).options, "dir", router)
     core.start()
     core.close()
     core.close()
-    hub.close()
+    router.close()

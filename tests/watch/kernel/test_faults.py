@@ -17,34 +17,34 @@ from typing import Any, Self
 import pytest
 
 import limpet
-from limpet.backends import Hub, MarkError
+from limpet.backends import HintRouter, MarkError
 from limpet.testing import check_stream, describe, listing, perform
-from limpet.watch._watcher import Core
-from limpet.watch.index._fs import Disk, PathDisk
+from limpet.watch._watcher import Watcher
+from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls
 from tests.conftest import BACKENDS
 
 
 class Started:
     """A core with a disk of the test's own, driven by hand."""
 
-    def __init__(self, location: Path, disk: Disk | None = None, **options: Any) -> None:
+    def __init__(self, location: Path, disk: FileSystemCalls | None = None, **options: Any) -> None:
         options.setdefault("poll_interval", 3600)
-        self.hub = Hub()
+        self.router = HintRouter()
         watch = limpet.watch_dir(location, **options)
-        self.core = Core(location, watch.options, "dir", self.hub, disk)
+        self.core = Watcher(location, watch.options, "dir", self.router, disk)
         self.core.start()
         self.start = self.core.entries()
         self.events: list[limpet.Event] = self.core.pop_all()
 
     def fence(self) -> list[str]:
-        self.core.look(force=True)
+        self.core.examine(force=True)
         found = self.core.pop_all()
         self.events += found
         return [describe(event) for event in found]
 
     def close(self) -> None:
         self.core.close()
-        self.hub.close()
+        self.router.close()
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +176,7 @@ def test_overflow_is_told_and_made_good(tmp_path: Path, kernel_backend: Any) -> 
         assert watch.stats().rescans == 1
 
 
-class LimitedHub(Hub):
+class LimitedHub(HintRouter):
     """A kernel whose limit of watches is used up after a few."""
 
     left = 3
@@ -192,9 +192,9 @@ def test_the_watch_limit_is_told_and_the_rest_is_polled(tmp_path: Path) -> None:
     """S23, and the marks come back once the limit allows."""
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
-    hub = LimitedHub()
-    hub.left = len(tmp_path.parts) - 1 + 1  # the way to it, and the folder itself
-    core = Core(tmp_path, limpet.watch_dir(tmp_path, poll_interval=3600).options, "dir", hub)
+    router = LimitedHub()
+    router.left = len(tmp_path.parts) - 1 + 1  # the way to it, and the folder itself
+    core = Watcher(tmp_path, limpet.watch_dir(tmp_path, poll_interval=3600).options, "dir", router)
     core.start()
     try:
         (event,) = core.pop_all()
@@ -203,21 +203,21 @@ def test_the_watch_limit_is_told_and_the_rest_is_polled(tmp_path: Path) -> None:
         assert "sysctl fs." in event.message
         assert core.stats().polled == 3
         (tmp_path / "b" / "f").write_text("1")
-        core.look(force=True)
+        core.examine(force=True)
         assert [describe(e) for e in core.pop_all()] == ["FileCreated b/f"]
-        hub.left = 100
-        core.look(force=True)
+        router.left = 100
+        core.examine(force=True)
         assert [type(e) for e in core.pop_all()] == [limpet.Recovered]
         assert core.stats().polled == 0
         (tmp_path / "b" / "g").write_text("1")
-        core.look()
+        core.examine()
         assert [describe(e) for e in core.pop_all()] == ["FileCreated b/g"]
     finally:
         core.close()
-        hub.close()
+        router.close()
 
 
-class FailingDisk(Disk):
+class FailingDisk(FileSystemCalls):
     """A disk on which opening a folder of a given name fails."""
 
     def __init__(self) -> None:
@@ -351,8 +351,8 @@ def test_a_network_target_that_goes_is_asked_for_twice(tmp_path: Path) -> None:
     (place / "f").write_text("1")
     perform("age", place)
     with Started(place, backend="poll") as watch:
-        assert watch.core._tree is not None
-        watch.core._tree.cautious = True
+        assert watch.core._context is not None
+        watch.core._context.cautious = True
         place.rename(tmp_path / "away")
         assert watch.fence() == []
         assert watch.core.timeout() is not None
@@ -423,7 +423,7 @@ def test_out_of_descriptors(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-class MovingDisk(Disk):
+class MovingDisk(FileSystemCalls):
     """A disk on which a folder is moved at the very moment something in it is opened."""
 
     def __init__(self, at: Path, do: Callable[[], object]) -> None:
@@ -473,7 +473,7 @@ def test_a_folder_that_moves_while_it_is_scanned(
         assert watch.fence() == ["FileCreated m/c/deep/late"]
 
 
-class SteppingDisk(Disk):
+class SteppingDisk(FileSystemCalls):
     """A disk whose clock can be set."""
 
     offset = 0
@@ -531,7 +531,7 @@ def test_a_tree_that_changes_wildly_while_it_is_listed(tmp_path: Path, backend: 
             assert check_stream(events, start).entries == listing(tmp_path)
 
 
-class SwappingDisk(Disk):
+class SwappingDisk(FileSystemCalls):
     """A disk where a file becomes a folder between the listing and the stat."""
 
     victim: Path | None = None
@@ -563,7 +563,7 @@ def test_a_file_becomes_a_folder_while_it_is_listed(tmp_path: Path, kernel_backe
 
 def test_paths_instead_of_descriptors(tmp_path: Path) -> None:
     """The way of systems whose folders have no descriptors gives the same events."""
-    with Started(tmp_path, PathDisk(), backend="poll") as watch:
+    with Started(tmp_path, PathSystemCalls(), backend="poll") as watch:
         (tmp_path / "a" / "b").mkdir(parents=True)
         (tmp_path / "a" / "b" / "f").write_text("1")
         assert watch.fence() == ["DirCreated a", "DirCreated a/b", "FileCreated a/b/f"]

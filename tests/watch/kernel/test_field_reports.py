@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 import limpet
-from limpet.backends import Hub
+from limpet.backends import HintRouter
 from limpet.events import Kind
 from limpet.testing import Mirror, check_stream, describe, listing, perform
-from limpet.watch._watcher import Core
-from limpet.watch.index._fs import Disk
+from limpet.watch._watcher import Watcher
+from limpet.watch.index._fs import FileSystemCalls
 
 
 def told(events: list[limpet.Event]) -> list[str]:
@@ -183,7 +183,7 @@ def test_one_save_in_many_steps(tmp_path: Path, backend: Any) -> None:
         assert watch.fence() == []
 
 
-class LaggingDisk(Disk):
+class LaggingDisk(FileSystemCalls):
     """A disk whose files are stamped by a clock that runs ahead of the one a program can read.
 
     So it is since Linux 6.13: a stamp is never older than the finest one given to any file, and
@@ -199,19 +199,19 @@ class LaggingDisk(Disk):
 def test_an_update_of_a_young_file_is_no_replacement(tmp_path: Path, backend: Any) -> None:
     """W15, S2: a file made just before the watch began and written then is the same file."""
     (tmp_path / "f").touch()
-    disk, hub = LaggingDisk(), Hub()
+    disk, router = LaggingDisk(), HintRouter()
     disk.latest = (tmp_path / "f").stat().st_ctime_ns - 1_000_000
     options = limpet.watch_dir(tmp_path, backend=backend, poll_interval=3600).options
-    core = Core(tmp_path, options, "dir", hub, disk)
+    core = Watcher(tmp_path, options, "dir", router, disk)
     try:
         core.start()
         with (tmp_path / "f").open("a") as file:
             file.write("more")
-        core.look(force=True)
+        core.examine(force=True)
         assert told(core.pop_all()) == ["FileUpdated f {content}"]
     finally:
         core.close()
-        hub.close()
+        router.close()
 
 
 # -- races ---------------------------------------------------------------------------------------
@@ -756,7 +756,7 @@ def test_two_writes_in_one_second(tmp_path: Path, backend: Any) -> None:
         assert told(watch.fence()) == ["FileUpdated f {content}"]
 
 
-class VanishingDisk(Disk):
+class VanishingDisk(FileSystemCalls):
     """A disk whose entries of a given name are gone when a listed folder is opened."""
 
     armed = False
@@ -777,9 +777,9 @@ class VanishingDisk(Disk):
 @pytest.mark.parametrize("moment", ["start", "look"])
 def test_an_entry_vanishes_while_it_is_listed(tmp_path: Path, moment: str) -> None:
     """W81: listed, then gone: that is a deletion, no failure."""
-    disk, hub = VanishingDisk(), Hub()
+    disk, router = VanishingDisk(), HintRouter()
     options = limpet.watch_dir(tmp_path, backend="poll", poll_interval=3600).options
-    core = Core(tmp_path, options, "dir", hub, disk)
+    core = Watcher(tmp_path, options, "dir", router, disk)
     try:
         if moment == "start":
             (tmp_path / "doomed").mkdir()
@@ -792,14 +792,14 @@ def test_an_entry_vanishes_while_it_is_listed(tmp_path: Path, moment: str) -> No
             disk.armed = True
         (tmp_path / "other").touch()
         for _ in range(2):
-            core.look(force=True)
+            core.examine(force=True)
             events += core.pop_all()
         assert not (tmp_path / "doomed").exists()
         assert check_stream(events, start).entries == listing(tmp_path)
         assert not any(isinstance(event, limpet.Degraded) for event in events)
     finally:
         core.close()
-        hub.close()
+        router.close()
 
 
 # -- what an event says --------------------------------------------------------------------------

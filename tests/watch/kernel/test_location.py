@@ -672,15 +672,15 @@ async def test_many_watches_share_one_kernel_instance(tmp_path: Path, kernel_bac
         for number in range(150):
             tasks.start_soon(consume, number)
         await anyio.wait_all_tasks_blocked()
-        looks = [watch.stats().looks for watch in watches]
+        scans = [watch.stats().scans for watch in watches]
         for number in (0, 77, 149):
             heard = anyio.Event()
             (tmp_path / str(number) / "f").write_text("1")
             with anyio.fail_after(10):
                 await heard.wait()
         assert {n: e[0] for n, e in got.items()} == dict.fromkeys((0, 77, 149), "FileCreated f")
-        after = [watch.stats().looks for watch in watches]
-        changed = {n for n, (a, b) in enumerate(zip(looks, after, strict=True)) if a != b}
+        after = [watch.stats().scans for watch in watches]
+        changed = {n for n, (a, b) in enumerate(zip(scans, after, strict=True)) if a != b}
         assert changed == {0, 77, 149}
         tasks.cancel_scope.cancel()
     assert len(kernel_instances()) == before

@@ -36,9 +36,9 @@ def overflow(watch: limpet.SyncWatch) -> None:
     """Lose what the kernel has waiting, the ends of marks too, as a full queue does."""
     core = watch._core
     assert core is not None
-    for source in core.hub.sources.values():
+    for source in core.router.sources.values():
         source.read(Nobody())
-    core.hub.lost()
+    core.router.lost()
 
 
 def do(root: Path, step: str, watch: limpet.SyncWatch) -> list[limpet.Event]:

@@ -241,9 +241,9 @@ class Laws(RuleBasedStateMachine):
         assert self.watch is not None
         core = self.watch._core
         assert core is not None
-        core.hub.drain()
-        with core.hub.lock:
-            core.inbox.lose("overflow")
+        core.router.drain()
+        with core.router.lock:
+            core.hints.lose("overflow")
 
     @precondition(lambda self: self.watch is not None)
     @rule()
@@ -262,7 +262,7 @@ class Laws(RuleBasedStateMachine):
         assert self.watch is not None
         core = self.watch._core
         assert core is not None
-        tree = core._tree
+        tree = core._context
         assert tree is not None
         assert not tree.index.by_link_target
         if tree.index.root is None:
@@ -276,7 +276,7 @@ class Laws(RuleBasedStateMachine):
             assert tree.index.by_identity[folder.device, folder.inode] is folder
             if tree.order:
                 assert folder.mark is not None
-                assert core.hub.is_marked(folder.mark)
+                assert core.router.is_marked(folder.mark)
             for name, entry in folder.entries.items():
                 if isinstance(entry, bytes):
                     seen = unpack(entry)

@@ -53,9 +53,9 @@ def test_a_recorded_stream_is_told_again(
     with limpet.watch_dir(location, backend=backend, default_ignores=False).sync() as watch:  # type: ignore[arg-type]
         core = watch._core
         assert core is not None
-        assert core._tree is not None
-        assert core._tree.plain
-        core._tree.plain = way == "short"
+        assert core._context is not None
+        assert core._context.plain
+        core._context.plain = way == "short"
         for steps, expected in parse_scenario(RECORDINGS[name]):
             for step in steps:
                 with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from limpet.watch.diff._change_detection import changes_of, is_same
 from limpet.watch.index._entry_record import (
     BRIEF_DIR,
     BRIEF_FILE,
-    Facts,
+    StatResult,
     inode_of,
     is_dir,
     kind_of,
@@ -31,13 +31,13 @@ from limpet.watch.index._filter import (
     DEFAULT_SUFFIXES,
     Filter,
 )
-from limpet.watch.index._fs import Disk, PathDisk
-from limpet.watch.index._index import Folder
+from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls
+from limpet.watch.index._index import DirNode
 
 NUMBERS = st.integers(0, 3)
 TIMES = st.sampled_from([0, 1, 10**18, 10**18 + 1, 10**18 + 30_000_000, 2**62])
 FACTS = st.builds(
-    Facts,
+    StatResult,
     mode=st.sampled_from([0o100644, 0o100600, 0o120777, 0o040755, 0o010644, 0o140755]),
     nlink=NUMBERS, uid=NUMBERS, gid=NUMBERS, device=NUMBERS,
     inode=st.sampled_from([1, 2, 2**64 - 1]), size=st.sampled_from([0, 1, 2**62]),
@@ -46,7 +46,7 @@ FACTS = st.builds(
 
 
 @given(FACTS, TIMES)
-def test_a_record_keeps_what_stat_said(facts: Facts, now: int) -> None:
+def test_a_record_keeps_what_stat_said(facts: StatResult, now: int) -> None:
     """Packed and unpacked again it is the same, and its parts can be had without unpacking."""
     record = pack(facts, now)
     assert unpack(record)[:10] == facts[:10]
@@ -57,10 +57,10 @@ def test_a_record_keeps_what_stat_said(facts: Facts, now: int) -> None:
 
 @given(FACTS, FACTS, TIMES, st.sampled_from([0, WRITE, ATTRIB, DELETE, WRITE | DELETE]))
 def test_the_quick_comparison_agrees_with_the_full_one(
-    old: Facts, new: Facts, now: int, bits: int
+    old: StatResult, new: StatResult, now: int, bits: int
 ) -> None:
     """Where it gives an answer, it is the one that unpacking both would give."""
-    was, folder = pack(old, now), Folder("", None, 1, 1, b"")
+    was, folder = pack(old, now), DirNode("", None, 1, 1, b"")
     for exact in (False, True):
         for now_there in (new, old._replace(size=new.size, mtime=new.mtime, ctime=new.ctime)):
             quick = only_written(
@@ -73,8 +73,8 @@ def test_the_quick_comparison_agrees_with_the_full_one(
             assert full == ({"content"} if quick else set())
 
 
-@pytest.mark.parametrize("disk", [Disk(), PathDisk()])
-def test_many_stats_at_once_are_single_ones(tmp_path: Path, disk: Disk) -> None:
+@pytest.mark.parametrize("disk", [FileSystemCalls(), PathSystemCalls()])
+def test_many_stats_at_once_are_single_ones(tmp_path: Path, disk: FileSystemCalls) -> None:
     """Files, folders, links, FIFOs and missing names; a name that is no text."""
     (tmp_path / "file").write_text("12")
     (tmp_path / "dir").mkdir()
@@ -89,7 +89,7 @@ def test_many_stats_at_once_are_single_ones(tmp_path: Path, disk: Disk) -> None:
         single = [disk.stat_at(handle, name) for name in names]
         assert disk.records(handle, names, now) == [facts and pack(facts, now) for facts in single]
         folder = disk.stat(handle)
-        record, device, inode = disk.folder(handle, now)
+        record, device, inode = disk.directory(handle, now)
         assert (record, device, inode) == (pack(folder, now), folder.device, folder.inode)
         assert disk.identity(handle) == (device, inode)
         with pytest.raises(OSError, match="name too long"):
@@ -139,7 +139,7 @@ def test_listing_and_records_agree(tmp_path: Path) -> None:
     (tmp_path / "dir").mkdir()
     (tmp_path / "link").symlink_to("dir")
     os.mkfifo(tmp_path / "fifo")
-    disk: Any = Disk()
+    disk: Any = FileSystemCalls()
     handle = disk.open(os.fspath(tmp_path))
     try:
         entries = disk.read(handle)

@@ -16,7 +16,7 @@ import pytest
 import limpet
 from limpet import events as ev
 from limpet.testing import perform
-from limpet.watch.emit._path_cache import Places, join_name
+from limpet.watch.emit._path_cache import PathCache, join_name
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_join_name_is_pathlib(folder: str, name: str) -> None:
 def test_places() -> None:
     """Relative paths are joined with the location, whichever came before."""
     for location in (Path("/"), Path("/a")):
-        places = Places(location)
+        places = PathCache(location)
         for relative in ("", "f", "d/f", "d/g", "f", "d/e/f", ""):
             assert places.path(relative) == location / relative
 

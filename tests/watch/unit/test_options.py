@@ -416,11 +416,11 @@ def test_state_keeps_what_was_not_handed_out(tmp_path: Path, kernel_backend: Any
     with core as watch:
         (place / "closed").write_text("1")
         assert watch._core is not None
-        watch._core.look(force=True)  # found, but nobody asks for it
+        watch._core.examine(force=True)  # found, but nobody asks for it
         with (place / "open").open("w") as file:
             file.write("1")
             file.flush()
-            watch._core.look(force=True)
+            watch._core.examine(force=True)
             assert watch.stats().held == 1
             watch.close()
     with watched(place, kernel_backend, state=state) as watch:

@@ -408,7 +408,7 @@ def test_content_that_could_not_be_read_says_why() -> None:
 def test_the_name_of_the_watch_can_be_given() -> None:
     """A program that gave its watch a name finds it in the events."""
     event = FileCreated(**ENTRY, stat=STAT)
-    assert _wire.to_wire(event, session="s", name="inbox")["watch"] == {"name": "inbox"}
+    assert _wire.to_wire(event, session="s", name="hints")["watch"] == {"name": "hints"}
 
 
 def test_every_type_is_listed_once() -> None:

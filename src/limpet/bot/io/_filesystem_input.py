@@ -34,7 +34,7 @@ from limpet.events import (
     Recovered,
     WatchEvent,
 )
-from limpet.watch import Pending
+from limpet.watch import Unacknowledged
 
 __all__ = ["FileSystemInput"]
 
@@ -64,7 +64,7 @@ class FileSystemInput(OwnInput):
         self._wanted = wanted
         self._label = label
         self._most_waiting = most_waiting
-        self._pending = Pending()
+        self._pending = Unacknowledged()
         self._waiting: deque[Any] = deque()
         """Events that were taken from the watch and are not queued yet, oldest first."""
         self._taken: Taken | None = None

@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 
 from limpet.bot.io._desired_state import WantedWatch
 from limpet.bot.io._watch_source import WatchSource
-from limpet.watch import Pending
+from limpet.watch import Unacknowledged
 
 __all__ = ["Opening"]
 
@@ -18,7 +18,7 @@ __all__ = ["Opening"]
 class Opening:
     """How an input opens its watches; keeps what goes over from one to the next."""
 
-    def __init__(self, pending: Pending) -> None:
+    def __init__(self, pending: Unacknowledged) -> None:
         """Have every watch note in ``pending`` what it hands out."""
         self._pending = pending
         self._scratch: str | None = None

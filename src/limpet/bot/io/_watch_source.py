@@ -12,7 +12,7 @@ from typing import Self
 from limpet.bot.events._input_events import FileSystemInputEvent, wrap
 from limpet.bot.io._desired_state import WantedWatch
 from limpet.events import EntryEvent, Event, FileRenamed
-from limpet.watch import Pending, Watch
+from limpet.watch import Unacknowledged, Watch
 
 __all__ = ["WatchSource", "make_folder_of"]
 
@@ -20,7 +20,7 @@ __all__ = ["WatchSource", "make_folder_of"]
 class WatchSource:
     """One entered watch, and which of its events another one has told already."""
 
-    def __init__(self, wanted: WantedWatch, watch: Watch, pending: Pending) -> None:
+    def __init__(self, wanted: WantedWatch, watch: Watch, pending: Unacknowledged) -> None:
         """Made by ``open``."""
         self.wanted = wanted
         self.watch = watch
@@ -30,7 +30,7 @@ class WatchSource:
         self._covered: Path | None = None
 
     @classmethod
-    async def open(cls, wanted: WantedWatch, pending: Pending, **changes: object) -> Self:
+    async def open(cls, wanted: WantedWatch, pending: Unacknowledged, **changes: object) -> Self:
         """Start to watch; with a state file, what it is now is on disk afterwards.
 
         Raises:

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 
 from limpet.backends import ATTRIB, DELETE, OTHER, WRITE
 from limpet.watch.index._entry_record import RACY_NS, differences, kind_of, kind_of_mode, unpack
-from limpet.watch.index._index import Folder
+from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
     from limpet.events import Change
-    from limpet.watch.index._entry_record import Facts
+    from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._index import Entry
 
 __all__ = ["changed_besides_its_name", "changes_of", "is_same"]
 
 
-def is_same(folder: Folder, old: Entry, facts: Facts, link: int, bits: int) -> bool:
+def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: int) -> bool:
     """Whether what stands there is what stood there, and not another of the same name.
 
     Args:
-        folder: The folder it lies in.
+        directory: The folder it lies in.
         old: What was remembered of it.
         facts: What stat says now.
         link: Inode of the symlink it was reached through, or 0.
         bits: The hints.
     """
-    if isinstance(old, Folder):
+    if isinstance(old, DirNode):
         if (old.device, old.inode, old.link) != (facts.device, facts.inode, link):
             return False
         if facts.mode & 0o170000 != 0o040000:
@@ -38,13 +38,13 @@ def is_same(folder: Folder, old: Entry, facts: Facts, link: int, bits: int) -> b
         record: int | bytes = old.record
     else:
         record = old
-    if link and not isinstance(old, Folder):
+    if link and not isinstance(old, DirNode):
         return False
     if isinstance(record, int):
         if record >> 2 != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
             return False
-        if facts.birth and not folder.seen <= facts.birth <= folder.seen + RACY_NS:
-            return facts.birth < folder.seen
+        if facts.birth and not directory.seen <= facts.birth <= directory.seen + RACY_NS:
+            return facts.birth < directory.seen
         return not bits & DELETE
     was = unpack(record)
     if was.inode != facts.inode or was.mode & 0o170000 != facts.mode & 0o170000:
@@ -55,7 +55,7 @@ def is_same(folder: Folder, old: Entry, facts: Facts, link: int, bits: int) -> b
 
 
 def changes_of(
-    record: int | bytes, facts: Facts, bits: int, *, seen: int, exact: bool, metadata: bool
+    record: int | bytes, facts: StatResult, bits: int, *, seen: int, exact: bool, metadata: bool
 ) -> set[Change]:
     """Say what is to be told of an entry that is still the same.
 
@@ -82,7 +82,7 @@ def changes_of(
 
 
 def changed_besides_its_name(
-    record: int | bytes, facts: Facts, bits: int, *, seen: int, exact: bool, metadata: bool
+    record: int | bytes, facts: StatResult, bits: int, *, seen: int, exact: bool, metadata: bool
 ) -> set[Change]:
     """Say what is to be told of a file that was renamed: its new name explains a new ctime."""
     written = bool(bits & WRITE) and isinstance(record, bytes)

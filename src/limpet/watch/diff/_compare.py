@@ -16,25 +16,25 @@ from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._scan import read_ignore_file
 from limpet.watch.index._entry_record import pack
 from limpet.watch.index._fs import NOT_THERE
-from limpet.watch.index._index import Folder
+from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
     from limpet.events import Change
-    from limpet.watch.diff._context import Tree
-    from limpet.watch.index._entry_record import Facts
+    from limpet.watch.diff._context import DiffContext
+    from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._fs import Handle
     from limpet.watch.index._index import Entry
 
-__all__ = ["Arrival", "Departure", "Findings", "Observer", "Place", "Update"]
+__all__ = ["Arrival", "Comparison", "Departure", "Differences", "EntryRef", "Update"]
 
-Place = tuple[Folder, str]
+EntryRef = tuple[DirNode, str]
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Departure:
     """What the belief has at a place and the disk has no more."""
 
-    folder: Folder
+    directory: DirNode
     name: str
     entry: Entry
     bits: int
@@ -43,22 +43,22 @@ class Departure:
     done: bool = False
 
     @property
-    def is_believed(self) -> bool:
+    def is_indexed(self) -> bool:
         """Whether the belief still has it there."""
-        return self.folder.entries.get(self.name) is self.entry
+        return self.directory.entries.get(self.name) is self.entry
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Arrival:
     """What the disk has at a place and the belief has not."""
 
-    folder: Folder
+    directory: DirNode
     name: str
-    facts: Facts
+    facts: StatResult
     bits: int
     link: int = 0
     departure: Departure | None = None
-    found: Folder | None = None
+    found: DirNode | None = None
     """For a new folder: its node and what was found in it, attached to nothing yet."""
     done: bool = False
     visiting: bool = False
@@ -68,190 +68,198 @@ class Arrival:
 class Update:
     """The same entry, with something changed."""
 
-    folder: Folder
+    directory: DirNode
     name: str
-    facts: Facts
+    facts: StatResult
     previous: Entry
     changes: set[Change]
     bits: int
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Findings:
+class Differences:
     """The outcome of one round of looking, by place, in the order of looking."""
 
-    order: list[Place] = field(default_factory=list)
-    departures: dict[Place, Departure] = field(default_factory=dict)
-    arrivals: dict[Place, Arrival] = field(default_factory=dict)
-    updates: dict[Place, Update] = field(default_factory=dict)
-    fleeting: list[tuple[Folder, str, int]] = field(default_factory=list)
+    order: list[EntryRef] = field(default_factory=list)
+    departures: dict[EntryRef, Departure] = field(default_factory=dict)
+    arrivals: dict[EntryRef, Arrival] = field(default_factory=dict)
+    updates: dict[EntryRef, Update] = field(default_factory=dict)
+    fleeting: list[tuple[DirNode, str, int]] = field(default_factory=list)
     """Came and went unseen: folder, name, bits."""
-    later: dict[Folder, dict[str, int]] = field(default_factory=dict)
+    later: dict[DirNode, dict[str, int]] = field(default_factory=dict)
     """Places that could not be looked at yet: their folder is on the move."""
-    later_full: set[Folder] = field(default_factory=set)
+    later_full: set[DirNode] = field(default_factory=set)
     """The same for folders to be listed."""
-    refilter: list[Folder] = field(default_factory=list)
+    refilter: list[DirNode] = field(default_factory=list)
     """Folders whose ignore file changed."""
     root_lost: bool = False
     """The location leads elsewhere."""
 
 
-class Observer:
+class Comparison:
     """One round of looking."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, context: DiffContext) -> None:
         """Start with nothing looked at."""
-        self.tree = tree
-        self.findings = Findings()
-        self._seen: set[Place] = set()
-        self._suspects: list[Folder] = []
+        self.context = context
+        self.differences = Differences()
+        self._seen: set[EntryRef] = set()
+        self._suspects: list[DirNode] = []
 
-    def look_at(self, dirty: dict[Folder, dict[str, int]], full: set[Folder]) -> None:
+    def compare(self, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]) -> None:
         """Look at the named places, and at every place of the ``full`` folders, top down."""
-        folders = sorted({*dirty, *full}, key=Folder.depth)
-        for folder in folders:
-            if self.tree.troubles.location:
-                self._put_off(folder, dirty.get(folder, {}), full=folder in full)
+        directories = sorted({*dirty, *full}, key=DirNode.depth)
+        for directory in directories:
+            if self.context.degradation.location:
+                self._put_off(directory, dirty.get(directory, {}), full=directory in full)
                 continue
-            self.look_in(folder, dirty.get(folder, {}), full=folder in full)
+            self.compare_dir(directory, dirty.get(directory, {}), full=directory in full)
         while self._suspects:
-            folder = self._suspects.pop()
-            if folder.parent is None:
-                self.findings.root_lost = True
-            elif (folder.parent, folder.name) not in self._seen:
-                self.look_in(folder.parent, {folder.name: 0}, full=False)
+            directory = self._suspects.pop()
+            if directory.parent is None:
+                self.differences.root_lost = True
+            elif (directory.parent, directory.name) not in self._seen:
+                self.compare_dir(directory.parent, {directory.name: 0}, full=False)
 
-    def look_in(self, folder: Folder, names: dict[str, int], *, full: bool) -> None:
+    def compare_dir(self, directory: DirNode, names: dict[str, int], *, full: bool) -> None:
         """Look at names of one folder."""
-        tree, findings = self.tree, self.findings
-        if not tree.index.contains(folder) or self._is_leaving(folder):
-            if tree.index.contains(folder):
-                self._put_off(folder, names, full=full)
+        context, differences = self.context, self.differences
+        if not context.index.contains(directory) or self._is_leaving(directory):
+            if context.index.contains(directory):
+                self._put_off(directory, names, full=full)
             return
         try:
-            handle = tree.open(folder)
+            handle = context.open(directory)
         except ElsewhereError:
-            self._put_off(folder, names, full=full)
-            self._suspects.append(folder)
+            self._put_off(directory, names, full=full)
+            self._suspects.append(directory)
             return
         except OSError as error:
-            if tree.can_reach():
-                tree.blind(folder, error)
+            if context.can_reach():
+                context.blind(directory, error)
             else:
-                self._put_off(folder, names, full=full)
+                self._put_off(directory, names, full=full)
             return
         try:
-            if folder.blind is not None:
+            if directory.blind is not None:
                 full = True
             if full:
-                names = self._list(folder, handle, names)
+                names = self._list(directory, handle, names)
             for name, bits in names.items():
-                self._look(folder, handle, name, bits)
-                tree.breathe()
+                self._examine(directory, handle, name, bits)
+                context.breathe()
         except OSError as error:
             if error.errno in NOT_THERE:
-                self._put_off(folder, names, full=full)
-                self._suspects.append(folder)
+                self._put_off(directory, names, full=full)
+                self._suspects.append(directory)
             else:
-                tree.blind(folder, error)
-                findings.later.pop(folder, None)
+                context.blind(directory, error)
+                differences.later.pop(directory, None)
         finally:
-            tree.disk.close(handle)
+            context.disk.close(handle)
 
-    def _list(self, folder: Folder, handle: Handle, names: dict[str, int]) -> dict[str, int]:
+    def _list(self, directory: DirNode, handle: Handle, names: dict[str, int]) -> dict[str, int]:
         """List a folder again: every name that is there or believed to be is to be looked at."""
-        tree = self.tree
-        if folder.mark is None or folder in tree.doubted:
-            tree.mark(folder, handle)
-        now = tree.disk.now()
-        listed = tree.disk.read(handle)
-        if tree.options.ignore_file is not None:
-            relative = folder.relative()
-            if read_ignore_file(tree, relative, tree.path(folder), listed):
-                self.findings.refilter.append(folder)
-        tree.sees(folder)
+        context = self.context
+        if directory.mark is None or directory in context.doubted:
+            context.mark(directory, handle)
+        now = context.disk.now()
+        listed = context.disk.read(handle)
+        if context.options.ignore_file is not None:
+            relative = directory.relative()
+            if read_ignore_file(context, relative, context.path(directory), listed):
+                self.differences.refilter.append(directory)
+        context.sees(directory)
         everything = dict.fromkeys(listed, 0)
-        everything.update(dict.fromkeys(folder.entries, 0))
+        everything.update(dict.fromkeys(directory.entries, 0))
         everything.update(names)
-        if not any(isinstance(entry, int) for entry in folder.entries.values()):
-            folder.seen = now
+        if not any(isinstance(entry, int) for entry in directory.entries.values()):
+            directory.seen = now
         return everything
 
-    def _look(self, folder: Folder, handle: Handle, name: str, bits: int) -> None:
-        place = (folder, name)
-        tree, findings = self.tree, self.findings
-        if place in self._seen:
+    def _examine(self, directory: DirNode, handle: Handle, name: str, bits: int) -> None:
+        ref = (directory, name)
+        context, differences = self.context, self.differences
+        if ref in self._seen:
             return
-        turn = tree.ledger.turn()
-        if tree.ledger.any_claims() and tree.ledger.claimed(f"{tree.path(folder)}/{name}"):
-            findings.later.setdefault(folder, {})[name] = bits
+        generation = context.own_writes.generation()
+        if context.own_writes.any_open() and context.own_writes.is_open(
+            f"{context.path(directory)}/{name}"
+        ):
+            differences.later.setdefault(directory, {})[name] = bits
             return
-        facts, link = tree.look(folder, handle, name)
-        if tree.ledger.turn() != turn:  # it may have been seen in the middle of an own write
-            findings.later.setdefault(folder, {})[name] = bits
+        facts, link = context.examine(directory, handle, name)
+        if (
+            context.own_writes.generation() != generation
+        ):  # it may have been seen in the middle of an own write
+            differences.later.setdefault(directory, {})[name] = bits
             return
-        self._seen.add(place)
-        old = folder.entries.get(name)
-        if name == tree.options.ignore_file:
-            relative = folder.relative()
+        self._seen.add(ref)
+        old = directory.entries.get(name)
+        if name == context.options.ignore_file:
+            relative = directory.relative()
             names = (name,) if facts is not None else ()
-            if read_ignore_file(tree, relative, tree.path(folder), names):
-                findings.refilter.append(folder)
-        if facts is not None and tree.filter.hides(
-            folder.relative(), name, is_dir=facts.mode & 0o170000 == 0o040000
+            if read_ignore_file(context, relative, context.path(directory), names):
+                differences.refilter.append(directory)
+        if facts is not None and context.filter.hides(
+            directory.relative(), name, is_dir=facts.mode & 0o170000 == 0o040000
         ):
             facts = None
         if old is None and facts is None:
             if bits & CREATE and bits & (DELETE | MOVED):
-                findings.fleeting.append((folder, name, bits))
+                differences.fleeting.append((directory, name, bits))
             return
-        if old is not None and facts is not None and is_same(folder, old, facts, link, bits):
-            self._compare(folder, name, old, facts, bits)
+        if old is not None and facts is not None and is_same(directory, old, facts, link, bits):
+            self._compare(directory, name, old, facts, bits)
             return
-        findings.order.append(place)
+        differences.order.append(ref)
         if old is not None:
-            findings.departures[place] = Departure(folder, name, old, bits)
+            differences.departures[ref] = Departure(directory, name, old, bits)
         if facts is not None:
-            findings.arrivals[place] = Arrival(folder, name, facts, bits, link)
+            differences.arrivals[ref] = Arrival(directory, name, facts, bits, link)
 
-    def _compare(self, folder: Folder, name: str, old: Entry, facts: Facts, bits: int) -> None:
+    def _compare(
+        self, directory: DirNode, name: str, old: Entry, facts: StatResult, bits: int
+    ) -> None:
         """Note what changed of an entry that is still the same."""
-        tree, findings = self.tree, self.findings
-        is_folder = isinstance(old, Folder)
-        record = old.record if isinstance(old, Folder) else old
+        context, differences = self.context, self.differences
+        is_directory = isinstance(old, DirNode)
+        record = old.record if isinstance(old, DirNode) else old
         changes = changes_of(
             record,
             facts,
             bits,
-            seen=folder.seen,
-            exact=tree.disk.exact_times,
-            metadata=tree.options.metadata,
+            seen=directory.seen,
+            exact=context.disk.exact_times,
+            metadata=context.options.metadata,
         )
-        packed = pack(facts, tree.disk.now())
-        if isinstance(old, Folder):
+        packed = pack(facts, context.disk.now())
+        if isinstance(old, DirNode):
             old.record = packed
             if old.blind is not None and bits & ATTRIB:
-                findings.later_full.add(old)
+                differences.later_full.add(old)
         else:
-            folder.entries[name] = packed
+            directory.entries[name] = packed
         if changes:
-            findings.order.append((folder, name))
-            previous = record if is_folder else old
-            findings.updates[folder, name] = Update(folder, name, facts, previous, changes, bits)
+            differences.order.append((directory, name))
+            previous = record if is_directory else old
+            differences.updates[directory, name] = Update(
+                directory, name, facts, previous, changes, bits
+            )
         elif bits & CLOSED:
-            tree.settler.close((folder, name))
+            context.debouncer.close((directory, name))
 
-    def _is_leaving(self, folder: Folder) -> bool:
+    def _is_leaving(self, directory: DirNode) -> bool:
         """Whether the folder, or one above it, was found gone in this round."""
-        departures = self.findings.departures
-        while folder.parent is not None:
-            if (folder.parent, folder.name) in departures:
+        departures = self.differences.departures
+        while directory.parent is not None:
+            if (directory.parent, directory.name) in departures:
                 return True
-            folder = folder.parent
+            directory = directory.parent
         return False
 
-    def _put_off(self, folder: Folder, names: dict[str, int], *, full: bool) -> None:
+    def _put_off(self, directory: DirNode, names: dict[str, int], *, full: bool) -> None:
         if names:
-            self.findings.later.setdefault(folder, {}).update(names)
+            self.differences.later.setdefault(directory, {}).update(names)
         if full:
-            self.findings.later_full.add(folder)
+            self.differences.later_full.add(directory)

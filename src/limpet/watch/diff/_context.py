@@ -14,23 +14,23 @@ from limpet.backends import MARK_ALL, MarkError, read_mounts
 from limpet.watch.index._entry_record import pack
 from limpet.watch.index._filter import Filter
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
-from limpet.watch.index._index import Folder, Index
+from limpet.watch.index._index import DirNode, Index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from limpet.backends import Hub, Inbox, Mark
+    from limpet.backends import HintRouter, Mark, PendingHints
     from limpet.config import WatchOptions
     from limpet.events import DegradedReason
-    from limpet.watch.emit._debounce import Settler
-    from limpet.watch.emit._degradation import Troubles
-    from limpet.watch.emit._event_factory import Emitter
-    from limpet.watch.emit._own_writes import Ledger
-    from limpet.watch.index._entry_record import Facts
-    from limpet.watch.index._fs import Disk, Handle
+    from limpet.watch.emit._debounce import Debouncer
+    from limpet.watch.emit._degradation import Degradation
+    from limpet.watch.emit._event_factory import EventFactory
+    from limpet.watch.emit._own_writes import OwnWrites
+    from limpet.watch.index._entry_record import StatResult
+    from limpet.watch.index._fs import FileSystemCalls, Handle
 
-__all__ = ["ElsewhereError", "StoppedError", "Tree"]
+__all__ = ["DiffContext", "ElsewhereError", "StoppedError"]
 
 
 class ElsewhereError(Exception):
@@ -54,7 +54,7 @@ _BREATH_S: Final = 0.005
 """Seconds between two times that a long look empties the kernel's queue."""
 
 
-class Tree:
+class DiffContext:
     """One watched folder location."""
 
     def __init__(
@@ -62,13 +62,13 @@ class Tree:
         location: Path,
         options: WatchOptions,
         *,
-        disk: Disk,
-        hub: Hub,
-        inbox: Inbox,
-        emit: Emitter,
-        settler: Settler,
-        ledger: Ledger,
-        troubles: Troubles,
+        disk: FileSystemCalls,
+        router: HintRouter,
+        hints: PendingHints,
+        emit: EventFactory,
+        debouncer: Debouncer,
+        own_writes: OwnWrites,
+        degradation: Degradation,
         order: tuple[str, ...],
         polling: bool,
         trusted: bool,
@@ -79,24 +79,24 @@ class Tree:
             location: Where the tree stands.
             options: What was asked for.
             disk: Where to look.
-            hub: Where to mark.
-            inbox: Where the hints go.
+            router: Where to mark.
+            hints: Where the hints go.
             emit: Where events are made.
-            settler: Holds files back.
-            ledger: Knows own writes.
-            troubles: Knows what the watch cannot see.
+            debouncer: Holds files back.
+            own_writes: Knows own writes.
+            degradation: Knows what the watch cannot see.
             order: Kernel sources to mark with, best first; empty marks nothing.
             polling: Folders without a mark are looked at in intervals (else something else tells).
             trusted: Every change before now has left its hint (not so where hints come late).
         """
         self.options = options
         self.disk = disk
-        self.hub = hub
-        self.inbox = inbox
+        self.router = router
+        self.hints = hints
         self.emit = emit
-        self.settler = settler
-        self.ledger = ledger
-        self.troubles = troubles
+        self.debouncer = debouncer
+        self.own_writes = own_writes
+        self.degradation = degradation
         self.order = order
         self.polling = polling
         self.trusted = trusted
@@ -108,22 +108,22 @@ class Tree:
             default_ignores=options.default_ignores,
         )
         self.plain = not (
-            options.follow_symlinks or options.ignore_file or options.transient or settler.quiet
+            options.follow_symlinks or options.ignore_file or options.transient or debouncer.quiet
         )
         """Files may be told of by the short way (``_plain.py``): nothing asked for needs more."""
-        self.polled: set[Folder] = set()
-        self.heard: dict[Folder, Mark] = {}
+        self.polled: set[DirNode] = set()
+        self.heard: dict[DirNode, Mark] = {}
         """Folders that cannot be opened -> where their parent's mark speaks of them."""
-        self.relist: set[Folder] = set()
+        self.relist: set[DirNode] = set()
         """Folders that were on the move while they were scanned: list them again."""
-        self.doubted: set[Folder] = set()
+        self.doubted: set[DirNode] = set()
         """Folders whose mark may have ended without a word, for hints were lost: mark them again
         before they are listed."""
-        self.unsure: set[Folder] = set()
+        self.unsure: set[DirNode] = set()
         """Folders that were entered though the source that watches the whole tree may have come to
         them later: list them once more."""
         self.stopping = False
-        self.relook: list[Folder] = []
+        self.reexamine: list[DirNode] = []
         """Folders reached through a symlink whose real place has come into the tree."""
         self.watch_whole: Callable[[str | None], None] | None = None
         """Has a source watch the whole tree at a path, before it is listed; ``None`` ends it."""
@@ -145,14 +145,14 @@ class Tree:
         now = self.disk.monotonic()
         if now - self._breathed > _BREATH_S:
             self._breathed = now
-            self.hub.drain()
+            self.router.drain()
 
-    def path(self, folder: Folder) -> str:
+    def path(self, directory: DirNode) -> str:
         """Where the folder is believed to stand."""
-        relative = folder.relative()
+        relative = directory.relative()
         return f"{self.base}/{relative}" if relative else self.base or "/"
 
-    def open(self, folder: Folder) -> Handle:
+    def open(self, directory: DirNode) -> Handle:
         """Open the very folder that is believed in.
 
         Raises:
@@ -162,105 +162,109 @@ class Tree:
         """
         if self.stopping:
             raise StoppedError
-        top = folder.parent is None
+        top = directory.parent is None
         try:
-            handle = self.disk.open(self.path(folder), follow=top or folder.link != 0)
+            handle = self.disk.open(self.path(directory), follow=top or directory.link != 0)
         except OSError as error:
             if error.errno in NOT_THERE:
                 raise ElsewhereError from error
             raise
         try:
-            if self.disk.identity(handle) != (folder.device, folder.inode):
+            if self.disk.identity(handle) != (directory.device, directory.inode):
                 raise ElsewhereError
         except BaseException:
             self.disk.close(handle)
             raise
         return handle
 
-    def mark(self, folder: Folder, handle: Handle) -> None:
+    def mark(self, directory: DirNode, handle: Handle) -> None:
         """Have the kernel tell of the folder or, where it will not, have it polled."""
-        limited = bool(self.polled) and folder.mark is None and folder in self.polled
-        before, folder.mark = folder.mark, None
-        self.doubted.discard(folder)
-        if self.order and isinstance(handle, int) and not self._is_silent(folder):
-            if self.options.filesystem_mark and folder.device not in self._whole:
-                self._whole.add(folder.device)
-                self.hub.mark_filesystem(self.order, handle)
+        limited = bool(self.polled) and directory.mark is None and directory in self.polled
+        before, directory.mark = directory.mark, None
+        self.doubted.discard(directory)
+        if self.order and isinstance(handle, int) and not self._is_silent(directory):
+            if self.options.filesystem_mark and directory.device not in self._whole:
+                self._whole.add(directory.device)
+                self.router.mark_filesystem(self.order, handle)
             try:
-                folder.mark = self.hub.mark(
-                    self.order, handle, MARK_ALL, folder, self.inbox, device=folder.device
+                directory.mark = self.router.mark(
+                    self.order, handle, MARK_ALL, directory, self.hints, device=directory.device
                 )
             except MarkError as error:
-                self.troubles.not_marked(self.emit, folder, error)
-        if before is not None and before != folder.mark:
-            self.hub.unmark(before, folder, None)
-        if folder.mark is not None:
+                self.degradation.not_marked(self.emit, directory, error)
+        if before is not None and before != directory.mark:
+            self.router.unmark(before, directory, None)
+        if directory.mark is not None:
             if limited:
-                self.polled.discard(folder)
-                self.troubles.marked(self.emit, folder)
+                self.polled.discard(directory)
+                self.degradation.marked(self.emit, directory)
         elif self.polling or self.order:
-            self.polled.add(folder)
+            self.polled.add(directory)
 
-    def _is_silent(self, folder: Folder) -> bool:
+    def _is_silent(self, directory: DirNode) -> bool:
         """Whether the folder lies on a file system that does not tell of every change."""
         if self.options.backend not in {"auto", "poll"}:
             return False
-        device = folder.device
+        device = directory.device
         if device not in self._silent:
             self._silent[device] = any(
                 mount.needs_polling for mount in read_mounts() if mount.device == device
             )
         return self._silent[device]
 
-    def blind(self, folder: Folder, error: OSError) -> None:
+    def blind(self, directory: DirNode, error: OSError) -> None:
         """Note that a folder's content cannot be seen; what is believed of it stays."""
         reason = _BLIND.get(error.errno or 0, "unavailable")
-        folder.blind = reason
-        if folder.mark is None and folder not in self.heard:
-            heard = self.hub.listen(self.order, self.path(folder), folder, self.inbox)
+        directory.blind = reason
+        if directory.mark is None and directory not in self.heard:
+            heard = self.router.listen(self.order, self.path(directory), directory, self.hints)
             if heard is not None:
-                self.heard[folder] = heard
-        self.troubles.cannot_read(self.emit, folder, reason, error)
+                self.heard[directory] = heard
+        self.degradation.cannot_read(self.emit, directory, reason, error)
 
-    def sees(self, folder: Folder) -> None:
+    def sees(self, directory: DirNode) -> None:
         """Note that a folder's content can be seen."""
-        if folder.blind is not None:
-            folder.blind = None
-            self.troubles.can_read(self.emit, folder)
+        if directory.blind is not None:
+            directory.blind = None
+            self.degradation.can_read(self.emit, directory)
 
-    def node(self, name: str, parent: Folder | None, facts: Facts, *, link: int = 0) -> Folder:
+    def node(
+        self, name: str, parent: DirNode | None, facts: StatResult, *, link: int = 0
+    ) -> DirNode:
         """Make a folder node and know it by its identity."""
         record = pack(facts, self.disk.now())
-        return self.add(Folder(name, parent, facts.inode, facts.device, record), link)
+        return self.add(DirNode(name, parent, facts.inode, facts.device, record), link)
 
-    def add(self, folder: Folder, link: int = 0) -> Folder:
+    def add(self, directory: DirNode, link: int = 0) -> DirNode:
         """Know a new folder node by its identity."""
-        folder.link = link
+        directory.link = link
         index = self.index
         if link:
-            index.by_link_target[folder.device, folder.inode] = folder
-            return folder
-        identity = (folder.device, folder.inode)
+            index.by_link_target[directory.device, directory.inode] = directory
+            return directory
+        identity = (directory.device, directory.inode)
         if index.by_link_target and (followed := index.by_link_target.get(identity)):
-            self.relook.append(followed)
-        index.by_identity[identity] = folder
-        return folder
+            self.reexamine.append(followed)
+        index.by_identity[identity] = directory
+        return directory
 
-    def drop(self, folder: Folder) -> None:
+    def drop(self, directory: DirNode) -> None:
         """Forget one folder (not what is below it): its mark, its identity, its troubles."""
-        if folder.mark is not None:
-            self.hub.unmark(folder.mark, folder, self.path(folder))
-            folder.mark = None
-        heard = self.heard.pop(folder, None)
+        if directory.mark is not None:
+            self.router.unmark(directory.mark, directory, self.path(directory))
+            directory.mark = None
+        heard = self.heard.pop(directory, None)
         if heard is not None:
-            self.hub.unmark(heard, folder, None)
-        self.polled.discard(folder)
-        self.doubted.discard(folder)
-        self.unsure.discard(folder)
-        self.index.forget(folder)
-        self.troubles.forget(folder)
+            self.router.unmark(heard, directory, None)
+        self.polled.discard(directory)
+        self.doubted.discard(directory)
+        self.unsure.discard(directory)
+        self.index.forget(directory)
+        self.degradation.forget(directory)
 
-    def look(self, folder: Folder, handle: Handle, name: str) -> tuple[Facts | None, int]:
+    def examine(
+        self, directory: DirNode, handle: Handle, name: str
+    ) -> tuple[StatResult | None, int]:
         """Stat an entry; a symlink to a folder that is to be followed gives that folder's facts.
 
         Returns:
@@ -279,7 +283,7 @@ class Tree:
             return facts, 0
         identity = (behind.device, behind.inode)
         followed = self.index.by_link_target.get(identity)
-        elsewhere = followed is not None and (followed.parent, followed.name) != (folder, name)
+        elsewhere = followed is not None and (followed.parent, followed.name) != (directory, name)
         if identity in self.index.by_identity or elsewhere:
             return facts, 0
         return behind, facts.inode

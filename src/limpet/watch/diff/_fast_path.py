@@ -23,17 +23,17 @@ from limpet.watch.index._entry_record import (
     only_written,
     unpack,
 )
-from limpet.watch.index._index import Folder
+from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from limpet.events import Change
-    from limpet.watch.diff._compare import Place
-    from limpet.watch.diff._context import Tree
+    from limpet.watch.diff._compare import EntryRef
+    from limpet.watch.diff._context import DiffContext
 
-__all__ = ["tell_plainly"]
+__all__ = ["emit_fast"]
 
 _Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet[Change]"]
 """Name, hints, what was remembered, what stands there, and what changed: ``True`` is the content,
@@ -46,10 +46,10 @@ _PART: Final = 256
 class _Block:
     """What was found in one folder."""
 
-    __slots__ = ("folder", "prefix", "rows")
+    __slots__ = ("directory", "prefix", "rows")
 
-    def __init__(self, folder: Folder, prefix: str, rows: list[_Row]) -> None:
-        self.folder = folder
+    def __init__(self, directory: DirNode, prefix: str, rows: list[_Row]) -> None:
+        self.directory = directory
         self.prefix = prefix
         """Path below the location, ready to have a name added."""
         self.rows = rows
@@ -58,25 +58,25 @@ class _Block:
 class _End:
     """One end of a rename."""
 
-    __slots__ = ("block", "other", "row", "told")
+    __slots__ = ("block", "emitted", "other", "row")
 
     def __init__(self, block: _Block, row: _Row) -> None:
         self.block = block
         self.row = row
         self.other: _End | None = None
-        self.told = False
+        self.emitted = False
 
 
-def tell_plainly(
-    tree: Tree,
-    dirty: dict[Folder, dict[str, int]],
-    origins: dict[Place, Place],
+def emit_fast(
+    context: DiffContext,
+    dirty: dict[DirNode, dict[str, int]],
+    origins: dict[EntryRef, EntryRef],
     add_more: Callable[[], None],
 ) -> bool:
     """Look at the places and tell what is different, if all of it is plain.
 
     Args:
-        tree: The watch's tree.
+        context: The watch's tree.
         dirty: Folder -> name -> hints.
         origins: What the backend saw of renames: place now -> place before.
         add_more: Adds to ``origins`` what the backend has seen since.
@@ -84,44 +84,44 @@ def tell_plainly(
     Returns:
         Whether it was told; if not, nothing has changed.
     """
-    turn = tree.ledger.turn()
-    if tree.ledger.any_claims():
+    generation = context.own_writes.generation()
+    if context.own_writes.any_open():
         return False
     blocks, comes, goes = [], False, False
-    for folder in sorted(dirty, key=Folder.depth) if len(dirty) > 1 else dirty:
-        block = _look(tree, folder, dirty[folder])
+    for directory in sorted(dirty, key=DirNode.depth) if len(dirty) > 1 else dirty:
+        block = _examine(context, directory, dirty[directory])
         if block is None:
             return False
-        tree.breathe()
+        context.breathe()
         blocks.append(block)
         for row in block.rows:
             comes |= row[2] is None
             goes |= row[3] is None
-    if tree.ledger.turn() != turn:
+    if context.own_writes.generation() != generation:
         return False  # something may have been seen in the middle of an own write
     ends = _pair(blocks, origins, add_more) if comes and goes else {}
     if ends is None:
         return False
     for block in blocks:
-        _tell(tree, block, ends)
+        _tell(context, block, ends)
     return True
 
 
-def _look(tree: Tree, folder: Folder, names: dict[str, int]) -> _Block | None:
+def _examine(context: DiffContext, directory: DirNode, names: dict[str, int]) -> _Block | None:
     """Look at names of one folder; ``None`` if something there is not plain."""
-    disk = tree.disk
-    if folder.blind is not None or not tree.index.contains(folder):
+    disk = context.disk
+    if directory.blind is not None or not context.index.contains(directory):
         return None
     try:
-        found = _stat(tree, folder, names, disk.now())
+        found = _stat(context, directory, names, disk.now())
     except (ElsewhereError, OSError):
         return None
-    exact, hides, entries = disk.exact_times, tree.filter.hides, folder.entries
-    relative = folder.relative()
+    exact, hides, entries = disk.exact_times, context.filter.hides, directory.entries
+    relative = directory.relative()
     rows: list[_Row] = []
     for (name, bits), new in zip(names.items(), found, strict=True):
         old = entries.get(name)
-        if isinstance(old, Folder):
+        if isinstance(old, DirNode):
             return None
         changes: bool | AbstractSet[Change] = False
         if new is None:
@@ -140,43 +140,45 @@ def _look(tree: Tree, folder: Folder, names: dict[str, int]) -> _Block | None:
                 changes = written
             else:
                 facts = unpack(new)
-                if not is_same(folder, old, facts, 0, bits):
+                if not is_same(directory, old, facts, 0, bits):
                     return None
-                metadata = tree.options.metadata
+                metadata = context.options.metadata
                 changes = changes_of(
-                    old, facts, bits, seen=folder.seen, exact=exact, metadata=metadata
+                    old, facts, bits, seen=directory.seen, exact=exact, metadata=metadata
                 )
         rows.append((name, bits, old, new, changes))
-    return _Block(folder, f"{relative}/" if relative else "", rows)
+    return _Block(directory, f"{relative}/" if relative else "", rows)
 
 
-def _stat(tree: Tree, folder: Folder, names: dict[str, int], now: int) -> list[bytes | None]:
+def _stat(
+    context: DiffContext, directory: DirNode, names: dict[str, int], now: int
+) -> list[bytes | None]:
     """Stat names of one folder; many of them in parts, lest the kernel's queue overflow."""
-    handle = tree.open(folder)
+    handle = context.open(directory)
     try:
         if len(names) <= _PART:
-            return tree.disk.records(handle, names, now)
+            return context.disk.records(handle, names, now)
         waiting: list[str] = list(names)
         found: list[bytes | None] = []
         for start in range(0, len(waiting), _PART):
-            found += tree.disk.records(handle, waiting[start : start + _PART], now)
-            tree.breathe()
+            found += context.disk.records(handle, waiting[start : start + _PART], now)
+            context.breathe()
         return found
     finally:
-        tree.disk.close(handle)
+        context.disk.close(handle)
 
 
-def _tell(tree: Tree, block: _Block, ends: dict[Place, _End]) -> None:
+def _tell(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> None:
     """Tell what was found in one folder, in the order of the hints."""
-    folder, prefix, emit = block.folder, block.prefix, tree.emit
-    entries = folder.entries
+    directory, prefix, emit = block.directory, block.prefix, context.emit
+    entries = directory.entries
     for number, (name, bits, old, new, changes) in enumerate(block.rows, 1):
         if not number % _PART:
-            tree.breathe()
-        if ends and (end := ends.get((folder, name))) is not None and end.other is not None:
-            if not end.told:
-                end.told = end.other.told = True
-                _tell_renamed(tree, *((end, end.other) if new is None else (end.other, end)))
+            context.breathe()
+        if ends and (end := ends.get((directory, name))) is not None and end.other is not None:
+            if not end.emitted:
+                end.emitted = end.other.emitted = True
+                _emit_renamed(context, *((end, end.other) if new is None else (end.other, end)))
         elif new is None:
             if old is not None:
                 del entries[name]
@@ -193,17 +195,17 @@ def _tell(tree: Tree, block: _Block, ends: dict[Place, _End]) -> None:
 
 
 def _pair(
-    blocks: list[_Block], origins: dict[Place, Place], add_more: Callable[[], None]
-) -> dict[Place, _End] | None:
+    blocks: list[_Block], origins: dict[EntryRef, EntryRef], add_more: Callable[[], None]
+) -> dict[EntryRef, _End] | None:
     """Find the renames: place -> end, tied to the other one; ``None`` if some are not plain."""
-    gone: dict[Place, _End] = {}
-    come: dict[Place, _End] = {}
+    gone: dict[EntryRef, _End] = {}
+    come: dict[EntryRef, _End] = {}
     for block in blocks:
         for row in block.rows:
             if row[3] is None:
-                gone[block.folder, row[0]] = _End(block, row)
+                gone[block.directory, row[0]] = _End(block, row)
             elif row[2] is None:
-                come[block.folder, row[0]] = _End(block, row)
+                come[block.directory, row[0]] = _End(block, row)
     pairs = _tie(gone, come, origins)
     if pairs < len(gone) and pairs < len(come):
         add_more()
@@ -214,11 +216,13 @@ def _pair(
     return gone | come
 
 
-def _tie(gone: dict[Place, _End], come: dict[Place, _End], origins: dict[Place, Place]) -> int:
+def _tie(
+    gone: dict[EntryRef, _End], come: dict[EntryRef, _End], origins: dict[EntryRef, EntryRef]
+) -> int:
     """Tie what came to what went, where the backend saw the rename; gives how many are tied."""
     tied = 0
-    for place, end in come.items():
-        origin = origins.get(place)
+    for ref, end in come.items():
+        origin = origins.get(ref)
         start = gone.get(origin) if origin is not None else None
         if start is None or end.row[1] & DELETE:
             continue
@@ -233,20 +237,20 @@ def _inode(record: int | bytes | None) -> int:
     return inode_of(record) if record else -1
 
 
-def _tell_renamed(tree: Tree, start: _End, end: _End) -> None:
+def _emit_renamed(context: DiffContext, start: _End, end: _End) -> None:
     """Tell a rename, and what else changed of the file."""
     source_name, source_bits, old, _, _ = start.row
     name, bits, _, new, _ = end.row
     if old is None or new is None:
         return
-    folder, seen = end.block.folder, start.block.folder.seen
+    directory, seen = end.block.directory, start.block.directory.seen
     source, path = start.block.prefix + source_name, end.block.prefix + name
     bits |= source_bits
     foreign = bits & OTHER != 0
-    exact = tree.disk.exact_times
-    del start.block.folder.entries[source_name]
-    folder.entries[name] = new
-    tree.emit.renamed(source, path, new, old, None, foreign=foreign)
+    exact = context.disk.exact_times
+    del start.block.directory.entries[source_name]
+    directory.entries[name] = new
+    context.emit.renamed(source, path, new, old, None, foreign=foreign)
     if (
         isinstance(old, bytes)
         and (exact or not bits & WRITE)
@@ -255,7 +259,7 @@ def _tell_renamed(tree: Tree, start: _End, end: _End) -> None:
     ):
         return
     changes = changed_besides_its_name(
-        old, unpack(new), bits, seen=seen, exact=exact, metadata=tree.options.metadata
+        old, unpack(new), bits, seen=seen, exact=exact, metadata=context.options.metadata
     )
     if changes:
-        tree.emit.updated(path, new, old, changes, foreign=foreign)
+        context.emit.updated(path, new, old, changes, foreign=foreign)

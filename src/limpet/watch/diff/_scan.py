@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from limpet.watch.diff._context import ElsewhereError, StoppedError
-from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_SYMLINK, Facts, is_dir, unpack
+from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_SYMLINK, StatResult, is_dir, unpack
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
-from limpet.watch.index._index import Folder
+from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from limpet.watch.diff._context import Tree
-    from limpet.watch.index._fs import Disk, Handle
+    from limpet.watch.diff._context import DiffContext
+    from limpet.watch.index._fs import FileSystemCalls, Handle
     from limpet.watch.index._index import Entry
 
 __all__ = ["Known", "read_ignore_file", "scan"]
@@ -28,21 +28,21 @@ _OPEN: Final = 12
 class Known:
     """A folder met in a new one that the belief has elsewhere: it was probably moved here."""
 
-    folder: Folder
+    directory: DirNode
     name: str
-    facts: Facts
-    node: Folder
+    facts: StatResult
+    node: DirNode
 
 
 class _Frame:
     """A folder that was entered, and the folders in it still to be entered."""
 
-    __slots__ = ("folder", "handle", "names", "path")
+    __slots__ = ("directory", "handle", "names", "path")
 
     def __init__(
-        self, folder: Folder, handle: Handle | None, path: str, names: list[tuple[str, int]]
+        self, directory: DirNode, handle: Handle | None, path: str, names: list[tuple[str, int]]
     ) -> None:
-        self.folder = folder
+        self.directory = directory
         self.handle = handle
         """Open on it; ``None`` if it was closed again, so that what is in it is opened by path."""
         self.path = path
@@ -50,7 +50,9 @@ class _Frame:
         """Folders to enter, the last one first, and the symlink each is reached through, or 0."""
 
 
-def scan(tree: Tree, top: Folder, handle: Handle, *, stats: bool, adopt: bool) -> list[Known]:
+def scan(
+    context: DiffContext, top: DirNode, handle: Handle, *, stats: bool, adopt: bool
+) -> list[Known]:
     """Mark and list ``top`` and all below it.
 
     A folder is opened by its name in its parent, which is still open, so it is the parent's child
@@ -58,7 +60,7 @@ def scan(tree: Tree, top: Folder, handle: Handle, *, stats: bool, adopt: bool) -
     out, it is opened by its path and then asked what lies above it.
 
     Args:
-        tree: The watch's tree.
+        context: The watch's tree.
         top: A node that is in no folder's entries yet, or the root.
         handle: Open on it; stays open.
         stats: Stat every file (for events that carry it), instead of noting what the listing tells.
@@ -67,32 +69,32 @@ def scan(tree: Tree, top: Folder, handle: Handle, *, stats: bool, adopt: bool) -
     Raises:
         StoppedError: The watch is being closed; the belief is incomplete.
     """
-    return _Scan(tree, stats=stats, adopt=adopt).run(top, handle)
+    return _Scan(context, stats=stats, adopt=adopt).run(top, handle)
 
 
 class _Scan:
     """One walk."""
 
-    def __init__(self, tree: Tree, *, stats: bool, adopt: bool) -> None:
-        self.tree = tree
+    def __init__(self, context: DiffContext, *, stats: bool, adopt: bool) -> None:
+        self.context = context
         self.stats = stats
         self.adopt = adopt
         self.known: list[Known] = []
         self.frames: list[_Frame] = []
-        self.links: list[tuple[Folder, str, str]] = []
-        self.base = len(tree.base) + 1
+        self.links: list[tuple[DirNode, str, str]] = []
+        self.base = len(context.base) + 1
         self.handle: Handle | None = None
         """Open on the top; not ours to close."""
 
-    def run(self, top: Folder, handle: Handle) -> list[Known]:
-        tree, frames = self.tree, self.frames
+    def run(self, top: DirNode, handle: Handle) -> list[Known]:
+        context, frames = self.context, self.frames
         self.handle = handle
-        self._enter(top, handle, tree.path(top))
+        self._enter(top, handle, context.path(top))
         try:
             while frames or self.links:
-                if tree.stopping:
+                if context.stopping:
                     raise StoppedError
-                tree.breathe()
+                context.breathe()
                 if not frames:
                     self._follow(*self.links.pop(0))
                 elif frames[-1].names:
@@ -107,30 +109,30 @@ class _Scan:
     def _let_go(self, frame: _Frame) -> None:
         """Close a folder; what is still to be entered in it is opened by its path."""
         if frame.handle is not None and frame.handle != self.handle:
-            self.tree.disk.close(frame.handle)
+            self.context.disk.close(frame.handle)
         frame.handle = None
 
     def _take_in(self, frame: _Frame, name: str, link: int) -> None:
-        tree, disk = self.tree, self.tree.disk
-        parent, path = frame.folder, f"{frame.path.rstrip('/')}/{name}"
+        context, disk = self.context, self.context.disk
+        parent, path = frame.directory, f"{frame.path.rstrip('/')}/{name}"
         try:
             handle = self._open(frame, name, path, link)
         except OSError as error:
             if error.errno in NOT_THERE:
                 # Gone since the listing, or its folder was moved and stands elsewhere now.
-                tree.relist.add(parent)
+                context.relist.add(parent)
             else:
                 self._take_in_blind(parent, name, error)
             return
         kept = False
         try:
-            record, device, inode = disk.folder(handle, disk.now())
+            record, device, inode = disk.directory(handle, disk.now())
             by_name = isinstance(frame.handle, int)
-            if not (by_name or link or _is_child(tree, handle, parent)):
-                tree.relist.add(parent)
+            if not (by_name or link or _is_child(context, handle, parent)):
+                context.relist.add(parent)
                 return
             if not link:
-                node = tree.index.by_identity.get((device, inode))
+                node = context.index.by_identity.get((device, inode))
                 if node is not None and _is_below_link(parent):
                     # A followed link leads back into the tree: each real folder is told once.
                     parent.entries[name] = record
@@ -138,9 +140,9 @@ class _Scan:
                 if node is not None and self.adopt and node.parent is not None:
                     self.known.append(Known(parent, name, unpack(record), node))
                     return
-            folder = tree.add(Folder(name, parent, inode, device, record), link)
-            parent.entries[name] = folder
-            kept = self._enter(folder, handle, path)
+            directory = context.add(DirNode(name, parent, inode, device, record), link)
+            parent.entries[name] = directory
+            kept = self._enter(directory, handle, path)
         except OSError as error:
             self._take_in_blind(parent, name, error)
         finally:
@@ -148,7 +150,7 @@ class _Scan:
                 disk.close(handle)
 
     def _open(self, frame: _Frame, name: str, path: str, link: int) -> Handle:
-        disk = self.tree.disk
+        disk = self.context.disk
         if frame.handle is None or link:
             return disk.open(path, follow=link != 0)
         try:
@@ -160,60 +162,60 @@ class _Scan:
             self._let_go(open_frame)
         return disk.open(path)
 
-    def _take_in_blind(self, parent: Folder, name: str, error: OSError) -> None:
+    def _take_in_blind(self, parent: DirNode, name: str, error: OSError) -> None:
         """Take in a folder that cannot be opened: its name is an entry, its content is not seen."""
-        tree = self.tree
+        context = self.context
         try:
-            handle = tree.open(parent)
+            handle = context.open(parent)
             try:
-                facts = tree.disk.stat_at(handle, name)
+                facts = context.disk.stat_at(handle, name)
             finally:
-                tree.disk.close(handle)
+                context.disk.close(handle)
         except ElsewhereError:
-            tree.relist.add(parent)
+            context.relist.add(parent)
             return
         except OSError:
-            facts = Facts(0o040000, 0, 0, 0, parent.device, 0, 0, 0, 0, 0)
+            facts = StatResult(0o040000, 0, 0, 0, parent.device, 0, 0, 0, 0, 0)
         if facts is None or facts.mode & 0o170000 != 0o040000:
             return
-        folder = tree.node(name, parent, facts)
-        parent.entries[name] = folder
-        tree.blind(folder, error)
+        directory = context.node(name, parent, facts)
+        parent.entries[name] = directory
+        context.blind(directory, error)
 
-    def _follow(self, folder: Folder, name: str, path: str) -> None:
+    def _follow(self, directory: DirNode, name: str, path: str) -> None:
         """Follow a symlink if it leads to a folder that is not in the tree yet."""
-        tree = self.tree
+        context = self.context
         try:
-            handle = tree.open(folder)
+            handle = context.open(directory)
         except ElsewhereError:
-            tree.relist.add(folder)
+            context.relist.add(directory)
             return
         except OSError:
             return
         try:
-            facts, link = tree.look(folder, handle, name)
+            facts, link = context.examine(directory, handle, name)
         finally:
-            tree.disk.close(handle)
-        if link and facts and (facts.device, facts.inode) not in tree.index.by_link_target:
-            self.frames.append(_Frame(folder, None, path[: -len(name) - 1], [(name, link)]))
+            context.disk.close(handle)
+        if link and facts and (facts.device, facts.inode) not in context.index.by_link_target:
+            self.frames.append(_Frame(directory, None, path[: -len(name) - 1], [(name, link)]))
 
-    def _enter(self, folder: Folder, handle: Handle, path: str) -> bool:
+    def _enter(self, directory: DirNode, handle: Handle, path: str) -> bool:
         """Mark and list one folder that is open; tells whether it stays open."""
-        tree, disk, options = self.tree, self.tree.disk, self.tree.options
-        tree.mark(folder, handle)
-        if not tree.trusted:
-            tree.unsure.add(folder)
-        folder.seen = now = disk.now()
+        context, disk, options = self.context, self.context.disk, self.context.options
+        context.mark(directory, handle)
+        if not context.trusted:
+            context.unsure.add(directory)
+        directory.seen = now = disk.now()
         try:
             entries = disk.read(handle)
         except OSError as error:
-            tree.blind(folder, error)
+            context.blind(directory, error)
             return False
         relative = path[self.base :]
         names: list[tuple[str, int]] = []
         if options.ignore_file is not None:
-            read_ignore_file(tree, relative, path, entries)
-        for name in tree.filter.hidden(relative, entries):
+            read_ignore_file(context, relative, path, entries)
+        for name in context.filter.hidden(relative, entries):
             del entries[name]
         if options.recursive:
             names = [(name, 0) for name, kind in entries.items() if kind & 3 == BRIEF_DIR]
@@ -221,27 +223,29 @@ class _Scan:
                 del entries[name]
             if options.follow_symlinks:
                 self.links.extend(
-                    (folder, name, f"{path.rstrip('/')}/{name}")
+                    (directory, name, f"{path.rstrip('/')}/{name}")
                     for name, kind in entries.items()
                     if kind & 3 == BRIEF_SYMLINK
                 )
-        folder.entries = self._statted(handle, entries, now) if self.stats else {**entries}
+        directory.entries = self._statted(handle, entries, now) if self.stats else {**entries}
         if self.stats and options.recursive:
             late = [
-                n for n, found in folder.entries.items() if type(found) is bytes and is_dir(found)
+                n
+                for n, found in directory.entries.items()
+                if type(found) is bytes and is_dir(found)
             ]
             for name in late:  # it was listed as something else, and replaced before the stat
-                del folder.entries[name]
+                del directory.entries[name]
                 names.append((name, 0))
         if not names:
             return False
         kept = len(self.frames) < _OPEN
-        self.frames.append(_Frame(folder, handle if kept else None, path, names))
+        self.frames.append(_Frame(directory, handle if kept else None, path, names))
         return kept
 
     def _statted(self, handle: Handle, entries: dict[str, int], now: int) -> dict[str, Entry]:
         """Stat all that was listed; what cannot be asked is kept as it was listed."""
-        disk = self.tree.disk
+        disk = self.context.disk
         try:
             records: Iterable[bytes | int | None] = disk.records(handle, entries, now)
         except OSError:
@@ -250,21 +254,23 @@ class _Scan:
         return {name: record for name, record in found if record is not None}
 
 
-def _stat_one(disk: Disk, handle: Handle, name: str, brief: int, now: int) -> bytes | int | None:
+def _stat_one(
+    disk: FileSystemCalls, handle: Handle, name: str, brief: int, now: int
+) -> bytes | int | None:
     try:
         return disk.records(handle, (name,), now)[0]
     except OSError:
         return brief
 
 
-def _is_child(tree: Tree, handle: Handle, parent: Folder) -> bool:
+def _is_child(context: DiffContext, handle: Handle, parent: DirNode) -> bool:
     """Whether an open folder lies in ``parent``, not in another that took its path."""
-    above = tree.disk.stat_at(handle, "..")
+    above = context.disk.stat_at(handle, "..")
     return above is not None and (above.device, above.inode) == (parent.device, parent.inode)
 
 
-def _is_below_link(folder: Folder) -> bool:
-    here: Folder | None = folder
+def _is_below_link(directory: DirNode) -> bool:
+    here: DirNode | None = directory
     while here is not None:
         if here.link:
             return True
@@ -272,9 +278,11 @@ def _is_below_link(folder: Folder) -> bool:
     return False
 
 
-def read_ignore_file(tree: Tree, relative: str, path: str, names: Collection[str]) -> bool:
+def read_ignore_file(
+    context: DiffContext, relative: str, path: str, names: Collection[str]
+) -> bool:
     """Take in the ignore file that counts for a folder, if any; tell whether it is news."""
-    wanted = tree.options.ignore_file
+    wanted = context.options.ignore_file
     if wanted is None:
         return False
     if os.path.isabs(wanted):
@@ -283,7 +291,7 @@ def read_ignore_file(tree: Tree, relative: str, path: str, names: Collection[str
         file = wanted
     else:
         if wanted not in names:
-            return tree.filter.set_ignore_file(relative, ())
+            return context.filter.set_ignore_file(relative, ())
         file = os.path.join(path, wanted)
     try:
         fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -291,4 +299,4 @@ def read_ignore_file(tree: Tree, relative: str, path: str, names: Collection[str
             lines = text.read(1 << 20).splitlines()
     except OSError:
         lines = []
-    return tree.filter.set_ignore_file(relative, lines)
+    return context.filter.set_ignore_file(relative, lines)

@@ -43,7 +43,7 @@ class Appended:
     def __init__(self, options: ContentOptions) -> None:
         """Know how to read."""
         self._options = options
-        self._places: OrderedDict[str, _Place] = OrderedDict()
+        self._paths: OrderedDict[str, _Place] = OrderedDict()
 
     def put(self, event: Event) -> tuple[Event, int]:
         """Give the event with what was added, or with the reason why not, and the bytes read."""
@@ -51,7 +51,7 @@ class Appended:
             case FileRenamed() | DirRenamed():
                 self._move(os.fspath(event.source), os.fspath(event.path), event)
             case FileDeleted():
-                self._places.pop(os.fspath(event.path), None)
+                self._paths.pop(os.fspath(event.path), None)
             case DirDeleted():
                 self._drop(os.fspath(event.path))
             case FileCreated() | FileUpdated():
@@ -80,18 +80,18 @@ class Appended:
     def _read_open(
         self, event: FileCreated | FileUpdated, path: str, fd: int, status: os.stat_result
     ) -> tuple[Event, int]:
-        place = self._places.get(path) or self._before(event)
+        ref = self._paths.get(path) or self._before(event)
         size, offset, window = status.st_size, 0, b""
-        if place is None:  # nobody knows how long it was
+        if ref is None:  # nobody knows how long it was
             self._keep(path, status, size, _end(fd, size))
             return self._made(event, None, None, "start_unknown"), 0
-        window = place.window
-        same = size >= place.offset and (
-            (window and pread(fd, len(window), place.offset - len(window)) == window)
-            or (not window and (place.device, place.inode) == (status.st_dev, status.st_ino))
+        window = ref.window
+        same = size >= ref.offset and (
+            (window and pread(fd, len(window), ref.offset - len(window)) == window)
+            or (not window and (ref.device, ref.inode) == (status.st_dev, status.st_ino))
         )
         if same:
-            offset = place.offset
+            offset = ref.offset
         else:
             window = b""  # it was emptied or replaced: all of it is new
         if size - offset > self._options.max_bytes:
@@ -124,10 +124,10 @@ class Appended:
         return _Place(was.device, was.inode, was.size, b"")
 
     def _keep(self, path: str, status: os.stat_result, offset: int, window: bytes) -> None:
-        self._places[path] = _Place(status.st_dev, status.st_ino, offset, window)
-        self._places.move_to_end(path)
-        if len(self._places) > _MOST:
-            self._places.popitem(last=False)
+        self._paths[path] = _Place(status.st_dev, status.st_ino, offset, window)
+        self._paths.move_to_end(path)
+        if len(self._paths) > _MOST:
+            self._paths.popitem(last=False)
 
     def _made(
         self,
@@ -146,17 +146,17 @@ class Appended:
 
     def _move(self, source: str, path: str, event: Event) -> None:
         if isinstance(event, FileRenamed):
-            place = self._places.pop(source, None)
-            self._places.pop(path, None)
-            if place is not None:
-                self._places[path] = place
+            ref = self._paths.pop(source, None)
+            self._paths.pop(path, None)
+            if ref is not None:
+                self._paths[path] = ref
             return
-        for old in [one for one in self._places if one.startswith(source + os.sep)]:
-            self._places[path + old[len(source) :]] = self._places.pop(old)
+        for old in [one for one in self._paths if one.startswith(source + os.sep)]:
+            self._paths[path + old[len(source) :]] = self._paths.pop(old)
 
-    def _drop(self, folder: str) -> None:
-        for old in [one for one in self._places if one.startswith(folder + os.sep)]:
-            del self._places[old]
+    def _drop(self, directory: str) -> None:
+        for old in [one for one in self._paths if one.startswith(directory + os.sep)]:
+            del self._paths[old]
 
 
 def _end(fd: int, size: int) -> bytes:

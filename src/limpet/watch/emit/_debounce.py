@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from limpet.events import Change
     from limpet.watch.emit._event_factory import Record
 
-__all__ = ["Held", "Settler"]
+__all__ = ["Debouncer", "PendingFile"]
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Held:
+class PendingFile:
     """One file that is held back."""
 
     first: float
@@ -34,18 +34,18 @@ class Held:
     """Its writer closed it: it can go."""
 
 
-class Settler:
+class Debouncer:
     """The files of one watch that are held, by place (any hashable)."""
 
     def __init__(self, quiet: float, limit: float) -> None:
         """Hold for ``quiet`` seconds without a change, ``limit`` at most; 0 holds nothing."""
         self.quiet = quiet
         self.limit = limit
-        self.held: dict[tuple[object, str], Held] = {}
+        self.held: dict[tuple[object, str], PendingFile] = {}
 
     def hold(
         self,
-        place: tuple[object, str],
+        ref: tuple[object, str],
         now: float,
         *,
         created: bool,
@@ -55,25 +55,25 @@ class Settler:
         closed: bool = False,
     ) -> None:
         """Hold a file, or note that a held one changed again."""
-        held = self.held.get(place)
+        held = self.held.get(ref)
         if held is None:
-            held = self.held[place] = Held(now, now, created, previous)
+            held = self.held[ref] = PendingFile(now, now, created, previous)
         held.last = now
         held.changes |= changes or set()
         held.foreign |= foreign
         held.closed = closed
 
-    def close(self, place: tuple[object, str]) -> None:
+    def close(self, ref: tuple[object, str]) -> None:
         """Note that the writer of a held file closed it."""
-        held = self.held.get(place)
+        held = self.held.get(ref)
         if held is not None:
             held.closed = True
 
-    def take(self, place: tuple[object, str]) -> Held | None:
+    def take(self, ref: tuple[object, str]) -> PendingFile | None:
         """Give a held file up to somebody who knows better what became of it."""
-        return self.held.pop(place, None)
+        return self.held.pop(ref, None)
 
-    def move(self, source: tuple[object, str], target: tuple[object, str]) -> Held | None:
+    def move(self, source: tuple[object, str], target: tuple[object, str]) -> PendingFile | None:
         """A held file was renamed."""
         held = self.held.pop(source, None)
         if held is not None:
@@ -83,8 +83,8 @@ class Settler:
     def due(self, now: float) -> list[tuple[object, str]]:
         """Give the places whose time has come, in the order they were held."""
         return [
-            place
-            for place, held in self.held.items()
+            ref
+            for ref, held in self.held.items()
             if held.closed or now >= held.last + self.quiet or now >= held.first + self.limit
         ]
 

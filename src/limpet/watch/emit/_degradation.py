@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from limpet.backends import MarkError
     from limpet.events import DegradedReason
-    from limpet.watch.emit._event_factory import Emitter
-    from limpet.watch.index._index import Folder
+    from limpet.watch.emit._event_factory import EventFactory
+    from limpet.watch.index._index import DirNode
 
-__all__ = ["Troubles", "limit_message"]
+__all__ = ["Degradation", "limit_message"]
 
 _RETRY: Final = frozenset(("descriptors", "unavailable", "unreadable", "path-too-long"))
 """Reasons that nothing tells the end of, so they are tried again in intervals."""
 
 
-class Troubles:
+class Degradation:
     """The troubles of one watch."""
 
     def __init__(self, *, hints: bool) -> None:
@@ -28,46 +28,48 @@ class Troubles:
         Args:
             hints: A backend tells when permissions change.
         """
-        self.blind: dict[Folder, DegradedReason] = {}
-        self.unmarked: set[Folder] = set()
+        self.blind: dict[DirNode, DegradedReason] = {}
+        self.unmarked: set[DirNode] = set()
         self.location = 0
         """errno why the location itself cannot be reached, 0 if it can."""
         self._hints = hints
         self._limit_at: str | None = None
 
-    def retries(self) -> list[Folder]:
+    def retries(self) -> list[DirNode]:
         """Folders to try again without waiting for a hint."""
         return [
-            folder
-            for folder, reason in self.blind.items()
-            if reason in _RETRY or not self._hints or folder.parent is None
+            directory
+            for directory, reason in self.blind.items()
+            if reason in _RETRY or not self._hints or directory.parent is None
         ]
 
     def cannot_read(
-        self, emit: Emitter, folder: Folder, reason: DegradedReason, error: OSError
+        self, emit: EventFactory, directory: DirNode, reason: DegradedReason, error: OSError
     ) -> None:
         """A folder cannot be listed."""
-        if self.blind.get(folder) == reason:
+        if self.blind.get(directory) == reason:
             return
-        self.blind[folder] = reason
-        path = emit.path(folder.relative())
+        self.blind[directory] = reason
+        path = emit.path(directory.relative())
         advice = _ADVICE.get(reason, "limpet tries again by itself")
         text = error.strerror or "unknown error"
         emit.degraded(
-            folder.relative(), reason, f"cannot read folder {os.fspath(path)!r}: {text}; {advice}"
+            directory.relative(),
+            reason,
+            f"cannot read folder {os.fspath(path)!r}: {text}; {advice}",
         )
 
-    def can_read(self, emit: Emitter, folder: Folder) -> None:
+    def can_read(self, emit: EventFactory, directory: DirNode) -> None:
         """It can be listed again."""
-        if self.blind.pop(folder, None) is not None:
-            emit.recovered(folder.relative())
+        if self.blind.pop(directory, None) is not None:
+            emit.recovered(directory.relative())
 
-    def not_marked(self, emit: Emitter, folder: Folder, error: MarkError) -> None:
+    def not_marked(self, emit: EventFactory, directory: DirNode, error: MarkError) -> None:
         """A folder could not be marked and is polled; that is said once for the watch."""
         first = not self.unmarked
-        self.unmarked.add(folder)
+        self.unmarked.add(directory)
         if first:
-            relative = folder.relative()
+            relative = directory.relative()
             self._limit_at = relative
             if error.limit:
                 emit.degraded(relative, "limit", limit_message())
@@ -80,22 +82,22 @@ class Troubles:
                     f"{text}; it is polled (see poll_interval)",
                 )
 
-    def marked(self, emit: Emitter, folder: Folder) -> None:
+    def marked(self, emit: EventFactory, directory: DirNode) -> None:
         """A folder that had to be polled is marked now."""
-        self.unmarked.discard(folder)
+        self.unmarked.discard(directory)
         self._all_marked(emit)
 
-    def forget(self, folder: Folder) -> None:
+    def forget(self, directory: DirNode) -> None:
         """A folder is gone, and its troubles with it."""
-        self.blind.pop(folder, None)
-        self.unmarked.discard(folder)
+        self.blind.pop(directory, None)
+        self.unmarked.discard(directory)
 
-    def _all_marked(self, emit: Emitter) -> None:
+    def _all_marked(self, emit: EventFactory) -> None:
         if not self.unmarked and self._limit_at is not None:
             emit.recovered(self._limit_at)
             self._limit_at = None
 
-    def location_unreachable(self, emit: Emitter, code: int) -> None:
+    def location_unreachable(self, emit: EventFactory, code: int) -> None:
         """The way to the location cannot be followed."""
         if self.location != code:
             self.location = code
@@ -114,7 +116,7 @@ class Troubles:
                 + _ADVICE.get(reason, "limpet tries again by itself"),
             )
 
-    def location_reachable(self, emit: Emitter) -> None:
+    def location_reachable(self, emit: EventFactory) -> None:
         """It can be followed again."""
         if self.location:
             self.location = 0

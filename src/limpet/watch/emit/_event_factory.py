@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
 from limpet._lazy_fields import make_lazily
-from limpet.watch.emit._path_cache import Places
+from limpet.watch.emit._path_cache import PathCache
 from limpet.watch.index._entry_record import (
-    Facts,
+    StatResult,
     file_stat,
     inode_of,
     is_dir,
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
         Origin,
         RescanReason,
     )
-    from limpet.watch.emit._own_writes import Ledger
-    from limpet.watch.index._fs import Disk
+    from limpet.watch.emit._own_writes import OwnWrites
+    from limpet.watch.index._fs import FileSystemCalls
 
-__all__ = ["Emitter", "Now", "Record", "barely_known", "stat_of"]
+__all__ = ["EventFactory", "Now", "Record", "barely_known", "stat_of"]
 
 Record = int | bytes
-Now = Facts | bytes
+Now = StatResult | bytes
 """What stands there now: as stat said it or packed."""
 
 
@@ -53,7 +53,7 @@ def stat_of(record: Record | None) -> FileStat | None:
 
 def barely_known(record: Record, device: int) -> FileStat:
     """Give what a listing told of a file that nobody had reason to stat: its size is -1."""
-    facts = Facts(_FORMS[kind_of(record)], 0, 0, 0, device, inode_of(record), -1, 0, 0, 0)
+    facts = StatResult(_FORMS[kind_of(record)], 0, 0, 0, device, inode_of(record), -1, 0, 0, 0)
     return file_stat(facts)
 
 
@@ -81,18 +81,18 @@ class _Maker:
     Whoever keeps an event keeps no more of its watch than this.
     """
 
-    __slots__ = ("_common", "_places")
+    __slots__ = ("_common", "_paths")
 
-    def __init__(self, places: Places, common: dict[str, object]) -> None:
+    def __init__(self, refs: PathCache, common: dict[str, object]) -> None:
         """Take the paths of the watch, and fields that are the same for all."""
-        self._places = places
+        self._paths = refs
         self._common = common
 
     def field(self, source: _Source, name: str) -> object:
         """Give one field of an event."""
         seq, time, origin, own, relative, now, previous, before = source
         if name == "path":
-            return self._places.path(relative)
+            return self._paths.path(relative)
         if name in self._common:
             return self._common[name]
         match name:
@@ -103,9 +103,9 @@ class _Maker:
             case "previous":
                 return stat_of(previous)
             case "source":
-                return self._places.path(before)
+                return self._paths.path(before)
             case "location":
-                return self._places.location
+                return self._paths.location
             case "time":
                 return time
             case "seq":
@@ -118,13 +118,15 @@ class _Maker:
                 return _DEFAULTS[name]
 
 
-class Emitter:
+class EventFactory:
     """Makes the events of one watch, in its order.
 
     Relative paths are text; ``""`` is the location itself, for which target events are made.
     """
 
-    def __init__(self, location: Path, options: WatchOptions, disk: Disk, ledger: Ledger) -> None:
+    def __init__(
+        self, location: Path, options: WatchOptions, disk: FileSystemCalls, own_writes: OwnWrites
+    ) -> None:
         """Start at sequence number 1."""
         self.location = location
         self.out: list[Event] = []
@@ -134,14 +136,14 @@ class Emitter:
         self.muted = False
         """Make no events of entries: the first listing when nobody asked for what exists."""
         self.made = 0
-        self._places = Places(location)
-        self._prefix = self._places.prefix
-        self.path = self._places.path
-        self._plain = _Maker(self._places, {})
+        self._paths = PathCache(location)
+        self._prefix = self._paths.prefix
+        self.path = self._paths.path
+        self._plain = _Maker(self._paths, {})
         self._makers: dict[object, _Maker] = {}
         """What changed, or the kind of what is gone -> the maker of such events."""
         self._disk = disk
-        self._ledger = ledger
+        self._own_writes = own_writes
         self._own = options.own
         self._time = 0.0
 
@@ -202,8 +204,8 @@ class Emitter:
     ) -> None:
         """Something has another name."""
         own = self._is_own(relative, now, previous, foreign=foreign)
-        if self._own != "keep" and not self._ledger.is_quiet:
-            self._ledger.settles(self._prefix + source, None)
+        if self._own != "keep" and not self._own_writes.is_quiet:
+            self._own_writes.explains(self._prefix + source, None)
         if own is None:
             return
         kind: type[Event] = ev.DirRenamed if _is_dir(now) else ev.FileRenamed
@@ -252,16 +254,16 @@ class Emitter:
         self, relative: str, now: Now | None, previous: Record | None = None, *, foreign: bool
     ) -> bool | None:
         """Tell whether to mark the event as own; ``None`` is to drop it."""
-        if self._own == "keep" or self._ledger.is_quiet:
+        if self._own == "keep" or self._own_writes.is_quiet:
             return False
         path = self._prefix + relative if relative else str(self.location)
         facts = unpack(now) if isinstance(now, bytes) else now
-        if not self._ledger.settles(path, facts, previous) or foreign:
+        if not self._own_writes.explains(path, facts, previous) or foreign:
             return False
         return None if self._own == "drop" else True
 
     def _maker(self, **common: object) -> _Maker:
-        return _Maker(self._places, common)
+        return _Maker(self._paths, common)
 
     def _add(
         self,

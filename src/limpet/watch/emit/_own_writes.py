@@ -25,9 +25,9 @@ from limpet.watch.index._fs import default_disk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from limpet.watch.index._entry_record import Facts
+    from limpet.watch.index._entry_record import StatResult
 
-__all__ = ["Ledger", "own_write"]
+__all__ = ["OwnWrites", "own_write"]
 
 _LIMIT: Final = 10_000
 """States one watch remembers; older ones are forgotten first, and their events count as foreign."""
@@ -43,7 +43,7 @@ _Note = tuple[State | None, State | None]
 """State before an own write, state after it; ``None`` is nothing there."""
 
 
-class Ledger:
+class OwnWrites:
     """What one watch knows of own writes; safe to use from any thread."""
 
     def __init__(self, wake: Callable[[], None], *, keeps: str | None = None) -> None:
@@ -79,15 +79,15 @@ class Ledger:
         return not (self._notes or registry.open_writes)
 
     @staticmethod
-    def turn() -> int:
+    def generation() -> int:
         """Count the own writes that were ever begun."""
         return registry.generation()
 
-    def claimed(self, path: str) -> bool:
+    def is_open(self, path: str) -> bool:
         """Whether to put off looking at ``path``, for an own write to it is under way.
 
         A file that is written to all the time would be put off for ever: after a while it is looked
-        at, and ``settles`` waits for the one write that is under way then.
+        at, and ``explains`` waits for the one write that is under way then.
         """
         if path not in registry.open_writes:
             self._put_off.pop(path, None)
@@ -98,7 +98,7 @@ class Ledger:
         return time.monotonic() - since < _PUT_OFF_S
 
     @staticmethod
-    def any_claims() -> bool:
+    def any_open() -> bool:
         """Whether any own write is under way."""
         return registry.any_open()
 
@@ -116,7 +116,9 @@ class Ledger:
         if len(self._notes) > _LIMIT:
             self._notes.popitem(last=False)
 
-    def settles(self, path: str, facts: Facts | None, previous: int | bytes | None = None) -> bool:
+    def explains(
+        self, path: str, facts: StatResult | None, previous: int | bytes | None = None
+    ) -> bool:
         """Whether the state found at ``path`` is by own writes alone.
 
         It was found a moment ago: since then an own write may have gone on, and one that was seen
@@ -191,14 +193,14 @@ def own_write(*paths: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        registry.end(names, [(name, ANY, _look(name)) for name in names], is_brief=False)
+        registry.end(names, [(name, ANY, _examine(name)) for name in names], is_brief=False)
 
 
-def _look(path: str) -> State | None:
+def _examine(path: str) -> State | None:
     disk = default_disk()
-    folder, name = os.path.split(path)
+    directory, name = os.path.split(path)
     try:
-        handle = disk.open(folder, follow=True)
+        handle = disk.open(directory, follow=True)
     except OSError:
         return None
     try:
@@ -219,7 +221,7 @@ def _content(state: State | None) -> State | None:
     return None if state is None else state[:3]
 
 
-def _state(facts: Facts | None) -> State | None:
+def _state(facts: StatResult | None) -> State | None:
     if facts is None:
         return None
     if facts.mode & 0o170000 == 0o040000:

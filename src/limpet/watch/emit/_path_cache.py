@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Places", "join_name"]
+__all__ = ["PathCache", "join_name"]
 
 
 def _quick_join() -> Callable[[Path, str], Path] | None:
@@ -16,9 +16,9 @@ def _quick_join() -> Callable[[Path, str], Path] | None:
     join = getattr(Path, "_make_child_relpath", None)
     if join is None:
         return None
-    folder, joined = Path("/a b"), Path("/a b/c.d")
+    directory, joined = Path("/a b"), Path("/a b/c.d")
     try:
-        made = join(folder, "c.d")
+        made = join(directory, "c.d")
         same = (made, str(made), made.parts, made.name) == (
             joined,
             str(joined),
@@ -33,16 +33,16 @@ def _quick_join() -> Callable[[Path, str], Path] | None:
 _join: Final[Any] = _quick_join() or Path.__truediv__
 
 
-def join_name(folder: Path, name: str) -> Path:
+def join_name(directory: Path, name: str) -> Path:
     """Join a folder's path with a name in it, which has no separator and is no dot entry.
 
     ``folder / name`` parses both anew; pathlib's way for its own listings knows that there is
     nothing to parse (measured: 0.4 against 1.8 microseconds, and every event's path is made so).
     """
-    return cast("Path", _join(folder, name))
+    return cast("Path", _join(directory, name))
 
 
-class Places:
+class PathCache:
     """The paths of one watch; used by any thread, and all that an event keeps of its watch."""
 
     __slots__ = ("_folder", "location", "prefix")
@@ -60,8 +60,8 @@ class Places:
         if not relative:
             return self.location
         head, _, name = relative.rpartition("/")
-        known, folder = self._folder
+        known, directory = self._folder
         if head != known:
-            folder = Path(self.prefix + head)
-            self._folder = (head, folder)
-        return cast("Path", _join(folder, name))
+            directory = Path(self.prefix + head)
+            self._folder = (head, directory)
+        return cast("Path", _join(directory, name))

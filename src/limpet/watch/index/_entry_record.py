@@ -25,7 +25,7 @@ __all__ = [
     "BRIEF_SYMLINK",
     "CONTENT",
     "RACY_NS",
-    "Facts",
+    "StatResult",
     "differences",
     "file_stat",
     "inode_of",
@@ -72,7 +72,7 @@ _YOUNG: Final = 2
 """Flag: taken within ``RACY_NS`` of its creation."""
 
 
-class Facts(NamedTuple):
+class StatResult(NamedTuple):
     """What stat said, with times in nanoseconds; ``birth`` is 0 where the file system has none."""
 
     mode: int
@@ -94,18 +94,18 @@ def kind_of_mode(mode: int) -> Kind:
     return _FORMS[mode >> 12 & 15]
 
 
-def pack(facts: Facts, now: int) -> bytes:
+def pack(facts: StatResult, now: int) -> bytes:
     """Pack what stat said at ``now`` (nanoseconds of the system's clock) or a little later."""
     mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth, _, _ = facts
     flags = (now - ctime < RACY_NS) | (now - birth < RACY_NS) << 1
     return _RECORD.pack(inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime, flags)
 
 
-def unpack(record: bytes) -> Facts:
+def unpack(record: bytes) -> StatResult:
     """Undo ``pack``."""
     (inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime,
      flags) = _RECORD.unpack(record)  # fmt: skip
-    return Facts(
+    return StatResult(
         mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth,
         bool(flags & _FRESH), bool(flags & _YOUNG),
     )  # fmt: skip
@@ -144,7 +144,7 @@ def only_written(old: bytes, new: bytes, *, deleted: bool, exact: bool) -> bool 
     return False if exact and old[_TIMES] == new[_TIMES] else None
 
 
-def file_stat(facts: Facts) -> FileStat:
+def file_stat(facts: StatResult) -> FileStat:
     """Give the public form."""
     return FileStat(
         size=facts.size,
@@ -160,7 +160,7 @@ def file_stat(facts: Facts) -> FileStat:
     )
 
 
-def same_file(old: int | bytes, seen: int, new: Facts) -> bool:
+def same_file(old: int | bytes, seen: int, new: StatResult) -> bool:
     """Tell, without a hint, whether ``new`` is the file that ``old`` was.
 
     Inode numbers are reused at once (ext4), so they are no evidence alone. Evidence is an unchanged
@@ -180,7 +180,7 @@ def same_file(old: int | bytes, seen: int, new: Facts) -> bool:
 
 def differences(
     old: int | bytes,
-    new: Facts,
+    new: StatResult,
     *,
     written: bool,
     touched: bool,

@@ -85,9 +85,9 @@ class Filter:
         self.plain = self._include is None and self._exclude is None
         """Whether a name alone decides (the fast way)."""
 
-    def set_ignore_file(self, folder: str, lines: Iterable[str]) -> bool:
-        """Take what the ignore file in ``folder`` says; tells whether that is news."""
-        prefix = f"{folder}/" if folder else ""
+    def set_ignore_file(self, directory: str, lines: Iterable[str]) -> bool:
+        """Take what the ignore file in ``directory`` says; tells whether that is news."""
+        prefix = f"{directory}/" if directory else ""
         compiled = compile_patterns(lines)
         before = self._ignore_files.get(prefix)
         if compiled is None:
@@ -101,14 +101,14 @@ class Filter:
         for prefix in [p for p in self._ignore_files if p.startswith(old)]:
             self._ignore_files[new + prefix[len(old) :]] = self._ignore_files.pop(prefix)
 
-    def drop(self, folder: str) -> None:
+    def drop(self, directory: str) -> None:
         """A folder is gone: so are its ignore files."""
         if self._ignore_files:
-            old = f"{folder}/"
+            old = f"{directory}/"
             for prefix in [p for p in self._ignore_files if p.startswith(old)]:
                 del self._ignore_files[prefix]
 
-    def hidden(self, folder: str, listing: Mapping[str, int]) -> list[str]:
+    def hidden(self, directory: str, listing: Mapping[str, int]) -> list[str]:
         """Give the names of a listing that are left out.
 
         Where names alone decide, one search through all of them tells whether any may be: hardly
@@ -126,11 +126,11 @@ class Filter:
         return [
             name
             for name, record in listing.items()
-            if self.hides(folder, name, is_dir=record & 3 == BRIEF_DIR)
+            if self.hides(directory, name, is_dir=record & 3 == BRIEF_DIR)
         ]
 
-    def hides(self, folder: str, name: str, *, is_dir: bool) -> bool:
-        """Whether ``name`` in ``folder`` (relative path) is left out."""
+    def hides(self, directory: str, name: str, *, is_dir: bool) -> bool:
+        """Whether ``name`` in ``directory`` (relative path) is left out."""
         if self._defaults and (
             name.endswith(DEFAULT_SUFFIXES)
             or name.startswith(DEFAULT_PREFIXES)
@@ -140,7 +140,7 @@ class Filter:
             return True
         if self.plain and not self._ignore_files:
             return False
-        relative = f"{folder}/{name}" if folder else name
+        relative = f"{directory}/{name}" if directory else name
         slashed = relative + "/" if is_dir else relative
         if self._exclude is not None and self._exclude.match_file(slashed):
             return True

@@ -18,12 +18,12 @@ from limpet.watch.index._entry_record import (
     BRIEF_FILE,
     BRIEF_OTHER,
     BRIEF_SYMLINK,
-    Facts,
+    StatResult,
     pack,
 )
 
 if sys.platform == "linux":
-    from limpet.watch.index._statx import EXACT_TIMES, statx, statx_folder, statx_records
+    from limpet.watch.index._statx import EXACT_TIMES, statx, statx_directory, statx_records
 else:
     EXACT_TIMES = False
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = [
     "NOT_THERE",
     "OUT_OF_DESCRIPTORS",
-    "Disk",
+    "FileSystemCalls",
     "Handle",
-    "PathDisk",
+    "PathSystemCalls",
     "default_disk",
 ]
 
@@ -55,7 +55,7 @@ Handle = int | str
 """An open folder: a descriptor or, where there is no such thing, its path."""
 
 
-class Disk:
+class FileSystemCalls:
     """The real file system by descriptors; tests replace single methods to make calls fail."""
 
     exact_times = EXACT_TIMES
@@ -105,7 +105,7 @@ class Disk:
         if isinstance(handle, int):
             os.close(handle)
 
-    def stat(self, handle: Handle) -> Facts:
+    def stat(self, handle: Handle) -> StatResult:
         """Stat the open folder itself.
 
         Raises:
@@ -118,14 +118,14 @@ class Disk:
             return facts
         return _from_result(os.stat(handle))
 
-    def folder(self, handle: Handle, now: int) -> tuple[bytes, int, int]:
+    def directory(self, handle: Handle, now: int) -> tuple[bytes, int, int]:
         """Give the packed record, device and inode of the open folder.
 
         Raises:
             OSError: It could not be asked.
         """
         if sys.platform == "linux" and isinstance(handle, int):
-            return statx_folder(handle, now)
+            return statx_directory(handle, now)
         facts = self.stat(handle)
         return pack(facts, now), facts.device, facts.inode
 
@@ -141,7 +141,7 @@ class Disk:
         facts = self.stat(handle)
         return facts.device, facts.inode
 
-    def stat_at(self, handle: Handle, name: str, *, follow: bool = False) -> Facts | None:
+    def stat_at(self, handle: Handle, name: str, *, follow: bool = False) -> StatResult | None:
         """Stat ``name`` in the open folder; ``None`` if it is not there.
 
         Raises:
@@ -190,7 +190,7 @@ class Disk:
                 for entry in entries
             }
 
-    def stat_path(self, path: str) -> Facts | None:
+    def stat_path(self, path: str) -> StatResult | None:
         """Stat what ``path`` leads to, symlinks followed; ``None`` if nothing is there.
 
         Raises:
@@ -206,7 +206,7 @@ class Disk:
             raise
 
 
-class PathDisk(Disk):
+class PathSystemCalls(FileSystemCalls):
     """The same by paths alone, for systems whose folders have no descriptors (Windows)."""
 
     exact_times = False
@@ -218,14 +218,18 @@ class PathDisk(Disk):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         return path
 
-    def stat_path(self, path: str) -> Facts | None:
+    def stat_path(self, path: str) -> StatResult | None:
         """Stat what ``path`` leads to."""
         return self.stat_at(path, "", follow=True)
 
 
-def default_disk() -> Disk:
+def default_disk() -> FileSystemCalls:
     """Choose the way of this system."""
-    return Disk() if os.scandir in os.supports_fd and os.stat in os.supports_dir_fd else PathDisk()
+    return (
+        FileSystemCalls()
+        if os.scandir in os.supports_fd and os.stat in os.supports_dir_fd
+        else PathSystemCalls()
+    )
 
 
 def _open_in_steps(parts: list[str], last: int) -> int:
@@ -248,9 +252,9 @@ def _open_in_steps(parts: list[str], last: int) -> int:
     return fd
 
 
-def _from_result(result: os.stat_result) -> Facts:
+def _from_result(result: os.stat_result) -> StatResult:
     birth = getattr(result, "st_birthtime", 0.0)
-    return Facts(
+    return StatResult(
         mode=result.st_mode & 0xFFFF,
         nlink=result.st_nlink & 0xFFFFFFFF,
         uid=result.st_uid & 0xFFFFFFFF,

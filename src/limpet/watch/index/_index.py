@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from limpet.backends import Mark
     from limpet.events import Kind
 
-__all__ = ["Entry", "Folder", "Index"]
+__all__ = ["DirNode", "Entry", "Index"]
 
 
-class Folder(Subscriber):
+class DirNode(Subscriber):
     """A folder that is watched, what it holds, and how it is watched."""
 
     __slots__ = (
@@ -37,7 +37,7 @@ class Folder(Subscriber):
     )
 
     def __init__(
-        self, name: str, parent: Folder | None, inode: int, device: int, record: bytes
+        self, name: str, parent: DirNode | None, inode: int, device: int, record: bytes
     ) -> None:
         """Start empty, unmarked and attached to nothing."""
         self.name = name
@@ -63,41 +63,43 @@ class Folder(Subscriber):
     def relative(self) -> str:
         """Path below the location, ``""`` for the location itself."""
         parts = []
-        folder = self
-        while folder.parent is not None:
-            parts.append(folder.name)
-            folder = folder.parent
+        directory = self
+        while directory.parent is not None:
+            parts.append(directory.name)
+            directory = directory.parent
         parts.reverse()
         return "/".join(parts)
 
     def depth(self) -> int:
         """Count the folders above."""
         count = 0
-        folder = self
-        while folder.parent is not None:
+        directory = self
+        while directory.parent is not None:
             count += 1
-            folder = folder.parent
+            directory = directory.parent
         return count
 
-    def lies_in(self, other: Folder) -> bool:
+    def lies_in(self, other: DirNode) -> bool:
         """Whether this is ``other`` or somewhere below it."""
-        folder: Folder | None = self
-        while folder is not None:
-            if folder is other:
+        directory: DirNode | None = self
+        while directory is not None:
+            if directory is other:
                 return True
-            folder = folder.parent
+            directory = directory.parent
         return False
 
-    def walk(self) -> Iterator[Folder]:
+    def walk(self) -> Iterator[DirNode]:
         """Yield this folder and all below it, parents first."""
         waiting = [self]
         while waiting:
-            folder = waiting.pop()
-            yield folder
-            waiting.extend(child for child in folder.entries.values() if isinstance(child, Folder))
+            directory = waiting.pop()
+            yield directory
+            waiting.extend(
+                child for child in directory.entries.values() if isinstance(child, DirNode)
+            )
 
 
-Entry = int | bytes | Folder
+Entry = int | bytes | DirNode
 
 
 class Index:
@@ -105,41 +107,41 @@ class Index:
 
     def __init__(self) -> None:
         """Believe in nothing."""
-        self.root: Folder | None = None
-        self.by_identity: dict[tuple[int, int], Folder] = {}
+        self.root: DirNode | None = None
+        self.by_identity: dict[tuple[int, int], DirNode] = {}
         """(device, inode) -> folder, for those reached directly."""
-        self.by_link_target: dict[tuple[int, int], Folder] = {}
+        self.by_link_target: dict[tuple[int, int], DirNode] = {}
         """(device, inode) -> folder, for those reached through a symlink."""
 
-    def add(self, folder: Folder) -> None:
+    def add(self, directory: DirNode) -> None:
         """Know a folder by its identity."""
-        table = self.by_link_target if folder.link else self.by_identity
-        table[folder.device, folder.inode] = folder
+        table = self.by_link_target if directory.link else self.by_identity
+        table[directory.device, directory.inode] = directory
 
-    def forget(self, folder: Folder) -> None:
+    def forget(self, directory: DirNode) -> None:
         """Know it no more."""
-        table = self.by_link_target if folder.link else self.by_identity
-        if table.get((folder.device, folder.inode)) is folder:
-            del table[folder.device, folder.inode]
+        table = self.by_link_target if directory.link else self.by_identity
+        if table.get((directory.device, directory.inode)) is directory:
+            del table[directory.device, directory.inode]
 
-    def lose_identity(self, folder: Folder) -> None:
+    def lose_identity(self, directory: DirNode) -> None:
         """The folder is gone from the disk: whatever has its inode number now is another."""
-        self.forget(folder)
-        folder.inode = 0
+        self.forget(directory)
+        directory.inode = 0
 
-    def contains(self, folder: Folder) -> bool:
+    def contains(self, directory: DirNode) -> bool:
         """Whether the folder is still part of the tree."""
-        while folder.parent is not None:
-            if folder.parent.entries.get(folder.name) is not folder:
+        while directory.parent is not None:
+            if directory.parent.entries.get(directory.name) is not directory:
                 return False
-            folder = folder.parent
-        return folder is self.root
+            directory = directory.parent
+        return directory is self.root
 
     def count(self) -> int:
         """Count the entries below the location."""
         if self.root is None:
             return 0
-        return sum(len(folder.entries) for folder in self.root.walk())
+        return sum(len(directory.entries) for directory in self.root.walk())
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
         """Yield relative path and kind of every entry, folders before what they hold."""
@@ -147,9 +149,9 @@ class Index:
             return
         waiting = [("", self.root)]
         while waiting:
-            prefix, folder = waiting.pop()
-            for name, entry in folder.entries.items():
-                if isinstance(entry, Folder):
+            prefix, directory = waiting.pop()
+            for name, entry in directory.entries.items():
+                if isinstance(entry, DirNode):
                     yield prefix + name, "dir"
                     waiting.append((f"{prefix}{name}/", entry))
                 else:

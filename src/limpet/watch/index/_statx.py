@@ -14,7 +14,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Final
 
-from limpet.watch.index._entry_record import RACY_NS, Facts, pack_stat
+from limpet.watch.index._entry_record import RACY_NS, StatResult, pack_stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 from limpet.backends._base import ENCODE_ERRORS, ENCODING  # noqa: E402
 from limpet.backends._libc import statx_call  # noqa: E402
 
-__all__ = ["EXACT_TIMES", "statx", "statx_folder", "statx_records"]
+__all__ = ["EXACT_TIMES", "statx", "statx_directory", "statx_records"]
 
 _LAYOUT: Final = struct.Struct("<I12xIIIH2xQQ32xqI4xqI4xqI12xII")
 # mask, nlink, uid, gid, mode, ino, size, birth (s, ns), ctime, mtime, device (major, minor)
@@ -41,7 +41,7 @@ Making one anew costs more than the call (measured: 7 against 3 microseconds).""
 _device = functools.lru_cache(maxsize=256)(os.makedev)
 
 
-def statx(fd: int, name: str, *, follow: bool) -> Facts | None:
+def statx(fd: int, name: str, *, follow: bool) -> StatResult | None:
     """Stat ``name`` in the folder open at ``fd`` (``""``: the folder); ``None`` if it is not there.
 
     Raises:
@@ -59,14 +59,14 @@ def statx(fd: int, name: str, *, follow: bool) -> Facts | None:
         raise OSError(code, os.strerror(code), name)
     (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns, mtime, mtime_ns,
      major, minor) = fields  # fmt: skip
-    return Facts(
+    return StatResult(
         mode, nlink, uid, gid, _device(major, minor), inode, size,
         mtime * _SECOND + mtime_ns, ctime * _SECOND + ctime_ns,
         birth * _SECOND + birth_ns if mask & _BIRTH else 0,
     )  # fmt: skip
 
 
-def statx_folder(fd: int, now: int) -> tuple[bytes, int, int]:
+def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
     """Give the packed record, device and inode of the folder open at ``fd``.
 
     Raises:

@@ -9,13 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import ATTRIB, GONE, SELF_MOVED, MarkError, Subscriber
-from limpet.watch.location._resolve_path import Resolution, can_resolve, resolve, resolve_plainly
+from limpet.watch.location._resolve_path import (
+    Resolution,
+    can_resolve,
+    resolve,
+    resolve_without_marks,
+)
 
 if TYPE_CHECKING:
-    from limpet.backends import Hub, Inbox, Mark
-    from limpet.watch.index._fs import Disk
+    from limpet.backends import HintRouter, Mark, PendingHints
+    from limpet.watch.index._fs import FileSystemCalls
 
-__all__ = ["Tracker", "Waypoint"]
+__all__ = ["PathMarks", "Waypoint"]
 
 _ROUNDS: Final = 8
 """A path that changes faster than this many looks in a row is looked at again a moment later."""
@@ -34,16 +39,16 @@ class Waypoint(Subscriber):
         self.mark: Mark | None = None
 
 
-class Tracker:
+class PathMarks:
     """The location of one watch."""
 
     def __init__(
         self,
         path: str,
         *,
-        disk: Disk,
-        hub: Hub,
-        inbox: Inbox,
+        disk: FileSystemCalls,
+        router: HintRouter,
+        hints: PendingHints,
         order: tuple[str, ...],
         content: bool,
     ) -> None:
@@ -52,8 +57,8 @@ class Tracker:
         Args:
             path: The location, absolute.
             disk: Where to look.
-            hub: Where to mark.
-            inbox: Where the hints go.
+            router: Where to mark.
+            hints: Where the hints go.
             order: Sources to mark with; empty means the location must be polled.
             content: The target is a file whose writes matter.
         """
@@ -62,14 +67,14 @@ class Tracker:
         """The way cannot be watched (wholly), so it must be looked at again now and then."""
         self.unstable = False
         """It changed while it was looked at; look again soon."""
-        self._disk, self._hub, self._inbox = disk, hub, inbox
+        self._disk, self._router, self._hints = disk, router, hints
         self._order, self._content = order, content
         self._waypoints: dict[tuple[int, int], Waypoint] = {}
 
     def update(self) -> Resolution:
         """Resolve the location and mark the way to it."""
         if not self._order or not can_resolve():
-            return resolve_plainly(self._disk, self.path)
+            return resolve_without_marks(self._disk, self.path)
         before = resolve(self._disk, self.path, content=self._content)
         for _ in range(_ROUNDS):
             self._mark(before)
@@ -102,12 +107,12 @@ class Tracker:
                 waypoint.path = step.path
             wanted[identity] = waypoint
             waypoint.names.add(step.name)
-            alive = waypoint.mark is not None and self._hub.is_marked(waypoint.mark)
+            alive = waypoint.mark is not None and self._router.is_marked(waypoint.mark)
             if not alive or step.what > waypoint.what:
                 blind |= not self._mark_one(waypoint, step.what, identity)
         for identity, waypoint in self._waypoints.items():
             if identity not in wanted and waypoint.mark is not None:
-                self._hub.unmark(waypoint.mark, waypoint, waypoint.path)
+                self._router.unmark(waypoint.mark, waypoint, waypoint.path)
         self._waypoints = wanted
         self.blind = blind
 
@@ -120,8 +125,8 @@ class Tracker:
             facts = self._disk.stat(fd)
             if (facts.device, facts.inode) != identity or not isinstance(fd, int):
                 return True  # it changed under us: the next round resolves again
-            waypoint.mark = self._hub.mark(
-                self._order, fd, what, waypoint, self._inbox, device=facts.device
+            waypoint.mark = self._router.mark(
+                self._order, fd, what, waypoint, self._hints, device=facts.device
             )
             waypoint.what = max(what, waypoint.what)
         except (MarkError, OSError):
@@ -134,7 +139,7 @@ class Tracker:
         """Take every mark away."""
         for waypoint in self._waypoints.values():
             if waypoint.mark is not None:
-                self._hub.unmark(waypoint.mark, waypoint, waypoint.path)
+                self._router.unmark(waypoint.mark, waypoint, waypoint.path)
         self._waypoints = {}
 
     @property

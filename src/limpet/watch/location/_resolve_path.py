@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 from limpet.backends import MARK_ALL, MARK_NAMES, MARK_SELF
 
 if TYPE_CHECKING:
-    from limpet.watch.index._entry_record import Facts
-    from limpet.watch.index._fs import Disk
+    from limpet.watch.index._entry_record import StatResult
+    from limpet.watch.index._fs import FileSystemCalls
 
-__all__ = ["Resolution", "Step", "can_resolve", "resolve", "resolve_plainly"]
+__all__ = ["Resolution", "Step", "can_resolve", "resolve", "resolve_without_marks"]
 
 _MAX_LINKS: Final = 40
 """As the kernel: path_resolution(7), a path with more symlinks fails with ELOOP."""
@@ -45,7 +45,7 @@ class Resolution:
     """What the location is right now."""
 
     steps: tuple[Step, ...]
-    facts: Facts | None
+    facts: StatResult | None
     """Of the target, symlinks followed; ``None`` if nothing is there."""
     path: str
     """Real path of the target, or of the last folder on the way that exists."""
@@ -63,7 +63,7 @@ def can_resolve() -> bool:
     return hasattr(os, "O_PATH")
 
 
-def resolve_plainly(disk: Disk, path: str) -> Resolution:
+def resolve_without_marks(disk: FileSystemCalls, path: str) -> Resolution:
     """Ask the system for the target alone, where the way to it cannot be watched anyway."""
     try:
         return Resolution((), disk.stat_path(path), path)
@@ -71,7 +71,7 @@ def resolve_plainly(disk: Disk, path: str) -> Resolution:
         return Resolution((), None, path, error.errno or errno.EIO)
 
 
-def resolve(disk: Disk, path: str, *, content: bool = False) -> Resolution:
+def resolve(disk: FileSystemCalls, path: str, *, content: bool = False) -> Resolution:
     """Follow the absolute ``path`` from the root.
 
     Args:
@@ -83,7 +83,7 @@ def resolve(disk: Disk, path: str, *, content: bool = False) -> Resolution:
     links = 0
     todo = [part for part in reversed(path.split("/")) if part]
     here = "/"
-    facts: Facts | None = None
+    facts: StatResult | None = None
     while todo:
         name = todo.pop()
         if name in {".", ".."}:
@@ -95,14 +95,14 @@ def resolve(disk: Disk, path: str, *, content: bool = False) -> Resolution:
         except OSError as error:
             return Resolution(tuple(steps), None, here, _trouble(error))
         try:
-            folder = disk.stat(fd)
+            directory = disk.stat(fd)
             try:
                 facts = disk.stat_at(fd, name)
                 target = None
                 if facts is not None and _form(facts) == _LINK:
                     target = os.readlink(name, dir_fd=fd)
             except OSError as error:
-                steps.append(Step(here, folder.device, folder.inode, name, MARK_NAMES))
+                steps.append(Step(here, directory.device, directory.inode, name, MARK_NAMES))
                 return Resolution(tuple(steps), None, here, _trouble(error))
         finally:
             os.close(fd)
@@ -113,7 +113,7 @@ def resolve(disk: Disk, path: str, *, content: bool = False) -> Resolution:
             what = MARK_SELF
         else:
             what = MARK_NAMES  # a symlink, nothing, or something that is not a folder
-        steps.append(Step(here, folder.device, folder.inode, name, what))
+        steps.append(Step(here, directory.device, directory.inode, name, what))
         if facts is None or (target is None and todo and _form(facts) != _DIR):
             return Resolution(tuple(steps), None, here)
         if target is None:
@@ -133,7 +133,7 @@ _LINK: Final = 0o120000
 _DIR: Final = 0o040000
 
 
-def _form(facts: Facts) -> int:
+def _form(facts: StatResult) -> int:
     return facts.mode & 0o170000
 
 

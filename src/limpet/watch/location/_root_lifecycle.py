@@ -5,32 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import GONE, SELF_MOVED, read_mounts
-from limpet.watch.diff._compare import Observer
+from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._context import ElsewhereError
-from limpet.watch.diff._event_order import Arranger
+from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._scan import scan
 from limpet.watch.index._entry_record import kind_of_mode, pack, unpack
 
 if TYPE_CHECKING:
     from limpet.events import Change, GoneReason, Kind
-    from limpet.watch.diff._context import Tree
-    from limpet.watch.index._entry_record import Facts
-    from limpet.watch.index._index import Folder
-    from limpet.watch.location._path_marks import Tracker
+    from limpet.watch.diff._context import DiffContext
+    from limpet.watch.index._entry_record import StatResult
+    from limpet.watch.index._index import DirNode
+    from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["Target"]
+__all__ = ["RootLifecycle"]
 
 _ROUNDS: Final = 6
 """A location that changes faster than this many looks in a row is looked at a moment later."""
 
 
-class Target:
+class RootLifecycle:
     """The target of one folder watch; keeps the root of the tree in step with it."""
 
-    def __init__(self, tree: Tree, tracker: Tracker) -> None:
+    def __init__(self, context: DiffContext, path_marks: PathMarks) -> None:
         """Nothing is looked at before the first check."""
-        self.tree = tree
-        self.tracker = tracker
+        self.context = context
+        self.path_marks = path_marks
         self.found: Kind | None = None
         """What stands there, if it is no folder."""
         self.bits = 0
@@ -39,35 +39,40 @@ class Target:
         """A cautious watch found its target gone, once."""
         self.mounted: dict[str, int] = {}
         """Mounts at, below or above the location when they were last looked at."""
-        self.real = tree.base
+        self.real = context.base
         """Real path of the location, as the mount table spells it."""
-        tree.can_reach = self._can_reach
+        context.can_reach = self._can_reach
 
     @property
     def is_blind(self) -> bool:
         """Whether nothing tells when something else comes to stand there."""
-        tracker = self.tracker
-        return tracker.blind or tracker.unstable or self.missed or bool(self.tree.troubles.location)
+        path_marks = self.path_marks
+        return (
+            path_marks.blind
+            or path_marks.unstable
+            or self.missed
+            or bool(self.context.degradation.location)
+        )
 
     def _can_reach(self) -> bool:
         """Whether the way to the location is open; if not, that is the trouble, not a folder's."""
-        trouble = self.tracker.update().trouble
+        trouble = self.path_marks.update().trouble
         if trouble:
-            self.tree.troubles.location_unreachable(self.tree.emit, trouble)
+            self.context.degradation.location_unreachable(self.context.emit, trouble)
         return not trouble
 
     def check(self, reason: GoneReason) -> None:
         """Find out what stands at the location and, if it is another, tell the change."""
-        tree = self.tree
+        context = self.context
         for _ in range(_ROUNDS):
-            resolution = self.tracker.update()
+            resolution = self.path_marks.update()
             if resolution.trouble:
-                tree.troubles.location_unreachable(tree.emit, resolution.trouble)
+                context.degradation.location_unreachable(context.emit, resolution.trouble)
                 return
-            tree.troubles.location_reachable(tree.emit)
+            context.degradation.location_reachable(context.emit)
             if resolution.facts is not None:
                 self.real = resolution.path.rstrip("/")
-            root = tree.index.root
+            root = context.index.root
             facts = resolution.facts
             if root is not None:
                 if resolution.identity == (root.device, root.inode) and self._not_reborn(
@@ -76,7 +81,7 @@ class Target:
                     self._compare(root, facts)
                     self.missed = False
                     return
-                if tree.cautious and not self.missed:
+                if context.cautious and not self.missed:
                     self.missed = True  # and ask again, after RETRY_S at the latest
                     return
                 self.missed = False
@@ -88,22 +93,22 @@ class Target:
             if kind != "dir":
                 if self.found != kind:
                     self.found = kind
-                    tree.emit.mismatched(kind, "dir")
+                    context.emit.mismatched(kind, "dir")
                 return
             self.found = None
             if self._gain(facts):
                 return
-        self.tracker.unstable = True
+        self.path_marks.unstable = True
 
     @staticmethod
-    def _not_reborn(root: Folder, facts: Facts | None) -> bool:
+    def _not_reborn(root: DirNode, facts: StatResult | None) -> bool:
         """Whether the inode number still means the same folder."""
         born = unpack(root.record).birth
         return facts is None or not born or not facts.birth or born == facts.birth
 
-    def _compare(self, root: Folder, facts: Facts | None) -> None:
+    def _compare(self, root: DirNode, facts: StatResult | None) -> None:
         """Tell changes of the target's own mode and owner, if asked to."""
-        tree = self.tree
+        context = self.context
         if facts is None:
             return
         was = unpack(root.record)
@@ -113,58 +118,63 @@ class Target:
         if (was.uid, was.gid) != (facts.uid, facts.gid):
             changes.add("owner")
         if changes:
-            previous, root.record = root.record, pack(facts, tree.disk.now())
-            if tree.options.metadata:
-                tree.emit.updated("", facts, previous, changes)
+            previous, root.record = root.record, pack(facts, context.disk.now())
+            if context.options.metadata:
+                context.emit.updated("", facts, previous, changes)
             if root.blind is not None:
-                tree.relist.add(root)
+                context.relist.add(root)
 
     def _lose(self, reason: GoneReason) -> None:
         """The target is gone: all it held first, then itself."""
-        tree = self.tree
-        root = tree.index.root
+        context = self.context
+        root = context.index.root
         if root is None:
             return
-        arranger = Arranger(tree, Observer(tree), {})
-        arranger.empty(root)
-        tree.drop(root)
-        tree.index.root = None
-        tree.settler.held.clear()
+        orderer = EventOrderer(context, Comparison(context), {})
+        orderer.empty(root)
+        context.drop(root)
+        context.index.root = None
+        context.debouncer.held.clear()
         self.bits = 0
-        if tree.watch_whole is not None:
-            tree.watch_whole(None)
-        tree.emit.deleted("", root.record, "dir", reason=reason)
+        if context.watch_whole is not None:
+            context.watch_whole(None)
+        context.emit.deleted("", root.record, "dir", reason=reason)
 
-    def _gain(self, facts: Facts) -> bool:
+    def _gain(self, facts: StatResult) -> bool:
         """The target came to be; tells whether it could be entered as the one that was resolved."""
-        tree = self.tree
-        root = tree.node("", None, facts)
-        tree.index.root = root
+        context = self.context
+        root = context.node("", None, facts)
+        context.index.root = root
         try:
-            handle = tree.open(root)
+            handle = context.open(root)
         except ElsewhereError:
-            tree.index.forget(root)
-            tree.index.root = None
+            context.index.forget(root)
+            context.index.root = None
             return False
         except OSError as error:
-            tree.emit.created("", facts)
-            tree.blind(root, error)
+            context.emit.created("", facts)
+            context.blind(root, error)
             return True
-        if tree.watch_whole is not None:
-            tree.watch_whole(tree.base)
-        stats = not tree.emit.muted or tree.options.sizes or tree.polling or not tree.trusted
+        if context.watch_whole is not None:
+            context.watch_whole(context.base)
+        stats = (
+            not context.emit.muted
+            or context.options.sizes
+            or context.polling
+            or not context.trusted
+        )
         try:
-            scan(tree, root, handle, stats=stats, adopt=False)
+            scan(context, root, handle, stats=stats, adopt=False)
         finally:
-            tree.disk.close(handle)
-        if not tree.emit.muted:
-            tree.emit.created("", facts)
-            Arranger(tree, Observer(tree), {}).tell_content(root)
+            context.disk.close(handle)
+        if not context.emit.muted:
+            context.emit.created("", facts)
+            EventOrderer(context, Comparison(context), {}).report_content(root)
         return True
 
     def gone_reason(self) -> GoneReason:
         """Say why the target would be gone if it is, from what was seen of it."""
-        root = self.tree.index.root
+        root = self.context.index.root
         if root is None:
             return "deleted"
         mounted = self.mounts_below()
@@ -180,9 +190,9 @@ class Target:
         return "ancestor" if self._parent_is_gone() else "deleted"
 
     def _parent_is_gone(self) -> bool:
-        folder = self.tree.base.rpartition("/")[0] or "/"
+        directory = self.context.base.rpartition("/")[0] or "/"
         try:
-            return self.tree.disk.stat_path(folder) is None
+            return self.context.disk.stat_path(directory) is None
         except OSError:
             return False
 
