@@ -19,8 +19,8 @@ from limpet.bot import (
     FileSystem,
     FileSystemTrigger,
     LimpetAction,
+    MoveProcessedFileAction,
     Outcome,
-    PutAwayAction,
     StillThereCondition,
     run,
 )
@@ -49,7 +49,7 @@ async def main(inbox: str) -> None:
     process.add(FileSystemTrigger(events=["file.created", "file.updated"], target="never"))
     process.add(StillThereCondition())
     process.add(CountLines())
-    process.add(PutAwayAction(done="../done", failed="../failed"))
+    process.add(MoveProcessedFileAction(done="../done", failed="../failed"))
     print("watching", inbox, flush=True)
     await run([place, process])
 

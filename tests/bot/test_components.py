@@ -37,11 +37,11 @@ from limpet.bot import (
     LogAction,
     MakeDirAction,
     MoveFileAction,
+    MoveProcessedFileAction,
+    MoveProcessedFileOutputEvent,
     OverwriteFileAction,
     OverwriteFileOutputEvent,
     PrintAction,
-    PutAwayAction,
-    PutAwayOutputEvent,
     RateLimitCondition,
     RegexTrigger,
     RunCommandAction,
@@ -49,13 +49,14 @@ from limpet.bot import (
     StillThereCondition,
     TimeOfDayCondition,
 )
-from limpet.bot._dry_run import would_say
+from limpet.bot._dry_run import dry_run_report
 from limpet.bot.actions import CommandFailedError
-from limpet.bot.events._action_result import Work, outcome_of
+from limpet.bot.events._action_result import ActionState, outcome_of
 from limpet.bot.events._input_events import Lines, wrap
-from limpet.bot.io._archive_file import put_away
+from limpet.bot.io._archive_file import move_processed_file
 from limpet.errors import UsageError
-from tests.bot.factories import PATIENCE, created, renamed, stat
+from tests.bot.factories import created, renamed, stat
+from tests.waiting import PATIENCE
 
 
 @dataclasses.dataclass
@@ -71,7 +72,7 @@ def act(action: Any, event: InputEvent, state: dict[str, Any] | None = None) -> 
     """What an action asks for, in limpet's runner."""
 
     async def main() -> list[OutputEvent]:
-        state_now = Work() if state is None else state
+        state_now = ActionState() if state is None else state
         return [one async for one in action.act(event, state_now) if one]
 
     return asyncio.run(main())
@@ -139,13 +140,13 @@ def test_what_a_trigger_matches(trigger: Any, yes: list[InputEvent], no: list[In
     [
         (lambda: FileSystemTrigger(events="file.creatd"), "did you mean 'file.created'"),
         (lambda: GlobTrigger(), "needs the property 'globs'"),
-        (lambda: RegexTrigger(pattern="("), "is not right"),
+        (lambda: RegexTrigger(pattern="("), "is invalid"),
         (lambda: ExtensionCondition(extensions=[]), "that is not empty"),
         (lambda: TimeOfDayCondition(after="25:00"), "hour must be"),
-        (lambda: TimeOfDayCondition(after="09:00", before="09:00"), "the same"),
+        (lambda: TimeOfDayCondition(after="09:00", before="09:00"), "are equal"),
         (lambda: TimeOfDayCondition(timezone="Europe/Atlantis"), "no time zone"),
         (lambda: TimeOfDayCondition(days=["monday"]), "must be one of"),
-        (lambda: CreateFileAction(name="{naem"), "not ended"),
+        (lambda: CreateFileAction(name="{naem"), "without a '}'"),
         (lambda: RunCommandAction(command=[]), "not empty"),
         (lambda: AppendToFileAction(name="a", rotation={"keep": 1}), "nothing says when"),
     ],
@@ -286,8 +287,8 @@ def test_in_mewbot_a_failure_is_logged_and_the_later_actions_stand_down(
     assert act(CreateFileAction(name="{old_name}"), event, state) == []
     assert "no field 'old_name'" in caplog.text
     assert act(CreateFileAction(name="fine", content="x"), event, state) == []
-    (away,) = act(PutAwayAction(), event, state)
-    assert isinstance(away, PutAwayOutputEvent)
+    (away,) = act(MoveProcessedFileAction(), event, state)
+    assert isinstance(away, MoveProcessedFileOutputEvent)
     assert away.outcome is not None
     assert away.outcome.error is not None
 
@@ -304,11 +305,11 @@ def test_put_away(tmp_path: Path) -> None:
             location=str(place),
             stat=dataclasses.replace(stat(), inode=found.st_ino, device=found.st_dev),
         )
-        state = Work()
+        state = ActionState()
         if failed:
             outcome_of(state).fail(OSError("it went wrong"))
-        (order,) = act(PutAwayAction(**more), event, state)
-        return asyncio.run(put_away(order))
+        (order,) = act(MoveProcessedFileAction(**more), event, state)
+        return asyncio.run(move_processed_file(order))
 
     for _ in range(2):
         (place / "sub/a.txt").write_text("x")
@@ -320,13 +321,13 @@ def test_put_away(tmp_path: Path) -> None:
     found = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert found == ["done/sub/a.1.txt", "done/sub/a.txt", "failed/b", "in/kept/c-3"]
     (place / "d").write_text("x")
-    order = act(PutAwayAction(), created("d", location=str(place)))[0]
-    assert asyncio.run(put_away(order)) is None  # another inode stands there
+    order = act(MoveProcessedFileAction(), created("d", location=str(place)))[0]
+    assert asyncio.run(move_processed_file(order)) is None  # another inode stands there
     assert (place / "d").exists()
-    order = act(PutAwayAction(), created("gone", location=str(place)))[0]
-    assert asyncio.run(put_away(order)) is None
+    order = act(MoveProcessedFileAction(), created("gone", location=str(place)))[0]
+    assert asyncio.run(move_processed_file(order)) is None
     with pytest.raises(UsageError):
-        act(PutAwayAction(), Chat())
+        act(MoveProcessedFileAction(), Chat())
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -348,7 +349,7 @@ def test_a_command_gets_its_arguments_and_the_event_and_little_else(
     action = RunCommandAction(
         command=[PYTHON, "-c", program, "{name}", "--x={name}"], folder=str(tmp_path), keep="WANTED"
     )
-    state = Work()
+    state = ActionState()
     act(action, created(name), state)
     argv, wire, environment = json.loads(state["command"]["output"])
     assert argv == [name, f"--x={name}"]
@@ -379,7 +380,7 @@ def test_a_command_that_fails(more: dict[str, Any], said: str) -> None:
 def test_output_without_end_is_bounded() -> None:
     """What is beyond the bound is read and dropped; a program that reads nothing is no failure."""
     program = "import sys; sys.stdin.close(); sys.stdout.write('x' * 3_000_000)"
-    state = Work()
+    state = ActionState()
     event = created(content="y" * 1_000_000, content_mode="r")
     act(RunCommandAction(command=[PYTHON, "-c", program], max_output=1000), event, state)
     assert state["command"] == {"status": 0, "output": "x" * 1000}
@@ -397,7 +398,7 @@ def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: st
     action = RunCommandAction(command=[PYTHON, "-c", program, str(tmp_path), "{name}"], busy=busy)
 
     async def one(name: str) -> None:
-        async for _ in action.act(created(name), Work()):
+        async for _ in action.act(created(name), ActionState()):
             pass
 
     async def main() -> None:
@@ -420,9 +421,9 @@ def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: st
 def test_a_dry_run_runs_and_posts_nothing() -> None:
     """It says what would be run."""
     said: list[str] = []
-    token = would_say.set(said.append)
+    token = dry_run_report.set(said.append)
     try:
         act(RunCommandAction(command=["/no/such", "{name}"]), created("a b"))
     finally:
-        would_say.reset(token)
+        dry_run_report.reset(token)
     assert said == ["would run /no/such 'a b'"]

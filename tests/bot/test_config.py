@@ -10,10 +10,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from limpet.bot import ConfigError, FileSystem
+from limpet.bot import BotConfigError, FileSystem
 from limpet.bot._starter_files import STARTERS, starter
 from limpet.bot.config import check, load, schema
-from limpet.bot.runner._load_components import parts_of
+from limpet.bot.runner._load_components import components_of
 
 VALID = Draft202012Validator(schema())
 
@@ -57,7 +57,7 @@ def test_a_good_file_has_no_problems_and_is_what_mewbot_loads(tmp_path: Path) ->
     from mewbot.loader import configure_bot
 
     with (tmp_path / "bot.yaml").open() as stream:
-        theirs = parts_of(configure_bot("name", stream))
+        theirs = components_of(configure_bot("name", stream))
     ours = load(tmp_path / "bot.yaml")
     one, two = ours.io_configs[0], theirs.io_configs[0]
     assert isinstance(one, FileSystem)
@@ -105,21 +105,21 @@ def test_case_d16_every_mistake_is_said_with_its_place_and_what_was_meant(tmp_pa
         ("kind: IOConfig", "kind: 5", "there is no kind 5"),
         ("kind: IOConfig\n", "knd: IOConfig\n", "did you mean it by 'knd'"),
         ("uuid: io\n", "", "'uuid' is missing (it may be null)"),
-        ("uuid: io\n", "uuid: b\n", "the uuid 'b' is that of the component in line 1 too"),
+        ("uuid: io\n", "uuid: b\n", "the component in line 1 has the uuid 'b', too"),
         ("uuid: io\n", "uuid: 5\n", "must be a text, or null"),
         ("limpet.bot.FileSystem", "limpt.bot.FileSystem", "did you mean 'limpet.bot.FileSystem'"),
         ("limpet.bot.FileSystem", "FileSystem", "the full name of a class"),
-        ("limpet.bot.FileSystem", "limpet.bot.PrintAction", "is no IOConfig"),
-        ("limpet.bot.FileSystem", "os.path.join", "is no IOConfig"),
-        ("limpet.bot.FileSystem", "limpet.bot.need", "is no IOConfig"),
+        ("limpet.bot.FileSystem", "limpet.bot.PrintAction", "is not a class of kind IOConfig"),
+        ("limpet.bot.FileSystem", "os.path.join", "is not a class of kind IOConfig"),
+        ("limpet.bot.FileSystem", "limpet.bot.need", "is not a class of kind IOConfig"),
         ("conditions: []", "conditions: {}", "must be a list"),
-        ("conditions: []", "conditions: [5]", "a component is keys and values"),
+        ("conditions: []", "conditions: [5]", "a component must have keys and values"),
         ("properties: {}", "properties: null", "must be keys and values; {} if there are none"),
         ("properties: {}", "properties: []", "must be keys and values; {} if there are none"),
         ("io: inbox", "io: inbx", "did you mean 'inbox'"),
         ('name: "{rel}", ', "", "the property 'name' is missing"),
         ('"{rel}"', '"{rell}"', "did you mean 'rel'"),
-        ('"{rel}"', '"{rel"', "not ended"),
+        ('"{rel}"', '"{rel"', "without a '}'"),
         ("existing: true", "existing: 'true'", "must be true or false"),
         ("settle: 0.5", "settle: -0.5", "a number from 0"),
         ("settle: 0.5", "input_mode: lines", "needs input_path_type 'file'"),
@@ -152,18 +152,18 @@ def test_a_mistake(tmp_path: Path, old: str, new: str, said: str) -> None:
         ("!mine x", "the tag !mine"),
         ("!!binary aGk=", "the tag !!binary"),
         ("&a [*a]", "contains itself"),
-        ("{a: 1, a: 2}", "the key 'a' is there twice (line 5 has it too)"),
+        ("{a: 1, a: 2}", "the key 'a' is a duplicate (line 5 has it, too)"),
         ("{[1]: 2}", "a key must be a word"),
-        ("[", "this is no YAML"),
-        ("'", "this is no YAML"),
+        ("[", "this is not YAML"),
+        ("'", "this is not YAML"),
     ],
 )
 def test_yaml_that_two_readers_read_apart_is_refused(tmp_path: Path, value: str, said: str) -> None:
-    """And tags, double keys, what contains itself, what is no YAML."""
+    """And tags, double keys, what contains itself, what is not YAML."""
     text = GOOD.replace("name: inbox", f"name: {value}", 1)
     found = problems(tmp_path, text)
     assert any(said in one for one in found), found
-    assert any(one[0] in "56" for one in found) or "no YAML" in said, found
+    assert any(one[0] in "56" for one in found) or "not YAML" in said, found
 
 
 @pytest.mark.parametrize(
@@ -177,11 +177,11 @@ def test_yaml_that_two_readers_read_apart_is_refused(tmp_path: Path, value: str,
 )  # fmt: skip
 def test_what_both_versions_read_alike_is_taken(value: str, wanted: object) -> None:
     """YAML 1.2's core schema, and PyYAML agrees."""
-    from limpet.bot.config._yaml_document import Reader
+    from limpet.bot.config._yaml_document import YamlReader
 
-    reader = Reader(f"k: {value}\n", "f")
+    reader = YamlReader(f"k: {value}\n", "f")
     if value == "-":
-        reader = Reader('k: "-"\n', "f")
+        reader = YamlReader('k: "-"\n', "f")
     (node,) = reader.documents()
     assert reader.value(node, "") == {"k": wanted}
     assert reader.problems == []
@@ -242,14 +242,14 @@ def test_kinds_that_mewbot_ignores_are_warned_of(tmp_path: Path) -> None:
     """A file of mewbot's may have them."""
     text = GOOD + "---\nkind: DataSource\nimplementation: x.y\nuuid: z\nproperties: {}\n"
     (found,) = problems(tmp_path, text)
-    assert found.startswith("25:7: warning: 3.kind: mewbot knows DataSource")
+    assert found.startswith("25:7: warning: 3.kind: mewbot ignores the kind DataSource")
 
 
 def test_case_d9_a_loop_is_warned_of(tmp_path: Path) -> None:
     """D9: an output in a watched folder, with own writes kept."""
     text = GOOD.replace("output_path: out", "output_path: in/out\n  own: keep")
     (found,) = problems(tmp_path, text)
-    assert "8:8: warning: 1.properties.own: output_path lies in the watched folder" in found
+    assert "8:8: warning: 1.properties.own: output_path is inside the watched folder" in found
     assert problems(tmp_path, text.replace("own: keep", "own: keep\n  exclude: /out/")) == []
 
 
@@ -257,7 +257,7 @@ def test_a_folder_for_done_files_in_the_watched_one_is_refused(tmp_path: Path) -
     """Unless it is left out of the watch."""
     action = """\
   - kind: Action
-    implementation: limpet.bot.PutAwayAction
+    implementation: limpet.bot.MoveProcessedFileAction
     uuid: null
     properties: {done: done, failed: ../failed}
 """
@@ -273,15 +273,15 @@ def test_names_and_state_files_are_not_shared(tmp_path: Path) -> None:
     text = io + "---\n" + io.replace("uuid: io", "uuid: io2")
     found = [one for one in problems(tmp_path, text) if "error" in one]
     assert [one.partition(": error: ")[2] for one in found] == [
-        "2.properties.name: another FileSystem is called 'inbox' too",
-        "2.properties.state: another FileSystem has the state file s too",
+        "2.properties.name: another FileSystem has the name 'inbox', too",
+        "2.properties.state: another FileSystem has the state file s, too",
     ]
 
 
 def test_what_does_nothing_is_warned_of(tmp_path: Path) -> None:
     """No behaviour, no trigger, no action."""
     found = problems(tmp_path, GOOD.partition("---")[0])
-    assert "such a bot does nothing" in found[0]
+    assert "so the bot does nothing" in found[0]
     text = GOOD.partition("actions:")[0] + "actions: []\n"
     assert "it has no actions" in problems(tmp_path, text)[0]
 
@@ -291,7 +291,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in str(check(tmp_path / "none")[0])
     (tmp_path / "latin").write_bytes(b"a: b\nc: caf\xe9\n")
     assert ":2:7: error: this is not UTF-8" in str(check(tmp_path / "latin")[0])
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(BotConfigError) as refused:
         load(tmp_path / "none")
     assert refused.value.code == "bot-file"
     assert len(refused.value.problems) == 1
@@ -335,7 +335,7 @@ class Io(IOConfig):
     found = [one.partition(": error: ")[2] for one in problems(tmp_path, text) if "error" in one]
     assert found == [
         "2.properties.prt: there is no property 'prt'; did you mean 'port'?",
-        "3: it cannot be made: invalid literal for int() with base 10: 'abc'",
+        "3: the component cannot be created: invalid literal for int() with base 10: 'abc'",
         "4.properties.fixed: there is no property 'fixed' (Io has port)",
         "5.implementation: theirs has no Oi",
         "6.implementation: cannot import broken: RuntimeError: not today",

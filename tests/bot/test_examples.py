@@ -17,7 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from limpet.bot.config import schema
-from tests.bot.factories import PATIENCE, put
+from tests.bot.factories import put
+from tests.waiting import PATIENCE
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "bots"
 
@@ -135,8 +136,8 @@ def test_inbox(tmp_path: Path) -> None:
         running.until(lambda: (tmp_path / "done/sub/late; rm -rf .txt").exists())
         running.until(lambda: (tmp_path / "failed/empty").exists())
     assert [path for path in inbox.rglob("*") if path.is_file()] == []
-    letters = list(tmp_path.glob("xdg/limpet/*/dead-letters.jsonl"))
-    assert len(letters[0].read_text().splitlines()) == 1
+    dead_letters = list(tmp_path.glob("xdg/limpet/*/dead-letters.jsonl"))
+    assert len(dead_letters[0].read_text().splitlines()) == 1
 
 
 def test_inbox_without_yaml(tmp_path: Path) -> None:

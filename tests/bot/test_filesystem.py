@@ -30,7 +30,8 @@ from limpet.bot import (
 from limpet.bot.events._input_events import wrap
 from limpet.bot.io._event_queue import EventQueue
 from limpet.errors import UsageError
-from tests.bot.factories import Told, created, put, running, short, until
+from tests.bot.factories import Received, created, put, running, short
+from tests.waiting import until
 
 
 def run(coroutine: Any) -> Any:
@@ -120,10 +121,10 @@ def test_an_input_runs_alone(folder: Path) -> None:
     async def main() -> None:
         io = FileSystem(input_path=str(folder / "in"))
         for name in ("a", "b"):
-            async with running(io) as told:
+            async with running(io) as received:
                 (folder / "in").mkdir(exist_ok=True)
                 put(folder / "in" / name)
-                await told.reach(f"file.created {name}")
+                await received.reach(f"file.created {name}")
 
     run(main())
 
@@ -136,24 +137,24 @@ def test_the_path_comes_moves_and_goes_while_it_runs(folder: Path) -> None:
         one, two = folder / "one", folder / "two"
         one.mkdir()
         two.mkdir()
-        async with running(io) as told:
+        async with running(io) as received:
             put(one / "before")
             io.input_path = str(one)
             await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
             put(one / "a")
             io.input_path = str(two)  # at once: the look at ``a`` may not have been made
-            await until(lambda: io.get_inputs()[0]._source.wanted.path == str(two))  # type: ignore[attr-defined]
+            await until(lambda: io.get_inputs()[0]._source.desired.path == str(two))  # type: ignore[attr-defined]
             put(two / "b")
             put(one / "unseen")
-            await told.reach("file.created a", "file.created b")
+            await received.reach("file.created a", "file.created b")
             io.input_path = None
             await until(lambda: not io.get_inputs()[0].backend)  # type: ignore[attr-defined]
             put(two / "unseen")
             io.input_path = str(one)
             await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
             put(one / "c")
-            await told.reach("file.created c")
-        assert told.lines == ["file.created a", "file.created b", "file.created c"]
+            await received.reach("file.created c")
+        assert received.lines == ["file.created a", "file.created b", "file.created c"]
 
     run(main())
 
@@ -179,7 +180,7 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
                 if number % 20 == 0:
                     go.wait(0.02)
 
-        async with running(io) as told:
+        async with running(io) as received:
             writer = asyncio.create_task(asyncio.to_thread(write))
             changes = 0
             while not writer.done():
@@ -187,10 +188,10 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
                 io.exclude = [f"nothing{changes}"]
                 await asyncio.sleep(0.01)
             await writer
-            await told.reach(*(f"file.created {name}" for name in names))
+            await received.reach(*(f"file.created {name}" for name in names))
         assert changes > 2
         # A file that was found between its creation and its write is told as updated then.
-        made = [line for line in told.lines if line.startswith("file.created")]
+        made = [line for line in received.lines if line.startswith("file.created")]
         assert sorted(made) == sorted(f"file.created {name}" for name in names)
 
     run(main())
@@ -209,12 +210,14 @@ def test_a_path_that_is_kept_in_part_is_told_once(folder: Path) -> None:
             for path in paths:
                 put(path)
 
-        async with running(io) as told:
+        async with running(io) as received:
             writer = asyncio.create_task(asyncio.to_thread(write))
             io.input_path = str(folder / "outer")
             await writer
-            await until(lambda: (told.take(), {e.path for e in told.events} >= set(paths))[1])
-        made = [event.path for event in told.events if short(event).startswith("file.created")]
+            await until(
+                lambda: (received.take(), {e.path for e in received.events} >= set(paths))[1]
+            )
+        made = [event.path for event in received.events if short(event).startswith("file.created")]
         assert sorted(made) == sorted(paths)
 
     run(main())
@@ -235,15 +238,15 @@ def test_case_d4_the_next_start_tells_what_happened_between(folder: Path) -> Non
         put(place / "new")
         (place / "goes").unlink()
         queue = EventQueue(100)
-        async with running(io, queue) as told:
-            await told.reach("file.updated changes", "file.created new", "file.deleted goes")
-            assert {event.event.origin for event in told.events} == {"offline"}
-            for event in told.events:
-                io.get_inputs()[0].settle(event)  # type: ignore[attr-defined]
-        async with running(io, EventQueue(100)) as told:
+        async with running(io, queue) as received:
+            await received.reach("file.updated changes", "file.created new", "file.deleted goes")
+            assert {event.event.origin for event in received.events} == {"offline"}
+            for delivery in received.deliveries:
+                delivery.acknowledge()
+        async with running(io, EventQueue(100)) as received:
             put(place / "last")
-            await told.reach("file.created last")
-        assert told.lines == ["file.created last"]
+            await received.reach("file.created last")
+        assert received.lines == ["file.created last"]
 
     run(main())
 
@@ -255,16 +258,16 @@ def test_what_was_not_dealt_with_is_told_again(folder: Path) -> None:
         place = folder / "in"
         place.mkdir()
         io = FileSystem(input_path=str(place), state=str(folder / "state"))
-        async with running(io, EventQueue(2)) as told:
+        async with running(io, EventQueue(2)) as received:
             for name in "abcde":
                 put(place / name)
-            await told.reach(*(f"file.created {name}" for name in "abcde"))
-            for event in told.events:
+            await received.reach(*(f"file.created {name}" for name in "abcde"))
+            for delivery, event in zip(received.deliveries, received.events, strict=True):
                 if event.path.name in "ace":
-                    io.get_inputs()[0].settle(event)  # type: ignore[attr-defined]
-        async with running(io, EventQueue(100)) as told:
-            await told.reach("file.created b", "file.created d")
-        assert sorted(told.lines) == ["file.created b", "file.created d"]
+                    delivery.acknowledge()
+        async with running(io, EventQueue(100)) as received:
+            await received.reach("file.created b", "file.created d")
+        assert sorted(received.lines) == ["file.created b", "file.created d"]
 
     run(main())
 
@@ -276,13 +279,13 @@ def test_after_a_kill_the_start_before_counts(folder: Path) -> None:
         place, state = folder / "in", folder / "state"
         place.mkdir()
         io = FileSystem(input_path=str(place), state=str(state))
-        async with running(io, EventQueue(100)) as told:
+        async with running(io, EventQueue(100)) as received:
             killed = state.read_bytes()  # what a kill now would leave
             put(place / "a")
-            await told.reach("file.created a")
+            await received.reach("file.created a")
         state.write_bytes(killed)
-        async with running(io, EventQueue(100)) as told:
-            await told.reach("file.created a")
+        async with running(io, EventQueue(100)) as received:
+            await received.reach("file.created a")
 
     run(main())
 
@@ -319,10 +322,10 @@ def test_case_d3_what_is_there_at_the_start(folder: Path) -> None:
         for name in "abc":
             put(place / name)
         io = FileSystem(input_path=str(place), existing=existing)
-        async with running(io) as told:
+        async with running(io) as received:
             put(place / f"last{existing}")
-            await told.reach(f"file.created last{existing}")
-        return sorted(told.lines)[:-1]
+            await received.reach(f"file.created last{existing}")
+        return sorted(received.lines)[:-1]
 
     assert run(main(False)) == []
     assert run(main(True))[:4] == ["dir.created .", *(f"file.created {name}" for name in "abc")]
@@ -334,17 +337,22 @@ def test_case_d6_a_file_that_is_not_there_comes_goes_and_comes(folder: Path) -> 
     async def main() -> None:
         place = folder / "later" / "settings"
         io = FileSystem(input_path=str(place), input_path_type="file")
-        async with running(io) as told:
+        async with running(io) as received:
             place.parent.mkdir()
             for size in (1, 2):
                 put(place, "x" * size)
-                await until(lambda: (told.take(), short_last(told).startswith("file.created"))[1])
-                assert told.events[-1].is_target
+                await until(
+                    lambda: (received.take(), short_last(received).startswith("file.created"))[1]
+                )
+                assert received.events[-1].is_target
                 place.unlink()
-                await until(lambda: (told.take(), short_last(told).startswith("file.deleted"))[1])
+                await until(
+                    lambda: (received.take(), short_last(received).startswith("file.deleted"))[1]
+                )
 
-    def short_last(told: Told) -> str:
-        return short(told.events[-1]) if told.events else ""
+    def short_last(received: Received) -> str:
+        events = received.take_all()
+        return short(events[-1]) if events else ""
 
     run(main())
 
@@ -359,11 +367,11 @@ def test_case_d18_names_that_are_not_text(folder: Path) -> None:
         from limpet.bot.settings._template_fields import wire_of
 
         io = FileSystem(input_path=str(folder))
-        async with running(io) as told:
+        async with running(io) as received:
             for name in names:
                 (folder / name).write_text("x")
-            await told.reach(*(f"file.created {name}" for name in names))
-        for event in told.events:
+            await received.reach(*(f"file.created {name}" for name in names))
+        for event in received.events:
             assert json.loads(dump_line(wire_of(event)).decode("utf-8"))["type"]
 
     run(main())

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from tests.bot.factories import PATIENCE, put
+from tests.bot.factories import put
+from tests.waiting import PATIENCE
 
 MEWBOT = """
 import asyncio, sys
@@ -61,7 +62,7 @@ actions:
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000008
     properties: {name: log, content: '{rel}'}
   - kind: Action
-    implementation: limpet.bot.PutAwayAction
+    implementation: limpet.bot.MoveProcessedFileAction
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000009
     properties: {}
 """

@@ -29,13 +29,13 @@ SEEDS = range(400) if os.environ.get("LIMPET_PROFILE") == "soak" else range(24)
 
 
 @dataclasses.dataclass
-class Made(InputEvent):
+class NumberEvent(InputEvent):
     path: str
     number: int
 
 
 @dataclasses.dataclass
-class Sent(OutputEvent):
+class NumberOutput(OutputEvent):
     behaviour: str
     path: str
     number: int
@@ -85,14 +85,14 @@ class Source(v1.Input):
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
-        return {Made}
+        return {NumberEvent}
 
     async def run(self) -> None:
         world = WORLD[0]
         assert self.queue is not None
         while world.next < world.total:
             number = world.next
-            await self.queue.put(Made(f"p{number % world.paths}", number))
+            await self.queue.put(NumberEvent(f"p{number % world.paths}", number))
             world.next = number + 1
             await world.pause()
             if world.chance(0.02):
@@ -105,11 +105,11 @@ class Sink(v1.Output):
 
     @staticmethod
     def consumes_outputs() -> set[type[OutputEvent]]:
-        return {Sent}
+        return {NumberOutput}
 
     async def output(self, event: OutputEvent) -> bool:
         world = WORLD[0]
-        assert isinstance(event, Sent)
+        assert isinstance(event, NumberOutput)
         await world.pause()
         try:
             world.may_fail((event.behaviour, event.number, "out"))
@@ -121,7 +121,7 @@ class Sink(v1.Output):
         return True
 
 
-class Place(v1.IOConfig):
+class WorldIO(v1.IOConfig):
     def __init__(self) -> None:
         self._input, self._output = Source(), Sink()
 
@@ -132,7 +132,7 @@ class Place(v1.IOConfig):
         return [self._output]
 
 
-class Act(LimpetAction):
+class WorldAction(LimpetAction):
     """Acts by itself, or asks the sink."""
 
     label = Setting(text(empty=True), "", "Which behaviour it belongs to.")
@@ -140,11 +140,11 @@ class Act(LimpetAction):
 
     async def steps(self, event: InputEvent, state: Any, outcome: Any) -> AsyncIterator[Any]:
         world = WORLD[0]
-        assert isinstance(event, Made)
+        assert isinstance(event, NumberEvent)
         await world.pause()
         world.may_fail((self.label, event.number))
         if self.asks:
-            yield Sent(self.label, event.path, event.number)
+            yield NumberOutput(self.label, event.path, event.number)
         else:
             world.done[self.label].append((event.path, event.number))
 
@@ -158,25 +158,25 @@ class Plain:
         raise NotImplementedError
 
     def consumes_inputs(self) -> set[type[InputEvent]]:
-        return {Made, InputEvent}  # mewbot's own runner would hand each event out twice
+        return {NumberEvent, InputEvent}  # mewbot's own runner would hand each event out twice
 
     async def process(self, event: InputEvent) -> AsyncIterator[OutputEvent]:
-        assert isinstance(event, Made)
+        assert isinstance(event, NumberEvent)
         await WORLD[0].pause()
-        yield Sent("plain", event.path, event.number)
+        yield NumberOutput("plain", event.path, event.number)
 
 
 def behaviour(name: str, *, concurrency: int = 1, asks: bool = False, actions: int = 1) -> Any:
     made = Behaviour(name=name, concurrency=concurrency)
     made.add(AllEventsTrigger())
     for number in range(actions):
-        made.add(Act(label=name if number == 0 else f"{name}{number}", asks=asks))
+        made.add(WorldAction(label=name if number == 0 else f"{name}{number}", asks=asks))
     return made
 
 
 def bot() -> list[Any]:
     return [
-        Place(),
+        WorldIO(),
         behaviour("single", actions=2),
         behaviour("many", concurrency=4),
         behaviour("asking", concurrency=3, asks=True),
@@ -198,7 +198,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path, seed: int) -> N
         options = RunOptions(
             state_dir=tmp_path,
             queue=world.random.choice((1, 10, 1000)),
-            lane=world.random.choice((1, 5, 100)),
+            behaviour_queue=world.random.choice((1, 5, 100)),
             backoff=0.0001,
             backoff_max=0.001,
             drain=10.0 if last else world.random.choice((0.0, 0.005, 10.0)),
@@ -225,13 +225,13 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path, seed: int) -> N
         runs += 1
     asyncio.run(one_run(last=True))
 
-    letters = [
+    dead_letters = [
         json.loads(line)
         for path in tmp_path.glob("dead-letters.jsonl")
         for line in path.read_text().splitlines()
     ]
-    dead = {(one["behaviour"]["name"], one["event"]["v"]["number"]) for one in letters}
-    assert len(dead) == len(letters)
+    dead = {(one["behaviour"]["name"], one["event"]["v"]["number"]) for one in dead_letters}
+    assert len(dead) == len(dead_letters)
     assert not (tmp_path / "journal.jsonl").exists()
     for label in LABELS:
         did = [number for _, number in world.done[label]]
@@ -246,4 +246,4 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path, seed: int) -> N
             assert numbers == sorted(numbers), f"{label} {path}"
     for who, number in dead:
         cursed = {(who, number), (f"{who}1", number), (who, number, "out")}
-        assert cursed & world.cursed, "given up though another try would have helped"
+        assert cursed & world.cursed, "given up though another try report_dry_run have helped"

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.factories import PATIENCE
 from tests.bot.test_mewbot import check_both
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")

@@ -19,8 +19,9 @@ from limpet.bot.config._schema import components
 from limpet.bot.settings._setting import settings_of
 from limpet.bot.settings._template import FILTERS
 from limpet.bot.settings._template_fields import FIELDS
-from tests.bot.factories import put, until
+from tests.bot.factories import put
 from tests.bot.test_webhook import Service
+from tests.waiting import until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "reference/bot.md").read_text(encoding="utf-8")
@@ -50,7 +51,7 @@ def test_every_field_and_filter_and_event_is_named() -> None:
     for word in [*FIELDS, *FILTERS]:
         assert re.search(rf"`{word}[`(]", PAGE), word
     events = [one for one in limpet.bot.__all__ if one.endswith("putEvent")]
-    internal = {"FileSystemOutputEvent", "PutAwayOutputEvent"}
+    internal = {"FileSystemOutputEvent", "MoveProcessedFileOutputEvent"}
     assert [one for one in events if f"`{one}" not in PAGE and one not in internal] == []
 
 
@@ -164,11 +165,11 @@ def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "log.txt").exists()
     scope: dict[str, Any] = {}
     exec(compile(action, "page", "exec"), scope)  # noqa: S102 (our own page)
-    from limpet.bot.events._action_result import Work
+    from limpet.bot.events._action_result import ActionState
     from tests.bot.factories import created
 
     async def greet() -> dict[str, Any]:
-        state = Work()
+        state = ActionState()
         async for _ in scope["Greet"](words="hi").act(created("Ann.txt"), state):
             pass
         return state

@@ -29,41 +29,41 @@ from limpet.bot import (
     FileSystem,
     FileSystemTrigger,
     LimpetAction,
-    PutAwayAction,
+    MoveProcessedFileAction,
     Runner,
     RunOptions,
     run,
 )
-from limpet.bot.events._event_codec import CodecError, decode, encode
-from limpet.bot.events._event_codec import _name as codec_name
+from limpet.bot.events._event_codec import CodecError, decode, encode, public_name
 from limpet.bot.io._event_queue import EventQueue, StoppedError
 from limpet.bot.runner._metrics import health_of, metrics_of
 from limpet.errors import UsageError
-from tests.bot.factories import created, put, renamed, until
+from tests.bot.factories import created, put, renamed
+from tests.waiting import until
 
 
 @dataclasses.dataclass
-class Said(InputEvent):
+class TextEvent(InputEvent):
     text: str
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
-class Louder(Said):
+class SpecialTextEvent(TextEvent):
     pass
 
 
 @dataclasses.dataclass
-class Spoken(OutputEvent):
+class TextOutput(OutputEvent):
     text: str
 
 
 @dataclasses.dataclass
-class Reply(Spoken):
+class ReplyOutput(TextOutput):
     pass
 
 
-class Feed(v1.Input):
+class ListInput(v1.Input):
     """Puts what it is given, then waits for ever, or does what ``then`` does."""
 
     def __init__(self, events: Iterable[InputEvent], then: Callable[[], Any] | None = None) -> None:
@@ -74,7 +74,7 @@ class Feed(v1.Input):
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
-        return {Said}
+        return {TextEvent}
 
     async def run(self) -> None:
         self.runs += 1
@@ -85,23 +85,23 @@ class Feed(v1.Input):
             await self.then()
 
 
-class Heard(v1.Output):
+class CollectingOutput(v1.Output):
     def __init__(self) -> None:
         self.got: list[str] = []
 
     @staticmethod
     def consumes_outputs() -> set[type[OutputEvent]]:
-        return {Reply, Spoken}  # a class together with its base: mewbot would send twice
+        return {ReplyOutput, TextOutput}  # a class together with its base: mewbot would send twice
 
     async def output(self, event: OutputEvent) -> bool:
-        assert isinstance(event, Reply)
+        assert isinstance(event, ReplyOutput)
         self.got.append(event.text)
         return True
 
 
-class Line(v1.IOConfig):
+class MemoryIO(v1.IOConfig):
     def __init__(self, *events: InputEvent, then: Callable[[], Any] | None = None) -> None:
-        self.input, self.output = Feed(events, then), Heard()
+        self.input, self.output = ListInput(events, then), CollectingOutput()
 
     def get_inputs(self) -> Iterable[v1.Input]:
         return [self.input]
@@ -110,7 +110,7 @@ class Line(v1.IOConfig):
         return [self.output]
 
 
-class Does(v1.Action):
+class CallAction(v1.Action):
     """A third party's action: calls what it is given, and replies with what that gives."""
 
     def __init__(self, what: Callable[[Any], Any]) -> None:
@@ -122,21 +122,21 @@ class Does(v1.Action):
 
     @staticmethod
     def produces_outputs() -> set[type[OutputEvent]]:
-        return {Reply}
+        return {ReplyOutput}
 
     async def act(self, event: InputEvent, state: dict[str, Any]) -> AsyncIterator[OutputEvent]:
         found = self.what(event)
         if asyncio.iscoroutine(found):
             found = await found
         if isinstance(found, str):
-            yield Reply(found)
+            yield ReplyOutput(found)
 
 
 def behaviour(*actions: Any, trigger: Any = None, **values: Any) -> Any:
     made = Behaviour(**values)
     made.add(trigger or AllEventsTrigger())
     for action in actions:
-        made.add(action if isinstance(action, v1.Action) else Does(action))
+        made.add(action if isinstance(action, v1.Action) else CallAction(action))
     return made
 
 
@@ -152,7 +152,7 @@ def done(*bot: Any, **options: Any) -> Any:
     return asyncio.run(run(bot, until_done=True, **FAST, **options))
 
 
-def letters(folder: Path) -> list[dict[str, Any]]:
+def dead_letters(folder: Path) -> list[dict[str, Any]]:
     path = folder / "dead-letters.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -162,13 +162,13 @@ def letters(folder: Path) -> list[dict[str, Any]]:
 
 def test_each_behaviour_and_each_output_once_in_the_order_of_the_file() -> None:
     """Also where classes and their bases are asked for together."""
-    line = Line(Said("a"), Louder("b"))
+    line = MemoryIO(TextEvent("a"), SpecialTextEvent("b"))
     seen: list[str] = []
 
     class Both(v1.Trigger):
         @staticmethod
         def consumes_inputs() -> set[type[InputEvent]]:
-            return {Said, Louder, InputEvent}
+            return {TextEvent, SpecialTextEvent, InputEvent}
 
         def matches(self, event: InputEvent) -> bool:
             return True
@@ -192,7 +192,7 @@ def test_each_behaviour_and_each_output_once_in_the_order_of_the_file() -> None:
 
 def test_it_runs_inside_a_running_loop_and_in_any_thread() -> None:
     """mewbot's own can neither."""
-    line = Line(Said("a"))
+    line = MemoryIO(TextEvent("a"))
 
     async def main() -> None:
         await asyncio.gather(run([line, behaviour(text_of)], until_done=True))
@@ -209,7 +209,7 @@ def test_mewbots_own_bot_is_taken() -> None:
     """As it was put together."""
     from mewbot.bot import Bot
 
-    line, bot = Line(Said("a")), Bot("name")
+    line, bot = MemoryIO(TextEvent("a")), Bot("name")
     bot.add_io_config(line)
     bot.add_behaviour(behaviour(text_of))
     asyncio.run(run(bot, until_done=True))
@@ -246,7 +246,7 @@ def test_events_of_one_path_are_worked_on_in_order(concurrency: int) -> None:
         log.append((name, event.event.seq))
 
     events = [created(f"f{number % 5}", seq=number) for number in range(60)]
-    done(Line(*events), behaviour(slowly, concurrency=concurrency))
+    done(MemoryIO(*events), behaviour(slowly, concurrency=concurrency))
     for name in {name for name, _ in log}:
         numbers = [number for other, number in log if other == name]
         assert numbers == sorted(numbers)
@@ -275,7 +275,7 @@ def test_a_rename_waits_for_both_its_names_and_a_folder_for_all() -> None:
         wrap(gone, "", ""),
         created("e", seq=4),
     ]
-    done(Line(*events), behaviour(slowly, concurrency=9))
+    done(MemoryIO(*events), behaviour(slowly, concurrency=9))
     assert log == [
         "FileCreated c",
         "FileCreated a",
@@ -291,9 +291,9 @@ def test_queues_are_bounded_and_the_input_waits() -> None:
 
     async def main() -> None:
         gate = release()
-        line = Line(*(Said(str(number)) for number in range(100)))
+        line = MemoryIO(*(TextEvent(str(number)) for number in range(100)))
         bot = [line, behaviour(lambda _: gate.wait())]
-        runner = Runner(bot, RunOptions(queue=5, lane=3, until_done=True))
+        runner = Runner(bot, RunOptions(queue=5, behaviour_queue=3, until_done=True))
         task = asyncio.create_task(runner.run())
         await until(lambda: len(line.input.events) <= 91)
         for _ in range(50):
@@ -313,12 +313,12 @@ def test_put_nowait_may_go_over_the_bound_for_a_while() -> None:
     async def main() -> None:
         queue = EventQueue(2)
         for _ in range(8):
-            queue.put_nowait(Said("x"))
+            queue.put_nowait(TextEvent("x"))
         with pytest.raises(asyncio.QueueFull):
-            queue.put_nowait(Said("x"))
+            queue.put_nowait(TextEvent("x"))
         queue.close()
         with pytest.raises(StoppedError):
-            await queue.put(Said("x"))
+            await queue.put(TextEvent("x"))
         assert queue.qsize() == 8
 
     asyncio.run(main())
@@ -329,7 +329,7 @@ def test_a_slow_behaviour_does_not_hold_the_others() -> None:
 
     async def main() -> None:
         gate = asyncio.Event()
-        line = Line(*(Said(str(number)) for number in range(20)))
+        line = MemoryIO(*(TextEvent(str(number)) for number in range(20)))
         slow, fast = behaviour(lambda _: gate.wait()), behaviour(text_of)
         runner = Runner([line, slow, fast], RunOptions(until_done=True))
         task = asyncio.create_task(runner.run())
@@ -351,23 +351,23 @@ def test_many_events_in_bounded_memory(count: int) -> None:
     """A day's events in short: nothing of an event is left behind."""
     taken: list[int] = []
 
-    class Many(v1.Input):
+    class ManyInput(v1.Input):
         @staticmethod
         def produces_inputs() -> set[type[InputEvent]]:
-            return {Said}
+            return {TextEvent}
 
         async def run(self) -> None:
             assert self.queue is not None
             for number in range(count):
-                await self.queue.put(Said(str(number)))
+                await self.queue.put(TextEvent(str(number)))
                 if number in {count // 4, count - 1}:
                     taken.append(tracemalloc.get_traced_memory()[0])
 
-    class ManyLine(Line):
+    class ManyIO(MemoryIO):
         def get_inputs(self) -> Iterable[v1.Input]:
-            return [Many()]
+            return [ManyInput()]
 
-    line = ManyLine()
+    line = ManyIO()
     line.output.got = []
 
     async def forget(event: OutputEvent) -> bool:
@@ -389,7 +389,7 @@ def test_many_events_in_bounded_memory(count: int) -> None:
 def test_case_d20_tries_with_waits_then_a_dead_letter_and_the_others_go_on(tmp_path: Path) -> None:
     """D20: and a step that went well is not done again."""
     calls: list[str] = []
-    line = Line(Said("good"), Said("bad"), Said("good"))
+    line = MemoryIO(TextEvent("good"), TextEvent("bad"), TextEvent("good"))
 
     def first(event: Any) -> None:
         calls.append("first")
@@ -405,18 +405,18 @@ def test_case_d20_tries_with_waits_then_a_dead_letter_and_the_others_go_on(tmp_p
     assert calls.count("bad") == 3
     assert calls.count("first") == 3
     assert line.output.got == ["good", "good"]
-    (letter,) = letters(tmp_path)
-    assert letter["behaviour"] == {"id": "name:b", "name": "b"}
-    assert letter["attempts"] == 3
-    assert letter["step"].startswith("action 2")
-    assert len(letter["error"]["message"]) <= 2000
-    assert decode(letter["event"]) == Said("bad")
+    (dead_letter,) = dead_letters(tmp_path)
+    assert dead_letter["behaviour"] == {"id": "name:b", "name": "b"}
+    assert dead_letter["attempts"] == 3
+    assert dead_letter["step"].startswith("action 2")
+    assert len(dead_letter["error"]["message"]) <= 2000
+    assert decode(dead_letter["event"]) == TextEvent("bad")
     assert (stats.failed, stats.retries) == (1, 2)
 
 
 def test_an_output_that_fails_is_tried_again_and_others_get_it_all_the_same(tmp_path: Path) -> None:
     """False counts as a failure, which mewbot does not even log."""
-    one, two = Line(Said("a"), Said("b")), Line()
+    one, two = MemoryIO(TextEvent("a"), TextEvent("b")), MemoryIO()
     answers = iter([False, True, False, False, False])
 
     async def refuse(event: OutputEvent) -> bool:
@@ -425,21 +425,21 @@ def test_an_output_that_fails_is_tried_again_and_others_get_it_all_the_same(tmp_
     one.output.output = refuse  # type: ignore[method-assign]  # a fake
     done(one, two, behaviour(text_of, name="b"), state_dir=tmp_path)
     assert two.output.got == ["a", "b"]
-    (letter,) = letters(tmp_path)
-    assert decode(letter["output"]) == Reply("b")
-    assert letter["error"]["type"] == "OutputRefusedError"
+    (dead_letter,) = dead_letters(tmp_path)
+    assert decode(dead_letter["output"]) == ReplyOutput("b")
+    assert dead_letter["error"]["type"] == "OutputRefusedError"
 
 
 def test_what_cannot_go_well_is_not_tried_again(tmp_path: Path) -> None:
     """A name that is taken, a field that is not there: one try."""
     folder = tmp_path / "out"
-    line = Line(Said("a"), Said("a"))
+    line = MemoryIO(TextEvent("a"), TextEvent("a"))
     io = FileSystem(output_path=str(folder))
     bot = behaviour(CreateFileAction(name="{event.text}", content="x"), name="b")
     lost = behaviour(CreateFileAction(name="{event.nothing}", content="x"), name="c")
     stats = done(line, io, bot, lost, state_dir=tmp_path)
     assert stats.retries == 0
-    assert sorted(one["error"]["type"] for one in letters(tmp_path)) == [
+    assert sorted(one["error"]["type"] for one in dead_letters(tmp_path)) == [
         "ExistsError", "MissingFieldError", "MissingFieldError",
     ]  # fmt: skip
 
@@ -449,9 +449,9 @@ def test_what_no_file_system_takes_is_a_failure(tmp_path: Path, io: str | None) 
     """Nothing is dropped in silence."""
     action = CreateFileAction(name="x", content="x")
     action.io = io
-    done(Line(Said("a")), FileSystem(name="one"), behaviour(action), state_dir=tmp_path)
-    (letter,) = letters(tmp_path)
-    assert letter["error"]["type"] == "NotMeantError"
+    done(MemoryIO(TextEvent("a")), FileSystem(name="one"), behaviour(action), state_dir=tmp_path)
+    (dead_letter,) = dead_letters(tmp_path)
+    assert dead_letter["error"]["type"] == "NotMeantError"
 
 
 def test_an_input_that_dies_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -460,11 +460,11 @@ def test_an_input_that_dies_is_started_again(caplog: pytest.LogCaptureFixture) -
     async def main() -> None:
         async def die() -> None:
             if line.input.runs < 3:
-                line.input.events.append(Said(str(line.input.runs)))
+                line.input.events.append(TextEvent(str(line.input.runs)))
                 message = "gone"
                 raise ConnectionError(message)
 
-        line = Line(then=die)
+        line = MemoryIO(then=die)
         runner = Runner([line, behaviour(text_of)], RunOptions(until_done=True))
         runner.supervisor._first = 0.001
         stats = await runner.run()
@@ -474,7 +474,7 @@ def test_an_input_that_dies_is_started_again(caplog: pytest.LogCaptureFixture) -
 
     with caplog.at_level(logging.ERROR):
         asyncio.run(main())
-    assert "the input Feed died" in caplog.text
+    assert "the input ListInput failed" in caplog.text
 
 
 def test_a_third_partys_failure_in_a_trigger_is_a_failure_of_that_event_alone() -> None:
@@ -487,7 +487,7 @@ def test_a_third_partys_failure_in_a_trigger_is_a_failure_of_that_event_alone() 
                 raise ValueError(message)
             return True
 
-    line = Line(Said("bad"), Said("good"))
+    line = MemoryIO(TextEvent("bad"), TextEvent("good"))
     stats = done(line, behaviour(text_of, trigger=Bad()))
     assert line.output.got == ["good"]
     assert stats.failed == 1
@@ -500,13 +500,13 @@ def test_case_d17_what_is_queued_is_done_or_kept(tmp_path: Path) -> None:
     """D17: a stop does what it can within the deadline; the rest is done at the next start."""
 
     async def main() -> None:
-        line = Line(*(Said(str(number)) for number in range(1000)))
+        line = MemoryIO(*(TextEvent(str(number)) for number in range(1000)))
 
         async def slowly(event: Any) -> str:
             await asyncio.sleep(0.001)
             return text_of(event)
 
-        options = RunOptions(state_dir=tmp_path, drain=0.2, queue=2000, lane=10)
+        options = RunOptions(state_dir=tmp_path, drain=0.2, queue=2000, behaviour_queue=10)
         runner = Runner([line, behaviour(slowly, name="b")], options)
         task = asyncio.create_task(runner.run())
         await until(lambda: not line.input.events and len(line.output.got) > 5)
@@ -518,7 +518,7 @@ def test_case_d17_what_is_queued_is_done_or_kept(tmp_path: Path) -> None:
         assert len(kept) == 1000 - len(first)
         assert os.listdir(tmp_path).count("journal.jsonl") == 1
 
-        again = Line()
+        again = MemoryIO()
         options = dataclasses.replace(options, until_done=True, drain=10)
         await Runner([again, behaviour(text_of, name="b")], options).run()
         assert first + again.output.got == [str(number) for number in range(1000)]
@@ -531,7 +531,7 @@ def test_a_second_stop_ends_at_once(tmp_path: Path) -> None:
     """Also what hangs; and what hung is kept."""
 
     async def main() -> None:
-        line = Line(Said("a"), Said("b"))
+        line = MemoryIO(TextEvent("a"), TextEvent("b"))
         started = asyncio.Event()
 
         async def hang(event: Any) -> None:
@@ -560,7 +560,7 @@ def test_a_journal_for_a_behaviour_that_is_gone_becomes_dead_letters(tmp_path: P
             await asyncio.sleep(3600)
 
         options = RunOptions(state_dir=tmp_path, drain=0)
-        line = Line(Said("a"))
+        line = MemoryIO(TextEvent("a"))
         runner = Runner([line, behaviour(hang, name="old")], options)
         task = asyncio.create_task(runner.run())
         await until(lambda: runner.stats.acted == 1)
@@ -568,8 +568,8 @@ def test_a_journal_for_a_behaviour_that_is_gone_becomes_dead_letters(tmp_path: P
         await task
 
     asyncio.run(main())
-    done(Line(), behaviour(text_of, name="new"), state_dir=tmp_path)
-    assert [one["behaviour"]["id"] for one in letters(tmp_path)] == ["name:old"]
+    done(MemoryIO(), behaviour(text_of, name="new"), state_dir=tmp_path)
+    assert [one["behaviour"]["id"] for one in dead_letters(tmp_path)] == ["name:old"]
     assert not (tmp_path / "journal.jsonl").exists()
 
 
@@ -577,11 +577,11 @@ def test_two_bots_do_not_share_a_state_folder(tmp_path: Path) -> None:
     """The second is refused."""
 
     async def main() -> None:
-        runner = Runner([Line()], RunOptions(state_dir=tmp_path))
+        runner = Runner([MemoryIO()], RunOptions(state_dir=tmp_path))
         task = asyncio.create_task(runner.run())
         await runner.ready.wait()
         with pytest.raises(UsageError, match="another bot runs") as refused:
-            await run([Line()], state_dir=tmp_path, until_done=True)
+            await run([MemoryIO()], state_dir=tmp_path, until_done=True)
         assert refused.value.code == "state-in-use"
         runner.stop()
         await task
@@ -591,14 +591,16 @@ def test_two_bots_do_not_share_a_state_folder(tmp_path: Path) -> None:
 
 def test_events_survive_the_journal_or_are_refused() -> None:
     """Bytes, paths, odd names, nested values; what has no form is said, not guessed."""
-    event = Said("\udce9", {"path": Path("/x/\udcff"), "bytes": b"\xff", "set": frozenset({1, 2})})
+    event = TextEvent(
+        "\udce9", {"path": Path("/x/\udcff"), "bytes": b"\xff", "set": frozenset({1, 2})}
+    )
     line = json.dumps(encode(event), allow_nan=False)
     line.encode("utf-8")
     assert decode(json.loads(line)) == event
     for one in (created("caf\udce9", content=b"x", content_mode="rb"), renamed("a", "b")):
         assert decode(json.loads(json.dumps(encode(one)))) == one
     with pytest.raises(CodecError, match="no form"):
-        encode(Said("x", {"socket": object()}))
+        encode(TextEvent("x", {"socket": object()}))
     for wrong in (
         {"$": "object", "c": "os:system", "v": {}},
         {"$": "object", "c": "subprocess:Popen", "v": {}},
@@ -611,15 +613,15 @@ def test_events_survive_the_journal_or_are_refused() -> None:
 
 def test_what_is_stored_names_no_private_module() -> None:
     """A journal and a dead letter outlive the version that wrote them, and its private modules."""
-    parts = [one for one in vars(limpet.bot).get("__all__", ()) if one.endswith("Event")]
-    assert len(parts) > 20
+    components = [one for one in vars(limpet.bot).get("__all__", ()) if one.endswith("Event")]
+    assert len(components) > 20
     for event in (created("a"), renamed("a", "b")):
         text = json.dumps(encode(event))
         named = re.findall(r'"c": "([^"]+):', text)
         assert named
         assert not [one for one in named if any(p.startswith("_") for p in one.split("."))], text
-    for name in parts:
-        assert codec_name(getattr(limpet.bot, name)) == f"limpet.bot:{name}"
+    for name in components:
+        assert public_name(getattr(limpet.bot, name)) == f"limpet.bot:{name}"
 
 
 # -- files in, files out ---------------------------------------------------------------------------
@@ -665,8 +667,8 @@ def test_failures_are_put_away_and_the_source_is_never_deleted(folder: Path) -> 
     async def main() -> None:
         io = FileSystem(input_path=str(inbox), existing=True)
         bot = behaviour(
-            Does(work),
-            PutAwayAction(),
+            CallAction(work),
+            MoveProcessedFileAction(),
             trigger=FileSystemTrigger(events="file.created", target="never"),
         )
         runner = Runner([io, bot], RunOptions(state_dir=folder / "state", **FAST))  # type: ignore[arg-type]
@@ -684,7 +686,7 @@ def test_state_is_committed_only_for_what_was_done(folder: Path) -> None:
     """What was queued at a stop without a state folder is told again; what was done is not."""
     place = folder / "in"
     place.mkdir()
-    told: list[str] = []
+    processed: list[str] = []
 
     def seen_by(runner: Runner, count: int) -> bool:
         return runner.stats.events >= count
@@ -695,7 +697,7 @@ def test_state_is_committed_only_for_what_was_done(folder: Path) -> None:
         async def work(event: Any) -> None:
             if hang and event.path.name == "b":
                 await gate.wait()
-            told.append(event.path.name)
+            processed.append(event.path.name)
 
         io = FileSystem(input_path=str(place), state=str(folder / "state.json"))
         runner = Runner([io, behaviour(work)], RunOptions(drain=0.05))
@@ -705,24 +707,24 @@ def test_state_is_committed_only_for_what_was_done(folder: Path) -> None:
             for count, name in enumerate("abc", 1):
                 put(place / name)
                 await until(partial(seen_by, runner, count))
-            await until(lambda: told == ["a"])
+            await until(lambda: processed == ["a"])
         else:
             put(place / "d")
-            await until(lambda: "d" in told)
+            await until(lambda: "d" in processed)
         runner.stop()
         await task
 
     asyncio.run(one(hang=True))
-    assert told == ["a"]
+    assert processed == ["a"]
     asyncio.run(one(hang=False))
-    assert sorted(told) == ["a", "b", "c", "d"]
+    assert sorted(processed) == ["a", "b", "c", "d"]
 
 
 def test_with_a_state_file_and_a_journal_each_event_comes_once(folder: Path) -> None:
     """What the journal has the state file does not; twice over, and in order."""
     place = folder / "in"
     place.mkdir()
-    told: list[str] = []
+    processed: list[str] = []
 
     async def one(*, hang: bool) -> None:
         gate = asyncio.Event()
@@ -730,31 +732,31 @@ def test_with_a_state_file_and_a_journal_each_event_comes_once(folder: Path) -> 
         async def work(event: Any) -> None:
             if hang and event.path.name != "f0":
                 await gate.wait()
-            told.append(event.path.name)
+            processed.append(event.path.name)
 
         io = FileSystem(input_path=str(place), state=str(folder / "state.json"))
         options = RunOptions(drain=0.05, state_dir=folder / "keep")
         runner = Runner([io, behaviour(work, name="b")], options)
         task = asyncio.create_task(runner.run())
         await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
-        if hang and not told:
+        if hang and not processed:
             for number in range(20):
                 put(place / f"f{number}")
             await until(lambda: runner.stats.events == 20)
         elif not hang:
             put(place / "last")
-            await until(lambda: "last" in told)
+            await until(lambda: "last" in processed)
         runner.stop()
         await task
 
     for hang in (True, True, False):
         asyncio.run(one(hang=hang))
-    assert sorted(told) == sorted([*(f"f{number}" for number in range(20)), "last"])
+    assert sorted(processed) == sorted([*(f"f{number}" for number in range(20)), "last"])
 
 
 def test_case_d10_records_of_three_behaviours_keep_their_order(folder: Path) -> None:
     """D10: a thousand appends, each source's in its order, none torn."""
-    line = Line(*(Said(f"{number:04d}") for number in range(334)))
+    line = MemoryIO(*(TextEvent(f"{number:04d}") for number in range(334)))
     io = FileSystem(output_path=str(folder))
     bots = [
         behaviour(AppendToFileAction(name="log", content=f"{who} {{event.text}}"), name=who)
@@ -784,7 +786,7 @@ def test_a_dry_run_writes_nothing(folder: Path, caplog: pytest.LogCaptureFixture
         bot = behaviour(
             CreateFileAction(name="{rel}.copy", content="text"),
             lambda event: ran.append("third party"),
-            PutAwayAction(),
+            MoveProcessedFileAction(),
             trigger=FileSystemTrigger(target="never"),
         )
         runner = Runner([io, bot], RunOptions(dry_run=True, state_dir=folder / "keep"))
@@ -824,7 +826,9 @@ def test_a_reload_loses_and_doubles_nothing(folder: Path) -> None:
     async def main() -> None:
         runner = Runner(bot("0"), RunOptions(drain=5))
         task = asyncio.create_task(runner.run())
-        await until(lambda: health_of(runner)["inputs"] != {"io": None} and runner.ready.is_set())
+        await until(
+            lambda: health_of(runner.snapshot())["inputs"] != {"io": None} and runner.ready.is_set()
+        )
         names = [f"f{number}" for number in range(300)]
 
         async def feed() -> None:
@@ -852,14 +856,14 @@ def test_a_wrong_reload_changes_nothing() -> None:
     """The old bot goes on, and the caller is told why."""
 
     async def main() -> None:
-        line = Line()
+        line = MemoryIO()
         runner = Runner([line, behaviour(text_of)])
         task = asyncio.create_task(runner.run())
         await runner.ready.wait()
         with pytest.raises(UsageError):
             await runner.reload([5])
         assert line.input.queue is not None
-        await line.input.queue.put(Said("still"))
+        await line.input.queue.put(TextEvent("still"))
         await until(lambda: line.output.got == ["still"])
         runner.stop()
         await task
@@ -874,7 +878,7 @@ def test_components_that_go_are_ended_and_new_ones_are_started() -> None:
         async def forever() -> None:
             await asyncio.sleep(3600)
 
-        old, new = Line(then=forever), Line(Said("new"))
+        old, new = MemoryIO(then=forever), MemoryIO(TextEvent("new"))
         runner = Runner([old, behaviour(text_of, name="b")], RunOptions(drain=0.01))
         task = asyncio.create_task(runner.run())
         await runner.ready.wait()
@@ -906,7 +910,7 @@ def test_health_and_metrics_on_loopback() -> None:
             if line.input.runs == 1:
                 await asyncio.Event().wait()
 
-        line = Line(Said("a"), then=die)
+        line = MemoryIO(TextEvent("a"), then=die)
         runner = Runner(
             [line, behaviour(text_of, name='"odd"\n')], RunOptions(listen="127.0.0.1:0")
         )
@@ -919,13 +923,16 @@ def test_health_and_metrics_on_loopback() -> None:
         assert (status, json.loads(body)["status"]) == (200, "ok")
         status, body = await asyncio.to_thread(get, port, "/metrics")
         assert "limpet_bot_events_total 1\n" in body
-        assert 'limpet_bot_lane_waiting{behaviour="\\"odd\\"\\n"} 0\n' in body
+        assert 'limpet_bot_behaviour_queue_depth{behaviour="\\"odd\\"\\n"} 0\n' in body
         for line_of in body.splitlines():
             assert line_of.startswith("#") or len(line_of.rsplit(" ", 1)) == 2
         assert (await asyncio.to_thread(get, port, "/other"))[0] == 404
-        runner.supervisor.down["Feed"] = "ConnectionError: gone"
+        runner.supervisor.down["ListInput"] = "ConnectionError: gone"
         status, body = await asyncio.to_thread(get, port, "/health")
-        assert (status, json.loads(body)["troubles"]) == (503, {"Feed": "ConnectionError: gone"})
+        assert (status, json.loads(body)["failures"]) == (
+            503,
+            {"ListInput": "ConnectionError: gone"},
+        )
         runner.stop()
         await task
         with pytest.raises(OSError, match="Connect call failed"):
@@ -947,12 +954,12 @@ def test_case_d19_a_watch_that_sees_less_is_degraded(folder: Path) -> None:
         where: Any = {"location": folder, "time": 1.0, "seq": 1, "path": folder / "d"}
         one._waiting.append(Degraded(**where, reason="limit", message="raise the sysctl"))
         put(folder / "x")
-        await until(lambda: health_of(runner)["status"] == "degraded")
-        assert health_of(runner)["degraded"] == {str(folder / "d"): "raise the sysctl"}
-        assert 'limpet_bot_health{status="degraded"} 1' in metrics_of(runner)
+        await until(lambda: health_of(runner.snapshot())["status"] == "degraded")
+        assert health_of(runner.snapshot())["degraded"] == {str(folder / "d"): "raise the sysctl"}
+        assert 'limpet_bot_health{status="degraded"} 1' in metrics_of(runner.snapshot())
         one._waiting.append(Recovered(**where))
         put(folder / "y")
-        await until(lambda: health_of(runner)["status"] == "ok")
+        await until(lambda: health_of(runner.snapshot())["status"] == "ok")
         runner.stop()
         await task
 

@@ -60,9 +60,9 @@ def test_what_a_template_gives(source: str, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("{name", "not ended"),
-        ("name}", "ends nothing"),
-        ("{}", "no field"),
+        ("{name", "without a '}'"),
+        ("name}", "a '}' without"),
+        ("{}", "is not a field"),
         ("{name|uper}", "did you mean 'upper'"),
         ("{name|limit}", "takes 1 to 2"),
         ("{name|limit(x)}", "neither"),
@@ -71,11 +71,11 @@ def test_what_a_template_gives(source: str, wanted: str) -> None:
         ("{event.event}", None),
         ("{state.__class__}", None),
         ("{naem}", "did you mean 'name'"),
-        ("{old_path}", "no field"),
-        ("{name:>}x{name:{size}}", "not ended"),
+        ("{old_path}", "has no field"),
+        ("{name:>}x{name:{size}}", "without a '}'"),
         ("{size:1000000000d}", "cannot be shown"),
-        ("{io!r}", "no field"),
-        ("{name[0]}", "no field"),
+        ("{io!r}", "is not a field"),
+        ("{name[0]}", "is not a field"),
     ],
 )
 def test_what_is_wrong_is_said(source: str, said: str | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from limpet.bot import WebhookAction
 from limpet.bot.actions import WebhookError
-from limpet.bot.events._action_result import Work
+from limpet.bot.events._action_result import ActionState
 from limpet.errors import UsageError
 from tests.bot.factories import created
 
@@ -66,7 +66,7 @@ def serving(service: Service, work: Callable[[str], Awaitable[Any]]) -> Any:
 
 async def post(action: WebhookAction) -> None:
     try:
-        async for _ in action.act(created("a b.txt"), Work(word="hi")):
+        async for _ in action.act(created("a b.txt"), ActionState(word="hi")):
             pass
     finally:
         await action.aclose()
@@ -141,5 +141,5 @@ def test_a_service_that_is_not_there() -> None:
 @pytest.mark.parametrize("url", ["ftp://x/y", "no url", "http://"])
 def test_what_is_no_url_is_refused(url: str) -> None:
     """When it is made."""
-    with pytest.raises(UsageError, match="no http or https URL"):
+    with pytest.raises(UsageError, match="not an http or https URL"):
         WebhookAction(url=url)

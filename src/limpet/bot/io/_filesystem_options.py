@@ -1,11 +1,11 @@
-"""The properties of ``FileSystem``: what limpet's watch and output take, under YAML's names."""
+"""The properties of ``FileSystem``: options of limpet's watch and output, by their YAML names."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any, Final, cast
 
-from limpet.bot.io._named_component import Labelled
+from limpet.bot.io._named_component import NamedComponent
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._validators import (
     choice,
@@ -54,11 +54,11 @@ def _words(values: tuple[str, ...]) -> tuple[str, ...]:
 _GLOBS = fitting(listed(text()), _words)
 
 
-class FileSystemOptions(Labelled):
-    """Every property, with its default; ``FileSystem`` says what they do together."""
+class FileSystemOptions(NamedComponent):
+    """All properties with their defaults; ``FileSystem`` describes how they work together."""
 
     input_path = Setting(
-        maybe(path()), None, "The file or folder to watch; without one the input idles."
+        maybe(path()), None, "File or folder to watch; without one the input idles."
     )
     input_path_type = Setting(
         cast("Any", choice("file", "dir")), "dir", "Whether input_path is a file or a folder (dir)."
@@ -66,61 +66,65 @@ class FileSystemOptions(Labelled):
     input_mode = Setting(
         cast("Any", choice("events", "lines")),
         "events",
-        "events: what happens to it; lines: the lines that come to the end of the file.",
+        "events: changes of it; lines: lines that are added to the file.",
     )
     output_path = Setting(
-        maybe(path()), None, "The folder to write into; without one nothing is written."
+        maybe(path()), None, "Folder to write into; without one nothing is written."
     )
 
-    recursive = Setting(flag(), True, "Watch the folders below too.")
-    existing = Setting(flag(), False, "First tell of what is already there.")
+    recursive = Setting(flag(), True, "Watch subfolders, too.")
+    existing = Setting(flag(), False, "First report everything that already exists.")
     state = Setting(
-        maybe(path()), None, "File that remembers, so that the next start tells what changed since."
+        maybe(path()), None, "File with the checkpoint: the next start reports what changed since."
     )
     settle = Setting(
-        number(), 0.0, "Hold a file until its writer closed it, or it was quiet so many seconds."
+        number(),
+        0.0,
+        "Hold an event until the file is closed, or quiet for this many seconds.",
     )
-    settle_max = Setting(maybe(number()), None, "Hold it no longer than this, in seconds.")
-    metadata = Setting(flag(), False, "Also tell of changes of mode and owner.")
-    transient = Setting(flag(), False, "Also tell of what came and went between two looks.")
+    settle_max = Setting(maybe(number()), None, "Most seconds to hold an event.")
+    metadata = Setting(flag(), False, "Report changes of mode and owner, too.")
+    transient = Setting(flag(), False, "Report files that existed only between two scans.")
     follow_symlinks = Setting(flag(), False, "Follow links to folders in the tree.")
     own = Setting(
         cast("Any", choice("drop", "mark", "keep")),
         "drop",
-        "What becomes of events that limpet's own writes cause.",
+        "What to do with events of limpet's own writes.",
     )
     content = Setting(
         maybe(_CONTENT), None, "Put the file's content into its events.", plain=_as_mapping
     )
     include = Setting(_GLOBS, (), "Only files that match one of these globs.")
-    exclude = Setting(_GLOBS, (), "Leave out what matches one of these globs.")
-    ignore_file = Setting(maybe(text()), None, "Name of a file in gitignore syntax to honour.")
+    exclude = Setting(_GLOBS, (), "Leave out paths that match one of these globs.")
+    ignore_file = Setting(maybe(text()), None, "Name of ignore files in gitignore syntax.")
     default_ignores = Setting(flag(), True, "Leave out partial downloads and swap files.")
     backend = Setting(
         cast("Any", choice("auto", "fanotify", "inotify", "watchfiles", "poll")),
         "auto",
-        "What gives the hints.",
+        "Backend that provides the hints.",
     )
-    filesystem_mark = Setting(flag(), False, "With fanotify, mark file systems as a whole.")
-    poll_interval = Setting(number(least=0.001), 1.0, "Seconds between looks where nothing tells.")
+    filesystem_mark = Setting(flag(), False, "With fanotify, mark whole file systems.")
+    poll_interval = Setting(number(least=0.001), 1.0, "Seconds between scans without hints.")
     rescan_interval = Setting(
-        maybe(number(least=0.001)), None, "Look at everything again every so many seconds."
+        maybe(number(least=0.001)),
+        None,
+        "Seconds between scans of everything, beside hints.",
     )
 
-    output_create = Setting(flag(), True, "Make the output folder if it is missing.")
+    output_create = Setting(flag(), True, "Create the output folder if it is missing.")
     output_durability = Setting(
         cast("Any", choice("none", "file", "full")),
         "none",
         "What must survive a crash of the system.",
     )
-    output_portable = Setting(flag(), False, "Refuse names that are none on every system.")
-    output_limits = Setting(maybe(_LIMITS), None, "How much may be written.", plain=_as_mapping)
+    output_portable = Setting(flag(), False, "Refuse names that are invalid on any system.")
+    output_limits = Setting(maybe(_LIMITS), None, "Limits on what is written.", plain=_as_mapping)
     output_moved = Setting(
         cast("Any", choice("reopen", "refuse", "stay")),
         "reopen",
-        "What to do once the folder was moved away.",
+        "What to do when the folder was moved.",
     )
-    output_cross_mounts = Setting(flag(), False, "Go into what is mounted below the folder.")
+    output_cross_mounts = Setting(flag(), False, "Write to file systems mounted below the folder.")
     output_lock_timeout = Setting(number(), 10.0, "Seconds an append waits for a lock.")
     output_timeout = Setting(
         number(least=0.001), 60.0, "Seconds one output may take before it counts as failed."
