@@ -22,7 +22,7 @@ class KeyedItem:
         self.keys = keys
         self.blockers = 0
         """Earlier items with a common key that are not finished."""
-        self.blocked: list[KeyedItem] = []
+        self.blocked: list[KeyedItem] | None = None
         """Later items that this one blocks."""
 
 
@@ -116,12 +116,14 @@ class KeyedQueue(Generic[ItemT]):
         self._since.pop(item, None)
         if self._barrier is item:
             self._barrier = None
-        for other in item.blocked:
+        for other in item.blocked or ():
             other.blockers -= 1
             if not other.blockers:
                 self._ready.append(self._blocked.pop(other))
 
 
 def _block(item: KeyedItem, other: KeyedItem) -> None:
+    if other.blocked is None:
+        other.blocked = []
     other.blocked.append(item)
     item.blockers += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any, Final
 
 from mewbot.core import InputEvent
@@ -15,6 +16,8 @@ _OVERFLOW_FACTOR: Final = 4
 """``put_nowait`` may exceed the bound by this factor: components written for mewbot's unbounded
 queue call it from callbacks that cannot wait."""
 
+_STOPPING: Final = "the bot is stopping and takes no more events"
+
 
 class StoppedError(RuntimeError):
     """The bot is stopping and takes no more events."""
@@ -25,6 +28,9 @@ class EventQueue(asyncio.Queue[Any]):
 
     Components written for mewbot put bare events. Each becomes a delivery without a source.
     """
+
+    _queue: deque[Delivery]
+    """Made by the base class, which names it for subclasses."""
 
     def __init__(self, bound: int) -> None:
         """Create the queue with room for ``bound`` events."""
@@ -42,7 +48,8 @@ class EventQueue(asyncio.Queue[Any]):
         Raises:
             StoppedError: The bot is stopping; the event was not added.
         """
-        self._check_open()
+        if self._closed:
+            raise StoppedError(_STOPPING)
         if not self.full():  # the base class would do the same with two more calls
             self.put_nowait(item)
             return
@@ -55,7 +62,8 @@ class EventQueue(asyncio.Queue[Any]):
             asyncio.QueueFull: The queue holds four times its bound; the event was not added.
             StoppedError: The bot is stopping; the event was not added.
         """
-        self._check_open()
+        if self._closed:
+            raise StoppedError(_STOPPING)
         if self.qsize() >= self._limit:
             raise asyncio.QueueFull
         self._maxsize, bound = 0, self._maxsize  # so that the base class adds it at once
@@ -65,9 +73,4 @@ class EventQueue(asyncio.Queue[Any]):
             self._maxsize = bound
 
     def _put(self, item: InputEvent | Delivery) -> None:
-        super()._put(item if isinstance(item, Delivery) else Delivery(item))
-
-    def _check_open(self) -> None:
-        if self._closed:
-            message = "the bot is stopping and takes no more events"
-            raise StoppedError(message)
+        self._queue.append(item if isinstance(item, Delivery) else Delivery(item))

@@ -28,7 +28,9 @@ class Task(KeyedItem):
 
     def __init__(self, delivery: Delivery, keys: Collection[str]) -> None:
         """Start at the triggers."""
-        super().__init__(keys)
+        self.keys = keys  # as KeyedItem does; a call for each task is measurable
+        self.blockers = 0
+        self.blocked = None
         self.delivery = delivery
         self.event = delivery.event
         self.step = 0
@@ -56,7 +58,7 @@ def keys_of(event: InputEvent) -> Collection[str]:
     return (str(path_of),) if isinstance(path_of, str | Path) else _NO_PATH
 
 
-class BehaviourQueue:
+class BehaviourQueue(KeyedQueue[Task]):
     """The tasks of one behaviour. All methods belong to the thread of the loop."""
 
     def __init__(
@@ -71,34 +73,20 @@ class BehaviourQueue:
             bound: Most tasks that may wait.
             workers: Most tasks that may run at once.
         """
+        super().__init__()
         self.behaviour = behaviour
         self.ident = ident
         self.name = name
         self.bound = bound
         self.workers = workers
         self.kinds = tuple(behaviour.consumes_inputs())
-        self._tasks: KeyedQueue[Task] = KeyedQueue()
         self._has_work = asyncio.Event()
         self._has_room = asyncio.Event()
-
-    def __len__(self) -> int:
-        """Return the number of waiting tasks."""
-        return len(self._tasks)
-
-    @property
-    def active(self) -> int:
-        """Number of running tasks."""
-        return len(self._tasks.active)
-
-    @property
-    def is_idle(self) -> bool:
-        """Return whether no task waits and none runs."""
-        return self._tasks.is_idle
 
     @property
     def is_full(self) -> bool:
         """Return whether no more should be added."""
-        return len(self._tasks) >= self.bound
+        return len(self._ready) + len(self._blocked) >= self.bound
 
     def takes(self, event: InputEvent) -> bool:
         """Return whether the behaviour is interested in events of this class."""
@@ -110,30 +98,31 @@ class BehaviourQueue:
             self._has_room.clear()
             await self._has_room.wait()
 
-    def add(self, delivery: Delivery) -> Task:
-        """Add a task at the end, and return it."""
-        task = Task(delivery, keys_of(delivery.event) if self.workers > 1 else ())
-        self._tasks.add(task)
+    def put(self, delivery: Delivery) -> Task:
+        """Add a task for an event at the end, and return it."""
+        if self.workers > 1:
+            task = Task(delivery, keys_of(delivery.event))
+            self.add(task)
+        else:  # in order anyway; this and the two below are the way of each event
+            task = Task(delivery, ())
+            self._ready.append(task)
         self._has_work.set()
         return task
 
-    async def take(self) -> Task:
+    async def get(self) -> Task:
         """Return the next task that may run, waiting for one."""
-        tasks = self._tasks
-        while not tasks.has_ready:
+        while not self._ready:
             self._has_work.clear()
             await self._has_work.wait()
-        task = tasks.take()
+        task = self._ready.popleft()
+        self.active[task] = None
         if not self._has_room.is_set():
             self._has_room.set()
         return task
 
-    def finish(self, task: Task) -> None:
+    def finish(self, item: Task) -> None:
         """Finish a running task; tasks that waited for it may run."""
-        self._tasks.finish(task)
-        if self.workers > 1:
+        del self.active[item]
+        if item.keys:
+            self._release(item)
             self._has_work.set()
-
-    def unfinished(self) -> list[Task]:
-        """Return all tasks that are not finished, oldest first."""
-        return self._tasks.unfinished()

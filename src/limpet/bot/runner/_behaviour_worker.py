@@ -61,7 +61,7 @@ class BehaviourWorker:
         queue, pipeline, stats = self.queue, self.pipeline, self._stats
         begun = time.monotonic()
         while True:
-            task = await queue.take()
+            task = await queue.get()
             try:
                 await pipeline.advance(task)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other tasks go on

@@ -130,7 +130,7 @@ class Dispatcher:
 
     def resume(self, delivery: Delivery, queue: BehaviourQueue, progress: Progress | None) -> None:
         """Add an event whose processing was started before."""
-        self._workers[queue].pipeline.resume(queue.add(delivery), progress)
+        self._workers[queue].pipeline.resume(queue.put(delivery), progress)
 
     async def give_up_orphan(self, event: InputEvent, ident: str) -> None:
         """Write a dead letter for an event whose behaviour no longer exists."""
@@ -228,7 +228,7 @@ class Dispatcher:
                     await target.wait_for_room()
                     self._in_hand = None
                     begun = time.monotonic()
-                target.add(delivery)
+                target.put(delivery)
             if (now := time.monotonic()) - begun > SLICE_S:
                 await asyncio.sleep(0)
                 begun = now

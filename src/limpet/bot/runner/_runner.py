@@ -111,7 +111,7 @@ class Runner:
             failures=self.supervisor.down | failures,
             degraded={path: why for one in inputs for path, why in one.degraded.items()},
             queues=tuple(
-                QueueSnapshot(behaviour=one.name, depth=len(one), active=one.active)
+                QueueSnapshot(behaviour=one.name, depth=len(one), active=len(one.active))
                 for one in self._dispatcher.behaviour_queues
             ),
         )
