@@ -1,4 +1,4 @@
-"""``FileSystem`` alone: its properties, its input as paths come and go, its output."""
+"""``FileSystem`` alone: its properties, its input as paths change, its output."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_part_is_optional() -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "said"),
+    ("properties", "expected"),
     [
         ({"input_path_type": "folder"}, "must be one of file, dir, not 'folder'"),
         ({"input_path_type": "File"}, "did you mean 'file'"),
@@ -71,11 +71,11 @@ def test_every_part_is_optional() -> None:
         ({"input_mode": "lines", "input_path": "x"}, "needs input_path_type 'file'"),
     ],
 )
-def test_a_wrong_value_is_refused(properties: dict[str, Any], said: str) -> None:
-    """With the name of the property, and what would be right; by code as by YAML."""
+def test_a_wrong_value_is_refused(properties: dict[str, Any], expected: str) -> None:
+    """With the name of the property and a remedy; by code as by YAML."""
     with pytest.raises(UsageError) as refused:
         FileSystem(**properties)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_it_serialises_to_what_the_loader_takes() -> None:
@@ -116,7 +116,7 @@ def test_events_are_written_once_and_compared_by_what_they_say() -> None:
 
 
 def test_an_input_runs_alone(folder: Path) -> None:
-    """I15, B4: bound to a queue of one's own, without a bot; and again after it was stopped."""
+    """I15, B4: bound to a separate queue, without a bot; and again after a stop."""
 
     async def main() -> None:
         io = FileSystem(input_path=str(folder / "in"))
@@ -130,7 +130,7 @@ def test_an_input_runs_alone(folder: Path) -> None:
 
 
 def test_the_path_comes_moves_and_goes_while_it_runs(folder: Path) -> None:
-    """B1: the input starts, moves and idles; nothing that happened at a path it had is lost."""
+    """B1: the input starts, moves and idles; no event of a path that it watched is lost."""
 
     async def main() -> None:
         io = FileSystem()
@@ -142,7 +142,7 @@ def test_the_path_comes_moves_and_goes_while_it_runs(folder: Path) -> None:
             io.input_path = str(one)
             await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
             put(one / "a")
-            io.input_path = str(two)  # at once: the look at ``a`` may not have been made
+            io.input_path = str(two)  # at once: ``a`` may not be examined yet
             await until(lambda: io.get_inputs()[0]._source.desired.path == str(two))  # type: ignore[attr-defined]
             put(two / "b")
             put(one / "unseen")
@@ -166,9 +166,9 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
     """B1: a thread writes while the options change again and again."""
 
     async def main() -> None:
-        place = folder / "in"
-        place.mkdir()
-        io = FileSystem(input_path=str(place))
+        directory = folder / "in"
+        directory.mkdir()
+        io = FileSystem(input_path=str(directory))
         if state:
             io.state = str(folder / "state")
         names = [f"f{number}" for number in range(300)]
@@ -176,7 +176,7 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
 
         def write() -> None:
             for number, name in enumerate(names):
-                put(place / name)
+                put(directory / name)
                 if number % 20 == 0:
                     go.wait(0.02)
 
@@ -190,15 +190,15 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
             await writer
             await received.reach(*(f"file.created {name}" for name in names))
         assert changes > 2
-        # A file that was found between its creation and its write is told as updated then.
+        # A file that was found between its creation and its write is reported as updated, too.
         made = [line for line in received.lines if line.startswith("file.created")]
         assert sorted(made) == sorted(f"file.created {name}" for name in names)
 
     run(main())
 
 
-def test_a_path_that_is_kept_in_part_is_told_once(folder: Path) -> None:
-    """B1: from a folder to the one above it, while files come."""
+def test_a_path_that_overlaps_the_old_one_is_reported_once(folder: Path) -> None:
+    """B1: from a directory to its parent, while files are created."""
 
     async def main() -> None:
         inner = folder / "outer" / "inner"
@@ -223,20 +223,20 @@ def test_a_path_that_is_kept_in_part_is_told_once(folder: Path) -> None:
     run(main())
 
 
-def test_case_d4_the_next_start_tells_what_happened_between(folder: Path) -> None:
+def test_case_d4_the_next_start_reports_what_happened_between(folder: Path) -> None:
     """D4: run, stop, change one, add one, delete one, start: three events; the next start none."""
 
     async def main() -> None:
-        place = folder / "in"
-        place.mkdir()
+        directory = folder / "in"
+        directory.mkdir()
         for name in ("stays", "changes", "goes"):
-            put(place / name)
-        io = FileSystem(input_path=str(place), state=str(folder / "keep" / "state"))
+            put(directory / name)
+        io = FileSystem(input_path=str(directory), state=str(folder / "keep" / "state"))
         async with running(io):
             pass
-        (place / "changes").write_text("other")
-        put(place / "new")
-        (place / "goes").unlink()
+        (directory / "changes").write_text("other")
+        put(directory / "new")
+        (directory / "goes").unlink()
         queue = EventQueue(100)
         async with running(io, queue) as received:
             await received.reach("file.updated changes", "file.created new", "file.deleted goes")
@@ -244,23 +244,23 @@ def test_case_d4_the_next_start_tells_what_happened_between(folder: Path) -> Non
             for delivery in received.deliveries:
                 delivery.acknowledge()
         async with running(io, EventQueue(100)) as received:
-            put(place / "last")
+            put(directory / "last")
             await received.reach("file.created last")
         assert received.lines == ["file.created last"]
 
     run(main())
 
 
-def test_what_was_not_dealt_with_is_told_again(folder: Path) -> None:
-    """Taken from the queue is not done; what is left in the queue is not, either."""
+def test_unacknowledged_events_are_delivered_again(folder: Path) -> None:
+    """Events taken from the queue are not acknowledged, and neither are queued ones."""
 
     async def main() -> None:
-        place = folder / "in"
-        place.mkdir()
-        io = FileSystem(input_path=str(place), state=str(folder / "state"))
+        directory = folder / "in"
+        directory.mkdir()
+        io = FileSystem(input_path=str(directory), state=str(folder / "state"))
         async with running(io, EventQueue(2)) as received:
             for name in "abcde":
-                put(place / name)
+                put(directory / name)
             await received.reach(*(f"file.created {name}" for name in "abcde"))
             for delivery, event in zip(received.deliveries, received.events, strict=True):
                 if event.path.name in "ace":
@@ -273,15 +273,15 @@ def test_what_was_not_dealt_with_is_told_again(folder: Path) -> None:
 
 
 def test_after_a_kill_the_start_before_counts(folder: Path) -> None:
-    """What the state file holds while the input runs is enough to lose nothing."""
+    """The checkpoint that exists while the input runs is enough to lose nothing."""
 
     async def main() -> None:
-        place, state = folder / "in", folder / "state"
-        place.mkdir()
-        io = FileSystem(input_path=str(place), state=str(state))
+        directory, state = folder / "in", folder / "state"
+        directory.mkdir()
+        io = FileSystem(input_path=str(directory), state=str(state))
         async with running(io, EventQueue(100)) as received:
             killed = state.read_bytes()  # what a kill now would leave
-            put(place / "a")
+            put(directory / "a")
             await received.reach("file.created a")
         state.write_bytes(killed)
         async with running(io, EventQueue(100)) as received:
@@ -291,14 +291,14 @@ def test_after_a_kill_the_start_before_counts(folder: Path) -> None:
 
 
 def test_it_waits_while_many_events_are_queued(folder: Path) -> None:
-    """Also in a queue without a bound, as mewbot's own runner has."""
+    """Also with an unbounded queue, as mewbot's own runner has."""
 
     async def main(queue: asyncio.Queue[Any]) -> int:
-        place = folder / "in"
-        place.mkdir(exist_ok=True)
+        directory = folder / "in"
+        directory.mkdir(exist_ok=True)
         for number in range(200):
-            put(place / f"f{number}")
-        io = FileSystem(input_path=str(place), existing=True, max_waiting=10)
+            put(directory / f"f{number}")
+        io = FileSystem(input_path=str(directory), existing=True, max_waiting=10)
         most = 0
         async with running(io, queue):
             seen = 0
@@ -314,16 +314,16 @@ def test_it_waits_while_many_events_are_queued(folder: Path) -> None:
 
 
 def test_case_d3_what_is_there_at_the_start(folder: Path) -> None:
-    """D3: told with ``existing``, left alone without."""
+    """D3: reported with ``existing``, else not."""
 
     async def main(existing: bool) -> list[str]:
-        place = folder / "in"
-        place.mkdir(exist_ok=True)
+        directory = folder / "in"
+        directory.mkdir(exist_ok=True)
         for name in "abc":
-            put(place / name)
-        io = FileSystem(input_path=str(place), existing=existing)
+            put(directory / name)
+        io = FileSystem(input_path=str(directory), existing=existing)
         async with running(io) as received:
-            put(place / f"last{existing}")
+            put(directory / f"last{existing}")
             await received.reach(f"file.created last{existing}")
         return sorted(received.lines)[:-1]
 
@@ -335,17 +335,17 @@ def test_case_d6_a_file_that_is_not_there_comes_goes_and_comes(folder: Path) -> 
     """D6: with the classes of the target, and the input alive throughout."""
 
     async def main() -> None:
-        place = folder / "later" / "settings"
-        io = FileSystem(input_path=str(place), input_path_type="file")
+        directory = folder / "later" / "settings"
+        io = FileSystem(input_path=str(directory), input_path_type="file")
         async with running(io) as received:
-            place.parent.mkdir()
+            directory.parent.mkdir()
             for size in (1, 2):
-                put(place, "x" * size)
+                put(directory, "x" * size)
                 await until(
                     lambda: (received.take(), short_last(received).startswith("file.created"))[1]
                 )
                 assert received.events[-1].is_target
-                place.unlink()
+                directory.unlink()
                 await until(
                     lambda: (received.take(), short_last(received).startswith("file.deleted"))[1]
                 )
@@ -359,7 +359,7 @@ def test_case_d6_a_file_that_is_not_there_comes_goes_and_comes(folder: Path) -> 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of bytes")
 def test_case_d18_names_that_are_not_text(folder: Path) -> None:
-    """D18: bytes, line feeds, separators of other kinds; each told and written as JSON."""
+    """D18: bytes, line feeds, unusual separators; each is reported and written as JSON."""
     names = [os.fsdecode(b"caf\xff\xfe\xe9"), "two\nlines", "u\u2028x"]
 
     async def main() -> None:
@@ -385,7 +385,7 @@ def output_of(io: FileSystem) -> Any:
 
 
 def test_what_each_output_event_does(folder: Path) -> None:
-    """Create, append, overwrite, move, delete, make a folder; and mewbot's own storage's event."""
+    """Create, append, overwrite, move, delete, make a directory; the event of mewbot's storage."""
 
     async def main() -> None:
         io = FileSystem(output_path=str(folder / "not" / "there"))
@@ -415,7 +415,7 @@ def test_what_each_output_event_does(folder: Path) -> None:
 
 
 def test_an_output_event_may_name_the_one_it_means(folder: Path) -> None:
-    """B2: by name or uuid; without one, each with a folder takes it."""
+    """B2: by name or uuid; without one, each with an output directory takes it."""
 
     async def main() -> None:
         one = FileSystem(name="one", output_path=str(folder / "1"))
@@ -440,8 +440,8 @@ def test_an_output_event_may_name_the_one_it_means(folder: Path) -> None:
     run(main())
 
 
-def test_the_output_folder_moves_while_it_runs(folder: Path) -> None:
-    """B1: the next event goes to where it is now."""
+def test_the_output_directory_moves_while_it_runs(folder: Path) -> None:
+    """B1: the next event is written to the new path."""
 
     async def main() -> None:
         io = FileSystem(output_path=str(folder / "1"))

@@ -47,7 +47,7 @@ def append(log: Path, *lines: str) -> None:
 
 
 def test_lines_come_across_rotation(tmp_path: Path) -> None:
-    """Each once, in order, with where in the file they are."""
+    """Each once, in order, with its offset in the file."""
 
     async def main() -> None:
         log = tmp_path / "app.log"
@@ -65,8 +65,8 @@ def test_lines_come_across_rotation(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_state_goes_on_behind_what_was_dealt_with(tmp_path: Path) -> None:
-    """Not behind what was merely taken; out of order, behind what has nothing before it open."""
+def test_a_checkpoint_follows_the_acknowledged_lines(tmp_path: Path) -> None:
+    """Not after events that were only taken; out of order, after the last without a gap."""
 
     async def main() -> None:
         log = tmp_path / "app.log"
@@ -108,7 +108,7 @@ def test_other_options_go_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_a_bot_of_lines(tmp_path: Path) -> None:
-    """From the log to the alerts; a stop keeps what was not done."""
+    """From the log to the alerts; a stop stores unprocessed lines."""
 
     async def main() -> None:
         log = tmp_path / "app.log"

@@ -140,7 +140,7 @@ def test_the_same_file_under_both_runners(folder: Path) -> None:
 
 
 def test_what_mewbot_drops_at_a_stop_is_delivered_again(folder: Path) -> None:
-    """At least once, with a state file: it loses what is queued when it is stopped."""
+    """At least once, with a checkpoint: mewbot loses queued events when it stops."""
     (folder / "in").mkdir()
     names = [f"{number:02d}.txt" for number in range(40)]
     with Bot(folder, "mewbot") as bot:

@@ -1,8 +1,8 @@
 """The runner's promise under random events, failures and stops: nothing lost, nothing doubled.
 
 Events have paths; components fail at random, some of them for good; the bot is stopped at random
-moments, with more or less patience, and started again with the same state folder. A model says what
-must have happened when the last run has ended.
+moments, with more or less patience, and started again with the same state directory. A model knows
+what must have happened when the last run has ended.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class NumberOutput(OutputEvent):
 
 
 class World:
-    """What is there beside the bot, and stays when it is stopped."""
+    """The environment of the bot, which stays when the bot is stopped."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -52,7 +52,7 @@ class World:
         self.poison = self.random.choice((0.0, 0.05))
         self.slow = self.random.choice((0.0, 0.001, 0.004))
         self.next = 0
-        """The event that the input tells next: what it told, it does not tell again."""
+        """The event that the input delivers next: it delivers none twice."""
         self.done: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
         """Behaviour -> what it did, in order."""
         self.troubles: Counter[object] = Counter()
@@ -68,7 +68,7 @@ class World:
             await asyncio.sleep(0)
 
     def may_fail(self, key: object) -> None:
-        """Fail now and then, never more often than is tried; for what is cursed, always."""
+        """Fail at random, less often than the runner tries; for a cursed key, always."""
         if key not in self.troubles and self.chance(self.poison):
             self.cursed.add(key)
         if key in self.cursed or (self.troubles[key] < 2 and self.chance(self.fails)):
@@ -81,7 +81,7 @@ WORLD: list[World] = []
 
 
 class Source(v1.Input):
-    """Tells its events in order, and dies now and then between two of them."""
+    """Delivers its events in order, and fails at random between two of them."""
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
@@ -96,12 +96,12 @@ class Source(v1.Input):
             world.next = number + 1
             await world.pause()
             if world.chance(0.02):
-                message = "the line is dead"
+                message = "the connection is lost"
                 raise ConnectionError(message)
 
 
 class Sink(v1.Output):
-    """Fails now and then: raises, or says no."""
+    """Fails at random: raises, or returns False."""
 
     @staticmethod
     def consumes_outputs() -> set[type[OutputEvent]]:
@@ -133,10 +133,10 @@ class WorldIO(v1.IOConfig):
 
 
 class WorldAction(LimpetAction):
-    """Acts by itself, or asks the sink."""
+    """Acts by itself, or requests an output."""
 
     label = Setting(text(empty=True), "", "Which behaviour it belongs to.")
-    asks = Setting(flag(), False, "Whether it asks the sink.")
+    asks = Setting(flag(), False, "Whether it requests an output.")
 
     async def steps(self, event: InputEvent, state: Any, outcome: Any) -> AsyncIterator[Any]:
         world = WORLD[0]
@@ -150,7 +150,7 @@ class WorldAction(LimpetAction):
 
 
 class Plain:
-    """A behaviour that is nothing but what mewbot's protocol asks for."""
+    """A behaviour with no more than mewbot's protocol requires."""
 
     name = "plain"
 
@@ -158,7 +158,7 @@ class Plain:
         raise NotImplementedError
 
     def consumes_inputs(self) -> set[type[InputEvent]]:
-        return {NumberEvent, InputEvent}  # mewbot's own runner would hand each event out twice
+        return {NumberEvent, InputEvent}  # mewbot's own runner would deliver each event twice
 
     async def process(self, event: InputEvent) -> AsyncIterator[OutputEvent]:
         assert isinstance(event, NumberEvent)

@@ -1,4 +1,4 @@
-"""``docs/reference/bot.md``, and the other pages on bots: what they show runs."""
+"""``docs/reference/bot.md``, and the other pages on bots: their examples run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COMPONENTS = {
 
 @pytest.mark.parametrize("name", sorted(COMPONENTS))
 def test_every_component_has_its_section(name: str) -> None:
-    """With each property, an example of the right kind, and no property that there is not."""
+    """With each property, an example of the right kind, and no unknown property."""
     kind, value = COMPONENTS[name]
     section = SECTIONS[name]
     named = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
@@ -64,7 +64,7 @@ def part(kind: str, name: str, properties: dict[str, Any]) -> dict[str, Any]:
 def test_every_example_of_the_page_runs(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B5: in a bot with a file that it fits; it acts, and nothing fails."""
+    """B5: in a bot with a suitable file; it acts, and nothing fails."""
     monkeypatch.chdir(folder)
     kind, _ = COMPONENTS[name]
     (block,) = re.findall(r"```yaml\n(.*?)```", SECTIONS[name], re.DOTALL)
@@ -78,12 +78,12 @@ def test_every_example_of_the_page_runs(
 
 async def run_example(name: str, kind: str, example: dict[str, Any], folder: Path) -> None:
     lines = name == "LinesTrigger"
-    place: dict[str, Any] = {
+    values: dict[str, Any] = {
         "name": "here", "input_path": "in", "output_path": "out", "existing": True,
         "content": {"mode": "r"},
     }  # fmt: skip
     if lines:
-        place |= {"input_path": "in/report.txt", "input_path_type": "file", "input_mode": "lines"}
+        values |= {"input_path": "in/report.txt", "input_path_type": "file", "input_mode": "lines"}
     service = Service(204)
     server = await asyncio.start_server(service, "127.0.0.1", 0)
     if name == "WebhookAction":
@@ -95,7 +95,7 @@ async def run_example(name: str, kind: str, example: dict[str, Any], folder: Pat
         "conditions": [],
         "actions": [part("Action", "LogAction", {})],
     }
-    documents: list[dict[str, Any]] = [part("IOConfig", "FileSystem", place), behaviour]
+    documents: list[dict[str, Any]] = [part("IOConfig", "FileSystem", values), behaviour]
     if kind in {"Trigger", "Condition", "Action"}:
         behaviour[kind.lower() + "s"] = [example]
     elif kind == "Behaviour":
@@ -133,14 +133,14 @@ def blocks(page: str, kind: str) -> list[str]:
 
 
 def test_the_example_of_the_format_is_right(tmp_path: Path) -> None:
-    """As it stands there."""
+    """Unchanged."""
     (block,) = blocks("reference/bot-format.md", "yaml")
     (tmp_path / "bot.yaml").write_text(block, encoding="utf-8")
     assert len(load(tmp_path / "bot.yaml").behaviours) == 1
 
 
 def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
-    """The bot, for a moment; the action, in one."""
+    """The bot for a moment, and the action."""
     program, action = blocks("how-to/write-a-bot.md", "python")
     (tmp_path / "in").mkdir()
     ending = program.replace("asyncio.run(main())", "")

@@ -21,7 +21,7 @@ from tests.bot.factories import put
 from tests.waiting import PATIENCE, until_sync
 
 HELPERS = '''
-"""Components of a test's own, as a user has them beside a bot's file."""
+"""Components beside a bot's file, as a user has them."""
 import asyncio, dataclasses, os, pathlib, time
 from mewbot.api.v1 import Action, Input, IOConfig
 from mewbot.core import InputEvent
@@ -418,7 +418,7 @@ def test_replay_processes_dead_letters_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "expected"),
     [
         (["run"], "takes BOT.yaml"),
         (["run", "a", "b"], "takes BOT.yaml"),
@@ -430,16 +430,16 @@ def test_replay_processes_dead_letters_again(tmp_path: Path) -> None:
         (["new"], "takes KIND"),
     ],
 )
-def test_a_wrong_call_is_refused(tmp_path: Path, argv: list[str], said: str) -> None:
+def test_a_wrong_call_is_refused(tmp_path: Path, argv: list[str], expected: str) -> None:
     """Exit code 2."""
     numbers(tmp_path, 1)
     done = limpet(tmp_path, *argv)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert expected in done.stderr
 
 
 def test_without_the_extra_it_names_the_package_to_install(tmp_path: Path) -> None:
-    """By the name of the extra."""
+    """It names the extra."""
     program = (
         "import sys; sys.modules['mewbot'] = None; sys.argv = ['limpet', 'run', 'x'];"
         "from limpet.cli import main; sys.exit(main())"
