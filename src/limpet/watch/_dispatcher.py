@@ -124,7 +124,7 @@ class LoopDispatcher:
         if ask is not None:
             ask.event.set()
 
-    async def in_thread(self, function: Callable[[], None]) -> None:
+    async def in_thread(self, function: Callable[[], object]) -> None:
         """Run what may take long in a worker thread."""
         await anyio.to_thread.run_sync(function, limiter=self.limiter)
 
@@ -229,7 +229,7 @@ class LoopDispatcher:
                     ask.heavy = True
                 if not ask.heavy:
                     try:
-                        ask.heavy = not core.try_examine()
+                        ask.heavy = not core.examine(drained=True)
                     except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
                         ask.error = error
                     self._last_look = time.monotonic()
