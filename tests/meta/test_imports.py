@@ -24,6 +24,7 @@ ALLOWED = {
         "limpet._fingerprint",
         "limpet._lazy_fields",
         "limpet._own_write_registry",
+        "limpet._wire",
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
