@@ -425,7 +425,8 @@ AS_NOBODY = """
 import os, sys
 from limpet.output import *
 from tests.output.conftest import made
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
+from tests.unprivileged import drop_rights
+drop_rights()
 def code(out, operation):
     answer = out.perform(operation)
     return "ok" if answer.ok else answer.code
