@@ -55,7 +55,7 @@ class Options(TypedDict, total=False):
 
 
 def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
-    """Watch what is in the folder at ``path``, whatever becomes of the folder meanwhile.
+    """Watch what is in the folder at ``path``, whatever happens to the folder meanwhile.
 
     ```python
     async with limpet.watch_dir("inbox") as watch:
@@ -63,8 +63,8 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
             print(event)
     ```
 
-    The folder need not exist. A relative path is made absolute, a symlink in it is followed each
-    time anew. Nothing happens before the block is entered.
+    The folder need not exist. A relative path is made absolute; a symlink in it is followed again
+    each time. Nothing happens before the block is entered.
 
     Args:
         path: The location.
@@ -77,9 +77,9 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
 
 
 def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
-    """Watch the one file at ``path``, whichever inode stands there; its siblings never show.
+    """Watch the one file at ``path``, whichever inode is there; its siblings are never reported.
 
-    Every event is a target event. As ``watch_dir`` otherwise.
+    Every event is a target event. Otherwise as ``watch_dir``.
 
     Raises:
         UsageError: The path is empty or has a NUL, or an option is out of its range.

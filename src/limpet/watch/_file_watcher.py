@@ -1,4 +1,4 @@
-"""The file watch: one location, one file, whatever inode stands there."""
+"""The file watch: one location, one file, whichever inode is there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from limpet.backends import (
     OTHER,
     SELF_MOVED,
     WRITE,
+    Timer,
     read_mounts,
 )  # fmt: skip
 from limpet.watch.index._entry_record import differences, kind_of_mode, pack, unpack
@@ -22,15 +23,10 @@ from limpet.watch.location._path_marks import Waypoint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.backends import HintRouter, PendingHints
-    from limpet.config import WatchOptions
+    from limpet.backends import PendingHints
     from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
-    from limpet.watch.emit._debounce import Debouncer
-    from limpet.watch.emit._degradation import Degradation
-    from limpet.watch.emit._event_factory import EventFactory
-    from limpet.watch.emit._own_writes import OwnWrites
+    from limpet.watch.emit._services import WatchServices
     from limpet.watch.index._entry_record import StatResult
-    from limpet.watch.index._fs import FileSystemCalls
     from limpet.watch.location._path_marks import PathMarks
 
 __all__ = ["FileWatcher"]
@@ -38,53 +34,40 @@ __all__ = ["FileWatcher"]
 _PLACE: Final = (None, "")
 
 _TRIES: Final = 3
-"""How often a file is looked at anew because an own write, of whatever file, began meanwhile."""
+"""How often a file is examined again because an own write, of any file, began meanwhile."""
 
 
 class FileWatcher:
-    """Watches one file location; siblings of the file never show."""
+    """Watches one file; its siblings are never reported."""
 
     expects: Kind = "file"
 
-    def __init__(
-        self,
-        path_marks: PathMarks,
-        options: WatchOptions,
-        *,
-        disk: FileSystemCalls,
-        router: HintRouter,
-        emit: EventFactory,
-        debouncer: Debouncer,
-        own_writes: OwnWrites,
-        degradation: Degradation,
-        polling: bool,
-    ) -> None:
-        """Know the parts; nothing is looked at before ``start``."""
+    def __init__(self, services: WatchServices, path_marks: PathMarks) -> None:
+        """Examine nothing before ``start``."""
         self.path_marks = path_marks
-        self.options = options
-        self.disk = disk
-        self.router = router
-        self.emit = emit
-        self.debouncer = debouncer
-        self.own_writes = own_writes
-        self.degradation = degradation
-        self.polling = polling
+        self.options = services.options
+        self.disk = services.disk
+        self.emit = services.emit
+        self.debouncer = services.debouncer
+        self.own_writes = services.own_writes
+        self.degradation = services.degradation
+        self._timed = not services.order
         self.again = False
         self.scans = 0
         self.rescans = 0
         self.found: Kind | None = None
         self.record: bytes | None = None
-        self._next_poll: float | None = None
-        self._next_rescan: float | None = None
+        self._poll = services.poll
+        self._rescan = Timer(services.options.rescan_interval)
         self._device_points: set[tuple[str, int]] = set()
         self._parent = ""
         self._put_off: int | None = None
-        """Bits of a look that waits for an own write to be finished."""
+        """Hint bits of an examination that waits for an own write to end."""
 
     def start(self, *, report: bool, origin: Origin, saved: bytes | None = None) -> None:
-        """Resolve and mark; ``report`` makes a created event if the file is there.
+        """Resolve and mark; ``report`` emits a created event if the file is there.
 
-        ``saved`` is what was believed when the watch last ran; the difference to it is told.
+        ``saved`` is the record when the watch last ran; the difference to it is emitted.
         """
         emit = self.emit
         emit.muted, emit.existing, emit.origin = not report, report, origin
@@ -96,7 +79,7 @@ class FileWatcher:
         self._set_timers()
 
     def examine(self, hints: PendingHints, *, force: bool = False) -> None:
-        """Take the hints, look, and leave the events with the emitter."""
+        """Examine what the hints and the timers name; the events are left in the factory."""
         self.scans += 1
         self.again = False
         now = self.disk.monotonic()
@@ -112,13 +95,13 @@ class FileWatcher:
                     if hinted and hinted in waypoint.names:
                         bits |= what
         reason: RescanReason | None = hints.lost
-        if self._next_rescan is not None and now >= self._next_rescan:
+        if self._rescan.is_due(now):
             reason = reason or "interval"
         if reason is not None:
             self.rescans += 1
             self.emit.rescanned(reason)
             self.emit.origin = "rescan"
-        due = self._next_poll is not None and now >= self._next_poll
+        due = self._poll.is_due(now)
         held_due = bool(self.debouncer.due(now))
         if concerned or reason or due or held_due or self.path_marks.unstable:
             self._check(bits, lost=reason is not None)
@@ -129,25 +112,25 @@ class FileWatcher:
         self._set_timers()
 
     def deadline(self) -> float | None:
-        """When the next look is due without any hint, monotonic seconds."""
-        times = (self._next_poll, self._next_rescan, self.debouncer.deadline())
+        """Return when the next examination is due without a hint, monotonic seconds."""
+        times = (self._poll.next, self._rescan.next, self.debouncer.deadline())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
-        """Take every mark away."""
+        """Remove every mark."""
         self.path_marks.close()
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
-        """Give what is believed to be there."""
+        """Yield what is in the index."""
         if self.record is not None:
             yield "", "file"
 
     def count(self) -> int:
-        """Count the entries believed in."""
+        """Return the number of entries in the index."""
         return int(self.record is not None)
 
     def _check(self, bits: int, *, lost: bool) -> None:
-        """Compare what stands at the location with the belief."""
+        """Compare what is at the location with the index."""
         tries = _TRIES
         while True:
             generation = self.own_writes.generation()
@@ -157,7 +140,7 @@ class FileWatcher:
             resolution = self.path_marks.update()
             tries -= 1
             if self.own_writes.generation() == generation or not tries:
-                break  # it was not seen in the middle of an own write
+                break  # it was not read in the middle of an own write
         if resolution.trouble:
             self.degradation.location_unreachable(self.emit, resolution.trouble)
             return
@@ -199,7 +182,7 @@ class FileWatcher:
                 facts,
                 written=bool(bits & WRITE),
                 touched=bool(bits & ATTRIB),
-                hinted=bool(bits & ~OTHER) or (not self.polling and not lost),
+                hinted=bool(bits & ~OTHER) or (not self._timed and not lost),
                 seen=0,
                 exact=self.disk.exact_times,
             )
@@ -249,7 +232,7 @@ class FileWatcher:
         self.emit.deleted("", record, "file", foreign=bool(bits & OTHER), reason=reason)
 
     def _gone_reason(self, bits: int) -> GoneReason:
-        """Say why the file is gone."""
+        """Return why the file is gone."""
         points = {(mount.point, mount.device) for mount in read_mounts()}
         lost, self._device_points = self._device_points - points, points
         if any(self._parent == point or self._parent.startswith(point + "/") for point, _ in lost):
@@ -268,7 +251,7 @@ class FileWatcher:
         return facts is not None and kind_of_mode(facts.mode) == "dir"
 
     def _release(self) -> None:
-        """Tell of the file if it is held and its time has come."""
+        """Emit the event of the file if it is held and due."""
         if not self.debouncer.due(self.disk.monotonic()):
             return
         held = self.debouncer.take(_PLACE)
@@ -281,13 +264,7 @@ class FileWatcher:
             self.emit.updated("", facts, held.previous, held.changes, foreign=held.foreign)
 
     def _set_timers(self) -> None:
-        now, options = self.disk.monotonic(), self.options
+        now = self.disk.monotonic()
         blind = self.path_marks.blind or self.path_marks.unstable or bool(self.degradation.location)
-        if not (self.polling or blind):
-            self._next_poll = None
-        elif self._next_poll is None or now >= self._next_poll:
-            self._next_poll = now + options.poll_interval
-        if options.rescan_interval is not None and (
-            self._next_rescan is None or now >= self._next_rescan
-        ):
-            self._next_rescan = now + options.rescan_interval
+        self._poll.schedule(now, needed=self._timed or blind)
+        self._rescan.schedule(now)

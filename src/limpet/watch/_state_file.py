@@ -1,8 +1,8 @@
-"""Keeps the belief in a file between two runs, so that what happened in between can be told.
+"""The checkpoint of a watch: keeps the index between two runs, to report what happened in between.
 
-What is kept is what the *consumer* knows: events that were found but not handed out go into the
-file as they are, and a file that is held back is kept as it was before. The file is replaced in one
-step; one that cannot be read is set aside and said, never trusted.
+What is kept is what the *consumer* has: events that were found but not handed out go into the file
+as they are, and a file that is held by debounce is kept as it was before. The file is replaced in
+one step; one that cannot be read is moved aside and reported, never trusted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from limpet import events as ev
 from limpet._atomic_file import replacing
+from limpet._wire import from_wire, to_wire
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Saved", "StateError", "decode_event", "load", "save", "set_aside"]
 
-_VERSION = 2
+_VERSION = 3
 
 
 class StateError(Exception):
@@ -34,16 +34,16 @@ class StateError(Exception):
 
 @dataclasses.dataclass(slots=True)
 class Saved:
-    """What a state file held."""
+    """The content of a state file."""
 
     root: DirNode | None
-    """The tree of a folder watch."""
+    """The tree of a directory watch."""
     record: bytes | None
-    """The file of a file watch."""
+    """The record of a file watch."""
     events: list[dict[str, Any]]
-    """Events that were found but not handed out: class name and fields."""
+    """Events that were found but not handed out, as ``to_wire`` gives them."""
     absent: bool
-    """The target was not there."""
+    """The target was missing."""
 
 
 def save(
@@ -113,7 +113,7 @@ def load(path: Path, location: Path) -> Saved | None:
 
 
 def set_aside(path: Path) -> None:
-    """Move an unusable state file out of the way, keeping it for whoever wants to know."""
+    """Move an unusable state file aside, so that it can be examined."""
     with contextlib.suppress(OSError):
         path.replace(path.with_name(path.name + ".bad"))
 
@@ -162,46 +162,20 @@ def _decode_root(rows: list[dict[str, Any]]) -> DirNode:
 
 
 def _encode_event(event: Event) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for item in dataclasses.fields(event):
-        value = getattr(event, item.name)
-        if item.name in {"content", "content_mode", "content_error"}:
-            continue
-        if isinstance(value, Path):
-            value = os.fspath(value)
-        elif isinstance(value, frozenset):
-            value = sorted(value)
-        elif isinstance(value, ev.FileStat):
-            value = dataclasses.asdict(value)
-        fields[item.name] = value
-    return {"type": type(event).__name__, "fields": fields}
+    wire = to_wire(event, session="state", exact=True)
+    wire.pop("content", None)  # it is read again from the file, if that is there
+    return wire
 
 
 def decode_event(saved: dict[str, Any], seq: int) -> Event:
-    """Make an event again from what ``save`` kept of it, with a new place in the order.
+    """Return an event of a state file again, with a new place in the order.
 
     Raises:
         StateError: It is not an event.
     """
-    kind = getattr(ev, str(saved.get("type")), None)
-    if not (isinstance(kind, type) and issubclass(kind, ev.Event)):
-        message = "it is damaged"
-        raise StateError(message)
-    fields = dict(saved["fields"])
-    for name in ("location", "path", "source"):
-        if name in fields:
-            fields[name] = Path(fields[name])
-    for name in ("stat", "previous", "replaced"):
-        if fields.get(name) is not None:
-            fields[name] = ev.FileStat(**fields[name])
-    if "changes" in fields:
-        fields["changes"] = frozenset(fields["changes"])
-    fields["seq"] = seq
-    if fields.get("origin") != "initial":
-        fields["origin"] = "offline"
+    origin = "initial" if saved.get("origin") == "initial" else "offline"
     try:
-        event = kind(**fields)
-    except TypeError as error:
+        return from_wire({**saved, "seq": seq, "origin": origin})
+    except ValueError as error:
         message = "it is damaged"
         raise StateError(message) from error
-    return event

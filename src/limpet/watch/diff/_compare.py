@@ -1,8 +1,8 @@
-"""Looks at the places that may have changed, and says how disk and belief differ there.
+"""Examines names that may have changed, and finds how disk and index differ there.
 
-A place is a name in a folder of the belief. Looking changes nothing: it gives departures (believed,
-but not there any more), arrivals (there, but not believed) and updates (the same entry, different).
-What belongs together, and in which order it is told, is for ``_arrange.py``.
+Nothing is changed by it. It finds departures (in the index, no longer on disk), arrivals (on disk,
+not in the index) and updates (the same entry, changed). Which of them belong together is for
+``_rename_pairing.py``, and in which order they are emitted for ``_event_order.py``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED
+from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._change_detection import changes_of, is_same
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._scan import read_ignore_file
@@ -32,7 +33,7 @@ EntryRef = tuple[DirNode, str]
 
 @dataclass(slots=True, eq=False, repr=False)
 class Departure:
-    """What the belief has at a place and the disk has no more."""
+    """A name that is in the index and no longer on disk."""
 
     directory: DirNode
     name: str
@@ -44,13 +45,13 @@ class Departure:
 
     @property
     def is_indexed(self) -> bool:
-        """Whether the belief still has it there."""
+        """Return whether the index still has it."""
         return self.directory.entries.get(self.name) is self.entry
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Arrival:
-    """What the disk has at a place and the belief has not."""
+    """A name that is on disk and not in the index."""
 
     directory: DirNode
     name: str
@@ -59,7 +60,7 @@ class Arrival:
     link: int = 0
     departure: Departure | None = None
     found: DirNode | None = None
-    """For a new folder: its node and what was found in it, attached to nothing yet."""
+    """Of a new directory: its node and what was found in it, not yet part of the tree."""
     done: bool = False
     visiting: bool = False
 
@@ -78,88 +79,86 @@ class Update:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Differences:
-    """The outcome of one round of looking, by place, in the order of looking."""
+    """What one round finds, by name, in the order of examination."""
 
     order: list[EntryRef] = field(default_factory=list)
     departures: dict[EntryRef, Departure] = field(default_factory=dict)
     arrivals: dict[EntryRef, Arrival] = field(default_factory=dict)
     updates: dict[EntryRef, Update] = field(default_factory=dict)
     fleeting: list[tuple[DirNode, str, int]] = field(default_factory=list)
-    """Came and went unseen: folder, name, bits."""
-    later: dict[DirNode, dict[str, int]] = field(default_factory=dict)
-    """Places that could not be looked at yet: their folder is on the move."""
-    later_full: set[DirNode] = field(default_factory=set)
-    """The same for folders to be listed."""
+    """Created and deleted again before the stat: directory, name, bits."""
+    later: Agenda = field(default_factory=Agenda)
+    """What could not be examined yet: its directory is being moved."""
     refilter: list[DirNode] = field(default_factory=list)
-    """Folders whose ignore file changed."""
+    """Directories whose ignore file changed."""
     root_lost: bool = False
-    """The location leads elsewhere."""
+    """The location leads to something else."""
 
 
 class Comparison:
-    """One round of looking."""
+    """One round of examination."""
 
     def __init__(self, context: DiffContext) -> None:
-        """Start with nothing looked at."""
+        """Start with nothing examined."""
         self.context = context
         self.differences = Differences()
         self._seen: set[EntryRef] = set()
         self._suspects: list[DirNode] = []
 
-    def compare(self, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]) -> None:
-        """Look at the named places, and at every place of the ``full`` folders, top down."""
-        directories = sorted({*dirty, *full}, key=DirNode.depth)
-        for directory in directories:
+    def compare(self, agenda: Agenda) -> None:
+        """Examine what the agenda has, parents before what is below them."""
+        for directory in sorted({*agenda.names, *agenda.listings}, key=DirNode.depth):
+            names, listing = agenda.names.get(directory, {}), directory in agenda.listings
             if self.context.degradation.location:
-                self._put_off(directory, dirty.get(directory, {}), full=directory in full)
-                continue
-            self.compare_dir(directory, dirty.get(directory, {}), full=directory in full)
+                self.differences.later.put_off(directory, names, listing=listing)
+            else:
+                self.compare_dir(directory, names, listing=listing)
         while self._suspects:
             directory = self._suspects.pop()
             if directory.parent is None:
                 self.differences.root_lost = True
             elif (directory.parent, directory.name) not in self._seen:
-                self.compare_dir(directory.parent, {directory.name: 0}, full=False)
+                self.compare_dir(directory.parent, {directory.name: 0}, listing=False)
 
-    def compare_dir(self, directory: DirNode, names: dict[str, int], *, full: bool) -> None:
-        """Look at names of one folder."""
-        context, differences = self.context, self.differences
+    def compare_dir(self, directory: DirNode, names: dict[str, int], *, listing: bool) -> None:
+        """Examine names of one directory, or all of it."""
+        context, later = self.context, self.differences.later
         if not context.index.contains(directory) or self._is_leaving(directory):
             if context.index.contains(directory):
-                self._put_off(directory, names, full=full)
+                later.put_off(directory, names, listing=listing)
             return
         try:
             handle = context.open(directory)
         except ElsewhereError:
-            self._put_off(directory, names, full=full)
+            later.put_off(directory, names, listing=listing)
             self._suspects.append(directory)
             return
         except OSError as error:
             if context.can_reach():
                 context.blind(directory, error)
             else:
-                self._put_off(directory, names, full=full)
+                later.put_off(directory, names, listing=listing)
             return
         try:
             if directory.blind is not None:
-                full = True
-            if full:
+                listing = True
+            if listing:
                 names = self._list(directory, handle, names)
             for name, bits in names.items():
                 self._examine(directory, handle, name, bits)
                 context.breathe()
         except OSError as error:
             if error.errno in NOT_THERE:
-                self._put_off(directory, names, full=full)
+                later.put_off(directory, names, listing=listing)
                 self._suspects.append(directory)
             else:
                 context.blind(directory, error)
-                differences.later.pop(directory, None)
+                later.names.pop(directory, None)
         finally:
             context.disk.close(handle)
 
     def _list(self, directory: DirNode, handle: Handle, names: dict[str, int]) -> dict[str, int]:
-        """List a folder again: every name that is there or believed to be is to be looked at."""
+        """List a directory again: every name on disk or in the index is to be examined."""
         context = self.context
         if directory.mark is None or directory in context.doubted:
             context.mark(directory, handle)
@@ -169,7 +168,7 @@ class Comparison:
             relative = directory.relative()
             if read_ignore_file(context, relative, context.path(directory), listed):
                 self.differences.refilter.append(directory)
-        context.sees(directory)
+        context.can_read(directory)
         everything = dict.fromkeys(listed, 0)
         everything.update(dict.fromkeys(directory.entries, 0))
         everything.update(names)
@@ -186,13 +185,13 @@ class Comparison:
         if context.own_writes.any_open() and context.own_writes.is_open(
             f"{context.path(directory)}/{name}"
         ):
-            differences.later.setdefault(directory, {})[name] = bits
+            differences.later.put_off(directory, {name: bits}, listing=False)
             return
         facts, link = context.examine(directory, handle, name)
         if (
             context.own_writes.generation() != generation
-        ):  # it may have been seen in the middle of an own write
-            differences.later.setdefault(directory, {})[name] = bits
+        ):  # it may have been read in the middle of an own write
+            differences.later.put_off(directory, {name: bits}, listing=False)
             return
         self._seen.add(ref)
         old = directory.entries.get(name)
@@ -221,7 +220,7 @@ class Comparison:
     def _compare(
         self, directory: DirNode, name: str, old: Entry, facts: StatResult, bits: int
     ) -> None:
-        """Note what changed of an entry that is still the same."""
+        """Record what changed of an entry that is still the same."""
         context, differences = self.context, self.differences
         is_directory = isinstance(old, DirNode)
         record = old.record if isinstance(old, DirNode) else old
@@ -237,7 +236,7 @@ class Comparison:
         if isinstance(old, DirNode):
             old.record = packed
             if old.blind is not None and bits & ATTRIB:
-                differences.later_full.add(old)
+                differences.later.listings.add(old)
         else:
             directory.entries[name] = packed
         if changes:
@@ -250,16 +249,10 @@ class Comparison:
             context.debouncer.close((directory, name))
 
     def _is_leaving(self, directory: DirNode) -> bool:
-        """Whether the folder, or one above it, was found gone in this round."""
+        """Return whether the directory, or one above it, was found gone in this round."""
         departures = self.differences.departures
         while directory.parent is not None:
             if (directory.parent, directory.name) in departures:
                 return True
             directory = directory.parent
         return False
-
-    def _put_off(self, directory: DirNode, names: dict[str, int], *, full: bool) -> None:
-        if names:
-            self.differences.later.setdefault(directory, {}).update(names)
-        if full:
-            self.differences.later_full.add(directory)

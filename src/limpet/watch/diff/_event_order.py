@@ -1,9 +1,9 @@
-"""Pairs what departed with what arrived, and tells it all in an order that can be replayed.
+"""Pairs departures with arrivals, and emits everything in an order that can be replayed.
 
-The order is found by doing: each change first makes way for itself. An arrival needs its folder to
-be there and its name to be free; a deleted folder first lets go what was moved out of it. Where
-renames wait for each other in a circle (two names exchanged), the circle is opened by telling its
-members as replaced (files) or as gone and come anew (folders).
+The order is found by doing: each change first makes room for itself. An arrival needs its directory
+to exist and its name to be free; a deleted directory first releases what was moved out of it. Where
+renames wait for each other in a circle (two names exchanged), the circle is opened: its files are
+emitted as replaced, its directories as deleted and created.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ __all__ = ["EventOrderer"]
 
 
 class EventOrderer:
-    """Tells the findings of one round and brings the belief up to them."""
+    """Emits the differences of one round and updates the index to match."""
 
     def __init__(
         self, context: DiffContext, comparison: Comparison, origins: dict[EntryRef, EntryRef]
     ) -> None:
-        """Take the findings.
+        """Keep the differences.
 
         Args:
-            context: The watch's tree.
-            comparison: The round of looking; asked again where a pair needs its other half.
-            origins: What the backend saw of renames: place now -> place before.
+            context: What the watch shares.
+            comparison: The round; asked again where a pair needs its other half.
+            origins: Renames that the backend reported: name now -> name before.
         """
         self.context = context
         self.comparison = comparison
@@ -54,7 +54,7 @@ class EventOrderer:
         self.tops = self.pairing.tops
 
     def run(self) -> None:
-        """Pair, then tell."""
+        """Pair, then emit."""
         self.pairing.directories()
         self.pairing.files()
         differences = self.differences
@@ -76,20 +76,20 @@ class EventOrderer:
             if departure is not None:
                 self._depart(departure)
         for arrival in list(differences.arrivals.values()):
-            self._arrive(arrival)  # those met inside new folders, and those whose folder came late
+            self._arrive(arrival)  # found inside new directories, or in a directory that came late
         for arrival in self.tops.values():
             if not arrival.done and arrival.found is not None:
                 self._discard(arrival.found)
         self._put_off_rest()
 
     def _put_off_rest(self) -> None:
-        """Have looked at again whatever could not be told, so that nothing is left behind."""
+        """Leave for the next round what could not be emitted, so that nothing is lost."""
         differences, index = self.differences, self.context.index
         rest: list[Arrival | Departure] = [a for a in differences.arrivals.values() if not a.done]
         rest.extend(d for d in differences.departures.values() if not d.done)
         for item in rest:
             if index.contains(item.directory):
-                differences.later.setdefault(item.directory, {})[item.name] = item.bits
+                differences.later.put_off(item.directory, {item.name: item.bits}, listing=False)
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class EventOrderer:
         arrival.done = True
 
     def _has_directory(self, arrival: Arrival) -> bool:
-        """Make sure that the folder it arrived in is in the tree, telling it first if it is new."""
+        """Make sure that the arrival's directory is in the tree; emit it first if it is new."""
         directory: DirNode | None = arrival.directory
         while directory is not None and directory not in self.tops:
             directory = directory.parent
@@ -135,7 +135,7 @@ class EventOrderer:
         return False
 
     def _make_way(self, arrival: Arrival) -> Departure | None:
-        """Free the name; gives the file that the arrival replaces in one step."""
+        """Free the name; return the file that the arrival replaces in one step."""
         ref = (arrival.directory, arrival.name)
         occupant = arrival.directory.entries.get(arrival.name)
         departure = self.differences.departures.get(ref)
@@ -165,7 +165,7 @@ class EventOrderer:
             arrival = self.differences.arrivals.get((departure.directory, departure.name))
 
     def _move_out(self, directory: DirNode, entry: DirNode) -> None:
-        """Let go what was moved out of ``entry`` and holds ``directory``."""
+        """Release what was moved out of ``entry`` and now holds ``directory``."""
         for other in list(self.differences.departures.values()):
             node = other.entry
             if (
@@ -194,12 +194,12 @@ class EventOrderer:
             for other in list(self.differences.departures.values()):
                 if other.arrival is not None and not other.done and other.directory.lies_in(entry):
                     self._arrive(other.arrival)
-                    if not other.done:  # it waits for this very folder to go
+                    if not other.done:  # it waits for this very directory to go
                         _unpair(other)
         self.remove(departure.directory, departure.name, foreign=bool(departure.bits & OTHER))
 
     def remove(self, directory: DirNode, name: str, *, foreign: bool = False) -> None:
-        """Tell that an entry is gone, and before it all that is in it."""
+        """Emit that an entry is gone, and before it all that was in it."""
         entry = directory.entries[name]
         context = self.context
         if isinstance(entry, DirNode):
@@ -214,10 +214,10 @@ class EventOrderer:
         held = context.debouncer.take((directory, name))
         if held is not None and held.created:
             return
-        context.emit.deleted(_join(directory, name), entry, kind_of(entry), foreign=foreign)
+        context.emit.deleted(directory.relative_of(name), entry, kind_of(entry), foreign=foreign)
 
     def empty(self, top: DirNode) -> None:
-        """Tell that all is gone that is in a folder, children first."""
+        """Emit that everything in a directory is gone, children first."""
         for directory in reversed(list(top.walk())):
             for name, entry in list(directory.entries.items()):
                 if not isinstance(entry, DirNode):
@@ -226,7 +226,7 @@ class EventOrderer:
                 self.remove(directory.parent, directory.name)
 
     def _discard(self, top: DirNode) -> None:
-        """Forget a scanned folder that never became part of the tree."""
+        """Drop a scanned directory that never became part of the tree."""
         for directory in list(top.walk()):
             self.context.drop(directory)
 
@@ -249,7 +249,7 @@ class EventOrderer:
         self.report_content(found)
 
     def report_content(self, top: DirNode) -> None:
-        """Tell all that is in a folder as created, parents first."""
+        """Emit everything in a directory as created, parents first."""
         for directory in top.walk():
             if directory is not top:
                 self.context.emit.created(directory.relative(), unpack(directory.record))
@@ -270,10 +270,10 @@ class EventOrderer:
                 (directory, name), context.disk.monotonic(), created=True, foreign=foreign
             )
             return
-        context.emit.created(_join(directory, name), facts, foreign=foreign)
+        context.emit.created(directory.relative_of(name), facts, foreign=foreign)
 
     def _replaced(self, arrival: Arrival, departure: Departure) -> None:
-        """Tell that another file stands at a name: one update."""
+        """Emit that another file is at a name: one update."""
         entry = departure.entry
         if isinstance(entry, DirNode):
             return
@@ -319,13 +319,13 @@ class EventOrderer:
                 closed=closed,
             )
             return
-        context.emit.updated(_join(directory, name), facts, known, changes, foreign=foreign)
+        context.emit.updated(directory.relative_of(name), facts, known, changes, foreign=foreign)
 
     def _renamed(self, departure: Departure, arrival: Arrival, replaced: Departure | None) -> None:
         context, facts, entry = self.context, arrival.facts, departure.entry
         departure.done = True
         directory, name = arrival.directory, arrival.name
-        source = _join(departure.directory, departure.name)
+        source = departure.directory.relative_of(departure.name)
         foreign = bool((arrival.bits | departure.bits) & OTHER)
         del departure.directory.entries[departure.name]
         packed = pack(facts, context.disk.now())
@@ -353,20 +353,22 @@ class EventOrderer:
         shown: FileStat | None = None
         if gone is not None and not isinstance(gone, DirNode):
             shown = stat_of(gone) or barely_known(gone, directory.device)
-        context.emit.renamed(source, _join(directory, name), facts, entry, shown, foreign=foreign)
+        context.emit.renamed(
+            source, directory.relative_of(name), facts, entry, shown, foreign=foreign
+        )
         changes = self._changed_too(entry, departure, arrival)
         if changes:
             self._updated(directory, name, facts, entry, changes, arrival.bits | departure.bits)
 
     def _what_stood(self, replaced: Departure | None) -> bool:
-        """Whether the stream knows what is replaced (it may have been held back until now)."""
+        """Return whether what is replaced was ever emitted (it may have been held until now)."""
         if replaced is None:
             return False
         held = self.context.debouncer.take((replaced.directory, replaced.name))
         return held is None or not held.created
 
     def _changed_too(self, entry: Record, departure: Departure, arrival: Arrival) -> set[Change]:
-        """What changed of a file besides its name; the name itself explains a new ctime."""
+        """Return what changed of a file besides its name, which itself explains a new ctime."""
         return changed_besides_its_name(
             entry,
             arrival.facts,
@@ -385,8 +387,3 @@ def _unpair(departure: Departure) -> None:
 
 def _is_dir(facts: StatResult) -> bool:
     return facts.mode & 0o170000 == 0o040000
-
-
-def _join(directory: DirNode, name: str) -> str:
-    relative = directory.relative()
-    return f"{relative}/{name}" if relative else name

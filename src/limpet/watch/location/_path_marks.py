@@ -1,7 +1,7 @@
 """Keeps the marks on the way to a location in step with where the location leads.
 
 Mark, then resolve again, until two resolutions in a row agree: a change in between is either seen
-by the second look or told by a mark that was there before it.
+by the second resolution or reported by a mark that was there before it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from limpet.watch.location._resolve_path import (
 )
 
 if TYPE_CHECKING:
-    from limpet.backends import HintRouter, Mark, PendingHints
-    from limpet.watch.index._fs import FileSystemCalls
+    from limpet.backends import Mark
+    from limpet.watch.emit._services import WatchServices
 
 __all__ = ["PathMarks", "Waypoint"]
 
 _ROUNDS: Final = 8
-"""A path that changes faster than this many looks in a row is looked at again a moment later."""
+"""A path that changes faster than this many resolutions in a row is resolved again a moment later.
+"""
 
 
 class Waypoint(Subscriber):
-    """A marked folder on the way, and the names in it that matter."""
+    """A marked directory on the way, and the names in it that matter."""
 
     __slots__ = ("mark", "names", "path", "what")
 
@@ -40,35 +41,23 @@ class Waypoint(Subscriber):
 
 
 class PathMarks:
-    """The location of one watch."""
+    """The marks on the way to one location."""
 
-    def __init__(
-        self,
-        path: str,
-        *,
-        disk: FileSystemCalls,
-        router: HintRouter,
-        hints: PendingHints,
-        order: tuple[str, ...],
-        content: bool,
-    ) -> None:
-        """Know the path; nothing is marked yet.
+    def __init__(self, services: WatchServices, *, content: bool) -> None:
+        """Mark nothing yet.
 
         Args:
-            path: The location, absolute.
-            disk: Where to look.
-            router: Where to mark.
-            hints: Where the hints go.
-            order: Sources to mark with; empty means the location must be polled.
-            content: The target is a file whose writes matter.
+            services: What the watch shares.
+            content: The location is a file whose writes matter.
         """
-        self.path = path
-        self.blind = not order or not can_resolve()
-        """The way cannot be watched (wholly), so it must be looked at again now and then."""
+        self.path = str(services.location)
+        self.blind = not services.order or not can_resolve()
+        """The way cannot be marked as a whole, so it must be resolved again in intervals."""
         self.unstable = False
-        """It changed while it was looked at; look again soon."""
-        self._disk, self._router, self._hints = disk, router, hints
-        self._order, self._content = order, content
+        """The way changed while it was resolved: resolve it again soon."""
+        self._services = services
+        self._disk, self._router = services.disk, services.router
+        self._order, self._content = services.order, content
         self._waypoints: dict[tuple[int, int], Waypoint] = {}
 
     def update(self) -> Resolution:
@@ -90,8 +79,15 @@ class PathMarks:
         self.unstable = True
         return before
 
+    def can_reach(self) -> bool:
+        """Return whether the way to the location is open, and report it if it is not."""
+        trouble = self.update().trouble
+        if trouble:
+            self._services.degradation.location_unreachable(self._services.emit, trouble)
+        return not trouble
+
     def concerns(self, waypoint: Waypoint, name: str, bits: int) -> bool:
-        """Whether a hint may mean that the location leads elsewhere (or its file changed)."""
+        """Return whether a hint may mean that the location leads elsewhere, or its file changed."""
         if name == "":
             return bool(bits & (GONE | SELF_MOVED | ATTRIB))
         return name in waypoint.names and waypoint.what != 0
@@ -124,9 +120,9 @@ class PathMarks:
         try:
             facts = self._disk.stat(fd)
             if (facts.device, facts.inode) != identity or not isinstance(fd, int):
-                return True  # it changed under us: the next round resolves again
+                return True  # it changed meanwhile: the next round resolves again
             waypoint.mark = self._router.mark(
-                self._order, fd, what, waypoint, self._hints, device=facts.device
+                self._order, fd, what, waypoint, self._services.hints, device=facts.device
             )
             waypoint.what = max(what, waypoint.what)
         except (MarkError, OSError):
@@ -136,7 +132,7 @@ class PathMarks:
         return True
 
     def close(self) -> None:
-        """Take every mark away."""
+        """Remove every mark."""
         for waypoint in self._waypoints.values():
             if waypoint.mark is not None:
                 self._router.unmark(waypoint.mark, waypoint, waypoint.path)
@@ -144,5 +140,5 @@ class PathMarks:
 
     @property
     def marks(self) -> int:
-        """Folders on the way that are marked."""
+        """Return the number of marked directories on the way."""
         return len(self._waypoints)
