@@ -102,6 +102,7 @@ ALLOWED = {
         "limpet._file_lock",
         "limpet._keyed_queue",
         "limpet._process_group",
+        "limpet._option_fields",
         "limpet._suggest",
         "limpet._wire",
         "limpet.bot",

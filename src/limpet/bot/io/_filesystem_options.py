@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
+from limpet._option_fields import info_of
 from limpet.bot.io._named_component import NamedComponent
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._validators import (
+    Value,
     choice,
     fitting,
     flag,
@@ -19,10 +21,12 @@ from limpet.bot.settings._validators import (
     text,
     whole,
 )
-from limpet.config import ContentOptions
+from limpet.config import BackendName, ContentOptions, OwnPolicy, WatchOptions
 from limpet.output import OutputLimits
 
 __all__ = ["OUTPUT_OPTIONS", "WATCH_OPTIONS", "FileSystemOptions"]
+
+T = TypeVar("T")
 
 _CONTENT = record(
     ContentOptions,
@@ -54,6 +58,12 @@ def _words(values: tuple[str, ...]) -> tuple[str, ...]:
 _GLOBS = fitting(listed(text()), _words)
 
 
+def _watch_option(name: str, value: Value[T]) -> Setting[T]:
+    """Return the setting of a watch's option, with the default and help of its field."""
+    _, default, info = info_of(WatchOptions, name)
+    return Setting(value, default, f"{info.help[0].upper()}{info.help[1:]}.")
+
+
 class FileSystemOptions(NamedComponent):
     """All properties with their defaults; ``FileSystem`` describes how they work together."""
 
@@ -72,44 +82,26 @@ class FileSystemOptions(NamedComponent):
         maybe(path()), None, "Folder to write into; without one nothing is written."
     )
 
-    recursive = Setting(flag(), True, "Watch subfolders, too.")
-    existing = Setting(flag(), False, "First report everything that already exists.")
-    state = Setting(
-        maybe(path()), None, "File with the checkpoint: the next start reports what changed since."
-    )
-    settle = Setting(
-        number(),
-        0.0,
-        "Hold an event until the file is closed, or quiet for this many seconds.",
-    )
-    settle_max = Setting(maybe(number()), None, "Most seconds to hold an event.")
-    metadata = Setting(flag(), False, "Report changes of mode and owner, too.")
-    transient = Setting(flag(), False, "Report files that existed only between two scans.")
-    follow_symlinks = Setting(flag(), False, "Follow links to folders in the tree.")
-    own = Setting(
-        cast("Any", choice("drop", "mark", "keep")),
-        "drop",
-        "What to do with events of limpet's own writes.",
-    )
+    recursive = _watch_option("recursive", flag())
+    existing = _watch_option("existing", flag())
+    state = _watch_option("state", maybe(path()))
+    settle = _watch_option("settle", number())
+    settle_max = _watch_option("settle_max", maybe(number()))
+    metadata = _watch_option("metadata", flag())
+    transient = _watch_option("transient", flag())
+    follow_symlinks = _watch_option("follow_symlinks", flag())
+    own = _watch_option("own", cast("Any", choice(*get_args(OwnPolicy))))
     content = Setting(
-        maybe(_CONTENT), None, "Put the file's content into its events.", plain=_as_mapping
+        maybe(_CONTENT), None, "Put a file's content into its events.", plain=_as_mapping
     )
-    include = Setting(_GLOBS, (), "Only files that match one of these globs.")
-    exclude = Setting(_GLOBS, (), "Leave out paths that match one of these globs.")
-    ignore_file = Setting(maybe(text()), None, "Name of ignore files in gitignore syntax.")
-    default_ignores = Setting(flag(), True, "Leave out partial downloads and swap files.")
-    backend = Setting(
-        cast("Any", choice("auto", "fanotify", "inotify", "watchfiles", "poll")),
-        "auto",
-        "Backend that provides the hints.",
-    )
-    filesystem_mark = Setting(flag(), False, "With fanotify, mark whole file systems.")
-    poll_interval = Setting(number(least=0.001), 1.0, "Seconds between scans without hints.")
-    rescan_interval = Setting(
-        maybe(number(least=0.001)),
-        None,
-        "Seconds between scans of everything, beside hints.",
-    )
+    include = _watch_option("include", _GLOBS)
+    exclude = _watch_option("exclude", _GLOBS)
+    ignore_file = _watch_option("ignore_file", maybe(text()))
+    default_ignores = _watch_option("default_ignores", flag())
+    backend = _watch_option("backend", cast("Any", choice(*get_args(BackendName))))
+    filesystem_mark = _watch_option("filesystem_mark", flag())
+    poll_interval = _watch_option("poll_interval", number(least=0.001))
+    rescan_interval = _watch_option("rescan_interval", maybe(number(least=0.001)))
 
     output_create = Setting(flag(), True, "Create the output folder if it is missing.")
     output_durability = Setting(
