@@ -123,14 +123,14 @@ def bot(command: str, argv: list[str]) -> int:
 
 
 def _run(given: Namespace) -> int:
-    from limpet.bot.runner._service import serve
+    from limpet.bot.runner import serve
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
     return _logged(given, lambda: serve(given.words[0], options))
 
 
 def _logged(given: Namespace, work: Callable[[], int]) -> int:
-    from limpet.bot.runner._logging import logging_to
+    from limpet.bot.runner import logging_to
 
     form: LogFormat = one_of("--log-format", given.log_format, _FORMATS)
     level = one_of("--log-level", given.log_level, _LEVELS)
@@ -140,8 +140,7 @@ def _logged(given: Namespace, work: Callable[[], int]) -> int:
 
 
 def _options(given: Namespace) -> RunOptions:
-    from limpet.bot.runner import RunOptions
-    from limpet.bot.runner._service import default_state_dir
+    from limpet.bot.runner import RunOptions, default_state_dir
 
     directory = Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0])
     return RunOptions(
@@ -184,7 +183,7 @@ def _check(given: Namespace) -> int:
 
 
 def _new(given: Namespace) -> int:
-    from limpet.bot._starter_files import STARTERS, starter
+    from limpet.bot.config import STARTERS, starter
 
     kind = one_of("KIND", given.words[0], tuple(STARTERS))
     file = Path(given.words[1] if len(given.words) > 1 else f"{kind}.yaml")
@@ -202,8 +201,7 @@ def _new(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from limpet.bot.runner._dead_letters import DeadLetters
-    from limpet.bot.runner._service import replay
+    from limpet.bot.runner import DeadLetters, replay
 
     file, *only = given.words
     options = _options(given)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from limpet.bot.config import BotConfigError
 from limpet.bot.runner._dead_letters import DeadLetter, DeadLetters
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
@@ -176,10 +175,8 @@ class _Program:
         self._notifier.send("RELOADING=1")
         try:
             await self._runner.reload(self._file)
-        except BotConfigError as error:
-            _LOG.error("the changed file is wrong; the bot goes on as it is:\n%s", error)
-        except LimpetError as error:
-            _LOG.error("the reload failed; the bot goes on as it is: %s", error)
+        except LimpetError as error:  # of a wrong file each problem has a line
+            _LOG.error("the reload failed; the bot goes on as it is:\n%s", error)
         except Exception:  # noqa: BLE001 - foreign code was imported
             _LOG.exception("the changed file cannot be loaded; the bot goes on as it is")
         else:
