@@ -81,11 +81,11 @@ class TickIO(v1.IOConfig):
         self.source, self.sink = Source(count, bounded=bounded), Sink(count)
 
     def get_inputs(self) -> Iterable[v1.Input]:
-        """Give the source."""
+        """Return the source."""
         return [self.source]
 
     def get_outputs(self) -> Iterable[v1.Output]:
-        """Give the sink."""
+        """Return the sink."""
         return [self.sink]
 
 
@@ -98,7 +98,7 @@ class Ticks(v1.Trigger):
         return {Tick}
 
     def matches(self, event: InputEvent) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
 
@@ -145,7 +145,7 @@ class Answer(v1.Action):
 
 
 def bot(count: int, *, answers: bool, behaviours: int, bounded: bool) -> list[Any]:
-    """Give a place and so many behaviours; only the first one's work counts as the end."""
+    """Return an IOConfig and behaviours; the run ends with the work of the first one."""
     made: list[Any] = [TickIO(count, bounded=bounded)]
     for at in range(behaviours):
         behaviour = v1.Behaviour()

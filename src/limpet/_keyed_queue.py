@@ -55,12 +55,12 @@ class KeyedQueue(Generic[ItemT]):
 
     @property
     def has_ready(self) -> bool:
-        """Whether ``take`` finds an item."""
+        """Return whether ``take`` finds an item."""
         return bool(self._ready)
 
     @property
     def is_idle(self) -> bool:
-        """Whether no item waits and none is active."""
+        """Return whether no item waits and none is active."""
         return not (self.active or self._ready or self._blocked)
 
     def add(self, item: ItemT) -> None:

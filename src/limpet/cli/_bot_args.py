@@ -123,14 +123,14 @@ def bot(command: str, argv: list[str]) -> int:
 
 
 def _run(given: Namespace) -> int:
-    from limpet.bot.runner import serve
+    from limpet.bot.program import serve
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
     return _logged(given, lambda: serve(given.words[0], options))
 
 
 def _logged(given: Namespace, work: Callable[[], int]) -> int:
-    from limpet.bot.runner import logging_to
+    from limpet.bot.program import logging_to
 
     form: LogFormat = one_of("--log-format", given.log_format, _FORMATS)
     level = one_of("--log-level", given.log_level, _LEVELS)
@@ -140,7 +140,8 @@ def _logged(given: Namespace, work: Callable[[], int]) -> int:
 
 
 def _options(given: Namespace) -> RunOptions:
-    from limpet.bot.runner import RunOptions, default_state_dir
+    from limpet.bot.program import default_state_dir
+    from limpet.bot.runner import RunOptions
 
     directory = Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0])
     return RunOptions(
@@ -183,7 +184,7 @@ def _check(given: Namespace) -> int:
 
 
 def _new(given: Namespace) -> int:
-    from limpet.bot.config import STARTERS, starter
+    from limpet.bot.program import STARTERS, starter
 
     kind = one_of("KIND", given.words[0], tuple(STARTERS))
     file = Path(given.words[1] if len(given.words) > 1 else f"{kind}.yaml")
@@ -201,7 +202,7 @@ def _new(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from limpet.bot.runner import DeadLetters, replay
+    from limpet.bot.program import DeadLetters, replay
 
     file, *only = given.words
     options = _options(given)

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from limpet.bot._components import Components
-from limpet.bot._starter_files import STARTERS, starter
 from limpet.bot.config._build import build
 from limpet.bot.config._cross_checks import BuiltComponent, check_whole
 from limpet.bot.config._documents import read_blocks
@@ -14,16 +13,7 @@ from limpet.bot.config._problem import BotConfigError, Problem
 from limpet.bot.config._schema import schema
 from limpet.bot.config._yaml_document import YamlReader
 
-__all__ = [
-    "STARTERS",
-    "BotConfigError",
-    "Problem",
-    "check",
-    "load",
-    "read",
-    "schema",
-    "starter",
-]
+__all__ = ["BotConfigError", "Problem", "check", "load", "read", "schema"]
 
 
 def load(path: str | os.PathLike[str]) -> Components:

@@ -10,7 +10,7 @@ _KEY: Final = "limpet.outcome"
 
 
 class Outcome:
-    """Whether all actions of an event have succeeded so far. The first failure stays."""
+    """The success of all actions of an event so far. The first failure stays."""
 
     __slots__ = ("error",)
 

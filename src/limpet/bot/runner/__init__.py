@@ -5,27 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from limpet.bot._components import Components
-from limpet.bot.runner._dead_letters import DeadLetters
 from limpet.bot.runner._load_components import BotLike
-from limpet.bot.runner._logging import LogFormat, logging_to
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
-from limpet.bot.runner._service import default_state_dir, replay, serve
 from limpet.bot.runner._stats import Stats
 
-__all__ = [
-    "Components",
-    "DeadLetters",
-    "LogFormat",
-    "RunOptions",
-    "Runner",
-    "Stats",
-    "default_state_dir",
-    "logging_to",
-    "replay",
-    "run",
-    "serve",
-]
+__all__ = ["Components", "RunOptions", "Runner", "Stats", "run"]
 
 
 async def run(bot: BotLike, **options: Any) -> Stats:  # noqa: ANN401 - the fields of RunOptions

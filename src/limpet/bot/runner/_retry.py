@@ -1,4 +1,4 @@
-"""Whether and when a failed step or output is retried."""
+"""The decision whether and when a failed step or output is retried."""
 
 from __future__ import annotations
 
