@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
-from limpet.watch.index._entry_record import RACY_NS
+from limpet.watch import RACY_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
