@@ -11,8 +11,10 @@ from limpet.errors import UsageError
 from limpet.watch._sync_watch import SyncWatch
 from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
-from limpet.watch._watcher import WatchStats, make_location
+from limpet.watch._watcher import Watcher, WatchStats, make_location, make_router
+from limpet.watch.emit._content import with_content
 from limpet.watch.emit._own_writes import own_write
+from limpet.watch.index._entry_record import RACY_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,15 +22,20 @@ if TYPE_CHECKING:
     from limpet.config import BackendName, ContentOptions, OwnPolicy
 
 __all__ = [
+    "RACY_NS",
     "Options",
     "SyncWatch",
     "Unacknowledged",
     "Watch",
     "WatchStats",
+    "Watcher",
+    "make_router",
     "own_write",
     "watch_dir",
     "watch_file",
+    "with_content",
 ]
+"""For users: those that ``limpet`` has too. The others are for limpet's own parts."""
 
 
 class Options(TypedDict, total=False):

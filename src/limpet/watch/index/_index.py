@@ -59,7 +59,7 @@ class DirNode(Subscriber):
 
     def __repr__(self) -> str:
         """Show its path."""
-        return f"Folder({self.relative() or '.'})"
+        return f"DirNode({self.relative() or '.'})"
 
     def relative(self) -> str:
         """Return the path below the location, ``""`` for the location itself."""

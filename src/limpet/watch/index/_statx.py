@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-from limpet.backends._base import ENCODE_ERRORS, ENCODING  # noqa: E402
-from limpet.backends._libc import statx_call  # noqa: E402
+from limpet._libc import statx_call  # noqa: E402
+from limpet.backends import ENCODE_ERRORS, ENCODING  # noqa: E402
 
 __all__ = ["EXACT_TIMES", "statx", "statx_directory", "statx_records"]
 
