@@ -29,6 +29,7 @@ from limpet.bot import (
 )
 from limpet.bot.events._input_events import wrap
 from limpet.bot.io._event_queue import EventQueue
+from limpet.bot.io._filesystem_input import FileSystemInput
 from limpet.errors import UsageError
 from tests.bot.factories import Received, created, put, running, short
 from tests.waiting import until
@@ -286,6 +287,28 @@ def test_after_a_kill_the_start_before_counts(folder: Path) -> None:
         state.write_bytes(killed)
         async with running(io, EventQueue(100)) as received:
             await received.reach("file.created a")
+
+    run(main())
+
+
+def test_under_mewbots_runner_a_failing_input_restarts_itself(folder: Path) -> None:
+    """There an exception would end the bot."""
+
+    async def main() -> None:
+        (folder / "state").touch()
+        (folder / "in").mkdir()
+        state = str(folder / "state" / "file")
+        io = FileSystem(input_path=str(folder / "in"), state=state)
+        (one,) = io.get_inputs()
+        assert isinstance(one, FileSystemInput)
+        one.bind(asyncio.Queue())
+        task = asyncio.create_task(one.run())
+        await until(lambda: one.failure)
+        (folder / "state").unlink()
+        await until(lambda: one.backend)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
 
     run(main())
 

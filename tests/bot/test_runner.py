@@ -477,6 +477,33 @@ def test_an_input_that_dies_is_started_again(caplog: pytest.LogCaptureFixture) -
     assert "the input ListInput failed" in caplog.text
 
 
+def test_a_watch_that_fails_is_restarted_and_health_reports_it(folder: Path) -> None:
+    """By limpet's runner; nothing is delivered twice, and nothing lost, once it works."""
+
+    async def main() -> None:
+        blocker = folder / "state"
+        blocker.touch()
+        (folder / "in").mkdir()
+        io = FileSystem(name="in", input_path=str(folder / "in"), state=str(blocker / "file"))
+        names: list[str] = []
+        runner = Runner([io, behaviour(lambda event: names.append(event.path.name))])
+        runner.supervisor._first = 0.01
+        task = asyncio.create_task(runner.run())
+        await until(lambda: runner.stats.restarts >= 2)
+        health = health_of(runner.snapshot())
+        assert (health["status"], list(health["failures"])) == ("failing", ["in"])
+        blocker.unlink()
+        await until(lambda: runner.snapshot().inputs["in"])
+        await until(lambda: health_of(runner.snapshot())["status"] == "ok")
+        put(folder / "in" / "a")
+        await until(lambda: names)
+        runner.stop()
+        await task
+        assert names == ["a"]
+
+    asyncio.run(main())
+
+
 def test_a_third_partys_failure_in_a_trigger_is_a_failure_of_that_event_alone() -> None:
     """In mewbot's own runner it ends the bot."""
 
