@@ -205,15 +205,15 @@ async def checkpoints(folder: Path, seconds: float) -> tuple[float, float]:
     from limpet.following import _checkpoint
 
     path, spent = folder / "busy.log", [0.0]
-    original = _checkpoint.Store.save
+    original = _checkpoint.CheckpointStore.save
     path.write_bytes(b"")
 
-    def save(store: _checkpoint.Store, checkpoint: _checkpoint.Checkpoint) -> None:
+    def save(store: _checkpoint.CheckpointStore, checkpoint: _checkpoint.Checkpoint) -> None:
         began = time.thread_time()
         original(store, checkpoint)
         spent[0] += time.thread_time() - began
 
-    store_type: Any = _checkpoint.Store
+    store_type: Any = _checkpoint.CheckpointStore
     store_type.save = save
     ended = threading.Event()
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks._watchers import ROOT
 from limpet.following import Appended, make_options
-from limpet.following._follow_engine import Engine
-from limpet.following._follow_thread import Worker
+from limpet.following._follow_engine import FollowEngine
+from limpet.following._follow_thread import FollowThread
 from tests.following.fault_table import ROWS, Field, Row
 
 PAGE = ROOT / "docs" / "guarantees.md"
@@ -37,13 +37,13 @@ class WithLimpet:
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
         self.lines: list[str] = []
-        self.worker: Worker | None = None
+        self.worker: FollowThread | None = None
 
     def start(self, path: Path, **options: Any) -> None:  # noqa: ANN401 (as the rows have them)
         """See `Subject`."""
         if "start" not in options:
             options |= {"state": self.state, "fallback": "beginning"}
-        self.worker = Worker(Engine([path], make_options(options)))
+        self.worker = FollowThread(FollowEngine([path], make_options(options)))
         self.worker.start()
 
     def look(self) -> None:
@@ -78,7 +78,7 @@ class WithLimpet:
                     return
                 time.sleep(0.001)
 
-    def _running(self) -> Worker:
+    def _running(self) -> FollowThread:
         if self.worker is None:
             message = "it was not started"
             raise RuntimeError(message)

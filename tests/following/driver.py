@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from limpet.following._file_io import Disk
-from limpet.following._follow_engine import Engine
+from limpet.following._file_io import FileIO
+from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import Appended, FollowEvent
 from limpet.following._follow_options import FollowOptions
 
 E = TypeVar("E", bound=FollowEvent)
 
 
-class TestDisk(Disk):
+class TestFileIO(FileIO):
     """The real disk, and a clock that stands until it is moved."""
 
     __test__ = False
@@ -32,15 +32,15 @@ class Driven:
     def __init__(
         self,
         *paths: str | Path,
-        disk: TestDisk | None = None,
+        disk: TestFileIO | None = None,
         remote: Any = None,
         begun: bool = True,
         **options: Any,
     ) -> None:
-        self.disk = disk or TestDisk()
+        self.disk = disk or TestFileIO()
         options.setdefault("start", "checkpoint" if "state" in options else "beginning")
         options.setdefault("fallback", "beginning")
-        self.engine = Engine(
+        self.engine = FollowEngine(
             [str(path) for path in paths], FollowOptions(**options), disk=self.disk, remote=remote
         )
         self.events: list[FollowEvent] = []

@@ -28,7 +28,7 @@ from limpet.following import (
     WatchDegraded,
 )
 from limpet.following import _change_notifier as waking
-from limpet.following._follow_thread import Worker
+from limpet.following._follow_thread import FollowThread
 from tests.following.driver import append, write
 from tests.following.fault_table import ROWS, Field, Row
 
@@ -399,14 +399,14 @@ async def test_followers_share_a_thread_and_a_kernel_instance(tmp_path: Path) ->
     followers = [limpet.follow(tmp_path / f"{number}") for number in range(50)]
     for follower in followers:
         await follower.__aenter__()
-    assert sum(thread.name == "limpet follow alarm" for thread in threading.enumerate()) == 1
+    assert sum(thread.name == "limpet follow notifier" for thread in threading.enumerate()) == 1
     for number, follower in enumerate(followers):
         write(tmp_path / f"{number}", f"{number}\n")
         assert await take(follower.text(), 1) == [str(number)]
     for follower in followers:
         await follower.aclose()
     assert threads() == 0
-    assert waking._alarms == []
+    assert waking._notifiers == []
 
 
 async def test_an_abandoned_one_is_freed(p: Path) -> None:
@@ -431,7 +431,7 @@ async def test_an_error_of_the_engine_reaches_who_iterates(
         text = follower.text()
         assert await take(text, 1) == ["a"]
         monkeypatch.setattr(
-            "limpet.following._follow_engine.Engine.look_at", lambda *_: 1 / 0, raising=True
+            "limpet.following._follow_engine.FollowEngine.look_at", lambda *_: 1 / 0, raising=True
         )
         append(p, "b\n")
         with pytest.raises(ZeroDivisionError), anyio.fail_after(PATIENCE):
@@ -490,7 +490,7 @@ class Threaded:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.worker: Worker | None = None
+        self.worker: FollowThread | None = None
         self.batches: list[tuple[int, Appended]] = []
         self.runs = 0
 
@@ -498,10 +498,10 @@ class Threaded:
         if "start" not in options:
             options.update(state=self.state, fallback="beginning")
         from limpet.following import make_options
-        from limpet.following._follow_engine import Engine
+        from limpet.following._follow_engine import FollowEngine
 
         self.runs += 1
-        self.worker = Worker(Engine([path], make_options({"linger": 0.1, **options})))
+        self.worker = FollowThread(FollowEngine([path], make_options({"linger": 0.1, **options})))
         self.worker.start()
 
     def look(self) -> None:

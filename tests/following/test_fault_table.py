@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, TestDisk
+from tests.following.driver import Driven, TestFileIO
 from tests.following.fault_table import ROWS, Field, Row
 
 
@@ -17,7 +17,7 @@ class Core:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.disk = TestDisk()
+        self.disk = TestFileIO()
         self.runs: list[Driven] = []
 
     def start(self, path: Path, **options: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from limpet.errors import CheckpointBusyError, CheckpointCorruptError
-from limpet.following._file_io import Disk
+from limpet.following._file_io import FileIO
 from limpet.following._follow_events import (
     Accessible,
     Appended,
@@ -29,7 +29,7 @@ from limpet.following._follow_events import (
     Rotated,
     Truncated,
 )
-from tests.following.driver import Driven, TestDisk, append, deleted_descriptors, write
+from tests.following.driver import Driven, TestFileIO, append, deleted_descriptors, write
 
 ROTATIONS = 10_000 if os.environ.get("LIMPET_PROFILE") == "soak" else 2_000
 
@@ -487,7 +487,7 @@ def test_row_59_two_followers_one_state(p: Path, tmp_path: Path) -> None:
     second.close()
 
 
-class Rotating(TestDisk):
+class Rotating(TestFileIO):
     """Puts the file aside between the look at the path and the opening."""
 
     def __init__(self, path: Path) -> None:
@@ -536,7 +536,7 @@ def test_row_61_compressed_files_are_left_alone(p: Path) -> None:
     driven.close()
 
 
-class Refusing(TestDisk):
+class Refusing(TestFileIO):
     """Refuses to open a file, as for another user."""
 
     refuse = 0
@@ -567,7 +567,7 @@ def test_row_62_not_readable_for_a_while(p: Path) -> None:
     driven.close()
 
 
-class Stale(TestDisk):
+class Stale(TestFileIO):
     """Tells an old size for a while, as a network file system may."""
 
     less = 0
@@ -606,7 +606,7 @@ def test_row_65_an_old_size_on_a_network(p: Path, seconds: float) -> None:
     driven.close()
 
 
-class Failing(TestDisk):
+class Failing(TestFileIO):
     """Fails to read one descriptor, or all."""
 
     number = 0
@@ -625,8 +625,8 @@ def test_row_66_a_descriptor_that_fails(p: Path, number: int) -> None:
     disk = Failing()
     driven = Driven(p, disk=disk)
     driven.catch_up()
-    (gen,) = disk_gens(driven)
-    disk.number, disk.only = number, gen.fd
+    (file,) = held_files(driven)
+    disk.number, disk.only = number, file.fd
     append(p, "b0\n")
     driven.catch_up()
     driven.wait(1.5)
@@ -653,11 +653,11 @@ def test_row_66_a_disk_that_fails(p: Path) -> None:
     driven.close()
 
 
-def disk_gens(driven: Driven) -> list[Any]:
-    return [gen for target in driven.engine.targets() for gen in target.held]
+def held_files(driven: Driven) -> list[Any]:
+    return [file for target in driven.engine.targets() for file in target.held]
 
 
-class WritingAtClose(TestDisk):
+class WritingAtClose(TestFileIO):
     """Appends in the instant a descriptor is closed."""
 
     path: Path | None = None
@@ -1003,7 +1003,7 @@ def test_the_state_is_readable(p: Path, tmp_path: Path) -> None:
     driven.close()
     line, checksum, rest = (tmp_path / "state").read_bytes().split(b"\n")
     saved = json.loads(line)
-    assert saved["targets"][str(p)]["gens"][0]["off"] == 3
+    assert saved["targets"][str(p)]["files"][0]["off"] == 3
     assert checksum.startswith(b"b2:")
     assert rest == b""
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
@@ -1026,7 +1026,7 @@ def test_a_name_that_is_not_text(tmp_path: Path) -> None:
 
 def test_the_whole_disk_is_reached_through_one_class() -> None:
     """So that a test can make each call fail."""
-    assert {"open", "pread", "fstat", "stat", "close"} <= set(vars(Disk))
+    assert {"open", "pread", "fstat", "stat", "close"} <= set(vars(FileIO))
     assert time.monotonic() >= 0
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, TestDisk
+from tests.following.driver import Driven, TestFileIO
 
 SEEDS = 150
 STEPS = 60
@@ -75,7 +75,7 @@ class Model:
         self.log: list[str] = []
         self.told_lost = 0
         self.lost = 0
-        self.disk = TestDisk()
+        self.disk = TestFileIO()
         self.driven: Driven | None = None
         self.begin()
 

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from limpet.config import BackendName
     from limpet.events import Kind
 
-__all__ = ["Alarm", "Place", "acquire"]
+__all__ = ["ChangeNotifier", "FollowWatch", "acquire"]
 
 _BURST_S: Final = 0.005
 _GATHER_S: Final = 0.002
 """What comes so soon after the last is part of a burst, and is gathered for so long."""
 
 
-class Place:
+class FollowWatch:
     """One watch of a follower: on a file, or on the folder of a glob."""
 
     def __init__(
-        self, alarm: Alarm, path: str, kind: Kind, *, recursive: bool, backend: BackendName,
+        self, notifier: ChangeNotifier, path: str, kind: Kind, *, recursive: bool, backend: BackendName,
         poll_interval: float,
     ) -> None:  # fmt: skip
         """Know what to watch; see ``start``."""
@@ -49,24 +49,24 @@ class Place:
         )
         self.path = path
         self.kind = kind
-        self.core = Watcher(Path(path), options, kind, alarm.hub)
-        self._alarm = alarm
+        self.watcher = Watcher(Path(path), options, kind, notifier.hub)
+        self._notifier = notifier
 
-    def start(self, tell: Callable[[Place], None]) -> None:
+    def start(self, tell: Callable[[FollowWatch], None]) -> None:
         """Watch; ``tell`` is called from the alarm's thread when there is something to look at."""
-        self.core.start()
-        self._alarm.add(self.core, lambda: tell(self))
+        self.watcher.start()
+        self._notifier.add(self.watcher, lambda: tell(self))
 
     def look(self) -> tuple[set[str] | None, list[Degraded]]:
         """Give the paths something happened to (``None``: any), and what the watch cannot see."""
-        core = self.core
+        watcher = self.watcher
         try:
-            core.examine()
+            watcher.examine()
         finally:
-            self._alarm.handled(core)
+            self._notifier.handled(watcher)
         paths: set[str] | None = {self.path} if self.kind == "file" else set()
         degraded = []
-        for event in core.pop_all():
+        for event in watcher.pop_all():
             if isinstance(event, Degraded):
                 degraded.append(event)
             elif isinstance(event, Rescanned | DirEvent):
@@ -81,22 +81,22 @@ class Place:
     @property
     def polls(self) -> bool:
         """Whether nothing tells of changes here."""
-        choice = self.core.choice
+        choice = self.watcher.choice
         return choice is not None and choice.name == "poll"
 
     @property
     def network(self) -> bool:
         """Whether it lies on a network, or another file system that others change unseen."""
-        choice = self.core.choice
+        choice = self.watcher.choice
         return choice is not None and choice.network
 
     def close(self) -> None:
         """Watch no more."""
-        self._alarm.remove(self.core)
-        self.core.close()
+        self._notifier.remove(self.watcher)
+        self.watcher.close()
 
 
-class Alarm:
+class ChangeNotifier:
     """Waits for the kernel on behalf of all followers of the process."""
 
     def __init__(self) -> None:
@@ -113,27 +113,31 @@ class Alarm:
         self._told: set[Watcher] = set()
         self._until = 0.0
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name="limpet follow alarm", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name="limpet follow notifier", daemon=True
+        )
         self._thread.start()
 
-    def add(self, core: Watcher, tell: Callable[[], None]) -> None:
+    def add(self, watcher: Watcher, tell: Callable[[], None]) -> None:
         """Have ``tell`` called whenever this watch has something to look at."""
         with self._lock:
-            self._tell[core] = tell
-        core.hints.awaited = True  # whoever drains the hub for another watch wakes us for this one
+            self._tell[watcher] = tell
+        watcher.hints.awaited = (
+            True  # whoever drains the hub for another watch wakes us for this one
+        )
         self.hub.wake()
 
-    def remove(self, core: Watcher) -> None:
+    def remove(self, watcher: Watcher) -> None:
         """Tell of it no more."""
         with self._lock:
-            self._tell.pop(core, None)
-            self._told.discard(core)
+            self._tell.pop(watcher, None)
+            self._told.discard(watcher)
 
-    def handled(self, core: Watcher) -> None:
+    def handled(self, watcher: Watcher) -> None:
         """Learn that what was told of a watch has been looked at."""
         with self._lock:
-            self._told.discard(core)
-            sooner = bool(core.hints) or core.due() < self._until
+            self._told.discard(watcher)
+            sooner = bool(watcher.hints) or watcher.due() < self._until
         if sooner:
             self.hub.wake()
 
@@ -148,9 +152,9 @@ class Alarm:
         last = 0.0
         while not self._ended:
             with self._lock:
-                quiet = [core for core in self._tell if core not in self._told]
-                until = min((core.due() for core in quiet), default=math.inf)
-                if any(core.hints for core in quiet):
+                quiet = [watcher for watcher in self._tell if watcher not in self._told]
+                until = min((watcher.due() for watcher in quiet), default=math.inf)
+                if any(watcher.hints for watcher in quiet):
                     until = 0.0
                 self._until = until
             now = time.monotonic()
@@ -166,39 +170,39 @@ class Alarm:
             last = time.monotonic()
             with self._lock:
                 news = [
-                    core
-                    for core in self._tell
-                    if core not in self._told and (core.hints or core.due() <= last)
+                    watcher
+                    for watcher in self._tell
+                    if watcher not in self._told and (watcher.hints or watcher.due() <= last)
                 ]
                 self._told.update(news)
-                tells = [self._tell[core] for core in news]
+                tells = [self._tell[watcher] for watcher in news]
             for tell in tells:
                 tell()
 
 
 _lock = threading.Lock()
-_alarms: list[Alarm] = []
+_notifiers: list[ChangeNotifier] = []
 
 
-def acquire() -> Alarm:
+def acquire() -> ChangeNotifier:
     """Give the process's alarm, for one more user; see ``release``.
 
     Raises:
         LimitError: The process is out of file descriptors.
     """
     with _lock:
-        if not _alarms or _alarms[0].process != os.getpid():
-            _alarms[:] = [Alarm()]
-        _alarms[0].users += 1
-        return _alarms[0]
+        if not _notifiers or _notifiers[0].process != os.getpid():
+            _notifiers[:] = [ChangeNotifier()]
+        _notifiers[0].users += 1
+        return _notifiers[0]
 
 
-def release(alarm: Alarm) -> None:
+def release(notifier: ChangeNotifier) -> None:
     """One user less; with the last one the thread ends."""
     with _lock:
-        alarm.users -= 1
-        last = not alarm.users
-        if last and alarm in _alarms:
-            _alarms.remove(alarm)
-    if last and alarm.process == os.getpid():
-        alarm.close()
+        notifier.users -= 1
+        last = not notifier.users
+        if last and notifier in _notifiers:
+            _notifiers.remove(notifier)
+    if last and notifier.process == os.getpid():
+        notifier.close()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from limpet.following._rotation import Known
 
-__all__ = ["Checkpoint", "Entry", "Saved", "Store"]
+__all__ = ["Checkpoint", "CheckpointStore", "SavedFile", "SavedPath"]
 
 _FORMAT: Final = "limpet-follow"
 _VERSION: Final = 1
@@ -38,7 +38,7 @@ _MOST_KNOWN: Final = 1000
 
 
 @dataclass(slots=True)
-class Entry:
+class SavedFile:
     """One file and how far it is committed."""
 
     position: Position
@@ -52,10 +52,10 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Saved:
+class SavedPath:
     """What is kept of one path."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[SavedFile] = field(default_factory=list)
     """Oldest first; the last one stood at the path, if ``active``."""
     active: bool = False
     known: list[tuple[int, int | None]] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Checkpoint:
 
     next_number: int = 1
     saved: float = 0.0
-    targets: dict[str, Saved] = field(default_factory=dict)
+    targets: dict[str, SavedPath] = field(default_factory=dict)
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
@@ -77,7 +77,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
         _encode_path(path): {
             "active": one.active,
             "known": [list(known) for known in one.known],
-            "gens": [_encode_entry(entry) for entry in one.entries],
+            "files": [_encode_entry(entry) for entry in one.entries],
         }
         for path, one in ((path, bound(one)) for path, one in checkpoint.targets.items())
     }
@@ -94,7 +94,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
     return line + b"\nb2:" + _sum(line) + b"\n"
 
 
-def bound(saved: Saved) -> Saved:
+def bound(saved: SavedPath) -> SavedPath:
     """Keep no more files than must be: of those that are read to their end only that they are."""
     entries, known = saved.entries, list(saved.known)
     kept = []
@@ -103,7 +103,7 @@ def bound(saved: Saved) -> Saved:
             kept.append(one)
         else:
             known.append((one.position.inode, one.position.inode_generation))
-    return Saved(kept, saved.active, known[-_MOST_KNOWN:])
+    return SavedPath(kept, saved.active, known[-_MOST_KNOWN:])
 
 
 def decode(data: bytes) -> Checkpoint:
@@ -122,20 +122,20 @@ def decode(data: bytes) -> Checkpoint:
         raise ValueError(message)
     made = Checkpoint(whole["next"], whole["saved"])
     for path, one in whole["targets"].items():
-        made.targets[_decode_path(path)] = Saved(
-            [_decode_entry(entry) for entry in one["gens"]],
+        made.targets[_decode_path(path)] = SavedPath(
+            [_decode_entry(entry) for entry in one["files"]],
             one["active"],
-            [(inode, igen) for inode, igen in one["known"]],
+            [(inode, inode_generation) for inode, inode_generation in one["known"]],
         )
     return made
 
 
 def known_of(known: dict[tuple[int, int], Known]) -> list[tuple[int, int | None]]:
     """Give what is kept of files that are delivered."""
-    return [(identity[1], igen) for identity, (igen, _) in known.items()]
+    return [(identity[1], inode_generation) for identity, (inode_generation, _) in known.items()]
 
 
-class Store:
+class CheckpointStore:
     """A state file, locked for as long as it is open."""
 
     def __init__(self, path: Path, durability: str) -> None:
@@ -273,13 +273,13 @@ def _decode_path(path: str) -> str:
     return os.fsdecode(base64.b64decode(path[4:])) if path.startswith("b64:") else path
 
 
-def _encode_entry(entry: Entry) -> dict[str, Any]:
+def _encode_entry(entry: SavedFile) -> dict[str, Any]:
     position = entry.position
     return {
         "n": position.generation,
         "dev": position.device,
         "ino": position.inode,
-        "igen": position.inode_generation,
+        "inode_generation": position.inode_generation,
         "size": entry.size,
         "off": position.offset,
         "head": list(position.head),
@@ -292,14 +292,14 @@ def _encode_entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _decode_entry(entry: dict[str, Any]) -> Entry:
-    return Entry(
+def _decode_entry(entry: dict[str, Any]) -> SavedFile:
+    return SavedFile(
         Position(
             generation=entry["n"],
             offset=entry["off"],
             device=entry["dev"],
             inode=entry["ino"],
-            inode_generation=entry["igen"],
+            inode_generation=entry["inode_generation"],
             head=(entry["head"][0], entry["head"][1]),
             tail=(entry["tail"][0], entry["tail"][1]),
             encoding=entry["enc"],

@@ -13,9 +13,9 @@ from limpet.following._file_io import identity_of, stamp_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from limpet.following._checkpoint import Entry, Saved
-    from limpet.following._followed_path import Target
-    from limpet.following._follower_state import World
+    from limpet.following._checkpoint import SavedFile, SavedPath
+    from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
 __all__ = ["resume"]
 
@@ -24,12 +24,17 @@ __all__ = ["resume"]
 class _Candidate:
     name: str
     status: os.stat_result
-    igen: int | None
+    inode_generation: int | None
     used: bool = False
 
 
 def resume(
-    world: World, targets: dict[str, Target], saved: dict[str, Saved], *, since: float, now: float
+    world: FollowerState,
+    targets: dict[str, FollowedPath],
+    saved: dict[str, SavedPath],
+    *,
+    since: float,
+    now: float,
 ) -> None:
     """Put the targets that the checkpoint knows where it says; the others are left as they are.
 
@@ -70,7 +75,7 @@ def resume(
 
 
 def _look_at_all(
-    world: World, names: Iterable[str], every: dict[tuple[int, int], _Candidate]
+    world: FollowerState, names: Iterable[str], every: dict[tuple[int, int], _Candidate]
 ) -> None:
     """Learn who the files are; they are opened one by one, for there may be thousands."""
     for name in names:
@@ -81,16 +86,18 @@ def _look_at_all(
             try:
                 status = world.disk.fstat(fd)
                 if modes.S_ISREG(status.st_mode):
-                    igen = world.disk.inode_generation(fd)
-                    every.setdefault(identity_of(status), _Candidate(name, status, igen))
+                    inode_generation = world.disk.inode_generation(fd)
+                    every.setdefault(
+                        identity_of(status), _Candidate(name, status, inode_generation)
+                    )
             finally:
                 world.disk.close(fd)
 
 
 def _match(
-    world: World,
-    entry: Entry,
-    target: Target,
+    world: FollowerState,
+    entry: SavedFile,
+    target: FollowedPath,
     every: dict[tuple[int, int], _Candidate],
     near: set[str],
 ) -> int | None:
@@ -112,7 +119,7 @@ def _match(
             status = disk.fstat(fd)
             if identity_of(status) == identity_of(candidate.status) and position.fits(
                 identity_of(status),
-                candidate.igen,
+                candidate.inode_generation,
                 status.st_size,
                 lambda size, at, fd=fd: disk.pread(fd, size, at),  # type: ignore[misc]  # its own
             ):
@@ -125,27 +132,32 @@ def _match(
 
 
 def _place(
-    world: World, target: Target, entry: Entry, found: _Candidate, fd: int, now: float
+    world: FollowerState,
+    target: FollowedPath,
+    entry: SavedFile,
+    found: _Candidate,
+    fd: int,
+    now: float,
 ) -> None:
     position = entry.position
-    gen = target.make(fd, found.status, found.name, now)
-    gen.number = position.generation
-    gen.trusted = True
-    gen.place(world.disk, position.offset, encoding=position.encoding, skipping=position.skipping)
-    gen.must = gen.size
-    if gen.size < entry.size:
-        world.gap(target.shown, "generation-missing", entry.size - gen.size, gen.number)
+    file = target.make(fd, found.status, found.name, now)
+    file.number = position.generation
+    file.trusted = True
+    file.place(world.disk, position.offset, encoding=position.encoding, skipping=position.skipping)
+    file.must = file.size
+    if file.size < entry.size:
+        world.gap(target.shown, "generation-missing", entry.size - file.size, file.number)
     if found.name == target.path:
-        gen.is_active, gen.must = True, 0
-        target.active = gen
+        file.is_active, file.must = True, 0
+        target.active = file
         target.is_there = True
         if target.held and target.held[-1].is_active:
             target.held[-1].is_active = False
-    target.held.append(gen)
+    target.held.append(file)
 
 
 def _know(
-    target: Target, saved: Saved, every: dict[tuple[int, int], _Candidate], since: float
+    target: FollowedPath, saved: SavedPath, every: dict[tuple[int, int], _Candidate], since: float
 ) -> None:
     """Take what is known to be delivered; what else lies under ``rotated`` the next look finds."""
     rotations = target.rotations
@@ -156,6 +168,6 @@ def _know(
         if candidate.used:
             continue
         status = candidate.status
-        old = (status.st_ino, candidate.igen) in known
-        if old and (candidate.igen is not None or status.st_mtime <= since):
-            rotations.known[identity] = (candidate.igen, stamp_of(status))
+        old = (status.st_ino, candidate.inode_generation) in known
+        if old and (candidate.inode_generation is not None or status.st_mtime <= since):
+            rotations.known[identity] = (candidate.inode_generation, stamp_of(status))

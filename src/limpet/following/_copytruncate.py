@@ -15,9 +15,9 @@ from limpet.following._file_io import Identity, identity_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from limpet.following._file_io import Disk
-    from limpet.following._followed_file import Generation
-    from limpet.following._followed_path import Target
+    from limpet.following._file_io import FileIO
+    from limpet.following._followed_file import FollowedFile
+    from limpet.following._followed_path import FollowedPath
 
 __all__ = ["Copy", "agrees", "find_copy", "holds", "must_wait"]
 
@@ -32,59 +32,59 @@ class Copy(NamedTuple):
 
     fd: int
     identity: Identity
-    igen: int | None
+    inode_generation: int | None
     name: str
     size: int
-    heir: Target | None
+    heir: FollowedPath | None
     """The path that it stands at, if that is followed too."""
 
 
-def must_wait(gen: Generation, siblings: Iterable[Target], now: float) -> bool:
+def must_wait(file: FollowedFile, siblings: Iterable[FollowedPath], now: float) -> bool:
     """Tell whether a new file is, so far, a copy of one that is followed.
 
     A program that copies a log to empty it does so at once; a mere copy is a file of its own, and
     delivered once it was quiet for ``linger``.
     """
-    if gen.trusted:
+    if file.trusted:
         return False
-    world = gen.target.world
+    world = file.target.world
     disk = world.disk
-    original = gen.original
-    same = original is not None and original.fd is not None and gen.compared == gen.size
+    original = file.original
+    same = original is not None and original.fd is not None and file.compared == file.size
     if same and original is not None:
         original.target.check(original, now, hinted=False)
-        if gen.fd is None or gen.trusted:
+        if file.fd is None or file.trusted:
             return True  # it was the copy, and is read as the rest of that file
-        if gen.original is original and original.fd is not None:
-            if now - gen.quiet_since < world.options.linger:
+        if file.original is original and original.fd is not None:
+            if now - file.quiet_since < world.options.linger:
                 return True
-            gen.trusted = True
+            file.trusted = True
             return False
-    gen.original = None
+    file.original = None
     for target in siblings:
         for other in list(target.held):
-            if other is gen or other.fd is None or not other.trusted:
+            if other is file or other.fd is None or not other.trusted:
                 continue
             other.target.check(other, now, hinted=True)
-            if gen.fd is None or gen.trusted:
+            if file.fd is None or file.trusted:
                 return True
-            if other.fd is not None and agrees(disk, gen.fd, gen.size, other):
-                gen.original, gen.compared = other, gen.size
-                if now - gen.quiet_since < world.options.linger:
+            if other.fd is not None and agrees(disk, file.fd, file.size, other):
+                file.original, file.compared = other, file.size
+                if now - file.quiet_since < world.options.linger:
                     return True
-    gen.trusted = True
+    file.trusted = True
     return False
 
 
-def find_copy(gen: Generation, siblings: Iterable[Target]) -> Copy | None:
-    """Give the file that holds what was read of ``gen`` before it was emptied, and its rest.
+def find_copy(file: FollowedFile, siblings: Iterable[FollowedPath]) -> Copy | None:
+    """Give the file that holds what was read of ``file`` before it was emptied, and its rest.
 
     It is one of which nothing is delivered yet; it is no file of its own any more.
     """
-    disk = gen.target.world.disk
+    disk = file.target.world.disk
     for target in siblings:
         for other in list(target.held):
-            if other is gen or other.trusted or other.offset:
+            if other is file or other.trusted or other.offset:
                 continue
             fd = other.fd
             if fd is None:
@@ -93,18 +93,20 @@ def find_copy(gen: Generation, siblings: Iterable[Target]) -> Copy | None:
                 except OSError:
                     continue
             status = disk.fstat(fd)
-            held = identity_of(status) == other.identity and holds(disk, fd, status.st_size, gen)
+            held = identity_of(status) == other.identity and holds(disk, fd, status.st_size, file)
             if held:
                 target.held.remove(other)
                 other.fd, other.parked, other.trusted = None, False, True
                 heir = None
                 if target.active is other:
                     target.active, target.alias, heir = None, True, target
-                return Copy(fd, other.identity, other.igen, other.name, status.st_size, heir)
+                return Copy(
+                    fd, other.identity, other.inode_generation, other.name, status.st_size, heir
+                )
             if other.fd is None:
                 disk.close(fd)
-            elif held is None and other.original is gen:
-                codec = gen.lines.codec
+            elif held is None and other.original is file:
+                codec = file.lines.codec
                 encoding = codec.name if codec is not None else None
                 other.size = status.st_size
                 other.place(disk, other.size, encoding=encoding, skipping=False)
@@ -112,9 +114,9 @@ def find_copy(gen: Generation, siblings: Iterable[Target]) -> Copy | None:
     return None
 
 
-def agrees(disk: Disk, fd: int, size: int, gen: Generation) -> bool:
+def agrees(disk: FileIO, fd: int, size: int, file: FollowedFile) -> bool:
     """Tell whether an open file of that size is, so far, a copy of a followed file's beginning."""
-    other = gen.fd
+    other = file.fd
     if other is None or not size or size > disk.fstat(other).st_size:
         return False
     if disk.pread(fd, min(HEAD, size), 0) != disk.pread(other, min(HEAD, size), 0):
@@ -131,25 +133,25 @@ def agrees(disk: Disk, fd: int, size: int, gen: Generation) -> bool:
     )
 
 
-def holds(disk: Disk, fd: int, size: int, gen: Generation) -> bool | None:
+def holds(disk: FileIO, fd: int, size: int, file: FollowedFile) -> bool | None:
     """Tell whether an open file holds all that was read of a file that is emptied now.
 
     ``None`` is: it holds a part of it, and nothing else.
     """
-    end, unread = gen.ahead
-    if not gen.offset:
+    end, unread = file.ahead
+    if not file.offset:
         there = disk.pread(fd, len(unread), end - len(unread)) if size >= end else b""
         return bool(unread) and there == unread
-    head = gen.head[:size]
+    head = file.head[:size]
     if disk.pread(fd, len(head), 0) != head:
         return False
-    if size >= gen.offset:
-        window = gen.window
-        return disk.pread(fd, len(window), gen.offset - len(window)) == window
-    if size <= len(gen.head):
+    if size >= file.offset:
+        window = file.window
+        return disk.pread(fd, len(window), file.offset - len(window)) == window
+    if size <= len(file.head):
         return None
-    overlap = size - (gen.offset - len(gen.window))
+    overlap = size - (file.offset - len(file.window))
     if overlap >= WINDOW // 4:
-        same = disk.pread(fd, overlap, size - overlap) == gen.window[:overlap]
+        same = disk.pread(fd, overlap, size - overlap) == file.window[:overlap]
         return None if same else False
     return False

@@ -10,7 +10,7 @@ from typing import Final
 
 from limpet._fingerprint import OPEN_FLAGS, inode_generation, pread
 
-__all__ = ["MISSING", "Disk", "Identity", "Stamp", "identity_of", "stamp_of"]
+__all__ = ["MISSING", "FileIO", "Identity", "Stamp", "identity_of", "stamp_of"]
 
 Identity = tuple[int, int]
 """Device and inode: exact for as long as a descriptor of it is open, a guess afterwards."""
@@ -32,7 +32,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-class Disk:
+class FileIO:
     """The real disk."""
 
     def stat(self, path: str) -> os.stat_result:

@@ -15,32 +15,32 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.following._checkpoint import (
     Checkpoint,
-    Entry,
-    Saved,
-    Store,
+    CheckpointStore,
+    SavedFile,
+    SavedPath,
     corrupt,
     known_of,
 )
 from limpet.following._checkpoint_restore import resume
 from limpet.following._copytruncate import find_copy, must_wait
-from limpet.following._file_io import Disk
+from limpet.following._file_io import FileIO
 from limpet.following._follow_events import CheckpointCorrupt, FollowEvent
-from limpet.following._followed_path import Target
-from limpet.following._follower_state import World
+from limpet.following._followed_path import FollowedPath
+from limpet.following._follower_state import FollowerState
 from limpet.following._open_files import rest
-from limpet.following._path_discovery import each_target, sources_of
+from limpet.following._path_discovery import each_path, patterns_of
 from limpet.following._position import Position
 from limpet.following._read_scheduler import read
-from limpet.following._whole_file_mode import Whole
+from limpet.following._whole_file_mode import WholeFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from limpet.following._copytruncate import Copy
     from limpet.following._follow_options import FollowOptions
-    from limpet.following._followed_file import Generation
+    from limpet.following._followed_file import FollowedFile
 
-__all__ = ["Engine", "FollowStats"]
+__all__ = ["FollowEngine", "FollowStats"]
 
 _SAVE_S: Final = 1.0
 _SAVE_BYTES: Final = 8 << 20
@@ -85,7 +85,7 @@ class FollowStats:
     last_error: str
 
 
-class Engine:
+class FollowEngine:
     """Everything of a follower but its shell."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Engine:
         paths: Iterable[str | os.PathLike[str]],
         options: FollowOptions,
         *,
-        disk: Disk | None = None,
+        disk: FileIO | None = None,
         remote: Callable[[str], bool] | None = None,
     ) -> None:
         """Know what to follow; the disk is not touched.
@@ -102,15 +102,17 @@ class Engine:
             UsageError: A path is none, or a position is given for several.
         """
         self.options = options
-        self.world = World(options, disk or Disk(), remote=remote)
+        self.world = FollowerState(options, disk or FileIO(), remote=remote)
         self.world.find_copy = self._find_copy
         self.world.must_wait = self._must_wait
         self.disk = self.world.disk
-        self.sources = sources_of(self.world, paths)
-        self.wholes: dict[str, Whole] = {}
-        self.store = None if options.state is None else Store(options.state, options.durability)
+        self.sources = patterns_of(self.world, paths)
+        self.wholes: dict[str, WholeFile] = {}
+        self.store = (
+            None if options.state is None else CheckpointStore(options.state, options.durability)
+        )
         self.finishing = options.until == "eof"
-        self._old: dict[str, Saved] = {}
+        self._old: dict[str, SavedPath] = {}
         """What the state says of paths that are not followed now."""
         self._saved_at = 0.0
         self._discovered_at = 0.0
@@ -143,13 +145,13 @@ class Engine:
             world.starting = False
             return
         begin = self.options.begin
-        targets = {target.path: target for target in each_target(self.sources)}
+        targets = {target.path: target for target in each_path(self.sources)}
         if isinstance(begin, Position):
             first = next(iter(targets.values()), None)
             if first is not None:
-                entry = Entry(begin, begin.offset, first.path, self.disk.time())
+                entry = SavedFile(begin, begin.offset, first.path, self.disk.time())
                 loaded = Checkpoint(begin.generation + 1, self.disk.time())
-                loaded.targets[first.path] = Saved([entry], active=True)
+                loaded.targets[first.path] = SavedPath([entry], active=True)
         if loaded is not None:
             world.next_number = loaded.next_number
             if begin == "checkpoint" or isinstance(begin, Position):
@@ -169,7 +171,7 @@ class Engine:
                 self.close()
                 raise
 
-    def _load(self, store: Store) -> Checkpoint | None:
+    def _load(self, store: CheckpointStore) -> Checkpoint | None:
         loaded, troubles = store.load()
         for why, kept in troubles:
             self.world.tell(
@@ -198,9 +200,9 @@ class Engine:
 
     # -- looking -------------------------------------------------------------------------------
 
-    def targets(self) -> list[Target]:
+    def targets(self) -> list[FollowedPath]:
         """Give every path that is followed."""
-        return list(each_target(self.sources))
+        return list(each_path(self.sources))
 
     def look(self, hints: Iterable[str] | None = None) -> None:
         """See what became of the files.
@@ -219,7 +221,7 @@ class Engine:
         self._discover(now, told)
         self._look_all(self.targets(), now, told)
 
-    def _look_all(self, targets: Iterable[Target], now: float, told: set[str] | None) -> None:
+    def _look_all(self, targets: Iterable[FollowedPath], now: float, told: set[str] | None) -> None:
         for number, target in enumerate(targets, 1):
             target.look(now, hinted=told is None or target.path in told)
             if not number % _BETWEEN_RESTS:
@@ -255,39 +257,39 @@ class Engine:
         for target in self.targets():
             whole = self.wholes.get(target.path)
             if whole is None:
-                whole = self.wholes[target.path] = Whole(self.world, target.path)
+                whole = self.wholes[target.path] = WholeFile(self.world, target.path)
             whole.look(now)
 
-    def _find_copy(self, gen: Generation, now: float) -> Copy | None:
-        target = gen.target
+    def _find_copy(self, file: FollowedFile, now: float) -> Copy | None:
+        target = file.target
         if target.rotations is not None:
             target.rotations.scan(now, surely=True)
         for source in self.sources:
             if source.targets.get(target.path) is target:
                 for new in source.discover():
                     new.look(now)
-                return find_copy(gen, source.siblings(target))
+                return find_copy(file, source.siblings(target))
         return None
 
-    def _must_wait(self, gen: Generation, now: float) -> bool:
+    def _must_wait(self, file: FollowedFile, now: float) -> bool:
         for source in self.sources:
-            if source.targets.get(gen.target.path) is gen.target:
-                return must_wait(gen, source.siblings(gen.target), now)
+            if source.targets.get(file.target.path) is file.target:
+                return must_wait(file, source.siblings(file.target), now)
         return False
 
     def _rest(self) -> None:
         """Close the quietest files if there are too many."""
         world = self.world
-        over = sum(gen.fd is not None for gen in world.held.values()) - self.options.max_open
+        over = sum(file.fd is not None for file in world.held.values()) - self.options.max_open
         if over <= 0:
             return
         quiet = [
-            gen
-            for gen in world.held.values()
-            if gen.is_active and gen.fd is not None and not gen.backlog and gen.is_acked
+            file
+            for file in world.held.values()
+            if file.is_active and file.fd is not None and not file.backlog and file.is_acked
         ]
-        for gen in sorted(quiet, key=lambda one: one.quiet_since)[:over]:
-            rest(gen.target, gen)
+        for file in sorted(quiet, key=lambda one: one.quiet_since)[:over]:
+            rest(file.target, file)
 
     def due(self, now: float, *, interval: float) -> float:
         """Say when to look again although nothing tells of a change, monotonic seconds.
@@ -303,11 +305,11 @@ class Engine:
                 continue
             if target.unstable:
                 return min(due, now + 0.001)
-            for gen in target.held:
-                if not gen.is_active:
+            for file in target.held:
+                if not file.is_active:
                     due = min(due, now + _DRAINING_S)
-                if gen.held_since is not None and options.flush_partial is not None:
-                    due = min(due, gen.held_since + options.flush_partial)
+                if file.held_since is not None and options.flush_partial is not None:
+                    due = min(due, file.held_since + options.flush_partial)
         if self.store is not None and self.world.changed:
             due = min(due, self._saved_at + self._save_pause)
         return due
@@ -390,15 +392,15 @@ class Engine:
             if old.entries:
                 made.targets[path] = old
         for target in self.targets():
-            gens = [*target.unacked, *target.held]
-            if not gens and not target.resumed and target.found:
+            files = [*target.unacked, *target.held]
+            if not files and not target.resumed and target.found:
                 continue
             known = {} if target.rotations is None else target.rotations.known
-            made.targets[target.path] = Saved(
+            made.targets[target.path] = SavedPath(
                 [
-                    Entry(gen.position(gen.acked), gen.size, gen.name, now, not gen.nlink)
-                    for gen in gens
-                    if not target.finds_again(gen)
+                    SavedFile(file.position(file.acked), file.size, file.name, now, not file.nlink)
+                    for file in files
+                    if not target.finds_again(file)
                 ],
                 active=target.active is not None,
                 known=known_of(known),
@@ -412,9 +414,9 @@ class Engine:
         return FollowStats(
             paths=len(self.targets()),
             generations=len(held),
-            open_files=sum(gen.fd is not None for gen in held),
-            pinned_bytes=sum(gen.size for gen in held if gen.fd is not None and not gen.nlink),
-            backlog=sum(gen.backlog for gen in held),
+            open_files=sum(file.fd is not None for file in held),
+            pinned_bytes=sum(file.size for file in held if file.fd is not None and not file.nlink),
+            backlog=sum(file.backlog for file in held),
             bytes_read=figures.bytes_read,
             lines=figures.lines,
             looks=figures.looks,

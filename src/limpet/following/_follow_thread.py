@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._change_notifier import Alarm, Place, acquire, release
+from limpet.following._change_notifier import ChangeNotifier, FollowWatch, acquire, release
 from limpet.following._follow_events import Appended, FollowEvent, WatchDegraded
 
 if TYPE_CHECKING:
-    from limpet.following._follow_engine import Engine, FollowStats
+    from limpet.following._follow_engine import FollowEngine, FollowStats
 
-__all__ = ["Worker"]
+__all__ = ["FollowThread"]
 
 _MANY: Final = 16
 """So many paths in one folder are watched by watching the folder (15 KiB for each otherwise)."""
@@ -28,20 +28,20 @@ _AHEAD: Final = 2
 """Batches read ahead, at most: some 2 MiB, and what is worked on."""
 
 
-class Worker:
+class FollowThread:
     """Drives one engine; ``pop``, ``when_ready`` and ``stats`` may be called from any thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: FollowEngine) -> None:
         """Know the engine; nothing is started."""
         self.engine = engine
         self.error: BaseException | None = None
-        self._alarm: Alarm | None = None
-        self._places: list[Place] = []
+        self._notifier: ChangeNotifier | None = None
+        self._places: list[FollowWatch] = []
         self._linked: set[str] = set()
         """Paths that have a watch of their own: symlinks among those of a folder's watch."""
         self._networks: list[str] = []
         self._changed = threading.Condition(threading.Lock())
-        self._news: dict[Place, None] = {}
+        self._news: dict[FollowWatch, None] = {}
         self._fences: list[Callable[[], None]] = []
         self._ready: deque[FollowEvent] = deque()
         self._batches = 0
@@ -58,11 +58,11 @@ class Worker:
         """Watch, go to where to begin, and start the thread; may take long.
 
         Raises:
-            LimpetError: As ``Engine.start``; nothing is left running.
-            OSError: As ``Engine.start``.
+            LimpetError: As ``FollowEngine.start``; nothing is left running.
+            OSError: As ``FollowEngine.start``.
         """
         engine = self.engine
-        self._alarm = acquire()
+        self._notifier = acquire()
         try:
             engine.world.remote = self._is_remote
             self._watch_all()
@@ -179,7 +179,7 @@ class Worker:
             self.engine.close()
         self._free()
 
-    def _wait(self, due: float) -> tuple[list[Place], list[Callable[[], None]], bool] | None:
+    def _wait(self, due: float) -> tuple[list[FollowWatch], list[Callable[[], None]], bool] | None:
         """Wait until there is something to do; ``None`` is the end."""
         with self._changed:
             while not (
@@ -192,20 +192,22 @@ class Worker:
                 self._changed.wait(left)
             if self._ended or self._over:
                 return None
-            places, fences, save = list(self._news), self._fences, self._save
+            watches, fences, save = list(self._news), self._fences, self._save
             self._news, self._fences, self._save = {}, [], False
-            return places, fences, save
+            return watches, fences, save
 
     _hungry = True
     """There was something to read when there was no room for it."""
     _looked = 0.0
 
-    def _step(self, places: list[Place], fences: list[Callable[[], None]], save: bool) -> float:  # noqa: FBT001 (what was waited for)
+    def _step(
+        self, watches: list[FollowWatch], fences: list[Callable[[], None]], save: bool
+    ) -> float:
         engine = self.engine
         told: set[str] = set()
         everything = bool(fences)
-        for place in places:
-            paths, degraded = place.look()
+        for watch in watches:
+            paths, degraded = watch.look()
             for event in degraded:
                 engine.world.tell(
                     WatchDegraded(
@@ -227,7 +229,7 @@ class Worker:
             if now >= self._due:
                 engine.look(())
                 self._looked = now
-        if places:
+        if watches:
             self._watch_links()
         for tell in fences:
             tell()
@@ -293,19 +295,19 @@ class Worker:
     # -- watches -------------------------------------------------------------------------------
 
     def _watch(self, path: str, kind: str, *, recursive: bool = False) -> None:
-        alarm, options = self._alarm, self.engine.options
-        if alarm is None:
+        notifier, options = self._notifier, self.engine.options
+        if notifier is None:
             return
-        place = Place(
-            alarm,
+        watch = FollowWatch(
+            notifier,
             path,
             "dir" if kind == "dir" else "file",
             recursive=recursive,
             backend=options.backend,
             poll_interval=options.poll_interval,
         )
-        place.start(self._tell)
-        self._places.append(place)
+        watch.start(self._tell)
+        self._places.append(watch)
 
     def _watch_all(self) -> None:
         """Watch each path, or its folder where many lie in one."""
@@ -322,7 +324,7 @@ class Worker:
             for path in paths:
                 self._linked.add(path)
                 self._watch(path, "file")
-        self._networks = [place.path for place in self._places if place.network]
+        self._networks = [watch.path for watch in self._places if watch.network]
 
     def _watch_links(self) -> None:
         """A folder's watch does not tell of what a symlink in it leads to."""
@@ -332,25 +334,25 @@ class Worker:
                     self._linked.add(path)
                     self._watch(path, "file")
 
-    def _tell(self, place: Place) -> None:
+    def _tell(self, watch: FollowWatch) -> None:
         with self._changed:
-            self._news[place] = None
+            self._news[watch] = None
             self._changed.notify()
 
     def _is_remote(self, path: str) -> bool:
-        return any(path.startswith(place) for place in self._networks)
+        return any(path.startswith(watch) for watch in self._networks)
 
     def _pause(self) -> float:
         options = self.engine.options
-        if any(place.polls for place in self._places):
+        if any(watch.polls for watch in self._places):
             return min(options.poll_interval, options.safety)
         return options.safety
 
     def _free(self) -> None:
-        alarm, self._alarm = self._alarm, None
-        if alarm is None:
+        notifier, self._notifier = self._notifier, None
+        if notifier is None:
             return
-        for place in self._places:
-            place.close()
+        for watch in self._places:
+            watch.close()
         self._places = []
-        release(alarm)
+        release(notifier)

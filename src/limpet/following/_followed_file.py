@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._fingerprint import HEAD, WINDOW
-from limpet.following._file_io import Disk, Identity, Stamp, identity_of, stamp_of
-from limpet.following._line_splitter import Assembler, Block, Chunks
+from limpet.following._file_io import FileIO, Identity, Stamp, identity_of, stamp_of
+from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 from limpet.following._position import Position, make_print
 from limpet.following._text_codec import codec_for
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import os
 
     from limpet.following._follow_events import TruncationKind
-    from limpet.following._followed_path import Target
+    from limpet.following._followed_path import FollowedPath
 
-__all__ = ["CHUNK", "Acked", "Change", "Generation"]
+__all__ = ["CHUNK", "Change", "FollowedFile", "ReadPoint"]
 
 CHUNK: Final = 512 << 10
 """Bytes of one read. Smaller ones are read a little faster (10.8 GiB/s at 256 KiB, 8.5 at 1 MiB),
@@ -32,7 +32,7 @@ _CONFIRM_S: Final = 1.0
 """A network file system may tell an old size: one that shrank is asked again after so long."""
 
 
-class Acked(NamedTuple):
+class ReadPoint(NamedTuple):
     """What need not be told again."""
 
     offset: int
@@ -48,7 +48,7 @@ class Change(NamedTuple):
     size: int
 
 
-class Generation:
+class FollowedFile:
     """One file, held open while there may be something to read."""
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Generation:
         "heir",
         "held_since",
         "identity",
-        "igen",
+        "inode_generation",
         "is_active",
         "lines",
         "must",
@@ -91,10 +91,10 @@ class Generation:
         fd: int,
         status: os.stat_result,
         *,
-        igen: int | None,
+        inode_generation: int | None,
         name: str,
-        lines: Assembler | Chunks,
-        target: Target,
+        lines: LineSplitter | ChunkSplitter,
+        target: FollowedPath,
         now: float,
     ) -> None:
         """Stand at the beginning of an open file."""
@@ -102,7 +102,7 @@ class Generation:
         self.target = target
         self.fd: int | None = fd
         self.identity: Identity = identity_of(status)
-        self.igen = igen
+        self.inode_generation = inode_generation
         self.name = name
         self.lines = lines
         self.is_active = False
@@ -118,11 +118,11 @@ class Generation:
         """It was emptied: NULs at its beginning are a hole that its writer left."""
         self.must = 0
         """What lies before this offset comes before anything of the files after it."""
-        self.acked = Acked(0, b"", skipping=False)
-        self.forward: Generation | None = None
+        self.acked = ReadPoint(0, b"", skipping=False)
+        self.forward: FollowedFile | None = None
         """The file in which it goes on: what is committed here up to ``handoff`` is so there."""
         self.handoff = 0
-        self.heir: Target | None = None
+        self.heir: FollowedPath | None = None
         """The path that this file has now, which gets it once it is read."""
         self.quiet_since = now
         self.progress = now
@@ -134,7 +134,7 @@ class Generation:
         """An offset that was the end when it was last looked at, and unread bytes before it."""
         self.parked = False
         """It is closed until its turn comes: others wait before it, and it can be found again."""
-        self.original: Generation | None = None
+        self.original: FollowedFile | None = None
         """What it is a copy of, so far."""
         self.compared = 0
         """Bytes that were found to be the same."""
@@ -161,20 +161,20 @@ class Generation:
         """Whether all that was delivered is committed and nothing is held."""
         return self.acked.offset >= self.offset
 
-    def place(self, disk: Disk, offset: int, *, encoding: str | None, skipping: bool) -> None:
+    def place(self, disk: FileIO, offset: int, *, encoding: str | None, skipping: bool) -> None:
         """Go to an offset and learn what stands before it."""
         self.offset = offset
         self.head = disk.pread(self.open_fd, min(HEAD, offset), 0)
         before = min(WINDOW, offset)
         self.window = disk.pread(self.open_fd, before, offset - before)
         lines = self.lines
-        if isinstance(lines, Assembler) and offset:
+        if isinstance(lines, LineSplitter) and offset:
             lines.codec = codec_for(encoding or lines.encoding, lines.delimiter)
         lines.seek(offset, self.window, skipping=skipping)
-        self.acked = Acked(offset, self.window, skipping)
+        self.acked = ReadPoint(offset, self.window, skipping)
         self._look_ahead(disk, self.open_fd)
 
-    def refresh(self, disk: Disk, now: float) -> os.stat_result:
+    def refresh(self, disk: FileIO, now: float) -> os.stat_result:
         """Learn the size."""
         status = disk.fstat(self.open_fd)
         if status.st_size > self.size:
@@ -182,7 +182,7 @@ class Generation:
         self.nlink = status.st_nlink
         return status
 
-    def check(self, disk: Disk, now: float, *, hinted: bool, remote: bool) -> Change | None:
+    def check(self, disk: FileIO, now: float, *, hinted: bool, remote: bool) -> Change | None:
         """See what became of the file; what was read of it must still be there."""
         if self.fd is None:
             return None
@@ -222,18 +222,18 @@ class Generation:
             self._look_ahead(disk, self.fd)
         return change
 
-    def _look_ahead(self, disk: Disk, fd: int) -> None:
+    def _look_ahead(self, disk: FileIO, fd: int) -> None:
         """Remember the end of what is not read yet: it may be gone before it is."""
         size = self.size
         at = max(size - WINDOW, self.offset)
         self.ahead = (size, disk.pread(fd, size - at, at) if size > at else b"")
 
-    def _pread(self, disk: Disk, end: int, like: bytes) -> bytes:
+    def _pread(self, disk: FileIO, end: int, like: bytes) -> bytes:
         if not like or self.fd is None:
             return b""
         return disk.pread(self.fd, len(like), end - len(like))
 
-    def read(self, disk: Disk) -> list[Block] | None:
+    def read(self, disk: FileIO) -> list[Block] | None:
         """Read on; ``None`` if what was read before is not there any more.
 
         Raises:
@@ -265,11 +265,11 @@ class Generation:
             True,
             self.acked.offset,
         ):
-            self.acked = Acked(block.end, block.tail, block.skipping)
+            self.acked = ReadPoint(block.end, block.tail, block.skipping)
         if self.forward is not None and block.end <= self.handoff:
             self.forward.commit(block)
 
-    def position(self, acked: Acked) -> Position:
+    def position(self, acked: ReadPoint) -> Position:
         """Give a place in this file as a value."""
         codec = self.lines.codec
         return Position(
@@ -277,7 +277,7 @@ class Generation:
             offset=acked.offset,
             device=self.identity[0],
             inode=self.identity[1],
-            inode_generation=self.igen,
+            inode_generation=self.inode_generation,
             head=make_print(self.head[: acked.offset]),
             tail=make_print(acked.tail),
             encoding=codec.name if codec is not None else None,

@@ -23,26 +23,26 @@ from limpet.following._follow_events import (
     Replaced,
     Rotated,
 )
-from limpet.following._followed_file import Generation
+from limpet.following._followed_file import FollowedFile
 from limpet.following._open_files import find_closed, reopen, tend, unpark, unreadable
 from limpet.following._rotation import Rotations
 from limpet.following._start_position import begin
 from limpet.following._truncation import go_on_from_any, restart
 
 if TYPE_CHECKING:
-    from limpet.following._follower_state import World
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["Target"]
+__all__ = ["FollowedPath"]
 
 
 _ROUNDS: Final = 8
 """A path that changes faster than this many looks in a row is looked at again a moment later."""
 
 
-class Target:
+class FollowedPath:
     """A path and the files it led to, oldest first."""
 
-    def __init__(self, world: World, path: str, *, found: bool = False) -> None:
+    def __init__(self, world: FollowerState, path: str, *, found: bool = False) -> None:
         """Know the path; nothing is opened.
 
         Args:
@@ -54,10 +54,10 @@ class Target:
         self.path = path
         self.shown = Path(path)
         self.found = found
-        self.held: list[Generation] = []
+        self.held: list[FollowedFile] = []
         """Files with an open descriptor (a quiet active one may be closed), in reading order."""
-        self.active: Generation | None = None
-        self.unacked: list[Generation] = []
+        self.active: FollowedFile | None = None
+        self.unacked: list[FollowedFile] = []
         """Files that are done with, but not committed to their end."""
         self.alias = False
         """The file is read under another path already."""
@@ -83,9 +83,9 @@ class Target:
         self.idle = not hinted and self._is_unchanged()
         if self.idle:
             return
-        for gen in list(self.held):
-            if gen in self.held:
-                self.check(gen, now, hinted=hinted)
+        for file in list(self.held):
+            if file in self.held:
+                self.check(file, now, hinted=hinted)
         self.unstable = True
         for _ in range(_ROUNDS):
             if not self._resolve(now):
@@ -113,16 +113,16 @@ class Target:
             return False
         return active.stamp == stamp_of(status) and active.identity == identity_of(status)
 
-    def check(self, gen: Generation, now: float, *, hinted: bool) -> bool:
+    def check(self, file: FollowedFile, now: float, *, hinted: bool) -> bool:
         """See what became of one file; tells whether it may be read on."""
         try:
-            change = gen.check(self.world.disk, now, hinted=hinted, remote=self.remote)
+            change = file.check(self.world.disk, now, hinted=hinted, remote=self.remote)
         except OSError as error:
-            unreadable(self, gen, error, now)
+            unreadable(self, file, error, now)
             return False
         if change is None:
             return True
-        restart(self, gen, change, now)
+        restart(self, file, change, now)
         return False
 
     def _resolve(self, now: float) -> bool:
@@ -198,8 +198,8 @@ class Target:
         """Take a file that nobody knew as the one at the path."""
         world = self.world
         starting = world.starting and not self.resumed
-        gen = self.make(fd, status, self.path, now)
-        gen.is_active, gen.trusted = True, not self.found
+        file = self.make(fd, status, self.path, now)
+        file.is_active, file.trusted = True, not self.found
         old = self.active or (self.held[-1] if self.held else None)
         if self.active is not None:
             self.put_aside(now)
@@ -208,110 +208,112 @@ class Target:
                 one.must = one.size
         self.accessible()
         if starting and old is None:
-            begin(gen, world)
-        elif (before := go_on_from_any(self, gen)) is not None:
-            self.active = gen
-            self.held.append(gen)
+            begin(file, world)
+        elif (before := go_on_from_any(self, file)) is not None:
+            self.active = file
+            self.held.append(file)
             self.is_there = True
             world.tell(
-                Replaced(path=self.shown, time=world.disk.time(), old=before.number, new=gen.number)
+                Replaced(
+                    path=self.shown, time=world.disk.time(), old=before.number, new=file.number
+                )
             )
             return
-        self.active = gen
-        self.held.append(gen)
-        if self.scan(now) and gen.offset == 0 and self.held[-2:-1]:
+        self.active = file
+        self.held.append(file)
+        if self.scan(now) and file.offset == 0 and self.held[-2:-1]:
             # files that stood here in between were found: they come first, also by number
-            between = [one for one in self.held[:-1] if one.number > gen.number]
-            numbers = sorted([gen.number, *(one.number for one in between)])
-            for one, number in zip([*between, gen], numbers, strict=True):
+            between = [one for one in self.held[:-1] if one.number > file.number]
+            numbers = sorted([file.number, *(one.number for one in between)])
+            for one, number in zip([*between, file], numbers, strict=True):
                 one.number = number
         time = world.disk.time()
         if old is not None:
-            world.tell(Rotated(path=self.shown, time=time, old=old.number, new=gen.number))
+            world.tell(Rotated(path=self.shown, time=time, old=old.number, new=file.number))
         elif not self.is_there and not starting:
-            world.tell(Appeared(path=self.shown, time=time, generation=gen.number))
+            world.tell(Appeared(path=self.shown, time=time, generation=file.number))
         self.is_there = True
 
-    def make(self, fd: int, status: os.stat_result, name: str, now: float) -> Generation:
+    def make(self, fd: int, status: os.stat_result, name: str, now: float) -> FollowedFile:
         """Hold an open file, at its beginning."""
         world = self.world
-        gen = Generation(
+        file = FollowedFile(
             world.number(),
             fd,
             status,
-            igen=world.disk.inode_generation(fd),
+            inode_generation=world.disk.inode_generation(fd),
             name=name,
             lines=world.lines(),
             target=self,
             now=now,
         )
-        world.held[gen.identity] = gen
-        gen.check(world.disk, now, hinted=True, remote=False)
-        return gen
+        world.held[file.identity] = file
+        file.check(world.disk, now, hinted=True, remote=False)
+        return file
 
-    def _known(self, gen: Generation, now: float) -> bool:
+    def _known(self, file: FollowedFile, now: float) -> bool:
         """A file that is held stands at the path."""
-        world, owner = self.world, gen.target
+        world, owner = self.world, file.target
         if owner is self:
             self.put_aside(now)
-            self.held.remove(gen)
-            self.held.append(gen)
-            self._activate(gen)
+            self.held.remove(file)
+            self.held.append(file)
+            self._activate(file)
             return True
         if self.active is not None:
             self.put_aside(now)
         self.accessible()
         self.is_there = self.alias = True
-        if owner.active is gen and owner.points_at(gen):
+        if owner.active is file and owner.points_at(file):
             return False  # two names of one file: it is read under the first
-        if owner.active is gen:
+        if owner.active is file:
             owner.put_aside(now)
-        gen.name = self.path
-        if gen.backlog and owner.held[-1] is not gen:
-            gen.heir = self  # first it is read where its successor waits for it
+        file.name = self.path
+        if file.backlog and owner.held[-1] is not file:
+            file.heir = self  # first it is read where its successor waits for it
             return False
-        self.take_over(gen)
+        self.take_over(file)
         world.changed = True
         return True
 
-    def take_over(self, gen: Generation) -> None:
+    def take_over(self, file: FollowedFile) -> None:
         """Have a file of another path: its name is this one now."""
-        gen.target.held.remove(gen)
-        gen.target, gen.heir = self, None
-        self.held.append(gen)
+        file.target.held.remove(file)
+        file.target, file.heir = self, None
+        self.held.append(file)
         self.alias = False
-        self._activate(gen)
+        self._activate(file)
 
-    def points_at(self, gen: Generation) -> bool:
+    def points_at(self, file: FollowedFile) -> bool:
         """Tell whether this path leads to the file."""
         try:
-            return identity_of(self._stat()) == gen.identity
+            return identity_of(self._stat()) == file.identity
         except OSError:
             return False
 
-    def _activate(self, gen: Generation) -> None:
-        gen.is_active, gen.must, gen.name = True, 0, self.path
-        self.active = gen
+    def _activate(self, file: FollowedFile) -> None:
+        file.is_active, file.must, file.name = True, 0, self.path
+        self.active = file
         self.accessible()
         if not self.is_there:
             self.world.tell(
-                Appeared(path=self.shown, time=self.world.disk.time(), generation=gen.number)
+                Appeared(path=self.shown, time=self.world.disk.time(), generation=file.number)
             )
         self.is_there = True
 
     def put_aside(self, now: float) -> None:
         """The path leads to the active file no more: read it on, before any other."""
-        gen, self.active = self.active, None
-        if gen is None:
+        file, self.active = self.active, None
+        if file is None:
             return
-        gen.is_active = False
-        gen.quiet_since = now
+        file.is_active = False
+        file.quiet_since = now
         self.world.changed = True
-        if gen.fd is None:
-            find_closed(self, gen, now)
-        if gen.fd is not None:
-            self.check(gen, now, hinted=False)
-            gen.must = gen.size
+        if file.fd is None:
+            find_closed(self, file, now)
+        if file.fd is not None:
+            self.check(file, now, hinted=False)
+            file.must = file.size
 
     def _gone(self, now: float) -> None:
         self.put_aside(now)
@@ -348,14 +350,14 @@ class Target:
     @property
     def backlog(self) -> int:
         """Bytes known to be there and not read."""
-        return sum(gen.backlog for gen in self.held)
+        return sum(file.backlog for file in self.held)
 
     def close(self) -> None:
         """Close every descriptor; nothing more is delivered."""
-        for gen in self.held:
-            if gen.fd is not None:
-                self.world.disk.close(gen.fd)
-                gen.fd = None
+        for file in self.held:
+            if file.fd is not None:
+                self.world.disk.close(file.fd)
+                file.fd = None
         self.world.held.clear()
 
     def told_caught_up(self) -> bool:
@@ -367,16 +369,16 @@ class Target:
             self.world.tell(CaughtUp(path=self.shown, time=self.world.disk.time()))
         return True
 
-    def finds_again(self, gen: Generation) -> bool:
+    def finds_again(self, file: FollowedFile) -> bool:
         """Tell whether a file needs no place in the state: none of it is read, and it has a name.
 
         The next run finds it under ``rotated``, as one that nobody knows.
         """
         return (
             self.rotations is not None
-            and not (gen.is_active or gen.acked.offset or gen.lines.skipping)
-            and bool(gen.nlink)
-            and gen.forward is None
+            and not (file.is_active or file.acked.offset or file.lines.skipping)
+            and bool(file.nlink)
+            and file.forward is None
         )
 
 

@@ -7,14 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from limpet.following._event_log import report
-from limpet.following._follow_engine import Engine
+from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import (
     Appended,
     FollowEvent,
     Line,
     Origin,
 )
-from limpet.following._follow_thread import Worker
+from limpet.following._follow_thread import FollowThread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,11 +41,11 @@ class Follower:
         """Use ``limpet.follow``."""
         self.paths: Final = paths
         self.options: Final = options
-        self._worker: Worker | None = None
+        self._worker: FollowThread | None = None
         self._post: Any = None
         self._starting: Any = None
         self._cursor: _Cursor | None = None
-        Engine(paths, options)  # what is wrong with the call is said now
+        FollowEngine(paths, options)  # what is wrong with the call is said now
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as what was asked for."""
@@ -173,20 +173,20 @@ class Follower:
 
     # -- inside --------------------------------------------------------------------------------
 
-    async def _start(self) -> Worker:
+    async def _start(self) -> FollowThread:
         import anyio
         import anyio.to_thread
 
         from limpet.watch._dispatcher import poster
 
         self._post = poster()
-        worker = Worker(Engine(self.paths, self.options))
+        worker = FollowThread(FollowEngine(self.paths, self.options))
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(worker.start)
         self._worker = worker
         return worker
 
-    async def _running(self) -> Worker:
+    async def _running(self) -> FollowThread:
         import anyio
 
         if self._worker is None:
@@ -196,7 +196,7 @@ class Follower:
                     return await self._start()
         return self._worker
 
-    async def next_event(self, worker: Worker) -> FollowEvent:
+    async def next_event(self, worker: FollowThread) -> FollowEvent:
         """Give the next event, waiting for it if need be."""
         import anyio
         import anyio.lowlevel
@@ -217,7 +217,7 @@ class Follower:
             worker.when_ready(partial(self._post, ready.set))
             await ready.wait()
 
-    async def worker(self) -> Worker:
+    async def worker(self) -> FollowThread:
         """Give what runs it, starting it if need be."""
         return await self._running()
 
@@ -256,7 +256,7 @@ class _Events:
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._worker: Worker | None = None
+        self._worker: FollowThread | None = None
         self._last: Appended | None = None
 
     def __aiter__(self) -> Self:

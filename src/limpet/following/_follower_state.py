@@ -19,19 +19,19 @@ from limpet.following._follow_events import (
     Rotated,
     Truncated,
 )
-from limpet.following._line_splitter import Assembler, Block, Chunks
+from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from limpet.following._copytruncate import Copy
-    from limpet.following._file_io import Disk, Identity
+    from limpet.following._file_io import FileIO, Identity
     from limpet.following._follow_events import GapKind
     from limpet.following._follow_options import FollowOptions
-    from limpet.following._followed_file import Generation
+    from limpet.following._followed_file import FollowedFile
     from limpet.following._position import Position
 
-__all__ = ["Figures", "World"]
+__all__ = ["Counters", "FollowerState"]
 
 _MOST_NEWS: Final = 1000
 """Events about files that wait while nobody asks for any; of the merely informing ones the oldest
@@ -40,7 +40,7 @@ go first, and losses of one file are added up."""
 _INFORMING: Final = (Appeared, Rotated, Replaced, Retired, Gone, Inaccessible, Accessible)
 
 
-class Figures:
+class Counters:
     """What was counted since the start."""
 
     __slots__ = (
@@ -62,20 +62,20 @@ class Figures:
         self.last_error = ""
 
 
-class World:
+class FollowerState:
     """One follower's own; used by one thread, except for ``commit``."""
 
     def __init__(
-        self, options: FollowOptions, disk: Disk, *, remote: Callable[[str], bool] | None = None
+        self, options: FollowOptions, disk: FileIO, *, remote: Callable[[str], bool] | None = None
     ) -> None:
         """Know the options; ``remote`` tells whether a path lies on a network."""
         self.options = options
         self.disk = disk
         self.remote = remote or (lambda _path: False)
-        self.held: dict[Identity, Generation] = {}
+        self.held: dict[Identity, FollowedFile] = {}
         """Every file that is held open."""
         self.out: deque[FollowEvent] = deque()
-        self.figures = Figures()
+        self.figures = Counters()
         self.next_number = 1
         self.starting = True
         """What is found now was there at the start."""
@@ -83,9 +83,9 @@ class World:
         """Something is committed, or another file is read, that is not saved yet."""
         self.acked_bytes = 0
         """Committed since it was last saved."""
-        self.find_copy: Callable[[Generation, float], Copy | None] = lambda _gen, _now: None
+        self.find_copy: Callable[[FollowedFile, float], Copy | None] = lambda _gen, _now: None
         """Finds the copy that was made of a file before it was emptied."""
-        self.must_wait: Callable[[Generation, float], bool] = lambda _gen, _now: False
+        self.must_wait: Callable[[FollowedFile, float], bool] = lambda _gen, _now: False
         """Tells whether a new file is, so far, a copy of another."""
 
     def number(self) -> int:
@@ -94,12 +94,12 @@ class World:
         self.changed = True
         return self.next_number - 1
 
-    def lines(self) -> Assembler | Chunks:
+    def lines(self) -> LineSplitter | ChunkSplitter:
         """Give what cuts a file's bytes."""
         options = self.options
         if options.mode == "chunks":
-            return Chunks()
-        return Assembler(
+            return ChunkSplitter()
+        return LineSplitter(
             options.encoding,
             delimiter=options.delimiter,
             max_line=options.max_line,
@@ -144,7 +144,7 @@ class World:
                 return True
         return True
 
-    def deliver(self, gen: Generation, blocks: list[Block]) -> None:
+    def deliver(self, file: FollowedFile, blocks: list[Block]) -> None:
         """Have blocks of lines delivered, and what was left out of them told."""
         options = self.options
         for block in blocks:
@@ -153,19 +153,19 @@ class World:
                 self.out.append(
                     Appended(
                         block,
-                        path=gen.target.shown,
-                        real_path=gen.name,
-                        generation=gen.number,
-                        backlog=gen.backlog,
+                        path=file.target.shown,
+                        real_path=file.name,
+                        generation=file.number,
+                        backlog=file.backlog,
                         time=self.disk.time(),
                         errors=options.errors,
                         keep_cr=options.keep_cr,
-                        commit=_Commit(self, gen),
-                        position=_Place(gen),
+                        commit=_Commit(self, file),
+                        position=_Place(file),
                     )
                 )
             if block.dropped:
-                self.gap(gen.target.shown, "long-line", block.dropped, gen.number)
+                self.gap(file.target.shown, "long-line", block.dropped, file.number)
 
     def gap(self, path: Path, kind: GapKind, size: int, number: int) -> None:
         """Tell of bytes that will not come."""
@@ -177,8 +177,8 @@ class _Commit:
 
     __slots__ = ("_gen", "_world")
 
-    def __init__(self, world: World, gen: Generation) -> None:
-        self._world, self._gen = world, gen
+    def __init__(self, world: FollowerState, file: FollowedFile) -> None:
+        self._world, self._gen = world, file
 
     def __call__(self, block: Block) -> None:
         before = self._gen.acked.offset
@@ -192,10 +192,10 @@ class _Place:
 
     __slots__ = ("_gen",)
 
-    def __init__(self, gen: Generation) -> None:
-        self._gen = gen
+    def __init__(self, file: FollowedFile) -> None:
+        self._gen = file
 
     def __call__(self, block: Block) -> Position:
-        from limpet.following._followed_file import Acked
+        from limpet.following._followed_file import ReadPoint
 
-        return self._gen.position(Acked(block.end, block.tail, block.skipping))
+        return self._gen.position(ReadPoint(block.end, block.tail, block.skipping))

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from limpet._fingerprint import WINDOW
 from limpet.following._text_codec import Codec, codec_for, sniff
 
-__all__ = ["Assembler", "Block", "Chunks", "LongLines"]
+__all__ = ["Block", "ChunkSplitter", "LineSplitter", "LongLines"]
 
 LongLines = Literal["truncate", "split", "skip"]
 
@@ -58,7 +58,7 @@ class Block:
         return Block(self.start, data, self.codec, lines, tail, continued=self.continued)
 
 
-class Assembler:
+class LineSplitter:
     """The lines of one file, from one position on."""
 
     def __init__(
@@ -274,7 +274,7 @@ def _whole_characters(data: bytes, most: int, codec: Codec) -> int:
     return cut
 
 
-class Chunks:
+class ChunkSplitter:
     """Stands in for an assembler where the bytes are handed on as they come."""
 
     skipping = False

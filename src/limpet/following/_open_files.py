@@ -13,8 +13,8 @@ from limpet.following._writer_probe import has_writer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.following._followed_file import Generation
-    from limpet.following._followed_path import Target
+    from limpet.following._followed_file import FollowedFile
+    from limpet.following._followed_path import FollowedPath
 
 __all__ = [
     "close_one",
@@ -34,26 +34,26 @@ _AGAIN_S: Final = 1.0
 """A file that cannot be read is opened anew this often at most, in seconds."""
 
 
-def rest(target: Target, gen: Generation) -> None:
+def rest(target: FollowedPath, file: FollowedFile) -> None:
     """Close a quiet active file; it is looked at by its name from now on."""
-    if gen.fd is not None:
-        gen.check(target.world.disk, target.world.disk.monotonic(), hinted=False, remote=False)
-        if gen.backlog or not gen.is_acked:
+    if file.fd is not None:
+        file.check(target.world.disk, target.world.disk.monotonic(), hinted=False, remote=False)
+        if file.backlog or not file.is_acked:
             return
-        target.world.disk.close(gen.fd)
-        gen.fd = None
+        target.world.disk.close(file.fd)
+        file.fd = None
 
 
-def reopen(target: Target, gen: Generation, path: str, now: float) -> bool:
+def reopen(target: FollowedPath, file: FollowedFile, path: str, now: float) -> bool:
     """Open a file that was closed, if it is still the same; else nothing is known of it."""
-    if open_again(target, gen, path, now):
+    if open_again(target, file, path, now):
         return True
-    target.world.gap(target.shown, "generation-missing", 0, gen.number)
-    close_one(target, gen)
+    target.world.gap(target.shown, "generation-missing", 0, file.number)
+    close_one(target, file)
     return False
 
 
-def open_again(target: Target, gen: Generation, path: str, now: float) -> bool:
+def open_again(target: FollowedPath, file: FollowedFile, path: str, now: float) -> bool:
     """Open a file that was closed; tells whether it is still the same."""
     disk = target.world.disk
     try:
@@ -61,192 +61,199 @@ def open_again(target: Target, gen: Generation, path: str, now: float) -> bool:
     except OSError:
         return False
     status = disk.fstat(fd)
-    igen = disk.inode_generation(fd)
-    window = len(gen.window)
+    inode_generation = disk.inode_generation(fd)
+    window = len(file.window)
     if (
-        status.st_ino == gen.identity[1]
-        and (igen is None or gen.igen is None or igen == gen.igen)
-        and disk.pread(fd, len(gen.head), 0) == gen.head
+        status.st_ino == file.identity[1]
         and (
-            status.st_size < gen.offset or disk.pread(fd, window, gen.offset - window) == gen.window
+            inode_generation is None
+            or file.inode_generation is None
+            or inode_generation == file.inode_generation
+        )
+        and disk.pread(fd, len(file.head), 0) == file.head
+        and (
+            status.st_size < file.offset
+            or disk.pread(fd, window, file.offset - window) == file.window
         )
     ):
-        target.world.held.pop(gen.identity, None)
-        gen.fd, gen.identity, gen.stamp, gen.parked = fd, identity_of(status), None, False
-        target.world.held[gen.identity] = gen
-        target.check(gen, now, hinted=True)
+        target.world.held.pop(file.identity, None)
+        file.fd, file.identity, file.stamp, file.parked = fd, identity_of(status), None, False
+        target.world.held[file.identity] = file
+        target.check(file, now, hinted=True)
         return True
     disk.close(fd)
     return False
 
 
-def find_closed(target: Target, gen: Generation, now: float) -> None:
+def find_closed(target: FollowedPath, file: FollowedFile, now: float) -> None:
     """A file that was closed is at the path no more: look for it in its folder, by its inode.
 
     Its position is the last one committed, so nothing else of it is needed.
     """
-    if gen is target.active:
+    if file is target.active:
         target.active = None
-        gen.is_active = False
-        gen.quiet_since = now
+        file.is_active = False
+        file.quiet_since = now
     names = target.world.disk.names(os.path.dirname(target.path))
-    path = names.get(gen.identity[1], "")
-    if reopen(target, gen, path or target.path, now):
-        gen.name = path
-        gen.must = gen.size
+    path = names.get(file.identity[1], "")
+    if reopen(target, file, path or target.path, now):
+        file.name = path
+        file.must = file.size
 
 
-def unpark(target: Target, gen: Generation, now: float) -> bool:
+def unpark(target: FollowedPath, file: FollowedFile, now: float) -> bool:
     """Open a file whose turn has come; tells whether it is still there."""
-    disk, inode = target.world.disk, gen.identity[1]
-    for name in _names(target, gen):
+    disk, inode = target.world.disk, file.identity[1]
+    for name in _names(target, file):
         try:
             there = disk.stat(name).st_ino == inode
         except OSError:
             continue
-        if there and open_again(target, gen, name, now):
-            gen.name = name
+        if there and open_again(target, file, name, now):
+            file.name = name
             return True
-    drop(target, gen, "generation-missing")
+    drop(target, file, "generation-missing")
     return False
 
 
-def _names(target: Target, gen: Generation) -> Iterator[str]:
+def _names(target: FollowedPath, file: FollowedFile) -> Iterator[str]:
     """Give what a file may be called by now; mostly it is the first."""
-    yield gen.name
-    name = target.world.disk.names(os.path.dirname(gen.name)).get(gen.identity[1])
+    yield file.name
+    name = target.world.disk.names(os.path.dirname(file.name)).get(file.identity[1])
     if name is not None:
         yield name
     if target.rotations is not None:
         yield from target.rotations.names()
 
 
-def unreadable(target: Target, gen: Generation, error: OSError, now: float) -> None:
+def unreadable(target: FollowedPath, file: FollowedFile, error: OSError, now: float) -> None:
     """A read failed: open the file anew if the path leads to it, else say so and wait."""
     world = target.world
-    again = gen.failed is None or now - gen.failed >= _AGAIN_S
-    if again and gen.is_active and error.errno in {errno.ESTALE, errno.EIO}:
-        gen.failed = now
+    again = file.failed is None or now - file.failed >= _AGAIN_S
+    if again and file.is_active and error.errno in {errno.ESTALE, errno.EIO}:
+        file.failed = now
         try:
             fd = world.disk.open(target.path)
         except OSError:
             fd = -1
         if fd >= 0:
             try:
-                same = _is_same(target, fd, gen)
+                same = _is_same(target, fd, file)
             except OSError:
                 same = False
-            if same and gen.fd is not None:
+            if same and file.fd is not None:
                 status = world.disk.fstat(fd)
-                world.held.pop(gen.identity, None)
-                world.disk.close(gen.fd)
-                gen.fd, gen.identity, gen.stamp = fd, identity_of(status), None
-                gen.igen = world.disk.inode_generation(fd)
-                world.held[gen.identity] = gen
-                gen.size = status.st_size
+                world.held.pop(file.identity, None)
+                world.disk.close(file.fd)
+                file.fd, file.identity, file.stamp = fd, identity_of(status), None
+                file.inode_generation = world.disk.inode_generation(fd)
+                world.held[file.identity] = file
+                file.size = status.st_size
                 return
             world.disk.close(fd)
-    gen.failed = gen.failed or now
+    file.failed = file.failed or now
     target.inaccessible(error, now)
 
 
-def _is_same(target: Target, fd: int, gen: Generation) -> bool:
+def _is_same(target: FollowedPath, fd: int, file: FollowedFile) -> bool:
     """Tell whether an open file holds what was read of another."""
-    disk, window = target.world.disk, len(gen.window)
+    disk, window = target.world.disk, len(file.window)
     return (
-        disk.fstat(fd).st_size >= gen.offset
-        and disk.pread(fd, len(gen.head), 0) == gen.head
-        and disk.pread(fd, window, gen.offset - window) == gen.window
+        disk.fstat(fd).st_size >= file.offset
+        and disk.pread(fd, len(file.head), 0) == file.head
+        and disk.pread(fd, window, file.offset - window) == file.window
     )
 
 
-def tend(target: Target, now: float) -> None:
+def tend(target: FollowedPath, now: float) -> None:
     """Do what is due: close what is done with, give up what nobody asks for."""
     world, options = target.world, target.world.options
-    for gen in list(target.held):
+    for file in list(target.held):
         wait = options.flush_partial
-        since = gen.held_since
+        since = file.held_since
         if wait is not None and since is not None and now - since >= wait:
-            world.deliver(gen, gen.lines.flush())
-            gen.held_since = None
-        if gen.is_active or gen.fd is None:
+            world.deliver(file, file.lines.flush())
+            file.held_since = None
+        if file.is_active or file.fd is None:
             continue
-        if gen.backlog:
-            if not gen.nlink and now - gen.progress >= options.unlinked_timeout:
-                drop(target, gen, "unlinked")
-        elif _is_over(target, gen, now):
-            retire(target, gen)
+        if file.backlog:
+            if not file.nlink and now - file.progress >= options.unlinked_timeout:
+                drop(target, file, "unlinked")
+        elif _is_over(target, file, now):
+            retire(target, file)
     make_room(target)
-    target.unacked = [gen for gen in target.unacked if not gen.is_acked]
+    target.unacked = [file for file in target.unacked if not file.is_acked]
 
 
-def make_room(target: Target) -> None:
+def make_room(target: FollowedPath) -> None:
     """Have no more files open than may be: what can be found again is closed until its turn.
 
     That are those under ``rotated``; of others the oldest is given up.
     """
     most = target.world.options.max_generations
-    aside = [gen for gen in target.held if gen.fd is not None and not gen.is_active]
-    for gen in reversed(aside[1:]):
+    aside = [file for file in target.held if file.fd is not None and not file.is_active]
+    for file in reversed(aside[1:]):
         if len(aside) < most:
             return
-        if target.rotations is not None and gen.nlink and gen.backlog:
-            target.world.disk.close(gen.open_fd)
-            gen.fd, gen.parked = None, True
-            aside.remove(gen)
-    for gen in aside[: max(0, len(aside) - most + 1)]:
-        if gen.backlog:
-            drop(target, gen, "too-many")
+        if target.rotations is not None and file.nlink and file.backlog:
+            target.world.disk.close(file.open_fd)
+            file.fd, file.parked = None, True
+            aside.remove(file)
+    for file in aside[: max(0, len(aside) - most + 1)]:
+        if file.backlog:
+            drop(target, file, "too-many")
         else:
-            retire(target, gen)
+            retire(target, file)
 
 
-def _is_over(target: Target, gen: Generation, now: float) -> bool:
+def _is_over(target: FollowedPath, file: FollowedFile, now: float) -> bool:
     options = target.world.options
-    if gen.heir is not None:
+    if file.heir is not None:
         return False
-    if options.retire == "no-writer" and gen.fd is not None:
-        written = has_writer(gen.fd)
+    if options.retire == "no-writer" and file.fd is not None:
+        written = has_writer(file.fd)
         if written is not None:
             return not written
-    return now - gen.quiet_since >= options.linger
+    return now - file.quiet_since >= options.linger
 
 
-def retire(target: Target, gen: Generation) -> None:
+def retire(target: FollowedPath, file: FollowedFile) -> None:
     """Close a file that is read to its end."""
     world = target.world
-    world.deliver(gen, gen.lines.flush())
+    world.deliver(file, file.lines.flush())
     world.tell(
-        Retired(path=target.shown, time=world.disk.time(), generation=gen.number, bytes=gen.offset)
+        Retired(
+            path=target.shown, time=world.disk.time(), generation=file.number, bytes=file.offset
+        )
     )
-    close_one(target, gen)
+    close_one(target, file)
 
 
-def drop(target: Target, gen: Generation, kind: str) -> None:
+def drop(target: FollowedPath, file: FollowedFile, kind: str) -> None:
     """Close a file that is not read to its end."""
     world = target.world
-    world.deliver(gen, gen.lines.flush())
-    world.gap(target.shown, kind, gen.size - gen.offset, gen.number)  # type: ignore[arg-type]  # one of them
-    close_one(target, gen)
+    world.deliver(file, file.lines.flush())
+    world.gap(target.shown, kind, file.size - file.offset, file.number)  # type: ignore[arg-type]  # one of them
+    close_one(target, file)
 
 
-def close_one(target: Target, gen: Generation) -> None:
+def close_one(target: FollowedPath, file: FollowedFile) -> None:
     world = target.world
-    target.held.remove(gen)
-    if gen is target.active:
+    target.held.remove(file)
+    if file is target.active:
         target.active = None
-    if world.held.get(gen.identity) is gen:
-        del world.held[gen.identity]
+    if world.held.get(file.identity) is file:
+        del world.held[file.identity]
     if target.rotations is not None:
-        target.rotations.remember(gen)
-    if gen.fd is not None:
-        world.disk.close(gen.fd)
-        gen.fd = None
-    done_with(target, gen)
+        target.rotations.remember(file)
+    if file.fd is not None:
+        world.disk.close(file.fd)
+        file.fd = None
+    done_with(target, file)
 
 
-def done_with(target: Target, gen: Generation) -> None:
+def done_with(target: FollowedPath, file: FollowedFile) -> None:
     target.world.changed = True
-    gen.size = gen.offset
-    if not gen.is_acked:
-        target.unacked.append(gen)
+    file.size = file.offset
+    if not file.is_acked:
+        target.unacked.append(file)

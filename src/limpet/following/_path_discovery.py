@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpet.errors import UsageError
-from limpet.following._followed_path import Target
+from limpet.following._followed_path import FollowedPath
 from limpet.following._rotation import COMPRESSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from limpet.following._follower_state import World
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["Source", "sources_of"]
+__all__ = ["PathPattern", "patterns_of"]
 
 
-class Source:
+class PathPattern:
     """One path or glob and the targets that come of it."""
 
-    def __init__(self, world: World, pattern: str, *, glob: bool) -> None:
+    def __init__(self, world: FollowerState, pattern: str, *, glob: bool) -> None:
         """Know what was asked for; ``pattern`` is absolute."""
         self.world = world
         self.pattern = pattern
         self.glob = glob
-        self.targets: dict[str, Target] = {}
+        self.targets: dict[str, FollowedPath] = {}
         """Path -> target, in the order they were found."""
         if not glob:
-            self.targets[pattern] = Target(world, pattern)
+            self.targets[pattern] = FollowedPath(world, pattern)
 
     @property
     def folder(self) -> str:
@@ -45,7 +45,7 @@ class Source:
         """Whether what matches may lie in folders below that."""
         return os.path.dirname(self.pattern) != self.folder
 
-    def discover(self) -> list[Target]:
+    def discover(self) -> list[FollowedPath]:
         """Find what matches now; give the targets that are new."""
         if not self.glob:
             return []
@@ -53,7 +53,7 @@ class Source:
         for path in self.world.disk.glob(self.pattern):
             if path in self.targets or path.endswith(COMPRESSED) or os.path.isdir(path):
                 continue
-            target = Target(self.world, path, found=not self.world.starting)
+            target = FollowedPath(self.world, path, found=not self.world.starting)
             self.targets[path] = target
             new.append(target)
         return new
@@ -69,18 +69,18 @@ class Source:
             if self.glob:
                 del self.targets[path]
 
-    def siblings(self, target: Target) -> list[Target]:
+    def siblings(self, target: FollowedPath) -> list[FollowedPath]:
         """Give the targets among whose files copies of this one's may be."""
         return list(self.targets.values()) if self.glob else [target]
 
 
-def sources_of(world: World, paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
+def patterns_of(world: FollowerState, paths: Iterable[str | os.PathLike[str]]) -> list[PathPattern]:
     """Make what was asked for absolute; a text with wildcards is a glob unless it is a file's name.
 
     Raises:
         UsageError: There is none, or one is empty or has a NUL.
     """
-    sources: dict[str, Source] = {}
+    sources: dict[str, PathPattern] = {}
     for path in paths:
         text = os.fspath(path)
         if isinstance(text, bytes):
@@ -91,14 +91,14 @@ def sources_of(world: World, paths: Iterable[str | os.PathLike[str]]) -> list[So
         absolute = os.path.abspath(text)
         glob = not isinstance(path, Path) and has_magic(text) and not os.path.lexists(absolute)
         if absolute not in sources:
-            sources[absolute] = Source(world, absolute, glob=glob)
+            sources[absolute] = PathPattern(world, absolute, glob=glob)
     if not sources:
         message = "nothing to follow: give at least one path"
         raise UsageError(message)
     return list(sources.values())
 
 
-def each_target(sources: Iterable[Source]) -> Iterator[Target]:
+def each_path(sources: Iterable[PathPattern]) -> Iterator[FollowedPath]:
     """Give every target once."""
     for source in sources:
         yield from list(source.targets.values())

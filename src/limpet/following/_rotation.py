@@ -13,8 +13,8 @@ from limpet.following._open_files import make_room
 from limpet.following._truncation import go_on_from_any
 
 if TYPE_CHECKING:
-    from limpet.following._followed_file import Generation
-    from limpet.following._followed_path import Target
+    from limpet.following._followed_file import FollowedFile
+    from limpet.following._followed_path import FollowedPath
 
 __all__ = ["COMPRESSED", "Known", "Rotations"]
 
@@ -30,7 +30,7 @@ Known = tuple[int | None, Stamp]
 class Rotations:
     """The files under ``rotated``, as one target sees them."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: FollowedPath) -> None:
         """Know the pattern."""
         world = target.world
         pattern = world.options.rotated or ""
@@ -60,17 +60,17 @@ class Rotations:
                 try:
                     status = disk.fstat(fd)
                     if modes.S_ISREG(status.st_mode):
-                        igen = disk.inode_generation(fd)
-                        self.known[identity_of(status)] = (igen, stamp_of(status))
+                        inode_generation = disk.inode_generation(fd)
+                        self.known[identity_of(status)] = (inode_generation, stamp_of(status))
                 finally:
                     disk.close(fd)
 
-    def remember(self, gen: Generation) -> None:
+    def remember(self, file: FollowedFile) -> None:
         """A file of this path is closed: it is not delivered again."""
         with suppress(OSError):
-            if gen.fd is not None and gen.nlink:
-                stamp = stamp_of(self._target.world.disk.fstat(gen.fd))
-                self.known[gen.identity] = (gen.igen, stamp)
+            if file.fd is not None and file.nlink:
+                stamp = stamp_of(self._target.world.disk.fstat(file.fd))
+                self.known[file.identity] = (file.inode_generation, stamp)
 
     def scan(self, now: float, *, surely: bool = False) -> bool:
         """Hold every file that is new under the pattern; tells whether there was one.
@@ -130,8 +130,10 @@ class Rotations:
         status = world.disk.fstat(fd)
         identity = identity_of(status)
         seen.add(identity)
-        igen = world.disk.inode_generation(fd)
-        if not modes.S_ISREG(status.st_mode) or self._is_known(identity, status, fd, name, igen):
+        inode_generation = world.disk.inode_generation(fd)
+        if not modes.S_ISREG(status.st_mode) or self._is_known(
+            identity, status, fd, name, inode_generation
+        ):
             world.disk.close(fd)
             return None
         return fd, status
@@ -142,13 +144,13 @@ class Rotations:
         status: os.stat_result,
         fd: int | None,
         name: str,
-        igen: int | None = None,
+        inode_generation: int | None = None,
     ) -> bool:
         world = self._target.world
-        gen = world.held.get(identity)
-        if gen is not None:
-            if gen.fd is not None and not gen.is_active:
-                gen.name = name
+        file = world.held.get(identity)
+        if file is not None:
+            if file.fd is not None and not file.is_active:
+                file.name = name
             return True
         known = self.known.get(identity)
         if known is None:
@@ -157,17 +159,17 @@ class Rotations:
             return True
         if fd is None:
             return False  # open it: the inode may be another file's by now
-        if known[0] != igen:
+        if known[0] != inode_generation:
             del self.known[identity]
             return False
-        self.known[identity] = (igen, stamp_of(status))
+        self.known[identity] = (inode_generation, stamp_of(status))
         return True
 
     def _hold(self, fd: int, status: os.stat_result, name: str, now: float) -> None:
         """Read an unseen file, after those before it and before the active one."""
         target = self._target
-        gen = target.make(fd, status, name, now)
-        gen.must, gen.trusted = gen.size, False  # it may be a copy
+        file = target.make(fd, status, name, now)
+        file.must, file.trusted = file.size, False  # it may be a copy
         at = len(target.held)
         if target.active is not None:
             at = target.held.index(target.active)
@@ -176,5 +178,5 @@ class Rotations:
             if not one.offset and one.dated + one.trusted > status.st_mtime_ns:
                 at = place  # that one is younger, and nothing of it is read
                 break
-        go_on_from_any(target, gen)
-        target.held.insert(at, gen)
+        go_on_from_any(target, file)
+        target.held.insert(at, file)

@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 from limpet.following._event_log import report
-from limpet.following._follow_engine import Engine
+from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import Appended, FollowEvent, Line
-from limpet.following._follow_thread import Worker
+from limpet.following._follow_thread import FollowThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ class SyncFollower:
         """Use ``limpet.follow(path).sync()``."""
         self.paths: Final = paths
         self.options: Final = options
-        self._worker: Worker | None = None
+        self._worker: FollowThread | None = None
         self._last: Appended | None = None
 
     def __enter__(self) -> Self:
@@ -121,9 +121,9 @@ class SyncFollower:
         if worker is not None:
             worker.close()
 
-    def _start(self) -> Worker:
+    def _start(self) -> FollowThread:
         if self._worker is None:
-            worker = Worker(Engine(self.paths, self.options))
+            worker = FollowThread(FollowEngine(self.paths, self.options))
             worker.start()
             self._worker = worker
         return self._worker

@@ -11,18 +11,18 @@ from limpet.following._file_io import MISSING, Identity, Stamp, identity_of, sta
 from limpet.following._follow_events import Content, Gone, Inaccessible
 
 if TYPE_CHECKING:
-    from limpet.following._follower_state import World
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["Whole"]
+__all__ = ["WholeFile"]
 
 _TRIES: Final = 3
 """A file that changes while it is read is read again so often, and then later."""
 
 
-class Whole:
+class WholeFile:
     """One path whose content is wanted as a whole."""
 
-    def __init__(self, world: World, path: str) -> None:
+    def __init__(self, world: FollowerState, path: str) -> None:
         """Know the path; nothing is read."""
         self.world = world
         self.path = path
