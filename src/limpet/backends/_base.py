@@ -1,58 +1,87 @@
-"""What a backend says: hints, as small integers and names, and nothing about what they mean.
+"""What a backend is: a source of hints, in one of three kinds, and what it declares about itself.
 
-A hint is "look at this name in this folder again". It may be late, doubled, merged or missing
-detail; the engine compares with the disk and never believes a hint.
+A hint means "examine this name again". It may be late, doubled, merged or missing detail; the watch
+compares with the disk and never believes a hint. To add a backend:
+
+1. Implement one of the three protocols below in a module of this package:
+   ``MarkSource``: the kernel reports directories that were marked one by one (fanotify, inotify);
+   ``TreeSource``: the system reports everything below one directory (ReadDirectoryChangesW,
+   FSEvents, watchfiles);
+   ``TimerSource``: nothing is reported, directories are examined in intervals (polling).
+2. Declare its ``Capabilities``. No code asks for a backend by name to find out what it can do.
+3. Add it to the table in ``_select.py``, which says on which system it is chosen.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 __all__ = [
     "ATTRIB", "CLOSED", "CREATE", "DELETE", "ENCODE_ERRORS", "ENCODING", "GONE", "ISDIR",
     "MARK_ALL", "MARK_NAMES", "MARK_SELF", "MOVED", "OTHER", "OWN", "SELF_MOVED", "WRITE",
-    "Key", "MarkError", "Receiver", "Source",
+    "Capabilities", "Key", "MarkError", "MarkReceiver", "MarkSource", "Source", "TimerSource",
+    "TreeReceiver", "TreeSource",
 ]  # fmt: skip
 
 WRITE: Final = 1
 """Content was written."""
 CLOSED: Final = 2
-"""Somebody who had the file open for writing closed it."""
+"""A program that had the file open for writing closed it."""
 CREATE: Final = 4
 DELETE: Final = 8
 ATTRIB: Final = 16
 MOVED: Final = 32
-"""One end of a rename lies here."""
+"""The name is one end of a rename."""
 GONE: Final = 64
-"""The marked folder itself was deleted or its file system unmounted."""
+"""The marked directory itself was deleted, or its file system unmounted."""
 SELF_MOVED: Final = 128
-"""The marked folder itself was renamed."""
+"""The marked directory itself was renamed."""
 OWN: Final = 256
-"""The kernel says this process did it."""
+"""The kernel says that this process made the change."""
 OTHER: Final = 512
-"""The kernel says another process did it."""
+"""The kernel says that another process made the change."""
 
 ISDIR: Final = 1024
-"""What came, went or moved is a folder."""
+"""The entry that was created, deleted or moved is a directory."""
 
 ENCODING: Final = sys.getfilesystemencoding()
 ENCODE_ERRORS: Final = sys.getfilesystemencodeerrors()
 """What ``os.fsdecode`` uses; names are decoded by the thousand, and it takes twice as long."""
 
 MARK_SELF: Final = 1
-"""Tell when the folder itself goes, moves or changes its permissions."""
+"""Report when the directory itself is deleted, moved or changes its permissions."""
 MARK_NAMES: Final = 2
-"""Also tell when a name in it comes or goes."""
+"""Also report when a name in it is created or deleted."""
 MARK_ALL: Final = 4
-"""Also tell of writes and attribute changes of its files."""
+"""Also report writes to its files and changes of their attributes."""
 
-Key = int | bytes
-"""Identifies a marked folder within one source: a watch descriptor, or a file handle."""
+Key: TypeAlias = int | bytes
+"""Identifies a marked directory within one source: a watch descriptor, or a file handle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a source can do; the watch asks this value, never which source it has."""
+
+    kind: Literal["marks", "tree", "timer"]
+    """Which of the three protocols it implements."""
+    complete: bool = True
+    """Every change before now has left its hint. Where hints come late or are dropped, a fence
+    examines everything."""
+    whole_filesystem: bool = False
+    """``mark_filesystem`` may succeed: one mark reports every directory of a file system."""
+    reports_unreadable: bool = False
+    """``identify`` returns the key under which the mark of a parent reports a directory that may
+    not be opened."""
 
 
 class MarkError(Exception):
-    """A folder could not be marked; ``limit`` tells whether a limit of the system is used up."""
+    """A directory could not be marked; ``limit`` says whether a limit of the system is used up."""
 
     def __init__(self, errno: int, *, limit: bool = False) -> None:
         """Keep the system's errno."""
@@ -61,54 +90,104 @@ class MarkError(Exception):
         self.limit = limit
 
 
-class Receiver(Protocol):
-    """Takes what a source reads; the hub is one, tests have another."""
+class Source(Protocol):
+    """What all sources of hints share."""
+
+    name: str
+    """As the option ``backend`` spells it."""
+    capabilities: Capabilities
+
+    def close(self) -> None:
+        """Free what it holds; it sends no hint afterwards."""
+
+
+class MarkReceiver(Protocol):
+    """Receives what a ``MarkSource`` reads; the router is one, tests have another."""
 
     def touched(self, key: Key, names: dict[str, int]) -> None:
-        """Something happened to these names in the folder: name -> bits.
+        """Receive hints about names in a marked directory: name -> bits.
 
-        The name ``""`` is the folder itself. The receiver may keep the mapping.
+        The name ``""`` is the directory itself. The receiver may keep the mapping.
         """
 
     def moved(self, moves: list[tuple[Key, str, Key, str]]) -> None:
-        """Names in marked folders became other names in marked folders, in this order.
+        """Receive renames between marked directories, in the order in which they happened.
 
-        Each is (folder, name, new folder, new name), and told before the names are touched.
+        Each is (directory, name, new directory, new name); they come before ``touched`` for the
+        same names.
         """
 
     def lost(self) -> None:
-        """The kernel's queue overflowed: anything may have happened in any marked folder."""
+        """Receive an overflow: anything may have happened in any marked directory."""
 
     def dropped(self, key: Key) -> None:
-        """The kernel ended this mark by itself (the folder is gone)."""
+        """Receive the end of a mark: the kernel removed it because its directory is gone."""
 
 
-class Source(Protocol):
-    """A kernel instance that marks folders and tells of them; not thread-safe by itself."""
-
-    name: str
+class MarkSource(Source, Protocol):
+    """A kernel instance that marks directories and reports on them; not thread-safe by itself."""
 
     def fileno(self) -> int:
-        """Descriptor that becomes readable when there is something to read."""
+        """Return the descriptor that becomes readable when there is something to read."""
 
     def mark(self, fd: int, what: int, device: int) -> Key:
-        """Mark the folder open at ``fd``, which lies on ``device``.
+        """Mark the directory open at ``fd``, which is on ``device``.
 
-        Marking again widens the mark and gives the same key.
+        Marking again widens the mark and returns the same key.
 
         Raises:
             MarkError: Nothing was marked.
         """
 
     def unmark(self, key: Key, path: str | None) -> bool:
-        """Take the mark away; ``path`` is where the folder was last known to be.
+        """Remove the mark; ``path`` is where the directory was last known to be.
 
         Returns:
             Whether the kernel holds no mark for the key any more.
         """
 
-    def read(self, receiver: Receiver) -> bool:
-        """Hand on all that is waiting, without blocking; tell whether there was anything."""
+    def mark_filesystem(self, fd: int) -> bool:
+        """Mark the whole file system that holds ``fd``; return whether that was allowed."""
 
-    def close(self) -> None:
-        """Free the instance and every mark."""
+    def identify(self, path: str) -> Key | None:
+        """Return the key of a directory that may not be opened for reading, or ``None``."""
+
+    def read(self, receiver: MarkReceiver) -> bool:
+        """Pass on all that is waiting, without blocking; return whether there was anything."""
+
+
+class TreeReceiver(Protocol):
+    """Receives what a ``TreeSource`` reports, on any thread."""
+
+    def touched_paths(self, paths: set[str]) -> None:
+        """Receive hints by path: absolute, spelled below the path that is watched."""
+
+    def lost(self) -> None:
+        """Receive an overflow: anything may have happened anywhere in the tree."""
+
+
+class TreeSource(Source, Protocol):
+    """A source that reports everything below one directory, from a thread of its own."""
+
+    def watch(self, path: str | None) -> None:
+        """Report everything below ``path`` from now on and nothing else; ``None`` stops.
+
+        Raises:
+            MissingExtraError: A package that it needs is not installed.
+        """
+
+
+class TimerSource(Source, Protocol):
+    """A source without hints: each of its directories is to be examined once an interval.
+
+    Directories that no other source reports are added to it, whatever backend was chosen.
+    """
+
+    directories: set[Hashable]
+    """What is to be examined when the interval has passed."""
+
+    def is_due(self, now: float) -> bool:
+        """Return whether the interval has passed; ``now`` in monotonic seconds."""
+
+    def schedule(self, now: float, *, needed: bool) -> None:
+        """Start the next interval if the last has passed, or stop while it is not needed."""

@@ -1,12 +1,12 @@
-"""fanotify as a source of hints: inode marks on folders, without privilege where the kernel allows.
+"""fanotify as a source of hints: inode marks on directories, without privilege where allowed.
 
-What it says was measured on Linux 6.18 and is described in fanotify(7): an event names the folder
-by file system id and file handle and the entry by name; events waiting in the queue that concern
-the same name and the same process are merged into one record with all their bits, so their order is
-lost; a rename is one record with both names (``FAN_RENAME``, since 5.17).
+Measured on Linux 6.18 and described in fanotify(7): an event names the directory by file system id
+and file handle, and the entry by name. Events in the queue that concern the same name and the same
+process are merged into one record with all their bits, so their order is lost. A rename is one
+record with both names (``FAN_RENAME``, since 5.17).
 
-The child's own file handle is not asked for (``FAN_REPORT_FID``): with it create and modify no
-longer merge. Handles carry a generation number, so a reused inode number is another key.
+The child's own file handle (``FAN_REPORT_FID``) is not requested: with it, create and modify are no
+longer merged. Handles carry a generation number, so a reused inode number is another key.
 """
 
 from __future__ import annotations
@@ -34,15 +34,19 @@ from limpet.backends._base import (
     OWN,
     SELF_MOVED,
     WRITE,
+    Capabilities,
     MarkError,
 )
+from limpet.backends._kernel_reader import BUFFER, KernelReader, MaskTable
 
 if TYPE_CHECKING:
-    from limpet.backends._base import Key, Receiver
+    from limpet.backends._base import Key, MarkReceiver
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-__all__ = ["Fanotify"]
+__all__ = ["FANOTIFY", "Fanotify"]
+
+FANOTIFY: Final = Capabilities(kind="marks", whole_filesystem=True, reports_unreadable=True)
 
 _CLOEXEC, _NONBLOCK, _DIR_FID, _NAME = 0x1, 0x2, 0x400, 0x800
 _MARK_ADD, _MARK_REMOVE, _MARK_ONLYDIR, _MARK_FILESYSTEM = 0x1, 0x2, 0x8, 0x100
@@ -57,20 +61,19 @@ _ALL: Final = _NAMES | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_ON_CHILD
 
 _INFO_OLD: Final = 10  # FAN_EVENT_INFO_TYPE_OLD_DFID_NAME
 _METADATA = struct.Struct("=I2xHQ4xi")  # event_len, metadata_len, mask, pid
-_BUFFER: Final = 64 * 1024
 _LONGEST: Final = 1024
-"""No event is longer (two names of 255 bytes, two handles): a read that leaves so much room in the
-buffer has taken all there was, and need not be followed by one that only says so."""
+"""No event is longer (two names of 255 bytes, two handles). A read that leaves this much room in
+the buffer has taken all there was, and need not be followed by one that finds nothing."""
 _RARE: Final = FAN_RENAME | FAN_Q_OVERFLOW
 _INFO_SIZE: Final = 20
 """Bytes of an info record before its file handle: type, pad, length (2), fsid (8), handle length
-(4), handle type (4). All from the fsid to the end of the handle is a folder's key."""
+(4), handle type (4). A directory's key reaches from the fsid to the end of the handle."""
 _FSID_AT, _FSID_SIZE = 4, 8
 _LENGTH_AT, _HANDLE_LENGTH_AT = 2, 12
 
 
-class Fanotify:
-    """One fanotify group for any number of folders.
+class Fanotify(KernelReader):
+    """One fanotify group for any number of directories.
 
     Raises:
         OSError: The kernel or a container's rules refuse it (EPERM, ENOSYS, EINVAL), or the user's
@@ -78,28 +81,25 @@ class Fanotify:
     """
 
     name = "fanotify"
+    capabilities = FANOTIFY
 
     def __init__(self) -> None:
-        """Make the group; nothing is marked yet."""
-        self._fd = _libc.fanotify_init(_CLOEXEC | _NONBLOCK | _DIR_FID | _NAME)
+        """Create the group; nothing is marked yet."""
+        super().__init__(_libc.fanotify_init(_CLOEXEC | _NONBLOCK | _DIR_FID | _NAME))
         self._pid = os.getpid()
         self._masks: dict[Key, int] = {}
         self._fsids: dict[int, bytes] = {}
         """Device -> file system id, from one read to the next: an unmounted device's number is
         given to the next file system."""
-        self._buffer = bytearray(_BUFFER)
         self.filesystems: set[int] = set()
-        """Device numbers marked whole, so that their folders need no mark of their own."""
-
-    def fileno(self) -> int:
-        """Descriptor of the group."""
-        return self._fd
+        """Devices of file systems marked as a whole: their directories need no mark of their own.
+        """
 
     def mark(self, fd: int, what: int, device: int) -> Key:
-        """Mark the folder's inode; the key is its file system id and file handle."""
+        """Mark the directory's inode; the key is its file system id and file handle."""
         mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
         try:
-            key = self.identify(fd, device)
+            key = self._key_of(fd, device)
             had = self._masks.get(key, 0)
             if mask & ~had and device not in self.filesystems:
                 _libc.fanotify_mark(self._fd, _MARK_ADD | _MARK_ONLYDIR, mask, fd, b".")
@@ -109,32 +109,32 @@ class Fanotify:
         self._masks[key] = had | mask
         return key
 
-    def identify(self, fd: int, device: int) -> bytes:
-        """Give the key of a folder, which may be open by path only, without marking it.
+    def _key_of(self, fd: int, device: int) -> bytes:
+        """Return the key of a directory, which may be open by path only, without marking it.
 
-        Its parent's mark tells of its permissions under this key, not under the parent's and its
-        name.
+        The mark of its parent reports its permissions under this key, not under the key of the
+        parent and its name.
         """
         fsid = self._fsids.get(device)
         if fsid is None:
             fsid = self._fsids[device] = struct.pack("=Q", os.fstatvfs(fd).f_fsid)
         return fsid + _libc.name_to_handle(fd)
 
-    def hear(self, path: str) -> Key | None:
-        """Give the key of a folder that may not be opened for reading, or ``None``."""
+    def identify(self, path: str) -> Key | None:
+        """Return the key of a directory that may not be opened for reading, or ``None``."""
         try:
             fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return None
         try:
-            return self.identify(fd, os.fstat(fd).st_dev)
+            return self._key_of(fd, os.fstat(fd).st_dev)
         except OSError:
             return None
         finally:
             os.close(fd)
 
     def mark_filesystem(self, fd: int) -> bool:
-        """Mark the whole file system that holds ``fd``; tells whether that was allowed."""
+        """Mark the whole file system that holds ``fd``; return whether that was allowed."""
         try:
             _libc.fanotify_mark(
                 self._fd, _MARK_ADD | _MARK_FILESYSTEM, _ALL & ~FAN_ON_CHILD, fd, b"."
@@ -145,10 +145,10 @@ class Fanotify:
         return True
 
     def unmark(self, key: Key, path: str | None) -> bool:
-        """Take the mark off, if the folder can still be reached by path or by handle.
+        """Remove the mark, if the directory can still be reached by path or by handle.
 
-        A folder that moved out of sight of an unprivileged process cannot be: its mark stays with
-        the inode and its hints have no receiver. ``ghosts`` counts those.
+        A directory that moved out of the reach of an unprivileged process cannot: its mark stays
+        with the inode, and its hints have no receiver.
         """
         mask = self._masks.pop(key, 0)
         if not mask or path is None or not isinstance(key, bytes):
@@ -165,7 +165,7 @@ class Fanotify:
         return True
 
     def _reach(self, key: bytes, path: str) -> int:
-        """Open the marked folder itself, or give -1 if what stands at ``path`` is another."""
+        """Open the marked directory itself; return -1 if another one is at ``path``."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
@@ -189,7 +189,7 @@ class Fanotify:
         finally:
             os.close(mount)
 
-    def read(self, receiver: Receiver) -> bool:
+    def read(self, receiver: MarkReceiver) -> bool:
         """Drain the queue; equal hints are merged on their raw bytes before a name is decoded."""
         touched: dict[bytes, dict[bytes, int]] = {}
         moves: list[tuple[bytes, int]] = []
@@ -206,8 +206,8 @@ class Fanotify:
                     if mask & FAN_Q_OVERFLOW:
                         lost = True
                     else:
-                        who = _BITS_OWN if pid == own else _BITS_OTHER
-                        moves.append((data[info:following], mask | who))
+                        process = _BITS_OWN if pid == own else _BITS_OTHER
+                        moves.append((data[info:following], mask | process))
                     continue
                 mask |= _BITS_OWN if pid == own else _BITS_OTHER
                 handle_end = info + _INFO_SIZE + data[info + _HANDLE_LENGTH_AT]
@@ -217,7 +217,7 @@ class Fanotify:
                     touched[key] = {name: mask}
                 else:
                     names[name] = names.get(name, 0) | mask
-            if end < _BUFFER - _LONGEST:
+            if end < BUFFER - _LONGEST:
                 break
         if lost:
             receiver.lost()
@@ -231,19 +231,11 @@ class Fanotify:
                 receiver.dropped(key)
         return lost or bool(hints)
 
-    def _fetch(self) -> bytes:
-        """Read what is waiting, into one buffer: a fresh one for each read costs more than it."""
-        try:
-            size = os.readv(self._fd, [self._buffer])
-        except BlockingIOError:
-            return b""
-        return bytes(memoryview(self._buffer)[:size])
-
     @staticmethod
     def _translate(names: dict[bytes, int], found: dict[str, int]) -> None:
-        """Put a folder's raw names and masks as hints into ``found``."""
+        """Add a directory's raw names and masks to ``found``, as hints."""
         for raw, mask in names.items():
-            bits = _known.get(mask) or _bits(mask)
+            bits = _bits_of[mask]
             name = raw[: raw.index(0)].decode(ENCODING, ENCODE_ERRORS)
             if name == ".":
                 name = ""
@@ -251,48 +243,37 @@ class Fanotify:
                 bits &= ~(GONE | SELF_MOVED)
             found[name] = found.get(name, 0) | bits
 
-    def close(self) -> None:
-        """Close the group; the kernel drops its marks."""
-        os.close(self._fd)
-
 
 _BITS_OWN: Final = 1 << 40
 _BITS_OTHER: Final = 1 << 41
-_TABLE: Final = (
-    (FAN_MODIFY, WRITE),
-    (FAN_CLOSE_WRITE, CLOSED),
-    (FAN_CREATE, CREATE),
-    (FAN_DELETE, DELETE),
-    (FAN_ATTRIB, ATTRIB),
-    (FAN_RENAME, MOVED),
-    (FAN_DELETE_SELF, GONE),
-    (FAN_MOVE_SELF, SELF_MOVED),
-    (FAN_ONDIR, ISDIR),
-    (_BITS_OWN, OWN),
-    (_BITS_OTHER, OTHER),
+_bits_of: Final = MaskTable(
+    (
+        (FAN_MODIFY, WRITE),
+        (FAN_CLOSE_WRITE, CLOSED),
+        (FAN_CREATE, CREATE),
+        (FAN_DELETE, DELETE),
+        (FAN_ATTRIB, ATTRIB),
+        (FAN_RENAME, MOVED),
+        (FAN_DELETE_SELF, GONE),
+        (FAN_MOVE_SELF, SELF_MOVED),
+        (FAN_ONDIR, ISDIR),
+        (_BITS_OWN, OWN),
+        (_BITS_OTHER, OTHER),
+    )
 )
-_known: dict[int, int] = {}
-"""Kernel mask -> our bits; few combinations occur, so the table is walked once for each."""
-
-
-def _bits(mask: int) -> int:
-    bits = _known.get(mask)
-    if bits is None:
-        bits = _known[mask] = sum(ours for theirs, ours in _TABLE if mask & theirs)
-    return bits
 
 
 def _hints_of_moves(
-    moves: list[tuple[bytes, int]], receiver: Receiver
+    moves: list[tuple[bytes, int]], receiver: MarkReceiver
 ) -> dict[bytes, dict[str, int]]:
-    """Tell the renames, and give the hints for their ends: folder -> name -> bits.
+    """Pass on the renames, and return the hints for their ends: directory -> name -> bits.
 
-    A rename has the old place, the new place, or both: those that are marked.
+    A rename has its old name, its new name, or both: those in marked directories.
     """
     hints: dict[bytes, dict[str, int]] = {}
     found: list[tuple[Key, str, Key, str]] = []
     for info, mask in moves:
-        bits = _known.get(mask) or _bits(mask)
+        bits = _bits_of[mask]
         end = _INFO_SIZE + info[_HANDLE_LENGTH_AT]
         key, name = info[_FSID_AT:end], _text(info, end)
         names = hints.get(key)
@@ -313,5 +294,5 @@ def _hints_of_moves(
 
 
 def _text(info: bytes, start: int) -> str:
-    """Read the name that starts there and ends with a NUL."""
+    """Return the name from ``start`` up to the next NUL."""
     return info[start : info.index(0, start)].decode(ENCODING, ENCODE_ERRORS)

@@ -1,25 +1,29 @@
-"""One kernel instance of each kind for all watches of an event loop, and who gets which hint.
+"""One kernel instance of each kind for all watches of an event loop, and which watch gets a hint.
 
-Linux allows 128 instances a user; a watcher that takes one for each path dies at the 127th. So the
-watches of one loop share a hub: it owns the instances, knows which watch marked which folder, reads
-all that is waiting and puts each hint into the inbox of the watch it concerns. An inbox holds each
-name once, so it is bounded by the tree; beyond ``INBOX_LIMIT`` names it only remembers that it lost
-count, which makes its watch look at everything.
+Linux allows 128 instances a user; a watcher that takes one for each path fails at the 127th. So the
+watches of one loop share a router. It owns the instances, knows which watch marked which directory,
+reads all that is waiting, and adds each hint to the pending hints of the watch that it concerns.
+Pending hints hold each name once, so they are bounded by the tree; beyond ``HINT_LIMIT`` names they
+only record that they lost count, and their watch examines everything.
 """
 
 from __future__ import annotations
 
 import errno
 import threading
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from limpet.backends._base import Key, MarkError, Source
+from limpet.backends._base import Key, MarkError
 from limpet.backends._poller import Poller
+from limpet.backends._select import make_source
 
-__all__ = ["INBOX_LIMIT", "HintRouter", "Mark", "PendingHints", "Subscriber"]
+if TYPE_CHECKING:
+    from limpet.backends._base import MarkSource
 
-INBOX_LIMIT: Final = 200_000
-"""Names one watch may have waiting. Looking at more one by one costs more than listing the tree."""
+__all__ = ["HINT_LIMIT", "HintRouter", "Mark", "PendingHints", "Subscriber"]
+
+HINT_LIMIT: Final = 200_000
+"""Names one watch may have pending. To examine more, one by one, costs more than a full scan."""
 
 _FALL_BACK: Final = frozenset(
     (errno.EXDEV, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.ENOSYS)
@@ -28,7 +32,7 @@ _FALL_BACK: Final = frozenset(
 
 
 class Subscriber:
-    """Base of what can be marked: a folder of a tree, or a folder on the way to a location."""
+    """Base of what can be marked: a directory of a tree, or one on the way to a location."""
 
     __slots__ = ("hints",)
 
@@ -36,41 +40,41 @@ class Subscriber:
     """Where its hints go, once it is marked."""
 
 
-Mark = tuple[str, Key]
+Mark: TypeAlias = tuple[str, Key]
 """Source name and key of a mark that was made."""
 
 
-LostReason = Literal["overflow", "backend"]
+LostReason: TypeAlias = Literal["overflow", "backend"]
 
 
 class PendingHints:
-    """Hints for one watch that it has not looked at yet; guarded by the hub's lock."""
+    """Hints for one watch that it has not examined yet; guarded by the router's lock."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.dirty: dict[Subscriber, dict[str, int]] = {}
-        """Subscriber -> name -> bits; the name ``""`` is the folder itself."""
+        """Subscriber -> name -> bits; the name ``""`` is the directory itself."""
         self.moves: list[tuple[Subscriber, str, Subscriber, str]] = []
         """Renames in the order they happened: from subscriber and name, to subscriber and name."""
         self.lost: LostReason | None = None
         """Why anything may have happened, or ``None``."""
         self.paths: set[str] = set()
-        """Hints that come by path (from sources that watch whole trees)."""
+        """Hints by path, from sources that report whole trees."""
         self.mounts_changed = False
         self.woken = False
-        """Somebody asks for a look, hint or no hint."""
+        """The watch is to examine what is due, with or without a hint."""
         self.count = 0
         self.awaited = False
-        """Somebody waits for news while another reads the hub."""
+        """A consumer of this watch waits while another thread reads the router."""
 
     def __bool__(self) -> bool:
-        """Whether there is something to look at."""
+        """Return whether there is something to examine."""
         return bool(
             self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
         )
 
     def touch(self, subscriber: Subscriber, names: dict[str, int]) -> None:
-        """Note that these names must be looked at; the mapping is kept."""
+        """Add names to be examined; the mapping is kept."""
         if self.lost == "overflow":
             return
         there = self.dirty.get(subscriber)
@@ -82,19 +86,19 @@ class PendingHints:
             for name, bits in names.items():
                 there[name] = there.get(name, 0) | bits
             self.count += len(there) - before
-        if self.count > INBOX_LIMIT:
+        if self.count > HINT_LIMIT:
             self.lose("overflow")
 
     def move(self, move: tuple[Subscriber, str, Subscriber, str]) -> None:
-        """Note a rename."""
+        """Add a rename."""
         if self.lost is None:
             self.moves.append(move)
             self.count += 1
-            if self.count > INBOX_LIMIT:
+            if self.count > HINT_LIMIT:
                 self.lose("overflow")
 
     def lose(self, reason: LostReason) -> None:
-        """Give up on detail: everything must be looked at."""
+        """Drop all detail: everything must be examined."""
         self.lost = reason
         self.dirty = {}
         self.moves = []
@@ -102,7 +106,7 @@ class PendingHints:
         self.count = 0
 
     def take(self) -> PendingHints:
-        """Hand over all that is waiting and start empty again."""
+        """Return all that is pending, and start empty again."""
         taken = PendingHints()
         taken.dirty, taken.moves, taken.lost = self.dirty, self.moves, self.lost
         taken.paths, taken.mounts_changed, taken.woken = self.paths, self.mounts_changed, self.woken
@@ -115,55 +119,53 @@ class HintRouter:
     """Owns the kernel instances of one event loop (or one thread); every method is thread-safe."""
 
     def __init__(self) -> None:
-        """Open nothing yet but what wakes a waiter."""
+        """Open nothing yet but what wakes a waiting thread."""
         self.lock = threading.RLock()
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, MarkSource] = {}
         self.failed: dict[str, OSError] = {}
-        self.subscribers_hints: set[PendingHints] = set()
+        self._joined: set[PendingHints] = set()
         self._subscribers: dict[str, dict[Key, Subscriber | list[Subscriber]]] = {}
-        """Source -> key -> who is told; a list only where several are, to spare the memory."""
+        """Source -> key -> receiver of its hints; a list only for several, to save memory."""
         self._reading: dict[Key, Subscriber | list[Subscriber]] = {}
-        """Those of the source that is being read."""
-        self._waiter = Poller()
+        """The subscribers of the source that is being read."""
+        self._poller = Poller()
 
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
-        self._waiter.wait(timeout)
+        self._poller.wait(timeout)
 
     def wake(self) -> None:
-        """Make a waiter come back, from any thread."""
-        self._waiter.wake()
+        """End the wait of another thread; callable from any thread."""
+        self._poller.wake()
 
-    def source(self, name: str) -> Source:
-        """Give the instance of this kind, made on first use.
+    def source(self, name: str) -> MarkSource:
+        """Return the instance of this kind, opened on first use.
 
         Raises:
-            OSError: It cannot be made here; the same error every time it is asked for.
+            OSError: It cannot be opened here; the same error each time.
         """
         with self.lock:
             if name in self.failed and self.failed[name].errno != errno.EMFILE:
                 raise self.failed[name]
             if name not in self.sources:
-                from limpet.backends import make_source
-
                 try:
                     made = make_source(name)
                 except OSError as error:
                     self.failed[name] = error
                     raise
                 self.sources[name] = made
-                self._waiter.add(made.fileno())
+                self._poller.add(made.fileno())
             return self.sources[name]
 
     def join(self, hints: PendingHints) -> None:
-        """Take part: hear of lost hints and mount changes."""
+        """Report lost hints and changes of the mount table to this watch too."""
         with self.lock:
-            self.subscribers_hints.add(hints)
+            self._joined.add(hints)
 
     def leave(self, hints: PendingHints) -> None:
-        """Take no further part; the marks must be gone."""
+        """Report nothing more to this watch; its marks must be gone."""
         with self.lock:
-            self.subscribers_hints.discard(hints)
+            self._joined.discard(hints)
 
     def mark(
         self,
@@ -175,10 +177,10 @@ class HintRouter:
         *,
         device: int,
     ) -> Mark:
-        """Mark the folder open at ``fd`` with the first source of ``order`` that can.
+        """Mark the directory open at ``fd`` with the first source of ``order`` that can.
 
         Raises:
-            MarkError: None of them can; ``limit`` is set if one could but for a system limit.
+            MarkError: None of them can; ``limit`` is set if a limit of the system is the reason.
         """
         trouble: MarkError | None = None
         with self.lock:
@@ -186,7 +188,7 @@ class HintRouter:
                 try:
                     key = source.mark(fd, what, device)
                 except MarkError:
-                    pass  # the way below says so again, and tries the others
+                    pass  # the loop below meets it again, and tries the other sources
                 else:
                     return self._subscribe(order[0], key, subscriber, hints)
             for name in order:
@@ -204,12 +206,11 @@ class HintRouter:
         raise trouble or MarkError(errno.ENOSYS)
 
     @staticmethod
-    def _mark_with(source: Source, fd: int, what: int, device: int) -> Key:
+    def _mark_with(source: MarkSource, fd: int, what: int, device: int) -> Key:
         try:
             return source.mark(fd, what, device)
         except MarkError as error:
-            whole = getattr(source, "mark_filesystem", None)
-            if error.limit and whole is not None and whole(fd):
+            if error.limit and source.mark_filesystem(fd):
                 return source.mark(fd, what, device)
             raise
 
@@ -229,13 +230,19 @@ class HintRouter:
             there.append(subscriber)
         return (source, key)
 
-    def listen(
+    def subscribe_unreadable(
         self, order: tuple[str, ...], path: str, subscriber: Subscriber, hints: PendingHints
     ) -> Mark | None:
-        """Hear what the mark of a parent says of a folder that may not be opened, where it does."""
+        """Subscribe to what the mark of a parent reports of a directory that may not be opened.
+
+        Returns:
+            What to unmark later, or ``None`` if the source has no key for such a directory.
+        """
         with self.lock:
-            hear = getattr(self.sources.get(order[0] if order else ""), "hear", None)
-            key = hear(path) if hear is not None else None
+            source = self.sources.get(order[0]) if order else None
+            if source is None or not source.capabilities.reports_unreadable:
+                return None
+            key = source.identify(path)
             if key is None:
                 return None
             return self._subscribe(order[0], key, subscriber, hints)
@@ -244,13 +251,13 @@ class HintRouter:
         """Mark the whole file system that holds ``fd``, if the first source can and may."""
         with self.lock:
             try:
-                whole = getattr(self.source(order[0]), "mark_filesystem", None)
+                source = self.source(order[0])
             except OSError:
                 return False
-            return bool(whole is not None and whole(fd))
+            return source.capabilities.whole_filesystem and source.mark_filesystem(fd)
 
     def unmark(self, mark: Mark, subscriber: Subscriber, path: str | None) -> None:
-        """Drop the subscriber; the mark itself goes with its last one."""
+        """Drop the subscriber; the mark itself is removed with its last one."""
         source, key = mark
         with self.lock:
             subscribers = self._subscribers.get(source, {})
@@ -265,12 +272,12 @@ class HintRouter:
                 self.sources[source].unmark(key, path)
 
     def is_marked(self, mark: Mark) -> bool:
-        """Whether somebody is still told of it: the kernel ends a mark when its folder is gone."""
+        """Return whether the mark is alive: the kernel ends it when its directory is gone."""
         source, key = mark
         return key in self._subscribers.get(source, {})
 
     def marks_of(self, hints: PendingHints) -> int:
-        """Count the marks that one watch holds."""
+        """Return the number of marks that one watch holds."""
         with self.lock:
             return sum(
                 any(s.hints is hints for s in (there if isinstance(there, list) else (there,)))
@@ -279,24 +286,30 @@ class HintRouter:
             )
 
     def drain(self, *, waited: bool = False) -> None:
-        """Read all that the kernel has waiting and put it into the inboxes; never blocks.
+        """Read all that the kernel has waiting, and add it to the pending hints; never block.
 
-        ``waited`` is for who comes from ``wait``.
+        ``waited`` is for a caller that comes from ``wait``.
         """
         with self.lock:
             for name, source in self.sources.items():
                 self._reading = self._subscribers.get(name, {})
                 source.read(self)
-            if self._waiter.mounts_changed(waited=waited):
-                for hints in self.subscribers_hints:
+            if self._poller.mounts_changed(waited=waited):
+                for hints in self._joined:
                     hints.mounts_changed = True
 
     def pass_on(self, reader: PendingHints) -> None:
-        """Wake whoever leads if what ``reader`` read was for others that wait."""
+        """Wake the dispatcher if what ``reader`` read was for other watches that are awaited."""
         with self.lock:
-            others = any(i.awaited and i is not reader for i in self.subscribers_hints if i)
+            others = any(i.awaited and i is not reader for i in self._joined if i)
         if others:
             self.wake()
+
+    def tree_receiver(self, hints: PendingHints) -> _TreeReceiver:
+        """Return what adds hints by path, from any thread, to the pending hints of one watch."""
+        return _TreeReceiver(self, hints)
+
+    # -- receives what a source reads (see MarkReceiver) -----------------------------------------
 
     def touched(self, key: Key, names: dict[str, int]) -> None:
         """Receive hints from the source being read."""
@@ -310,7 +323,7 @@ class HintRouter:
             there.hints.touch(there, names)
 
     def moved(self, moves: list[tuple[Key, str, Key, str]]) -> None:
-        """Receive renames: the two places of each belong together."""
+        """Receive renames; each goes to the watches that have marked both ends."""
         subscribers = self._reading.get
         for key, name, to_key, to_name in moves:
             sources, targets = subscribers(key), subscribers(to_key)
@@ -322,12 +335,12 @@ class HintRouter:
                         source.hints.move((source, name, target, to_name))
 
     def lost(self) -> None:
-        """Receive an overflow: every watch with a mark of this source must look at everything."""
-        for hints in self.subscribers_hints:
+        """Receive an overflow: every watch must examine everything."""
+        for hints in self._joined:
             hints.lose("overflow")
 
     def dropped(self, key: Key) -> None:
-        """Receive the end of a mark whose folder is gone."""
+        """Receive the end of a mark whose directory is gone."""
         self._reading.pop(key, None)
 
     def close(self) -> None:
@@ -337,4 +350,21 @@ class HintRouter:
                 source.close()
             self.sources.clear()
             self._subscribers.clear()
-            self._waiter.close()
+            self._poller.close()
+
+
+class _TreeReceiver:
+    """Hints by path for one watch; see ``TreeReceiver``."""
+
+    def __init__(self, router: HintRouter, hints: PendingHints) -> None:
+        self._router, self._hints = router, hints
+
+    def touched_paths(self, paths: set[str]) -> None:
+        with self._router.lock:
+            self._hints.paths |= paths
+        self._router.wake()
+
+    def lost(self) -> None:
+        with self._router.lock:
+            self._hints.lose("backend")
+        self._router.wake()

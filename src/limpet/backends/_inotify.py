@@ -1,16 +1,16 @@
 """inotify as a source of hints: works everywhere on Linux, without privilege.
 
-inotify(7): a rename is two records tied by a cookie, not always adjacent, one of which never comes
-if the other folder is not watched; a watch ends by itself (``IN_IGNORED``) when its folder is gone;
-an unmount is told (``IN_UNMOUNT``); 16,384 waiting records by default, then ``IN_Q_OVERFLOW``.
-``IN_EXCL_UNLINK`` keeps writes to unlinked files quiet; opens, reads and closes without a write are
-never asked for, for they would feed the consumer's own reads back to it.
+inotify(7): a rename is two records tied by a cookie, not always adjacent, and one of them never
+comes if the other directory is not watched. A watch ends by itself (``IN_IGNORED``) when its
+directory is gone. An unmount is reported (``IN_UNMOUNT``). The queue holds 16,384 records by
+default, then comes ``IN_Q_OVERFLOW``. ``IN_EXCL_UNLINK`` leaves out writes to unlinked files.
+Opens, reads and closes without a write are never requested: they would report the consumer's own
+reads to it.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import struct
 import sys
 from typing import TYPE_CHECKING, Final
@@ -30,15 +30,19 @@ from limpet.backends._base import (
     MOVED,
     SELF_MOVED,
     WRITE,
+    Capabilities,
     MarkError,
 )
+from limpet.backends._kernel_reader import BUFFER, KernelReader, MaskTable
 
 if TYPE_CHECKING:
-    from limpet.backends._base import Key, Receiver
+    from limpet.backends._base import Key, MarkReceiver
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-__all__ = ["Inotify"]
+__all__ = ["INOTIFY", "Inotify"]
+
+INOTIFY: Final = Capabilities(kind="marks")
 
 IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_FROM, IN_MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
 IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF = 0x100, 0x200, 0x400, 0x800
@@ -50,36 +54,31 @@ _NAMES: Final = _SELF | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 _ALL: Final = _NAMES | IN_MODIFY | IN_CLOSE_WRITE
 
 _HEADER = struct.Struct("=iIII")  # wd, mask, cookie, length of the name that follows
-_BUFFER: Final = 64 * 1024
 _LONGEST: Final = 512
-"""No record is longer (a name of 255 bytes): a read that leaves so much room in the buffer has
-taken all there was, and need not be followed by one that only says so."""
+"""No record is longer (a name of 255 bytes). A read that leaves this much room in the buffer has
+taken all there was, and need not be followed by one that finds nothing."""
 _RARE: Final = IN_Q_OVERFLOW | IN_IGNORED
 
 
-class Inotify:
-    """One inotify instance for any number of folders.
+class Inotify(KernelReader):
+    """One inotify instance for any number of directories.
 
     Raises:
         OSError: The user's instances or this process's descriptors are used up (EMFILE).
     """
 
     name = "inotify"
+    capabilities = INOTIFY
 
     def __init__(self) -> None:
-        """Make the instance; nothing is marked yet."""
-        self._fd = _libc.inotify_init()
+        """Create the instance; nothing is marked yet."""
+        super().__init__(_libc.inotify_init())
         self._live: set[Key] = set()
-        self._buffer = bytearray(_BUFFER)
         self._departed: dict[int, tuple[int, bytes]] = {}
-        """Cookie -> place, of renames whose second half had not come by the last read."""
-
-    def fileno(self) -> int:
-        """Descriptor of the instance."""
-        return self._fd
+        """Cookie -> (directory, name): renames whose second half had not come by the last read."""
 
     def mark(self, fd: int, what: int, device: int) -> Key:
-        """Watch the folder by its descriptor, so that no rename can put another in its place."""
+        """Watch the directory by its descriptor: no rename can put another in its place."""
         del device
         mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
         path = b"/proc/self/fd/%d" % fd
@@ -93,7 +92,7 @@ class Inotify:
         return wd
 
     def unmark(self, key: Key, path: str | None) -> bool:
-        """End the watch; a watch the kernel ended first is no error."""
+        """End the watch; one that the kernel has ended before is no error."""
         del path
         if key in self._live and isinstance(key, int):
             self._live.discard(key)
@@ -103,7 +102,17 @@ class Inotify:
                 return True
         return True
 
-    def read(self, receiver: Receiver) -> bool:
+    def mark_filesystem(self, fd: int) -> bool:
+        """Return False: inotify marks one directory at a time."""
+        del fd
+        return False
+
+    def identify(self, path: str) -> Key | None:
+        """Return ``None``: a directory that may not be opened is reported by its name alone."""
+        del path
+        return None
+
+    def read(self, receiver: MarkReceiver) -> bool:
         """Drain the queue; both halves of a rename become one move, equal hints are merged."""
         touched: dict[int, dict[bytes, int]] = {}
         moves: list[tuple[int, bytes, int, bytes]] = []
@@ -134,10 +143,10 @@ class Inotify:
                         departed[cookie] = (wd, name)
                     elif cookie in departed:
                         moves.append((*departed.pop(cookie), wd, name))
-            if end < _BUFFER - _LONGEST:
+            if end < BUFFER - _LONGEST:
                 break
         for cookie in unpaired:
-            departed.pop(cookie, None)  # two reads later it will not come: it left the marked tree
+            departed.pop(cookie, None)  # after two reads it will not come: it left the marked tree
         if lost:
             receiver.lost()
         hints = _hints_of_moves(moves, receiver) if moves else {}
@@ -145,7 +154,7 @@ class Inotify:
             found = hints.setdefault(wd, {})
             for raw, mask in names.items():
                 text = raw[: raw.index(0)].decode(ENCODING, ENCODE_ERRORS) if raw else ""
-                found[text] = found.get(text, 0) | (_known.get(mask) or _bits(mask))
+                found[text] = found.get(text, 0) | _bits_of[mask]
         for wd, found in hints.items():
             receiver.touched(wd, found)
         for wd in ended:
@@ -153,49 +162,31 @@ class Inotify:
             receiver.dropped(wd)
         return lost or bool(hints) or bool(ended)
 
-    def _fetch(self) -> bytes:
-        """Read what is waiting, into one buffer: a fresh one for each read costs more than it."""
-        try:
-            size = os.readv(self._fd, [self._buffer])
-        except BlockingIOError:
-            return b""
-        return bytes(memoryview(self._buffer)[:size])
 
-    def close(self) -> None:
-        """Close the instance; the kernel drops its watches."""
-        os.close(self._fd)
-
-
-_TABLE: Final = (
-    (IN_MODIFY, WRITE),
-    (IN_CLOSE_WRITE, CLOSED),
-    (IN_CREATE, CREATE),
-    (IN_DELETE, DELETE),
-    (IN_ATTRIB, ATTRIB),
-    (IN_MOVED_FROM | IN_MOVED_TO, MOVED),
-    (IN_DELETE_SELF | IN_UNMOUNT, GONE),
-    (IN_MOVE_SELF, SELF_MOVED),
-    (IN_ISDIR, ISDIR),
+_bits_of: Final = MaskTable(
+    (
+        (IN_MODIFY, WRITE),
+        (IN_CLOSE_WRITE, CLOSED),
+        (IN_CREATE, CREATE),
+        (IN_DELETE, DELETE),
+        (IN_ATTRIB, ATTRIB),
+        (IN_MOVED_FROM | IN_MOVED_TO, MOVED),
+        (IN_DELETE_SELF | IN_UNMOUNT, GONE),
+        (IN_MOVE_SELF, SELF_MOVED),
+        (IN_ISDIR, ISDIR),
+    )
 )
-_known: dict[int, int] = {}
-
-
-def _bits(mask: int) -> int:
-    bits = _known.get(mask)
-    if bits is None:
-        bits = _known[mask] = sum(ours for theirs, ours in _TABLE if mask & theirs)
-    return bits
 
 
 def _text(name: bytes) -> str:
-    """Names are padded with NUL to the alignment of the next record."""
+    """Return a name without the NULs that pad it to the alignment of the next record."""
     return name[: name.index(0)].decode(ENCODING, ENCODE_ERRORS) if name else ""
 
 
 def _hints_of_moves(
-    moves: list[tuple[int, bytes, int, bytes]], receiver: Receiver
+    moves: list[tuple[int, bytes, int, bytes]], receiver: MarkReceiver
 ) -> dict[int, dict[str, int]]:
-    """Tell the renames, and give the hints for their ends: folder -> name -> bits."""
+    """Pass on the renames, and return the hints for their ends: directory -> name -> bits."""
     hints: dict[int, dict[str, int]] = {}
     found: list[tuple[Key, str, Key, str]] = []
     for wd, raw, to_wd, to_raw in moves:

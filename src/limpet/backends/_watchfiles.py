@@ -1,8 +1,8 @@
 """watchfiles (Rust notify) as a source of hints about whole trees, for macOS and Windows.
 
-It drops overflow notices, ends at a name it cannot decode, and gives unordered sets without kinds;
-so only the paths are used, a burst is followed by a look at everything, and a notifier that ends is
-started again and everything looked at.
+It drops overflow notices, ends at a name it cannot decode, and returns unordered sets without
+kinds. So only the paths are used; after a burst everything is examined; a notifier that ends is
+started again, and everything is examined.
 """
 
 from __future__ import annotations
@@ -12,41 +12,61 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from limpet.backends._base import Capabilities
 from limpet.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from limpet.backends._base import TreeReceiver
 
-__all__ = ["TreePump"]
+__all__ = ["WATCHFILES", "WatchfilesSource"]
+
+WATCHFILES: Final = Capabilities(kind="tree", complete=False)
 
 DEBOUNCE_MS: Final = 20
 """How long it gathers; the shortest that does not return between two halves of one save."""
 STEP_MS: Final = 10
-"""How often its thread looks for news."""
+"""How often its thread asks for changes."""
 BURST: Final = 5_000
-"""So many paths in one set may have been more: notify says nothing of an overflow."""
+"""A set of this many paths may have been larger: notify does not report an overflow."""
 _RESTART_S: Final = 0.2
+_JOIN_S: Final = 5.0
 
 
-class TreePump:
-    """One notifier and the thread that waits for it.
+class WatchfilesSource:
+    """The notifier of one tree, and the thread that waits for it."""
 
-    Args:
-        path: Folder to watch with all below it.
-        report: Called from the thread with absolute paths spelled below ``path``.
-        lose: Called from the thread when anything may have happened.
+    name = "watchfiles"
+    capabilities = WATCHFILES
 
-    Raises:
-        MissingExtraError: watchfiles is not installed.
-    """
+    def __init__(self, receiver: TreeReceiver) -> None:
+        """Watch nothing yet; hints will go to ``receiver``, from a thread of its own."""
+        self._receiver = receiver
+        self._running: _Notifier | None = None
 
-    def __init__(
-        self, path: str, report: Callable[[set[str]], None], lose: Callable[[], None]
-    ) -> None:
-        """Start; when this returns, changes from now on are told of."""
+    def watch(self, path: str | None) -> None:
+        """Report changes below ``path`` from now on, and nothing else; ``None`` stops.
+
+        Raises:
+            MissingExtraError: watchfiles is not installed.
+        """
+        self.close()
+        if path is not None:
+            self._running = _Notifier(path or "/", self._receiver)
+
+    def close(self) -> None:
+        """End the thread and free the notifier."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.close()
+
+
+class _Notifier:
+    """One notifier and its thread."""
+
+    def __init__(self, path: str, receiver: TreeReceiver) -> None:
         self._path = path
         self._real = os.path.realpath(path)
-        self._tell, self._lose = report, lose
+        self._receiver = receiver
         self._stop = threading.Event()
         self._notifier = self._open()
         self._thread = threading.Thread(target=self._run, name=f"limpet {path}", daemon=True)
@@ -68,9 +88,9 @@ class TreePump:
                 self._restart()
                 continue
             if isinstance(found, set):
-                self._tell({self._spell(path) for _, path in found})
+                self._receiver.touched_paths({self._spell(path) for _, path in found})
                 if len(found) >= BURST:
-                    self._lose()
+                    self._receiver.lost()
             elif found == "signal":
                 return
 
@@ -78,18 +98,17 @@ class TreePump:
         time.sleep(_RESTART_S)
         try:
             self._notifier = self._open()
-        except Exception:  # noqa: BLE001 (the folder is gone: the location is looked at in intervals)
+        except Exception:  # noqa: BLE001 (the directory is gone: the location is polled meanwhile)
             time.sleep(_RESTART_S)
-        self._lose()
+        self._receiver.lost()
 
     def _spell(self, path: str) -> str:
-        """Write a path as the watch knows it, without the symlinks that were resolved."""
+        """Return a path as the watch knows it, without the symlinks that were resolved."""
         if path.startswith(self._real):
             return self._path + path[len(self._real) :]
         return path
 
     def close(self) -> None:
-        """End the thread and free the notifier."""
         self._stop.set()
-        self._thread.join(timeout=5.0)
+        self._thread.join(timeout=_JOIN_S)
         self._notifier.close()

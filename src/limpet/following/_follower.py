@@ -177,9 +177,9 @@ class Follower:
         import anyio
         import anyio.to_thread
 
-        from limpet.watch._dispatcher import poster
+        from limpet._event_loop import EventLoop
 
-        self._post = poster()
+        self._post = EventLoop().post
         worker = FollowThread(FollowEngine(self.paths, self.options))
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(worker.start)

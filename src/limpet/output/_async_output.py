@@ -11,6 +11,7 @@ from typing import Self, TypeAlias, Unpack
 import anyio
 import anyio.to_thread
 
+from limpet._event_loop import EventLoop
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions
 from limpet.output._keywords import (
@@ -21,7 +22,6 @@ from limpet.output._keywords import (
     Moving,
     Overwriting,
 )
-from limpet.output._loop import Loop
 from limpet.output._operations import (
     AppendToFile,
     CreateFile,
@@ -82,7 +82,7 @@ class AsyncOutput:
         """Made by ``open_output``; nothing happens before the block is entered."""
         self._output = output
         self._worker: Worker[Operation, Result] | None = None
-        self._loop: Loop | None = None
+        self._loop: EventLoop | None = None
         self._in_flight = 0
         self._most = output.options["limits"].max_in_flight
         self._waits = output.options["limits"].when_full == "wait"
@@ -101,7 +101,7 @@ class AsyncOutput:
         await anyio.to_thread.run_sync(self._output.open_quietly)
         self._output.warn_of_loops(stacklevel=3)
         name = f"limpet output {self._output.path.name}"
-        self._loop = Loop()
+        self._loop = EventLoop()
         self._worker = Worker(self._output.perform_all, self._loop.post, name=name)
         return self
 

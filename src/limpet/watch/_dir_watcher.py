@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED
+from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, Timer
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._fast_path import emit_fast
@@ -34,7 +34,7 @@ _ROUNDS: Final = 6
 RETRY_S: Final = 1.0
 """Seconds until something that nothing tells of is tried again (a location that cannot be watched,
 a folder that could not be opened for want of descriptors)."""
-_SECOND_LOOK_S: Final = 0.25
+_SECOND_SCAN_S: Final = 0.25
 """Seconds after which a new folder is listed again where a source watches the whole tree: on Linux
 watchfiles tells of the folder before it has marked it, and misses what is made in it meanwhile."""
 
@@ -44,23 +44,32 @@ class DirWatcher:
 
     expects: Kind = "dir"
 
-    def __init__(self, context: DiffContext, path_marks: PathMarks) -> None:
-        """Know the parts; nothing is looked at before ``start``."""
+    def __init__(
+        self, context: DiffContext, path_marks: PathMarks, take_more: Callable[[], PendingHints]
+    ) -> None:
+        """Examine nothing before ``start``.
+
+        Args:
+            context: The index and what else the parts share.
+            path_marks: The way to the location.
+            take_more: Return the hints that came in since the examination began.
+        """
         self.context = context
         self.path_marks = path_marks
-        self.target = RootLifecycle(context, path_marks)
+        self.root = RootLifecycle(context, path_marks)
         self.again = False
-        """Something is left to look at, hint or no hint."""
+        """Something is left to examine, with or without a hint."""
         self.scans = 0
         self.rescans = 0
-        self.more: Callable[[], PendingHints] | None = None
-        """Fetches what came in since the look began."""
+        self._take_more = take_more
         self._carry: dict[DirNode, dict[str, int]] = {}
         self._carry_full: set[DirNode] = set()
-        self._next_poll: float | None = None
-        self._next_retry: float | None = None
-        self._next_rescan: float | None = None
-        self._next_second: float | None = None
+        options = context.options
+        self._poll = context.poll
+        self._retry = Timer(min(RETRY_S, max(options.poll_interval, 0.05)))
+        self._rescan = Timer(options.rescan_interval)
+        self._second_scan = Timer(_SECOND_SCAN_S)
+        self._timers = (self._poll, self._retry, self._rescan, self._second_scan)
         self._location_doubt = False
         self._calm = False
         """The last look left nothing open and set no timer: hints are all there is to look at."""
@@ -81,10 +90,10 @@ class DirWatcher:
             emit.muted, emit.existing = False, False
             self._resume(saved)
         else:
-            self.target.check("deleted")
+            self.root.check("deleted")
         emit.muted, emit.existing, emit.origin = False, False, "live"
         self.context.unsure.clear()  # the source was there first
-        self.target.mounted = self.target.mounts_below()
+        self.root.mounted = self.root.mounts_below()
         self.again = bool(self.context.relist)
         self._set_timers()
 
@@ -94,10 +103,10 @@ class DirWatcher:
         context.index.root = saved
         for directory in saved.walk():
             context.index.add(directory)
-        self.target.check("deleted")
+        self.root.check("deleted")
         if context.index.root is saved:
-            if context.watch_whole is not None:
-                context.watch_whole(context.base)
+            if context.services.tree_source is not None:
+                context.services.tree_source.watch(context.base)
             self._rounds({}, set(saved.walk()), {})
 
     def examine(self, hints: PendingHints, *, force: bool = False) -> None:
@@ -137,20 +146,20 @@ class DirWatcher:
         location |= hints.lost is not None or hints.mounts_changed or self.path_marks.unstable
         location |= self._location_doubt
         self._location_doubt = False
-        if force or self._is_due(self._next_retry, now):
-            location |= self.target.is_blind
+        if force or self._retry.is_due(now):
+            location |= self.root.is_blind
             full.update(context.degradation.retries())
-        if force or self._is_due(self._next_poll, now):
-            location |= self.target.is_blind
-            full |= context.polled
-        if force or self._is_due(self._next_second, now):
+        if force or self._poll.is_due(now):
+            location |= self.root.is_blind
+            full.update(self._polled())
+        if force or self._second_scan.is_due(now):
             full |= context.unsure
             context.unsure = set()
         before = context.index.root
         if location:
-            self.target.check(self.target.gone_reason())
+            self.root.check(self.root.gone_reason())
         reason: RescanReason | None = hints.lost or (
-            "interval" if self._is_due(self._next_rescan, now) else None
+            "interval" if self._rescan.is_due(now) else None
         )
         if reason is not None:
             self.rescans += 1
@@ -158,16 +167,16 @@ class DirWatcher:
             context.emit.origin = "rescan"
         if hints.lost is not None and context.index.root is not None:
             context.doubted.update(context.index.root.walk())
-        unreported = reason is not None or (force and not context.trusted)
+        unreported = reason is not None or (force and not context.services.capabilities.complete)
         if unreported and context.index.root is not None and context.index.root is before:
             full.update(context.index.root.walk())
         if hints.mounts_changed:
-            self.target.mounted = self.target.mounts_below()
+            self.root.mounted = self.root.mounts_below()
         for ref in context.debouncer.due(now) if context.debouncer.held else ():
             directory, name = ref
             if isinstance(directory, DirNode):
                 dirty.setdefault(directory, {}).setdefault(name, 0)
-        if context.degradation.location or self.target.missed:
+        if context.degradation.location or self.root.missed:
             self._carry, self._carry_full = dirty, full
         else:
             self._rounds(dirty, full, origins)
@@ -179,13 +188,7 @@ class DirWatcher:
         """When the next look is due without any hint, monotonic seconds."""
         if self.again:
             return self.context.disk.monotonic()
-        times = (
-            self._next_poll,
-            self._next_retry,
-            self._next_rescan,
-            self._next_second,
-            self.context.debouncer.deadline(),
-        )
+        times = (*(timer.next for timer in self._timers), self.context.debouncer.deadline())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
@@ -265,7 +268,7 @@ class DirWatcher:
             self.context.index.lose_identity(directory)
         if directory.parent is None:
             if directory is self.context.index.root:
-                self.target.bits |= bits
+                self.root.bits |= bits
                 if directory.blind is not None:
                     full.add(directory)
             return True
@@ -320,15 +323,15 @@ class DirWatcher:
             comparison.compare(dirty, full)
             if context.degradation.location:
                 break
-            if comparison.differences.departures and self.more is not None:
+            if comparison.differences.departures:
                 # The other half of a rename may have come in since: then it is one, not two.
-                self._add_more(self.more(), origins)
+                self._add_more(self._take_more(), origins)
             orderer = EventOrderer(context, comparison, origins)
             orderer.run()
             differences = comparison.differences
             self._emit_transient(differences)
             if differences.root_lost:
-                self.target.check(self.target.gone_reason())
+                self.root.check(self.root.gone_reason())
             dirty, full = self._with_carried(differences.later, differences.later_full)
             if context.own_writes.any_open() and self._all_claimed(dirty) and not full:
                 break
@@ -342,12 +345,11 @@ class DirWatcher:
     ) -> bool:
         """Go the short way if that is enough; if not, nothing has changed."""
         context = self.context
-        if not context.plain:
+        if not context.fast:
             return False
 
         def add_more() -> None:
-            if self.more is not None:
-                self._add_more(self.more(), origins)
+            self._add_more(self._take_more(), origins)
 
         return emit_fast(context, dirty, origins, add_more)
 
@@ -366,8 +368,8 @@ class DirWatcher:
     def _add_more(self, hints: PendingHints, origins: dict[EntryRef, EntryRef]) -> None:
         """Take hints that came in meanwhile: renames count at once, places in the next round."""
         if hints.lost is not None:
-            self.context.hints.lose(hints.lost)
-        self.context.hints.mounts_changed |= hints.mounts_changed
+            self.context.services.hints.lose(hints.lost)
+        self.context.services.hints.mounts_changed |= hints.mounts_changed
         origins.update(self._origins(hints))
         dirty, full, location = self._sort(hints)
         for directory, names in dirty.items():
@@ -437,44 +439,34 @@ class DirWatcher:
         """After a change of the mount table, look at every folder that was mounted on or off."""
         if not hints.mounts_changed:
             return
-        before, now = self.target.mounted, self.target.mounts_below()
+        before, now = self.root.mounted, self.root.mounts_below()
         for point in before.keys() | now.keys():
-            if before.get(point) != now.get(point) and point.startswith(self.target.real + "/"):
-                self._path_hint(self.context.base + point[len(self.target.real) :], dirty, set())
+            if before.get(point) != now.get(point) and point.startswith(self.root.real + "/"):
+                self._path_hint(self.context.base + point[len(self.root.real) :], dirty, set())
+
+    def _polled(self) -> Iterator[DirNode]:
+        for directory in self._poll.directories:
+            if isinstance(directory, DirNode):
+                yield directory
 
     # -- timers --------------------------------------------------------------------------------
 
-    @staticmethod
-    def _is_due(time: float | None, now: float) -> bool:
-        return time is not None and now >= time
-
     def _set_timers(self) -> None:
-        """Set each timer that has run out or is newly needed, and stop those that are not."""
+        """Start each timer that has run out or is newly needed, and stop the others."""
         context, now = self.context, self.context.disk.monotonic()
-        options = context.options
-        polling = bool(context.polled) or (context.polling and self.target.is_blind)
-        if not polling:
-            self._next_poll = None
-        elif self._next_poll is None or now >= self._next_poll:
-            self._next_poll = now + options.poll_interval
-        retry = bool(context.degradation.retries()) or self.target.is_blind
-        if not retry:
-            self._next_retry = None
-        elif self._next_retry is None or now >= self._next_retry:
-            self._next_retry = now + min(RETRY_S, max(options.poll_interval, 0.05))
-        if not context.unsure:
-            self._next_second = None
-        elif self._next_second is None or now >= self._next_second:
-            self._next_second = now + _SECOND_LOOK_S
-        if options.rescan_interval is not None and (
-            self._next_rescan is None or now >= self._next_rescan
-        ):
-            self._next_rescan = now + options.rescan_interval
+        blind = self.root.is_blind
+        timed = context.services.capabilities.kind == "timer"
+        polling = bool(self._poll.directories) or (timed and blind)
+        retry = blind or bool(context.degradation.retries())
+        self._poll.schedule(now, needed=polling)
+        self._retry.schedule(now, needed=retry)
+        self._second_scan.schedule(now, needed=bool(context.unsure))
+        self._rescan.schedule(now)
         self._calm = not (
             self.again
             or retry
             or polling
-            or options.rescan_interval is not None
+            or self._rescan.interval is not None
             or context.debouncer.held
             or context.relist
             or context.reexamine

@@ -12,18 +12,17 @@ watches would wait for it: whoever asks makes it in a worker thread of the loop.
 
 from __future__ import annotations
 
-import asyncio
 import math
-import sys
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from limpet._event_loop import EventLoop
 from limpet.watch._watcher import make_router
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from limpet.watch._watcher import Watcher
 
-__all__ = ["LoopDispatcher", "acquire", "poster"]
+__all__ = ["LoopDispatcher", "acquire"]
 
 _THREADS: Final = 4
 """Long looks of one loop at a time; they take no token of the program's own thread limit."""
@@ -64,7 +63,7 @@ class LoopDispatcher:
         self.router = make_router()
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
-        self._post = poster()
+        self._post = EventLoop().post
         self._changed = threading.Condition(threading.Lock())
         self._asks: dict[Watcher, _Waiter] = {}
         self._leaving: dict[Watcher, anyio.Event] = {}
@@ -125,7 +124,7 @@ class LoopDispatcher:
         if ask is not None:
             ask.event.set()
 
-    async def in_thread(self, function: Callable[[], None]) -> None:
+    async def in_thread(self, function: Callable[[], object]) -> None:
         """Run what may take long in a worker thread."""
         await anyio.to_thread.run_sync(function, limiter=self.limiter)
 
@@ -230,7 +229,7 @@ class LoopDispatcher:
                     ask.heavy = True
                 if not ask.heavy:
                     try:
-                        ask.heavy = not core.try_examine()
+                        ask.heavy = not core.examine(drained=True)
                     except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
                         ask.error = error
                     self._last_look = time.monotonic()
@@ -246,20 +245,6 @@ class LoopDispatcher:
 def _tell(asks: list[_Waiter]) -> None:
     for ask in asks:
         ask.event.set()
-
-
-def poster() -> Callable[[Callable[[], None]], object]:
-    """Give what runs a function in the running event loop, from any thread."""
-    trio: Any = sys.modules.get("trio")
-    if trio is not None:
-        try:
-            post: Callable[[Callable[[], None]], object]
-            post = trio.lowlevel.current_trio_token().run_sync_soon
-        except RuntimeError:
-            pass  # it is loaded, but does not run this loop
-        else:
-            return post
-    return asyncio.get_running_loop().call_soon_threadsafe
 
 
 _loop_hub: anyio.lowlevel.RunVar[LoopDispatcher | None] = anyio.lowlevel.RunVar("limpet_hub", None)

@@ -14,6 +14,7 @@ from limpet.backends import (
     OTHER,
     SELF_MOVED,
     WRITE,
+    Timer,
     read_mounts,
 )  # fmt: skip
 from limpet.watch.index._entry_record import differences, kind_of_mode, pack, unpack
@@ -22,15 +23,10 @@ from limpet.watch.location._path_marks import Waypoint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.backends import HintRouter, PendingHints
-    from limpet.config import WatchOptions
+    from limpet.backends import PendingHints
     from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
-    from limpet.watch.emit._debounce import Debouncer
-    from limpet.watch.emit._degradation import Degradation
-    from limpet.watch.emit._event_factory import EventFactory
-    from limpet.watch.emit._own_writes import OwnWrites
+    from limpet.watch.emit._services import WatchServices
     from limpet.watch.index._entry_record import StatResult
-    from limpet.watch.index._fs import FileSystemCalls
     from limpet.watch.location._path_marks import PathMarks
 
 __all__ = ["FileWatcher"]
@@ -46,36 +42,23 @@ class FileWatcher:
 
     expects: Kind = "file"
 
-    def __init__(
-        self,
-        path_marks: PathMarks,
-        options: WatchOptions,
-        *,
-        disk: FileSystemCalls,
-        router: HintRouter,
-        emit: EventFactory,
-        debouncer: Debouncer,
-        own_writes: OwnWrites,
-        degradation: Degradation,
-        polling: bool,
-    ) -> None:
-        """Know the parts; nothing is looked at before ``start``."""
+    def __init__(self, services: WatchServices, path_marks: PathMarks) -> None:
+        """Examine nothing before ``start``."""
         self.path_marks = path_marks
-        self.options = options
-        self.disk = disk
-        self.router = router
-        self.emit = emit
-        self.debouncer = debouncer
-        self.own_writes = own_writes
-        self.degradation = degradation
-        self.polling = polling
+        self.options = services.options
+        self.disk = services.disk
+        self.emit = services.emit
+        self.debouncer = services.debouncer
+        self.own_writes = services.own_writes
+        self.degradation = services.degradation
+        self._timed = not services.order
         self.again = False
         self.scans = 0
         self.rescans = 0
         self.found: Kind | None = None
         self.record: bytes | None = None
-        self._next_poll: float | None = None
-        self._next_rescan: float | None = None
+        self._poll = services.poll
+        self._rescan = Timer(services.options.rescan_interval)
         self._device_points: set[tuple[str, int]] = set()
         self._parent = ""
         self._put_off: int | None = None
@@ -112,13 +95,13 @@ class FileWatcher:
                     if hinted and hinted in waypoint.names:
                         bits |= what
         reason: RescanReason | None = hints.lost
-        if self._next_rescan is not None and now >= self._next_rescan:
+        if self._rescan.is_due(now):
             reason = reason or "interval"
         if reason is not None:
             self.rescans += 1
             self.emit.rescanned(reason)
             self.emit.origin = "rescan"
-        due = self._next_poll is not None and now >= self._next_poll
+        due = self._poll.is_due(now)
         held_due = bool(self.debouncer.due(now))
         if concerned or reason or due or held_due or self.path_marks.unstable:
             self._check(bits, lost=reason is not None)
@@ -130,7 +113,7 @@ class FileWatcher:
 
     def deadline(self) -> float | None:
         """When the next look is due without any hint, monotonic seconds."""
-        times = (self._next_poll, self._next_rescan, self.debouncer.deadline())
+        times = (self._poll.next, self._rescan.next, self.debouncer.deadline())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
@@ -199,7 +182,7 @@ class FileWatcher:
                 facts,
                 written=bool(bits & WRITE),
                 touched=bool(bits & ATTRIB),
-                hinted=bool(bits & ~OTHER) or (not self.polling and not lost),
+                hinted=bool(bits & ~OTHER) or (not self._timed and not lost),
                 seen=0,
                 exact=self.disk.exact_times,
             )
@@ -281,13 +264,7 @@ class FileWatcher:
             self.emit.updated("", facts, held.previous, held.changes, foreign=held.foreign)
 
     def _set_timers(self) -> None:
-        now, options = self.disk.monotonic(), self.options
+        now = self.disk.monotonic()
         blind = self.path_marks.blind or self.path_marks.unstable or bool(self.degradation.location)
-        if not (self.polling or blind):
-            self._next_poll = None
-        elif self._next_poll is None or now >= self._next_poll:
-            self._next_poll = now + options.poll_interval
-        if options.rescan_interval is not None and (
-            self._next_rescan is None or now >= self._next_rescan
-        ):
-            self._next_rescan = now + options.rescan_interval
+        self._poll.schedule(now, needed=self._timed or blind)
+        self._rescan.schedule(now)

@@ -13,9 +13,10 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from limpet import events as ev
+from limpet._atomic_file import replacing
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
@@ -57,29 +58,24 @@ def save(
     Raises:
         OSError: The old file, if any, is unchanged.
     """
-    temporary = path.with_name(f".limpet-{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
-            head = {
-                "limpet-state": _VERSION,
-                "location": os.fspath(location),
-                "target": "dir" if isinstance(target, DirNode) else "file" if target else None,
-                "events": [_encode_event(event) for event in events],
-            }
-            file.write(json.dumps(head) + "\n")
-            if isinstance(target, DirNode):
-                for directory in target.walk():
-                    file.write(json.dumps(_encode_directory(directory, debouncer)) + "\n")
-            elif target is not None:
-                file.write(json.dumps(_text(target)) + "\n")
-            file.write('"end"\n')
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    head = {
+        "limpet-state": _VERSION,
+        "location": os.fspath(location),
+        "target": "dir" if isinstance(target, DirNode) else "file" if target else None,
+        "events": [_encode_event(event) for event in events],
+    }
+    with replacing(path) as file:
+        _write_line(file, head)
+        if isinstance(target, DirNode):
+            for directory in target.walk():
+                _write_line(file, _encode_directory(directory, debouncer))
+        elif target is not None:
+            _write_line(file, _text(target))
+        _write_line(file, "end")
+
+
+def _write_line(file: BinaryIO, value: object) -> None:
+    file.write(json.dumps(value).encode("ascii") + b"\n")
 
 
 def load(path: Path, location: Path) -> Saved | None:

@@ -17,7 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import HintRouter, PendingHints, choose, source_order
+from limpet.backends import (
+    HintRouter,
+    PendingHints,
+    PollSource,
+    capabilities_of,
+    choose,
+    make_tree_source,
+    mark_order,
+)
 from limpet.errors import LimitError, UsageError
 from limpet.watch._dir_watcher import DirWatcher
 from limpet.watch.diff._context import DiffContext, StoppedError
@@ -25,12 +33,12 @@ from limpet.watch.emit._debounce import Debouncer
 from limpet.watch.emit._degradation import Degradation
 from limpet.watch.emit._event_factory import EventFactory
 from limpet.watch.emit._own_writes import OwnWrites
+from limpet.watch.emit._services import WatchServices
 from limpet.watch.index._fs import OUT_OF_DESCRIPTORS, FileSystemCalls, default_disk
 from limpet.watch.location._path_marks import PathMarks
 
 if TYPE_CHECKING:
     from limpet.backends import Choice
-    from limpet.backends._watchfiles import TreePump
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind, Origin
     from limpet.watch import _state_file
@@ -146,7 +154,7 @@ class Watcher:
         self.unacked: Unacknowledged | None = None
         """Events handed out that do not count as told yet; ``None``: handing out is telling."""
         self._mutex = threading.Lock()
-        self._pump: TreePump | None = None
+        self._services: WatchServices | None = None
         self._appended: Appended | None = None
         self._slow = options.content is not None
         """Every look may take long: files are read, or a network is asked."""
@@ -168,7 +176,7 @@ class Watcher:
             self._slow |= self.choice.network
             self._own_writes.open()
             self.router.join(self.hints)
-            self._engine = self._build(self.choice.name)
+            self._engine = self._build(self.choice)
             if self.choice.degraded:
                 self._emit.degraded(
                     "",
@@ -188,25 +196,26 @@ class Watcher:
             self._collect()
             self._prepare()
 
-    def examine(self, *, force: bool = False) -> None:
-        """Take what the backend has to say and find out what is different."""
-        with self._mutex:
-            self.router.drain()
-            if self.hints or force or self.due() <= self._disk.monotonic():
-                self._examine(force=force)
-            self._prepare()
-            self.router.pass_on(self.hints)
+    def examine(self, *, force: bool = False, drained: bool = False) -> bool:
+        """Compare what hints and timers name with the disk, and make the events ready.
 
-    def try_examine(self) -> bool:
-        """Find out what is different, the hub being drained; tells whether it could be done now.
+        Args:
+            force: Also examine what could have changed without a hint.
+            drained: The dispatcher has read the router; another thread's work is not waited for.
 
-        It cannot while another thread looks.
+        Returns:
+            Whether it was done; with ``drained`` it is not while another thread examines.
         """
-        if not self._mutex.acquire(blocking=False):
+        if not self._mutex.acquire(blocking=not drained):
             return False
         try:
-            self._examine(force=False)
+            if not drained:
+                self.router.drain()
+            if force or drained or self.hints or self.due() <= self._disk.monotonic():
+                self._examine(force=force)
             self._prepare()
+            if not drained:
+                self.router.pass_on(self.hints)
         finally:
             self._mutex.release()
         return True
@@ -238,9 +247,8 @@ class Watcher:
             try:
                 self._save(engine)
             finally:
-                if self._pump is not None:
-                    self._pump.close()
-                    self._pump = None
+                if self._services is not None and self._services.tree_source is not None:
+                    self._services.tree_source.close()
                 engine.close()
                 self.router.leave(self.hints)
                 self._own_writes.close()
@@ -327,7 +335,7 @@ class Watcher:
         return WatchStats(
             backend=self.choice.name if self.choice is not None else "",
             marks=self.router.marks_of(self.hints) if engine is not None else 0,
-            polled=len(self._context.polled) if self._context is not None else 0,
+            polled=len(self._services.poll.directories) if self._services is not None else 0,
             entries=engine.count() if engine is not None else 0,
             scans=engine.scans if engine is not None else 0,
             rescans=engine.rescans if engine is not None else 0,
@@ -338,73 +346,38 @@ class Watcher:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _build(self, backend: str) -> DirWatcher | FileWatcher:
-        order = source_order(backend)
+    def _build(self, choice: Choice) -> DirWatcher | FileWatcher:
+        order = mark_order(choice.name)
         is_dir = self.expects == "dir"
-        path_marks = PathMarks(
-            str(self.location),
+        services = WatchServices(
+            location=self.location,
+            options=self.options,
             disk=self._disk,
-            router=self.router,
-            hints=self.hints,
-            order=order,
-            content=not is_dir,
-        )
-        degradation = Degradation(hints=bool(order))
-        if not is_dir:
-            from limpet.watch._file_watcher import FileWatcher
-
-            return FileWatcher(
-                path_marks,
-                self.options,
-                disk=self._disk,
-                router=self.router,
-                emit=self._emit,
-                debouncer=self._debouncer,
-                own_writes=self._own_writes,
-                degradation=degradation,
-                polling=not order,
-            )
-        self._context = context = DiffContext(
-            self.location,
-            self.options,
-            disk=self._disk,
-            router=self.router,
-            hints=self.hints,
             emit=self._emit,
             debouncer=self._debouncer,
             own_writes=self._own_writes,
-            degradation=degradation,
+            degradation=Degradation(hints=bool(order)),
+            router=self.router,
+            hints=self.hints,
+            capabilities=capabilities_of(choice.name),
             order=order,
-            polling=backend == "poll",
-            trusted=backend != "watchfiles",
+            poll=PollSource(self.options.poll_interval),
+            tree_source=(
+                make_tree_source(choice.name, self.router.tree_receiver(self.hints))
+                if is_dir
+                else None
+            ),
+            network=choice.network,
         )
-        context.cautious = self.choice is not None and self.choice.network
+        self._services = services
+        path_marks = PathMarks(services, content=not is_dir)
+        if not is_dir:
+            from limpet.watch._file_watcher import FileWatcher
+
+            return FileWatcher(services, path_marks)
+        self._context = context = DiffContext(services, path_marks.can_reach)
         context.stopping = self.closed
-        if backend == "watchfiles":
-            context.watch_whole = self._watch_whole
-        engine = DirWatcher(context, path_marks)
-        engine.more = self._take_more
-        return engine
-
-    def _watch_whole(self, path: str | None) -> None:
-        """Start, move or end the source that watches the whole tree."""
-        from limpet.backends._watchfiles import TreePump
-
-        if self._pump is not None:
-            self._pump.close()
-            self._pump = None
-        if path is not None:
-            self._pump = TreePump(path or "/", self._receive_paths, self._lose)
-
-    def _receive_paths(self, paths: set[str]) -> None:
-        with self.router.lock:
-            self.hints.paths |= paths
-        self.router.wake()
-
-    def _lose(self) -> None:
-        with self.router.lock:
-            self.hints.lose("backend")
-        self.router.wake()
+        return DirWatcher(context, path_marks, self._take_more)
 
     def _wake(self) -> None:
         self.hints.woken = True

@@ -25,7 +25,7 @@ import pytest
 
 import limpet
 from limpet.backends import HintRouter
-from limpet.backends._hint_router import INBOX_LIMIT
+from limpet.backends._hint_router import HINT_LIMIT
 from limpet.testing import check_stream, describe, listing
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
@@ -812,7 +812,7 @@ async def test_renames_do_not_pile_up_for_a_paused_consumer(
                 os.rename(one, two)
                 os.rename(two, one)
             await busy.fence()
-        assert len(core.hints.moves) <= INBOX_LIMIT
+        assert len(core.hints.moves) <= HINT_LIMIT
         await paused.fence()
         assert check_stream(pop_all(paused), start).entries == listing(tmp_path / "a")
 

@@ -352,7 +352,7 @@ def test_a_network_target_that_goes_is_asked_for_twice(tmp_path: Path) -> None:
     perform("age", place)
     with Started(place, backend="poll") as watch:
         assert watch.core._context is not None
-        watch.core._context.cautious = True
+        watch.core._context.services.network = True
         place.rename(tmp_path / "away")
         assert watch.fence() == []
         assert watch.core.timeout() is not None

@@ -54,8 +54,8 @@ def test_a_recorded_stream_is_told_again(
         core = watch._core
         assert core is not None
         assert core._context is not None
-        assert core._context.plain
-        core._context.plain = way == "short"
+        assert core._context.fast
+        core._context.fast = way == "short"
         for steps, expected in parse_scenario(RECORDINGS[name]):
             for step in steps:
                 with contextlib.suppress(OSError):

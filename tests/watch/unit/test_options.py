@@ -526,7 +526,8 @@ def test_a_backend_that_does_not_work_is_refused(
     def refuse(name: str) -> object:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("limpet.backends.make_source", refuse)
+    monkeypatch.setattr("limpet.backends._select.make_source", refuse)
+    monkeypatch.setattr("limpet.backends._hint_router.make_source", refuse)
     with pytest.raises(limpet.UnsupportedError, match=r"fanotify.*not permitted.*auto"):
         watched(tmp_path, "fanotify").__enter__()
     with watched(tmp_path, "auto") as watch:

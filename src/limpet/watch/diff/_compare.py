@@ -169,7 +169,7 @@ class Comparison:
             relative = directory.relative()
             if read_ignore_file(context, relative, context.path(directory), listed):
                 self.differences.refilter.append(directory)
-        context.sees(directory)
+        context.can_read(directory)
         everything = dict.fromkeys(listed, 0)
         everything.update(dict.fromkeys(directory.entries, 0))
         everything.update(names)

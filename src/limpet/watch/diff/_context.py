@@ -1,8 +1,8 @@
-"""What the parts of a folder watch share: the belief, the disk, and how a folder is entered.
+"""What the parts of a directory watch share: the index, and how a directory is entered.
 
-To enter a folder is to open it, make sure that it is the one believed to be there, and mark it, in
-that order; only then is it listed. Whatever happens after the mark is told; whatever happened
-before is in the listing.
+To enter a directory is to open it, to verify that it is the one in the index, and to mark it, in
+that order; only then is it listed. What happens after the mark leaves a hint; what happened before
+is in the listing.
 """
 
 from __future__ import annotations
@@ -18,27 +18,22 @@ from limpet.watch.index._index import DirNode, Index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from limpet.backends import HintRouter, Mark, PendingHints
-    from limpet.config import WatchOptions
+    from limpet.backends import Mark
     from limpet.events import DegradedReason
-    from limpet.watch.emit._debounce import Debouncer
-    from limpet.watch.emit._degradation import Degradation
-    from limpet.watch.emit._event_factory import EventFactory
-    from limpet.watch.emit._own_writes import OwnWrites
+    from limpet.watch.emit._services import WatchServices
     from limpet.watch.index._entry_record import StatResult
-    from limpet.watch.index._fs import FileSystemCalls, Handle
+    from limpet.watch.index._fs import Handle
 
 __all__ = ["DiffContext", "ElsewhereError", "StoppedError"]
 
 
 class ElsewhereError(Exception):
-    """The folder does not stand where it is believed to: it was moved, replaced or deleted."""
+    """The directory is not where the index has it: it was moved, replaced or deleted."""
 
 
 class StoppedError(Exception):
-    """The watch is being closed: leave off at once."""
+    """The watch is being closed: stop at once."""
 
 
 _BLIND: Final[dict[int, DegradedReason]] = {
@@ -51,94 +46,66 @@ _BLIND: Final[dict[int, DegradedReason]] = {
 
 
 _BREATH_S: Final = 0.005
-"""Seconds between two times that a long look empties the kernel's queue."""
+"""Seconds between two times that a long scan empties the kernel's queue."""
 
 
 class DiffContext:
-    """One watched folder location."""
+    """One watched directory: its services, its index, and how a directory of it is entered."""
 
-    def __init__(
-        self,
-        location: Path,
-        options: WatchOptions,
-        *,
-        disk: FileSystemCalls,
-        router: HintRouter,
-        hints: PendingHints,
-        emit: EventFactory,
-        debouncer: Debouncer,
-        own_writes: OwnWrites,
-        degradation: Degradation,
-        order: tuple[str, ...],
-        polling: bool,
-        trusted: bool,
-    ) -> None:
-        """Tie the parts together.
+    def __init__(self, services: WatchServices, can_reach: Callable[[], bool]) -> None:
+        """Start with an empty index.
 
         Args:
-            location: Where the tree stands.
-            options: What was asked for.
-            disk: Where to look.
-            router: Where to mark.
-            hints: Where the hints go.
-            emit: Where events are made.
-            debouncer: Holds files back.
-            own_writes: Knows own writes.
-            degradation: Knows what the watch cannot see.
-            order: Kernel sources to mark with, best first; empty marks nothing.
-            polling: Folders without a mark are looked at in intervals (else something else tells).
-            trusted: Every change before now has left its hint (not so where hints come late).
+            services: What the watch shares.
+            can_reach: Return whether the way to the location is open, and report it if not.
         """
+        options = services.options
+        self.services = services
         self.options = options
-        self.disk = disk
-        self.router = router
-        self.hints = hints
-        self.emit = emit
-        self.debouncer = debouncer
-        self.own_writes = own_writes
-        self.degradation = degradation
-        self.order = order
-        self.polling = polling
-        self.trusted = trusted
-        self.base = str(location).rstrip("/") if str(location) != "/" else ""
+        self.disk = services.disk
+        self.emit = services.emit
+        self.debouncer = services.debouncer
+        self.own_writes = services.own_writes
+        self.degradation = services.degradation
+        self.router = services.router
+        self.order = services.order
+        self.poll = services.poll
+        self.can_reach = can_reach
+        location = str(services.location)
+        self.base = location.rstrip("/") if location != "/" else ""
         self.index = Index()
         self.filter = Filter(
             include=options.include,
             exclude=options.exclude,
             default_ignores=options.default_ignores,
         )
-        self.plain = not (
-            options.follow_symlinks or options.ignore_file or options.transient or debouncer.quiet
+        self.fast = not (
+            options.follow_symlinks
+            or options.ignore_file
+            or options.transient
+            or self.debouncer.quiet
         )
-        """Files may be told of by the short way (``_plain.py``): nothing asked for needs more."""
-        self.polled: set[DirNode] = set()
-        self.heard: dict[DirNode, Mark] = {}
-        """Folders that cannot be opened -> where their parent's mark speaks of them."""
+        """The fast path may emit events of files: no option needs more."""
+        self.unreadable: dict[DirNode, Mark] = {}
+        """Directories that cannot be opened -> the mark of their parent that reports on them."""
         self.relist: set[DirNode] = set()
-        """Folders that were on the move while they were scanned: list them again."""
+        """Directories that moved while they were scanned: list them again."""
         self.doubted: set[DirNode] = set()
-        """Folders whose mark may have ended without a word, for hints were lost: mark them again
+        """Directories whose mark may have ended unnoticed, because hints were lost: mark them again
         before they are listed."""
         self.unsure: set[DirNode] = set()
-        """Folders that were entered though the source that watches the whole tree may have come to
-        them later: list them once more."""
+        """Directories that were entered while the source of the whole tree may not have come to
+        them yet: list them once more."""
         self.stopping = False
         self.reexamine: list[DirNode] = []
-        """Folders reached through a symlink whose real place has come into the tree."""
-        self.watch_whole: Callable[[str | None], None] | None = None
-        """Has a source watch the whole tree at a path, before it is listed; ``None`` ends it."""
-        self.can_reach: Callable[[], bool] = lambda: True
-        """Asks again whether the way to the location is open, and says so if it is not."""
-        self.cautious = False
-        """The location lies on a mount that may go away for a moment: ask twice before believing
-        that it is gone."""
+        """Directories reached through a symlink whose real path has come into the tree."""
         self._breathed = 0.0
         self._whole: set[int] = set()
         """Devices for which a mark of the whole file system was tried."""
         self._silent: dict[int, bool] = {}
 
     def breathe(self) -> None:
-        """Take what the kernel has waiting into the inbox, now and then in a long look.
+        """Read what the kernel has waiting, now and then during a long scan.
 
         Its queue holds 16,384 records, which a busy disk fills in 50 milliseconds.
         """
@@ -148,15 +115,15 @@ class DiffContext:
             self.router.drain()
 
     def path(self, directory: DirNode) -> str:
-        """Where the folder is believed to stand."""
+        """Return where the index has the directory."""
         relative = directory.relative()
         return f"{self.base}/{relative}" if relative else self.base or "/"
 
     def open(self, directory: DirNode) -> Handle:
-        """Open the very folder that is believed in.
+        """Open the very directory that is in the index.
 
         Raises:
-            ElsewhereError: It does not stand there.
+            ElsewhereError: It is not there.
             OSError: It cannot be opened.
             StoppedError: The watch is being closed.
         """
@@ -178,8 +145,9 @@ class DiffContext:
         return handle
 
     def mark(self, directory: DirNode, handle: Handle) -> None:
-        """Have the kernel tell of the folder or, where it will not, have it polled."""
-        limited = bool(self.polled) and directory.mark is None and directory in self.polled
+        """Mark the directory or, where no source can, add it to those that are polled."""
+        polled = self.poll.directories
+        limited = bool(polled) and directory.mark is None and directory in polled
         before, directory.mark = directory.mark, None
         self.doubted.discard(directory)
         if self.order and isinstance(handle, int) and not self._is_silent(directory):
@@ -188,7 +156,12 @@ class DiffContext:
                 self.router.mark_filesystem(self.order, handle)
             try:
                 directory.mark = self.router.mark(
-                    self.order, handle, MARK_ALL, directory, self.hints, device=directory.device
+                    self.order,
+                    handle,
+                    MARK_ALL,
+                    directory,
+                    self.services.hints,
+                    device=directory.device,
                 )
             except MarkError as error:
                 self.degradation.not_marked(self.emit, directory, error)
@@ -196,13 +169,13 @@ class DiffContext:
             self.router.unmark(before, directory, None)
         if directory.mark is not None:
             if limited:
-                self.polled.discard(directory)
+                polled.discard(directory)
                 self.degradation.marked(self.emit, directory)
-        elif self.polling or self.order:
-            self.polled.add(directory)
+        elif self.services.tree_source is None:
+            polled.add(directory)
 
     def _is_silent(self, directory: DirNode) -> bool:
-        """Whether the folder lies on a file system that does not tell of every change."""
+        """Return whether the directory's file system does not report every change."""
         if self.options.backend not in {"auto", "poll"}:
             return False
         device = directory.device
@@ -213,30 +186,32 @@ class DiffContext:
         return self._silent[device]
 
     def blind(self, directory: DirNode, error: OSError) -> None:
-        """Note that a folder's content cannot be seen; what is believed of it stays."""
+        """Record that a directory's content cannot be read; the index keeps what it has of it."""
         reason = _BLIND.get(error.errno or 0, "unavailable")
         directory.blind = reason
-        if directory.mark is None and directory not in self.heard:
-            heard = self.router.listen(self.order, self.path(directory), directory, self.hints)
-            if heard is not None:
-                self.heard[directory] = heard
+        if directory.mark is None and directory not in self.unreadable:
+            mark = self.router.subscribe_unreadable(
+                self.order, self.path(directory), directory, self.services.hints
+            )
+            if mark is not None:
+                self.unreadable[directory] = mark
         self.degradation.cannot_read(self.emit, directory, reason, error)
 
-    def sees(self, directory: DirNode) -> None:
-        """Note that a folder's content can be seen."""
+    def can_read(self, directory: DirNode) -> None:
+        """Record that a directory's content can be read."""
         if directory.blind is not None:
             directory.blind = None
             self.degradation.can_read(self.emit, directory)
 
-    def node(
+    def make_node(
         self, name: str, parent: DirNode | None, facts: StatResult, *, link: int = 0
     ) -> DirNode:
-        """Make a folder node and know it by its identity."""
+        """Create a directory node and add it to the index by its identity."""
         record = pack(facts, self.disk.now())
         return self.add(DirNode(name, parent, facts.inode, facts.device, record), link)
 
     def add(self, directory: DirNode, link: int = 0) -> DirNode:
-        """Know a new folder node by its identity."""
+        """Add a new directory node to the index by its identity."""
         directory.link = link
         index = self.index
         if link:
@@ -249,14 +224,14 @@ class DiffContext:
         return directory
 
     def drop(self, directory: DirNode) -> None:
-        """Forget one folder (not what is below it): its mark, its identity, its troubles."""
+        """Remove one directory, not what is below it: its mark, its identity, its troubles."""
         if directory.mark is not None:
             self.router.unmark(directory.mark, directory, self.path(directory))
             directory.mark = None
-        heard = self.heard.pop(directory, None)
-        if heard is not None:
-            self.router.unmark(heard, directory, None)
-        self.polled.discard(directory)
+        mark = self.unreadable.pop(directory, None)
+        if mark is not None:
+            self.router.unmark(mark, directory, None)
+        self.poll.directories.discard(directory)
         self.doubted.discard(directory)
         self.unsure.discard(directory)
         self.index.forget(directory)
@@ -265,10 +240,10 @@ class DiffContext:
     def examine(
         self, directory: DirNode, handle: Handle, name: str
     ) -> tuple[StatResult | None, int]:
-        """Stat an entry; a symlink to a folder that is to be followed gives that folder's facts.
+        """Stat an entry; of a symlink that is to be followed, the directory it leads to.
 
         Returns:
-            What stands there, and the inode of the symlink it was reached through, or 0.
+            The result, and the inode of the symlink it was reached through, or 0.
         """
         facts = self.disk.stat_at(handle, name)
         if facts is None or facts.mode & 0o170000 != 0o120000:

@@ -71,7 +71,7 @@ class RenamePairing:
         """Scan a new folder; what is met in it that is known from elsewhere arrives there."""
         context, facts = self.context, arrival.facts
         before = context.index.by_identity.get((facts.device, facts.inode))
-        directory = context.node(arrival.name, arrival.directory, facts, link=arrival.link)
+        directory = context.make_node(arrival.name, arrival.directory, facts, link=arrival.link)
         try:
             handle = context.open(directory)
         except ElsewhereError:

@@ -178,7 +178,7 @@ class _Scan:
             facts = StatResult(0o040000, 0, 0, 0, parent.device, 0, 0, 0, 0, 0)
         if facts is None or facts.mode & 0o170000 != 0o040000:
             return
-        directory = context.node(name, parent, facts)
+        directory = context.make_node(name, parent, facts)
         parent.entries[name] = directory
         context.blind(directory, error)
 
@@ -203,7 +203,7 @@ class _Scan:
         """Mark and list one folder that is open; tells whether it stays open."""
         context, disk, options = self.context, self.context.disk, self.context.options
         context.mark(directory, handle)
-        if not context.trusted:
+        if not context.services.capabilities.complete:
             context.unsure.add(directory)
         directory.seen = now = disk.now()
         try:

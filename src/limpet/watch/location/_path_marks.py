@@ -17,8 +17,8 @@ from limpet.watch.location._resolve_path import (
 )
 
 if TYPE_CHECKING:
-    from limpet.backends import HintRouter, Mark, PendingHints
-    from limpet.watch.index._fs import FileSystemCalls
+    from limpet.backends import Mark
+    from limpet.watch.emit._services import WatchServices
 
 __all__ = ["PathMarks", "Waypoint"]
 
@@ -42,33 +42,21 @@ class Waypoint(Subscriber):
 class PathMarks:
     """The location of one watch."""
 
-    def __init__(
-        self,
-        path: str,
-        *,
-        disk: FileSystemCalls,
-        router: HintRouter,
-        hints: PendingHints,
-        order: tuple[str, ...],
-        content: bool,
-    ) -> None:
-        """Know the path; nothing is marked yet.
+    def __init__(self, services: WatchServices, *, content: bool) -> None:
+        """Mark nothing yet.
 
         Args:
-            path: The location, absolute.
-            disk: Where to look.
-            router: Where to mark.
-            hints: Where the hints go.
-            order: Sources to mark with; empty means the location must be polled.
-            content: The target is a file whose writes matter.
+            services: What the watch shares.
+            content: The location is a file whose writes matter.
         """
-        self.path = path
-        self.blind = not order or not can_resolve()
-        """The way cannot be watched (wholly), so it must be looked at again now and then."""
+        self.path = str(services.location)
+        self.blind = not services.order or not can_resolve()
+        """The way cannot be marked as a whole, so it must be resolved again in intervals."""
         self.unstable = False
-        """It changed while it was looked at; look again soon."""
-        self._disk, self._router, self._hints = disk, router, hints
-        self._order, self._content = order, content
+        """The way changed while it was resolved: resolve it again soon."""
+        self._services = services
+        self._disk, self._router = services.disk, services.router
+        self._order, self._content = services.order, content
         self._waypoints: dict[tuple[int, int], Waypoint] = {}
 
     def update(self) -> Resolution:
@@ -89,6 +77,13 @@ class PathMarks:
             before = now
         self.unstable = True
         return before
+
+    def can_reach(self) -> bool:
+        """Return whether the way to the location is open, and report it if it is not."""
+        trouble = self.update().trouble
+        if trouble:
+            self._services.degradation.location_unreachable(self._services.emit, trouble)
+        return not trouble
 
     def concerns(self, waypoint: Waypoint, name: str, bits: int) -> bool:
         """Whether a hint may mean that the location leads elsewhere (or its file changed)."""
@@ -126,7 +121,7 @@ class PathMarks:
             if (facts.device, facts.inode) != identity or not isinstance(fd, int):
                 return True  # it changed under us: the next round resolves again
             waypoint.mark = self._router.mark(
-                self._order, fd, what, waypoint, self._hints, device=facts.device
+                self._order, fd, what, waypoint, self._services.hints, device=facts.device
             )
             waypoint.what = max(what, waypoint.what)
         except (MarkError, OSError):

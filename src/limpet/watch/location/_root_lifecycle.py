@@ -41,7 +41,6 @@ class RootLifecycle:
         """Mounts at, below or above the location when they were last looked at."""
         self.real = context.base
         """Real path of the location, as the mount table spells it."""
-        context.can_reach = self._can_reach
 
     @property
     def is_blind(self) -> bool:
@@ -53,13 +52,6 @@ class RootLifecycle:
             or self.missed
             or bool(self.context.degradation.location)
         )
-
-    def _can_reach(self) -> bool:
-        """Whether the way to the location is open; if not, that is the trouble, not a folder's."""
-        trouble = self.path_marks.update().trouble
-        if trouble:
-            self.context.degradation.location_unreachable(self.context.emit, trouble)
-        return not trouble
 
     def check(self, reason: GoneReason) -> None:
         """Find out what stands at the location and, if it is another, tell the change."""
@@ -81,7 +73,7 @@ class RootLifecycle:
                     self._compare(root, facts)
                     self.missed = False
                     return
-                if context.cautious and not self.missed:
+                if context.services.network and not self.missed:
                     self.missed = True  # and ask again, after RETRY_S at the latest
                     return
                 self.missed = False
@@ -136,14 +128,14 @@ class RootLifecycle:
         context.index.root = None
         context.debouncer.held.clear()
         self.bits = 0
-        if context.watch_whole is not None:
-            context.watch_whole(None)
+        if context.services.tree_source is not None:
+            context.services.tree_source.watch(None)
         context.emit.deleted("", root.record, "dir", reason=reason)
 
     def _gain(self, facts: StatResult) -> bool:
         """The target came to be; tells whether it could be entered as the one that was resolved."""
         context = self.context
-        root = context.node("", None, facts)
+        root = context.make_node("", None, facts)
         context.index.root = root
         try:
             handle = context.open(root)
@@ -155,13 +147,13 @@ class RootLifecycle:
             context.emit.created("", facts)
             context.blind(root, error)
             return True
-        if context.watch_whole is not None:
-            context.watch_whole(context.base)
+        if context.services.tree_source is not None:
+            context.services.tree_source.watch(context.base)
         stats = (
             not context.emit.muted
             or context.options.sizes
-            or context.polling
-            or not context.trusted
+            or context.services.capabilities.kind == "timer"
+            or not context.services.capabilities.complete
         )
         try:
             scan(context, root, handle, stats=stats, adopt=False)

@@ -1,0 +1,59 @@
+"""One exclusive lock on a file of its own, for a state that two processes must not share."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Final
+
+__all__ = ["FileLock"]
+
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_HELD: Final = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
+"""What flock(2) and Windows' LK_NBLCK say of a lock that another one holds."""
+
+
+class FileLock:
+    """An exclusive lock, held until ``close`` or until the process ends, however it ends.
+
+    The lock file stays after ``close``: removing it would let two processes hold a lock each, one
+    on the removed file and one on the new one.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Create the lock file if it is missing, and lock it without waiting.
+
+        Raises:
+            BlockingIOError: Another process, or another lock of this one, holds it.
+            OSError: The file cannot be opened, or its file system has no locks.
+        """
+        fd = os.open(path, _FLAGS, 0o600)
+        try:
+            _lock(fd)
+        except OSError as error:
+            os.close(fd)
+            if error.errno not in _HELD:
+                raise
+            raise BlockingIOError(errno.EAGAIN, "locked by another process", path) from error
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd: int | None = fd
+
+    def close(self) -> None:
+        """Release the lock; may be called twice."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,156 @@
+"""Which backend suits a path on this system, and the sources themselves.
+
+Only this module asks which system this is; everything else asks a source's ``Capabilities``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from limpet.backends._mounts import find_mount, read_mounts
+from limpet.backends._poll import POLL
+from limpet.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from limpet.backends._base import Capabilities, MarkSource, TreeReceiver, TreeSource
+    from limpet.backends._mounts import Mount
+    from limpet.config import BackendName
+
+__all__ = ["Choice", "capabilities_of", "choose", "make_source", "make_tree_source", "mark_order"]
+
+_BEST_FIRST: Final = ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",)
+"""What ``auto`` tries on this system before it polls."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which backend serves a path, and why."""
+
+    name: str
+    """``fanotify``, ``inotify``, ``watchfiles`` or ``poll``."""
+    reason: str
+    filesystem: str
+    """Type of the file system, such as ``ext4``; empty where the system does not report it."""
+    mount_point: str
+    network: bool
+    """Others can change it without a notification on this system."""
+    degraded: bool = False
+    """Nothing better works because something is missing that could be had; ``reason`` says what."""
+
+
+def choose(path: Path, requested: BackendName = "auto") -> Choice:
+    """Return the backend for ``path``, which need not exist.
+
+    Raises:
+        UnsupportedError: ``requested`` is not ``auto`` and does not work on this system.
+    """
+    mount = _mount_of(os.fspath(path))
+    filesystem = mount.filesystem if mount else ""
+    silent = mount is not None and mount.needs_polling
+
+    def made(name: str, reason: str, *, degraded: bool = False) -> Choice:
+        return Choice(
+            degraded=degraded,
+            name=name,
+            reason=reason,
+            filesystem=filesystem,
+            mount_point=mount.point if mount else "",
+            network=silent,
+        )
+
+    if requested != "auto":
+        trouble = _unusable(requested)
+        if trouble:
+            message = f"backend {requested!r} does not work here: {trouble}; use backend='auto'"
+            raise UnsupportedError(message)
+        return made(requested, "requested")
+    if silent:
+        return made("poll", f"{filesystem} does not report every change to this system")
+    reasons: list[str] = []
+    for name in _BEST_FIRST:
+        trouble = _unusable(name)
+        if not trouble:
+            return made(name, "; ".join([*reasons, "the best that works here"]))
+        reasons.append(f"no {name}: {trouble}")
+    return made("poll", "; ".join(reasons), degraded=True)
+
+
+def capabilities_of(name: str) -> Capabilities:
+    """Return what the backend of this name can do."""
+    if sys.platform == "linux":
+        if name == "fanotify":
+            from limpet.backends._fanotify import FANOTIFY
+
+            return FANOTIFY
+        if name == "inotify":
+            from limpet.backends._inotify import INOTIFY
+
+            return INOTIFY
+    if name == "watchfiles":
+        from limpet.backends._watchfiles import WATCHFILES
+
+        return WATCHFILES
+    return POLL
+
+
+def mark_order(name: str) -> tuple[str, ...]:
+    """Return the sources that mark directories for a chosen backend, best first."""
+    return {"fanotify": ("fanotify", "inotify"), "inotify": ("inotify",)}.get(name, ())
+
+
+def make_source(name: str) -> MarkSource:
+    """Open a source that marks directories.
+
+    Raises:
+        OSError: This system has none, or refuses one.
+    """
+    if sys.platform == "linux":
+        if name == "fanotify":
+            from limpet.backends._fanotify import Fanotify
+
+            return Fanotify()
+        from limpet.backends._inotify import Inotify
+
+        return Inotify()
+    message = f"no {name} on {sys.platform}"
+    raise OSError(message)
+
+
+def make_tree_source(name: str, receiver: TreeReceiver) -> TreeSource | None:
+    """Return the source that reports whole trees, or ``None`` if the backend is not one."""
+    if name == "watchfiles":
+        from limpet.backends._watchfiles import WatchfilesSource
+
+        return WatchfilesSource(receiver)
+    return None
+
+
+def _mount_of(path: str) -> Mount | None:
+    if sys.platform != "linux":
+        return None
+    return find_mount(os.path.realpath(path), read_mounts())
+
+
+def _unusable(name: str) -> str:
+    """Return why a backend cannot be used, or an empty string."""
+    if name == "poll":
+        return ""
+    if name == "watchfiles":
+        there = importlib.util.find_spec("watchfiles") is not None
+        return "" if there else "not installed, pip install 'limpet[watchfiles]'"
+    if sys.platform != "linux":
+        return f"{name} is part of Linux"
+    try:
+        source = make_source(name)
+    except OSError as error:
+        return error.strerror or str(error)
+    with contextlib.suppress(OSError):
+        source.close()
+    return ""
