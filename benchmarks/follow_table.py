@@ -37,21 +37,21 @@ class WithLimpet:
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
         self.lines: list[str] = []
-        self.worker: FollowThread | None = None
+        self.thread: FollowThread | None = None
 
     def start(self, path: Path, **options: Any) -> None:  # noqa: ANN401 (as the rows have them)
         """See `Subject`."""
         if "start" not in options:
             options |= {"state": self.state, "fallback": "beginning"}
-        self.worker = FollowThread(FollowEngine([path], make_options(options)))
-        self.worker.start()
+        self.thread = FollowThread(FollowEngine([path], make_options(options)))
+        self.thread.start()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         """See `Subject`."""
-        worker = self._running()
+        thread = self._running()
         for _ in range(2):
             done = threading.Event()
-            worker.fence(done.set)
+            thread.fence(done.set)
             done.wait(10)
             self._take()
 
@@ -67,22 +67,22 @@ class WithLimpet:
         self._running().close()
 
     def _take(self) -> None:
-        worker = self._running()
+        thread = self._running()
         while True:
-            event = worker.pop()
+            event = thread.pop()
             if isinstance(event, Appended):
                 self.lines += event.lines
                 event.commit()
             elif event is None:
-                if not worker.stats().backlog:
+                if not thread.stats().backlog:
                     return
                 time.sleep(0.001)
 
     def _running(self) -> FollowThread:
-        if self.worker is None:
+        if self.thread is None:
             message = "it was not started"
             raise RuntimeError(message)
-        return self.worker
+        return self.thread
 
 
 class WithTail:
@@ -104,7 +104,7 @@ class WithTail:
             )
         self._rest()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         """See `Subject`."""
         self._rest()
 
@@ -156,9 +156,9 @@ class WithPygtail:
         """See `Subject`."""
         self.path = path
         self.end = options.get("start", "")
-        self.look()
+        self.examine()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         """See `Subject`."""
         argv = [str(self.path), str(self.offset), self.end, str(self.out)]
         with suppress(subprocess.TimeoutExpired):  # it waits for the writer of a FIFO, for ever
@@ -172,7 +172,7 @@ class WithPygtail:
     def wait(self, seconds: float) -> None:
         """See `Subject`."""
         time.sleep(seconds)
-        self.look()
+        self.examine()
 
     def stop(self) -> None:
         """It has stopped after each look."""
@@ -220,7 +220,7 @@ def play(row: Row, make: Callable[[Path], Any]) -> str:
         subject = make(Path(folder))
         try:
             expected = row.play(Field(logs, subject, row.options))
-            subject.look()
+            subject.examine()
         finally:
             subject.stop()
         return verdict([line for group in expected for line in group], subject.lines)

@@ -14,7 +14,7 @@ from limpet.following._follow_options import FollowOptions
 E = TypeVar("E", bound=FollowEvent)
 
 
-class TestFileIO(FileIO):
+class SteppedFileIO(FileIO):
     """The real disk, and a clock that stands until it is moved."""
 
     __test__ = False
@@ -32,24 +32,26 @@ class Driven:
     def __init__(
         self,
         *paths: str | Path,
-        disk: TestFileIO | None = None,
-        remote: Any = None,
+        io: SteppedFileIO | None = None,
+        network: bool = False,
         begun: bool = True,
         **options: Any,
     ) -> None:
-        self.disk = disk or TestFileIO()
+        self.io = io or SteppedFileIO()
         options.setdefault("start", "checkpoint" if "state" in options else "beginning")
         options.setdefault("fallback", "beginning")
         self.engine = FollowEngine(
-            [str(path) for path in paths], FollowOptions(**options), disk=self.disk, remote=remote
+            [str(path) for path in paths], FollowOptions(**options), io=self.io
         )
+        if network:
+            self.engine.state.network_paths = ("/",)
         self.events: list[FollowEvent] = []
         self.uncommitted: list[Appended] = []
         if begun:
             self.engine.start()
 
-    def look(self) -> None:
-        self.engine.look()
+    def examine(self) -> None:
+        self.engine.examine()
 
     def read(self, pieces: int = 1 << 30) -> list[FollowEvent]:
         """Read so many pieces, or all there is; what came is kept, and given."""
@@ -62,10 +64,10 @@ class Driven:
 
     def catch_up(self) -> list[FollowEvent]:
         """Look and read until nothing comes any more."""
-        self.engine.look()
+        self.engine.examine()
         new = self.read()
         while True:
-            self.engine.look()
+            self.engine.examine()
             more = self.read()
             new += more
             if not any(isinstance(event, Appended) for event in more):
@@ -73,7 +75,7 @@ class Driven:
 
     def wait(self, seconds: float) -> list[FollowEvent]:
         """Let time pass, look and read."""
-        self.disk.now += seconds
+        self.io.now += seconds
         return self.catch_up()
 
     def commit(self) -> None:
@@ -87,8 +89,7 @@ class Driven:
 
     def kill(self) -> None:
         """End as a killed process ends: nothing is saved, descriptors and lock are gone."""
-        for target in self.engine.targets():
-            target.close()
+        self.engine.close_files()
         if self.engine.store is not None:
             self.engine.store.close()
 

@@ -1,6 +1,6 @@
 """The fault cases as things done to a log, for whoever follows it: limpet, ``tail -F``, pygtail.
 
-A row does its operations, lets the follower catch up where it says ``look``, and gives the lines
+A row does its operations, lets the follower catch up where it says ``examine``, and gives the lines
 that must have come, a list for each file they were in.
 """
 
@@ -24,7 +24,7 @@ class Subject(Protocol):
     def start(self, path: Path, **options: Any) -> None:
         """Begin, or begin again."""
 
-    def look(self) -> None:
+    def examine(self) -> None:
         """Catch up."""
 
     def wait(self, seconds: float) -> None:
@@ -52,8 +52,8 @@ class Field:
     def stop(self) -> None:
         self.subject.stop()
 
-    def look(self) -> None:
-        self.subject.look()
+    def examine(self) -> None:
+        self.subject.examine()
 
     def wait(self, seconds: float) -> None:
         self.subject.wait(seconds)
@@ -100,9 +100,9 @@ def row(
 @row(1, "missing at the start, made later")
 def row_01(f: Field) -> Groups:
     f.start()
-    f.look()
+    f.examine()
     f.write("a0\na1\n")
-    f.look()
+    f.examine()
     return [["a0", "a1"]]
 
 
@@ -116,7 +116,7 @@ def row_02(f: Field) -> Groups:
     f.write("a0\na1\na2\n")
     f.start()
     f.add("b0\n")
-    f.look()
+    f.examine()
     return [["b0"]]
 
 
@@ -124,9 +124,9 @@ def row_02(f: Field) -> Groups:
 def row_03(f: Field) -> Groups:
     f.write("x\npar")
     f.start()
-    f.look()
+    f.examine()
     f.add("tial\n")
-    f.look()
+    f.examine()
     return [["partial"]]
 
 
@@ -135,9 +135,9 @@ def row_04(f: Field) -> Groups:
     f.write("")
     f.start()
     f.add("hello")
-    f.look()
+    f.examine()
     f.add(" world\n")
-    f.look()
+    f.examine()
     return [["hello world"]]
 
 
@@ -145,9 +145,9 @@ def row_04(f: Field) -> Groups:
 def row_07(f: Field) -> Groups:
     f.write("a\nb\nc\nd\ne\n")
     f.start()
-    f.look()
+    f.examine()
     f.add("f\n")
-    f.look()
+    f.examine()
     return [["a", "b", "c", "d", "e", "f"]]
 
 
@@ -155,13 +155,13 @@ def row_07(f: Field) -> Groups:
 def row_08(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     for moment in (1, 2_000_000_000):
         os.utime(f.p, (moment, moment))
-        f.look()
+        f.examine()
     for mode in (0o644, 0o600, 0o644):
         os.chmod(f.p, mode)
-        f.look()
+        f.examine()
     return [["a0"]]
 
 
@@ -169,11 +169,11 @@ def row_08(f: Field) -> Groups:
 def row_09(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.add("b0\nb1\n")
     os.rename(f.p, f.beside("app.log.1"))
     f.write("c0\n")
-    f.look()
+    f.examine()
     return [["a0", "b0", "b1"], ["c0"]]
 
 
@@ -181,16 +181,16 @@ def row_09(f: Field) -> Groups:
 def row_10(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.add("b0\n")
     with open(f.p, "ab", buffering=0) as writer:
         os.rename(f.p, f.beside("app.log.1"))
         f.write("c0\n")
-        f.look()
+        f.examine()
         writer.write(b"late0\n")
-        f.look()
+        f.examine()
         writer.write(b"late1\n")
-        f.look()
+        f.examine()
     return [["a0", "b0"], ["c0"], ["late0", "late1"]]
 
 
@@ -198,14 +198,14 @@ def row_10(f: Field) -> Groups:
 def row_11(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     with open(f.p, "ab", buffering=0) as writer:
         os.rename(f.p, f.beside("app.log.1"))
-        f.look()
+        f.examine()
         writer.write(b"late0\n")
-        f.look()
+        f.examine()
     f.write("c0\n")
-    f.look()
+    f.examine()
     return [["a0", "late0"], ["c0"]]
 
 
@@ -213,10 +213,10 @@ def row_11(f: Field) -> Groups:
 def row_12(f: Field) -> Groups:
     f.write("a0\nhalf")
     f.start()
-    f.look()
+    f.examine()
     os.rename(f.p, f.beside("app.log.1"))
     f.write("c0\n")
-    f.look()
+    f.examine()
     f.wait(0.5)
     return [["a0"], ["c0"], ["half"]]
 
@@ -225,13 +225,13 @@ def row_12(f: Field) -> Groups:
 def row_13(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     os.rename(f.p, f.beside("app.log.1"))
     f.write("b0\n")
     os.rename(f.beside("app.log.1"), f.beside("app.log.2"))
     os.rename(f.p, f.beside("app.log.1"))
     f.write("c0\n")
-    f.look()
+    f.examine()
     return [["a0"], ["b0"], ["c0"]]
 
 
@@ -239,12 +239,12 @@ def row_13(f: Field) -> Groups:
 def row_14(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     os.rename(f.p, f.beside("x"))
-    f.look()
+    f.examine()
     os.rename(f.beside("x"), f.p)
     f.add("b0\n")
-    f.look()
+    f.examine()
     return [["a0", "a1", "b0"]]
 
 
@@ -252,10 +252,10 @@ def row_14(f: Field) -> Groups:
 def row_17(f: Field) -> Groups:
     f.write("a0\na1\na2\n")
     f.start()
-    f.look()
+    f.examine()
     shutil.copy(f.p, f.beside("app.log.1"))
     f.write("b0\n")
-    f.look()
+    f.examine()
     return [["a0", "a1", "a2"], ["b0"]]
 
 
@@ -263,10 +263,10 @@ def row_17(f: Field) -> Groups:
 def row_18(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     longer = [f"longer-{number}" for number in range(6)]
     f.write("".join(f"{line}\n" for line in longer))
-    f.look()
+    f.examine()
     return [["a0", "a1"], longer]
 
 
@@ -274,9 +274,9 @@ def row_18(f: Field) -> Groups:
 def row_19(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     f.write("a0\na1\nb0\n")
-    f.look()
+    f.examine()
     return [["a0", "a1", "b0"]]
 
 
@@ -284,10 +284,10 @@ def row_19(f: Field) -> Groups:
 def row_20(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.add("lost\n")
     f.write("b0\n")
-    f.look()
+    f.examine()
     return [["a0"], ["b0"]]
 
 
@@ -296,10 +296,10 @@ def row_21(f: Field) -> Groups:
     with open(f.p, "wb", buffering=0) as writer:
         writer.write(b"a0\na1\n")
         f.start()
-        f.look()
+        f.examine()
         os.truncate(f.p, 0)
         writer.write(b"b0\n")
-        f.look()
+        f.examine()
     return [["a0", "a1"], ["b0"]]
 
 
@@ -310,7 +310,7 @@ def row_21_fresh(f: Field) -> Groups:
         os.truncate(f.p, 0)
         writer.write(b"b0\n")
         f.start()
-        f.look()
+        f.examine()
     return [["b0"]]
 
 
@@ -318,11 +318,11 @@ def row_21_fresh(f: Field) -> Groups:
 def row_24(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     os.truncate(f.p, 3)
-    f.look()
+    f.examine()
     f.add("b0\n")
-    f.look()
+    f.examine()
     return [["a0", "a1", "b0"]]
 
 
@@ -330,12 +330,12 @@ def row_24(f: Field) -> Groups:
 def row_25(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     with open(f.p, "r+b") as file:
         file.seek(1)
         file.write(b"X")
     f.add("b0\n")
-    f.look()
+    f.examine()
     return [["a0", "a1", "b0"]]
 
 
@@ -343,10 +343,10 @@ def row_25(f: Field) -> Groups:
 def row_27(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     os.unlink(f.p)
     f.write("b0\nb1\nb2\n")
-    f.look()
+    f.examine()
     return [["a0", "a1"], ["b0", "b1", "b2"]]
 
 
@@ -354,10 +354,10 @@ def row_27(f: Field) -> Groups:
 def row_28(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.add("b0\nb1\n")
     os.unlink(f.p)
-    f.look()
+    f.examine()
     return [["a0", "b0", "b1"]]
 
 
@@ -365,14 +365,14 @@ def row_28(f: Field) -> Groups:
 def row_29(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     with open(f.p, "ab", buffering=0) as writer:
         os.unlink(f.p)
-        f.look()
+        f.examine()
         writer.write(b"late0\n")
-        f.look()
+        f.examine()
     f.write("c0\n")
-    f.look()
+    f.examine()
     return [["a0", "late0"], ["c0"]]
 
 
@@ -380,10 +380,10 @@ def row_29(f: Field) -> Groups:
 def row_30(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     f.write("a0\na1\nb0\n", f.beside("t"))
     os.replace(f.beside("t"), f.p)
-    f.look()
+    f.examine()
     return [["a0", "a1"], ["b0"]]
 
 
@@ -391,11 +391,11 @@ def row_30(f: Field) -> Groups:
 def row_31(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.add("a1\n")
     f.write("b0\nb1\n", f.beside("t"))
     os.replace(f.beside("t"), f.p)
-    f.look()
+    f.examine()
     return [["a0", "a1"], ["b0", "b1"]]
 
 
@@ -403,12 +403,12 @@ def row_31(f: Field) -> Groups:
 def row_32(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     os.rename(f.folder, f"{f.folder}-moved")
-    f.look()
+    f.examine()
     f.folder.mkdir()
     f.write("b0\n")
-    f.look()
+    f.examine()
     return [["a0"], ["b0"]]
 
 
@@ -416,10 +416,10 @@ def row_32(f: Field) -> Groups:
 def row_33(f: Field) -> Groups:
     f.p.mkdir()
     f.start()
-    f.look()
+    f.examine()
     f.p.rmdir()
     f.write("a0\n")
-    f.look()
+    f.examine()
     return [["a0"]]
 
 
@@ -427,13 +427,13 @@ def row_33(f: Field) -> Groups:
 def row_34(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     os.unlink(f.p)
     os.mkfifo(f.p)
-    f.look()
+    f.examine()
     os.unlink(f.p)
     f.write("b0\n")
-    f.look()
+    f.examine()
     return [["a0"], ["b0"]]
 
 
@@ -443,11 +443,11 @@ def row_37(f: Field) -> Groups:
     f.write("b0\n", f.beside("B"))
     os.symlink("A", f.p)
     f.start()
-    f.look()
+    f.examine()
     f.add("late0\n", f.beside("A"))
     os.symlink("B", f.beside("link"))
     os.replace(f.beside("link"), f.p)
-    f.look()
+    f.examine()
     return [["a0", "late0"], ["b0"]]
 
 
@@ -455,9 +455,9 @@ def row_37(f: Field) -> Groups:
 def row_38(f: Field) -> Groups:
     os.symlink("target", f.p)
     f.start()
-    f.look()
+    f.examine()
     f.write("a0\n", f.beside("target"))
-    f.look()
+    f.examine()
     return [["a0"]]
 
 
@@ -468,11 +468,11 @@ def row_39(f: Field) -> Groups:
     f.write("a0\n", pods / "0.log")
     os.symlink("pods/0.log", f.p)
     f.start()
-    f.look()
+    f.examine()
     f.add("b0\n", pods / "0.log")
     os.rename(pods / "0.log", pods / "0.log.20261125")
     f.write("c0\n", pods / "0.log")
-    f.look()
+    f.examine()
     return [["a0", "b0"], ["c0"]]
 
 
@@ -484,10 +484,10 @@ def row_40(f: Field) -> Groups:
     os.symlink("1", f.beside("..data"))
     os.symlink("..data/app.log", f.p)
     f.start()
-    f.look()
+    f.examine()
     os.symlink("2", f.beside("..new"))
     os.replace(f.beside("..new"), f.beside("..data"))
-    f.look()
+    f.examine()
     return [["a0"], ["b0"]]
 
 
@@ -498,7 +498,7 @@ def row_42(f: Field) -> Groups:
     data = "жы€\n".encode()
     for part in (data[:1], data[1:5], data[5:]):
         f.add(part)
-        f.look()
+        f.examine()
     return [["жы€"]]
 
 
@@ -507,7 +507,7 @@ def row_43(f: Field) -> Groups:
     line = "a\x85b\u2028c\x0cd\re"
     f.write(f"{line}\n")
     f.start()
-    f.look()
+    f.examine()
     return [[line]]
 
 
@@ -515,9 +515,9 @@ def row_43(f: Field) -> Groups:
 def row_44(f: Field) -> Groups:
     f.write(b"\xef\xbb\xbfa\r\nb\r\n")
     f.start()
-    f.look()
+    f.examine()
     f.add(b"\xef\xbb\xbfc\r\n")
-    f.look()
+    f.examine()
     return [["a", "b", "\ufeffc"]]
 
 
@@ -525,11 +525,11 @@ def row_44(f: Field) -> Groups:
 def row_45(f: Field) -> Groups:
     f.write(b"\xff\xfe" + "жa\n".encode("utf-16-le"))
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     f.add("bċ\n".encode("utf-16-le"))
     f.start()
-    f.look()
+    f.examine()
     return [["жa"], ["bċ"]]
 
 
@@ -537,9 +537,9 @@ def row_45(f: Field) -> Groups:
 def row_46(f: Field) -> Groups:
     f.write("a\r")
     f.start()
-    f.look()
+    f.examine()
     f.add("\nb\r\n")
-    f.look()
+    f.examine()
     return [["a", "b"]]
 
 
@@ -547,9 +547,9 @@ def row_46(f: Field) -> Groups:
 def row_47(f: Field) -> Groups:
     f.write(b"a\xff\xfeb\n")
     f.start()
-    f.look()
+    f.examine()
     f.add("c\n")
-    f.look()
+    f.examine()
     return [["a\ufffd\ufffdb", "c"]]
 
 
@@ -557,11 +557,11 @@ def row_47(f: Field) -> Groups:
 def row_50(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     f.add("b0\n")
     f.start()
-    f.look()
+    f.examine()
     return [["a0"], ["b0"]]
 
 
@@ -569,13 +569,13 @@ def row_50(f: Field) -> Groups:
 def row_51(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     f.add("b0\n")
     os.rename(f.p, f.beside("app.log.1"))
     f.write("c0\n")
     f.start()
-    f.look()
+    f.examine()
     return [["a0"], ["b0"], ["c0"]]
 
 
@@ -583,7 +583,7 @@ def row_51(f: Field) -> Groups:
 def row_52(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     f.add("b0\n")
     os.rename(f.p, f.beside("app.log.1"))
@@ -592,7 +592,7 @@ def row_52(f: Field) -> Groups:
     os.rename(f.p, f.beside("app.log.1"))
     f.write("d0\n")
     f.start()
-    f.look()
+    f.examine()
     return [["a0"], ["b0"], ["c0"], ["d0"]]
 
 
@@ -600,11 +600,11 @@ def row_52(f: Field) -> Groups:
 def row_53(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     f.write("b0\nb1\nb2\n")
     f.start()
-    f.look()
+    f.examine()
     return [["a0", "a1"], ["b0", "b1", "b2"]]
 
 
@@ -612,12 +612,12 @@ def row_53(f: Field) -> Groups:
 def row_54(f: Field) -> Groups:
     f.write("head\na1\n")
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     os.unlink(f.p)
     f.write("head\nb1\nb2\nb3\n")
     f.start()
-    f.look()
+    f.examine()
     return [["head", "a1"], ["head", "b1", "b2", "b3"]]
 
 
@@ -625,11 +625,11 @@ def row_54(f: Field) -> Groups:
 def row_55(f: Field) -> Groups:
     f.write("a0\nhalf")
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     f.add("-done\n")
     f.start()
-    f.look()
+    f.examine()
     return [["a0"], ["half-done"]]
 
 
@@ -637,12 +637,12 @@ def row_55(f: Field) -> Groups:
 def row_56(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
-    f.look()
+    f.examine()
     f.stop()
     shutil.copy(f.p, f.beside("t"))
     os.unlink(f.p)
     f.add("b0\n", f.beside("t"))
     os.rename(f.beside("t"), f.p)
     f.start()
-    f.look()
+    f.examine()
     return [["a0", "a1"], ["b0"]]

@@ -27,7 +27,7 @@ from limpet.following import (
     Truncated,
     WatchDegraded,
 )
-from limpet.following import _change_notifier as waking
+from limpet.following import _change_notifier as notifier_module
 from limpet.following._follow_thread import FollowThread
 from tests.following.driver import append, write
 from tests.following.fault_table import ROWS, Field, Row
@@ -362,9 +362,9 @@ async def test_row_71_idle_files_cost_next_to_nothing(tmp_path: Path) -> None:
         write(tmp_path / f"{number}.log", "x\n")
     async with limpet.follow(f"{tmp_path}/*.log") as follower:
         await follower.fence()
-        looks, before = follower.stats().looks, time.process_time()
+        passes, before = follower.stats().passes, time.process_time()
         with anyio.fail_after(PATIENCE):
-            while follower.stats().looks < looks + 2:
+            while follower.stats().passes < passes + 2:
                 await anyio.sleep(0.05)
         spent = time.process_time() - before
         assert threads() == 2
@@ -406,7 +406,7 @@ async def test_followers_share_a_thread_and_a_kernel_instance(tmp_path: Path) ->
     for follower in followers:
         await follower.aclose()
     assert threads() == 0
-    assert waking._notifiers == []
+    assert notifier_module._notifiers == []
 
 
 async def test_an_abandoned_one_is_freed(p: Path) -> None:
@@ -431,7 +431,9 @@ async def test_an_error_of_the_engine_reaches_who_iterates(
         text = follower.text()
         assert await take(text, 1) == ["a"]
         monkeypatch.setattr(
-            "limpet.following._follow_engine.FollowEngine.look_at", lambda *_: 1 / 0, raising=True
+            "limpet.following._follow_engine.FollowEngine.examine_paths",
+            lambda *_: 1 / 0,
+            raising=True,
         )
         append(p, "b\n")
         with pytest.raises(ZeroDivisionError), anyio.fail_after(PATIENCE):
@@ -490,7 +492,7 @@ class Threaded:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.worker: FollowThread | None = None
+        self.thread: FollowThread | None = None
         self.batches: list[tuple[int, Appended]] = []
         self.runs = 0
 
@@ -501,23 +503,23 @@ class Threaded:
         from limpet.following._follow_engine import FollowEngine
 
         self.runs += 1
-        self.worker = FollowThread(FollowEngine([path], make_options({"linger": 0.1, **options})))
-        self.worker.start()
+        self.thread = FollowThread(FollowEngine([path], make_options({"linger": 0.1, **options})))
+        self.thread.start()
 
-    def look(self) -> None:
-        assert self.worker is not None
+    def examine(self) -> None:
+        assert self.thread is not None
         for _ in range(2):
             done = threading.Event()
-            self.worker.fence(done.set)
+            self.thread.fence(done.set)
             assert done.wait(PATIENCE)
             self.take()
 
     def take(self) -> None:
-        assert self.worker is not None
+        assert self.thread is not None
         while True:
-            event = self.worker.pop()
+            event = self.thread.pop()
             if event is None:
-                if not self.worker.stats().backlog:
+                if not self.thread.stats().backlog:
                     return
                 time.sleep(0.001)
             elif isinstance(event, Appended):
@@ -525,12 +527,12 @@ class Threaded:
                 self.batches.append((self.runs, event))
 
     def wait(self, seconds: float) -> None:
-        until(lambda: self.worker is None or self.worker.stats().generations < 2)
+        until(lambda: self.thread is None or self.thread.stats().generations < 2)
         self.take()
 
     def stop(self) -> None:
-        assert self.worker is not None
-        self.worker.close()
+        assert self.thread is not None
+        self.thread.close()
 
     def groups(self) -> list[list[str]]:
         groups: list[tuple[tuple[int, int], list[str]]] = []
@@ -557,7 +559,7 @@ def test_rows_as_they_are_used(row: Row, tmp_path: Path) -> None:
     options = {name: value for name, value in row.options.items() if name != "linger"}
     linger = {"linger": 0.1} if "linger" in row.options else {"linger": 60.0}
     expected = row.play(Field(tmp_path / "logs", subject, {**options, **linger}))
-    subject.look()
+    subject.examine()
     subject.stop()
     if row.number == 20 and subject.groups() == [["a0", "lost"], ["b0"]]:
         return  # it was quick enough to read what else is lost

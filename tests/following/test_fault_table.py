@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, TestFileIO
+from tests.following.driver import Driven, SteppedFileIO
 from tests.following.fault_table import ROWS, Field, Row
 
 
@@ -17,15 +17,15 @@ class Core:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.disk = TestFileIO()
+        self.io = SteppedFileIO()
         self.runs: list[Driven] = []
 
     def start(self, path: Path, **options: Any) -> None:
         if "start" not in options:
             options["state"] = self.state
-        self.runs.append(Driven(path, disk=self.disk, **options))
+        self.runs.append(Driven(path, io=self.io, **options))
 
-    def look(self) -> None:
+    def examine(self) -> None:
         self.runs[-1].catch_up()
 
     def wait(self, seconds: float) -> None:
@@ -43,7 +43,7 @@ def play(row: Row, tmp_path: Path) -> tuple[Core, list[list[str]]]:
     (tmp_path / "logs").mkdir()
     core = Core(tmp_path / "state")
     expected = row.play(Field(tmp_path / "logs", core, row.options))
-    core.look()
+    core.examine()
     core.runs[-1].close()
     return core, expected
 
@@ -78,7 +78,7 @@ def test_row_20_what_was_known_to_be_lost_is_counted(tmp_path: Path) -> None:
     driven.catch_up()
     with path.open("a") as file:
         file.write("lost\n")
-    driven.look()
+    driven.examine()
     path.write_text("b0\n")
     driven.catch_up()
     assert driven.grouped() == [["a0"], ["b0"]]

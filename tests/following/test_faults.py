@@ -29,7 +29,7 @@ from limpet.following._follow_events import (
     Rotated,
     Truncated,
 )
-from tests.following.driver import Driven, TestFileIO, append, deleted_descriptors, write
+from tests.following.driver import Driven, SteppedFileIO, append, deleted_descriptors, write
 
 ROTATIONS = 10_000 if os.environ.get("LIMPET_PROFILE") == "soak" else 2_000
 
@@ -279,13 +279,13 @@ def test_row_36_a_deleted_file_that_nobody_reads(p: Path) -> None:
     driven = Driven(p, unlinked_timeout=60.0)
     driven.catch_up()
     append(p, "x" * 99 + "\n")
-    driven.look()
+    driven.examine()
     os.unlink(p)
-    driven.disk.now += 30
-    driven.look()
+    driven.io.now += 30
+    driven.examine()
     assert len(deleted_descriptors(p.parent)) == 1
-    driven.disk.now += 31
-    driven.look()
+    driven.io.now += 31
+    driven.examine()
     driven.read()
     assert deleted_descriptors(p.parent) == []
     assert [(event.kind, event.bytes) for event in driven.of(Gap)] == [("unlinked", 100)]
@@ -449,7 +449,7 @@ def test_row_58_another_device_number(p: Path, tmp_path: Path) -> None:
     from limpet.following._checkpoint import decode, encode
 
     checkpoint = decode(state.read_bytes())
-    (entry,) = checkpoint.targets[str(p)].entries
+    (entry,) = checkpoint.paths[str(p)].files
     import dataclasses
 
     entry.position = dataclasses.replace(entry.position, device=entry.position.device + 1)
@@ -487,7 +487,7 @@ def test_row_59_two_followers_one_state(p: Path, tmp_path: Path) -> None:
     second.close()
 
 
-class Rotating(TestFileIO):
+class Rotating(SteppedFileIO):
     """Puts the file aside between the look at the path and the opening."""
 
     def __init__(self, path: Path) -> None:
@@ -507,14 +507,14 @@ class Rotating(TestFileIO):
 def test_row_60_put_aside_while_it_is_opened(p: Path, times: int) -> None:
     """Never a new file with an old position; a path that never rests is looked at again soon."""
     write(p, "a0\n")
-    disk = Rotating(p)
-    driven = Driven(p, disk=disk, rotated="app.log.*")
+    io = Rotating(p)
+    driven = Driven(p, io=io, rotated="app.log.*")
     driven.catch_up()
     expected = ["a0"]
     for number in range(times):
         os.rename(p, f"{p}.{100 + number}")
         write(p, f"first{number}\n")
-        disk.armed = 1
+        io.armed = 1
         driven.catch_up()
         os.rename(f"{p}.1", f"{p}.{200 + number}")
         expected += [f"first{number}", "new0"]
@@ -536,7 +536,7 @@ def test_row_61_compressed_files_are_left_alone(p: Path) -> None:
     driven.close()
 
 
-class Refusing(TestFileIO):
+class Refusing(SteppedFileIO):
     """Refuses to open a file, as for another user."""
 
     refuse = 0
@@ -550,16 +550,16 @@ class Refusing(TestFileIO):
 def test_row_62_not_readable_for_a_while(p: Path) -> None:
     """Said once; then read from its beginning, and nothing is lost."""
     write(p, "a0\n")
-    disk = Refusing()
-    driven = Driven(p, disk=disk)
+    io = Refusing()
+    driven = Driven(p, io=io)
     driven.catch_up()
     append(p, "a1\n")
     os.rename(p, f"{p}.1")
     write(p, "b0\n")
-    disk.refuse = errno.EACCES
+    io.refuse = errno.EACCES
     for _ in range(5):
         driven.catch_up()
-    disk.refuse = 0
+    io.refuse = 0
     driven.catch_up()
     assert driven.grouped() == [["a0", "a1"], ["b0"]]
     assert [event.errno for event in driven.of(Inaccessible)] == [errno.EACCES]
@@ -567,7 +567,7 @@ def test_row_62_not_readable_for_a_while(p: Path) -> None:
     driven.close()
 
 
-class Stale(TestFileIO):
+class Stale(SteppedFileIO):
     """Tells an old size for a while, as a network file system may."""
 
     less = 0
@@ -591,13 +591,13 @@ class Stale(TestFileIO):
 def test_row_65_an_old_size_on_a_network(p: Path, seconds: float) -> None:
     """It is asked again a second later; only then is the file taken for emptied."""
     write(p, "a0\na1\n")
-    disk = Stale()
-    driven = Driven(p, disk=disk, remote=lambda _path: True)
+    io = Stale()
+    driven = Driven(p, io=io, network=True)
     driven.catch_up()
-    disk.less = 3
+    io.less = 3
     driven.catch_up()
     driven.wait(seconds)
-    disk.less = 0
+    io.less = 0
     append(p, "b0\n")
     driven.wait(1.0)
     assert len(driven.of(Truncated)) == (0 if seconds < 1 else 1)
@@ -606,7 +606,7 @@ def test_row_65_an_old_size_on_a_network(p: Path, seconds: float) -> None:
     driven.close()
 
 
-class Failing(TestFileIO):
+class Failing(SteppedFileIO):
     """Fails to read one descriptor, or all."""
 
     number = 0
@@ -622,11 +622,11 @@ class Failing(TestFileIO):
 def test_row_66_a_descriptor_that_fails(p: Path, number: int) -> None:
     """The path is fine: it is opened anew, compared, and read on."""
     write(p, "a0\n")
-    disk = Failing()
-    driven = Driven(p, disk=disk)
+    io = Failing()
+    driven = Driven(p, io=io)
     driven.catch_up()
     (file,) = held_files(driven)
-    disk.number, disk.only = number, file.fd
+    io.number, io.only = number, file.fd
     append(p, "b0\n")
     driven.catch_up()
     driven.wait(1.5)
@@ -638,14 +638,14 @@ def test_row_66_a_descriptor_that_fails(p: Path, number: int) -> None:
 def test_row_66_a_disk_that_fails(p: Path) -> None:
     """Said once, looked at again, and read once it can be."""
     write(p, "a0\n")
-    disk = Failing()
-    driven = Driven(p, disk=disk)
+    io = Failing()
+    driven = Driven(p, io=io)
     driven.catch_up()
     append(p, "b0\n")
-    disk.number = errno.EIO
+    io.number = errno.EIO
     for _ in range(5):
         driven.wait(1.5)
-    disk.number = 0
+    io.number = 0
     driven.wait(1.5)
     assert driven.lines() == ["a0", "b0"]
     assert [event.errno for event in driven.of(Inaccessible)] == [errno.EIO]
@@ -654,10 +654,10 @@ def test_row_66_a_disk_that_fails(p: Path) -> None:
 
 
 def held_files(driven: Driven) -> list[Any]:
-    return [file for target in driven.engine.targets() for file in target.held]
+    return [file for followed in driven.engine.paths for file in followed.files]
 
 
-class WritingAtClose(TestFileIO):
+class WritingAtClose(SteppedFileIO):
     """Appends in the instant a descriptor is closed."""
 
     path: Path | None = None
@@ -674,11 +674,11 @@ def test_row_67_written_while_its_descriptor_is_closed(tmp_path: Path) -> None:
     a, b = tmp_path / "a.log", tmp_path / "b.log"
     write(a, "a0\n")
     write(b, "b0\n")
-    disk = WritingAtClose()
-    driven = Driven(a, b, disk=disk, max_open=1)
+    io = WritingAtClose()
+    driven = Driven(a, b, io=io, max_open=1)
     driven.catch_up()
     driven.commit()
-    disk.path = a
+    io.path = a
     driven.catch_up()
     assert driven.engine.stats().open_files == 1
     for _ in range(3):
@@ -724,11 +724,11 @@ def test_row_68_a_busy_file_starves_nobody(tmp_path: Path) -> None:
     for number in range(50):
         write(tmp_path / f"quiet{number}", "")
     driven = Driven(f"{tmp_path}/*")
-    driven.look()
+    driven.examine()
     driven.read(60)
     for number in range(50):
         append(tmp_path / f"quiet{number}", "one\n")
-    driven.look()
+    driven.examine()
     driven.read(52)
     quiet = {b.path.name for b in driven.of(Appended) if b.path.name != "busy"}
     assert len(quiet) == 50
@@ -761,7 +761,7 @@ def test_row_70_thousands_of_rotations(p: Path, tmp_path: Path) -> None:
     for number in range(1, ROTATIONS + 1):
         os.rename(p, f"{p}.1")
         write(p, f"{number}\n")
-        driven.look()
+        driven.examine()
         driven.read()
         driven.commit()
     driven.catch_up()
@@ -910,7 +910,7 @@ def test_encodings(p: Path, encoding: str, text: str, step: int) -> None:
     driven = Driven(p, encoding=encoding, keep_cr=True)
     for at in range(0, len(data), step):
         append(p, data[at : at + step])
-        driven.look()
+        driven.examine()
         driven.read()
     assert driven.lines() == lines
     offsets = [line.start for batch in driven.of(Appended) for line in batch]
@@ -958,7 +958,7 @@ def test_more_files_than_are_held(p: Path) -> None:
     for number in range(1, 10):
         os.rename(p, f"{p}.{number}")
         write(p, f"{number}\n")
-        driven.look()
+        driven.examine()
     driven.catch_up()
     assert driven.lines() == ["6", "7", "8", "9"]
     assert sum(gap.bytes for gap in driven.of(Gap)) == 12
@@ -971,10 +971,10 @@ def test_events_that_nobody_takes_are_bounded(p: Path) -> None:
     driven = Driven(p)
     for number in range(1100):
         write(p, f"{number:04}\n")
-        driven.look()
+        driven.examine()
         os.unlink(p)
-        driven.look()
-    assert len(driven.engine.world.out) <= 1000
+        driven.examine()
+    assert len(driven.engine.state.events) <= 1000
     driven.catch_up()
     lost = sum(gap.bytes for gap in driven.of(Gap))
     assert len(driven.lines()) * 5 + lost == 5500
@@ -1003,7 +1003,7 @@ def test_the_state_is_readable(p: Path, tmp_path: Path) -> None:
     driven.close()
     line, checksum, rest = (tmp_path / "state").read_bytes().split(b"\n")
     saved = json.loads(line)
-    assert saved["targets"][str(p)]["files"][0]["off"] == 3
+    assert saved["paths"][str(p)]["files"][0]["off"] == 3
     assert checksum.startswith(b"b2:")
     assert rest == b""
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600

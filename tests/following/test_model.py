@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, TestFileIO
+from tests.following.driver import Driven, SteppedFileIO
 
 SEEDS = 150
 STEPS = 60
@@ -75,7 +75,7 @@ class Model:
         self.log: list[str] = []
         self.told_lost = 0
         self.lost = 0
-        self.disk = TestFileIO()
+        self.io = SteppedFileIO()
         self.driven: Driven | None = None
         self.begin()
 
@@ -84,13 +84,13 @@ class Model:
     def begin(self) -> None:
         more: dict[str, Any] = {"rotated": "app.log.*"} if self.rotated else {}
         self.driven = Driven(
-            self.path, disk=self.disk, state=self.state, linger=1e9, safety=1.0, **more
+            self.path, io=self.io, state=self.state, linger=1e9, safety=1.0, **more
         )
         self.notice()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         assert self.driven is not None
-        self.driven.look()
+        self.driven.examine()
         self.notice()
 
     def notice(self) -> None:
@@ -388,15 +388,15 @@ class Model:
                     self.move_folder()
             case _:
                 if self.driven is None:
-                    if operation in {"look", "catch_up"}:
+                    if operation in {"examine", "catch_up"}:
                         self.begin()
                     return
                 self.follow(operation, few)
 
     def follow(self, operation: str, few: int) -> None:
         match operation:
-            case "look":
-                self.look()
+            case "examine":
+                self.examine()
             case "read":
                 self.read(few)
             case "catch_up":
@@ -409,9 +409,9 @@ class Model:
                 self.down(clean=operation == "close")
 
     def catch_up(self) -> None:
-        self.look()
+        self.examine()
         self.read(1 << 30)
-        self.look()
+        self.examine()
         self.read(1 << 30)
         self.check()
 
@@ -443,8 +443,9 @@ class Model:
 
 OPERATIONS = """
 append append append append partial rotate rotate create create late late truncate regrow
-copytruncate unlink recreate replace continue swap move look look look look read read read catch_up
-catch_up commit commit save kill close
+copytruncate unlink recreate replace continue swap move
+examine examine examine examine read read read
+catch_up catch_up commit commit save kill close
 """.split()
 
 Plan = list[tuple[str, int]]

@@ -1,8 +1,8 @@
-"""Wakes followers when something happens to their files, by limpet's own watches.
+"""Wake followers when something happens to their files, by limpet's own watches.
 
-One thread and one kernel instance serve all followers of a process. The thread only waits: what a
-watch finds out, and what a slow disk keeps it from finding out, is the affair of the follower's own
-thread, so that no follower waits for another's disk.
+One thread and one set of kernel instances serve all followers of a process. The thread only waits.
+What a watch finds, and a slow disk that keeps it from finding it, concern the follower's own thread
+alone, so that no follower waits for another one's disk.
 """
 
 from __future__ import annotations
@@ -18,27 +18,34 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.config import WatchOptions
 from limpet.events import Degraded, DirEvent, EntryEvent, Rescanned
-from limpet.watch._watcher import Watcher, make_router
+from limpet.watch import Watcher, make_router
 
 if TYPE_CHECKING:
     from limpet.config import BackendName
     from limpet.events import Kind
 
-__all__ = ["ChangeNotifier", "FollowWatch", "acquire"]
+__all__ = ["ChangeNotifier", "FollowWatch", "acquire", "release"]
 
 _BURST_S: Final = 0.005
 _GATHER_S: Final = 0.002
-"""What comes so soon after the last is part of a burst, and is gathered for so long."""
+"""Hints that come within ``_BURST_S`` of the last ones are part of a burst, and are gathered for
+``_GATHER_S``."""
 
 
 class FollowWatch:
-    """One watch of a follower: on a file, or on the folder of a glob."""
+    """One watch of a follower: on a file, or on a directory."""
 
     def __init__(
-        self, notifier: ChangeNotifier, path: str, kind: Kind, *, recursive: bool, backend: BackendName,
+        self,
+        notifier: ChangeNotifier,
+        path: str,
+        kind: Kind,
+        *,
+        recursive: bool,
+        backend: BackendName,
         poll_interval: float,
-    ) -> None:  # fmt: skip
-        """Know what to watch; see ``start``."""
+    ) -> None:
+        """Store what to watch; see ``start``."""
         options = WatchOptions(
             recursive=recursive,
             own="keep",
@@ -49,17 +56,17 @@ class FollowWatch:
         )
         self.path = path
         self.kind = kind
-        self.watcher = Watcher(Path(path), options, kind, notifier.hub)
+        self._watcher = Watcher(Path(path), options, kind, notifier.router)
         self._notifier = notifier
 
-    def start(self, tell: Callable[[FollowWatch], None]) -> None:
-        """Watch; ``tell`` is called from the alarm's thread when there is something to look at."""
-        self.watcher.start()
-        self._notifier.add(self.watcher, lambda: tell(self))
+    def start(self, notify: Callable[[FollowWatch], None]) -> None:
+        """Watch; ``notify`` is called from the notifier's thread when there is work to do."""
+        self._watcher.start()
+        self._notifier.add(self._watcher, lambda: notify(self))
 
-    def look(self) -> tuple[set[str] | None, list[Degraded]]:
-        """Give the paths something happened to (``None``: any), and what the watch cannot see."""
-        watcher = self.watcher
+    def changed_paths(self) -> tuple[set[str] | None, list[Degraded]]:
+        """Return the paths that changed (``None``: any may have), and what the watch cannot see."""
+        watcher = self._watcher
         try:
             watcher.examine()
         finally:
@@ -80,104 +87,105 @@ class FollowWatch:
 
     @property
     def polls(self) -> bool:
-        """Whether nothing tells of changes here."""
-        choice = self.watcher.choice
+        """Whether the system reports no changes here."""
+        choice = self._watcher.choice
         return choice is not None and choice.name == "poll"
 
     @property
-    def network(self) -> bool:
-        """Whether it lies on a network, or another file system that others change unseen."""
-        choice = self.watcher.choice
+    def on_network(self) -> bool:
+        """Whether the path lies on a network, or another file system that others change unseen."""
+        choice = self._watcher.choice
         return choice is not None and choice.network
 
     def close(self) -> None:
-        """Watch no more."""
-        self._notifier.remove(self.watcher)
-        self.watcher.close()
+        """Stop watching."""
+        self._notifier.remove(self._watcher)
+        self._watcher.close()
 
 
 class ChangeNotifier:
     """Waits for the kernel on behalf of all followers of the process."""
 
     def __init__(self) -> None:
-        """Open the hub and start the thread.
+        """Open the router of hints and start the thread.
 
         Raises:
             LimitError: The process is out of file descriptors.
         """
-        self.hub = make_router()
+        self.router = make_router()
         self.users = 0
         self.process = os.getpid()
         self._lock = threading.Lock()
-        self._tell: dict[Watcher, Callable[[], None]] = {}
-        self._told: set[Watcher] = set()
-        self._until = 0.0
+        self._notify: dict[Watcher, Callable[[], None]] = {}
+        self._notified: set[Watcher] = set()
+        """Watchers that were notified and have not examined their hints yet."""
+        self._waits_until = 0.0
         self._ended = False
         self._thread = threading.Thread(
             target=self._run, name="limpet follow notifier", daemon=True
         )
         self._thread.start()
 
-    def add(self, watcher: Watcher, tell: Callable[[], None]) -> None:
-        """Have ``tell`` called whenever this watch has something to look at."""
+    def add(self, watcher: Watcher, notify: Callable[[], None]) -> None:
+        """Call ``notify`` from now on whenever this watcher has hints or is due."""
         with self._lock:
-            self._tell[watcher] = tell
-        watcher.hints.awaited = (
-            True  # whoever drains the hub for another watch wakes us for this one
-        )
-        self.hub.wake()
+            self._notify[watcher] = notify
+        watcher.hints.awaited = True  # a watcher that drains the router for itself wakes us too
+        self.router.wake()
 
     def remove(self, watcher: Watcher) -> None:
-        """Tell of it no more."""
+        """Stop notifying a watcher."""
         with self._lock:
-            self._tell.pop(watcher, None)
-            self._told.discard(watcher)
+            self._notify.pop(watcher, None)
+            self._notified.discard(watcher)
 
     def handled(self, watcher: Watcher) -> None:
-        """Learn that what was told of a watch has been looked at."""
+        """Note that a watcher has examined its hints."""
         with self._lock:
-            self._told.discard(watcher)
-            sooner = bool(watcher.hints) or watcher.due() < self._until
+            self._notified.discard(watcher)
+            sooner = bool(watcher.hints) or watcher.due() < self._waits_until
         if sooner:
-            self.hub.wake()
+            self.router.wake()
 
     def close(self) -> None:
-        """End the thread and free the hub."""
+        """End the thread and close the router."""
         self._ended = True
-        self.hub.wake()
+        self.router.wake()
         self._thread.join()
-        self.hub.close()
+        self.router.close()
 
     def _run(self) -> None:
         last = 0.0
         while not self._ended:
-            with self._lock:
-                quiet = [watcher for watcher in self._tell if watcher not in self._told]
-                until = min((watcher.due() for watcher in quiet), default=math.inf)
-                if any(watcher.hints for watcher in quiet):
-                    until = 0.0
-                self._until = until
-            now = time.monotonic()
-            if until > now:
-                self.hub.wait(None if until == math.inf else until - now)
-                now = time.monotonic()
-                if now - last < _BURST_S and not self._ended:
-                    time.sleep(_GATHER_S)
+            self._wait(last)
             if self._ended:
                 return
-            with contextlib.suppress(OSError):  # it says so again when the watch itself looks
-                self.hub.drain(waited=True)
+            with contextlib.suppress(OSError):  # raised again when the watcher itself examines
+                self.router.drain(waited=True)
             last = time.monotonic()
             with self._lock:
-                news = [
-                    watcher
-                    for watcher in self._tell
-                    if watcher not in self._told and (watcher.hints or watcher.due() <= last)
-                ]
-                self._told.update(news)
-                tells = [self._tell[watcher] for watcher in news]
-            for tell in tells:
-                tell()
+                ready = [w for w in self._quiet() if w.hints or w.due() <= last]
+                self._notified.update(ready)
+                calls = [self._notify[watcher] for watcher in ready]
+            for notify in calls:
+                notify()
+
+    def _quiet(self) -> list[Watcher]:
+        return [watcher for watcher in self._notify if watcher not in self._notified]
+
+    def _wait(self, last: float) -> None:
+        """Wait for hints, or until a watcher is due; gather what comes in a burst."""
+        with self._lock:
+            quiet = self._quiet()
+            until = min((watcher.due() for watcher in quiet), default=math.inf)
+            if any(watcher.hints for watcher in quiet):
+                until = 0.0
+            self._waits_until = until
+        now = time.monotonic()
+        if until > now:
+            self.router.wait(None if until == math.inf else until - now)
+            if time.monotonic() - last < _BURST_S and not self._ended:
+                time.sleep(_GATHER_S)
 
 
 _lock = threading.Lock()
@@ -185,7 +193,7 @@ _notifiers: list[ChangeNotifier] = []
 
 
 def acquire() -> ChangeNotifier:
-    """Give the process's alarm, for one more user; see ``release``.
+    """Return the notifier of the process, for one more user; see ``release``.
 
     Raises:
         LimitError: The process is out of file descriptors.
@@ -198,7 +206,7 @@ def acquire() -> ChangeNotifier:
 
 
 def release(notifier: ChangeNotifier) -> None:
-    """One user less; with the last one the thread ends."""
+    """Remove one user; with the last one the thread ends."""
     with _lock:
         notifier.users -= 1
         last = not notifier.users

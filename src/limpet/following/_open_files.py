@@ -1,4 +1,7 @@
-"""Opening and closing the files of a path: quiet ones, those whose turn comes, those that end."""
+"""Opening and closing of followed files: quiet ones, ones whose turn comes, ones that are finished.
+
+A function takes the state of the follower and a file; the file knows its followed path.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +9,159 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import identity_of
+from limpet.following._file_io import stamp_of
 from limpet.following._follow_events import Retired
+from limpet.following._followed_file import FollowedFile
 from limpet.following._writer_probe import has_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.following._followed_file import FollowedFile
+    from limpet.following._follow_events import GapKind
     from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
 __all__ = [
-    "close_one",
-    "done_with",
+    "close_due",
+    "close_file",
+    "close_quiet",
     "drop",
     "find_closed",
+    "finish",
+    "hold",
     "make_room",
+    "open_for_turn",
+    "refresh",
+    "refresh_all",
     "reopen",
-    "rest",
+    "report_unreadable",
     "retire",
-    "tend",
-    "unpark",
-    "unreadable",
 ]
 
-_AGAIN_S: Final = 1.0
-"""A file that cannot be read is opened anew this often at most, in seconds."""
+_REOPEN_S: Final = 1.0
+"""Shortest time between two attempts to open an unreadable file again, in seconds."""
 
 
-def rest(target: FollowedPath, file: FollowedFile) -> None:
-    """Close a quiet active file; it is looked at by its name from now on."""
-    if file.fd is not None:
-        file.check(target.world.disk, target.world.disk.monotonic(), hinted=False, remote=False)
-        if file.backlog or not file.is_acked:
+# -- refreshing ------------------------------------------------------------------------------------
+
+
+def refresh(state: FollowerState, file: FollowedFile, now: float, *, hinted: bool = False) -> bool:
+    """Learn what became of a file; return whether it may be read on.
+
+    A change is only noted in ``state.changes``; the engine handles it afterwards.
+    """
+    if file in state.changes:
+        return False
+    try:
+        change = file.find_change(
+            state.io, now, hinted=hinted, on_network=state.on_network(file.path)
+        )
+    except OSError as error:
+        report_unreadable(state, file, error, now)
+        return False
+    if change is not None:
+        state.changes[file] = change
+    return change is None
+
+
+def refresh_all(
+    state: FollowerState, followed: FollowedPath, now: float, *, hinted: bool = False
+) -> None:
+    """Learn what became of every file of a path."""
+    for file in followed.files:
+        refresh(state, file, now, hinted=hinted)
+
+
+def report_unreadable(state: FollowerState, file: FollowedFile, error: OSError, now: float) -> None:
+    """Open a file again after a failed read if its path leads to it; otherwise report the error."""
+    due = file.failed_at is None or now - file.failed_at >= _REOPEN_S
+    if due and file.is_active and error.errno in {errno.ESTALE, errno.EIO}:
+        file.failed_at = now
+        if _replace_descriptor(state, file):
             return
-        target.world.disk.close(file.fd)
-        file.fd = None
+    file.failed_at = file.failed_at or now
+    state.report_inaccessible(
+        state.path_of(file), error.errno or errno.EIO, error.strerror or str(error)
+    )
 
 
-def reopen(target: FollowedPath, file: FollowedFile, path: str, now: float) -> bool:
-    """Open a file that was closed, if it is still the same; else nothing is known of it."""
-    if open_again(target, file, path, now):
+def _replace_descriptor(state: FollowerState, file: FollowedFile) -> bool:
+    io = state.io
+    try:
+        fd = io.open(file.path)
+    except OSError:
+        return False
+    try:
+        same = file.fd is not None and io.fstat(fd).st_size >= file.offset
+        same = same and _holds_same(state, fd, file)
+    except OSError:
+        same = False
+    if not same:
+        io.close(fd)
+        return False
+    status = io.fstat(fd)
+    state.files.pop(file.identity, None)
+    io.close(file.open_fd)
+    file.reopened(fd, status)
+    file.inode_generation = io.inode_generation(fd)
+    file.size = status.st_size
+    state.files[file.identity] = file
+    return True
+
+
+def _holds_same(state: FollowerState, fd: int, file: FollowedFile) -> bool:
+    """Return whether an open file holds what was read of another."""
+    io, window = state.io, len(file.window)
+    return (
+        io.pread(fd, len(file.head), 0) == file.head
+        and io.pread(fd, window, file.offset - window) == file.window
+    )
+
+
+# -- opening ---------------------------------------------------------------------------------------
+
+
+def hold(
+    state: FollowerState,
+    followed: FollowedPath,
+    fd: int,
+    status: os.stat_result,
+    name: str,
+    now: float,
+) -> FollowedFile:
+    """Return an open file as a new generation, at its beginning; it is in no reading order yet."""
+    file = FollowedFile(
+        state.take_number(),
+        fd,
+        status,
+        inode_generation=state.io.inode_generation(fd),
+        name=name,
+        path=followed.path,
+        splitter=state.new_splitter(),
+        now=now,
+    )
+    state.files[file.identity] = file
+    file.find_change(state.io, now, hinted=True, on_network=False)
+    return file
+
+
+def reopen(state: FollowerState, file: FollowedFile, name: str, now: float) -> bool:
+    """Open a closed file if it is still the same; otherwise report a gap and remove it."""
+    if _open_again(state, file, name, now):
         return True
-    target.world.gap(target.shown, "generation-missing", 0, file.number)
-    close_one(target, file)
+    state.report_gap(file, "generation-missing", 0)
+    close_file(state, file)
     return False
 
 
-def open_again(target: FollowedPath, file: FollowedFile, path: str, now: float) -> bool:
-    """Open a file that was closed; tells whether it is still the same."""
-    disk = target.world.disk
+def _open_again(state: FollowerState, file: FollowedFile, name: str, now: float) -> bool:
+    io = state.io
     try:
-        fd = disk.open(path)
+        fd = io.open(name)
     except OSError:
         return False
-    status = disk.fstat(fd)
-    inode_generation = disk.inode_generation(fd)
-    window = len(file.window)
+    status = io.fstat(fd)
+    inode_generation = io.inode_generation(fd)
     if (
         status.st_ino == file.identity[1]
         and (
@@ -70,145 +169,117 @@ def open_again(target: FollowedPath, file: FollowedFile, path: str, now: float) 
             or file.inode_generation is None
             or inode_generation == file.inode_generation
         )
-        and disk.pread(fd, len(file.head), 0) == file.head
-        and (
-            status.st_size < file.offset
-            or disk.pread(fd, window, file.offset - window) == file.window
-        )
+        and io.pread(fd, len(file.head), 0) == file.head
+        and (status.st_size < file.offset or _holds_same(state, fd, file))
     ):
-        target.world.held.pop(file.identity, None)
-        file.fd, file.identity, file.stamp, file.parked = fd, identity_of(status), None, False
-        target.world.held[file.identity] = file
-        target.check(file, now, hinted=True)
+        state.files.pop(file.identity, None)
+        file.reopened(fd, status)
+        state.files[file.identity] = file
+        refresh(state, file, now, hinted=True)
         return True
-    disk.close(fd)
+    io.close(fd)
     return False
 
 
-def find_closed(target: FollowedPath, file: FollowedFile, now: float) -> None:
-    """A file that was closed is at the path no more: look for it in its folder, by its inode.
+def find_closed(state: FollowerState, file: FollowedFile, now: float) -> None:
+    """Find a closed file that left its path, by its inode in the path's directory.
 
-    Its position is the last one committed, so nothing else of it is needed.
+    It was closed with everything acknowledged, so nothing but its position is needed.
     """
-    if file is target.active:
-        target.active = None
+    followed = state.path_of(file)
+    if file is followed.active:
+        followed.active = None
         file.is_active = False
         file.quiet_since = now
-    names = target.world.disk.names(os.path.dirname(target.path))
-    path = names.get(file.identity[1], "")
-    if reopen(target, file, path or target.path, now):
-        file.name = path
-        file.must = file.size
+    names = state.io.names(os.path.dirname(followed.path))
+    name = names.get(file.identity[1], followed.path)
+    if reopen(state, file, name, now):
+        file.name = name
+        file.priority_end = file.size
 
 
-def unpark(target: FollowedPath, file: FollowedFile, now: float) -> bool:
-    """Open a file whose turn has come; tells whether it is still there."""
-    disk, inode = target.world.disk, file.identity[1]
-    for name in _names(target, file):
+def open_for_turn(state: FollowerState, file: FollowedFile, now: float) -> bool:
+    """Open a file whose turn has come; return whether it still exists."""
+    io, inode = state.io, file.identity[1]
+    for name in _possible_names(state, file):
         try:
-            there = disk.stat(name).st_ino == inode
+            exists = io.stat(name).st_ino == inode
         except OSError:
             continue
-        if there and open_again(target, file, name, now):
+        if exists and _open_again(state, file, name, now):
             file.name = name
             return True
-    drop(target, file, "generation-missing")
+    drop(state, file, "generation-missing")
     return False
 
 
-def _names(target: FollowedPath, file: FollowedFile) -> Iterator[str]:
-    """Give what a file may be called by now; mostly it is the first."""
+def _possible_names(state: FollowerState, file: FollowedFile) -> Iterator[str]:
+    """Yield names that a file may have by now; mostly it is the first."""
     yield file.name
-    name = target.world.disk.names(os.path.dirname(file.name)).get(file.identity[1])
+    name = state.io.names(os.path.dirname(file.name)).get(file.identity[1])
     if name is not None:
         yield name
-    if target.rotations is not None:
-        yield from target.rotations.names()
+    rotated = state.path_of(file).rotated
+    if rotated is not None:
+        yield from rotated.names(state.io)
 
 
-def unreadable(target: FollowedPath, file: FollowedFile, error: OSError, now: float) -> None:
-    """A read failed: open the file anew if the path leads to it, else say so and wait."""
-    world = target.world
-    again = file.failed is None or now - file.failed >= _AGAIN_S
-    if again and file.is_active and error.errno in {errno.ESTALE, errno.EIO}:
-        file.failed = now
-        try:
-            fd = world.disk.open(target.path)
-        except OSError:
-            fd = -1
-        if fd >= 0:
-            try:
-                same = _is_same(target, fd, file)
-            except OSError:
-                same = False
-            if same and file.fd is not None:
-                status = world.disk.fstat(fd)
-                world.held.pop(file.identity, None)
-                world.disk.close(file.fd)
-                file.fd, file.identity, file.stamp = fd, identity_of(status), None
-                file.inode_generation = world.disk.inode_generation(fd)
-                world.held[file.identity] = file
-                file.size = status.st_size
-                return
-            world.disk.close(fd)
-    file.failed = file.failed or now
-    target.inaccessible(error, now)
+# -- closing ---------------------------------------------------------------------------------------
 
 
-def _is_same(target: FollowedPath, fd: int, file: FollowedFile) -> bool:
-    """Tell whether an open file holds what was read of another."""
-    disk, window = target.world.disk, len(file.window)
-    return (
-        disk.fstat(fd).st_size >= file.offset
-        and disk.pread(fd, len(file.head), 0) == file.head
-        and disk.pread(fd, window, file.offset - window) == file.window
-    )
+def close_quiet(state: FollowerState, file: FollowedFile) -> None:
+    """Close a quiet active file; from now on it is examined by its name."""
+    if file.fd is not None and refresh(state, file, state.io.monotonic()):
+        if file.backlog or not file.is_acknowledged:
+            return
+        state.io.close(file.fd)
+        file.fd = None
 
 
-def tend(target: FollowedPath, now: float) -> None:
-    """Do what is due: close what is done with, give up what nobody asks for."""
-    world, options = target.world, target.world.options
-    for file in list(target.held):
-        wait = options.flush_partial
-        since = file.held_since
+def close_due(state: FollowerState, followed: FollowedPath, now: float) -> None:
+    """Close files that are finished, and drop files that nobody reads for too long."""
+    options = state.options
+    for file in list(followed.files):
+        wait, since = options.flush_partial, file.partial_since
         if wait is not None and since is not None and now - since >= wait:
-            world.deliver(file, file.lines.flush())
-            file.held_since = None
+            state.deliver(file, file.splitter.flush())
+            file.partial_since = None
         if file.is_active or file.fd is None:
             continue
         if file.backlog:
-            if not file.nlink and now - file.progress >= options.unlinked_timeout:
-                drop(target, file, "unlinked")
-        elif _is_over(target, file, now):
-            retire(target, file)
-    make_room(target)
-    target.unacked = [file for file in target.unacked if not file.is_acked]
+            if not file.nlink and now - file.read_at >= options.unlinked_timeout:
+                drop(state, file, "unlinked")
+        elif _is_finished(state, file, now):
+            retire(state, file)
+    make_room(state, followed)
+    followed.unacknowledged = [one for one in followed.unacknowledged if not one.is_acknowledged]
 
 
-def make_room(target: FollowedPath) -> None:
-    """Have no more files open than may be: what can be found again is closed until its turn.
+def make_room(state: FollowerState, followed: FollowedPath) -> None:
+    """Keep at most ``max_generations`` files of a path open.
 
-    That are those under ``rotated``; of others the oldest is given up.
+    Files that match ``rotated`` are closed until their turn, because they can be found again. Of
+    the others the oldest is dropped.
     """
-    most = target.world.options.max_generations
-    aside = [file for file in target.held if file.fd is not None and not file.is_active]
-    for file in reversed(aside[1:]):
-        if len(aside) < most:
+    most = state.options.max_generations
+    inactive = [file for file in followed.files if file.fd is not None and not file.is_active]
+    for file in reversed(inactive[1:]):
+        if len(inactive) < most:
             return
-        if target.rotations is not None and file.nlink and file.backlog:
-            target.world.disk.close(file.open_fd)
-            file.fd, file.parked = None, True
-            aside.remove(file)
-    for file in aside[: max(0, len(aside) - most + 1)]:
+        if followed.rotated is not None and file.nlink and file.backlog:
+            state.io.close(file.open_fd)
+            file.fd, file.closed_until_turn = None, True
+            inactive.remove(file)
+    for file in inactive[: max(0, len(inactive) - most + 1)]:
         if file.backlog:
-            drop(target, file, "too-many")
+            drop(state, file, "too-many")
         else:
-            retire(target, file)
+            retire(state, file)
 
 
-def _is_over(target: FollowedPath, file: FollowedFile, now: float) -> bool:
-    options = target.world.options
-    if file.heir is not None:
+def _is_finished(state: FollowerState, file: FollowedFile, now: float) -> bool:
+    options = state.options
+    if file.moved_to is not None:
         return False
     if options.retire == "no-writer" and file.fd is not None:
         written = has_writer(file.fd)
@@ -217,43 +288,58 @@ def _is_over(target: FollowedPath, file: FollowedFile, now: float) -> bool:
     return now - file.quiet_since >= options.linger
 
 
-def retire(target: FollowedPath, file: FollowedFile) -> None:
-    """Close a file that is read to its end."""
-    world = target.world
-    world.deliver(file, file.lines.flush())
-    world.tell(
+def retire(state: FollowerState, file: FollowedFile) -> None:
+    """Close a file that is read to its end, and report it."""
+    state.deliver(file, file.splitter.flush())
+    state.emit(
         Retired(
-            path=target.shown, time=world.disk.time(), generation=file.number, bytes=file.offset
+            path=state.path_of(file).event_path,
+            time=state.io.time(),
+            generation=file.number,
+            bytes=file.offset,
         )
     )
-    close_one(target, file)
+    close_file(state, file)
 
 
-def drop(target: FollowedPath, file: FollowedFile, kind: str) -> None:
-    """Close a file that is not read to its end."""
-    world = target.world
-    world.deliver(file, file.lines.flush())
-    world.gap(target.shown, kind, file.size - file.offset, file.number)  # type: ignore[arg-type]  # one of them
-    close_one(target, file)
+def drop(state: FollowerState, file: FollowedFile, kind: GapKind) -> None:
+    """Close a file that is not read to its end, and report the gap."""
+    state.deliver(file, file.splitter.flush())
+    state.report_gap(file, kind, file.size - file.offset)
+    close_file(state, file)
 
 
-def close_one(target: FollowedPath, file: FollowedFile) -> None:
-    world = target.world
-    target.held.remove(file)
-    if file is target.active:
-        target.active = None
-    if world.held.get(file.identity) is file:
-        del world.held[file.identity]
-    if target.rotations is not None:
-        target.rotations.remember(file)
+def close_file(state: FollowerState, file: FollowedFile) -> None:
+    """Close a file and remove it from the reading order."""
+    followed = state.path_of(file)
+    if file is followed.active:
+        followed.active = None
+    if state.files.get(file.identity) is file:
+        del state.files[file.identity]
     if file.fd is not None:
-        world.disk.close(file.fd)
+        if followed.rotated is not None and file.nlink:
+            _remember(state, followed, file)
+        state.io.close(file.fd)
         file.fd = None
-    done_with(target, file)
+    finish(state, file)
 
 
-def done_with(target: FollowedPath, file: FollowedFile) -> None:
-    target.world.changed = True
+def _remember(state: FollowerState, followed: FollowedPath, file: FollowedFile) -> None:
+    """Note that a file under ``rotated`` is delivered."""
+    try:
+        stamp = stamp_of(state.io.fstat(file.open_fd))
+    except OSError:
+        return
+    if followed.rotated is not None:
+        followed.rotated.known[file.identity] = (file.inode_generation, stamp)
+
+
+def finish(state: FollowerState, file: FollowedFile) -> None:
+    """Remove a file from the reading order; it is remembered until it is acknowledged."""
+    followed = state.path_of(file)
+    followed.files.remove(file)
+    state.changes.pop(file, None)
+    state.unsaved = True
     file.size = file.offset
-    if not file.is_acked:
-        target.unacked.append(file)
+    if not file.is_acknowledged:
+        followed.unacknowledged.append(file)

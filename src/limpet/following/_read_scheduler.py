@@ -1,97 +1,139 @@
-"""Reading: whose turn it is among the files of one path, and what stands before the first line."""
+"""Reading: whose turn it is among the files of a path, and what comes before the first line."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limpet.following._followed_file import FollowedFile
+from limpet.following._copytruncate import must_wait, possible_originals
+from limpet.following._follow_options import FollowOptions
 from limpet.following._line_splitter import LineSplitter
-from limpet.following._open_files import unpark, unreadable
+from limpet.following._open_files import open_for_turn, refresh, report_unreadable
+from limpet.following._path_discovery import siblings
+from limpet.following._path_resolution import take_over
 
 if TYPE_CHECKING:
+    from limpet.following._followed_file import FollowedFile
     from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["read"]
+__all__ = ["read", "reading_order"]
 
 
-def read(target: FollowedPath, now: float) -> bool:
-    """Read one piece of the file whose turn it is; tells whether there was one."""
-    for file in _waiting(target):
-        if file.parked and not unpark(target, file, now):
+def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
+    """Read one chunk of the file whose turn it is; return whether anything was done.
+
+    Nothing is read while a change is not handled yet.
+    """
+    for file in reading_order(followed, strict=state.options.order == "strict"):
+        if file.closed_until_turn and not open_for_turn(state, file, now):
             return True
-        if file.trusted or not target.world.must_wait(file, now):
-            return _read(target, file, now)
-        if file.trusted:
-            return True  # it turned out to be the rest of another
+        waits = file.suspicion is not None and _waits(state, followed, file, now)
+        if state.changes:
+            return True
+        if not waits:
+            return _read_chunk(state, followed, file, now)
     return False
 
 
-def _read(target: FollowedPath, file: FollowedFile, now: float) -> bool:
-    world = target.world
-    before = file.offset
-    try:
-        if not target.check(file, now, hinted=False) or not file.backlog:
-            return True
-        if not before and _pass_hole(target, file):
-            return True
-        blocks = file.read(world.disk)
-    except OSError as error:
-        unreadable(target, file, error, now)
-        return False
-    file.progress = now
-    if file.failed is not None:
-        file.failed = None
-        target.accessible()
-    if blocks is None:
-        target.check(file, now, hinted=True)
-        return True
-    world.figures.bytes_read += file.offset - before
-    file.held_since = (file.held_since or now) if file.lines.held else None
-    if blocks and file.lines.held:
-        file.held_since = now
-    if file.offset >= file.size:
-        file.size = max(file.refresh(world.disk, now).st_size, file.size)
-    world.deliver(file, blocks)
-    if file.heir is not None and not file.backlog:
-        file.heir.take_over(file)
-    return True
+def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]:
+    """Return the files that have something to read, the one whose turn it is first.
 
-
-def _waiting(target: FollowedPath) -> list[FollowedFile]:
-    """Give the files with something to read, first the one whose turn it is."""
-    waiting = [file for file in target.held if file.backlog]
-    if target.world.options.order == "strict":
-        waiting = [file for file in waiting if file is target.held[0]]
+    Files with bytes before their ``priority_end`` come first, oldest first; the others take turns.
+    With ``strict`` only the oldest file of the path is read.
+    """
+    waiting = [file for file in followed.files if file.backlog]
+    if strict:
+        waiting = [file for file in waiting if file is followed.files[0]]
     if len(waiting) < 2:
         return waiting
-    first = [file for file in waiting if file.offset < file.must]
-    target.turn += 1
-    turn = target.turn % len(waiting)
+    first = [file for file in waiting if file.offset < file.priority_end]
+    followed.turn += 1
+    turn = followed.turn % len(waiting)
     return [*first, *(file for file in waiting[turn:] + waiting[:turn] if file not in first)]
 
 
-def _pass_hole(target: FollowedPath, file: FollowedFile) -> bool:
+def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
+    """Return whether a file is not read because it may be a copy of another one."""
+    originals, compare = possible_originals(file, siblings(state, followed))
+    for one in originals:
+        refresh(state, one, now, hinted=compare)
+    if state.changes:
+        return True
+    quiet = now - file.quiet_since >= state.options.linger
+    try:
+        return must_wait(state.io, file, originals, compare=compare, quiet=quiet)
+    except OSError as error:
+        report_unreadable(state, file, error, now)
+        return True
+
+
+def _read_chunk(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float
+) -> bool:
+    io, before = state.io, file.offset
+    try:
+        if not refresh(state, file, now) or not file.backlog:
+            return True
+        if not before and _skip_hole(state, file):
+            return True
+        blocks = file.read(io)
+    except OSError as error:
+        report_unreadable(state, file, error, now)
+        return False
+    file.read_at = now
+    if file.failed_at is not None:
+        file.failed_at = None
+        state.report_accessible(followed)
+    if blocks is None:
+        refresh(state, file, now, hinted=True)
+        return True
+    state.counters.bytes_read += file.offset - before
+    held = file.splitter.held
+    file.partial_since = (file.partial_since or now) if held else None
+    if blocks and held:
+        file.partial_since = now
+    if file.offset >= file.size:
+        file.size = max(file.learn_status(io, now).st_size, file.size)
+    state.deliver(file, blocks)
+    if file.moved_to is not None and not file.backlog:
+        if file.moved_to in state.paths:
+            take_over(state, file, file.moved_to)
+        else:
+            file.moved_to = None  # that name is gone again
+    return True
+
+
+def _skip_hole(state: FollowerState, file: FollowedFile) -> bool:
     """Leave out the NULs that a writer without O_APPEND leaves before its next bytes."""
-    world, options = target.world, target.world.options
+    io, options = state.io, state.options
     if file.fd is None:
         return False
-    hole = min(world.disk.data_from(file.fd, 0), file.size)
-    wide = isinstance(file.lines, LineSplitter) and (options.encoding or "").lower().replace(
-        "_", "-"
-    ).startswith(("utf-16", "utf-32", "utf16", "utf32"))
-    letters = b"\0" in (options.delimiter or b"") or wide
-    text = options.mode == "lines" and options.encoding is not None
-    if not hole and (letters or not (file.fresh or text)):
+    hole = min(io.data_from(file.fd, 0), file.size)
+    may_be_text = _nul_is_text(options) or (
+        isinstance(file.splitter, LineSplitter) and _is_wide(options.encoding)
+    )
+    decodes = options.mode == "lines" and options.encoding is not None
+    if not hole and (may_be_text or not (file.was_emptied or decodes)):
         return False
     end = hole
-    while not letters and end < file.size:
-        data = world.disk.pread(file.fd, min(1 << 16, file.size - end), end)
+    while not may_be_text and end < file.size:
+        data = io.pread(file.fd, min(1 << 16, file.size - end), end)
         rest = data.lstrip(b"\0")
         end += len(data) - len(rest)
         if rest or not data:
             break
     if not end:
         return False
-    file.place(world.disk, end, encoding=options.encoding, skipping=False)
-    world.gap(target.shown, "nul-hole", end, file.number)
+    file.seek(io, end, encoding=options.encoding, skipping=False)
+    state.report_gap(file, "nul-hole", end)
     return True
+
+
+def _nul_is_text(options: FollowOptions) -> bool:
+    return b"\0" in (options.delimiter or b"")
+
+
+def _is_wide(encoding: str | None) -> bool:
+    """Return whether an encoding has NUL bytes in ordinary characters."""
+    name = (encoding or "").lower().replace("_", "-")
+    return name.startswith(("utf-16", "utf-32", "utf16", "utf32"))

@@ -11,7 +11,7 @@ from limpet.errors import UsageError
 from limpet.watch._sync_watch import SyncWatch
 from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
-from limpet.watch._watcher import WatchStats, make_location
+from limpet.watch._watcher import Watcher, WatchStats, make_location, make_router
 from limpet.watch.emit._own_writes import own_write
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ __all__ = [
     "Unacknowledged",
     "Watch",
     "WatchStats",
+    "Watcher",
+    "make_router",
     "own_write",
     "watch_dir",
     "watch_file",
