@@ -26,4 +26,4 @@ def report(event: FollowEvent) -> None:
     if isinstance(event, Gap | Truncated | Inaccessible | CheckpointCorrupt | WatchDegraded):
         _log.warning("%r", event)
     elif isinstance(event, Content):
-        _log.warning("%s: mode='whole' gives events, not lines: use events()", event.path)
+        _log.warning("%s: mode='whole' returns events, not lines: use events()", event.path)

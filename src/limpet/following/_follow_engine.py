@@ -320,7 +320,7 @@ class FollowEngine:
         else:
             lose(state, file)
         new.priority_end = 0 if new.is_active else new.size
-        report_truncated(state, new, change, lost=lost, recovered=recovered)
+        report_truncated(state, followed, new, change, lost=lost, recovered=recovered)
 
     def _hold_copies(self, followed: FollowedPath, now: float) -> None:
         """Hold every file that may be a copy of one of this path."""

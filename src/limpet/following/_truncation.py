@@ -48,7 +48,7 @@ def keep_position(state: FollowerState, file: FollowedFile, change: Change) -> N
             file.acknowledged = ReadPoint(
                 min(before.offset, file.offset), file.window, skipping=False
             )
-    report_truncated(state, file, change, lost=lost)
+    report_truncated(state, state.path_of(file), file, change, lost=lost)
 
 
 def restart(
@@ -84,13 +84,19 @@ def lose(state: FollowerState, file: FollowedFile) -> None:
 
 
 def report_truncated(
-    state: FollowerState, file: FollowedFile, change: Change, *, lost: int, recovered: int = 0
+    state: FollowerState,
+    followed: FollowedPath,
+    file: FollowedFile,
+    change: Change,
+    *,
+    lost: int,
+    recovered: int = 0,
 ) -> None:
-    """Report a change of ``file``, which is the new generation if there is one."""
+    """Report that a file of a path changed; ``file`` is the new generation if there is one."""
     state.unsaved = True
     state.emit(
         Truncated(
-            path=state.path_of(file).event_path,
+            path=followed.event_path,
             time=state.io.time(),
             kind=change.kind,
             generation=file.number,
