@@ -440,6 +440,23 @@ async def test_an_error_of_the_engine_reaches_who_iterates(
             await anext(text)
 
 
+async def test_commit_returns_once_it_is_saved(p: Path, tmp_path: Path) -> None:
+    """And raises what the save raised; afterwards it is tried again."""
+    write(p, "a\nb\n")
+    state = tmp_path / "dir" / "state"
+    state.parent.mkdir()
+    async with limpet.follow(p, start="beginning", state=state, commit="manual") as follower:
+        batch = await anext(aiter(follower.batches()))
+        before = follower.stats().saves
+        await follower.commit(batch)
+        assert follower.stats().saves == before + 1
+        os.rename(state.parent, tmp_path / "moved")
+        with pytest.raises(FileNotFoundError):
+            await follower.commit(batch)
+        os.rename(tmp_path / "moved", state.parent)
+        await follower.save()
+
+
 async def test_a_state_that_cannot_be_saved_is_told(p: Path, tmp_path: Path) -> None:
     """And following goes on."""
     state = tmp_path / "sub" / "state"

@@ -752,6 +752,23 @@ def test_row_69_a_batch_that_failed_comes_again(p: Path, tmp_path: Path) -> None
     third.close()
 
 
+def test_a_path_that_two_patterns_match_is_followed_once(p: Path, tmp_path: Path) -> None:
+    """And has one entry in the checkpoint."""
+    write(p, "a0\n")
+    both, state = (p, f"{p.parent}/*.log"), tmp_path / "state"
+    first = Driven(*both, state=state)
+    first.catch_up()
+    assert first.lines() == ["a0"]
+    assert first.engine.stats().paths == 1
+    first.commit()
+    first.close()
+    append(p, "a1\n")
+    second = Driven(*both, state=state)
+    second.catch_up()
+    assert second.lines() == ["a1"]
+    second.close()
+
+
 def test_row_70_thousands_of_rotations(p: Path, tmp_path: Path) -> None:
     """Descriptors, memory of files and the state stay bounded."""
     write(p, "0\n")
