@@ -93,7 +93,7 @@ class FollowerState:
 
     def on_network(self, path: str) -> bool:
         """Return whether a path lies on a network."""
-        return any(path.startswith(start) for start in self.network_paths)
+        return path.startswith(self.network_paths)
 
     def take_number(self) -> int:
         """Return the number of the next generation."""
