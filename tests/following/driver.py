@@ -1,4 +1,4 @@
-"""Drives the synchronous core of a follower by hand: looks when told, at a clock of its own."""
+"""Drive the synchronous engine of a follower step by step, with a clock of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ E = TypeVar("E", bound=FollowEvent)
 
 
 class SteppedFileIO(FileIO):
-    """The real disk, and a clock that stands until it is moved."""
+    """The real disk, and a clock that a test moves."""
 
     __test__ = False
 
@@ -54,7 +54,7 @@ class Driven:
         self.engine.examine()
 
     def read(self, pieces: int = 1 << 30) -> list[FollowEvent]:
-        """Read so many pieces, or all there is; what came is kept, and given."""
+        """Read that many chunks, or everything; return the new events, which are also stored."""
         while pieces and self.engine.read():
             pieces -= 1
         new = self.engine.fetch()
@@ -63,7 +63,7 @@ class Driven:
         return new
 
     def catch_up(self) -> list[FollowEvent]:
-        """Look and read until nothing comes any more."""
+        """Examine and read until no more lines come."""
         self.engine.examine()
         new = self.read()
         while True:
@@ -74,12 +74,12 @@ class Driven:
                 return new
 
     def wait(self, seconds: float) -> list[FollowEvent]:
-        """Let time pass, look and read."""
+        """Let time pass, examine and read."""
         self.io.now += seconds
         return self.catch_up()
 
     def commit(self) -> None:
-        """Commit all that was delivered."""
+        """Commit everything that was delivered."""
         for batch in self.uncommitted:
             batch.commit()
         self.uncommitted.clear()
@@ -88,7 +88,7 @@ class Driven:
         self.engine.save()
 
     def kill(self) -> None:
-        """End as a killed process ends: nothing is saved, descriptors and lock are gone."""
+        """End as a killed process does: nothing is saved, descriptors and lock are closed."""
         self.engine.close_files()
         if self.engine.store is not None:
             self.engine.store.close()
@@ -97,11 +97,11 @@ class Driven:
         self.engine.close()
 
     def lines(self) -> list[str]:
-        """Every line so far."""
+        """Return every line so far."""
         return [line for event in self.of(Appended) for line in event.lines]
 
     def grouped(self) -> list[list[str]]:
-        """Every line so far, a list for each run of lines of one generation."""
+        """Return every line so far, in one list for each run of lines of one generation."""
         groups: list[tuple[tuple[str, int], list[str]]] = []
         for event in self.of(Appended):
             key = (str(event.path), event.generation)
@@ -125,7 +125,7 @@ def write(path: str | Path, data: str | bytes) -> None:
 
 
 def deleted_descriptors(folder: Path) -> list[str]:
-    """Names of deleted files below a folder that this process holds open."""
+    """Return the deleted files below a directory that this process holds open."""
     found = []
     for fd in os.listdir("/proc/self/fd"):
         try:

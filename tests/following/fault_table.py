@@ -1,4 +1,4 @@
-"""The fault cases as things done to a log, for whoever follows it: limpet, ``tail -F``, pygtail.
+"""The fault cases as operations on a log, for each of its followers: limpet, ``tail -F``, pygtail.
 
 A row does its operations, lets the follower catch up where it says ``examine``, and gives the lines
 that must have come, a list for each file they were in.
@@ -63,7 +63,7 @@ class Field:
             file.write(data.encode() if isinstance(data, str) else data)
 
     def write(self, data: str | bytes, path: Path | None = None) -> None:
-        """Make it anew or empty and fill it, in one burst."""
+        """Create it again, or empty and fill it, in one burst."""
         with open(path or self.p, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
 

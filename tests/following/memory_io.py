@@ -86,7 +86,7 @@ def status_of(inode: Inode) -> os.stat_result:
 def make_state(**options: object) -> tuple[FollowerState, MemoryIO]:
     """Return the state of a follower that has started, and its disk."""
     io = MemoryIO()
-    state = FollowerState(FollowOptions(**options), io)  # type: ignore[arg-type]  # as a test gives
+    state = FollowerState(FollowOptions(**options), io)  # type: ignore[arg-type]  # a test's options
     state.starting = False
     return state, io
 

@@ -34,7 +34,7 @@ from tests.following.fault_table import ROWS, Field, Row
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 PATIENCE = 20
-"""Seconds until a test that waits for something gives up; nothing is asserted about time."""
+"""Seconds after which a test stops waiting and fails; nothing is asserted about time."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -85,8 +85,8 @@ async def test_the_plain_case(p: Path, backend: Any) -> None:
             await anyio.sleep(0.01)
 
 
-async def test_told_by_the_watch(p: Path, kernel_backend: Any) -> None:
-    """With an hour between two safety looks every kind of change is still told."""
+async def test_reported_by_the_watch(p: Path, kernel_backend: Any) -> None:
+    """With an hour between two passes, every kind of change is still reported."""
     write(p, "")
     async with limpet.follow(p, backend=kernel_backend, safety=3600.0) as follower:
         lines = follower.text()
@@ -154,7 +154,7 @@ async def test_events_in_order(p: Path) -> None:
     assert kinds == [Appended, Rotated, Appended, Truncated, Appended]
 
 
-async def test_looking_goes_on_while_nobody_reads(p: Path) -> None:
+async def test_passes_go_on_while_nobody_reads(p: Path) -> None:
     """Twenty rotations before the first line is asked for: each file is held."""
     write(p, "0\n")
     async with limpet.follow(p, start="beginning", linger=60.0) as follower:
@@ -212,7 +212,7 @@ async def test_two_consumers_share(p: Path) -> None:
     assert sorted(taken, key=int) == [str(number) for number in range(100)]
 
 
-async def test_closing_ends_who_waits(p: Path) -> None:
+async def test_closing_ends_iterations(p: Path) -> None:
     """With the end of the iteration, not with an error."""
     follower = limpet.follow(p)
     await follower.__aenter__()
@@ -234,7 +234,7 @@ async def test_closing_ends_who_waits(p: Path) -> None:
 
 
 async def test_until_the_end(p: Path) -> None:
-    """``until="eof"`` ends by itself, and so does one that is told to drain."""
+    """``until="eof"`` ends by itself, and so does a follower that is drained."""
     write(p, "a\nb\n")
     lines = [str(line) async for line in limpet.follow(p, start="beginning", until="eof")]
     assert lines == ["a", "b"]
@@ -304,7 +304,7 @@ async def test_losses_reach_the_log(p: Path, caplog: pytest.LogCaptureFixture) -
 
 
 async def test_row_63_the_watch_sees_less(p: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Polled, told, and the same lines."""
+    """Polled, reported, and the same lines."""
     from limpet.backends import _hint_router
 
     def no_mark(*_: Any, **__: Any) -> Any:
@@ -331,12 +331,12 @@ async def test_row_63_the_watch_sees_less(p: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_row_64_the_kernels_queue_overflows(p: Path, kernel_backend: Any) -> None:
-    """Everything is looked at again: nothing is lost."""
+    """Everything is examined again: nothing is lost."""
     from limpet.backends import _hint_router
 
     write(p, "")
     async with limpet.follow(p, backend=kernel_backend, safety=3600.0) as follower:
-        await follower.fence()  # so that what comes is told by the watch alone
+        await follower.fence()  # so that the rest is reported by the watch alone
         original: Any = _hint_router.HintRouter.touched
         hub_type: Any = _hint_router.HintRouter
         lost = []
@@ -422,7 +422,7 @@ async def test_an_abandoned_one_is_freed(p: Path) -> None:
             await anyio.sleep(0.01)
 
 
-async def test_an_error_of_the_engine_reaches_who_iterates(
+async def test_an_error_of_the_engine_is_raised_in_the_iteration(
     p: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, and the follower can be closed."""
@@ -457,7 +457,7 @@ async def test_commit_returns_once_it_is_saved(p: Path, tmp_path: Path) -> None:
         await follower.save()
 
 
-async def test_a_state_that_cannot_be_saved_is_told(p: Path, tmp_path: Path) -> None:
+async def test_a_state_that_cannot_be_saved_is_reported(p: Path, tmp_path: Path) -> None:
     """And following goes on."""
     state = tmp_path / "sub" / "state"
     state.parent.mkdir()

@@ -134,7 +134,7 @@ def test_lost_the_file_starts_again_under_a_new_number() -> None:
 
 
 def test_recovered_the_rest_is_read_from_the_copy() -> None:
-    """The copy stands in for the emptied file: its position stays, and it comes before the new."""
+    """The old number continues in the copy, at its position, and comes before the new one."""
     state, io = make_state()
     io.write(LOG, b"a\n")
     file = follow(state, LOG)

@@ -88,7 +88,7 @@ def test_row_06_400_empty_files(tmp_path: Path) -> None:
 
 
 def test_row_15_renamed_within_a_glob(tmp_path: Path) -> None:
-    """Nothing is told again, and what is written to it later comes under its new name."""
+    """Nothing is delivered again, and what is written to it later comes under its new name."""
     write(tmp_path / "app.log", "a0\n")
     driven = Driven(f"{tmp_path}/*.log*")
     driven.catch_up()
@@ -139,7 +139,7 @@ def test_row_16_a_ring_of_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", ["one", "seen", "partly"])
 @pytest.mark.parametrize("how", ["glob", "rotated"])
 def test_row_22_a_copy_that_matches(tmp_path: Path, how: str, steps: str) -> None:
-    """It is not told again, and what was written right before the emptying comes once."""
+    """It is not delivered again; what was written right before the emptying comes once."""
     log, copy = tmp_path / "app.log", tmp_path / "app.log.1"
     write(log, "a0\na1\n")
     driven = Driven(f"{tmp_path}/app.log*") if how == "glob" else Driven(log, rotated="app.log.*")
@@ -199,7 +199,7 @@ def test_row_23_two_files_that_begin_alike(tmp_path: Path, late: bool) -> None:
 
 
 def test_row_24_trimmed(p: Path) -> None:
-    """By default it is read anew, and said so."""
+    """By default it is read again, and that is reported."""
     write(p, "a0\na1\n")
     driven = Driven(p)
     driven.catch_up()
@@ -213,7 +213,7 @@ def test_row_24_trimmed(p: Path) -> None:
 
 
 def test_row_25_overwritten(p: Path) -> None:
-    """By default it is read anew, and said so."""
+    """By default it is read again, and that is reported."""
     write(p, "a0\na1\n")
     driven = Driven(p)
     driven.catch_up()
@@ -228,7 +228,7 @@ def test_row_25_overwritten(p: Path) -> None:
 
 
 def test_row_26_a_rolling_file(p: Path) -> None:
-    """Followed by lines it is read anew each time; as a whole it is one event for each change."""
+    """By lines it is read again each time; with ``mode="whole"`` each change is one event."""
     write(p, "1\n2\n3\n")
     lines, whole = Driven(p), Driven(p, mode="whole")
     for driven in (lines, whole):
@@ -274,7 +274,7 @@ def test_row_35_no_deleted_file_stays_open(p: Path) -> None:
 
 
 def test_row_36_a_deleted_file_that_nobody_reads(p: Path) -> None:
-    """Is given up after ``unlinked_timeout``, and what was in it told."""
+    """It is dropped after ``unlinked_timeout``, and its size is reported."""
     write(p, "a0\n")
     driven = Driven(p, unlinked_timeout=60.0)
     driven.catch_up()
@@ -323,7 +323,7 @@ def test_row_44_offsets_count_what_is_taken_away(p: Path) -> None:
 
 
 def test_row_48_a_line_that_never_ends(p: Path, tmp_path: Path) -> None:
-    """Memory is bounded, the line is cut, its rest told, and no piece comes after a restart."""
+    """Memory is bounded, the line is cut, its rest reported; no piece comes after a restart."""
     megabyte = b"x" * (1 << 20)
     with p.open("wb") as file:
         for _ in range(100):
@@ -369,7 +369,7 @@ def test_row_48_policies(p: Path, policy: str, size: int) -> None:
     driven.close()
 
 
-def test_row_49_never_ended_put_aside_and_restarted(p: Path, tmp_path: Path) -> None:
+def test_row_49_never_ended_rotated_and_restarted(p: Path, tmp_path: Path) -> None:
     """The last line comes once, and says that it has no end."""
     write(p, "a0\nhalf")
     first = Driven(p, state=tmp_path / "state", rotated="app.log.*", linger=1.0)
@@ -413,9 +413,9 @@ def test_row_57_a_damaged_checkpoint(p: Path, tmp_path: Path, damage: bytes | No
     second.catch_up()
     assert second.lines() == ["b0"]
     if damage is not None:
-        (told,) = second.of(CheckpointCorrupt)
-        assert told.kept_as is not None
-        assert told.kept_as.read_bytes() == damage
+        (reported,) = second.of(CheckpointCorrupt)
+        assert reported.kept_as is not None
+        assert reported.kept_as.read_bytes() == damage
     second.close()
 
 
@@ -439,7 +439,7 @@ def test_row_57_both_damaged(p: Path, tmp_path: Path) -> None:
 
 
 def test_row_58_another_device_number(p: Path, tmp_path: Path) -> None:
-    """Volumes are numbered anew at each boot: that alone means nothing."""
+    """Volumes get new numbers at each boot: that alone means nothing."""
     state = tmp_path / "state"
     write(p, "a0\n")
     first = Driven(p, state=state)
@@ -488,7 +488,7 @@ def test_row_59_two_followers_one_state(p: Path, tmp_path: Path) -> None:
 
 
 class Rotating(SteppedFileIO):
-    """Puts the file aside between the look at the path and the opening."""
+    """Rotates the file between the stat of the path and the opening."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -504,8 +504,8 @@ class Rotating(SteppedFileIO):
 
 
 @pytest.mark.parametrize("times", [1, 20])
-def test_row_60_put_aside_while_it_is_opened(p: Path, times: int) -> None:
-    """Never a new file with an old position; a path that never rests is looked at again soon."""
+def test_row_60_rotated_while_it_is_opened(p: Path, times: int) -> None:
+    """Never a new file with an old position; a path that keeps changing is examined again soon."""
     write(p, "a0\n")
     io = Rotating(p)
     driven = Driven(p, io=io, rotated="app.log.*")
@@ -620,7 +620,7 @@ class Failing(SteppedFileIO):
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO])
 def test_row_66_a_descriptor_that_fails(p: Path, number: int) -> None:
-    """The path is fine: it is opened anew, compared, and read on."""
+    """The path is fine: it is opened again, compared, and read on."""
     write(p, "a0\n")
     io = Failing()
     driven = Driven(p, io=io)
@@ -636,7 +636,7 @@ def test_row_66_a_descriptor_that_fails(p: Path, number: int) -> None:
 
 
 def test_row_66_a_disk_that_fails(p: Path) -> None:
-    """Said once, looked at again, and read once it can be."""
+    """Reported once, tried again, and read once it can be."""
     write(p, "a0\n")
     io = Failing()
     driven = Driven(p, io=io)
@@ -670,7 +670,7 @@ class WritingAtClose(SteppedFileIO):
 
 
 def test_row_67_written_while_its_descriptor_is_closed(tmp_path: Path) -> None:
-    """Quiet files are looked at by name."""
+    """Quiet files are examined by name."""
     a, b = tmp_path / "a.log", tmp_path / "b.log"
     write(a, "a0\n")
     write(b, "b0\n")
@@ -688,7 +688,7 @@ def test_row_67_written_while_its_descriptor_is_closed(tmp_path: Path) -> None:
     driven.close()
 
 
-def test_row_67_put_aside_while_it_is_closed(tmp_path: Path) -> None:
+def test_row_67_rotated_while_it_is_closed(tmp_path: Path) -> None:
     """Found by its inode in its folder, with what was written before."""
     a, b = tmp_path / "a.log", tmp_path / "b.log"
     write(a, "a0\n")
@@ -736,7 +736,7 @@ def test_row_68_a_busy_file_starves_nobody(tmp_path: Path) -> None:
 
 
 def test_row_69_a_batch_that_failed_comes_again(p: Path, tmp_path: Path) -> None:
-    """What is not committed is told after the restart."""
+    """What is not committed is delivered after the restart."""
     write(p, "a0\na1\n")
     first = Driven(p, state=tmp_path / "state")
     first.catch_up()
@@ -875,7 +875,7 @@ def test_where_it_begins(p: Path, options: Any, expected: list[str]) -> None:
 
 
 def test_a_position_finds_its_place(p: Path) -> None:
-    """Stored with what was made of the lines, it gives each of them exactly once."""
+    """Stored with the results of the lines, it makes each line come exactly once."""
     from limpet.following import Position
 
     write(p, "a0\na1\na2\n")
@@ -936,7 +936,7 @@ def test_encodings(p: Path, encoding: str, text: str, step: int) -> None:
 
 
 def test_bytes_and_another_delimiter(p: Path) -> None:
-    """``encoding=None`` gives bytes; a record may end with anything."""
+    """``encoding=None`` returns bytes; a record may end with any bytes."""
     write(p, b"a\0b\n\0c")
     driven = Driven(p, encoding=None, delimiter=b"\0")
     driven.catch_up()
@@ -969,7 +969,7 @@ def test_symlinks(p: Path, policy: Any) -> None:
 
 
 def test_more_files_than_are_held(p: Path) -> None:
-    """While nobody reads, the oldest are given up, and how much that was is told."""
+    """While nobody reads, the oldest are dropped, and their size is reported."""
     write(p, "0\n")
     driven = Driven(p, max_generations=4)
     for number in range(1, 10):
@@ -999,7 +999,7 @@ def test_events_that_nobody_takes_are_bounded(p: Path) -> None:
     driven.close()
 
 
-def test_rotation_is_told(p: Path) -> None:
+def test_rotation_is_reported(p: Path) -> None:
     """With the numbers of both files."""
     write(p, "a\n")
     driven = Driven(p)
@@ -1048,7 +1048,7 @@ def test_the_whole_disk_is_reached_through_one_class() -> None:
 
 
 def test_a_file_that_is_too_large_as_a_whole(p: Path) -> None:
-    """Is told as a gap, once."""
+    """It is reported as a gap, once."""
     write(p, "x" * 100)
     driven = Driven(p, mode="whole", max_bytes=10)
     driven.wait(1.0)

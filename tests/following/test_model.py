@@ -1,8 +1,8 @@
-"""Whatever happens to a log, and whenever it is looked at: what was there to be seen is delivered.
+"""Whatever happens to a log, and whenever it is examined: what could be seen is delivered.
 
-Random operations on a real tree, looks and reads at random moments, kills, and a model that knows
-which lines a follower can have seen. A line is owed once a look has found the file it stands in;
-what is emptied before it was read is forgiven, and must be told as lost.
+Random operations on a real tree, passes and reads at random moments, kills, and a model of the
+lines that a follower can have seen. A line is owed once a pass has found its file. What is emptied
+before it was read is forgiven, and must be reported as lost.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Model:
         self.committed: set[str] = set()
         self.constraints: list[tuple[set[str], File]] = []
         self.log: list[str] = []
-        self.told_lost = 0
+        self.reported_lost = 0
         self.lost = 0
         self.io = SteppedFileIO()
         self.driven: Driven | None = None
@@ -94,7 +94,7 @@ class Model:
         self.notice()
 
     def notice(self) -> None:
-        """What stands there now can be seen from now on."""
+        """Note that what exists now can be seen from now on."""
         reachable = list(self.noticed)
         if self.rotated:
             reachable += [i for i in self.inodes if i not in self.noticed and i.paths]
@@ -120,13 +120,13 @@ class Model:
                 for line in event.lines:
                     self.take(line, complete=event.complete)
             elif isinstance(event, Truncated):
-                self.told_lost += event.lost
+                self.reported_lost += event.lost
             elif isinstance(event, Gap):
-                self.told_lost += event.bytes
+                self.reported_lost += event.bytes
 
     def take(self, line: str, *, complete: bool) -> None:
         if not complete:
-            self.told_lost += len(line)  # the beginning of what is emptied next
+            self.reported_lost += len(line)  # the beginning of what is emptied next
             return
         self.delivered.append(line)
         self.counted[line] = self.counted.get(line, 0) + 1
@@ -149,7 +149,7 @@ class Model:
         self.saved = set(self.committed)
 
     def down(self, *, clean: bool) -> None:
-        """Kill it or close it, and let things happen meanwhile."""
+        """Kill or close it; operations go on meanwhile."""
         assert self.driven is not None
         if clean:
             self.driven.close()
@@ -166,10 +166,10 @@ class Model:
         self.committed = set(self.saved)
         self.constraints.clear()
         self.unreachable()
-        self.lost = min(self.lost, self.told_lost)  # nobody looked any more
+        self.lost = min(self.lost, self.reported_lost)  # it was not examined any more
 
     def unreachable(self) -> None:
-        """Of what nobody can see any more nothing is owed."""
+        """Owe nothing that cannot be seen any more."""
         seen = {line for inode in self.noticed for line in inode.content.lines}
         self.forgiven |= {line for line in self.owed if line not in seen}
 
@@ -313,7 +313,9 @@ class Model:
         self.append(self.random.randint(1, 3))
         if continued:
             old.successor = inode
-            self.numbers += 1  # the one who still has the old file writes other lines from now on
+            self.numbers += (
+                1  # the writer that still has the old file writes other lines from now on
+            )
             old.content = File(f"{old.content.name}late{self.numbers}", list(old.content.lines))
 
     def swap(self) -> None:
@@ -429,7 +431,7 @@ class Model:
                 late = [x for x in before - self.forgiven if places.get(x, first + 1) > first]
                 assert late == [], "the old file's lines come before the new one's"
         self.constraints.clear()
-        assert self.told_lost >= self.lost
+        assert self.reported_lost >= self.lost
 
     def finish(self) -> None:
         if self.driven is None:
@@ -469,7 +471,7 @@ def carry_out(plan: Plan, folder: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "rotated", "linked"])
-def test_nothing_is_lost_or_told_twice(tmp_path: Path, kind: str) -> None:
+def test_nothing_is_lost_or_delivered_twice(tmp_path: Path, kind: str) -> None:
     """Every line that could be seen comes, in order, once; after a kill since the last save."""
     for seed in range(SEEDS):
         try:
