@@ -10,25 +10,30 @@ of an update or a rename; it is left out where nothing was.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
+import os
 import re
 import stat as modes
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
-from typing import Final, assert_never
+from pathlib import Path, PurePath
+from typing import Any, Final, assert_never
 
+from limpet import events
 from limpet.events import (
     Degraded,
     DirCreated,
     DirDeleted,
+    DirEvent,
     DirRenamed,
     DirUpdated,
     EntryEvent,
     Event,
     FileCreated,
     FileDeleted,
+    FileEvent,
     FileRenamed,
     FileStat,
     FileUpdated,
@@ -49,6 +54,7 @@ __all__ = [
     "attribute_text",
     "cloudevent_of",
     "dump_line",
+    "from_wire",
     "path_of",
     "put_path",
     "schema",
@@ -91,11 +97,28 @@ _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 """What a CloudEvents String must not hold (CloudEvents 1.0.2, "Type System")."""
 
+_CLASSES: Final[dict[tuple[str, bool], type[Event]]] = {
+    (event_name(kind), issubclass(kind, TargetEvent)): kind
+    for kind in vars(events).values()
+    if isinstance(kind, type)
+    and issubclass(kind, Event)
+    and dataclasses.is_dataclass(kind)
+    and kind not in {Event, EntryEvent, FileEvent, DirEvent, WatchEvent}
+}
+"""Type on the wire, whether it is about the location itself -> class."""
+
+_MOMENTS: Final = ("mtime_us", "ctime_us", "birthtime_us")
+
 _NODES: Final = {
     modes.S_IFIFO: "fifo",
     modes.S_IFSOCK: "socket",
     modes.S_IFBLK: "block",
     modes.S_IFCHR: "char",
+}
+_FORMS: Final = {
+    "dir": modes.S_IFDIR,
+    "symlink": modes.S_IFLNK,
+    **{name: form for form, name in _NODES.items()},
 }
 
 
@@ -110,14 +133,16 @@ def schema() -> Json:
     return loaded
 
 
-def to_wire(event: Event, *, session: str, name: str | None = None) -> Json:
-    """Give the event as a JSON object that fulfils the schema and can always be serialised.
+def to_wire(event: Event, *, session: str, name: str | None = None, exact: bool = False) -> Json:
+    """Return the event as a JSON object that fulfils the schema and can always be serialised.
 
     Args:
         event: Any event.
-        session: Which run of which watch it is; printable ASCII without spaces. Two watches must
-            not share one, for it makes the id unique together with ``seq``.
-        name: What the watch is called; its location if not given.
+        session: Identifies one run of one watch; printable ASCII without spaces. Two watches must
+            not share one: with ``seq`` it makes the id unique.
+        name: Name of the watch; its location if not given.
+        exact: Also add what the schema rounds or leaves out (times as floats, the whole mode), for
+            ``from_wire`` to return an equal event. For files of limpet's own.
     """
     observed = min(max(_microseconds(event.time) or 0, _LEAST_US), _MOST_US)
     wire: Json = {
@@ -133,13 +158,16 @@ def to_wire(event: Event, *, session: str, name: str | None = None) -> Json:
         "scope": _scope(event),
     }
     put_path(wire, "root", event.location)
+    if exact:
+        wire["time"] = repr(event.time)
     match event:
         case EntryEvent():
-            _put_entry(wire, event)
+            _put_entry(wire, event, exact=exact)
         case Degraded():
             _put_place(wire, event.location, event.path)
             wire["reason"] = event.reason
-            wire["error"] = {"code": event.reason, "message": _display(event.message)}
+            message = event.message if exact else _display(event.message)
+            wire["error"] = {"code": event.reason, "message": message}
         case Recovered():
             _put_place(wire, event.location, event.path)
         case Rescanned():
@@ -147,6 +175,117 @@ def to_wire(event: Event, *, session: str, name: str | None = None) -> Json:
         case Mismatched():
             wire["found"], wire["expected"] = event.found, event.expected
     return wire
+
+
+def from_wire(
+    wire: Mapping[str, object],
+    *,
+    paths: Mapping[str, PurePath] | None = None,
+    content: str | bytes | None = None,
+) -> Event:
+    """Return the event that a wire object stands for: the inverse of ``to_wire``.
+
+    Times are exact to the microsecond, and to the bit for an object made with ``exact``.
+
+    Args:
+        wire: An object of ``to_wire``, as JSON has it.
+        paths: Paths in place of those in the object (keys ``root``, ``path``, ``old_path``), for
+            events of another system.
+        content: Content in place of the one in the object, which may have none of its own.
+
+    Raises:
+        ValueError: It is no event of this version.
+    """
+    try:
+        return _event(wire, dict(paths or {}), content)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        message = f"not an event on the wire: {error!r}"
+        raise ValueError(message) from error
+
+
+def _event(
+    wire: Mapping[str, Any], paths: dict[str, PurePath], content: str | bytes | None
+) -> Event:
+    is_target = wire.get("scope") == "target"
+    kind = _CLASSES.get((wire["type"], is_target)) or _CLASSES[wire["type"], False]
+    for key in ("root", "path", "old_path"):
+        found = path_of(wire, key) if key not in paths else None
+        if found is not None:
+            paths[key] = Path(os.fsdecode(found))
+    fields: dict[str, Any] = {
+        "location": paths["root"],
+        "time": float(wire["time"]) if "time" in wire else wire["observed_us"] / 1e6,
+        "seq": max(1, wire["seq"]),
+        "origin": wire["origin"],
+        "path": paths.get("path"),
+        "source": paths.get("old_path"),
+        "own": bool(wire.get("own")),
+        "existing": bool(wire.get("existing")),
+        "transient": bool(wire.get("transient")),
+        "message": wire.get("error", {}).get("message"),
+    }
+    fields |= {key: wire[key] for key in ("reason", "found", "expected") if key in wire}
+    if issubclass(kind, EntryEvent):
+        entry = wire["entry"]
+        kind_name: Kind = entry if entry in {"file", "dir", "symlink"} else "other"
+        now = wire.get("stat")
+        fields |= {
+            "kind": kind_name,
+            "stat": _stat_of({} if now is None else now, entry, kind_name),
+            "previous": _stat_of(wire.get("last_known"), entry, kind_name),
+            "replaced": _stat_of(wire.get("replaced"), entry, kind_name),
+            "changes": frozenset(wire.get("changes", ("content",))),
+        }
+        fields |= _content_fields(wire.get("content"), content)
+    names = _field_names(kind)
+    return kind(**{name: value for name, value in fields.items() if name in names})
+
+
+def _field_names(kind: type[Event]) -> frozenset[str]:
+    return frozenset(item.name for item in dataclasses.fields(kind))
+
+
+def _stat_of(found: Mapping[str, Any] | None, entry: str, kind: Kind) -> FileStat | None:
+    if found is None:
+        return None
+    form = _FORMS.get(entry, modes.S_IFREG)
+    moments = [found[key] / 1e6 if key in found else None for key in _MOMENTS]
+    mtime, ctime, birthtime = moments
+    mode = form | int(found.get("mode", "0"), 8)
+    if "exact" in found:
+        *exact, mode, kind = found["exact"]
+        mtime, ctime, birthtime = (None if one is None else float(one) for one in exact)
+    return FileStat(
+        size=int(found.get("size", 0)),
+        mtime=mtime or 0.0,
+        ctime=ctime or 0.0,
+        birthtime=birthtime,
+        mode=mode,
+        uid=int(found.get("uid", 0)),
+        gid=int(found.get("gid", 0)),
+        inode=int(found.get("ino", 0)),
+        device=int(found.get("dev", 0)),
+        kind=kind,
+    )
+
+
+def _content_fields(found: Mapping[str, Any] | None, given: str | bytes | None) -> dict[str, Any]:
+    """Return the fields of an event that are about its content."""
+    if found is None:
+        return {}
+    content, mode = given, found["mode"]
+    if content is None and "text" in found:
+        content = found["text"]
+    elif content is None and "b64" in found:
+        content = base64.b64decode(found["b64"])
+        if mode == "r":
+            content = content.decode(found["encoding"], found["errors"])
+    return {
+        "content": content,
+        "content_mode": mode,
+        "content_error": None if content is not None else found.get("reason", "error"),
+        "content_offset": found.get("offset"),
+    }
 
 
 def to_json_line(event: Event, *, session: str, name: str | None = None) -> bytes:
@@ -221,15 +360,15 @@ def _scope(event: Event) -> str:
     return "target" if isinstance(event, TargetEvent) else "inside"
 
 
-def _put_entry(wire: Json, event: EntryEvent) -> None:
-    """Put what is told of an entry: where, what, as what it was known and as what it is now."""
+def _put_entry(wire: Json, event: EntryEvent, *, exact: bool) -> None:
+    """Add what the event has of its entry: path, kind, status before and now."""
     _put_place(wire, event.location, event.path)
     now, before = _stats(event)
     wire["entry"] = _entry(event.kind, now or before)
-    transient = isinstance(event, FileCreated | DirCreated) and event.transient
-    wire["stat"] = None if now is None or transient else _stat(now)
+    transient = isinstance(event, FileCreated | DirCreated) and event.transient and not exact
+    wire["stat"] = None if now is None or transient else _stat(now, exact=exact)
     if before is not None:
-        wire["last_known"] = _stat(before)
+        wire["last_known"] = _stat(before, exact=exact)
     wire["own"] = event.own
     match event:
         case FileCreated() | DirCreated():
@@ -240,7 +379,7 @@ def _put_entry(wire: Json, event: EntryEvent) -> None:
             wire["move"] = "within"
             _put_place(wire, event.location, event.source, prefix="old_")
             if event.replaced is not None:
-                wire["replaced"] = _stat(event.replaced)
+                wire["replaced"] = _stat(event.replaced, exact=exact)
         case TargetFileDeleted() | TargetDirDeleted():
             wire["reason"] = event.reason
     if isinstance(event, FileCreated | FileUpdated):
@@ -296,8 +435,8 @@ def _entry(kind: Kind, known: FileStat | None) -> str:
     return kind
 
 
-def _stat(stat: FileStat) -> Json:
-    """Give a stat with its times in whole microseconds; one the schema cannot hold is left out."""
+def _stat(stat: FileStat, *, exact: bool) -> Json:
+    """Return a status with times in whole microseconds, without those the schema cannot hold."""
     moments = {
         "mtime_us": _microseconds(stat.mtime),
         "ctime_us": _microseconds(stat.ctime),
@@ -315,7 +454,14 @@ def _stat(stat: FileStat) -> Json:
         "gid": stat.gid,
         "ino": str(stat.inode),
         "dev": str(stat.device),
+        **({"exact": _exact(stat)} if exact else {}),
     }
+
+
+def _exact(stat: FileStat) -> list[object]:
+    """Return what a status on the wire rounds or leaves out, as strict JSON has it."""
+    moments = (stat.mtime, stat.ctime, stat.birthtime)
+    return [*(None if one is None else repr(one) for one in moments), stat.mode, stat.kind]
 
 
 def _microseconds(seconds: float) -> int | None:

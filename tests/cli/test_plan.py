@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from limpet.cli._watch_plan import Command, Plan, Target, one_of, split_command, target_of, types_of
+from limpet.cli._parser import one_of
+from limpet.cli._watch_plan import Command, Plan, Target, split_command, target_of, types_of
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 

@@ -15,7 +15,7 @@ ALLOWED = {
     "limpet._lazy_fields": (),
     "limpet.events": ("limpet._lazy_fields",),
     "limpet.errors": (),
-    "limpet.config": ("limpet.errors", "limpet.events"),
+    "limpet.config": ("limpet._option_fields", "limpet.errors", "limpet.events"),
     "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
     "limpet.backends": ("limpet.backends", "limpet.config", "limpet.errors"),
     "limpet.watch": (
@@ -24,6 +24,7 @@ ALLOWED = {
         "limpet._fingerprint",
         "limpet._lazy_fields",
         "limpet._own_write_registry",
+        "limpet._wire",
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
@@ -43,6 +44,7 @@ ALLOWED = {
     "limpet._backoff": (),
     "limpet._event_loop": (),
     "limpet._file_lock": (),
+    "limpet._option_fields": ("limpet.errors",),
     "limpet._own_write_registry": (),
     "limpet.following": (
         "limpet._atomic_file",
@@ -76,6 +78,7 @@ ALLOWED = {
     "limpet.cli": (
         "limpet",
         "limpet._event_loop",
+        "limpet._option_fields",
         "limpet._wire",
         "limpet.backends",
         "limpet.bot",

@@ -11,15 +11,15 @@ import pytest
 
 from limpet.output import Output
 from limpet.output._resolve_openat2 import works
-from limpet.output._syscalls import Sys
-from limpet.output._syscalls_by_path import PathSys
+from limpet.output._syscalls import Syscalls
+from limpet.output._syscalls_by_path import PathSyscalls
 
 
 def openat2_works() -> bool:
     """Whether this kernel has it."""
     fd = os.open("/", os.O_RDONLY)
     try:
-        return works(Sys(), fd)
+        return works(Syscalls(), fd)
     finally:
         os.close(fd)
 
@@ -32,7 +32,7 @@ CONFINED = [way for way in WAYS if way != "paths"]
 def made(folder: Path, way: str, **options: Any) -> Output:
     """Give an output that resolves names in one of the ways."""
     if way == "paths":
-        return Output(folder, calls=PathSys(), way="walk", **options)
+        return Output(folder, calls=PathSyscalls(), way="walk", **options)
     return Output(folder, way=way, **options)  # type: ignore[arg-type]
 
 

@@ -53,8 +53,8 @@ class Gate:
                 self.opened.wait(60)
             return inner(operations)
 
-        assert out._worker is not None
-        out._worker._work = perform_all
+        assert out._thread is not None
+        out._thread._work = perform_all
 
 
 async def until(condition: Any) -> None:
@@ -165,8 +165,8 @@ async def test_what_waits_shares_one_hop(tmp_path: Path) -> None:
             await until(gate.entered.is_set)
             for _ in range(1000):
                 tasks.start_soon(out.append, "log", "x")
-            assert out._worker is not None
-            await until(lambda: len(out._worker._queue) == 1000)
+            assert out._thread is not None
+            await until(lambda: len(out._thread._queue) == 1000)
             gate.opened.set()
     assert gate.batches == [1, 256, 256, 256, 232]
     assert (tmp_path / "log").read_text() == "x" * 1001
@@ -191,11 +191,11 @@ async def test_the_loop_goes_on_while_the_disk_is_waited_for(tmp_path: Path) -> 
 
 async def test_no_call_is_made_on_the_loop(tmp_path: Path) -> None:
     """Every system call is made by another thread than the loop's."""
-    from limpet.output._syscalls import Sys
+    from limpet.output._syscalls import Syscalls
 
     loop, seen = threading.get_ident(), set()
 
-    class Noting(Sys):
+    class Noting(Syscalls):
         def __getattribute__(self, name: str) -> Any:
             if not name.startswith("_"):
                 seen.add(threading.get_ident())
@@ -213,15 +213,15 @@ async def test_more_than_may_be_in_flight_wait_their_turn(tmp_path: Path) -> Non
     """V53: the queue never holds more than the limit, however many tasks there are."""
     longest = 0
     async with open_output(tmp_path, limits=OutputLimits(max_in_flight=16)) as out:
-        assert out._worker is not None
-        inner = out._worker.give
+        assert out._thread is not None
+        inner = out._thread.submit
 
-        def give(job: Any) -> None:
+        def submit(request: Any) -> None:
             nonlocal longest
-            inner(job)
+            inner(request)
             longest = max(longest, out._in_flight)
 
-        out._worker.give = give  # type: ignore[method-assign]
+        out._thread.submit = submit  # type: ignore[method-assign]
         async with anyio.create_task_group() as tasks:
             for n in range(3000):
                 tasks.start_soon(out.append, "log", f"{n}\n")
@@ -355,19 +355,19 @@ async def test_it_works_under_asyncio_wait_for(tmp_path: Path, anyio_backend: st
 async def test_a_mistake_of_our_own_reaches_whoever_waits(tmp_path: Path) -> None:
     """Not swallowed, and the output goes on."""
     async with open_output(tmp_path) as out:
-        assert out._worker is not None
-        inner = out._worker._work
+        assert out._thread is not None
+        inner = out._thread._work
 
         def broken(operations: Any) -> Any:
             raise ZeroDivisionError
 
-        out._worker._work = broken
+        out._thread._work = broken
         with pytest.raises(ZeroDivisionError):
             await out.create("f", "")
         ticket = await out.submit(CreateFile(name="f", content=""))
         with pytest.raises(ZeroDivisionError):
             await ticket.wait()
-        out._worker._work = inner
+        out._thread._work = inner
         assert (await out.create("f", "")).ok
 
 

@@ -33,7 +33,7 @@ def test_nothing_gets_out(base: Path, way: Way, prey: Prey) -> None:
     assert count.swaps > 100, count
     assert count.answers["symlink"] > 100, count
     assert count.answers["done"] > 100, count
-    expected = {"done", "symlink", "missing", "exists", "not-a-file", "folder-not-empty", "busy"}
+    expected = {"done", "symlink", "missing", "exists", "not-a-file", "directory-not-empty", "busy"}
     assert set(count.answers) <= expected, count
     assert sum(count.answers.values()) >= TRIES[prey]
 

@@ -29,15 +29,15 @@ from limpet.output import (
     Refused,
     Rotation,
 )
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
 from tests.output.conftest import WAYS
 
 CALLS = sorted(
     name
-    for name, value in vars(Sys).items()
+    for name, value in vars(Syscalls).items()
     if not name.startswith("_")
     and callable(value)
-    and name not in {"now", "monotonic", "pause", "let_go"}
+    and name not in {"now", "monotonic", "pause", "close_quietly"}
 )
 
 OLD, NEW = "old content\n", "new content, and more of it\n"
@@ -57,7 +57,7 @@ CASES: dict[str, Operation] = {
 }
 
 
-class Watched(Sys):
+class Watched(Syscalls):
     """Counts calls, and does something at the nth."""
 
     def __init__(self, nth: int = 0, *, sticky: bool = False) -> None:
@@ -175,7 +175,7 @@ def test_whichever_call_fails(tmp_path: Path, case: str, way: str) -> None:
             found = state(root)
             if isinstance(answer, Refused) and answer.code != "durability":
                 failed.add(calls.hit)
-                if not (calls.hit == "make_folder" or "n" in found):
+                if not (calls.hit == "make_dir" or "n" in found):
                     assert found == before, (calls.hit, number, answer)
                 assert without_new_parents(found) == without_new_parents(before), calls.hit
                 assert answer.errno == number or calls.hit in {"open_beneath", "lock"}
@@ -258,7 +258,7 @@ with Output(root) as out:
     assert list(tmp_path.iterdir()) == [tmp_path / "f"]
 
 
-class Short(Sys):
+class Short(Syscalls):
     """Takes some of what it is given, and is interrupted before it takes any."""
 
     turn = 0
@@ -271,7 +271,7 @@ class Short(Sys):
 
 
 def test_short_and_interrupted_writes(tmp_path: Path) -> None:
-    """V41: what is written is whole; a record of which only part goes in is taken out again."""
+    """V41: what is written is whole; a record that was written in part is removed again."""
     with Output(tmp_path, calls=Short()) as out:
         out.create("c", NEW * 100)
         out.overwrite("o", NEW * 100)
@@ -280,14 +280,14 @@ def test_short_and_interrupted_writes(tmp_path: Path) -> None:
         answer = out.perform(AppendToFile(name="a", content=NEW))
         assert isinstance(answer, Refused)
         assert (answer.code, (tmp_path / "a").read_text()) == ("io", OLD)
-        assert "taken out again" in answer.message
+        assert "was removed again" in answer.message
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_the_disk_is_full_within_a_record(tmp_path: Path, number: int) -> None:
     """V39: the half that went in is taken out; with somebody else's record behind it, it stays."""
 
-    class Full(Sys):
+    class Full(Syscalls):
         writes = 0
         between: Callable[[], object] | None = None
 
@@ -324,7 +324,7 @@ def test_the_disk_is_full_within_a_record(tmp_path: Path, number: int) -> None:
 def test_what_is_synced(tmp_path: Path, level: Any) -> None:
     """The level says which: nothing, the file, or also its folder; a batch syncs each once."""
 
-    class Noting(Sys):
+    class Noting(Syscalls):
         def __init__(self) -> None:
             self.synced: list[str] = []
 
@@ -358,7 +358,7 @@ def test_what_is_synced(tmp_path: Path, level: Any) -> None:
 def test_synced_by_the_hundred(tmp_path: Path) -> None:
     """More files than descriptors are held for; all of them are synced all the same."""
 
-    class Noting(Sys):
+    class Noting(Syscalls):
         synced = 0
 
         def sync(self, fd: int) -> None:
@@ -374,7 +374,7 @@ def test_synced_by_the_hundred(tmp_path: Path) -> None:
 def test_done_but_maybe_not_for_good(tmp_path: Path) -> None:
     """A sync that fails after the renaming: the new content is there, and the answer says so."""
 
-    class Failing(Sys):
+    class Failing(Syscalls):
         def sync(self, fd: int) -> None:
             if os.path.isdir(f"/proc/self/fd/{fd}"):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))

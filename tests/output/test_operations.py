@@ -32,7 +32,7 @@ from limpet.output import (
     Refused,
 )
 from limpet.output._operations import verb_of
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
 
 Open = Callable[..., Output]
 
@@ -120,7 +120,7 @@ def test_delete(out: Output, root: Path) -> None:
             out.delete(name)
         assert not out.delete(name, missing_ok=True).existed
     (root / "d").mkdir()
-    assert code(out.perform(DeleteFile(name="d"))) == "is-folder"
+    assert code(out.perform(DeleteFile(name="d"))) == "is-directory"
 
 
 def test_folders(out: Output, root: Path) -> None:
@@ -131,7 +131,7 @@ def test_folders(out: Output, root: Path) -> None:
     assert code(out.perform(MakeDir(name="x/y", parents=False))) == "missing"
     (root / "f").write_text("")
     assert code(out.perform(MakeDir(name="f", exist_ok=True))) == "exists"
-    assert code(out.perform(DeleteDir(name="d"))) == "folder-not-empty"
+    assert code(out.perform(DeleteDir(name="d"))) == "directory-not-empty"
     assert code(out.perform(DeleteDir(name="f"))) == "not-a-file"
     assert out.delete_dir("d/e").existed
     assert code(out.perform(DeleteDir(name="d/e"))) == "missing"
@@ -152,7 +152,8 @@ def test_move(out: Output, root: Path) -> None:
     out.move("done", "finished")
     assert (root / "finished/today").is_dir()
     assert (
-        code(out.perform(MoveFile(name="taken", target="finished", overwrite=True))) == "is-folder"
+        code(out.perform(MoveFile(name="taken", target="finished", overwrite=True)))
+        == "is-directory"
     )
     assert tree(root) == {"taken": "x"}
 
@@ -339,7 +340,7 @@ def test_a_folder_and_a_file_in_the_way(out: Output, root: Path) -> None:
     (root / "f").write_text("x")
     (root / "there").write_text("x")
     for operation in content("d"):
-        assert code(out.perform(operation)) == "is-folder"
+        assert code(out.perform(operation)) == "is-directory"
     for operation in every("f/x"):
         assert code(out.perform(operation)) == "not-a-file"
 
@@ -424,7 +425,8 @@ AS_NOBODY = """
 import os, sys
 from limpet.output import *
 from tests.output.conftest import made
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
+from tests.unprivileged import drop_rights
+drop_rights()
 def code(out, operation):
     answer = out.perform(operation)
     return "ok" if answer.ok else answer.code
@@ -464,7 +466,7 @@ def test_without_rights(root: Path, tmp_path: Path, way: str) -> None:
             for one in (CreateFile, OverwriteFile, AppendToFile):
                 assert code(out, one(name="closed/x", content="")) == "denied", one
             assert code(out, MakeDir(name="closed/d")) == "denied"
-            assert code(out, DeleteFile(name="closed")) == "is-folder"
+            assert code(out, DeleteFile(name="closed")) == "is-directory"
             assert code(out, OverwriteFile(name=same, content="ours")) == "ok"
             assert os.stat(root + "/theirs").st_uid == 65534
             assert code(out, CreateFile(name="blind/x", content="blind")) == "ok"
@@ -606,7 +608,7 @@ def test_a_read_only_file_system(root: Path, tmp_path: Path, way: str) -> None:
     )
 
 
-class Folding(Sys):
+class Folding(Syscalls):
     """A file system on which names that differ in case alone are one, as far as create goes."""
 
     def stat_at(self, folder: int, name: str) -> os.stat_result:
@@ -639,7 +641,9 @@ def test_case_folding(root: Path) -> None:
 def test_a_missing_root(openers: Open, tmp_path: Path) -> None:
     """Refused with a type of its own, or made."""
     place = tmp_path / "not" / "there"
-    with pytest.raises(limpet.RootGoneError, match=r"cannot open .* no such folder.*create=True"):
+    with pytest.raises(
+        limpet.RootGoneError, match=r"cannot open .* no such directory.*create=True"
+    ):
         openers(place).open()
     with openers(place, create=True) as out:
         out.create("f", "x")
@@ -725,7 +729,7 @@ def test_a_root_that_is_deleted_and_comes_back(openers: Open, root: Path, way: s
 def test_a_root_that_moves_in_the_middle_of_a_batch(root: Path, tmp_path: Path) -> None:
     """V20: the answers of what may have gone there say so, and the rest goes to the new one."""
 
-    class Moving(Sys):
+    class Moving(Syscalls):
         def rename(self, folder: int, name: str, to: int, new: str) -> None:
             super().rename(folder, name, to, new)
             if new == "second":
@@ -833,7 +837,7 @@ def test_too_many_files_and_bytes(openers: Open, root: Path) -> None:
 def test_what_others_add_is_counted_in_time(root: Path) -> None:
     """After ``recount`` seconds, by an injected clock."""
 
-    class Clock(Sys):
+    class Clock(Syscalls):
         at = 0.0
 
         def monotonic(self) -> float:
@@ -863,7 +867,7 @@ def test_what_a_crash_left_is_cleared_away(openers: Open, root: Path, way: str) 
     (root / "d" / ".limpet-notes").write_text("theirs")
     (root / (name + ".txt")).write_text("theirs")
     (root / ".limpet-00000000000000ac.tmp").mkdir()
-    calls = Sys()
+    calls = Syscalls()
     fd = calls.open_root(str(root), follow=False)
     living = stage(calls, fd, 0o600)
     try:
@@ -887,7 +891,7 @@ def test_what_a_crash_left_is_cleared_away(openers: Open, root: Path, way: str) 
 def test_a_temporary_file_lost_to_a_cleaner_is_made_again(root: Path) -> None:
     """Between its making and its locking, the one moment in which it looks dead."""
 
-    class Cleaned(Sys):
+    class Cleaned(Syscalls):
         left = 2
 
         def lock(self, fd: int) -> bool:

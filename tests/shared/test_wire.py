@@ -225,6 +225,44 @@ def test_any_event_is_a_cloudevent(event: Event) -> None:
     json.loads(_wire.dump_line(cloud), parse_constant=pytest.fail)
 
 
+@given(any_event())
+def test_an_exact_object_comes_back_as_the_same_event(event: Event) -> None:
+    """State files and journals store events so: any name, any time, through strict JSON."""
+    stored = json.dumps(_wire.to_wire(event, session="s", exact=True), allow_nan=False)
+    again = _wire.from_wire(json.loads(stored))
+    assert type(again) is type(event)
+    assert repr(again) == repr(event)  # a NaN is not equal to itself
+
+
+@given(any_event())
+def test_an_object_of_another_host_comes_back_to_the_microsecond(event: Event) -> None:
+    """All but what the schema rounds or leaves out is the same on the wire again."""
+    wire = wire_of(event)
+    again = wire_of(_wire.from_wire(wire))
+    for one in (wire, again):
+        for key in ("id", "observed_at", "observed_us"):
+            del one[key]
+        for stat in ("stat", "last_known", "replaced"):
+            for moment in ("mtime_us", "ctime_us", "birthtime_us"):
+                (one.get(stat) or {}).pop(moment, None)
+    assert again == wire
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"type": "file.created"},
+        {"type": "no.such", "scope": "inside", "root": "/", "seq": 1, "origin": "live"},
+        {"type": 7, "root": []},
+    ],
+)
+def test_what_is_no_event_is_refused(wrong: dict[str, Any]) -> None:
+    """With one type of error, whatever is wrong."""
+    with pytest.raises(ValueError, match="not an event"):
+        _wire.from_wire(wrong)
+
+
 @given(
     st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape"))
     | st.text(st.characters(codec=None))

@@ -10,8 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from limpet.cli._parser import Parser, at_least_one, parse
-from limpet.cli._watch_plan import one_of
+from limpet.cli._parser import Parser, at_least_one, one_of, parse
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:

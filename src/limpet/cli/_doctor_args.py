@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from limpet.cli._hub_args import add_hub_options
-from limpet.cli._parser import Parser, parse
-from limpet.cli._watch_plan import BACKENDS, one_of
+from limpet.cli._parser import Parser, one_of, parse
+from limpet.config import BackendName
 from limpet.errors import UsageError
 
 __all__ = ["doctor", "parser"]
 
+BACKENDS: Final[tuple[BackendName, ...]] = get_args(BackendName)
 FORMATS: Final = ("text", "jsonl")
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from limpet.errors import UsageError
 
-__all__ = ["Parser", "at_least_one", "parse"]
+__all__ = ["Parser", "at_least_one", "one_of", "parse"]
+
+_Word = TypeVar("_Word", bound=str)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -77,3 +79,16 @@ def parse(parser: Parser, argv: list[str], positional: str) -> argparse.Namespac
     given = parser.parse_intermixed_args(argv[:cut])
     setattr(given, positional, [*getattr(given, positional), *argv[cut + 1 :]])
     return given
+
+
+def one_of(option: str, value: str, words: tuple[_Word, ...]) -> _Word:
+    """Return the one of ``words`` that equals ``value``.
+
+    Raises:
+        UsageError: It is none of them; the message lists them.
+    """
+    for word in words:
+        if word == value:
+            return word
+    message = f"{option} must be one of {', '.join(words)}, not {value!r}"
+    raise UsageError(message)

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
-from typing import Final, get_args
+from typing import Final, Literal
 
-from limpet.cli._parser import Parser, at_least_one, parse
+from limpet._option_fields import info_of
+from limpet.cli._option_args import add_options, given_options
+from limpet.cli._parser import Parser, at_least_one, one_of, parse
 from limpet.cli._watch_plan import (
-    BACKENDS,
     BUSY,
     EXEC,
     FORMATS,
     Command,
     Plan,
-    one_of,
     split_command,
     target_of,
     types_of,
 )
-from limpet.config import ContentOptions, OwnPolicy, WatchOptions
+from limpet.config import ContentOptions, WatchOptions
 from limpet.errors import UsageError
 
 __all__ = ["parser", "watch"]
 
-OWN: Final[tuple[OwnPolicy, ...]] = get_args(OwnPolicy)
-MODES: Final = ("r", "rb")
+MODES: Final[tuple[Literal["r", "rb"], ...]] = ("r", "rb")
+REPORTED: Final = (
+    "recursive", "existing", "metadata", "transient", "include", "exclude", "ignore_file",
+    "default_ignores", "own",
+)  # fmt: skip
+CONTENT: Final = ("appended", "encoding", "errors", "max_bytes")
+WATCHING: Final = (
+    "state", "settle", "settle_max", "follow_symlinks", "backend", "filesystem_mark",
+    "poll_interval", "rescan_interval",
+)  # fmt: skip
 
 
 def watch(argv: list[str]) -> int:
@@ -58,10 +65,13 @@ def parser() -> Parser:
         "--dir", action="store_true", help="each PATH is a folder, whatever stands there now"
     )
     _add_what_is_reported(made)
-    _add_content(made)
+    content = made.add_argument_group("content").add_argument
+    content("--content", metavar="|".join(MODES), help=info_of(ContentOptions, "mode")[2].help)
+    add_options(content, ContentOptions, CONTENT)
     _add_output(made)
     _add_commands(made)
-    _add_how_it_is_watched(made)
+    watching = made.add_argument_group("how it is watched").add_argument
+    add_options(watching, WatchOptions, WATCHING)
     return made
 
 
@@ -73,64 +83,7 @@ def _add_what_is_reported(made: Parser) -> None:
         action="append",
         help="report only these, such as file.created,dir.deleted",
     )
-    add("--no-recursive", action="store_true", help="only the folder's direct entries")
-    add("--existing", action="store_true", help="first report what is already there")
-    add("--metadata", action="store_true", help="report changes of mode and owner too")
-    add(
-        "--transient",
-        action="store_true",
-        help="report what came and went between two looks too",
-    )
-    add(
-        "--include",
-        metavar="GLOB",
-        action="append",
-        help="only files that match (gitignore syntax); may be repeated",
-    )
-    add(
-        "--exclude",
-        metavar="GLOB",
-        action="append",
-        help="leave out what matches, with all in it; may be repeated",
-    )
-    add(
-        "--ignore-file",
-        metavar="NAME",
-        help="honour files of this name, such as .gitignore, wherever they lie",
-    )
-    add(
-        "--no-default-ignores",
-        action="store_true",
-        help="report partial downloads, editor swap files and system droppings too",
-    )
-    add(
-        "--own",
-        metavar="|".join(OWN),
-        default="drop",
-        help="what to do with changes limpet itself made (drop)",
-    )
-
-
-def _add_content(made: Parser) -> None:
-    add = made.add_argument_group("content").add_argument
-    add(
-        "--content",
-        metavar="|".join(MODES),
-        help="put a file's content into its events, as text or as bytes",
-    )
-    add(
-        "--appended",
-        action="store_true",
-        help="only what was added since the file's last event",
-    )
-    add("--encoding", metavar="NAME", help="encoding of text content (utf-8)")
-    add("--errors", metavar="HANDLER", help="what to do with what is not text (strict)")
-    add(
-        "--max-bytes",
-        metavar="N",
-        type=int,
-        help="larger files come without content (1048576)",
-    )
+    add_options(add, WatchOptions, REPORTED)
 
 
 def _add_output(made: Parser) -> None:
@@ -167,48 +120,6 @@ def _add_commands(made: Parser) -> None:
     )
 
 
-def _add_how_it_is_watched(made: Parser) -> None:
-    add = made.add_argument_group("how it is watched").add_argument
-    add(
-        "--state",
-        metavar="FILE",
-        type=Path,
-        help="remember here what was reported, and next time begin with what changed since",
-    )
-    add(
-        "--settle",
-        metavar="SECONDS",
-        type=float,
-        default=0.0,
-        help="hold created and updated files until closed or quiet for so long (0)",
-    )
-    add(
-        "--settle-max",
-        metavar="SECONDS",
-        type=float,
-        help="never hold longer than this (10 x settle)",
-    )
-    add(
-        "--follow-symlinks",
-        action="store_true",
-        help="follow symlinks to folders, each real folder once",
-    )
-    add("--backend", metavar="NAME", default="auto", help=f"{', '.join(BACKENDS)} (auto)")
-    add(
-        "--poll-interval",
-        metavar="SECONDS",
-        type=float,
-        default=1.0,
-        help="time between two looks where the system gives no hints (1)",
-    )
-    add(
-        "--rescan-interval",
-        metavar="SECONDS",
-        type=float,
-        help="look at everything again this often (never)",
-    )
-
-
 def _plan(given: Namespace, command: tuple[str, ...] | None) -> Plan:
     """Put the plan together, and refuse what does not go together."""
     if not given.paths:
@@ -218,23 +129,7 @@ def _plan(given: Namespace, command: tuple[str, ...] | None) -> Plan:
         message = f"--jobs and --busy are about commands: they need {EXEC}"
         raise UsageError(message)
     options = WatchOptions(
-        recursive=not given.no_recursive,
-        existing=given.existing,
-        state=given.state,
-        settle=given.settle,
-        settle_max=given.settle_max,
-        metadata=given.metadata,
-        transient=given.transient,
-        follow_symlinks=given.follow_symlinks,
-        own=one_of("--own", given.own, OWN),
-        content=_content(given),
-        include=tuple(given.include or ()),
-        exclude=tuple(given.exclude or ()),
-        ignore_file=given.ignore_file,
-        default_ignores=not given.no_default_ignores,
-        backend=one_of("--backend", given.backend, BACKENDS),
-        poll_interval=given.poll_interval,
-        rescan_interval=given.rescan_interval,
+        content=_content(given), **given_options(given, WatchOptions, (*REPORTED, *WATCHING))
     )
     chosen = given.format or (None if command is not None else "text")
     return Plan(
@@ -253,21 +148,13 @@ def _plan(given: Namespace, command: tuple[str, ...] | None) -> Plan:
 
 
 def _content(given: Namespace) -> ContentOptions | None:
-    """Put the content options together; what was not given is the library's default."""
-    bounds = {
-        "encoding": given.encoding,
-        "errors": given.errors,
-        "max_bytes": given.max_bytes,
-    }
-    bounds = {key: value for key, value in bounds.items() if value is not None}
-    if given.content is None:
-        if bounds or given.appended:
-            message = (
-                "--appended, --encoding, --errors and --max-bytes are about content: they need "
-                "--content"
-            )
-            raise UsageError(message)
-        return None
-    return ContentOptions(
-        mode=one_of("--content", given.content, MODES), appended=given.appended, **bounds
-    )
+    bounds = given_options(given, ContentOptions, CONTENT)
+    if given.content is not None:
+        return ContentOptions(mode=one_of("--content", given.content, MODES), **bounds)
+    if bounds:
+        message = (
+            "--appended, --encoding, --errors and --max-bytes are about content: they need "
+            "--content"
+        )
+        raise UsageError(message)
+    return None

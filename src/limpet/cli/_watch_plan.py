@@ -6,14 +6,13 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, Literal, get_args
 
 from limpet._wire import EVENT_TYPES
-from limpet.config import BackendName, WatchOptions
+from limpet.config import WatchOptions
 from limpet.errors import UsageError
 
 __all__ = [
-    "BACKENDS",
     "BUSY",
     "EXEC",
     "FORMATS",
@@ -23,7 +22,6 @@ __all__ = [
     "Plan",
     "Target",
     "TargetKind",
-    "one_of",
     "split_command",
     "target_of",
     "types_of",
@@ -33,12 +31,9 @@ Format = Literal["text", "jsonl", "cloudevents", "paths0"]
 Busy = Literal["queue", "skip", "restart"]
 TargetKind = Literal["file", "dir"]
 
-BACKENDS: Final[tuple[BackendName, ...]] = get_args(BackendName)
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
 EXEC: Final = "--exec"
-
-_Word = TypeVar("_Word", bound=str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,16 +151,3 @@ def types_of(words: Iterable[str]) -> frozenset[str]:
         )
         raise UsageError(message)
     return asked
-
-
-def one_of(option: str, value: str, words: tuple[_Word, ...]) -> _Word:
-    """Give the one of ``words`` that ``value`` is.
-
-    Raises:
-        UsageError: It is none of them; the message lists them.
-    """
-    for word in words:
-        if word == value:
-            return word
-    message = f"{option} must be one of {', '.join(words)}, not {value!r}"
-    raise UsageError(message)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from typing import Final, get_args
 
-from limpet.cli._parser import Parser, at_least_one, parse
-from limpet.cli._watch_plan import one_of
+from limpet.cli._parser import Parser, at_least_one, one_of, parse
 from limpet.errors import UsageError
 from limpet.output import (
     AppendToFile,

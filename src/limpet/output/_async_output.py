@@ -1,12 +1,12 @@
-"""The async shell of an output: hands operations to a worker and waits; decides nothing."""
+"""The async shell of an output: hands operations to its thread and waits; decides nothing."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Self, TypeAlias, Unpack
+from typing import Any, Self, TypeAlias, Unpack
 
 import anyio
 import anyio.to_thread
@@ -14,74 +14,57 @@ import anyio.to_thread
 from limpet._event_loop import EventLoop
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions
-from limpet.output._keywords import (
-    Appending,
-    Creating,
-    Deleting,
-    MakingDir,
-    Moving,
-    Overwriting,
-)
-from limpet.output._operations import (
-    AppendToFile,
-    CreateFile,
-    DeleteDir,
-    DeleteFile,
-    MakeDir,
-    MoveFile,
-    Name,
-    Operation,
-    OverwriteFile,
-)
+from limpet.output._operation_methods import OperationMethods
+from limpet.output._operations import Operation
 from limpet.output._output import Output
-from limpet.output._output_thread import Job, Worker
+from limpet.output._output_thread import OutputThread, Request
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, RefusalCode, Refused, Result
 
 __all__ = ["AsyncOutput", "Ticket", "open_output"]
 
-_Job: TypeAlias = Job[Operation, Result]
+_Request: TypeAlias = Request[Operation, Result]
 
 
 class Ticket:
-    """One operation that was handed in; it is done whether or not anybody waits for it."""
+    """One operation that was submitted; it is done whether or not a task waits for it."""
 
-    def __init__(self, job: _Job, finished: anyio.Event) -> None:
-        """Made by ``AsyncOutput.submit``."""
-        self._job = job
+    def __init__(self, request: _Request, finished: anyio.Event) -> None:
+        """Created by ``AsyncOutput.submit``."""
+        self._job = request
         self._finished = finished
 
     @property
     def operation(self) -> Operation:
-        """What was asked for."""
-        return self._job.asked
+        """The operation that was submitted."""
+        return self._job.operation
 
     @property
     def result(self) -> Result | None:
-        """Its answer; ``None`` as long as there is none."""
-        return self._job.answer if self._finished.is_set() else None
+        """Its result; ``None`` until there is one."""
+        return self._job.result if self._finished.is_set() else None
 
     async def wait(self) -> Result:
-        """Give its answer once there is one; may be cancelled and asked again, by many tasks."""
+        """Return its result once there is one; many tasks may wait, and be cancelled."""
         await self._finished.wait()
-        return answer_of(self._job)
+        return result_of(self._job)
 
 
-def answer_of(job: _Job) -> Result:
-    """Give the answer of a job that is over; what went wrong in our own code is raised."""
-    if job.error is not None:
-        raise job.error
-    assert job.answer is not None  # noqa: S101 - one of the two is there
-    return job.answer
+def result_of(request: _Request) -> Result:
+    """Return the result of a request that is over; an error in our own code is raised."""
+    if request.error is not None:
+        raise request.error
+    assert request.result is not None  # noqa: S101 - one of the two is there
+    return request.result
 
 
-class AsyncOutput:
-    """What ``open_output`` gives: writes into one folder, off the event loop."""
+class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
+    """What ``open_output`` returns: writes into one folder, off the event loop."""
 
     def __init__(self, output: Output) -> None:
-        """Made by ``open_output``; nothing happens before the block is entered."""
+        """Created by ``open_output``; nothing happens before the block is entered."""
         self._output = output
-        self._worker: Worker[Operation, Result] | None = None
+        self._thread: OutputThread[Operation, Result] | None = None
         self._loop: EventLoop | None = None
         self._in_flight = 0
         self._most = output.options["limits"].max_in_flight
@@ -92,17 +75,17 @@ class AsyncOutput:
         """Open the root.
 
         Raises:
-            RootGoneError: It is not there and ``create`` was not asked for.
+            RootGoneError: It is missing and ``create`` is not set.
             OutputError: It cannot be opened; the code says why.
         """
-        if self._worker is not None:
+        if self._thread is not None:
             message = f"the output at {str(self._output.path)!r} is open already"
             raise UsageError(message)
         await anyio.to_thread.run_sync(self._output.open_quietly)
         self._output.warn_of_loops(stacklevel=3)
         name = f"limpet output {self._output.path.name}"
         self._loop = EventLoop()
-        self._worker = Worker(self._output.perform_all, self._loop.post, name=name)
+        self._thread = OutputThread(self._output.perform_all, self._loop.post, name=name)
         return self
 
     async def __aexit__(
@@ -111,12 +94,12 @@ class AsyncOutput:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait until all that was handed in is done, then close; so does a cancellation."""
-        worker, self._worker = self._worker, None
-        if worker is None:
+        """Wait until all that was submitted is done, then close; also if cancelled."""
+        thread, self._thread = self._thread, None
+        if thread is None:
             return
         closed = anyio.Event()
-        worker.close(closed.set)
+        thread.close(closed.set)
         cancelled: BaseException | None = None
         while True:
             try:
@@ -124,8 +107,10 @@ class AsyncOutput:
                     await closed.wait()
                 break
             except anyio.get_cancelled_exc_class() as error:
-                cancelled = error  # asyncio's own cancel() passes a shield; what is begun is ended
-        worker.join()
+                cancelled = (
+                    error  # asyncio's own cancel() passes a shield; what was begun is finished
+                )
+        thread.join()
         self._output.close()
         while self._turns:
             self._turns.popleft().set()
@@ -140,27 +125,27 @@ class AsyncOutput:
     # -- operations as values ------------------------------------------------------------------
 
     async def perform(self, operation: Operation) -> Result:
-        """Do it, and say what was done or why not; raises nothing for what disk or name did.
+        """Do it, and return what was done, or why it was refused; disk and name raise nothing.
 
-        Operations are done in the order in which they were handed in, those on one name too. Many
-        tasks may call it at once. If it is cancelled while the operation waits, the operation is
-        never done; if it is being done, it is done wholly (``submit`` keeps its answer).
+        Operations are done in the order in which they were submitted. Many tasks may call it at
+        once. If it is cancelled while the operation waits, the operation is never done; if it is
+        being done, it is done completely (``submit`` keeps its result).
         """
         refusal = await self._admit(operation)
         if refusal is not None or self._loop is None:
             return refusal or self._refuse(operation, "closed", "the output is closed")
         end, wait = self._loop.waiter()
-        job = self._give(operation, end)
+        request = self._submit(operation, end)
         try:
             await wait
         except BaseException:
-            if self._worker is not None and self._worker.withdraw(job):
+            if self._thread is not None and self._thread.withdraw(request):
                 self._leave()
             raise
-        return answer_of(job)
+        return result_of(request)
 
     async def submit(self, operation: Operation) -> Ticket:
-        """Hand it in and give a ticket by which its answer can be asked for, once or often.
+        """Submit it and return a ticket for its result, which may be waited for more than once.
 
         Returns when there is room for it; from then on it will be done, before the block is left.
 
@@ -171,33 +156,33 @@ class AsyncOutput:
         if refusal is not None:
             raise refusal.error()
         finished = anyio.Event()
-        return Ticket(self._give(operation, finished.set), finished)
+        return Ticket(self._submit(operation, finished.set), finished)
 
     async def _admit(self, operation: Operation) -> Refused | None:
-        """Wait until there is room for one more, or say why there will be none."""
+        """Wait until there is room for one more, or return why there will be none."""
         if self._in_flight >= self._most or self._turns:
             if not self._waits:
                 why = f"{self._in_flight} operations are in flight, which is the most"
                 return self._refuse(operation, "busy", why)
             await self._wait_turn()
-        if self._worker is None:
+        if self._thread is None:
             return self._refuse(operation, "closed", "the output is closed")
         return None
 
-    def _give(self, operation: Operation, end: Callable[[], None]) -> _Job:
-        assert self._worker is not None  # noqa: S101 - admitted
+    def _submit(self, operation: Operation, end: Callable[[], None]) -> _Request:
+        assert self._thread is not None  # noqa: S101 - admitted
         self._in_flight += 1
 
-        def tell() -> None:
+        def on_done() -> None:
             self._leave()
             end()
 
-        job: _Job = Job(operation, tell)
-        self._worker.give(job)
-        return job
+        request: _Request = Request(operation, on_done)
+        self._thread.submit(request)
+        return request
 
     async def _wait_turn(self) -> None:
-        """Wait until one that is in flight is answered; first come, first served."""
+        """Wait until an operation in flight has its result; first come, first served."""
         turn = anyio.Event()
         self._turns.append(turn)
         try:
@@ -208,7 +193,7 @@ class AsyncOutput:
             else:
                 self._next_turn()
             raise
-        self._in_flight -= 1  # the place that was kept for it
+        self._in_flight -= 1  # the place that was reserved for it
 
     def _leave(self) -> None:
         self._in_flight -= 1
@@ -216,81 +201,21 @@ class AsyncOutput:
 
     def _next_turn(self) -> None:
         if self._turns and self._in_flight < self._most:
-            self._in_flight += 1  # kept for it, so that nobody slips in before it runs
+            self._in_flight += 1  # reserved, so that no other task takes it before this one runs
             self._turns.popleft().set()
 
     def _refuse(self, operation: Operation, code: RefusalCode, why: str) -> Refused:
         return refused(operation, str(self._output.path), RefusalError(code, why))
 
-    # -- the same as methods -------------------------------------------------------------------
-
-    async def create(self, name: Name, content: str | bytes, **options: Unpack[Creating]) -> Done:
-        """Make a new file; ``CreateFile`` explains the options.
-
-        Raises:
-            OutputError: It was not made; ``ExistsError`` if the name is taken.
-        """
-        return await self._must(CreateFile(name=name, content=content, **options))
-
-    async def overwrite(
-        self, name: Name, content: str | bytes, **options: Unpack[Overwriting]
-    ) -> Done:
-        """Make a file hold this content, all or nothing; ``OverwriteFile`` explains the options.
-
-        Raises:
-            OutputError: The old content stands.
-        """
-        return await self._must(OverwriteFile(name=name, content=content, **options))
-
-    async def append(self, name: Name, content: str | bytes, **options: Unpack[Appending]) -> Done:
-        """Add one record to the end of a file; ``AppendToFile`` explains the options.
-
-        Raises:
-            OutputError: Nothing of the record is in the file, unless the message says how much.
-        """
-        return await self._must(AppendToFile(name=name, content=content, **options))
-
-    async def delete(self, name: Name, **options: Unpack[Deleting]) -> Done:
-        """Remove a file; ``DeleteFile`` explains the options.
-
-        Raises:
-            OutputError: It stays; ``MissingError`` if nothing was there.
-        """
-        return await self._must(DeleteFile(name=name, **options))
-
-    async def delete_dir(self, name: Name, **options: Unpack[Deleting]) -> Done:
-        """Remove an empty folder; ``DeleteDir`` explains the options.
-
-        Raises:
-            OutputError: It stays.
-        """
-        return await self._must(DeleteDir(name=name, **options))
-
-    async def make_dir(self, name: Name, **options: Unpack[MakingDir]) -> Done:
-        """Make a folder; ``MakeDir`` explains the options.
-
-        Raises:
-            OutputError: It was not made.
-        """
-        return await self._must(MakeDir(name=name, **options))
-
-    async def move(self, name: Name, target: Name, **options: Unpack[Moving]) -> Done:
-        """Give a file or folder another name; ``MoveFile`` explains the options.
-
-        Raises:
-            OutputError: Both names are as they were.
-        """
-        return await self._must(MoveFile(name=name, target=target, **options))
-
-    async def _must(self, operation: Operation) -> Done:
-        answer = await self.perform(operation)
-        if isinstance(answer, Refused):
-            raise answer.error()
-        return answer
+    async def _perform_or_raise(self, operation: Operation) -> Done:
+        result = await self.perform(operation)
+        if isinstance(result, Refused):
+            raise result.error()
+        return result
 
 
 def open_output(folder: str | os.PathLike[str], **options: Unpack[OutputOptions]) -> AsyncOutput:
-    """Write into the folder and nowhere else, whatever the names say and whoever gives them.
+    """Open a folder to write into it and nowhere else, whatever the names are.
 
     ```python
     async with limpet.open_output("archive", create=True) as out:
@@ -298,9 +223,9 @@ def open_output(folder: str | os.PathLike[str], **options: Unpack[OutputOptions]
         await out.append("log/2026-11.txt", message.text, newline_guard=True)
     ```
 
-    Runs under asyncio and trio. Nothing that may wait for the disk runs on the event loop: one
-    thread for each output, started when it is needed, does all that waits in one go. When the block
-    is left, all that was handed in is done, and no thread or descriptor stays.
+    Runs on asyncio and trio. Nothing that may wait for the disk runs on the event loop: one thread
+    for each output, started when it is needed, does all waiting operations as one batch. When the
+    block is left, all that was submitted is done, and no thread or descriptor stays.
 
     Args:
         folder: The root. A relative path is made absolute now; a symlink in it is followed when the

@@ -1,4 +1,4 @@
-"""Makes a name hold a content in one step: a temporary file in the same folder, then a rename."""
+"""Replaces the content of a name in one step: a temporary file beside it, then a rename."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ import os
 import stat
 from typing import Final, NamedTuple
 
-from limpet.output._fsync_batch import Syncs
-from limpet.output._operations import Durability
-from limpet.output._own_write_reporter import Silent, state_of
-from limpet.output._refusals import RefusalError
-from limpet.output._syscalls import Sys
+from limpet.output._own_write_reporter import state_of
+from limpet.output._refusals import RefusalError, check_plain
+from limpet.output._syscalls import Syscalls
 from limpet.output._temp_files import Staged, stage
+from limpet.output._write_context import WriteContext
 
-__all__ = ["NO_WAY", "Changed", "asked_again", "link_over", "look", "place_new", "put"]
+__all__ = [
+    "NO_WAY",
+    "Change",
+    "link_over",
+    "place_new",
+    "replace_content",
+    "stat_after",
+    "stat_or_none",
+]
 
 NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
-"""What renameat2(2) says where it, or the file system, does not know RENAME_NOREPLACE."""
+"""What renameat2(2) returns where it, or the file system, does not know RENAME_NOREPLACE."""
 
 
-class Changed(NamedTuple):
+class Change(NamedTuple):
     """What an operation did."""
 
     size: int
@@ -29,123 +36,118 @@ class Changed(NamedTuple):
     existed: bool
 
 
-def look(calls: Sys, folder: int, name: str) -> os.stat_result | None:
-    """Stat a name; ``None`` if nothing is there."""
+def stat_or_none(calls: Syscalls, dir_fd: int, name: str) -> os.stat_result | None:
+    """Return the status of a name, or ``None`` if nothing is there."""
     try:
-        return calls.stat_at(folder, name)
+        return calls.stat_at(dir_fd, name)
     except FileNotFoundError:
         return None
 
 
-def put(
-    calls: Sys,
-    folder: int,
+def replace_content(
+    context: WriteContext,
+    dir_fd: int,
     parts: tuple[str, ...],
     data: bytes,
     *,
     new: bool,
-    replace_link: bool,
-    durability: Durability,
-    journal: Silent,
-    syncs: Syncs,
-) -> Changed:
-    """Make the last of ``parts``, in the open ``folder``, hold ``data``.
+    replace_link: bool = False,
+) -> Change:
+    """Make the last of ``parts``, in the open directory ``dir_fd``, hold ``data``.
 
-    A reader finds the old content or the new, whole, at any moment; after a crash of the program,
-    too. After one of the system: see ``Durability``.
+    A reader finds the old content or the new, whole, at any moment; also after a crash of the
+    program. After a crash of the system: see ``Durability``.
 
     Args:
-        calls: Where system calls go.
-        folder: The folder of the name.
+        context: What the batch writes with.
+        dir_fd: Directory of the name.
         parts: The whole name.
         data: The whole content.
-        new: Refuse a name that is taken, also by what comes there meanwhile.
-        replace_link: Take a symlink's place.
-        durability: What must survive a crash of the system.
-        journal: Hears of it.
-        syncs: Sees to the folder.
+        new: Refuse a name that is taken, also one that is taken meanwhile.
+        replace_link: Replace a symlink.
 
     Raises:
-        RefusalError: Something stands there that is not replaced. Nothing changed.
+        RefusalError: What is at the name is not to be replaced. Nothing changed.
         OSError: Nothing changed, and no temporary file is left.
     """
+    calls, report = context.calls, context.report
     name = parts[-1]
-    # A new name is looked at when it turns out to be taken: that is the rare case.
-    before = None if new else look(calls, folder, name)
+    # Whether a new name is taken is found out by the rename: that is the rare case.
+    before = None if new else stat_or_none(calls, dir_fd, name)
     if before is not None:
         _check(before, new=new, replace_link=replace_link)
-    journal.claim(parts)
-    keep = before if before is not None and stat.S_ISREG(before.st_mode) else None
-    staged = stage(calls, folder, 0o666 if keep is None else 0o600)
+    report.begin(parts)
+    kept = before if before is not None and stat.S_ISREG(before.st_mode) else None
+    staged = stage(calls, dir_fd, 0o666 if kept is None else 0o600)
     try:
-        if journal.told:
+        if report.is_active:
             hidden = (*parts[:-1], staged.name)
-            journal.claim(hidden)
-            journal.note(hidden, None, None)
+            report.begin(hidden)
+            report.wrote(hidden, None, None)
         staged.write(data)
-        if keep is not None:
-            _carry_over(calls, folder, name, staged.fd, keep)
-        if durability != "none":
+        if kept is not None:
+            _carry_over(calls, dir_fd, name, staged.fd, kept)
+        if context.durability != "none":
             calls.sync(staged.fd)
-        written = calls.stat(staged.fd) if journal.told else None
+        written = calls.stat(staged.fd) if report.is_active else None
         if new:
             try:
-                place_new(calls, folder, staged, folder, name)
+                place_new(calls, dir_fd, staged, dir_fd, name)
             except FileExistsError:
-                _check(calls.stat_at(folder, name), new=True, replace_link=False)
+                _check(calls.stat_at(dir_fd, name), new=True, replace_link=False)
                 raise
         else:
-            calls.rename(folder, staged.name, folder, name)
+            calls.rename(dir_fd, staged.name, dir_fd, name)
             staged.placed = True
-        after = asked_again(calls, staged.fd)
+        after = stat_after(calls, staged.fd)
         if written is not None:
-            # Whoever writes into it from now on makes another state; whoever did just now, too.
+            # Another process that writes into it makes another state, now and later.
             if after is not None and content_of(after) == content_of(written):
-                journal.note(parts, state_of(before), state_of(after))
+                report.wrote(parts, state_of(before), state_of(after))
             else:
-                journal.spoil(parts)
-        syncs.folder(folder)
-        return Changed(size=len(data), stat=after, existed=before is not None)
+                report.unsure(parts)
+        context.fsyncs.dir(dir_fd)
+        return Change(size=len(data), stat=after, existed=before is not None)
     finally:
         staged.close()
 
 
-def place_new(calls: Sys, folder: int, staged: Staged, to: int, name: str) -> None:
-    """Give a temporary file its name if that is free.
+def place_new(calls: Syscalls, dir_fd: int, staged: Staged, to: int, name: str) -> None:
+    """Rename a temporary file to its final name if that is free.
 
     Raises:
-        OSError: EEXIST: it is not.
+        OSError: EEXIST: it is taken.
     """
     try:
-        calls.rename_new(folder, staged.name, to, name)
+        calls.rename_new(dir_fd, staged.name, to, name)
         staged.placed = True
     except OSError as error:
         if error.errno not in NO_WAY:
             raise
-        # A second name is only given if it is free, everywhere; then the first one goes.
-        calls.link(folder, staged.name, to, name)
+        # link(2) fails everywhere if the name is taken; then the first name is removed.
+        calls.link(dir_fd, staged.name, to, name)
         with contextlib.suppress(OSError):
-            calls.unlink(folder, staged.name)
+            calls.unlink(dir_fd, staged.name)
             staged.placed = True
 
 
-def link_over(calls: Sys, folder: int, name: str, to: int, new: str) -> None:
+def link_over(calls: Syscalls, dir_fd: int, name: str, to: int, new: str) -> None:
     """Rename a file to a free name where the system has no call for it: two names for a moment.
 
     Raises:
-        OSError: It has its old name alone.
+        OSError: The file has its old name alone.
     """
-    calls.link(folder, name, to, new)
+    calls.link(dir_fd, name, to, new)
     try:
-        calls.unlink(folder, name)
+        calls.unlink(dir_fd, name)
     except OSError:
         with contextlib.suppress(OSError):
             calls.unlink(to, new)
         raise
 
 
-def asked_again(calls: Sys, fd: int) -> os.stat_result | None:
-    """Stat what was written; it is done, so that it cannot be asked is no failure of it."""
+def stat_after(calls: Syscalls, fd: int) -> os.stat_result | None:
+    """Return the status of what was written, or ``None``: the write is done in either case."""
     try:
         return calls.stat(fd)
     except OSError:
@@ -153,34 +155,27 @@ def asked_again(calls: Sys, fd: int) -> os.stat_result | None:
 
 
 def content_of(found: os.stat_result) -> tuple[int, int]:
-    """Give what every write changes."""
+    """Return what every write changes."""
     return found.st_size, found.st_mtime_ns
 
 
 def _check(found: os.stat_result, *, new: bool, replace_link: bool) -> None:
-    """Refuse what stands there, by what it is.
+    """Refuse to replace what is there, by its type.
 
     Raises:
         RefusalError: It is not replaced.
     """
-    mode = found.st_mode
-    if stat.S_ISLNK(mode):
-        if not replace_link or new:
-            raise RefusalError("symlink", "a symlink stands there, and none is followed")
-    elif stat.S_ISDIR(mode):
-        raise RefusalError("is-folder", "a folder stands there")
-    elif not stat.S_ISREG(mode):
-        raise RefusalError("not-a-file", "a FIFO, socket or device stands there")
-    elif new:
-        raise RefusalError("exists", "something stands there already", errno.EEXIST)
+    if not (replace_link and not new and stat.S_ISLNK(found.st_mode)):
+        check_plain(found)
+        if new:
+            raise RefusalError("exists", "the name is taken", errno.EEXIST)
 
 
-def _carry_over(calls: Sys, folder: int, name: str, fd: int, old: os.stat_result) -> None:
-    """Give the new file the old one's owner, extended attributes and permission bits.
+def _carry_over(calls: Syscalls, dir_fd: int, name: str, fd: int, old: os.stat_result) -> None:
+    """Copy owner, extended attributes and permission bits of the old file to the new one.
 
-    The owner where the system lets us, the attributes where they can be read and set: what cannot
-    is left, for the content matters more. The set-id bits go, as they do when a file is written
-    into (write(2)).
+    The owner where the system permits it, the attributes where they can be read and set: the rest
+    is left, because the content matters more. The set-id bits are dropped, as write(2) does.
 
     Raises:
         OSError: The permission bits could not be set.
@@ -190,7 +185,7 @@ def _carry_over(calls: Sys, folder: int, name: str, fd: int, old: os.stat_result
         with contextlib.suppress(OSError):
             calls.chown(fd, old.st_uid, old.st_gid)
     with contextlib.suppress(OSError):
-        source = calls.open_file(folder, name, os.O_RDONLY)
+        source = calls.open_file(dir_fd, name, os.O_RDONLY)
         try:
             for key, value in calls.attributes(source).items():
                 if key == "security.capability":  # goes with the set-id bits
@@ -198,5 +193,5 @@ def _carry_over(calls: Sys, folder: int, name: str, fd: int, old: os.stat_result
                 with contextlib.suppress(OSError):
                     calls.set_attribute(fd, key, value)
         finally:
-            calls.let_go(source)
+            calls.close_quietly(source)
     calls.chmod(fd, stat.S_IMODE(old.st_mode) & 0o777)

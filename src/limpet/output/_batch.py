@@ -1,33 +1,33 @@
-"""What the operations that are done in one go share, and what must be let go of after them."""
+"""What the operations of one batch share, and what must be released after them."""
 
 from __future__ import annotations
 
 from limpet.output._append import Appender
-from limpet.output._fsync_batch import Syncs
-from limpet.output._own_write_reporter import open_journal
+from limpet.output._fsync_batch import FsyncBatch
+from limpet.output._own_write_reporter import open_report
 from limpet.output._results import Result, RootState
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
+from limpet.output._write_context import WriteContext
 
 __all__ = ["Batch"]
 
 
 class Batch:
-    """What the operations of one go share."""
+    """What the operations of one batch share."""
 
-    def __init__(self, calls: Sys, bases: tuple[str, ...], patience: float) -> None:
-        """Start with nothing held."""
-        self.journal = open_journal(bases)
-        self.syncs = Syncs(calls)
-        self.appender = Appender(calls, patience=patience, journal=self.journal, syncs=self.syncs)
-        self.answers: list[Result] = []
-        self.unseen: list[int] = []
-        """Those done since the root was last looked at."""
+    def __init__(self, calls: Syscalls, bases: tuple[str, ...], lock_timeout: float) -> None:
+        """Start with nothing open."""
+        self.context = WriteContext(calls, open_report(bases), FsyncBatch(calls), lock_timeout)
+        self.appender = Appender(self.context)
+        self.results: list[Result] = []
+        self.unverified: list[int] = []
+        """Operations done since the root was last examined."""
         self.sure = False
-        """The root was just seen at its path."""
+        """The root was just found at its path."""
         self.state: RootState = "same"
 
     def close(self) -> None:
-        """Let go of everything and tell the watches, however the batch ended."""
+        """Release everything and report to the watches, however the batch ended."""
         self.appender.close()
-        self.syncs.abandon()
-        self.journal.close()
+        self.context.fsyncs.abandon()
+        self.context.report.close()

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, cast, get_args
 from limpet.errors import UsageError
 from limpet.output._limits import OutputLimits
 from limpet.output._operations import Durability
-from limpet.output._root_dir import Moved, Way
+from limpet.output._root_dir import Moved, ResolverName
 
 __all__ = ["OutputOptions", "Settings", "settings_of"]
 
@@ -35,7 +35,7 @@ class OutputOptions(TypedDict, total=False):
     """Seconds an append waits for somebody else's lock; default 10."""
     clean: bool
     """When opened, remove the temporary files of processes that died; default True."""
-    way: Way
+    way: ResolverName
     """How names are resolved; default ``auto``."""
 
 
@@ -50,7 +50,7 @@ class Settings(TypedDict):
     cross_mounts: bool
     lock_timeout: float
     clean: bool
-    way: Way
+    way: ResolverName
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
@@ -77,7 +77,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
     for name, words in (
         ("durability", get_args(Durability)),
         ("moved", get_args(Moved)),
-        ("way", get_args(Way)),
+        ("way", get_args(ResolverName)),
     ):
         if settings[name] not in words:
             message = f"{name} must be one of {', '.join(words)}, not {settings[name]!r}"

@@ -1,33 +1,33 @@
-"""Waits for a file's advisory lock, for a while."""
+"""Waits for a file's advisory lock, for a limited time."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from limpet.output._refusals import RefusalError
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
 
-__all__ = ["take"]
+__all__ = ["wait_for_lock"]
 
 _FIRST_S: Final = 0.0005
-_MOST_S: Final = 0.05
+_LONGEST_S: Final = 0.05
 
 
-def take(calls: Sys, fd: int, patience: float) -> None:
-    """Take the lock of an open file; it goes with the descriptor.
+def wait_for_lock(calls: Syscalls, fd: int, timeout: float) -> None:
+    """Take the lock of an open file; closing the descriptor releases it.
 
     Raises:
-        RefusalError: ``busy``: somebody else held it for ``patience`` seconds.
+        RefusalError: ``busy``: another process held it for ``timeout`` seconds.
         OSError: The file system has no locks.
     """
     if calls.lock(fd):
         return
-    end = calls.monotonic() + patience
+    end = calls.monotonic() + timeout
     wait = _FIRST_S
     while calls.monotonic() < end:
-        calls.pause(min(wait, _MOST_S))
+        calls.pause(min(wait, _LONGEST_S))
         wait *= 2
         if calls.lock(fd):
             return
-    why = f"somebody else has held its lock for {patience:g} seconds"
+    why = f"another process has held its lock for {timeout:g} seconds"
     raise RefusalError("busy", why)

@@ -1,4 +1,4 @@
-"""What changes names alone: delete, make a folder, move."""
+"""Operations that change names alone: delete, make a directory, move."""
 
 from __future__ import annotations
 
@@ -8,193 +8,183 @@ import os
 import stat
 from collections.abc import Iterator
 
-from limpet.output._atomic_write import NO_WAY, Changed, link_over, look
-from limpet.output._fsync_batch import Syncs
+from limpet.output._atomic_write import NO_WAY, Change, link_over, stat_or_none
 from limpet.output._operations import DeleteDir, DeleteFile, MakeDir, MoveFile
-from limpet.output._own_write_reporter import Silent, state_of
-from limpet.output._refusals import RefusalError
-from limpet.output._root_dir import Ground
+from limpet.output._own_write_reporter import state_of
+from limpet.output._refusals import RefusalError, check_plain
+from limpet.output._root_dir import RootDir
+from limpet.output._write_context import WriteContext
 
 __all__ = ["delete", "delete_dir", "make_dir", "move"]
 
 
 @contextlib.contextmanager
 def _entered(
-    ground: Ground,
-    parts: tuple[str, ...],
-    *,
-    make: bool = False,
-    journal: Silent | None = None,
-    syncs: Syncs | None = None,
+    context: WriteContext, root: RootDir, parts: tuple[str, ...], *, make: bool = False
 ) -> Iterator[int]:
-    """Give the folder of a name, open for as long as the block lasts."""
-    fd = ground.enter(parts[:-1], make=make, journal=journal, syncs=syncs)
+    """Open the directory of a name for as long as the block lasts."""
+    fd = root.enter(parts[:-1], create_with=context if make else None)
     try:
         yield fd
     finally:
-        ground.leave(fd)
+        root.leave(fd)
 
 
 def delete(
-    ground: Ground, parts: tuple[str, ...], asked: DeleteFile, journal: Silent, syncs: Syncs
-) -> Changed:
-    """Remove a name that is no folder: a symlink, FIFO or socket itself.
+    context: WriteContext, root: RootDir, parts: tuple[str, ...], operation: DeleteFile
+) -> Change:
+    """Remove a name that is no directory; of a symlink, FIFO or socket the entry itself.
 
     Raises:
-        RefusalError: ``missing`` or ``is-folder``.
+        RefusalError: ``missing`` or ``is-directory``.
         OSError: It stays.
     """
-    calls, name = ground.calls, parts[-1]
+    calls, name = context.calls, parts[-1]
     try:
-        with _entered(ground, parts) as folder:
-            found = look(calls, folder, name)
+        with _entered(context, root, parts) as dir_fd:
+            found = stat_or_none(calls, dir_fd, name)
             if found is None:
-                return _missing(missing_ok=asked.missing_ok)
+                return _missing(missing_ok=operation.missing_ok)
             if stat.S_ISDIR(found.st_mode):
-                raise RefusalError("is-folder", "a folder stands there", errno.EISDIR)
-            journal.claim(parts)
-            calls.unlink(folder, name)
-            journal.note(parts, state_of(found), None)
-            syncs.folder(folder)
+                raise RefusalError("is-directory", "it is a directory", errno.EISDIR)
+            context.report.begin(parts)
+            calls.unlink(dir_fd, name)
+            _removed(context, dir_fd, parts, found)
     except FileNotFoundError:
-        return _missing(missing_ok=asked.missing_ok)
-    return Changed(size=0, stat=None, existed=True)
+        return _missing(missing_ok=operation.missing_ok)
+    return Change(size=0, stat=None, existed=True)
 
 
 def delete_dir(
-    ground: Ground, parts: tuple[str, ...], asked: DeleteDir, journal: Silent, syncs: Syncs
-) -> Changed:
-    """Remove an empty folder.
+    context: WriteContext, root: RootDir, parts: tuple[str, ...], operation: DeleteDir
+) -> Change:
+    """Remove an empty directory.
 
     Raises:
-        RefusalError: ``missing``, or ``not-a-file``: it is no folder.
+        RefusalError: ``missing``; ``symlink`` or ``not-a-file``: it is no directory.
         OSError: It stays (ENOTEMPTY: something is in it).
     """
-    calls, name = ground.calls, parts[-1]
+    calls, name = context.calls, parts[-1]
     try:
-        with _entered(ground, parts) as folder:
-            found = look(calls, folder, name)
+        with _entered(context, root, parts) as dir_fd:
+            found = stat_or_none(calls, dir_fd, name)
             if found is None:
-                return _missing(missing_ok=asked.missing_ok)
+                return _missing(missing_ok=operation.missing_ok)
             if stat.S_ISLNK(found.st_mode):
-                raise RefusalError("symlink", "a symlink stands there; delete it as a file")
+                raise RefusalError("symlink", "it is a symlink; delete it as a file")
             if not stat.S_ISDIR(found.st_mode):
-                raise RefusalError("not-a-file", "no folder stands there; delete it as a file")
-            journal.claim(parts)
-            calls.remove_folder(folder, name)
-            journal.note(parts, state_of(found), None)
-            syncs.folder(folder)
+                raise RefusalError("not-a-file", "it is no directory; delete it as a file")
+            context.report.begin(parts)
+            calls.remove_dir(dir_fd, name)
+            _removed(context, dir_fd, parts, found)
     except FileNotFoundError:
-        return _missing(missing_ok=asked.missing_ok)
-    return Changed(size=0, stat=None, existed=True)
+        return _missing(missing_ok=operation.missing_ok)
+    return Change(size=0, stat=None, existed=True)
 
 
-def _missing(*, missing_ok: bool) -> Changed:
+def _removed(
+    context: WriteContext, dir_fd: int, parts: tuple[str, ...], found: os.stat_result
+) -> None:
+    context.report.wrote(parts, state_of(found), None)
+    context.fsyncs.dir(dir_fd)
+
+
+def _missing(*, missing_ok: bool) -> Change:
     if not missing_ok:
-        raise RefusalError("missing", "nothing stands there", errno.ENOENT)
-    return Changed(size=0, stat=None, existed=False)
+        raise RefusalError("missing", "there is nothing of that name", errno.ENOENT)
+    return Change(size=0, stat=None, existed=False)
 
 
 def make_dir(
-    ground: Ground, parts: tuple[str, ...], asked: MakeDir, journal: Silent, syncs: Syncs
-) -> Changed:
-    """Make a folder.
+    context: WriteContext, root: RootDir, parts: tuple[str, ...], operation: MakeDir
+) -> Change:
+    """Create a directory.
 
     Raises:
-        RefusalError: ``exists``, or what stands on the way.
-        OSError: It was not made; folders on the way may have been.
+        RefusalError: ``exists``, or what is on the way.
+        OSError: It was not created; directories on the way may have been.
     """
-    calls, name = ground.calls, parts[-1]
-    with _entered(ground, parts, make=asked.parents, journal=journal, syncs=syncs) as folder:
-        journal.claim(parts)
+    calls, name = context.calls, parts[-1]
+    with _entered(context, root, parts, make=operation.parents) as dir_fd:
+        context.report.begin(parts)
         existed = False
         found: os.stat_result | None = None
         try:
-            calls.make_folder(folder, name)
+            calls.make_dir(dir_fd, name)
         except FileExistsError:
-            there = calls.stat_at(folder, name)
-            if not (asked.exist_ok and stat.S_ISDIR(there.st_mode)):
+            there = calls.stat_at(dir_fd, name)
+            if not (operation.exist_ok and stat.S_ISDIR(there.st_mode)):
                 raise
             existed, found = True, there
         else:
-            found = _now(ground, folder, name)
-            journal.note(parts, None, state_of(found))
-            syncs.folder(folder)
-    return Changed(size=0, stat=found, existed=existed)
+            found = _stat_done(context, dir_fd, name)
+            context.report.wrote(parts, None, state_of(found))
+            context.fsyncs.dir(dir_fd)
+    return Change(size=0, stat=found, existed=existed)
 
 
 def move(
-    ground: Ground,
+    context: WriteContext,
+    root: RootDir,
     parts: tuple[str, ...],
     target: tuple[str, ...],
-    asked: MoveFile,
-    journal: Silent,
-    syncs: Syncs,
-) -> Changed:
-    """Give a name to what has another, in one step; a symlink is moved itself.
+    operation: MoveFile,
+) -> Change:
+    """Rename an entry in one step; a symlink is moved itself.
 
     Raises:
-        RefusalError: ``exists``, ``is-folder``, ``missing``, or what stands on the way.
+        RefusalError: ``exists``, ``is-directory``, ``missing``, or what is on the way.
         OSError: Both names are as they were.
     """
-    calls = ground.calls
-    with _entered(ground, parts) as source:
-        found = look(calls, source, parts[-1])
+    calls, report = context.calls, context.report
+    with _entered(context, root, parts) as source:
+        found = stat_or_none(calls, source, parts[-1])
         if found is None:
-            raise RefusalError("missing", "nothing stands there", errno.ENOENT)
-        with _entered(ground, target, make=asked.parents, journal=journal, syncs=syncs) as folder:
-            there = look(calls, folder, target[-1])
+            raise RefusalError("missing", "there is nothing of that name", errno.ENOENT)
+        with _entered(context, root, target, make=operation.parents) as dir_fd:
+            there = stat_or_none(calls, dir_fd, target[-1])
             if there is not None:
-                _check_target(there, target, asked)
-            journal.claim(parts)
-            journal.claim(target)
-            if asked.overwrite:
-                calls.rename(source, parts[-1], folder, target[-1])
+                shown = repr("/".join(target))
+                if not operation.overwrite:
+                    raise RefusalError("exists", f"{shown} is taken", errno.EEXIST)
+                check_plain(there, shown)
+            report.begin(parts)
+            report.begin(target)
+            if operation.overwrite:
+                calls.rename(source, parts[-1], dir_fd, target[-1])
             else:
-                _rename_new(ground, source, parts[-1], folder, target[-1])
-            after = _now(ground, folder, target[-1])
-            journal.note(parts, state_of(found), None)
-            journal.moved(target, state_of(after))
-            syncs.folder(source)
-            syncs.folder(folder)
-    return Changed(size=0, stat=after, existed=there is not None)
+                _rename_new(context, source, parts[-1], dir_fd, target[-1])
+            after = _stat_done(context, dir_fd, target[-1])
+            report.wrote(parts, state_of(found), None)
+            report.moved(target, state_of(after))
+            context.fsyncs.dir(source)
+            context.fsyncs.dir(dir_fd)
+    return Change(size=0, stat=after, existed=there is not None)
 
 
-def _now(ground: Ground, folder: int, name: str) -> os.stat_result | None:
-    """Stat what was made or moved; it is done, so that it cannot be asked is no failure of it."""
+def _stat_done(context: WriteContext, dir_fd: int, name: str) -> os.stat_result | None:
+    """Return the status of what was created or moved, or ``None``: it is done in either case."""
     try:
-        return look(ground.calls, folder, name)
+        return stat_or_none(context.calls, dir_fd, name)
     except OSError:
         return None
 
 
-def _check_target(there: os.stat_result, target: tuple[str, ...], asked: MoveFile) -> None:
-    shown = "/".join(target)
-    if not asked.overwrite:
-        raise RefusalError("exists", f"something stands at {shown!r} already", errno.EEXIST)
-    if stat.S_ISDIR(there.st_mode):
-        raise RefusalError("is-folder", f"a folder stands at {shown!r}", errno.EISDIR)
-    if stat.S_ISLNK(there.st_mode):
-        raise RefusalError("symlink", f"a symlink stands at {shown!r}")
-    if not stat.S_ISREG(there.st_mode):
-        raise RefusalError("not-a-file", f"a FIFO, socket or device stands at {shown!r}")
-
-
-def _rename_new(ground: Ground, source: int, name: str, folder: int, new: str) -> None:
+def _rename_new(context: WriteContext, source: int, name: str, dir_fd: int, new: str) -> None:
     """Rename to a free name.
 
-    RACE: where the system has no such call (macOS, some file systems) a folder, which can have no
-    second name, is looked at and then renamed: an empty folder that comes to the new name in
+    RACE: where the system has no such call (macOS, some file systems) a directory, which can have
+    no second name, is examined and then renamed: an empty directory that comes to the new name in
     between is replaced.
     """
-    calls = ground.calls
+    calls = context.calls
     try:
-        calls.rename_new(source, name, folder, new)
+        calls.rename_new(source, name, dir_fd, new)
     except OSError as error:
         if error.errno not in NO_WAY:
             raise
         found = calls.stat_at(source, name)
         if stat.S_ISDIR(found.st_mode):
-            calls.rename(source, name, folder, new)
+            calls.rename(source, name, dir_fd, new)
             return
-        link_over(calls, source, name, folder, new)
+        link_over(calls, source, name, dir_fd, new)

@@ -1,4 +1,4 @@
-"""One opened root and the operations below it: the synchronous whole below the async shell."""
+"""One opened root and the operations below it, synchronous."""
 
 from __future__ import annotations
 
@@ -11,39 +11,22 @@ from typing import Self, Unpack
 
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions, settings_of
-from limpet.output._keywords import (
-    Appending,
-    Creating,
-    Deleting,
-    MakingDir,
-    Moving,
-    Overwriting,
-)
 from limpet.output._name_validation import BadNameError
-from limpet.output._operations import (
-    AppendToFile,
-    CreateFile,
-    DeleteDir,
-    DeleteFile,
-    MakeDir,
-    MoveFile,
-    Name,
-    Operation,
-    OverwriteFile,
-)
-from limpet.output._output_engine import Engine
+from limpet.output._operation_methods import OperationMethods
+from limpet.output._operations import AppendToFile, MakeDir, Name, Operation
+from limpet.output._output_engine import OutputEngine
 from limpet.output._own_write_reporter import watched_with_keep
 from limpet.output._platform import default_calls
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, Refused, Result
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail
 
 __all__ = ["Output"]
 
 
-class Output:
-    """Writes into one folder and nowhere else; the plain, synchronous form of ``open_output``.
+class Output(OperationMethods[Done]):
+    """Writes into one folder and nowhere else; the synchronous form of ``open_output``.
 
     ```python
     with limpet.Output("archive", create=True) as out:
@@ -51,24 +34,24 @@ class Output:
         result = out.perform(limpet.AppendToFile(name="log.txt", content="one line"))
     ```
 
-    The block opens and closes it; it may be entered again. Any thread may use it, one operation
-    runs at a time. ``perform`` answers with a value and raises nothing for what the disk or the
-    name did; the methods are the same with the matching exception instead.
+    The block opens and closes it; it may be entered again. Any thread may use it; one operation
+    runs at a time. ``perform`` returns a value and raises nothing for what the disk or the name
+    did; the methods raise the matching exception instead.
     """
 
     def __init__(
         self,
         folder: str | os.PathLike[str],
         *,
-        calls: Sys | None = None,
+        calls: Syscalls | None = None,
         **options: Unpack[OutputOptions],
     ) -> None:
-        """Remember what was asked for; the disk is not touched.
+        """Check the options; the disk is not touched.
 
         Args:
             folder: The root. A relative path is made absolute now; a symlink in it is followed when
                 the output is opened, once.
-            calls: Another way to the system, for tests.
+            calls: Where system calls go, for tests.
             **options: See ``OutputOptions``.
 
         Raises:
@@ -81,24 +64,24 @@ class Output:
         self.options = settings_of(dict(options))
         self.path = Path(os.path.abspath(path))
         """The root as it was given, made absolute."""
-        self._engine = Engine(calls or default_calls(), self.path, self.options)
+        self._engine = OutputEngine(calls or default_calls(), self.path, self.options)
         self._mutex = threading.Lock()
         self._opened = False
 
     # -- opening -------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the root and clear away what a crash left in it.
+        """Open the root and remove the leftovers of processes that died.
 
         Raises:
-            RootGoneError: It is not there and ``create`` was not asked for.
+            RootGoneError: It is missing and ``create`` is not set.
             OutputError: It cannot be opened; the code says why.
         """
         self.open_quietly()
         self.warn_of_loops(stacklevel=3)
 
     def open_quietly(self) -> None:
-        """As ``open``, for who warns by themselves: a warning names the line that asked for it."""
+        """Open without the warning: a shell warns itself, so that its caller's line is named."""
         with self._mutex:
             if self._opened:
                 message = f"the output at {str(self.path)!r} is open already"
@@ -110,8 +93,8 @@ class Output:
             self._opened = True
 
     def warn_of_loops(self, *, stacklevel: int) -> None:
-        """Warn if a watch would deliver what is written here like anybody's change."""
-        if any(watched_with_keep(base) for base in self._engine.ground.bases):
+        """Warn if a watch would deliver what is written here like any other change."""
+        if any(watched_with_keep(base) for base in self._engine.root_dir.bases):
             warnings.warn(
                 f"a watch with own='keep' sees what is written into {str(self.path)!r}: a program "
                 "that answers each event with a write there will not end; use own='drop', or "
@@ -121,7 +104,7 @@ class Output:
             )
 
     def close(self) -> None:
-        """Close the root; what runs is finished first, what comes later is refused (``closed``)."""
+        """Close the root after the running operation; later ones are refused (``closed``)."""
         with self._mutex:
             self._opened = False
             self._engine.close()
@@ -138,19 +121,19 @@ class Output:
 
     @property
     def way(self) -> str:
-        """How names are resolved: ``openat2`` or ``walk``; each is confined."""
-        return self._engine.ground.way
+        """How names are resolved: ``openat2`` or ``walk``; both are confined."""
+        return self._engine.root_dir.way
 
     # -- operations as values ------------------------------------------------------------------
 
     def perform(self, operation: Operation) -> Result:
-        """Do it, and say what was done or why not."""
+        """Do it, and return what was done, or why it was refused."""
         return self.perform_all([operation])[0]
 
     def perform_all(self, operations: Sequence[Operation]) -> list[Result]:
-        """Do them in this order, and give their answers in it; what one needs synced others share.
+        """Do them in this order, and return their results in it; they share their syncs.
 
-        A refusal does not stop those after it.
+        A refusal does not stop the operations after it.
         """
         with self._mutex:
             return self._engine.run(operations)
@@ -158,94 +141,36 @@ class Output:
     # -- reading back --------------------------------------------------------------------------
 
     def tail(self, name: Name, count: int) -> Tail | None:
-        """Give the size and the last ``count`` bytes of a file; ``None`` if nothing stands there.
+        """Return the size and the last ``count`` bytes of a file; ``None`` if there is none.
 
-        For who must find out how far a write of an earlier run came. As confined as a write.
+        A program reads here how far a write of an earlier run came. As confined as a write.
 
         Raises:
-            OutputError: It cannot be read, or is no plain file below the root.
+            OutputError: It cannot be read, or is no regular file below the root.
         """
         try:
             with self._mutex:
                 return self._engine.tail(name, count)
         except (OSError, RefusalError, BadNameError) as error:
-            asked = AppendToFile(name=name, content=b"")
-            raise refused(asked, str(self.path), error).error() from error
+            operation = AppendToFile(name=name, content=b"")
+            raise refused(operation, str(self.path), error).error() from error
 
-    # -- the same as methods -------------------------------------------------------------------
-
-    def create(self, name: Name, content: str | bytes, **options: Unpack[Creating]) -> Done:
-        """Make a new file; ``CreateFile`` explains the options.
-
-        Raises:
-            OutputError: It was not made; ``ExistsError`` if the name is taken.
-        """
-        return self._must(CreateFile(name=name, content=content, **options))
-
-    def overwrite(self, name: Name, content: str | bytes, **options: Unpack[Overwriting]) -> Done:
-        """Make a file hold this content, all or nothing; ``OverwriteFile`` explains the options.
-
-        Raises:
-            OutputError: The old content stands.
-        """
-        return self._must(OverwriteFile(name=name, content=content, **options))
-
-    def append(self, name: Name, content: str | bytes, **options: Unpack[Appending]) -> Done:
-        """Add one record to the end of a file; ``AppendToFile`` explains the options.
-
-        Raises:
-            OutputError: Nothing of the record is in the file, unless the message says how much.
-        """
-        return self._must(AppendToFile(name=name, content=content, **options))
-
-    def delete(self, name: Name, **options: Unpack[Deleting]) -> Done:
-        """Remove a file; ``DeleteFile`` explains the options.
-
-        Raises:
-            OutputError: It stays; ``MissingError`` if nothing was there.
-        """
-        return self._must(DeleteFile(name=name, **options))
-
-    def delete_dir(self, name: Name, **options: Unpack[Deleting]) -> Done:
-        """Remove an empty folder; ``DeleteDir`` explains the options.
-
-        Raises:
-            OutputError: It stays.
-        """
-        return self._must(DeleteDir(name=name, **options))
-
-    def make_dir(self, name: Name, **options: Unpack[MakingDir]) -> Done:
-        """Make a folder; ``MakeDir`` explains the options.
-
-        Raises:
-            OutputError: It was not made.
-        """
-        return self._must(MakeDir(name=name, **options))
-
-    def move(self, name: Name, target: Name, **options: Unpack[Moving]) -> Done:
-        """Give a file or folder another name; ``MoveFile`` explains the options.
-
-        Raises:
-            OutputError: Both names are as they were.
-        """
-        return self._must(MoveFile(name=name, target=target, **options))
-
-    def _must(self, operation: Operation) -> Done:
-        answer = self.perform(operation)
-        if isinstance(answer, Refused):
-            raise answer.error()
-        return answer
+    def _perform_or_raise(self, operation: Operation) -> Done:
+        result = self.perform(operation)
+        if isinstance(result, Refused):
+            raise result.error()
+        return result
 
 
 def _cannot_open(path: str, error: OSError | RefusalError) -> Exception:
-    """Say that the root cannot be opened in the words a refused operation would get."""
-    answer = refused(MakeDir(name="."), path, error)
-    raised = answer.error()
+    """Return the error for a root that cannot be opened, worded as a refused operation."""
+    result = refused(MakeDir(name="."), path, error)
+    raised = result.error()
     why = error.why if isinstance(error, RefusalError) else error.strerror
-    advice = answer.message.rpartition("; ")[2]
+    advice = result.message.rpartition("; ")[2]
     return type(raised)(
         f"cannot open {path!r} for output: {why}; {advice}",
-        code=answer.code,
+        code=result.code,
         operation="open",
-        errno=answer.errno,
+        errno=result.errno,
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
 
 __all__ = ["default_calls"]
 
 
-def default_calls() -> Sys:
+def default_calls() -> Syscalls:
     """Descriptors of folders where there are any, else (Windows) folders held open by path."""
     if os.open in os.supports_dir_fd:
-        return Sys()
-    from limpet.output._syscalls_by_path import PathSys, pin
+        return Syscalls()
+    from limpet.output._syscalls_by_path import PathSyscalls, pin
 
-    return PathSys(pin if sys.platform == "win32" else None)
+    return PathSyscalls(pin if sys.platform == "win32" else None)

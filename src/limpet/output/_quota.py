@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from limpet.output._limits import OutputLimits
 from limpet.output._refusals import RefusalError
-from limpet.output._resolve import Start, Walk
-from limpet.output._syscalls import Sys
+from limpet.output._resolve import RootHandle, Walk
+from limpet.output._syscalls import Syscalls
 
-__all__ = ["Usage"]
+__all__ = ["Quota"]
 
 
-class Usage:
+class Quota:
     """Counts files and their bytes when it has to, and adds what we write ourselves in between."""
 
-    def __init__(self, calls: Sys, limits: OutputLimits) -> None:
+    def __init__(self, calls: Syscalls, limits: OutputLimits) -> None:
         """Start without a count."""
         self._calls = calls
         self._limits = limits
@@ -34,7 +34,7 @@ class Usage:
                 "over-cap", f"it has {size} bytes, and {most} is the most (one write)"
             )
 
-    def check_room(self, start: Start, adds_bytes: int, adds_files: int) -> None:
+    def check_room(self, root: RootHandle, adds_bytes: int, adds_files: int) -> None:
         """Refuse what would pass the folder's limits; counted anew before that is said.
 
         Raises:
@@ -45,7 +45,7 @@ class Usage:
         if self._calls.monotonic() - self._counted > self._limits.recount or self._why(
             adds_bytes, adds_files
         ):
-            self._count(start)
+            self._count(root)
         if why := self._why(adds_bytes, adds_files):
             raise RefusalError("over-cap", why)
 
@@ -67,19 +67,19 @@ class Usage:
             return f"the folder has {self._files} files, and {most} is the most"
         return ""
 
-    def _count(self, start: Start) -> None:
+    def _count(self, root: RootHandle) -> None:
         calls, walk = self._calls, Walk()
         self._bytes = self._files = 0
         waiting: list[tuple[str, ...]] = [()]
         while waiting:
             parts = waiting.pop()
             try:
-                fd = walk.open(calls, start, parts)
+                fd = walk.open(calls, root, parts)
             except (OSError, RefusalError):
                 continue  # gone meanwhile, or another file system's
             try:
-                for name, is_folder, is_file in calls.list(fd):
-                    if is_folder:
+                for name, is_dir, is_file in calls.list(fd):
+                    if is_dir:
                         waiting.append((*parts, name))
                     elif is_file:
                         self._files += 1
@@ -90,6 +90,6 @@ class Usage:
             except OSError:
                 continue
             finally:
-                if fd != start.fd:
-                    calls.let_go(fd)
+                if fd != root.fd:
+                    calls.close_quietly(fd)
         self._counted = calls.monotonic()

@@ -1,22 +1,24 @@
-"""Why an operation is refused: the system's errors and our own, in the words of the answer."""
+"""Why an operation is refused: the system's errors and our own, as codes and messages."""
 
 from __future__ import annotations
 
 import errno
+import os
+import stat
 from typing import Final
 
 from limpet.output._name_validation import BadNameError
 from limpet.output._operations import Operation, verb_of
 from limpet.output._results import RefusalCode, Refused
 
-__all__ = ["RefusalError", "refused"]
+__all__ = ["RefusalError", "check_plain", "refused"]
 
 _CODES: Final[dict[int, RefusalCode]] = {
     errno.EEXIST: "exists",
     errno.ENOENT: "missing",
     errno.ENOTDIR: "not-a-file",
     errno.ENXIO: "not-a-file",
-    errno.EISDIR: "is-folder",
+    errno.EISDIR: "is-directory",
     errno.ELOOP: "symlink",
     errno.EXDEV: "mount",
     errno.EACCES: "denied",
@@ -26,7 +28,7 @@ _CODES: Final[dict[int, RefusalCode]] = {
     errno.EFBIG: "no-space",
     errno.EBUSY: "busy",
     errno.EAGAIN: "busy",
-    errno.ENOTEMPTY: "folder-not-empty",
+    errno.ENOTEMPTY: "directory-not-empty",
     errno.ENAMETOOLONG: "bad-name",
 }
 if hasattr(errno, "EDQUOT"):
@@ -41,36 +43,51 @@ _ADVICE: Final[dict[RefusalCode, str]] = {
     "denied": "check owner, permissions and attributes of the folder and the file",
     "durability": "it is done but may not survive a crash: check the disk",
     "encoding": "choose another encoding, or give bytes",
-    "escape": "do not trust whoever gave this name",
-    "exists": "choose another name, or ask for it to be replaced",
-    "folder-not-empty": "empty it first",
+    "escape": "do not trust the source of this name",
+    "exists": "choose another name, or overwrite it",
+    "directory-not-empty": "empty it first",
     "hard-link": "its other names may be outside: overwrite it instead, which leaves them alone",
     "io": "check the disk and the limits of this process, then try again",
-    "is-folder": "choose another name; an empty folder goes by delete_dir",
+    "is-directory": "choose another name; delete_dir removes an empty folder",
     "missing": "check the name",
     "mount": "open the output with cross_mounts=True if that is meant",
     "no-space": "make room, then try again",
-    "not-a-file": "choose another name, or remove what stands there",
+    "not-a-file": "choose another name, or remove what is there",
     "over-cap": "write less, remove files, or raise the limit",
     "read-only": "mount the file system writable, or use another folder",
-    "root-gone": "make the folder again, or open the output with create=True",
+    "root-gone": "create the folder again, or open the output with create=True",
     "symlink": "remove the symlink, or name what it points to",
 }
 
 
 class RefusalError(Exception):
-    """Ends one operation; ``code`` and ``why`` go into its answer."""
+    """Ends one operation; ``code`` and ``why`` become its result."""
 
     def __init__(self, code: RefusalCode, why: str, number: int | None = None) -> None:
-        """Keep what the answer needs; ``why`` is a clause."""
+        """Keep what the result needs; ``why`` is a clause."""
         super().__init__(why)
         self.code: RefusalCode = code
         self.why = why
         self.number = number
 
 
+def check_plain(found: os.stat_result, subject: str = "it") -> None:
+    """Refuse everything but a regular file, by its type.
+
+    Raises:
+        RefusalError: ``symlink``, ``is-directory`` or ``not-a-file``.
+    """
+    mode = found.st_mode
+    if stat.S_ISLNK(mode):
+        raise RefusalError("symlink", f"{subject} is a symlink, and none is followed")
+    if stat.S_ISDIR(mode):
+        raise RefusalError("is-directory", f"{subject} is a directory", errno.EISDIR)
+    if not stat.S_ISREG(mode):
+        raise RefusalError("not-a-file", f"{subject} is a FIFO, socket or device")
+
+
 def refused(operation: Operation, root: str, error: Exception) -> Refused:
-    """Make the answer for what ended an operation; errno is read here and nowhere else."""
+    """Return the result for what ended an operation; errno is read here and nowhere else."""
     number: int | None = None
     code: RefusalCode
     if isinstance(error, RefusalError):

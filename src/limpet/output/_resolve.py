@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from limpet.output._refusals import RefusalError
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
 
-__all__ = ["Resolver", "Start", "Walk", "same_mount"]
+__all__ = ["Resolver", "RootHandle", "Walk", "same_mount"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class RootHandle:
     """An open root, and how to tell whether something lies on the same mount."""
 
     fd: int
@@ -36,7 +36,7 @@ class Resolver(Protocol):
 
     name: str
 
-    def open(self, calls: Sys, start: Start, parts: tuple[str, ...]) -> int:
+    def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
         """Open the folder that ``parts`` (at least one) lead to; the caller closes it.
 
         Raises:
@@ -47,13 +47,13 @@ class Resolver(Protocol):
         ...
 
 
-def same_mount(calls: Sys, start: Start, fd: int) -> bool:
+def same_mount(calls: Syscalls, root: RootHandle, fd: int) -> bool:
     """Whether what is open lies on the root's mount, or need not."""
-    if start.cross_mounts:
+    if root.cross_mounts:
         return True
-    if start.mount:
-        return calls.mount_of(fd) == start.mount
-    return calls.stat(fd).st_dev == start.device
+    if root.mount:
+        return calls.mount_of(fd) == root.mount
+    return calls.stat(fd).st_dev == root.device
 
 
 class Walk:
@@ -61,23 +61,23 @@ class Walk:
 
     name = "walk"
 
-    def open(self, calls: Sys, start: Start, parts: tuple[str, ...]) -> int:
+    def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
         """As ``Resolver`` says."""
-        fd = start.fd
+        fd = root.fd
         try:
             for part in parts:
-                inner = self.step(calls, start, fd, part)
-                if fd != start.fd:
-                    calls.let_go(fd)
+                inner = self.step(calls, root, fd, part)
+                if fd != root.fd:
+                    calls.close_quietly(fd)
                 fd = inner
         except BaseException:
-            if fd != start.fd:
-                calls.let_go(fd)
+            if fd != root.fd:
+                calls.close_quietly(fd)
             raise
         return fd
 
     @staticmethod
-    def step(calls: Sys, start: Start, fd: int, part: str) -> int:
+    def step(calls: Syscalls, root: RootHandle, fd: int, part: str) -> int:
         """Open one folder in another.
 
         Raises:
@@ -85,7 +85,7 @@ class Walk:
             OSError: As ``Resolver.open``.
         """
         try:
-            inner = calls.open_folder(fd, part)
+            inner = calls.open_dir(fd, part)
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
@@ -96,10 +96,10 @@ class Walk:
             why = f"{part!r} is no folder"
             raise RefusalError("not-a-file", why, error.errno) from error
         try:
-            if not same_mount(calls, start, inner):
+            if not same_mount(calls, root, inner):
                 why = f"another file system is mounted at {part!r}"
                 raise RefusalError("mount", why, errno.EXDEV)
         except BaseException:
-            calls.let_go(inner)
+            calls.close_quietly(inner)
             raise
         return inner

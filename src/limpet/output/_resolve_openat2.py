@@ -6,8 +6,8 @@ import errno
 from typing import Final
 
 from limpet.output._refusals import RefusalError
-from limpet.output._resolve import Start, Walk
-from limpet.output._syscalls import Sys
+from limpet.output._resolve import RootHandle, Walk
+from limpet.output._syscalls import Syscalls
 
 __all__ = ["Openat2", "works"]
 
@@ -16,7 +16,7 @@ _TRIES: Final = 8
 cannot be spoilt, answers."""
 
 
-def works(calls: Sys, fd: int) -> bool:
+def works(calls: Syscalls, fd: int) -> bool:
     """Whether this kernel, and whatever filters its calls (seccomp), has it; asked once a root."""
     try:
         calls.close(calls.open_beneath(fd, ".", cross_mounts=False))
@@ -34,12 +34,12 @@ class Openat2:
         """Keep the walk at hand."""
         self._walk = Walk()
 
-    def open(self, calls: Sys, start: Start, parts: tuple[str, ...]) -> int:
+    def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
         """As ``Resolver`` says."""
         relative = "/".join(parts)
         for _ in range(_TRIES):
             try:
-                return calls.open_beneath(start.fd, relative, cross_mounts=start.cross_mounts)
+                return calls.open_beneath(root.fd, relative, cross_mounts=root.cross_mounts)
             except OSError as error:
                 if error.errno == errno.EAGAIN:
                     continue
@@ -50,7 +50,7 @@ class Openat2:
                     why = "another file system is mounted on the way"
                     raise RefusalError("mount", why, error.errno) from error
                 if error.errno == errno.ENOTDIR:
-                    why = "something on the way is no folder"
+                    why = "something on the way is no dir_fd"
                     raise RefusalError("not-a-file", why, error.errno) from error
                 raise
-        return self._walk.open(calls, start, parts)
+        return self._walk.open(calls, root, parts)

@@ -1,7 +1,7 @@
-"""The note on what was put aside of a file: which files they are, and how they looked then. Pure.
+"""The manifest of the rotated files of one log: which files they are, and their status. Pure.
 
-The note is a file in the folder like any other, so somebody else may have written it: what it says
-is believed only as far as it can be ours, and a file is only ours as long as it looks as noted.
+The manifest is a file in the directory like any other, so another process may have written it: its
+content counts only as far as it can be ours, and a file is ours only while it is as recorded.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from typing import Any
 
 from limpet.output._name_validation import STAGING
 
-__all__ = ["Kept", "dump", "note_name", "number_of", "parse"]
+__all__ = ["RotatedFile", "dump", "manifest_name", "number_of", "parse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """One file that was put aside."""
+class RotatedFile:
+    """One rotated file."""
 
     name: str
     inode: int
     size: int
     mtime_ns: int
     since: float
-    """When it was put aside, unix seconds."""
+    """When it was rotated, unix seconds."""
     packs: str = ""
-    """The file it holds packed, if that may still be there."""
+    """The file that is packed in it, if that may still be there."""
 
-    def looks_like(self, inode: int, size: int, mtime_ns: int) -> bool:
-        """Whether what stands there is what was put there."""
+    def matches(self, inode: int, size: int, mtime_ns: int) -> bool:
+        """Return whether a file with this status is this one, unchanged."""
         return (inode, size, mtime_ns) == (self.inode, self.size, self.mtime_ns)
 
 
-def note_name(name: str) -> str:
-    """Give the name of the note on the files put aside of ``name``."""
+def manifest_name(name: str) -> str:
+    """Return the name of the manifest of the rotated files of ``name``."""
     return f"{STAGING}rotation.{name}"
 
 
 def number_of(base: str, name: str) -> int:
-    """Give the number under which ``base`` was put aside as ``name``; 0 if it was not."""
+    """Return the number of ``name`` among the rotated files of ``base``; 0 if it is none."""
     found = re.fullmatch(re.escape(base) + r"\.([1-9][0-9]{0,8})(?:\.gz)?", name)
     return int(found[1]) if found else 0
 
 
-def dump(kept: list[Kept]) -> bytes:
-    """Give the note's content."""
-    return json.dumps([asdict(row) for row in kept]).encode()
+def dump(rotated: list[RotatedFile]) -> bytes:
+    """Return the manifest's content."""
+    return json.dumps([asdict(row) for row in rotated]).encode()
 
 
-def parse(base: str, data: bytes) -> list[Kept]:
-    """Give what the note on ``base`` lists, oldest first; one that cannot be ours lists none."""
+def parse(base: str, data: bytes) -> list[RotatedFile]:
+    """Return the rotated files of ``base``, oldest first; none if the manifest cannot be ours."""
     try:
         rows: list[dict[str, Any]] = json.loads(data)
-        kept = [
-            Kept(
+        rotated = [
+            RotatedFile(
                 name=str(row["name"]),
                 inode=int(row["inode"]),
                 size=int(row["size"]),
@@ -67,8 +67,8 @@ def parse(base: str, data: bytes) -> list[Kept]:
         ]
     except (ValueError, TypeError, KeyError, RecursionError):
         return []
-    if not all(number_of(base, row.name) for row in kept):
+    if not all(number_of(base, row.name) for row in rotated):
         return []
-    if any(row.packs and row.name != f"{row.packs}.gz" for row in kept):
+    if any(row.packs and row.name != f"{row.packs}.gz" for row in rotated):
         return []
-    return sorted(kept, key=lambda row: number_of(base, row.name))
+    return sorted(rotated, key=lambda row: number_of(base, row.name))

@@ -20,7 +20,7 @@ from typing import Any, Final
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FOLDER_FLAGS", "Sys"]
+__all__ = ["FOLDER_FLAGS", "Syscalls"]
 
 
 def _flag(name: str) -> int:
@@ -62,7 +62,7 @@ def _checked(result: int) -> int:
     return result
 
 
-class Sys:
+class Syscalls:
     """The real system; a subclass may fail at any of these."""
 
     # -- folders -------------------------------------------------------------------------------
@@ -71,11 +71,11 @@ class Sys:
         """Open the folder at an absolute path."""
         return os.open(path, FOLDER_FLAGS & ~(_flag("O_NOFOLLOW") if follow else 0))
 
-    def open_folder(self, folder: int, name: str) -> int:
+    def open_dir(self, dir_fd: int, name: str) -> int:
         """Open a folder that stands in another; a symlink is refused (ELOOP or ENOTDIR)."""
-        return os.open(name, FOLDER_FLAGS, dir_fd=folder)
+        return os.open(name, FOLDER_FLAGS, dir_fd=dir_fd)
 
-    def open_beneath(self, folder: int, relative: str, *, cross_mounts: bool) -> int:
+    def open_beneath(self, dir_fd: int, relative: str, *, cross_mounts: bool) -> int:
         """Open a folder below another in one call that cannot be led out of it.
 
         Raises:
@@ -89,7 +89,7 @@ class Sys:
             resolve |= _RESOLVE_NO_XDEV
         how = _OPEN_HOW.pack(FOLDER_FLAGS & ~_flag("O_NOFOLLOW"), 0, resolve)
         name = os.fsencode(relative)
-        return _checked(int(_libc.syscall(_OPENAT2, folder, name, how, _OPEN_HOW.size)))
+        return _checked(int(_libc.syscall(_OPENAT2, dir_fd, name, how, _OPEN_HOW.size)))
 
     def mount_of(self, fd: int) -> int:
         """Give a number that differs between mounts, also of one file system; 0 if unknown."""
@@ -102,32 +102,32 @@ class Sys:
             return 0
         return int(struct.unpack_from("=Q", buffer, _MNT_ID_AT)[0])
 
-    def make_folder(self, folder: int, name: str) -> None:
+    def make_dir(self, dir_fd: int, name: str) -> None:
         """Make a folder in another."""
-        os.mkdir(name, dir_fd=folder)
+        os.mkdir(name, dir_fd=dir_fd)
 
     def make_root(self, path: str) -> None:
         """Make the root and the folders above it."""
         os.makedirs(path, exist_ok=True)
 
-    def remove_folder(self, folder: int, name: str) -> None:
+    def remove_dir(self, dir_fd: int, name: str) -> None:
         """Remove an empty folder."""
-        os.rmdir(name, dir_fd=folder)
+        os.rmdir(name, dir_fd=dir_fd)
 
-    def open_again(self, folder: int) -> int:
+    def open_again(self, dir_fd: int) -> int:
         """Open a folder so that it can be listed and synced, which an O_PATH descriptor cannot."""
-        return os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=folder)
+        return os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=dir_fd)
 
-    def list(self, folder: int) -> Iterator[tuple[str, bool, bool]]:
+    def list(self, dir_fd: int) -> Iterator[tuple[str, bool, bool]]:
         """Give the entries of a folder: name, whether it is a folder, whether a plain file."""
-        fd = self.open_again(folder)
+        fd = self.open_again(dir_fd)
         try:
             with os.scandir(fd) as entries:
                 for entry in entries:
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    yield entry.name, is_folder, entry.is_file(follow_symlinks=False)
+                    is_dir = entry.is_dir(follow_symlinks=False)
+                    yield entry.name, is_dir, entry.is_file(follow_symlinks=False)
         finally:
-            self.let_go(fd)
+            self.close_quietly(fd)
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -135,34 +135,34 @@ class Sys:
         """Stat what stands at an absolute path, a last symlink itself."""
         return os.lstat(path)
 
-    def stat_at(self, folder: int, name: str) -> os.stat_result:
+    def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
         """Stat what stands at a name, a symlink itself."""
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
 
-    def unlink(self, folder: int, name: str) -> None:
+    def unlink(self, dir_fd: int, name: str) -> None:
         """Remove a name that is no folder."""
-        os.unlink(name, dir_fd=folder)
+        os.unlink(name, dir_fd=dir_fd)
 
-    def rename(self, folder: int, name: str, to: int, new: str) -> None:
+    def rename(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Rename, replacing what stands at the new name."""
-        os.rename(name, new, src_dir_fd=folder, dst_dir_fd=to)
+        os.rename(name, new, src_dir_fd=dir_fd, dst_dir_fd=to)
 
-    def rename_new(self, folder: int, name: str, to: int, new: str) -> None:
+    def rename_new(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Rename to a name that is free (EEXIST if not); EINVAL or ENOSYS where there is no way."""
         if sys.platform != "linux":
             raise _missing()
         names = os.fsencode(name), os.fsencode(new)
-        _checked(int(_libc.renameat2(folder, names[0], to, names[1], _RENAME_NOREPLACE)))
+        _checked(int(_libc.renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
 
-    def link(self, folder: int, name: str, to: int, new: str) -> None:
+    def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Give a file a second name that is free (EEXIST if not)."""
-        os.link(name, new, src_dir_fd=folder, dst_dir_fd=to, follow_symlinks=False)
+        os.link(name, new, src_dir_fd=dir_fd, dst_dir_fd=to, follow_symlinks=False)
 
     # -- files ---------------------------------------------------------------------------------
 
-    def open_file(self, folder: int, name: str, flags: int, mode: int = 0o666) -> int:
+    def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in a folder: no symlink at its end, and without waiting for anybody."""
-        return os.open(name, flags | _FILE_FLAGS, mode, dir_fd=folder)
+        return os.open(name, flags | _FILE_FLAGS, mode, dir_fd=dir_fd)
 
     def stat(self, fd: int) -> os.stat_result:
         """Stat what is open."""
@@ -228,7 +228,7 @@ class Sys:
         """Close a file or folder."""
         os.close(fd)
 
-    def let_go(self, fd: int) -> None:
+    def close_quietly(self, fd: int) -> None:
         """Close what was only read or passed through: that this fails changes nothing."""
         with contextlib.suppress(OSError):
             self.close(fd)

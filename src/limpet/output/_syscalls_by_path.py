@@ -20,9 +20,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from limpet.output._syscalls import Sys
+from limpet.output._syscalls import Syscalls
 
-__all__ = ["PathSys", "pin"]
+__all__ = ["PathSyscalls", "pin"]
 
 _FIRST: Final = 1 << 30
 """Numbers of folders start here, far above any descriptor."""
@@ -30,17 +30,17 @@ _REPARSE_POINT: Final = 0x400
 """FILE_ATTRIBUTE_REPARSE_POINT: a symlink, junction or mounted folder."""
 
 
-class PathSys(Sys):
+class PathSyscalls(Syscalls):
     """Folders by path, each held open for as long as its number is in use."""
 
     def __init__(self, pin: Callable[[str], Callable[[], None]] | None = None) -> None:
         """Start without folders; ``pin`` holds one open and gives what lets go of it."""
         self._pin = pin
         self._numbers = itertools.count(_FIRST)
-        self._folders: dict[int, tuple[str, Callable[[], None] | None]] = {}
+        self._dirs: dict[int, tuple[str, Callable[[], None] | None]] = {}
 
-    def _path(self, folder: int, name: str = "") -> str:
-        path = self._folders[folder][0]
+    def _path(self, dir_fd: int, name: str = "") -> str:
+        path = self._dirs[dir_fd][0]
         return os.path.join(path, name) if name else path
 
     def _open(self, path: str) -> int:
@@ -56,70 +56,70 @@ class PathSys(Sys):
                 release()
             raise
         number = next(self._numbers)
-        self._folders[number] = (path, release)
+        self._dirs[number] = (path, release)
         return number
 
     def open_root(self, path: str, *, follow: bool) -> int:
         """Hold a folder at an absolute path."""
         return self._open(os.path.realpath(path, strict=True) if follow else path)
 
-    def open_folder(self, folder: int, name: str) -> int:
+    def open_dir(self, dir_fd: int, name: str) -> int:
         """Hold a folder in another."""
-        return self._open(self._path(folder, name))
+        return self._open(self._path(dir_fd, name))
 
-    def open_beneath(self, folder: int, relative: str, *, cross_mounts: bool) -> int:  # noqa: ARG002 - as the base has them
+    def open_beneath(self, dir_fd: int, relative: str, *, cross_mounts: bool) -> int:  # noqa: ARG002 - as the base has them
         """There is no such call."""
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    def open_again(self, folder: int) -> int:
+    def open_again(self, dir_fd: int) -> int:
         """Hold it once more."""
-        return self._open(self._path(folder))
+        return self._open(self._path(dir_fd))
 
     def mount_of(self, fd: int) -> int:  # noqa: ARG002 - as the base has it
         """The device decides."""
         return 0
 
-    def make_folder(self, folder: int, name: str) -> None:
+    def make_dir(self, dir_fd: int, name: str) -> None:
         """Make a folder in another."""
-        os.mkdir(self._path(folder, name))
+        os.mkdir(self._path(dir_fd, name))
 
-    def remove_folder(self, folder: int, name: str) -> None:
+    def remove_dir(self, dir_fd: int, name: str) -> None:
         """Remove an empty folder."""
-        os.rmdir(self._path(folder, name))
+        os.rmdir(self._path(dir_fd, name))
 
-    def list(self, folder: int) -> Iterator[tuple[str, bool, bool]]:
+    def list(self, dir_fd: int) -> Iterator[tuple[str, bool, bool]]:
         """Give the entries of a folder; a junction counts as neither folder nor file."""
-        with os.scandir(self._path(folder)) as entries:
+        with os.scandir(self._path(dir_fd)) as entries:
             for entry in entries:
                 plain = not _is_link(entry.stat(follow_symlinks=False))
-                is_folder = plain and entry.is_dir(follow_symlinks=False)
-                yield entry.name, is_folder, plain and entry.is_file(follow_symlinks=False)
+                is_dir = plain and entry.is_dir(follow_symlinks=False)
+                yield entry.name, is_dir, plain and entry.is_file(follow_symlinks=False)
 
-    def stat_at(self, folder: int, name: str) -> os.stat_result:
+    def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
         """Stat what stands at a name."""
-        return os.lstat(self._path(folder, name))
+        return os.lstat(self._path(dir_fd, name))
 
-    def unlink(self, folder: int, name: str) -> None:
+    def unlink(self, dir_fd: int, name: str) -> None:
         """Remove a name that is no folder."""
-        os.unlink(self._path(folder, name))
+        os.unlink(self._path(dir_fd, name))
 
-    def rename(self, folder: int, name: str, to: int, new: str) -> None:
+    def rename(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Rename, replacing what stands at the new name."""
-        os.replace(self._path(folder, name), self._path(to, new))
+        os.replace(self._path(dir_fd, name), self._path(to, new))
 
-    def rename_new(self, folder: int, name: str, to: int, new: str) -> None:
+    def rename_new(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Rename to a free name: what ``os.rename`` does on Windows, and only there."""
         if sys.platform != "win32":
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        os.rename(self._path(folder, name), self._path(to, new))
+        os.rename(self._path(dir_fd, name), self._path(to, new))
 
-    def link(self, folder: int, name: str, to: int, new: str) -> None:
+    def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Give a file a second name that is free."""
-        os.link(self._path(folder, name), self._path(to, new), follow_symlinks=False)
+        os.link(self._path(dir_fd, name), self._path(to, new), follow_symlinks=False)
 
-    def open_file(self, folder: int, name: str, flags: int, mode: int = 0o666) -> int:
+    def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in a folder; a link at its end is refused, also one that comes meanwhile."""
-        path = self._path(folder, name)
+        path = self._path(dir_fd, name)
         fd = os.open(path, flags | _FLAGS, mode)
         try:
             mine, there = os.fstat(fd), os.lstat(path)
@@ -132,19 +132,19 @@ class PathSys(Sys):
 
     def stat(self, fd: int) -> os.stat_result:
         """Stat what is open, file or folder."""
-        return os.lstat(self._path(fd)) if fd in self._folders else os.fstat(fd)
+        return os.lstat(self._path(fd)) if fd in self._dirs else os.fstat(fd)
 
     def sync(self, fd: int) -> None:
         """Sync a file; of a folder there is nothing to sync."""
-        if fd not in self._folders:
+        if fd not in self._dirs:
             os.fsync(fd)
 
     def close(self, fd: int) -> None:
         """Close a file, or let go of a folder."""
-        if fd not in self._folders:
+        if fd not in self._dirs:
             os.close(fd)
             return
-        _, release = self._folders.pop(fd)
+        _, release = self._dirs.pop(fd)
         if release is not None:
             release()
 

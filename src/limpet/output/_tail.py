@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from limpet.output._append import check_plain
-from limpet.output._atomic_write import look
-from limpet.output._refusals import RefusalError
+from limpet.output._atomic_write import stat_or_none
+from limpet.output._refusals import RefusalError, check_plain
 from limpet.output._resolve import same_mount
-from limpet.output._root_dir import Ground
+from limpet.output._root_dir import RootDir
 
 __all__ = ["Tail", "read_tail"]
 
@@ -23,32 +22,32 @@ class Tail(NamedTuple):
     """Its last bytes."""
 
 
-def read_tail(ground: Ground, parts: tuple[str, ...], count: int) -> Tail | None:
+def read_tail(root_dir: RootDir, parts: tuple[str, ...], count: int) -> Tail | None:
     """Give the last ``count`` bytes of a plain file; ``None`` if nothing stands there.
 
     Raises:
         RefusalError: No plain file stands there, or another mount; nothing was read.
         OSError: It cannot be opened or read.
     """
-    calls = ground.calls
+    calls = root_dir.calls
     try:
-        folder = ground.enter(parts[:-1])
+        dir_fd = root_dir.enter(parts[:-1])
     except FileNotFoundError:
         return None
     try:
-        found = look(calls, folder, parts[-1])
+        found = stat_or_none(calls, dir_fd, parts[-1])
         if found is None:
             return None
         check_plain(found)
-        fd = calls.open_file(folder, parts[-1], os.O_RDONLY)
+        fd = calls.open_file(dir_fd, parts[-1], os.O_RDONLY)
     except FileNotFoundError:
         return None
     finally:
-        ground.leave(folder)
+        root_dir.leave(dir_fd)
     try:
         opened = calls.stat(fd)
         check_plain(opened)
-        if not same_mount(calls, ground.start, fd):
+        if not same_mount(calls, root_dir.handle, fd):
             raise RefusalError("mount", "another file is mounted there")
         start = max(0, opened.st_size - count)
         pieces = []
@@ -60,4 +59,4 @@ def read_tail(ground: Ground, parts: tuple[str, ...], count: int) -> Tail | None
             start += len(piece)
         return Tail(opened.st_size, b"".join(pieces))
     finally:
-        calls.let_go(fd)
+        calls.close_quietly(fd)

@@ -18,8 +18,8 @@ from typing import Final
 
 from limpet.output._name_validation import STAGING
 from limpet.output._refusals import RefusalError
-from limpet.output._resolve import Start, Walk
-from limpet.output._syscalls import Sys
+from limpet.output._resolve import RootHandle, Walk
+from limpet.output._syscalls import Syscalls
 
 __all__ = ["Staged", "clean", "stage"]
 
@@ -28,17 +28,17 @@ _NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
 _SERIAL: Final = itertools.count(int.from_bytes(os.urandom(5), "big"))
 """Numbers of this process's temporary files; where they start is another one's guess."""
 _MASK: Final = (1 << 64) - 1
-_MOST_FOLDERS: Final = 100_000
+_MAX_DIRS: Final = 100_000
 """Folders looked through at an open; a tree beyond that is cleaned in part."""
 
 
 class Staged:
     """One temporary file, open for writing; it is removed unless it was given another name."""
 
-    def __init__(self, calls: Sys, folder: int, name: str, fd: int) -> None:
+    def __init__(self, calls: Syscalls, dir_fd: int, name: str, fd: int) -> None:
         """Take over the open file."""
         self._calls = calls
-        self._folder = folder
+        self._dir_fd = dir_fd
         self.name = name
         self.fd = fd
         self.placed = False
@@ -61,11 +61,11 @@ class Staged:
         """Close it, and remove it unless it was placed; errors of that change nothing."""
         if not self.placed:
             with contextlib.suppress(OSError):
-                self._calls.unlink(self._folder, self.name)
-        self._calls.let_go(self.fd)
+                self._calls.unlink(self._dir_fd, self.name)
+        self._calls.close_quietly(self.fd)
 
 
-def stage(calls: Sys, folder: int, mode: int) -> Staged:
+def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:
     """Make a temporary file in an open folder, locked.
 
     Raises:
@@ -74,10 +74,10 @@ def stage(calls: Sys, folder: int, mode: int) -> Staged:
     for _ in range(_TRIES):
         name = f"{STAGING}{next(_SERIAL) + (os.getpid() << 41) & _MASK:016x}.tmp"
         try:
-            fd = calls.open_file(folder, name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+            fd = calls.open_file(dir_fd, name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
         except FileExistsError:
             continue
-        staged = Staged(calls, folder, name, fd)
+        staged = Staged(calls, dir_fd, name, fd)
         try:
             # A file system without locks leaves the file to whoever sees that it is old.
             locked = True
@@ -94,7 +94,7 @@ def stage(calls: Sys, folder: int, mode: int) -> Staged:
     raise FileExistsError(errno.EEXIST, "no free name for a temporary file")
 
 
-def clean(calls: Sys, start: Start) -> int:
+def clean(calls: Syscalls, root: RootHandle) -> int:
     """Remove the temporary files of dead writers at and below the root; gives how many.
 
     Nothing is followed out of the root, and what cannot be looked at is left alone.
@@ -103,43 +103,43 @@ def clean(calls: Sys, start: Start) -> int:
     seen = 0
     waiting: list[tuple[str, ...]] = [()]
     walk = Walk()
-    while waiting and seen < _MOST_FOLDERS:
+    while waiting and seen < _MAX_DIRS:
         parts = waiting.pop()
         seen += 1
         try:
-            fd = walk.open(calls, start, parts)
+            fd = walk.open(calls, root, parts)
         except (OSError, RefusalError):
             continue  # gone, closed to us or swapped meanwhile
         try:
-            for name, is_folder, is_file in calls.list(fd):
-                if is_folder:
+            for name, is_dir, is_file in calls.list(fd):
+                if is_dir:
                     waiting.append((*parts, name))
                 elif is_file and _NAME.fullmatch(name):
                     removed += _remove(calls, fd, name)
         except OSError:
             continue
         finally:
-            if fd != start.fd:
-                calls.let_go(fd)
+            if fd != root.fd:
+                calls.close_quietly(fd)
     return removed
 
 
-def _remove(calls: Sys, folder: int, name: str) -> bool:
+def _remove(calls: Syscalls, dir_fd: int, name: str) -> bool:
     try:
-        fd = calls.open_file(folder, name, os.O_RDONLY)
+        fd = calls.open_file(dir_fd, name, os.O_RDONLY)
     except OSError:
         return False
     try:
         if not calls.lock(fd):
             return False
         # Its writer may have placed it meanwhile, and another file may have come to the name.
-        mine, there = calls.stat(fd), calls.stat_at(folder, name)
+        mine, there = calls.stat(fd), calls.stat_at(dir_fd, name)
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             return False
-        calls.unlink(folder, name)
+        calls.unlink(dir_fd, name)
     except OSError:
         return False
     else:
         return True
     finally:
-        calls.let_go(fd)
+        calls.close_quietly(fd)

@@ -78,7 +78,7 @@ def _move(operation: MoveFile, output: Output) -> Result:
         try:
             moved = output.tail(operation.target, 0) is not None
         except OutputError as error:
-            moved = error.code == "is-folder"
+            moved = error.code == "is-directory"
         if moved:
             path = output.path / str(operation.target)
             return Done(operation=operation, path=path, bytes=0, stat=None, existed=False)

@@ -1,21 +1,29 @@
-"""The folder watch: hints in, events out; synchronous, without threads or clocks of its own.
+"""The directory watch: hints in, events out; synchronous, without threads or clocks of its own.
 
-One look takes the hints that are waiting, looks at the places they name, and tells the differences
-between belief and disk. Rounds repeat while looking shows that a folder was on the move; what is
-still not clear after a few is left for the next look, which then comes at once.
+One examination takes the pending hints, compares the names they name with the disk, and emits the
+differences between index and disk as events. It goes in rounds for as long as a round finds that a
+directory moved meanwhile; what is still open after a few is left for the next examination, which
+then follows at once.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import ATTRIB, CLOSED, CREATE, GONE, ISDIR, OTHER, SELF_MOVED, Timer
+from limpet.backends import CREATE, ISDIR, OTHER, Timer
+from limpet.watch._hint_intake import (
+    carry_closed,
+    only_names,
+    rename_origins,
+    take_hints,
+    take_path,
+)
+from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._fast_path import emit_fast
 from limpet.watch.index._entry_record import StatResult, kind_of_mode, unpack
 from limpet.watch.index._index import DirNode
-from limpet.watch.location._path_marks import Waypoint
 from limpet.watch.location._root_lifecycle import RootLifecycle
 
 if TYPE_CHECKING:
@@ -30,17 +38,17 @@ if TYPE_CHECKING:
 __all__ = ["RETRY_S", "DirWatcher"]
 
 _ROUNDS: Final = 6
-"""Rounds of one look; each is needed only if a folder moved during the round before."""
+"""Rounds of one examination; each is needed only if a directory moved during the one before."""
 RETRY_S: Final = 1.0
-"""Seconds until something that nothing tells of is tried again (a location that cannot be watched,
-a folder that could not be opened for want of descriptors)."""
+"""Seconds until something that leaves no hint is tried again (a location that cannot be marked, a
+directory that could not be opened for want of descriptors)."""
 _SECOND_SCAN_S: Final = 0.25
-"""Seconds after which a new folder is listed again where a source watches the whole tree: on Linux
-watchfiles tells of the folder before it has marked it, and misses what is made in it meanwhile."""
+"""Seconds after which a new directory is listed again under a source of whole trees: on Linux,
+watchfiles reports the directory before it has marked it, and misses what is created meanwhile."""
 
 
 class DirWatcher:
-    """Watches one folder location."""
+    """Watches one directory."""
 
     expects: Kind = "dir"
 
@@ -62,27 +70,26 @@ class DirWatcher:
         self.scans = 0
         self.rescans = 0
         self._take_more = take_more
-        self._carry: dict[DirNode, dict[str, int]] = {}
-        self._carry_full: set[DirNode] = set()
+        self._left = Agenda()
+        """What the examinations before have left to do, and what came in during this one."""
         options = context.options
         self._poll = context.poll
         self._retry = Timer(min(RETRY_S, max(options.poll_interval, 0.05)))
         self._rescan = Timer(options.rescan_interval)
         self._second_scan = Timer(_SECOND_SCAN_S)
         self._timers = (self._poll, self._retry, self._rescan, self._second_scan)
-        self._location_doubt = False
-        self._calm = False
-        """The last look left nothing open and set no timer: hints are all there is to look at."""
+        self._only_hints = False
+        """The last examination left nothing open and no timer runs: hints name all there is."""
 
-    # -- what the shell calls ------------------------------------------------------------------
+    # -- what the watcher calls ----------------------------------------------------------------
 
     def start(self, *, report: bool, origin: Origin, saved: DirNode | None = None) -> None:
         """Resolve, mark and list.
 
         Args:
-            report: Make created events of what is there.
-            origin: What those events say of how the change came to be known.
-            saved: What was believed when the watch last ran; the differences to it are told.
+            report: Emit created events for what is there.
+            origin: The ``origin`` of those events.
+            saved: The index when the watch last ran; the differences to it are emitted.
         """
         emit = self.context.emit
         emit.muted, emit.existing, emit.origin = not report, report, origin
@@ -98,7 +105,7 @@ class DirWatcher:
         self._set_timers()
 
     def _resume(self, saved: DirNode) -> None:
-        """Compare what was believed at the end of the last run with what is there now."""
+        """Compare the index of the last run with what is on disk now."""
         context = self.context
         context.index.root = saved
         for directory in saved.walk():
@@ -107,32 +114,20 @@ class DirWatcher:
         if context.index.root is saved:
             if context.services.tree_source is not None:
                 context.services.tree_source.watch(context.base)
-            self._rounds({}, set(saved.walk()), {})
+            self._rounds(Agenda(listings=set(saved.walk())), {})
 
     def examine(self, hints: PendingHints, *, force: bool = False) -> None:
-        """Take the hints, look, and leave the events with the emitter.
+        """Examine what the hints and the timers name; the events are left in the factory.
 
-        ``force`` looks at whatever could have changed without a hint, too.
+        ``force`` also examines what could have changed without a hint.
         """
         self.scans += 1
-        origins = self._origins(hints)
-        if not (self._calm and not force and self._try_fast_path(hints, origins)):
+        origins = rename_origins(hints)
+        names = only_names(hints) if self._only_hints and not force else None
+        if names is None or not self._emit_fast(names, origins):
             self._examine_fully(hints, origins, force=force)
-
-    def _try_fast_path(self, hints: PendingHints, origins: dict[EntryRef, EntryRef]) -> bool:
-        """Go the short way at once, if there is nothing but names of folders to look at."""
-        if hints.lost or hints.paths or hints.mounts_changed or hints.woken:
-            return False
-        dirty: dict[DirNode, dict[str, int]] = {}
-        for subscriber, names in hints.dirty.items():
-            if not isinstance(subscriber, DirNode) or "" in names:
-                return False
-            dirty[subscriber] = names
-        if not self._emit_fast(dirty, origins):
-            return False
-        if self._carry or self._carry_full or self._location_doubt:
-            self.again, self._calm = True, False
-        return True
+        elif self._left or self._left.location:
+            self.again, self._only_hints = True, False
 
     def _examine_fully(
         self, hints: PendingHints, origins: dict[EntryRef, EntryRef], *, force: bool
@@ -140,24 +135,19 @@ class DirWatcher:
         context = self.context
         self.again = False
         now = context.disk.monotonic()
-        self._carry_closed(hints)
-        dirty, full, location = self._sort(hints)
-        self._add_mounts(hints, dirty)
-        location |= hints.lost is not None or hints.mounts_changed or self.path_marks.unstable
-        location |= self._location_doubt
-        self._location_doubt = False
-        if force or self._retry.is_due(now):
-            location |= self.root.is_blind
-            full.update(context.degradation.retries())
-        if force or self._poll.is_due(now):
-            location |= self.root.is_blind
-            full.update(self._polled())
-        if force or self._second_scan.is_due(now):
-            full |= context.unsure
-            context.unsure = set()
+        agenda, self._left = self._left, Agenda()
+        if context.debouncer.quiet:
+            carry_closed(hints)
+        take_hints(hints, agenda, context, self.root, self.path_marks)
+        if hints.mounts_changed:
+            self._add_mounts(agenda)
+        agenda.location |= hints.lost is not None or hints.mounts_changed
+        agenda.location |= self.path_marks.unstable
+        self._add_due(agenda, now, force=force)
         before = context.index.root
-        if location:
+        if agenda.location:
             self.root.check(self.root.gone_reason())
+            agenda.location = False
         reason: RescanReason | None = hints.lost or (
             "interval" if self._rescan.is_due(now) else None
         )
@@ -165,240 +155,155 @@ class DirWatcher:
             self.rescans += 1
             context.emit.rescanned(reason)
             context.emit.origin = "rescan"
-        if hints.lost is not None and context.index.root is not None:
-            context.doubted.update(context.index.root.walk())
-        unreported = reason is not None or (force and not context.services.capabilities.complete)
-        if unreported and context.index.root is not None and context.index.root is before:
-            full.update(context.index.root.walk())
+        root = context.index.root
+        if hints.lost is not None and root is not None:
+            context.doubted.update(root.walk())
+        everything = reason is not None or (force and not context.services.capabilities.complete)
+        if everything and root is not None and root is before:
+            agenda.listings.update(root.walk())
         if hints.mounts_changed:
             self.root.mounted = self.root.mounts_below()
-        for ref in context.debouncer.due(now) if context.debouncer.held else ():
-            directory, name = ref
-            if isinstance(directory, DirNode):
-                dirty.setdefault(directory, {}).setdefault(name, 0)
         if context.degradation.location or self.root.missed:
-            self._carry, self._carry_full = dirty, full
+            self._left = agenda
         else:
-            self._rounds(dirty, full, origins)
+            self._rounds(agenda, origins)
         context.emit.origin = "live"
-        self._release()
+        self._emit_debounced()
         self._set_timers()
 
     def deadline(self) -> float | None:
-        """When the next look is due without any hint, monotonic seconds."""
+        """Return when the next examination is due without a hint, in monotonic seconds."""
         if self.again:
             return self.context.disk.monotonic()
         times = (*(timer.next for timer in self._timers), self.context.debouncer.deadline())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
-        """Take every mark away."""
+        """Remove every mark."""
         self.path_marks.close()
-        root = self.context.index.root
+        context, root = self.context, self.context.index.root
         if root is not None:
             for directory in list(root.walk()):
                 if directory.mark is not None:
-                    self.context.router.unmark(
-                        directory.mark, directory, self.context.path(directory)
-                    )
+                    context.router.unmark(directory.mark, directory, context.path(directory))
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
-        """Give what is believed to be there: relative path (``""`` the target), kind."""
+        """Yield what is in the index: relative path (``""`` is the location), kind."""
         if self.context.index.root is not None:
             yield "", "dir"
             yield from self.context.index.listing()
 
     def count(self) -> int:
-        """Count the entries believed in."""
+        """Return the number of entries in the index."""
         return self.context.index.count()
 
-    # -- one look ------------------------------------------------------------------------------
+    # -- one examination -----------------------------------------------------------------------
 
-    def _sort(
-        self, hints: PendingHints
-    ) -> tuple[dict[DirNode, dict[str, int]], set[DirNode], bool]:
-        """Split the hints: places to look at, folders to list, and doubts about the location."""
+    def _add_due(self, agenda: Agenda, now: float, *, force: bool) -> None:
+        """Add what timers name."""
         context = self.context
-        dirty, full = self._carry, self._carry_full
-        self._carry, self._carry_full = {}, set()
-        location = False
-        for subscriber, names in hints.dirty.items():
-            if isinstance(subscriber, Waypoint):
-                for name, bits in names.items():
-                    location |= self.path_marks.concerns(subscriber, name, bits)
-                continue
-            if not isinstance(subscriber, DirNode):
-                continue
-            own_bits = names.pop("", 0)
-            if own_bits:
-                location |= self._self_hint(subscriber, own_bits, dirty, full)
-            if names:
-                _merge(dirty, subscriber, names)
-        full |= context.relist
-        context.relist = set()
-        for directory in context.reexamine:
-            if directory.parent is not None:
-                dirty.setdefault(directory.parent, {}).setdefault(directory.name, 0)
-        context.reexamine = []
-        for path in hints.paths:
-            location |= self._path_hint(path, dirty, full)
-        return dirty, full, location
+        if force or self._retry.is_due(now):
+            agenda.location |= self.root.is_blind
+            agenda.listings.update(context.degradation.retries())
+        if force or self._poll.is_due(now):
+            agenda.location |= self.root.is_blind
+            agenda.listings.update(d for d in self._poll.directories if isinstance(d, DirNode))
+        if force or self._second_scan.is_due(now):
+            agenda.listings |= context.unsure
+            context.unsure = set()
+        for directory, name in context.debouncer.due(now) if context.debouncer.held else ():
+            if isinstance(directory, DirNode):
+                agenda.add_name(directory, name)
 
-    def _carry_closed(self, hints: PendingHints) -> None:
-        """A file that its writer closed before it was renamed is closed under its new name too."""
-        if not self.context.debouncer.quiet:
-            return
-        for source, name, target, to_name in hints.moves:
-            closed = hints.dirty.get(source, {}).get(name, 0) & CLOSED
-            if closed:
-                names = hints.dirty.setdefault(target, {})
-                names[to_name] = names.get(to_name, 0) | closed
+    def _add_mounts(self, agenda: Agenda) -> None:
+        """Add every directory on which something was mounted or unmounted."""
+        before, now, real = self.root.mounted, self.root.mounts_below(), self.root.real
+        mounts = Agenda()
+        for point in before.keys() | now.keys():
+            if before.get(point) != now.get(point) and point.startswith(real + "/"):
+                take_path(self.context.base + point[len(real) :], mounts, self.context)
+        for directory, names in mounts.names.items():
+            agenda.add_names(directory, names)
 
-    def _self_hint(
-        self,
-        directory: DirNode,
-        bits: int,
-        dirty: dict[DirNode, dict[str, int]],
-        full: set[DirNode],
-    ) -> bool:
-        """A marked folder says something of itself; tells whether the location is in doubt."""
-        if bits & GONE:
-            # The next folder may be given its inode number within the same tick of the clock: only
-            # this hint tells the two apart, and the new one has no mark yet.
-            self.context.index.lose_identity(directory)
-        if directory.parent is None:
-            if directory is self.context.index.root:
-                self.root.bits |= bits
-                if directory.blind is not None:
-                    full.add(directory)
-            return True
-        if bits & (GONE | SELF_MOVED | ATTRIB):
-            names = dirty.setdefault(directory.parent, {})
-            names[directory.name] = names.get(directory.name, 0) | (bits & (ATTRIB | OTHER))
-        return False
-
-    def _path_hint(
-        self, path: str, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]
-    ) -> bool:
-        """Something changed at or below an absolute path (a source that watches whole trees)."""
-        directory = self.context.index.root
-        if directory is None or not path.startswith(self.context.base + "/"):
-            return True
-        parts = path[len(self.context.base) + 1 :].split("/")
-        for index, part in enumerate(parts):
-            entry = directory.entries.get(part)
-            if not isinstance(entry, DirNode) or index == len(parts) - 1:
-                dirty.setdefault(directory, {}).setdefault(part, 0)
-                if isinstance(entry, DirNode):
-                    full.add(entry)
-                break
-            directory = entry
-        return False
-
-    def _origins(self, hints: PendingHints) -> dict[EntryRef, EntryRef]:
-        """Follow the renames that were seen: for each place now, the place before all of them."""
-        origins: dict[EntryRef, EntryRef] = {}
-        if not hints.moves:
-            return origins
-        for source, name, target, to_name in hints.moves:
-            if isinstance(source, DirNode) and isinstance(target, DirNode):
-                start = origins.pop((source, name), (source, name))
-                origins[target, to_name] = start
-        return origins
-
-    def _rounds(
-        self,
-        dirty: dict[DirNode, dict[str, int]],
-        full: set[DirNode],
-        origins: dict[EntryRef, EntryRef],
-    ) -> None:
+    def _rounds(self, agenda: Agenda, origins: dict[EntryRef, EntryRef]) -> None:
         context = self.context
         for _ in range(_ROUNDS):
-            if not dirty and not full:
+            if not agenda:
                 break
-            if not full and self._emit_fast(dirty, origins):
-                dirty, full = self._with_carried({}, set())
+            if not agenda.listings and self._emit_fast(agenda.names, origins):
+                agenda = self._with_left(Agenda())
                 continue
             comparison = Comparison(context)
-            comparison.compare(dirty, full)
+            comparison.compare(agenda)
             if context.degradation.location:
                 break
             if comparison.differences.departures:
                 # The other half of a rename may have come in since: then it is one, not two.
-                self._add_more(self._take_more(), origins)
-            orderer = EventOrderer(context, comparison, origins)
-            orderer.run()
+                self._add_more(origins)
+            EventOrderer(context, comparison, origins).run()
             differences = comparison.differences
             self._emit_transient(differences)
             if differences.root_lost:
                 self.root.check(self.root.gone_reason())
-            dirty, full = self._with_carried(differences.later, differences.later_full)
-            if context.own_writes.any_open() and self._all_claimed(dirty) and not full:
+            agenda = self._with_left(differences.later)
+            if context.own_writes.any_open() and self._awaits_own_writes(agenda):
                 break
             for directory in differences.refilter:
-                full.update(directory.walk())
+                agenda.listings.update(directory.walk())
                 context.emit.rescanned("ignore-file")
-        self._keep(dirty, full)
+        self._leave(agenda)
 
     def _emit_fast(
-        self, dirty: dict[DirNode, dict[str, int]], origins: dict[EntryRef, EntryRef]
+        self, names: dict[DirNode, dict[str, int]], origins: dict[EntryRef, EntryRef]
     ) -> bool:
-        """Go the short way if that is enough; if not, nothing has changed."""
+        """Take the fast path if it suffices; if not, nothing has changed."""
         context = self.context
-        if not context.fast:
-            return False
+        return context.fast and emit_fast(context, names, origins, lambda: self._add_more(origins))
 
-        def add_more() -> None:
-            self._add_more(self._take_more(), origins)
+    def _leave(self, agenda: Agenda) -> None:
+        """Leave for the next examination what could not be done, and set when that is due."""
+        contains = self.context.index.contains
+        for directory, names in agenda.names.items():
+            if contains(directory):
+                self._left.put_off(directory, names, listing=False)
+        self._left.listings = {one for one in agenda.listings if contains(one)}
+        self.again = bool(self._left or self.context.relist)
+        self.again &= not self._awaits_own_writes(self._left)
+        self.again &= not self.context.degradation.location
+        self.again |= self._left.location
 
-        return emit_fast(context, dirty, origins, add_more)
-
-    def _keep(self, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]) -> None:
-        """Keep for the next look what could not be looked at, and say when that is due."""
-        context, index = self.context, self.context.index
-        for directory, names in dirty.items():
-            if index.contains(directory):
-                self._carry.setdefault(directory, {}).update(names)
-        self._carry_full = {directory for directory in full if index.contains(directory)}
-        is_open = self._all_claimed(self._carry) and not self._carry_full
-        self.again = bool(self._carry or self._carry_full or context.relist) and not is_open
-        self.again &= not context.degradation.location
-        self.again |= self._location_doubt
-
-    def _add_more(self, hints: PendingHints, origins: dict[EntryRef, EntryRef]) -> None:
-        """Take hints that came in meanwhile: renames count at once, places in the next round."""
+    def _add_more(self, origins: dict[EntryRef, EntryRef]) -> None:
+        """Take hints that came in meanwhile: renames count at once, names in the next round."""
+        hints = self._take_more()
+        own = self.context.services.hints
         if hints.lost is not None:
-            self.context.services.hints.lose(hints.lost)
-        self.context.services.hints.mounts_changed |= hints.mounts_changed
-        origins.update(self._origins(hints))
-        dirty, full, location = self._sort(hints)
-        for directory, names in dirty.items():
-            _merge(self._carry, directory, names)
-        self._carry_full |= full
-        self._location_doubt |= location
+            own.lose(hints.lost)
+        own.mounts_changed |= hints.mounts_changed
+        origins.update(rename_origins(hints))
+        take_hints(hints, self._left, self.context, self.root, self.path_marks)
 
-    def _with_carried(
-        self, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]
-    ) -> tuple[dict[DirNode, dict[str, int]], set[DirNode]]:
-        """Give what the next round has to look at: what this one left over, and what came in."""
-        full = full | self._carry_full | self.context.relist
+    def _with_left(self, agenda: Agenda) -> Agenda:
+        """Return what the next round examines: what this one left over, and what came in."""
+        agenda.listings |= self.context.relist
         self.context.relist = set()
-        for directory, names in self._carry.items():
-            _merge(dirty, directory, names)
-        self._carry, self._carry_full = {}, set()
-        return dirty, full
+        left, self._left = self._left, Agenda(location=self._left.location)
+        left.location = False
+        agenda.add(left)
+        return agenda
 
-    def _all_claimed(self, dirty: dict[DirNode, dict[str, int]]) -> bool:
-        """Whether all that is left waits for own writes to be finished."""
-        is_open = self.context.own_writes.is_open
-        return all(
-            is_open(f"{self.context.path(directory)}/{name}")
-            for directory, names in dirty.items()
+    def _awaits_own_writes(self, agenda: Agenda) -> bool:
+        """Return whether all that is left waits for own writes to end."""
+        is_open, path = self.context.own_writes.is_open, self.context.path
+        return not agenda.listings and all(
+            is_open(f"{path(directory)}/{name}")
+            for directory, names in agenda.names.items()
             for name in names
         )
 
+    # -- events that no comparison finds -------------------------------------------------------
+
     def _emit_transient(self, differences: Differences) -> None:
-        """Tell of what came and went between two looks, if asked to."""
+        """Emit what was created and deleted between two examinations, if that is an option."""
         context = self.context
         if not context.options.transient:
             return
@@ -408,14 +313,14 @@ class DirWatcher:
             is_dir = bool(bits & ISDIR)
             if context.filter.hides(directory.relative(), name, is_dir=is_dir):
                 continue
-            relative = f"{directory.relative()}/{name}".lstrip("/")
+            relative = directory.relative_of(name)
             form = 0o040000 if is_dir else 0o100000
             facts = StatResult(form, 0, 0, 0, directory.device, 0, 0, 0, 0, 0)
             context.emit.created(relative, facts, foreign=bool(bits & OTHER), transient=True)
             context.emit.deleted(relative, None, kind_of_mode(form), foreign=bool(bits & OTHER))
 
-    def _release(self) -> None:
-        """Tell of held files whose time has come."""
+    def _emit_debounced(self) -> None:
+        """Emit the events of files that have been quiet for long enough."""
         context = self.context
         if not context.debouncer.held:
             return
@@ -427,27 +332,13 @@ class DirWatcher:
             entry = directory.entries.get(name)
             if not isinstance(entry, bytes):
                 continue
-            relative = f"{directory.relative()}/{name}".lstrip("/")
+            relative, facts = directory.relative_of(name), unpack(entry)
             if held.created:
-                context.emit.created(relative, unpack(entry), foreign=held.foreign)
+                context.emit.created(relative, facts, foreign=held.foreign)
             else:
                 context.emit.updated(
-                    relative, unpack(entry), held.previous, held.changes, foreign=held.foreign
+                    relative, facts, held.previous, held.changes, foreign=held.foreign
                 )
-
-    def _add_mounts(self, hints: PendingHints, dirty: dict[DirNode, dict[str, int]]) -> None:
-        """After a change of the mount table, look at every folder that was mounted on or off."""
-        if not hints.mounts_changed:
-            return
-        before, now = self.root.mounted, self.root.mounts_below()
-        for point in before.keys() | now.keys():
-            if before.get(point) != now.get(point) and point.startswith(self.root.real + "/"):
-                self._path_hint(self.context.base + point[len(self.root.real) :], dirty, set())
-
-    def _polled(self) -> Iterator[DirNode]:
-        for directory in self._poll.directories:
-            if isinstance(directory, DirNode):
-                yield directory
 
     # -- timers --------------------------------------------------------------------------------
 
@@ -462,7 +353,7 @@ class DirWatcher:
         self._retry.schedule(now, needed=retry)
         self._second_scan.schedule(now, needed=bool(context.unsure))
         self._rescan.schedule(now)
-        self._calm = not (
+        self._only_hints = not (
             self.again
             or retry
             or polling
@@ -472,13 +363,3 @@ class DirWatcher:
             or context.reexamine
             or context.unsure
         )
-
-
-def _merge(dirty: dict[DirNode, dict[str, int]], directory: DirNode, names: dict[str, int]) -> None:
-    """Add names with their hints; a mapping that comes first is kept as it is."""
-    there = dirty.get(directory)
-    if there is None:
-        dirty[directory] = names
-    else:
-        for name, bits in names.items():
-            there[name] = there.get(name, 0) | bits

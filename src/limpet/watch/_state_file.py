@@ -15,8 +15,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from limpet import events as ev
 from limpet._atomic_file import replacing
+from limpet._wire import from_wire, to_wire
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Saved", "StateError", "decode_event", "load", "save", "set_aside"]
 
-_VERSION = 2
+_VERSION = 3
 
 
 class StateError(Exception):
@@ -162,46 +162,20 @@ def _decode_root(rows: list[dict[str, Any]]) -> DirNode:
 
 
 def _encode_event(event: Event) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for item in dataclasses.fields(event):
-        value = getattr(event, item.name)
-        if item.name in {"content", "content_mode", "content_error"}:
-            continue
-        if isinstance(value, Path):
-            value = os.fspath(value)
-        elif isinstance(value, frozenset):
-            value = sorted(value)
-        elif isinstance(value, ev.FileStat):
-            value = dataclasses.asdict(value)
-        fields[item.name] = value
-    return {"type": type(event).__name__, "fields": fields}
+    wire = to_wire(event, session="state", exact=True)
+    wire.pop("content", None)  # read again from the file, if it is there
+    return wire
 
 
 def decode_event(saved: dict[str, Any], seq: int) -> Event:
-    """Make an event again from what ``save`` kept of it, with a new place in the order.
+    """Return an event of a state file again, with a new place in the order.
 
     Raises:
         StateError: It is not an event.
     """
-    kind = getattr(ev, str(saved.get("type")), None)
-    if not (isinstance(kind, type) and issubclass(kind, ev.Event)):
-        message = "it is damaged"
-        raise StateError(message)
-    fields = dict(saved["fields"])
-    for name in ("location", "path", "source"):
-        if name in fields:
-            fields[name] = Path(fields[name])
-    for name in ("stat", "previous", "replaced"):
-        if fields.get(name) is not None:
-            fields[name] = ev.FileStat(**fields[name])
-    if "changes" in fields:
-        fields["changes"] = frozenset(fields["changes"])
-    fields["seq"] = seq
-    if fields.get("origin") != "initial":
-        fields["origin"] = "offline"
+    origin = "initial" if saved.get("origin") == "initial" else "offline"
     try:
-        event = kind(**fields)
-    except TypeError as error:
+        return from_wire({**saved, "seq": seq, "origin": origin})
+    except ValueError as error:
         message = "it is damaged"
         raise StateError(message) from error
-    return event

@@ -22,6 +22,7 @@ from limpet.testing import check_stream, describe, listing, perform
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls
 from tests.conftest import BACKENDS
+from tests.unprivileged import open_to_all, start
 
 
 class Started:
@@ -285,12 +286,12 @@ def test_a_folder_that_cannot_be_read_at_the_start(tmp_path: Path) -> None:
 def test_permission_as_another_user(tmp_path: Path, kernel_backend: str) -> None:
     """S22, W72, W73 with a user who really may not read."""
     script = textwrap.dedent("""
-        import os, sys
+        import sys
         import limpet
         from limpet.testing import describe
+        from tests.unprivileged import drop_rights
         backend, place = sys.argv[1:]
-        if os.geteuid() == 0:
-            os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        drop_rights()
         with limpet.watch_dir(place, backend=backend, poll_interval=3600).sync() as watch:
             for line in sys.stdin:
                 print("|".join(describe(e) for e in watch.fence()), flush=True)
@@ -301,17 +302,8 @@ def test_permission_as_another_user(tmp_path: Path, kernel_backend: str) -> None
         folder.chmod(0o755)
     (place / "locked" / "f").write_text("1")
     (place / "locked").chmod(0o000)
-    for above in (tmp_path, *tmp_path.parents):
-        if above.stat().st_uid == os.geteuid() and above.is_relative_to("/tmp/"):
-            above.chmod(0o755)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", script, kernel_backend, str(place)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as program:
+    open_to_all(tmp_path)
+    with start(script, kernel_backend, place) as program:
         assert program.stdin is not None
         assert program.stdout is not None
 

@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import textwrap
 import threading
 from collections import Counter
@@ -27,6 +26,7 @@ from limpet.events import Kind
 from limpet.testing import Mirror, check_stream, describe, listing, perform
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
+from tests.unprivileged import open_to_all, start
 
 
 def told(events: list[limpet.Event]) -> list[str]:
@@ -677,14 +677,12 @@ def test_a_write_through_a_hard_link_outside(tmp_path: Path, backend: Any) -> No
 
 
 AS_ANOTHER = textwrap.dedent("""
-    import os, sys
+    import sys
     import limpet
     from limpet.testing import describe
+    from tests.unprivileged import drop_rights
     backend, place = sys.argv[1:]
-    if backend == "watchfiles":
-        import watchfiles  # while the folder it is installed in may be read
-    if os.geteuid() == 0:
-        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    drop_rights()
     options = {"content": limpet.ContentOptions(), "existing": True, "poll_interval": 3600}
     with limpet.watch_dir(place, backend=backend, **options).sync() as watch:
         for line in sys.stdin:
@@ -703,16 +701,8 @@ def test_what_belongs_to_others(tmp_path: Path, backend: Any) -> None:
     (place / "secret").chmod(0o000)
     (place / "theirs").chmod(0o000)
     place.chmod(0o755)
-    for above in (tmp_path, *tmp_path.parents):
-        if above.stat().st_uid == os.geteuid() and above.is_relative_to("/tmp/"):
-            above.chmod(0o755)
-    with subprocess.Popen(
-        [sys.executable, "-c", AS_ANOTHER, backend, str(place)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as program:
+    open_to_all(tmp_path)
+    with start(AS_ANOTHER, backend, place) as program:
         assert program.stdin is not None
         assert program.stdout is not None
         keyboard, screen = program.stdin, program.stdout

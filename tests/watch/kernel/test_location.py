@@ -15,6 +15,7 @@ import pytest
 
 import limpet
 from limpet.testing import Mirror, describe, listing, perform
+from tests.unprivileged import open_to_all, start
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -512,13 +513,12 @@ def test_permission_on_an_ancestor_is_lost_and_regained(
 ) -> None:
     """L3, S22, W10: an ancestor that may not be passed is said once, and is no deletion."""
     script = textwrap.dedent("""
-        import os, sys
+        import sys
         import limpet
         from limpet.testing import describe
+        from tests.unprivileged import drop_rights
         backend, place = sys.argv[1:]
-        if backend == "watchfiles":
-            import watchfiles  # the interpreter's own folder may be closed to the other user
-        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        drop_rights()
         with limpet.watch_dir(place, backend=backend, poll_interval=3600).sync() as watch:
             for line in sys.stdin:
                 print("|".join(describe(e) for e in watch.fence()), flush=True)
@@ -527,14 +527,8 @@ def test_permission_on_an_ancestor_is_lost_and_regained(
     for number in range(3):
         folder(place / f"d{number}")
     perform("age", place)
-    for above in (place, *place.parents):
-        if above.is_relative_to("/tmp") and above != Path("/tmp"):
-            above.chmod(0o755)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", script, backend, str(place)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as program:
+    open_to_all(place)
+    with start(script, backend, place) as program:
         sent, got = program.stdin, program.stdout
         assert sent is not None
         assert got is not None

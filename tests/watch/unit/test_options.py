@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import threading
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 
 import limpet
+import limpet.config
+import limpet.watch
+from limpet._option_fields import info_of
 from limpet.testing import check_stream, describe, listing, perform
 
 
@@ -537,3 +541,22 @@ def test_a_backend_that_does_not_work_is_refused(
         assert "not permitted" in event.message
         (tmp_path / "f").write_text("1")
         assert told(watch.fence()) == ["FileCreated f"]
+
+
+def test_the_typed_keyword_arguments_are_the_options() -> None:
+    """A type checker of a user's program knows each option, and none that is not there."""
+    given = limpet.watch.Options.__annotations__
+    assert list(given) == [one.name for one in dataclasses.fields(limpet.config.WatchOptions)]
+
+
+@pytest.mark.parametrize("cls", [limpet.config.WatchOptions, limpet.config.ContentOptions])
+def test_every_option_has_its_help(cls: type) -> None:
+    """One line, in lower case and without a period, for each form in which it is set."""
+    for one in dataclasses.fields(cls):
+        if one.name == "content":
+            continue
+        kind, default, info = info_of(cls, one.name)
+        for text in (info.help, *([info.help_off] if kind is bool and default else [])):
+            assert text, one.name
+            assert text[0].islower()
+            assert not text.endswith(".")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED
+from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._change_detection import changes_of, is_same
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._scan import read_ignore_file
@@ -86,10 +87,8 @@ class Differences:
     updates: dict[EntryRef, Update] = field(default_factory=dict)
     fleeting: list[tuple[DirNode, str, int]] = field(default_factory=list)
     """Came and went unseen: folder, name, bits."""
-    later: dict[DirNode, dict[str, int]] = field(default_factory=dict)
-    """Places that could not be looked at yet: their folder is on the move."""
-    later_full: set[DirNode] = field(default_factory=set)
-    """The same for folders to be listed."""
+    later: Agenda = field(default_factory=Agenda)
+    """What could not be examined yet: its directory is being moved."""
     refilter: list[DirNode] = field(default_factory=list)
     """Folders whose ignore file changed."""
     root_lost: bool = False
@@ -106,55 +105,55 @@ class Comparison:
         self._seen: set[EntryRef] = set()
         self._suspects: list[DirNode] = []
 
-    def compare(self, dirty: dict[DirNode, dict[str, int]], full: set[DirNode]) -> None:
-        """Look at the named places, and at every place of the ``full`` folders, top down."""
-        directories = sorted({*dirty, *full}, key=DirNode.depth)
-        for directory in directories:
+    def compare(self, agenda: Agenda) -> None:
+        """Examine what the agenda has, parents before what is below them."""
+        for directory in sorted({*agenda.names, *agenda.listings}, key=DirNode.depth):
+            names, listing = agenda.names.get(directory, {}), directory in agenda.listings
             if self.context.degradation.location:
-                self._put_off(directory, dirty.get(directory, {}), full=directory in full)
-                continue
-            self.compare_dir(directory, dirty.get(directory, {}), full=directory in full)
+                self.differences.later.put_off(directory, names, listing=listing)
+            else:
+                self.compare_dir(directory, names, listing=listing)
         while self._suspects:
             directory = self._suspects.pop()
             if directory.parent is None:
                 self.differences.root_lost = True
             elif (directory.parent, directory.name) not in self._seen:
-                self.compare_dir(directory.parent, {directory.name: 0}, full=False)
+                self.compare_dir(directory.parent, {directory.name: 0}, listing=False)
 
-    def compare_dir(self, directory: DirNode, names: dict[str, int], *, full: bool) -> None:
+    def compare_dir(self, directory: DirNode, names: dict[str, int], *, listing: bool) -> None:
         """Look at names of one folder."""
-        context, differences = self.context, self.differences
+        context, later = self.context, self.differences.later
         if not context.index.contains(directory) or self._is_leaving(directory):
             if context.index.contains(directory):
-                self._put_off(directory, names, full=full)
+                later.put_off(directory, names, listing=listing)
             return
         try:
             handle = context.open(directory)
         except ElsewhereError:
-            self._put_off(directory, names, full=full)
+            later.put_off(directory, names, listing=listing)
             self._suspects.append(directory)
             return
         except OSError as error:
             if context.can_reach():
                 context.blind(directory, error)
             else:
-                self._put_off(directory, names, full=full)
+                later.put_off(directory, names, listing=listing)
             return
         try:
             if directory.blind is not None:
-                full = True
-            if full:
+                listing = True
+            if listing:
                 names = self._list(directory, handle, names)
             for name, bits in names.items():
                 self._examine(directory, handle, name, bits)
                 context.breathe()
         except OSError as error:
             if error.errno in NOT_THERE:
-                self._put_off(directory, names, full=full)
+                later.put_off(directory, names, listing=listing)
                 self._suspects.append(directory)
             else:
                 context.blind(directory, error)
-                differences.later.pop(directory, None)
+                later.names.pop(directory, None)
         finally:
             context.disk.close(handle)
 
@@ -186,13 +185,13 @@ class Comparison:
         if context.own_writes.any_open() and context.own_writes.is_open(
             f"{context.path(directory)}/{name}"
         ):
-            differences.later.setdefault(directory, {})[name] = bits
+            differences.later.put_off(directory, {name: bits}, listing=False)
             return
         facts, link = context.examine(directory, handle, name)
         if (
             context.own_writes.generation() != generation
         ):  # it may have been seen in the middle of an own write
-            differences.later.setdefault(directory, {})[name] = bits
+            differences.later.put_off(directory, {name: bits}, listing=False)
             return
         self._seen.add(ref)
         old = directory.entries.get(name)
@@ -237,7 +236,7 @@ class Comparison:
         if isinstance(old, DirNode):
             old.record = packed
             if old.blind is not None and bits & ATTRIB:
-                differences.later_full.add(old)
+                differences.later.listings.add(old)
         else:
             directory.entries[name] = packed
         if changes:
@@ -257,9 +256,3 @@ class Comparison:
                 return True
             directory = directory.parent
         return False
-
-    def _put_off(self, directory: DirNode, names: dict[str, int], *, full: bool) -> None:
-        if names:
-            self.differences.later.setdefault(directory, {}).update(names)
-        if full:
-            self.differences.later_full.add(directory)

@@ -89,7 +89,7 @@ class EventOrderer:
         rest.extend(d for d in differences.departures.values() if not d.done)
         for item in rest:
             if index.contains(item.directory):
-                differences.later.setdefault(item.directory, {})[item.name] = item.bits
+                differences.later.put_off(item.directory, {item.name: item.bits}, listing=False)
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class EventOrderer:
         held = context.debouncer.take((directory, name))
         if held is not None and held.created:
             return
-        context.emit.deleted(_join(directory, name), entry, kind_of(entry), foreign=foreign)
+        context.emit.deleted(directory.relative_of(name), entry, kind_of(entry), foreign=foreign)
 
     def empty(self, top: DirNode) -> None:
         """Tell that all is gone that is in a folder, children first."""
@@ -270,7 +270,7 @@ class EventOrderer:
                 (directory, name), context.disk.monotonic(), created=True, foreign=foreign
             )
             return
-        context.emit.created(_join(directory, name), facts, foreign=foreign)
+        context.emit.created(directory.relative_of(name), facts, foreign=foreign)
 
     def _replaced(self, arrival: Arrival, departure: Departure) -> None:
         """Tell that another file stands at a name: one update."""
@@ -319,13 +319,13 @@ class EventOrderer:
                 closed=closed,
             )
             return
-        context.emit.updated(_join(directory, name), facts, known, changes, foreign=foreign)
+        context.emit.updated(directory.relative_of(name), facts, known, changes, foreign=foreign)
 
     def _renamed(self, departure: Departure, arrival: Arrival, replaced: Departure | None) -> None:
         context, facts, entry = self.context, arrival.facts, departure.entry
         departure.done = True
         directory, name = arrival.directory, arrival.name
-        source = _join(departure.directory, departure.name)
+        source = departure.directory.relative_of(departure.name)
         foreign = bool((arrival.bits | departure.bits) & OTHER)
         del departure.directory.entries[departure.name]
         packed = pack(facts, context.disk.now())
@@ -353,7 +353,9 @@ class EventOrderer:
         shown: FileStat | None = None
         if gone is not None and not isinstance(gone, DirNode):
             shown = stat_of(gone) or barely_known(gone, directory.device)
-        context.emit.renamed(source, _join(directory, name), facts, entry, shown, foreign=foreign)
+        context.emit.renamed(
+            source, directory.relative_of(name), facts, entry, shown, foreign=foreign
+        )
         changes = self._changed_too(entry, departure, arrival)
         if changes:
             self._updated(directory, name, facts, entry, changes, arrival.bits | departure.bits)
@@ -385,8 +387,3 @@ def _unpair(departure: Departure) -> None:
 
 def _is_dir(facts: StatResult) -> bool:
     return facts.mode & 0o170000 == 0o040000
-
-
-def _join(directory: DirNode, name: str) -> str:
-    relative = directory.relative()
-    return f"{relative}/{name}" if relative else name

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet.backends import DELETE
+from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._compare import Arrival, Departure
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._scan import scan
@@ -50,8 +51,8 @@ class RenamePairing:
             if node is not None and node.parent is not None and arrival.link == 0:
                 ref = (node.parent, node.name)
                 if ref not in differences.departures:
-                    self.comparison.compare({node.parent: {node.name: 0}}, set())
-                    if node.name in differences.later.get(node.parent, {}):
+                    self.comparison.compare(Agenda({node.parent: {node.name: 0}}))
+                    if node.name in differences.later.names.get(node.parent, {}):
                         # Its old folder is on the move itself. A folder stands in one place only,
                         # so it has left there.
                         differences.departures[ref] = Departure(node.parent, node.name, node, 0)
@@ -79,7 +80,9 @@ class RenamePairing:
             context.index.forget(directory)
             if before is not None:
                 context.index.add(before)
-            self.differences.later.setdefault(arrival.directory, {})[arrival.name] = arrival.bits
+            self.differences.later.put_off(
+                arrival.directory, {arrival.name: arrival.bits}, listing=False
+            )
             arrival.done = True
             return
         except OSError as error:
@@ -128,16 +131,14 @@ class RenamePairing:
 
     def _add_implied(self, departed: dict[int, list[Departure]]) -> None:
         """Count as departed what a rename took out of a folder that cannot be looked into now."""
-        differences = self.differences
+        differences, later = self.differences, self.differences.later
         for ref, origin in self.origins.items():
             arrival = differences.arrivals.get(ref)
             if arrival is None or origin in differences.departures or arrival.departure is not None:
                 continue
             directory, name = origin
             entry = directory.entries.get(name)
-            waiting = (
-                name in differences.later.get(directory, {}) or directory in differences.later_full
-            )
+            waiting = name in later.names.get(directory, {}) or directory in later.listings
             if entry is None or isinstance(entry, DirNode) or not waiting:
                 continue
             if inode_of(entry) == arrival.facts.inode:

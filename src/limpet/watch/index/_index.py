@@ -70,6 +70,11 @@ class DirNode(Subscriber):
         parts.reverse()
         return "/".join(parts)
 
+    def relative_of(self, name: str) -> str:
+        """Return the path of an entry of this directory below the location."""
+        relative = self.relative()
+        return f"{relative}/{name}" if relative else name
+
     def depth(self) -> int:
         """Count the folders above."""
         count = 0
