@@ -1,7 +1,7 @@
 """``python -m benchmarks.follow_table``: the fault cases, beside ``tail -F`` and pygtail.
 
-Each row of ``tests/following/fault_table.py`` is played to each of them in a folder of its own, and
-what they gave is compared with what must have come. The counts go into docs/guarantees.md.
+Each row of ``tests/following/fault_table.py`` is played to each of them in its own directory. What
+they returned is compared with what must have come; the counts go into docs/guarantees.md.
 """
 
 import os
@@ -34,8 +34,8 @@ where it polls at all."""
 class WithLimpet:
     """Through its thread and its own watch."""
 
-    def __init__(self, folder: Path) -> None:
-        self.state = folder / "state"
+    def __init__(self, directory: Path) -> None:
+        self.state = directory / "state"
         self.lines: list[str] = []
         self.thread: FollowThread | None = None
 
@@ -86,10 +86,10 @@ class WithLimpet:
 
 
 class WithTail:
-    """GNU ``tail -F``, told to poll as often as it can where it polls."""
+    """GNU ``tail -F``, polling as often as it can where it polls."""
 
-    def __init__(self, folder: Path) -> None:
-        self.out = folder / "out"
+    def __init__(self, directory: Path) -> None:
+        self.out = directory / "out"
         self.out.touch()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -146,8 +146,8 @@ for line in Pygtail(path, offset_file=offset, full_lines=True, read_from_end=end
 class WithPygtail:
     """pygtail with ``full_lines``, as a program that is run now and then."""
 
-    def __init__(self, folder: Path) -> None:
-        self.offset, self.out = folder / "offset", folder / "out"
+    def __init__(self, directory: Path) -> None:
+        self.offset, self.out = directory / "offset", directory / "out"
         self.out.touch()
         self.path: Path | None = None
         self.end = ""
@@ -214,10 +214,10 @@ SUBJECTS: dict[str, Callable[[Path], Any]] = {
 
 def play(row: Row, make: Callable[[Path], Any]) -> str:
     """Play one row to one of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        logs = Path(folder) / "logs"
+    with tempfile.TemporaryDirectory() as directory:
+        logs = Path(directory) / "logs"
         logs.mkdir()
-        subject = make(Path(folder))
+        subject = make(Path(directory))
         try:
             expected = row.play(Field(logs, subject, row.options))
             subject.examine()
@@ -227,7 +227,7 @@ def play(row: Row, make: Callable[[Path], Any]) -> str:
 
 
 def version(argv: list[str]) -> str:
-    """Give the last word of what a program says of itself."""
+    """Return the last word of what a program prints about itself."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.splitlines()[0].rpartition(" ")[2] if done.stdout else "?"
 

@@ -124,7 +124,7 @@ def write(path: str | Path, data: str | bytes) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
-def deleted_descriptors(folder: Path) -> list[str]:
+def deleted_descriptors(directory: Path) -> list[str]:
     """Return the deleted files below a directory that this process holds open."""
     found = []
     for fd in os.listdir("/proc/self/fd"):
@@ -132,6 +132,6 @@ def deleted_descriptors(folder: Path) -> list[str]:
             name = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:
             continue
-        if name.startswith(str(folder)) and name.endswith("(deleted)"):
+        if name.startswith(str(directory)) and name.endswith("(deleted)"):
             found.append(name)
     return found

@@ -1,7 +1,7 @@
 """The fault cases as operations on a log, for each of its followers: limpet, ``tail -F``, pygtail.
 
-A row does its operations, lets the follower catch up where it says ``examine``, and gives the lines
-that must have come, a list for each file they were in.
+A row does its operations, lets the follower catch up where it calls ``examine``, and returns the
+lines that must have come, in one list for each file.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Groups = list[list[str]]
 
 
 class Subject(Protocol):
-    """One that follows a file."""
+    """A follower of a file."""
 
     def start(self, path: Path, **options: Any) -> None:
-        """Begin, or begin again."""
+        """Start, or start again."""
 
     def examine(self) -> None:
         """Catch up."""
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass, and catch up."""
+        """Let time pass, and catch up."""
 
     def stop(self) -> None:
         """End in order."""
@@ -38,13 +38,13 @@ class Subject(Protocol):
 class Field:
     """Where a row is played."""
 
-    folder: Path
+    directory: Path
     subject: Subject
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def p(self) -> Path:
-        return self.folder / "app.log"
+        return self.directory / "app.log"
 
     def start(self, **options: Any) -> None:
         self.subject.start(self.p, **{**self.options, **options})
@@ -68,7 +68,7 @@ class Field:
             file.write(data.encode() if isinstance(data, str) else data)
 
     def beside(self, name: str) -> Path:
-        return self.folder / name
+        return self.directory / name
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def row(
     return add
 
 
-@row(1, "missing at the start, made later")
+@row(1, "missing at the start, created later")
 def row_01(f: Field) -> Groups:
     f.start()
     f.examine()
@@ -106,12 +106,12 @@ def row_01(f: Field) -> Groups:
     return [["a0", "a1"]]
 
 
-@row(1, "missing at the start, made later, begun at the end", start="end")
+@row(1, "missing at the start, created later, read from the end", start="end")
 def row_01_end(f: Field) -> Groups:
     return row_01(f)
 
 
-@row(2, "begun at the end", start="end")
+@row(2, "read from the end", start="end")
 def row_02(f: Field) -> Groups:
     f.write("a0\na1\na2\n")
     f.start()
@@ -120,7 +120,7 @@ def row_02(f: Field) -> Groups:
     return [["b0"]]
 
 
-@row(3, "begun at the end, within a line", start="end")
+@row(3, "read from the end, within a line", start="end")
 def row_03(f: Field) -> Groups:
     f.write("x\npar")
     f.start()
@@ -165,7 +165,7 @@ def row_08(f: Field) -> Groups:
     return [["a0"]]
 
 
-@row(9, "appended, put aside and made anew in one burst")
+@row(9, "appended, rotated and created again in one burst")
 def row_09(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -177,7 +177,7 @@ def row_09(f: Field) -> Groups:
     return [["a0", "b0", "b1"], ["c0"]]
 
 
-@row(10, "the writer goes on in the file that was put aside")
+@row(10, "the writer continues in the rotated file")
 def row_10(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -209,7 +209,7 @@ def row_11(f: Field) -> Groups:
     return [["a0", "late0"], ["c0"]]
 
 
-@row(12, "put aside in the middle of a line that never ends", linger=0.2)
+@row(12, "rotated in the middle of a line that never ends", linger=0.2)
 def row_12(f: Field) -> Groups:
     f.write("a0\nhalf")
     f.start()
@@ -221,7 +221,7 @@ def row_12(f: Field) -> Groups:
     return [["a0"], ["c0"], ["half"]]
 
 
-@row(13, "put aside twice in one burst", rotated="app.log.*")
+@row(13, "rotated twice in one burst", rotated="app.log.*")
 def row_13(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -259,7 +259,7 @@ def row_17(f: Field) -> Groups:
     return [["a0", "a1", "a2"], ["b0"]]
 
 
-@row(18, "emptied and grown beyond where it was in one burst")
+@row(18, "emptied and grown beyond the position in one burst")
 def row_18(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
@@ -314,7 +314,7 @@ def row_21_fresh(f: Field) -> Groups:
     return [["b0"]]
 
 
-@row(24, "its end is cut off; gone on from there", on_trim="keep")
+@row(24, "its end is cut off; continued from there", on_trim="keep")
 def row_24(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
@@ -326,7 +326,7 @@ def row_24(f: Field) -> Groups:
     return [["a0", "a1", "b0"]]
 
 
-@row(25, "a delivered byte is overwritten; gone on", on_rewrite="keep")
+@row(25, "a delivered byte is overwritten; continued", on_rewrite="keep")
 def row_25(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
@@ -339,7 +339,7 @@ def row_25(f: Field) -> Groups:
     return [["a0", "a1", "b0"]]
 
 
-@row(27, "deleted and made anew, longer, in one burst")
+@row(27, "deleted and created again, longer, in one burst")
 def row_27(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
@@ -350,7 +350,7 @@ def row_27(f: Field) -> Groups:
     return [["a0", "a1"], ["b0", "b1", "b2"]]
 
 
-@row(28, "appended and deleted before it is looked at")
+@row(28, "appended and deleted before it is examined")
 def row_28(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -361,7 +361,7 @@ def row_28(f: Field) -> Groups:
     return [["a0", "b0", "b1"]]
 
 
-@row(29, "deleted, still written, made anew")
+@row(29, "deleted, still written, created again")
 def row_29(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -399,20 +399,20 @@ def row_31(f: Field) -> Groups:
     return [["a0", "a1"], ["b0", "b1"]]
 
 
-@row(32, "its folder is moved away and made anew")
+@row(32, "its directory is moved away and created again")
 def row_32(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
     f.examine()
-    os.rename(f.folder, f"{f.folder}-moved")
+    os.rename(f.directory, f"{f.directory}-moved")
     f.examine()
-    f.folder.mkdir()
+    f.directory.mkdir()
     f.write("b0\n")
     f.examine()
     return [["a0"], ["b0"]]
 
 
-@row(33, "a folder stands there first")
+@row(33, "a directory is at the path first")
 def row_33(f: Field) -> Groups:
     f.p.mkdir()
     f.start()
@@ -423,7 +423,7 @@ def row_33(f: Field) -> Groups:
     return [["a0"]]
 
 
-@row(34, "a FIFO stands there meanwhile")
+@row(34, "a FIFO is at the path meanwhile")
 def row_34(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -451,7 +451,7 @@ def row_37(f: Field) -> Groups:
     return [["a0", "late0"], ["b0"]]
 
 
-@row(38, "a dangling symlink, its target made later")
+@row(38, "a dangling symlink, its target created later")
 def row_38(f: Field) -> Groups:
     os.symlink("target", f.p)
     f.start()
@@ -461,7 +461,7 @@ def row_38(f: Field) -> Groups:
     return [["a0"]]
 
 
-@row(39, "a stable symlink, its target put aside")
+@row(39, "a stable symlink, its target rotated")
 def row_39(f: Field) -> Groups:
     pods = f.beside("pods")
     pods.mkdir()
@@ -476,7 +476,7 @@ def row_39(f: Field) -> Groups:
     return [["a0", "b0"], ["c0"]]
 
 
-@row(40, "a symlinked folder on the way is swapped")
+@row(40, "a symlinked directory on the way is swapped")
 def row_40(f: Field) -> Groups:
     for name, text in (("1", "a0\n"), ("2", "b0\n")):
         f.beside(name).mkdir()
@@ -521,7 +521,7 @@ def row_44(f: Field) -> Groups:
     return [["a", "b", "\ufeffc"]]
 
 
-@row(45, "UTF-16, gone on without its mark", restarts=True)
+@row(45, "UTF-16, continued without its mark", restarts=True)
 def row_45(f: Field) -> Groups:
     f.write(b"\xff\xfe" + "жa\n".encode("utf-16-le"))
     f.start()
@@ -565,7 +565,7 @@ def row_50(f: Field) -> Groups:
     return [["a0"], ["b0"]]
 
 
-@row(51, "appended and put aside while down", restarts=True, rotated="app.log.*")
+@row(51, "appended and rotated while down", restarts=True, rotated="app.log.*")
 def row_51(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -579,7 +579,7 @@ def row_51(f: Field) -> Groups:
     return [["a0"], ["b0"], ["c0"]]
 
 
-@row(52, "put aside twice while down", restarts=True, rotated="app.log.*")
+@row(52, "rotated twice while down", restarts=True, rotated="app.log.*")
 def row_52(f: Field) -> Groups:
     f.write("a0\n")
     f.start()
@@ -596,7 +596,7 @@ def row_52(f: Field) -> Groups:
     return [["a0"], ["b0"], ["c0"], ["d0"]]
 
 
-@row(53, "emptied and grown beyond where it was while down", restarts=True)
+@row(53, "emptied and grown beyond the position while down", restarts=True)
 def row_53(f: Field) -> Groups:
     f.write("a0\na1\n")
     f.start()
@@ -608,7 +608,7 @@ def row_53(f: Field) -> Groups:
     return [["a0", "a1"], ["b0", "b1", "b2"]]
 
 
-@row(54, "deleted and made anew with the same first line while down", restarts=True)
+@row(54, "deleted and created again with the same first line while down", restarts=True)
 def row_54(f: Field) -> Groups:
     f.write("head\na1\n")
     f.start()

@@ -99,8 +99,8 @@ async def test_reported_by_the_watch(p: Path, kernel_backend: Any) -> None:
         assert await take(lines, 1) == ["emptied and filled"]
         os.rename(p.parent, f"{p.parent}-away")
         p.parent.mkdir()
-        write(p, "another folder\n")
-        assert await take(lines, 1) == ["another folder"]
+        write(p, "another directory\n")
+        assert await take(lines, 1) == ["another directory"]
         write(p.with_name("data"), "linked\n")
         os.symlink("data", p.with_name("link"))
         os.replace(p.with_name("link"), p)
@@ -113,17 +113,17 @@ async def test_globs(tmp_path: Path, kernel_backend: Any) -> None:
     """Files that come later, those in folders that come later, and symlinks among them."""
     outside = tmp_path / "outside"
     write(outside, "")
-    folder = tmp_path / "logs"
-    pattern = f"{folder}/**/*.log"
+    directory = tmp_path / "logs"
+    pattern = f"{directory}/**/*.log"
     async with limpet.follow(pattern, backend=kernel_backend, safety=3600.0) as follower:
         lines = aiter(follower)
-        folder.mkdir()
-        write(folder / "a.log", "a\n")
+        directory.mkdir()
+        write(directory / "a.log", "a\n")
         assert await take(lines, 1) == ["a"]
-        (folder / "deep").mkdir()
-        write(folder / "deep" / "b.log", "b\n")
+        (directory / "deep").mkdir()
+        write(directory / "deep" / "b.log", "b\n")
         assert await take(lines, 1) == ["b"]
-        os.symlink(outside, folder / "c.log")
+        os.symlink(outside, directory / "c.log")
         await follower.fence()
         append(outside, "c\n")
         assert await take(lines, 1) == ["c"]
@@ -338,21 +338,21 @@ async def test_row_64_the_kernels_queue_overflows(p: Path, kernel_backend: Any) 
     async with limpet.follow(p, backend=kernel_backend, safety=3600.0) as follower:
         await follower.fence()  # so that the rest is reported by the watch alone
         original: Any = _hint_router.HintRouter.touched
-        hub_type: Any = _hint_router.HintRouter
+        router_type: Any = _hint_router.HintRouter
         lost = []
 
-        def lose(hub: Any, key: Any, names: Any) -> None:
+        def lose(router: Any, key: Any, names: Any) -> None:
             lost.append(names)
-            hub.lost()
+            router.lost()
 
-        hub_type.touched = lose
+        router_type.touched = lose
         try:
             append(p, "a\n")
             os.rename(p, f"{p}.1")
             write(p, "b\n")
             assert await take(follower.text(), 2) == ["a", "b"]
         finally:
-            hub_type.touched = original
+            router_type.touched = original
         assert lost
 
 

@@ -689,7 +689,7 @@ def test_row_67_written_while_its_descriptor_is_closed(tmp_path: Path) -> None:
 
 
 def test_row_67_rotated_while_it_is_closed(tmp_path: Path) -> None:
-    """Found by its inode in its folder, with what was written before."""
+    """It is found by its inode in its directory, with what was written before."""
     a, b = tmp_path / "a.log", tmp_path / "b.log"
     write(a, "a0\n")
     write(b, "b0\n")

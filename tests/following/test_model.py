@@ -50,12 +50,12 @@ class Inode:
 class Model:
     """A log, what becomes of it, and what a follower owes."""
 
-    def __init__(self, folder: Path, *, rotated: bool, linked: bool) -> None:
+    def __init__(self, directory: Path, *, rotated: bool, linked: bool) -> None:
         self.random = random.Random(0)
-        self.folder = folder / "logs"
-        self.folder.mkdir(parents=True)
-        self.path = str(self.folder / "app.log")
-        self.state = folder / "state"
+        self.directory = directory / "logs"
+        self.directory.mkdir(parents=True)
+        self.path = str(self.directory / "app.log")
+        self.state = directory / "state"
         self.rotated = rotated
         self.linked = linked
         self.inodes: list[Inode] = []
@@ -188,7 +188,7 @@ class Model:
     def make(self, path: str, content: File) -> Inode:
         target = path
         if self.linked and path == self.path:
-            target = str(self.folder / f"data-{content.name}")
+            target = str(self.directory / f"data-{content.name}")
             os.symlink(target, path + ".link")
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         self.date(fd)
@@ -297,7 +297,7 @@ class Model:
             if not old.content.lines or old.content.partial:
                 return
             content = File(old.content.name, list(old.content.lines), count=old.content.count)
-        temporary = str(self.folder / "temporary")
+        temporary = str(self.directory / "temporary")
         text = "".join(line + "\n" for line in content.lines)
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
@@ -326,12 +326,12 @@ class Model:
         self.gone(old)
         self.append(self.random.randint(0, 4))
 
-    def move_folder(self) -> None:
+    def move_directory(self) -> None:
         if self.current is None:
             return
         self.numbers += 1
-        os.rename(self.folder, f"{self.folder}-{self.numbers}")
-        self.folder.mkdir()
+        os.rename(self.directory, f"{self.directory}-{self.numbers}")
+        self.directory.mkdir()
         for inode in self.inodes:
             if inode.paths:
                 inode.paths = set()
@@ -387,7 +387,7 @@ class Model:
                 self.swap()
             case "move":
                 if few == 0:
-                    self.move_folder()
+                    self.move_directory()
             case _:
                 if self.driven is None:
                     if operation in {"examine", "catch_up"}:
@@ -458,9 +458,9 @@ def plan_of(seed: int) -> Plan:
     return [(dice.choice(OPERATIONS), dice.randrange(1 << 30)) for _ in range(STEPS)]
 
 
-def carry_out(plan: Plan, folder: Path, kind: str) -> None:
-    folder.mkdir()
-    model = Model(folder, rotated=kind == "rotated", linked=kind == "linked")
+def carry_out(plan: Plan, directory: Path, kind: str) -> None:
+    directory.mkdir()
+    model = Model(directory, rotated=kind == "rotated", linked=kind == "linked")
     try:
         for operation, seed in plan:
             model.step(operation, seed)
