@@ -41,7 +41,7 @@ class Target:
 
 
 def make_log(path: Path, lines: int) -> int:
-    """Write numbered lines of 124 bytes; gives the size."""
+    """Write numbered lines of 124 bytes; return the size."""
     with path.open("wb") as file:
         for first in range(0, lines, 10_000):
             file.write(
@@ -51,14 +51,14 @@ def make_log(path: Path, lines: int) -> int:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Give the seconds that something takes."""
+    """Return the seconds that a function takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def shell(command: str, *words: str) -> float:
-    """Give the seconds of a pipeline."""
+    """Return the seconds that a pipeline takes."""
     return timed(lambda: subprocess.run(["bash", "-c", command, "bash", *words], check=True))
 
 
@@ -102,10 +102,10 @@ def with_pygtail(path: Path) -> float:
     """Seconds for the same file with pygtail."""
     from pygtail import Pygtail  # type: ignore[import-untyped]  # comes without types
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as directory:
 
         def work() -> None:
-            for _ in Pygtail(str(path), offset_file=f"{folder}/offset"):
+            for _ in Pygtail(str(path), offset_file=f"{directory}/offset"):
                 pass
 
         return timed(work)
@@ -160,14 +160,14 @@ asyncio.run(main(sys.argv[2:], float(sys.argv[1])))
 """
 
 
-def idle(folder: Path, files: int, seconds: float, *, glob: bool) -> tuple[float, float]:
+def idle(directory: Path, files: int, seconds: float, *, glob: bool) -> tuple[float, float]:
     """CPU share and bytes for each of many idle files, in a process of its own."""
-    folder.mkdir()
+    directory.mkdir()
     for number in range(files):
-        (folder / f"{number}.log").write_bytes(b"x\n")
-    paths = [str(folder / "0.log"), f"{folder}/*.log"]
+        (directory / f"{number}.log").write_bytes(b"x\n")
+    paths = [str(directory / "0.log"), f"{directory}/*.log"]
     if not glob:
-        paths = [str(folder / f"{number}.log") for number in range(files)]
+        paths = [str(directory / f"{number}.log") for number in range(files)]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(seconds), *paths],
         capture_output=True,
@@ -199,21 +199,21 @@ def long_line(path: Path, mib: int, **options: Any) -> tuple[float, int]:  # noq
     return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
 
 
-async def checkpoints(folder: Path, seconds: float) -> tuple[float, float]:
+async def checkpoints(directory: Path, seconds: float) -> tuple[float, float]:
     """Saves a second, and the share of a core they take, of a log that is written all the time."""
     import limpet
     from limpet.following import _checkpoint
 
-    path, spent = folder / "busy.log", [0.0]
-    original = _checkpoint.Store.save
+    path, spent = directory / "busy.log", [0.0]
+    original = _checkpoint.CheckpointStore.save
     path.write_bytes(b"")
 
-    def save(store: _checkpoint.Store, checkpoint: _checkpoint.Checkpoint) -> None:
+    def save(store: _checkpoint.CheckpointStore, checkpoint: _checkpoint.Checkpoint) -> None:
         began = time.thread_time()
         original(store, checkpoint)
         spent[0] += time.thread_time() - began
 
-    store_type: Any = _checkpoint.Store
+    store_type: Any = _checkpoint.CheckpointStore
     store_type.save = save
     ended = threading.Event()
 
@@ -224,7 +224,7 @@ async def checkpoints(folder: Path, seconds: float) -> tuple[float, float]:
 
     thread = threading.Thread(target=write)
     try:
-        async with limpet.follow(path, state=folder / "state") as follower:
+        async with limpet.follow(path, state=directory / "state") as follower:
             thread.start()
             batches = aiter(follower.batches())
             await asyncio.sleep(0)
@@ -242,9 +242,9 @@ async def checkpoints(folder: Path, seconds: float) -> tuple[float, float]:
         store_type.save = original
 
 
-def measure(folder: Path, rounds: int, lines: int, files: int) -> list[Target]:
+def measure(directory: Path, rounds: int, lines: int, files: int) -> list[Target]:
     """Measure all, and compare with the targets."""
-    log = folder / "log"
+    log = directory / "log"
     size = make_log(log, lines)
     mib = size / (1 << 20)
     timed(log.read_bytes)  # into the page cache
@@ -260,14 +260,14 @@ def measure(folder: Path, rounds: int, lines: int, files: int) -> list[Target]:
     def rate(name: str) -> str:
         return f"{mib / best(name):.0f} MiB/s, {lines / best(name) / 1e6:.1f} M lines/s"
 
-    told = asyncio.run(latency(folder / "latency", 200))
-    polled = asyncio.run(latency(folder / "latency", 40, backend="poll", poll_interval=0.1))
-    cpu, memory = idle(folder / "idle", files, 10.0, glob=True)
-    each_cpu, each = idle(folder / "each", files, 10.0, glob=False)
-    seconds, _ = long_line(folder / "long", 32, max_line=64 << 20)
-    _, peak = long_line(folder / "longer", 256)
-    saves, share = asyncio.run(checkpoints(folder, 5.0))
-    p50, p99 = told[len(told) // 2], told[int(len(told) * 0.99)]
+    hinted = asyncio.run(latency(directory / "latency", 200))
+    polled = asyncio.run(latency(directory / "latency", 40, backend="poll", poll_interval=0.1))
+    cpu, memory = idle(directory / "idle", files, 10.0, glob=True)
+    each_cpu, each = idle(directory / "each", files, 10.0, glob=False)
+    seconds, _ = long_line(directory / "long", 32, max_line=64 << 20)
+    _, peak = long_line(directory / "longer", 256)
+    saves, share = asyncio.run(checkpoints(directory, 5.0))
+    p50, p99 = hinted[len(hinted) // 2], hinted[int(len(hinted) * 0.99)]
     slowest = polled[-1]
     of_tail, of_wc = 1 / ratio("batches", "tail"), ratio("batches", "wc")
     chunks = 1 / ratio("chunks", "tail")
@@ -338,8 +338,8 @@ def measure(folder: Path, rounds: int, lines: int, files: int) -> list[Target]:
     return targets
 
 
-def render(targets: list[Target], folder: Path, rounds: int, lines: int) -> str:
-    """Give the page."""
+def render(targets: list[Target], directory: Path, rounds: int, lines: int) -> str:
+    """Return the page."""
     from importlib.metadata import version
 
     rows = [["", "what", "wanted", "measured", "reached"]]
@@ -353,7 +353,7 @@ def render(targets: list[Target], folder: Path, rounds: int, lines: int) -> str:
     said = "Not reached: " + "; ".join(missed) + "." if missed else "All of them are reached."
     where = (
         f"{time.strftime('%Y-%m-%d')}, {platform.system()} {platform.release()}, Python "
-        f"{platform.python_version()}, {os.cpu_count()} CPUs, {file_system(folder)}; {tail}, "
+        f"{platform.python_version()}, {os.cpu_count()} CPUs, {file_system(directory)}; {tail}, "
         f"pygtail {version('pygtail')}."
     )
     head = (
@@ -373,12 +373,12 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--page", default=str(ROOT / "docs" / "performance-follow.md"))
     given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="limpet-follow-"))
+    directory = Path(tempfile.mkdtemp(prefix="limpet-follow-"))
     try:
-        targets = measure(folder, given.rounds, given.lines, given.files)
-        page = render(targets, folder, given.rounds, given.lines)
+        targets = measure(directory, given.rounds, given.lines, given.files)
+        page = render(targets, directory, given.rounds, given.lines)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(directory)
     print(page)
     Path(given.page).write_text(page, encoding="utf-8")
 

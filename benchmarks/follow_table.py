@@ -1,7 +1,7 @@
 """``python -m benchmarks.follow_table``: the fault cases, beside ``tail -F`` and pygtail.
 
-Each row of ``tests/following/fault_table.py`` is played to each of them in a folder of its own, and
-what they gave is compared with what must have come. The counts go into docs/guarantees.md.
+Each row of ``tests/following/fault_table.py`` is played to each of them in its own directory. What
+they returned is compared with what must have come; the counts go into docs/guarantees.md.
 """
 
 import os
@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks._watchers import ROOT
 from limpet.following import Appended, make_options
-from limpet.following._follow_engine import Engine
-from limpet.following._follow_thread import Worker
+from limpet.following._follow_engine import FollowEngine
+from limpet.following._follow_thread import FollowThread
 from tests.following.fault_table import ROWS, Field, Row
 
 PAGE = ROOT / "docs" / "guarantees.md"
@@ -34,24 +34,24 @@ where it polls at all."""
 class WithLimpet:
     """Through its thread and its own watch."""
 
-    def __init__(self, folder: Path) -> None:
-        self.state = folder / "state"
+    def __init__(self, directory: Path) -> None:
+        self.state = directory / "state"
         self.lines: list[str] = []
-        self.worker: Worker | None = None
+        self.thread: FollowThread | None = None
 
     def start(self, path: Path, **options: Any) -> None:  # noqa: ANN401 (as the rows have them)
         """See `Subject`."""
         if "start" not in options:
             options |= {"state": self.state, "fallback": "beginning"}
-        self.worker = Worker(Engine([path], make_options(options)))
-        self.worker.start()
+        self.thread = FollowThread(FollowEngine([path], make_options(options)))
+        self.thread.start()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         """See `Subject`."""
-        worker = self._running()
+        thread = self._running()
         for _ in range(2):
             done = threading.Event()
-            worker.fence(done.set)
+            thread.fence(done.set)
             done.wait(10)
             self._take()
 
@@ -67,29 +67,29 @@ class WithLimpet:
         self._running().close()
 
     def _take(self) -> None:
-        worker = self._running()
+        thread = self._running()
         while True:
-            event = worker.pop()
+            event = thread.pop()
             if isinstance(event, Appended):
                 self.lines += event.lines
                 event.commit()
             elif event is None:
-                if not worker.stats().backlog:
+                if not thread.stats().backlog:
                     return
                 time.sleep(0.001)
 
-    def _running(self) -> Worker:
-        if self.worker is None:
+    def _running(self) -> FollowThread:
+        if self.thread is None:
             message = "it was not started"
             raise RuntimeError(message)
-        return self.worker
+        return self.thread
 
 
 class WithTail:
-    """GNU ``tail -F``, told to poll as often as it can where it polls."""
+    """GNU ``tail -F``, polling as often as it can where it polls."""
 
-    def __init__(self, folder: Path) -> None:
-        self.out = folder / "out"
+    def __init__(self, directory: Path) -> None:
+        self.out = directory / "out"
         self.out.touch()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -104,7 +104,7 @@ class WithTail:
             )
         self._rest()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         """See `Subject`."""
         self._rest()
 
@@ -146,8 +146,8 @@ for line in Pygtail(path, offset_file=offset, full_lines=True, read_from_end=end
 class WithPygtail:
     """pygtail with ``full_lines``, as a program that is run now and then."""
 
-    def __init__(self, folder: Path) -> None:
-        self.offset, self.out = folder / "offset", folder / "out"
+    def __init__(self, directory: Path) -> None:
+        self.offset, self.out = directory / "offset", directory / "out"
         self.out.touch()
         self.path: Path | None = None
         self.end = ""
@@ -156,9 +156,9 @@ class WithPygtail:
         """See `Subject`."""
         self.path = path
         self.end = options.get("start", "")
-        self.look()
+        self.examine()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         """See `Subject`."""
         argv = [str(self.path), str(self.offset), self.end, str(self.out)]
         with suppress(subprocess.TimeoutExpired):  # it waits for the writer of a FIFO, for ever
@@ -172,7 +172,7 @@ class WithPygtail:
     def wait(self, seconds: float) -> None:
         """See `Subject`."""
         time.sleep(seconds)
-        self.look()
+        self.examine()
 
     def stop(self) -> None:
         """It has stopped after each look."""
@@ -214,20 +214,20 @@ SUBJECTS: dict[str, Callable[[Path], Any]] = {
 
 def play(row: Row, make: Callable[[Path], Any]) -> str:
     """Play one row to one of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        logs = Path(folder) / "logs"
+    with tempfile.TemporaryDirectory() as directory:
+        logs = Path(directory) / "logs"
         logs.mkdir()
-        subject = make(Path(folder))
+        subject = make(Path(directory))
         try:
             expected = row.play(Field(logs, subject, row.options))
-            subject.look()
+            subject.examine()
         finally:
             subject.stop()
         return verdict([line for group in expected for line in group], subject.lines)
 
 
 def version(argv: list[str]) -> str:
-    """Give the last word of what a program says of itself."""
+    """Return the last word of what a program prints about itself."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.splitlines()[0].rpartition(" ")[2] if done.stdout else "?"
 

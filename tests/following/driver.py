@@ -1,4 +1,4 @@
-"""Drives the synchronous core of a follower by hand: looks when told, at a clock of its own."""
+"""Drive the synchronous engine of a follower step by step, with a clock of its own."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from limpet.following._file_io import Disk
-from limpet.following._follow_engine import Engine
+from limpet.following._file_io import FileIO
+from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import Appended, FollowEvent
 from limpet.following._follow_options import FollowOptions
 
 E = TypeVar("E", bound=FollowEvent)
 
 
-class TestDisk(Disk):
-    """The real disk, and a clock that stands until it is moved."""
+class SteppedFileIO(FileIO):
+    """The real disk, and a clock that a test moves."""
 
     __test__ = False
 
@@ -32,27 +32,29 @@ class Driven:
     def __init__(
         self,
         *paths: str | Path,
-        disk: TestDisk | None = None,
-        remote: Any = None,
+        io: SteppedFileIO | None = None,
+        network: bool = False,
         begun: bool = True,
         **options: Any,
     ) -> None:
-        self.disk = disk or TestDisk()
+        self.io = io or SteppedFileIO()
         options.setdefault("start", "checkpoint" if "state" in options else "beginning")
         options.setdefault("fallback", "beginning")
-        self.engine = Engine(
-            [str(path) for path in paths], FollowOptions(**options), disk=self.disk, remote=remote
+        self.engine = FollowEngine(
+            [str(path) for path in paths], FollowOptions(**options), io=self.io
         )
+        if network:
+            self.engine.state.network_paths = ("/",)
         self.events: list[FollowEvent] = []
         self.uncommitted: list[Appended] = []
         if begun:
             self.engine.start()
 
-    def look(self) -> None:
-        self.engine.look()
+    def examine(self) -> None:
+        self.engine.examine()
 
     def read(self, pieces: int = 1 << 30) -> list[FollowEvent]:
-        """Read so many pieces, or all there is; what came is kept, and given."""
+        """Read that many chunks, or everything; return the new events, which are also stored."""
         while pieces and self.engine.read():
             pieces -= 1
         new = self.engine.fetch()
@@ -61,23 +63,23 @@ class Driven:
         return new
 
     def catch_up(self) -> list[FollowEvent]:
-        """Look and read until nothing comes any more."""
-        self.engine.look()
+        """Examine and read until no more lines come."""
+        self.engine.examine()
         new = self.read()
         while True:
-            self.engine.look()
+            self.engine.examine()
             more = self.read()
             new += more
             if not any(isinstance(event, Appended) for event in more):
                 return new
 
     def wait(self, seconds: float) -> list[FollowEvent]:
-        """Let time pass, look and read."""
-        self.disk.now += seconds
+        """Let time pass, examine and read."""
+        self.io.now += seconds
         return self.catch_up()
 
     def commit(self) -> None:
-        """Commit all that was delivered."""
+        """Commit everything that was delivered."""
         for batch in self.uncommitted:
             batch.commit()
         self.uncommitted.clear()
@@ -86,9 +88,8 @@ class Driven:
         self.engine.save()
 
     def kill(self) -> None:
-        """End as a killed process ends: nothing is saved, descriptors and lock are gone."""
-        for target in self.engine.targets():
-            target.close()
+        """End as a killed process does: nothing is saved, descriptors and lock are closed."""
+        self.engine.close_files()
         if self.engine.store is not None:
             self.engine.store.close()
 
@@ -96,11 +97,11 @@ class Driven:
         self.engine.close()
 
     def lines(self) -> list[str]:
-        """Every line so far."""
+        """Return every line so far."""
         return [line for event in self.of(Appended) for line in event.lines]
 
     def grouped(self) -> list[list[str]]:
-        """Every line so far, a list for each run of lines of one generation."""
+        """Return every line so far, in one list for each run of lines of one generation."""
         groups: list[tuple[tuple[str, int], list[str]]] = []
         for event in self.of(Appended):
             key = (str(event.path), event.generation)
@@ -123,14 +124,14 @@ def write(path: str | Path, data: str | bytes) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
-def deleted_descriptors(folder: Path) -> list[str]:
-    """Names of deleted files below a folder that this process holds open."""
+def deleted_descriptors(directory: Path) -> list[str]:
+    """Return the deleted files below a directory that this process holds open."""
     found = []
     for fd in os.listdir("/proc/self/fd"):
         try:
             name = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:
             continue
-        if name.startswith(str(folder)) and name.endswith("(deleted)"):
+        if name.startswith(str(directory)) and name.endswith("(deleted)"):
             found.append(name)
     return found

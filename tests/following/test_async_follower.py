@@ -27,14 +27,14 @@ from limpet.following import (
     Truncated,
     WatchDegraded,
 )
-from limpet.following import _change_notifier as waking
-from limpet.following._follow_thread import Worker
+from limpet.following import _change_notifier as notifier_module
+from limpet.following._follow_thread import FollowThread
 from tests.following.driver import append, write
 from tests.following.fault_table import ROWS, Field, Row
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 PATIENCE = 20
-"""Seconds until a test that waits for something gives up; nothing is asserted about time."""
+"""Seconds after which a test stops waiting and fails; nothing is asserted about time."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -85,8 +85,8 @@ async def test_the_plain_case(p: Path, backend: Any) -> None:
             await anyio.sleep(0.01)
 
 
-async def test_told_by_the_watch(p: Path, kernel_backend: Any) -> None:
-    """With an hour between two safety looks every kind of change is still told."""
+async def test_reported_by_the_watch(p: Path, kernel_backend: Any) -> None:
+    """With an hour between two passes, every kind of change is still reported."""
     write(p, "")
     async with limpet.follow(p, backend=kernel_backend, safety=3600.0) as follower:
         lines = follower.text()
@@ -99,8 +99,8 @@ async def test_told_by_the_watch(p: Path, kernel_backend: Any) -> None:
         assert await take(lines, 1) == ["emptied and filled"]
         os.rename(p.parent, f"{p.parent}-away")
         p.parent.mkdir()
-        write(p, "another folder\n")
-        assert await take(lines, 1) == ["another folder"]
+        write(p, "another directory\n")
+        assert await take(lines, 1) == ["another directory"]
         write(p.with_name("data"), "linked\n")
         os.symlink("data", p.with_name("link"))
         os.replace(p.with_name("link"), p)
@@ -113,17 +113,17 @@ async def test_globs(tmp_path: Path, kernel_backend: Any) -> None:
     """Files that come later, those in folders that come later, and symlinks among them."""
     outside = tmp_path / "outside"
     write(outside, "")
-    folder = tmp_path / "logs"
-    pattern = f"{folder}/**/*.log"
+    directory = tmp_path / "logs"
+    pattern = f"{directory}/**/*.log"
     async with limpet.follow(pattern, backend=kernel_backend, safety=3600.0) as follower:
         lines = aiter(follower)
-        folder.mkdir()
-        write(folder / "a.log", "a\n")
+        directory.mkdir()
+        write(directory / "a.log", "a\n")
         assert await take(lines, 1) == ["a"]
-        (folder / "deep").mkdir()
-        write(folder / "deep" / "b.log", "b\n")
+        (directory / "deep").mkdir()
+        write(directory / "deep" / "b.log", "b\n")
         assert await take(lines, 1) == ["b"]
-        os.symlink(outside, folder / "c.log")
+        os.symlink(outside, directory / "c.log")
         await follower.fence()
         append(outside, "c\n")
         assert await take(lines, 1) == ["c"]
@@ -154,7 +154,7 @@ async def test_events_in_order(p: Path) -> None:
     assert kinds == [Appended, Rotated, Appended, Truncated, Appended]
 
 
-async def test_looking_goes_on_while_nobody_reads(p: Path) -> None:
+async def test_passes_go_on_while_nobody_reads(p: Path) -> None:
     """Twenty rotations before the first line is asked for: each file is held."""
     write(p, "0\n")
     async with limpet.follow(p, start="beginning", linger=60.0) as follower:
@@ -212,7 +212,7 @@ async def test_two_consumers_share(p: Path) -> None:
     assert sorted(taken, key=int) == [str(number) for number in range(100)]
 
 
-async def test_closing_ends_who_waits(p: Path) -> None:
+async def test_closing_ends_iterations(p: Path) -> None:
     """With the end of the iteration, not with an error."""
     follower = limpet.follow(p)
     await follower.__aenter__()
@@ -234,7 +234,7 @@ async def test_closing_ends_who_waits(p: Path) -> None:
 
 
 async def test_until_the_end(p: Path) -> None:
-    """``until="eof"`` ends by itself, and so does one that is told to drain."""
+    """``until="eof"`` ends by itself, and so does a follower that is drained."""
     write(p, "a\nb\n")
     lines = [str(line) async for line in limpet.follow(p, start="beginning", until="eof")]
     assert lines == ["a", "b"]
@@ -304,7 +304,7 @@ async def test_losses_reach_the_log(p: Path, caplog: pytest.LogCaptureFixture) -
 
 
 async def test_row_63_the_watch_sees_less(p: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Polled, told, and the same lines."""
+    """Polled, reported, and the same lines."""
     from limpet.backends import _hint_router
 
     def no_mark(*_: Any, **__: Any) -> Any:
@@ -331,28 +331,28 @@ async def test_row_63_the_watch_sees_less(p: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_row_64_the_kernels_queue_overflows(p: Path, kernel_backend: Any) -> None:
-    """Everything is looked at again: nothing is lost."""
+    """Everything is examined again: nothing is lost."""
     from limpet.backends import _hint_router
 
     write(p, "")
     async with limpet.follow(p, backend=kernel_backend, safety=3600.0) as follower:
-        await follower.fence()  # so that what comes is told by the watch alone
+        await follower.fence()  # so that the rest is reported by the watch alone
         original: Any = _hint_router.HintRouter.touched
-        hub_type: Any = _hint_router.HintRouter
+        router_type: Any = _hint_router.HintRouter
         lost = []
 
-        def lose(hub: Any, key: Any, names: Any) -> None:
+        def lose(router: Any, key: Any, names: Any) -> None:
             lost.append(names)
-            hub.lost()
+            router.lost()
 
-        hub_type.touched = lose
+        router_type.touched = lose
         try:
             append(p, "a\n")
             os.rename(p, f"{p}.1")
             write(p, "b\n")
             assert await take(follower.text(), 2) == ["a", "b"]
         finally:
-            hub_type.touched = original
+            router_type.touched = original
         assert lost
 
 
@@ -362,9 +362,9 @@ async def test_row_71_idle_files_cost_next_to_nothing(tmp_path: Path) -> None:
         write(tmp_path / f"{number}.log", "x\n")
     async with limpet.follow(f"{tmp_path}/*.log") as follower:
         await follower.fence()
-        looks, before = follower.stats().looks, time.process_time()
+        passes, before = follower.stats().passes, time.process_time()
         with anyio.fail_after(PATIENCE):
-            while follower.stats().looks < looks + 2:
+            while follower.stats().passes < passes + 2:
                 await anyio.sleep(0.05)
         spent = time.process_time() - before
         assert threads() == 2
@@ -399,14 +399,14 @@ async def test_followers_share_a_thread_and_a_kernel_instance(tmp_path: Path) ->
     followers = [limpet.follow(tmp_path / f"{number}") for number in range(50)]
     for follower in followers:
         await follower.__aenter__()
-    assert sum(thread.name == "limpet follow alarm" for thread in threading.enumerate()) == 1
+    assert sum(thread.name == "limpet follow notifier" for thread in threading.enumerate()) == 1
     for number, follower in enumerate(followers):
         write(tmp_path / f"{number}", f"{number}\n")
         assert await take(follower.text(), 1) == [str(number)]
     for follower in followers:
         await follower.aclose()
     assert threads() == 0
-    assert waking._alarms == []
+    assert notifier_module._notifiers == []
 
 
 async def test_an_abandoned_one_is_freed(p: Path) -> None:
@@ -422,7 +422,7 @@ async def test_an_abandoned_one_is_freed(p: Path) -> None:
             await anyio.sleep(0.01)
 
 
-async def test_an_error_of_the_engine_reaches_who_iterates(
+async def test_an_error_of_the_engine_is_raised_in_the_iteration(
     p: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, and the follower can be closed."""
@@ -431,14 +431,33 @@ async def test_an_error_of_the_engine_reaches_who_iterates(
         text = follower.text()
         assert await take(text, 1) == ["a"]
         monkeypatch.setattr(
-            "limpet.following._follow_engine.Engine.look_at", lambda *_: 1 / 0, raising=True
+            "limpet.following._follow_engine.FollowEngine.examine_paths",
+            lambda *_: 1 / 0,
+            raising=True,
         )
         append(p, "b\n")
         with pytest.raises(ZeroDivisionError), anyio.fail_after(PATIENCE):
             await anext(text)
 
 
-async def test_a_state_that_cannot_be_saved_is_told(p: Path, tmp_path: Path) -> None:
+async def test_commit_returns_once_it_is_saved(p: Path, tmp_path: Path) -> None:
+    """And raises what the save raised; afterwards it is tried again."""
+    write(p, "a\nb\n")
+    state = tmp_path / "dir" / "state"
+    state.parent.mkdir()
+    async with limpet.follow(p, start="beginning", state=state, commit="manual") as follower:
+        batch = await anext(aiter(follower.batches()))
+        before = follower.stats().saves
+        await follower.commit(batch)
+        assert follower.stats().saves == before + 1
+        os.rename(state.parent, tmp_path / "moved")
+        with pytest.raises(FileNotFoundError):
+            await follower.commit(batch)
+        os.rename(tmp_path / "moved", state.parent)
+        await follower.save()
+
+
+async def test_a_state_that_cannot_be_saved_is_reported(p: Path, tmp_path: Path) -> None:
     """And following goes on."""
     state = tmp_path / "sub" / "state"
     state.parent.mkdir()
@@ -490,7 +509,7 @@ class Threaded:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.worker: Worker | None = None
+        self.thread: FollowThread | None = None
         self.batches: list[tuple[int, Appended]] = []
         self.runs = 0
 
@@ -498,26 +517,26 @@ class Threaded:
         if "start" not in options:
             options.update(state=self.state, fallback="beginning")
         from limpet.following import make_options
-        from limpet.following._follow_engine import Engine
+        from limpet.following._follow_engine import FollowEngine
 
         self.runs += 1
-        self.worker = Worker(Engine([path], make_options({"linger": 0.1, **options})))
-        self.worker.start()
+        self.thread = FollowThread(FollowEngine([path], make_options({"linger": 0.1, **options})))
+        self.thread.start()
 
-    def look(self) -> None:
-        assert self.worker is not None
+    def examine(self) -> None:
+        assert self.thread is not None
         for _ in range(2):
             done = threading.Event()
-            self.worker.fence(done.set)
+            self.thread.fence(done.set)
             assert done.wait(PATIENCE)
             self.take()
 
     def take(self) -> None:
-        assert self.worker is not None
+        assert self.thread is not None
         while True:
-            event = self.worker.pop()
+            event = self.thread.pop()
             if event is None:
-                if not self.worker.stats().backlog:
+                if not self.thread.stats().backlog:
                     return
                 time.sleep(0.001)
             elif isinstance(event, Appended):
@@ -525,12 +544,12 @@ class Threaded:
                 self.batches.append((self.runs, event))
 
     def wait(self, seconds: float) -> None:
-        until(lambda: self.worker is None or self.worker.stats().generations < 2)
+        until(lambda: self.thread is None or self.thread.stats().generations < 2)
         self.take()
 
     def stop(self) -> None:
-        assert self.worker is not None
-        self.worker.close()
+        assert self.thread is not None
+        self.thread.close()
 
     def groups(self) -> list[list[str]]:
         groups: list[tuple[tuple[int, int], list[str]]] = []
@@ -557,7 +576,7 @@ def test_rows_as_they_are_used(row: Row, tmp_path: Path) -> None:
     options = {name: value for name, value in row.options.items() if name != "linger"}
     linger = {"linger": 0.1} if "linger" in row.options else {"linger": 60.0}
     expected = row.play(Field(tmp_path / "logs", subject, {**options, **linger}))
-    subject.look()
+    subject.examine()
     subject.stop()
     if row.number == 20 and subject.groups() == [["a0", "lost"], ["b0"]]:
         return  # it was quick enough to read what else is lost

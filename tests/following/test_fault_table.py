@@ -1,4 +1,4 @@
-"""The fault cases that are things done to a log; see ``rows.py``."""
+"""The fault cases that are operations on a log; see ``fault_table.py``."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, TestDisk
+from tests.following.driver import Driven, SteppedFileIO
 from tests.following.fault_table import ROWS, Field, Row
 
 
 class Core:
-    """limpet's core, looked at when the row says so."""
+    """limpet's engine, driven as the row says."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.disk = TestDisk()
+        self.io = SteppedFileIO()
         self.runs: list[Driven] = []
 
     def start(self, path: Path, **options: Any) -> None:
         if "start" not in options:
             options["state"] = self.state
-        self.runs.append(Driven(path, disk=self.disk, **options))
+        self.runs.append(Driven(path, io=self.io, **options))
 
-    def look(self) -> None:
+    def examine(self) -> None:
         self.runs[-1].catch_up()
 
     def wait(self, seconds: float) -> None:
@@ -43,7 +43,7 @@ def play(row: Row, tmp_path: Path) -> tuple[Core, list[list[str]]]:
     (tmp_path / "logs").mkdir()
     core = Core(tmp_path / "state")
     expected = row.play(Field(tmp_path / "logs", core, row.options))
-    core.look()
+    core.examine()
     core.runs[-1].close()
     return core, expected
 
@@ -62,23 +62,23 @@ def test_row_12_the_unfinished_line_says_so(tmp_path: Path) -> None:
     assert [(b.lines, b.complete) for b in core.runs[0].of(Appended)][-1] == (["half"], False)
 
 
-def test_row_18_is_told(tmp_path: Path) -> None:
+def test_row_18_is_reported(tmp_path: Path) -> None:
     """What was read is not there any more, and nothing was lost by it."""
     row = next(row for row in ROWS if row.number == 18)
     core, _ = play(row, tmp_path)
-    told = core.runs[0].of(Truncated)
-    assert [(event.kind, event.lost) for event in told] == [("rewritten", 0)]
+    reported = core.runs[0].of(Truncated)
+    assert [(event.kind, event.lost) for event in reported] == [("rewritten", 0)]
 
 
 def test_row_20_what_was_known_to_be_lost_is_counted(tmp_path: Path) -> None:
-    """Seen by a look, and gone before it was read."""
+    """Found by a pass, and gone before it was read."""
     path = tmp_path / "app.log"
     path.write_text("a0\n")
     driven = Driven(path)
     driven.catch_up()
     with path.open("a") as file:
         file.write("lost\n")
-    driven.look()
+    driven.examine()
     path.write_text("b0\n")
     driven.catch_up()
     assert driven.grouped() == [["a0"], ["b0"]]
@@ -86,14 +86,14 @@ def test_row_20_what_was_known_to_be_lost_is_counted(tmp_path: Path) -> None:
     driven.close()
 
 
-def test_row_21_the_hole_is_told(tmp_path: Path) -> None:
+def test_row_21_the_hole_is_reported(tmp_path: Path) -> None:
     """No NUL comes, and how many there were does."""
     row = next(row for row in ROWS if row.name == "row_21")
     core, _ = play(row, tmp_path)
     assert [(event.kind, event.bytes) for event in core.runs[0].of(Gap)] == [("nul-hole", 6)]
 
 
-def test_row_53_is_told(tmp_path: Path) -> None:
+def test_row_53_is_reported(tmp_path: Path) -> None:
     """The file of the checkpoint is not there any more."""
     row = next(row for row in ROWS if row.number == 53)
     core, _ = play(row, tmp_path)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from limpet.errors import CheckpointBusyError, CheckpointCorruptError
-from limpet.following._file_io import Disk
+from limpet.following._file_io import FileIO
 from limpet.following._follow_events import (
     Accessible,
     Appended,
@@ -29,7 +29,7 @@ from limpet.following._follow_events import (
     Rotated,
     Truncated,
 )
-from tests.following.driver import Driven, TestDisk, append, deleted_descriptors, write
+from tests.following.driver import Driven, SteppedFileIO, append, deleted_descriptors, write
 
 ROTATIONS = 10_000 if os.environ.get("LIMPET_PROFILE") == "soak" else 2_000
 
@@ -88,7 +88,7 @@ def test_row_06_400_empty_files(tmp_path: Path) -> None:
 
 
 def test_row_15_renamed_within_a_glob(tmp_path: Path) -> None:
-    """Nothing is told again, and what is written to it later comes under its new name."""
+    """Nothing is delivered again, and what is written to it later comes under its new name."""
     write(tmp_path / "app.log", "a0\n")
     driven = Driven(f"{tmp_path}/*.log*")
     driven.catch_up()
@@ -139,7 +139,7 @@ def test_row_16_a_ring_of_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", ["one", "seen", "partly"])
 @pytest.mark.parametrize("how", ["glob", "rotated"])
 def test_row_22_a_copy_that_matches(tmp_path: Path, how: str, steps: str) -> None:
-    """It is not told again, and what was written right before the emptying comes once."""
+    """It is not delivered again; what was written right before the emptying comes once."""
     log, copy = tmp_path / "app.log", tmp_path / "app.log.1"
     write(log, "a0\na1\n")
     driven = Driven(f"{tmp_path}/app.log*") if how == "glob" else Driven(log, rotated="app.log.*")
@@ -199,7 +199,7 @@ def test_row_23_two_files_that_begin_alike(tmp_path: Path, late: bool) -> None:
 
 
 def test_row_24_trimmed(p: Path) -> None:
-    """By default it is read anew, and said so."""
+    """By default it is read again, and that is reported."""
     write(p, "a0\na1\n")
     driven = Driven(p)
     driven.catch_up()
@@ -213,7 +213,7 @@ def test_row_24_trimmed(p: Path) -> None:
 
 
 def test_row_25_overwritten(p: Path) -> None:
-    """By default it is read anew, and said so."""
+    """By default it is read again, and that is reported."""
     write(p, "a0\na1\n")
     driven = Driven(p)
     driven.catch_up()
@@ -228,7 +228,7 @@ def test_row_25_overwritten(p: Path) -> None:
 
 
 def test_row_26_a_rolling_file(p: Path) -> None:
-    """Followed by lines it is read anew each time; as a whole it is one event for each change."""
+    """By lines it is read again each time; with ``mode="whole"`` each change is one event."""
     write(p, "1\n2\n3\n")
     lines, whole = Driven(p), Driven(p, mode="whole")
     for driven in (lines, whole):
@@ -274,18 +274,18 @@ def test_row_35_no_deleted_file_stays_open(p: Path) -> None:
 
 
 def test_row_36_a_deleted_file_that_nobody_reads(p: Path) -> None:
-    """Is given up after ``unlinked_timeout``, and what was in it told."""
+    """It is dropped after ``unlinked_timeout``, and its size is reported."""
     write(p, "a0\n")
     driven = Driven(p, unlinked_timeout=60.0)
     driven.catch_up()
     append(p, "x" * 99 + "\n")
-    driven.look()
+    driven.examine()
     os.unlink(p)
-    driven.disk.now += 30
-    driven.look()
+    driven.io.now += 30
+    driven.examine()
     assert len(deleted_descriptors(p.parent)) == 1
-    driven.disk.now += 31
-    driven.look()
+    driven.io.now += 31
+    driven.examine()
     driven.read()
     assert deleted_descriptors(p.parent) == []
     assert [(event.kind, event.bytes) for event in driven.of(Gap)] == [("unlinked", 100)]
@@ -323,7 +323,7 @@ def test_row_44_offsets_count_what_is_taken_away(p: Path) -> None:
 
 
 def test_row_48_a_line_that_never_ends(p: Path, tmp_path: Path) -> None:
-    """Memory is bounded, the line is cut, its rest told, and no piece comes after a restart."""
+    """Memory is bounded, the line is cut, its rest reported; no piece comes after a restart."""
     megabyte = b"x" * (1 << 20)
     with p.open("wb") as file:
         for _ in range(100):
@@ -369,7 +369,7 @@ def test_row_48_policies(p: Path, policy: str, size: int) -> None:
     driven.close()
 
 
-def test_row_49_never_ended_put_aside_and_restarted(p: Path, tmp_path: Path) -> None:
+def test_row_49_never_ended_rotated_and_restarted(p: Path, tmp_path: Path) -> None:
     """The last line comes once, and says that it has no end."""
     write(p, "a0\nhalf")
     first = Driven(p, state=tmp_path / "state", rotated="app.log.*", linger=1.0)
@@ -413,9 +413,9 @@ def test_row_57_a_damaged_checkpoint(p: Path, tmp_path: Path, damage: bytes | No
     second.catch_up()
     assert second.lines() == ["b0"]
     if damage is not None:
-        (told,) = second.of(CheckpointCorrupt)
-        assert told.kept_as is not None
-        assert told.kept_as.read_bytes() == damage
+        (reported,) = second.of(CheckpointCorrupt)
+        assert reported.kept_as is not None
+        assert reported.kept_as.read_bytes() == damage
     second.close()
 
 
@@ -439,7 +439,7 @@ def test_row_57_both_damaged(p: Path, tmp_path: Path) -> None:
 
 
 def test_row_58_another_device_number(p: Path, tmp_path: Path) -> None:
-    """Volumes are numbered anew at each boot: that alone means nothing."""
+    """Volumes get new numbers at each boot: that alone means nothing."""
     state = tmp_path / "state"
     write(p, "a0\n")
     first = Driven(p, state=state)
@@ -449,7 +449,7 @@ def test_row_58_another_device_number(p: Path, tmp_path: Path) -> None:
     from limpet.following._checkpoint import decode, encode
 
     checkpoint = decode(state.read_bytes())
-    (entry,) = checkpoint.targets[str(p)].entries
+    (entry,) = checkpoint.paths[str(p)].files
     import dataclasses
 
     entry.position = dataclasses.replace(entry.position, device=entry.position.device + 1)
@@ -487,8 +487,8 @@ def test_row_59_two_followers_one_state(p: Path, tmp_path: Path) -> None:
     second.close()
 
 
-class Rotating(TestDisk):
-    """Puts the file aside between the look at the path and the opening."""
+class Rotating(SteppedFileIO):
+    """Rotates the file between the stat of the path and the opening."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -504,17 +504,17 @@ class Rotating(TestDisk):
 
 
 @pytest.mark.parametrize("times", [1, 20])
-def test_row_60_put_aside_while_it_is_opened(p: Path, times: int) -> None:
-    """Never a new file with an old position; a path that never rests is looked at again soon."""
+def test_row_60_rotated_while_it_is_opened(p: Path, times: int) -> None:
+    """Never a new file with an old position; a path that keeps changing is examined again soon."""
     write(p, "a0\n")
-    disk = Rotating(p)
-    driven = Driven(p, disk=disk, rotated="app.log.*")
+    io = Rotating(p)
+    driven = Driven(p, io=io, rotated="app.log.*")
     driven.catch_up()
     expected = ["a0"]
     for number in range(times):
         os.rename(p, f"{p}.{100 + number}")
         write(p, f"first{number}\n")
-        disk.armed = 1
+        io.armed = 1
         driven.catch_up()
         os.rename(f"{p}.1", f"{p}.{200 + number}")
         expected += [f"first{number}", "new0"]
@@ -536,7 +536,7 @@ def test_row_61_compressed_files_are_left_alone(p: Path) -> None:
     driven.close()
 
 
-class Refusing(TestDisk):
+class Refusing(SteppedFileIO):
     """Refuses to open a file, as for another user."""
 
     refuse = 0
@@ -550,16 +550,16 @@ class Refusing(TestDisk):
 def test_row_62_not_readable_for_a_while(p: Path) -> None:
     """Said once; then read from its beginning, and nothing is lost."""
     write(p, "a0\n")
-    disk = Refusing()
-    driven = Driven(p, disk=disk)
+    io = Refusing()
+    driven = Driven(p, io=io)
     driven.catch_up()
     append(p, "a1\n")
     os.rename(p, f"{p}.1")
     write(p, "b0\n")
-    disk.refuse = errno.EACCES
+    io.refuse = errno.EACCES
     for _ in range(5):
         driven.catch_up()
-    disk.refuse = 0
+    io.refuse = 0
     driven.catch_up()
     assert driven.grouped() == [["a0", "a1"], ["b0"]]
     assert [event.errno for event in driven.of(Inaccessible)] == [errno.EACCES]
@@ -567,7 +567,7 @@ def test_row_62_not_readable_for_a_while(p: Path) -> None:
     driven.close()
 
 
-class Stale(TestDisk):
+class Stale(SteppedFileIO):
     """Tells an old size for a while, as a network file system may."""
 
     less = 0
@@ -591,13 +591,13 @@ class Stale(TestDisk):
 def test_row_65_an_old_size_on_a_network(p: Path, seconds: float) -> None:
     """It is asked again a second later; only then is the file taken for emptied."""
     write(p, "a0\na1\n")
-    disk = Stale()
-    driven = Driven(p, disk=disk, remote=lambda _path: True)
+    io = Stale()
+    driven = Driven(p, io=io, network=True)
     driven.catch_up()
-    disk.less = 3
+    io.less = 3
     driven.catch_up()
     driven.wait(seconds)
-    disk.less = 0
+    io.less = 0
     append(p, "b0\n")
     driven.wait(1.0)
     assert len(driven.of(Truncated)) == (0 if seconds < 1 else 1)
@@ -606,7 +606,7 @@ def test_row_65_an_old_size_on_a_network(p: Path, seconds: float) -> None:
     driven.close()
 
 
-class Failing(TestDisk):
+class Failing(SteppedFileIO):
     """Fails to read one descriptor, or all."""
 
     number = 0
@@ -620,13 +620,13 @@ class Failing(TestDisk):
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO])
 def test_row_66_a_descriptor_that_fails(p: Path, number: int) -> None:
-    """The path is fine: it is opened anew, compared, and read on."""
+    """The path is fine: it is opened again, compared, and read on."""
     write(p, "a0\n")
-    disk = Failing()
-    driven = Driven(p, disk=disk)
+    io = Failing()
+    driven = Driven(p, io=io)
     driven.catch_up()
-    (gen,) = disk_gens(driven)
-    disk.number, disk.only = number, gen.fd
+    (file,) = held_files(driven)
+    io.number, io.only = number, file.fd
     append(p, "b0\n")
     driven.catch_up()
     driven.wait(1.5)
@@ -636,16 +636,16 @@ def test_row_66_a_descriptor_that_fails(p: Path, number: int) -> None:
 
 
 def test_row_66_a_disk_that_fails(p: Path) -> None:
-    """Said once, looked at again, and read once it can be."""
+    """Reported once, tried again, and read once it can be."""
     write(p, "a0\n")
-    disk = Failing()
-    driven = Driven(p, disk=disk)
+    io = Failing()
+    driven = Driven(p, io=io)
     driven.catch_up()
     append(p, "b0\n")
-    disk.number = errno.EIO
+    io.number = errno.EIO
     for _ in range(5):
         driven.wait(1.5)
-    disk.number = 0
+    io.number = 0
     driven.wait(1.5)
     assert driven.lines() == ["a0", "b0"]
     assert [event.errno for event in driven.of(Inaccessible)] == [errno.EIO]
@@ -653,11 +653,11 @@ def test_row_66_a_disk_that_fails(p: Path) -> None:
     driven.close()
 
 
-def disk_gens(driven: Driven) -> list[Any]:
-    return [gen for target in driven.engine.targets() for gen in target.held]
+def held_files(driven: Driven) -> list[Any]:
+    return [file for followed in driven.engine.paths for file in followed.files]
 
 
-class WritingAtClose(TestDisk):
+class WritingAtClose(SteppedFileIO):
     """Appends in the instant a descriptor is closed."""
 
     path: Path | None = None
@@ -670,15 +670,15 @@ class WritingAtClose(TestDisk):
 
 
 def test_row_67_written_while_its_descriptor_is_closed(tmp_path: Path) -> None:
-    """Quiet files are looked at by name."""
+    """Quiet files are examined by name."""
     a, b = tmp_path / "a.log", tmp_path / "b.log"
     write(a, "a0\n")
     write(b, "b0\n")
-    disk = WritingAtClose()
-    driven = Driven(a, b, disk=disk, max_open=1)
+    io = WritingAtClose()
+    driven = Driven(a, b, io=io, max_open=1)
     driven.catch_up()
     driven.commit()
-    disk.path = a
+    io.path = a
     driven.catch_up()
     assert driven.engine.stats().open_files == 1
     for _ in range(3):
@@ -688,8 +688,8 @@ def test_row_67_written_while_its_descriptor_is_closed(tmp_path: Path) -> None:
     driven.close()
 
 
-def test_row_67_put_aside_while_it_is_closed(tmp_path: Path) -> None:
-    """Found by its inode in its folder, with what was written before."""
+def test_row_67_rotated_while_it_is_closed(tmp_path: Path) -> None:
+    """It is found by its inode in its directory, with what was written before."""
     a, b = tmp_path / "a.log", tmp_path / "b.log"
     write(a, "a0\n")
     write(b, "b0\n")
@@ -724,11 +724,11 @@ def test_row_68_a_busy_file_starves_nobody(tmp_path: Path) -> None:
     for number in range(50):
         write(tmp_path / f"quiet{number}", "")
     driven = Driven(f"{tmp_path}/*")
-    driven.look()
+    driven.examine()
     driven.read(60)
     for number in range(50):
         append(tmp_path / f"quiet{number}", "one\n")
-    driven.look()
+    driven.examine()
     driven.read(52)
     quiet = {b.path.name for b in driven.of(Appended) if b.path.name != "busy"}
     assert len(quiet) == 50
@@ -736,7 +736,7 @@ def test_row_68_a_busy_file_starves_nobody(tmp_path: Path) -> None:
 
 
 def test_row_69_a_batch_that_failed_comes_again(p: Path, tmp_path: Path) -> None:
-    """What is not committed is told after the restart."""
+    """What is not committed is delivered after the restart."""
     write(p, "a0\na1\n")
     first = Driven(p, state=tmp_path / "state")
     first.catch_up()
@@ -752,6 +752,23 @@ def test_row_69_a_batch_that_failed_comes_again(p: Path, tmp_path: Path) -> None
     third.close()
 
 
+def test_a_path_that_two_patterns_match_is_followed_once(p: Path, tmp_path: Path) -> None:
+    """And has one entry in the checkpoint."""
+    write(p, "a0\n")
+    both, state = (p, f"{p.parent}/*.log"), tmp_path / "state"
+    first = Driven(*both, state=state)
+    first.catch_up()
+    assert first.lines() == ["a0"]
+    assert first.engine.stats().paths == 1
+    first.commit()
+    first.close()
+    append(p, "a1\n")
+    second = Driven(*both, state=state)
+    second.catch_up()
+    assert second.lines() == ["a1"]
+    second.close()
+
+
 def test_row_70_thousands_of_rotations(p: Path, tmp_path: Path) -> None:
     """Descriptors, memory of files and the state stay bounded."""
     write(p, "0\n")
@@ -761,7 +778,7 @@ def test_row_70_thousands_of_rotations(p: Path, tmp_path: Path) -> None:
     for number in range(1, ROTATIONS + 1):
         os.rename(p, f"{p}.1")
         write(p, f"{number}\n")
-        driven.look()
+        driven.examine()
         driven.read()
         driven.commit()
     driven.catch_up()
@@ -858,7 +875,7 @@ def test_where_it_begins(p: Path, options: Any, expected: list[str]) -> None:
 
 
 def test_a_position_finds_its_place(p: Path) -> None:
-    """Stored with what was made of the lines, it gives each of them exactly once."""
+    """Stored with the results of the lines, it makes each line come exactly once."""
     from limpet.following import Position
 
     write(p, "a0\na1\na2\n")
@@ -910,7 +927,7 @@ def test_encodings(p: Path, encoding: str, text: str, step: int) -> None:
     driven = Driven(p, encoding=encoding, keep_cr=True)
     for at in range(0, len(data), step):
         append(p, data[at : at + step])
-        driven.look()
+        driven.examine()
         driven.read()
     assert driven.lines() == lines
     offsets = [line.start for batch in driven.of(Appended) for line in batch]
@@ -919,7 +936,7 @@ def test_encodings(p: Path, encoding: str, text: str, step: int) -> None:
 
 
 def test_bytes_and_another_delimiter(p: Path) -> None:
-    """``encoding=None`` gives bytes; a record may end with anything."""
+    """``encoding=None`` returns bytes; a record may end with any bytes."""
     write(p, b"a\0b\n\0c")
     driven = Driven(p, encoding=None, delimiter=b"\0")
     driven.catch_up()
@@ -952,13 +969,13 @@ def test_symlinks(p: Path, policy: Any) -> None:
 
 
 def test_more_files_than_are_held(p: Path) -> None:
-    """While nobody reads, the oldest are given up, and how much that was is told."""
+    """While nobody reads, the oldest are dropped, and their size is reported."""
     write(p, "0\n")
     driven = Driven(p, max_generations=4)
     for number in range(1, 10):
         os.rename(p, f"{p}.{number}")
         write(p, f"{number}\n")
-        driven.look()
+        driven.examine()
     driven.catch_up()
     assert driven.lines() == ["6", "7", "8", "9"]
     assert sum(gap.bytes for gap in driven.of(Gap)) == 12
@@ -971,10 +988,10 @@ def test_events_that_nobody_takes_are_bounded(p: Path) -> None:
     driven = Driven(p)
     for number in range(1100):
         write(p, f"{number:04}\n")
-        driven.look()
+        driven.examine()
         os.unlink(p)
-        driven.look()
-    assert len(driven.engine.world.out) <= 1000
+        driven.examine()
+    assert len(driven.engine.state.events) <= 1000
     driven.catch_up()
     lost = sum(gap.bytes for gap in driven.of(Gap))
     assert len(driven.lines()) * 5 + lost == 5500
@@ -982,7 +999,7 @@ def test_events_that_nobody_takes_are_bounded(p: Path) -> None:
     driven.close()
 
 
-def test_rotation_is_told(p: Path) -> None:
+def test_rotation_is_reported(p: Path) -> None:
     """With the numbers of both files."""
     write(p, "a\n")
     driven = Driven(p)
@@ -1003,7 +1020,7 @@ def test_the_state_is_readable(p: Path, tmp_path: Path) -> None:
     driven.close()
     line, checksum, rest = (tmp_path / "state").read_bytes().split(b"\n")
     saved = json.loads(line)
-    assert saved["targets"][str(p)]["gens"][0]["off"] == 3
+    assert saved["paths"][str(p)]["files"][0]["off"] == 3
     assert checksum.startswith(b"b2:")
     assert rest == b""
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
@@ -1026,12 +1043,12 @@ def test_a_name_that_is_not_text(tmp_path: Path) -> None:
 
 def test_the_whole_disk_is_reached_through_one_class() -> None:
     """So that a test can make each call fail."""
-    assert {"open", "pread", "fstat", "stat", "close"} <= set(vars(Disk))
+    assert {"open", "pread", "fstat", "stat", "close"} <= set(vars(FileIO))
     assert time.monotonic() >= 0
 
 
 def test_a_file_that_is_too_large_as_a_whole(p: Path) -> None:
-    """Is told as a gap, once."""
+    """It is reported as a gap, once."""
     write(p, "x" * 100)
     driven = Driven(p, mode="whole", max_bytes=10)
     driven.wait(1.0)

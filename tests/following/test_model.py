@@ -1,8 +1,8 @@
-"""Whatever happens to a log, and whenever it is looked at: what was there to be seen is delivered.
+"""Whatever happens to a log, and whenever it is examined: what could be seen is delivered.
 
-Random operations on a real tree, looks and reads at random moments, kills, and a model that knows
-which lines a follower can have seen. A line is owed once a look has found the file it stands in;
-what is emptied before it was read is forgiven, and must be told as lost.
+Random operations on a real tree, passes and reads at random moments, kills, and a model of the
+lines that a follower can have seen. A line is owed once a pass has found its file. What is emptied
+before it was read is forgiven, and must be reported as lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, TestDisk
+from tests.following.driver import Driven, SteppedFileIO
 
 SEEDS = 150
 STEPS = 60
@@ -50,12 +50,12 @@ class Inode:
 class Model:
     """A log, what becomes of it, and what a follower owes."""
 
-    def __init__(self, folder: Path, *, rotated: bool, linked: bool) -> None:
+    def __init__(self, directory: Path, *, rotated: bool, linked: bool) -> None:
         self.random = random.Random(0)
-        self.folder = folder / "logs"
-        self.folder.mkdir(parents=True)
-        self.path = str(self.folder / "app.log")
-        self.state = folder / "state"
+        self.directory = directory / "logs"
+        self.directory.mkdir(parents=True)
+        self.path = str(self.directory / "app.log")
+        self.state = directory / "state"
         self.rotated = rotated
         self.linked = linked
         self.inodes: list[Inode] = []
@@ -73,9 +73,9 @@ class Model:
         self.committed: set[str] = set()
         self.constraints: list[tuple[set[str], File]] = []
         self.log: list[str] = []
-        self.told_lost = 0
+        self.reported_lost = 0
         self.lost = 0
-        self.disk = TestDisk()
+        self.io = SteppedFileIO()
         self.driven: Driven | None = None
         self.begin()
 
@@ -84,17 +84,17 @@ class Model:
     def begin(self) -> None:
         more: dict[str, Any] = {"rotated": "app.log.*"} if self.rotated else {}
         self.driven = Driven(
-            self.path, disk=self.disk, state=self.state, linger=1e9, safety=1.0, **more
+            self.path, io=self.io, state=self.state, linger=1e9, safety=1.0, **more
         )
         self.notice()
 
-    def look(self) -> None:
+    def examine(self) -> None:
         assert self.driven is not None
-        self.driven.look()
+        self.driven.examine()
         self.notice()
 
     def notice(self) -> None:
-        """What stands there now can be seen from now on."""
+        """Note that what exists now can be seen from now on."""
         reachable = list(self.noticed)
         if self.rotated:
             reachable += [i for i in self.inodes if i not in self.noticed and i.paths]
@@ -120,13 +120,13 @@ class Model:
                 for line in event.lines:
                     self.take(line, complete=event.complete)
             elif isinstance(event, Truncated):
-                self.told_lost += event.lost
+                self.reported_lost += event.lost
             elif isinstance(event, Gap):
-                self.told_lost += event.bytes
+                self.reported_lost += event.bytes
 
     def take(self, line: str, *, complete: bool) -> None:
         if not complete:
-            self.told_lost += len(line)  # the beginning of what is emptied next
+            self.reported_lost += len(line)  # the beginning of what is emptied next
             return
         self.delivered.append(line)
         self.counted[line] = self.counted.get(line, 0) + 1
@@ -149,7 +149,7 @@ class Model:
         self.saved = set(self.committed)
 
     def down(self, *, clean: bool) -> None:
-        """Kill it or close it, and let things happen meanwhile."""
+        """Kill or close it; operations go on meanwhile."""
         assert self.driven is not None
         if clean:
             self.driven.close()
@@ -166,10 +166,10 @@ class Model:
         self.committed = set(self.saved)
         self.constraints.clear()
         self.unreachable()
-        self.lost = min(self.lost, self.told_lost)  # nobody looked any more
+        self.lost = min(self.lost, self.reported_lost)  # it was not examined any more
 
     def unreachable(self) -> None:
-        """Of what nobody can see any more nothing is owed."""
+        """Owe nothing that cannot be seen any more."""
         seen = {line for inode in self.noticed for line in inode.content.lines}
         self.forgiven |= {line for line in self.owed if line not in seen}
 
@@ -188,7 +188,7 @@ class Model:
     def make(self, path: str, content: File) -> Inode:
         target = path
         if self.linked and path == self.path:
-            target = str(self.folder / f"data-{content.name}")
+            target = str(self.directory / f"data-{content.name}")
             os.symlink(target, path + ".link")
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         self.date(fd)
@@ -297,7 +297,7 @@ class Model:
             if not old.content.lines or old.content.partial:
                 return
             content = File(old.content.name, list(old.content.lines), count=old.content.count)
-        temporary = str(self.folder / "temporary")
+        temporary = str(self.directory / "temporary")
         text = "".join(line + "\n" for line in content.lines)
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
@@ -313,7 +313,9 @@ class Model:
         self.append(self.random.randint(1, 3))
         if continued:
             old.successor = inode
-            self.numbers += 1  # the one who still has the old file writes other lines from now on
+            self.numbers += (
+                1  # the writer that still has the old file writes other lines from now on
+            )
             old.content = File(f"{old.content.name}late{self.numbers}", list(old.content.lines))
 
     def swap(self) -> None:
@@ -324,12 +326,12 @@ class Model:
         self.gone(old)
         self.append(self.random.randint(0, 4))
 
-    def move_folder(self) -> None:
+    def move_directory(self) -> None:
         if self.current is None:
             return
         self.numbers += 1
-        os.rename(self.folder, f"{self.folder}-{self.numbers}")
-        self.folder.mkdir()
+        os.rename(self.directory, f"{self.directory}-{self.numbers}")
+        self.directory.mkdir()
         for inode in self.inodes:
             if inode.paths:
                 inode.paths = set()
@@ -385,18 +387,18 @@ class Model:
                 self.swap()
             case "move":
                 if few == 0:
-                    self.move_folder()
+                    self.move_directory()
             case _:
                 if self.driven is None:
-                    if operation in {"look", "catch_up"}:
+                    if operation in {"examine", "catch_up"}:
                         self.begin()
                     return
                 self.follow(operation, few)
 
     def follow(self, operation: str, few: int) -> None:
         match operation:
-            case "look":
-                self.look()
+            case "examine":
+                self.examine()
             case "read":
                 self.read(few)
             case "catch_up":
@@ -409,9 +411,9 @@ class Model:
                 self.down(clean=operation == "close")
 
     def catch_up(self) -> None:
-        self.look()
+        self.examine()
         self.read(1 << 30)
-        self.look()
+        self.examine()
         self.read(1 << 30)
         self.check()
 
@@ -429,7 +431,7 @@ class Model:
                 late = [x for x in before - self.forgiven if places.get(x, first + 1) > first]
                 assert late == [], "the old file's lines come before the new one's"
         self.constraints.clear()
-        assert self.told_lost >= self.lost
+        assert self.reported_lost >= self.lost
 
     def finish(self) -> None:
         if self.driven is None:
@@ -443,8 +445,9 @@ class Model:
 
 OPERATIONS = """
 append append append append partial rotate rotate create create late late truncate regrow
-copytruncate unlink recreate replace continue swap move look look look look read read read catch_up
-catch_up commit commit save kill close
+copytruncate unlink recreate replace continue swap move
+examine examine examine examine read read read
+catch_up catch_up commit commit save kill close
 """.split()
 
 Plan = list[tuple[str, int]]
@@ -455,9 +458,9 @@ def plan_of(seed: int) -> Plan:
     return [(dice.choice(OPERATIONS), dice.randrange(1 << 30)) for _ in range(STEPS)]
 
 
-def carry_out(plan: Plan, folder: Path, kind: str) -> None:
-    folder.mkdir()
-    model = Model(folder, rotated=kind == "rotated", linked=kind == "linked")
+def carry_out(plan: Plan, directory: Path, kind: str) -> None:
+    directory.mkdir()
+    model = Model(directory, rotated=kind == "rotated", linked=kind == "linked")
     try:
         for operation, seed in plan:
             model.step(operation, seed)
@@ -468,7 +471,7 @@ def carry_out(plan: Plan, folder: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "rotated", "linked"])
-def test_nothing_is_lost_or_told_twice(tmp_path: Path, kind: str) -> None:
+def test_nothing_is_lost_or_delivered_twice(tmp_path: Path, kind: str) -> None:
     """Every line that could be seen comes, in order, once; after a kill since the last save."""
     for seed in range(SEEDS):
         try:

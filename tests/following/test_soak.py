@@ -120,12 +120,12 @@ class Appender(threading.Thread):
 class Run:
     """The follower's process, killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.out = folder / "out"
-        self.state = folder / "state"
+    def __init__(self, directory: Path) -> None:
+        self.out = directory / "out"
+        self.state = directory / "state"
         self.out.touch()
         self.argv = [
-            sys.executable, "-c", PROGRAM, str(folder / "logs" / "app.log"), str(self.out),
+            sys.executable, "-c", PROGRAM, str(directory / "logs" / "app.log"), str(self.out),
             str(self.state),
         ]  # fmt: skip
         self.process = self.spawn()
@@ -173,11 +173,11 @@ class Run:
         self.process.wait()
 
 
-def soak(folder: Path, seconds: float, seed: int) -> None:
-    (folder / "logs").mkdir()
+def soak(directory: Path, seconds: float, seed: int) -> None:
+    (directory / "logs").mkdir()
     often = min(0.05, 0.4 / seconds)  # some hundred files in all: they are never removed
-    appender = Appender(folder / "logs" / "app.log", seed, often)
-    run = Run(folder)
+    appender = Appender(directory / "logs" / "app.log", seed, often)
+    run = Run(directory)
     dice = random.Random(seed + 1)
     try:
         while not run.state.exists():

@@ -1,6 +1,6 @@
-"""Following files that grow: ``follow``, and all that it delivers.
+"""Following files that grow: ``follow``, and the events that it delivers.
 
-The package is not called ``follow``, for ``limpet.follow`` is the function.
+The package is not called ``follow`` because ``limpet.follow`` is the function.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Options(TypedDict, total=False):
 def follow(
     path: str | os.PathLike[str], *more: str | os.PathLike[str], **options: Unpack[Options]
 ) -> Follower:
-    """Follow a file that grows: each line that is added to it, once, across rotation.
+    """Follow files that grow: return each line that is added, once, across rotation.
 
     ```python
     async for line in limpet.follow("/var/log/app.log", state="app.state"):
@@ -118,25 +118,25 @@ def follow(
     ```
 
     The file need not exist. A text with wildcards is a glob, and files that come to match it are
-    followed from their beginning; a ``Path`` never is one. Nothing happens before it is iterated,
-    or entered with ``async with``.
+    read from their beginning; a ``Path`` is never a glob. Nothing is started before the follower is
+    iterated, or entered with ``async with``.
 
     Args:
-        path: What to follow.
-        *more: What else to follow.
+        path: File or glob to follow.
+        *more: Further ones.
         **options: See ``limpet.FollowOptions``.
 
     Raises:
-        UsageError: A path is empty or has a NUL, or an option is out of its range.
+        UsageError: A path is empty or contains a NUL, or an option is out of its range.
     """
     return Follower((path, *more), make_options(dict(options)))
 
 
 def make_options(given: dict[str, Any]) -> FollowOptions:
-    """Check keyword arguments.
+    """Return checked options.
 
     Raises:
-        UsageError: One of them does not exist or is out of its range.
+        UsageError: An option does not exist or is out of its range.
     """
     if given.get("state") is not None:
         given["state"] = Path(os.path.abspath(given["state"]))

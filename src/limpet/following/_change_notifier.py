@@ -1,8 +1,8 @@
-"""Wakes followers when something happens to their files, by limpet's own watches.
+"""Wake followers when something happens to their files, by limpet's own watches.
 
-One thread and one kernel instance serve all followers of a process. The thread only waits: what a
-watch finds out, and what a slow disk keeps it from finding out, is the affair of the follower's own
-thread, so that no follower waits for another's disk.
+One thread and one set of kernel instances serve all followers of a process. The thread only waits.
+What a watch finds, and a slow disk that keeps it from finding it, concern the follower's own thread
+alone, so that no follower waits for another one's disk.
 """
 
 from __future__ import annotations
@@ -24,21 +24,28 @@ if TYPE_CHECKING:
     from limpet.config import BackendName
     from limpet.events import Kind
 
-__all__ = ["Alarm", "Place", "acquire"]
+__all__ = ["ChangeNotifier", "FollowWatch", "acquire", "release"]
 
 _BURST_S: Final = 0.005
 _GATHER_S: Final = 0.002
-"""What comes so soon after the last is part of a burst, and is gathered for so long."""
+"""Hints that come within ``_BURST_S`` of the last ones are part of a burst, and are gathered for
+``_GATHER_S``."""
 
 
-class Place:
-    """One watch of a follower: on a file, or on the folder of a glob."""
+class FollowWatch:
+    """One watch of a follower: on a file, or on a directory."""
 
     def __init__(
-        self, alarm: Alarm, path: str, kind: Kind, *, recursive: bool, backend: BackendName,
+        self,
+        notifier: ChangeNotifier,
+        path: str,
+        kind: Kind,
+        *,
+        recursive: bool,
+        backend: BackendName,
         poll_interval: float,
-    ) -> None:  # fmt: skip
-        """Know what to watch; see ``start``."""
+    ) -> None:
+        """Store what to watch; see ``start``."""
         options = WatchOptions(
             recursive=recursive,
             own="keep",
@@ -49,24 +56,24 @@ class Place:
         )
         self.path = path
         self.kind = kind
-        self.core = Watcher(Path(path), options, kind, alarm.hub)
-        self._alarm = alarm
+        self._watcher = Watcher(Path(path), options, kind, notifier.router)
+        self._notifier = notifier
 
-    def start(self, tell: Callable[[Place], None]) -> None:
-        """Watch; ``tell`` is called from the alarm's thread when there is something to look at."""
-        self.core.start()
-        self._alarm.add(self.core, lambda: tell(self))
+    def start(self, notify: Callable[[FollowWatch], None]) -> None:
+        """Watch; ``notify`` is called from the notifier's thread when there is work to do."""
+        self._watcher.start()
+        self._notifier.add(self._watcher, lambda: notify(self))
 
-    def look(self) -> tuple[set[str] | None, list[Degraded]]:
-        """Give the paths something happened to (``None``: any), and what the watch cannot see."""
-        core = self.core
+    def changed_paths(self) -> tuple[set[str] | None, list[Degraded]]:
+        """Return the paths that changed (``None``: any may have), and what the watch cannot see."""
+        watcher = self._watcher
         try:
-            core.examine()
+            watcher.examine()
         finally:
-            self._alarm.handled(core)
+            self._notifier.handled(watcher)
         paths: set[str] | None = {self.path} if self.kind == "file" else set()
         degraded = []
-        for event in core.pop_all():
+        for event in watcher.pop_all():
             if isinstance(event, Degraded):
                 degraded.append(event)
             elif isinstance(event, Rescanned | DirEvent):
@@ -80,125 +87,130 @@ class Place:
 
     @property
     def polls(self) -> bool:
-        """Whether nothing tells of changes here."""
-        choice = self.core.choice
+        """Whether the system reports no changes here."""
+        choice = self._watcher.choice
         return choice is not None and choice.name == "poll"
 
     @property
-    def network(self) -> bool:
-        """Whether it lies on a network, or another file system that others change unseen."""
-        choice = self.core.choice
+    def on_network(self) -> bool:
+        """Whether the path lies on a network, or another file system that others change unseen."""
+        choice = self._watcher.choice
         return choice is not None and choice.network
 
     def close(self) -> None:
-        """Watch no more."""
-        self._alarm.remove(self.core)
-        self.core.close()
+        """Stop watching."""
+        self._notifier.remove(self._watcher)
+        self._watcher.close()
 
 
-class Alarm:
+class ChangeNotifier:
     """Waits for the kernel on behalf of all followers of the process."""
 
     def __init__(self) -> None:
-        """Open the hub and start the thread.
+        """Open the router of hints and start the thread.
 
         Raises:
             LimitError: The process is out of file descriptors.
         """
-        self.hub = make_router()
+        self.router = make_router()
         self.users = 0
         self.process = os.getpid()
         self._lock = threading.Lock()
-        self._tell: dict[Watcher, Callable[[], None]] = {}
-        self._told: set[Watcher] = set()
-        self._until = 0.0
+        self._notify: dict[Watcher, Callable[[], None]] = {}
+        self._notified: set[Watcher] = set()
+        """Watchers that were notified and have not examined their hints yet."""
+        self._waits_until = 0.0
         self._ended = False
-        self._thread = threading.Thread(target=self._run, name="limpet follow alarm", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name="limpet follow notifier", daemon=True
+        )
         self._thread.start()
 
-    def add(self, core: Watcher, tell: Callable[[], None]) -> None:
-        """Have ``tell`` called whenever this watch has something to look at."""
+    def add(self, watcher: Watcher, notify: Callable[[], None]) -> None:
+        """Call ``notify`` from now on whenever this watcher has hints or is due."""
         with self._lock:
-            self._tell[core] = tell
-        core.hints.awaited = True  # whoever drains the hub for another watch wakes us for this one
-        self.hub.wake()
+            self._notify[watcher] = notify
+        watcher.hints.awaited = True  # a watcher that drains the router for itself wakes us too
+        self.router.wake()
 
-    def remove(self, core: Watcher) -> None:
-        """Tell of it no more."""
+    def remove(self, watcher: Watcher) -> None:
+        """Stop notifying a watcher."""
         with self._lock:
-            self._tell.pop(core, None)
-            self._told.discard(core)
+            self._notify.pop(watcher, None)
+            self._notified.discard(watcher)
 
-    def handled(self, core: Watcher) -> None:
-        """Learn that what was told of a watch has been looked at."""
+    def handled(self, watcher: Watcher) -> None:
+        """Note that a watcher has examined its hints."""
         with self._lock:
-            self._told.discard(core)
-            sooner = bool(core.hints) or core.due() < self._until
+            self._notified.discard(watcher)
+            sooner = bool(watcher.hints) or watcher.due() < self._waits_until
         if sooner:
-            self.hub.wake()
+            self.router.wake()
 
     def close(self) -> None:
-        """End the thread and free the hub."""
+        """End the thread and close the router."""
         self._ended = True
-        self.hub.wake()
+        self.router.wake()
         self._thread.join()
-        self.hub.close()
+        self.router.close()
 
     def _run(self) -> None:
         last = 0.0
         while not self._ended:
-            with self._lock:
-                quiet = [core for core in self._tell if core not in self._told]
-                until = min((core.due() for core in quiet), default=math.inf)
-                if any(core.hints for core in quiet):
-                    until = 0.0
-                self._until = until
-            now = time.monotonic()
-            if until > now:
-                self.hub.wait(None if until == math.inf else until - now)
-                now = time.monotonic()
-                if now - last < _BURST_S and not self._ended:
-                    time.sleep(_GATHER_S)
+            self._wait(last)
             if self._ended:
                 return
-            with contextlib.suppress(OSError):  # it says so again when the watch itself looks
-                self.hub.drain(waited=True)
+            with contextlib.suppress(OSError):  # raised again when the watcher itself examines
+                self.router.drain(waited=True)
             last = time.monotonic()
             with self._lock:
-                news = [
-                    core
-                    for core in self._tell
-                    if core not in self._told and (core.hints or core.due() <= last)
-                ]
-                self._told.update(news)
-                tells = [self._tell[core] for core in news]
-            for tell in tells:
-                tell()
+                ready = [w for w in self._quiet() if w.hints or w.due() <= last]
+                self._notified.update(ready)
+                calls = [self._notify[watcher] for watcher in ready]
+            for notify in calls:
+                notify()
+
+    def _quiet(self) -> list[Watcher]:
+        return [watcher for watcher in self._notify if watcher not in self._notified]
+
+    def _wait(self, last: float) -> None:
+        """Wait for hints, or until a watcher is due; gather what comes in a burst."""
+        with self._lock:
+            quiet = self._quiet()
+            until = min((watcher.due() for watcher in quiet), default=math.inf)
+            if any(watcher.hints for watcher in quiet):
+                until = 0.0
+            self._waits_until = until
+        now = time.monotonic()
+        if until > now:
+            self.router.wait(None if until == math.inf else until - now)
+            if time.monotonic() - last < _BURST_S and not self._ended:
+                time.sleep(_GATHER_S)
 
 
 _lock = threading.Lock()
-_alarms: list[Alarm] = []
+_notifiers: list[ChangeNotifier] = []
 
 
-def acquire() -> Alarm:
-    """Give the process's alarm, for one more user; see ``release``.
+def acquire() -> ChangeNotifier:
+    """Return the notifier of the process, for one more user; see ``release``.
 
     Raises:
         LimitError: The process is out of file descriptors.
     """
     with _lock:
-        if not _alarms or _alarms[0].process != os.getpid():
-            _alarms[:] = [Alarm()]
-        _alarms[0].users += 1
-        return _alarms[0]
+        if not _notifiers or _notifiers[0].process != os.getpid():
+            _notifiers[:] = [ChangeNotifier()]
+        _notifiers[0].users += 1
+        return _notifiers[0]
 
 
-def release(alarm: Alarm) -> None:
-    """One user less; with the last one the thread ends."""
+def release(notifier: ChangeNotifier) -> None:
+    """Remove one user; with the last one the thread ends."""
     with _lock:
-        alarm.users -= 1
-        last = not alarm.users
-        if last and alarm in _alarms:
-            _alarms.remove(alarm)
-    if last and alarm.process == os.getpid():
-        alarm.close()
+        notifier.users -= 1
+        last = not notifier.users
+        if last and notifier in _notifiers:
+            _notifiers.remove(notifier)
+    if last and notifier.process == os.getpid():
+        notifier.close()

@@ -1,4 +1,4 @@
-"""Finds the files of a checkpoint again: under the same name, under another, or nowhere."""
+"""Find the files of a checkpoint again: under the same name, under another one, or nowhere."""
 
 from __future__ import annotations
 
@@ -8,154 +8,154 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from limpet.following._file_io import identity_of, stamp_of
+from limpet.following._file_io import Identity, identity_of, stamp_of
+from limpet.following._open_files import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from limpet.following._checkpoint import Entry, Saved
-    from limpet.following._followed_path import Target
-    from limpet.following._follower_state import World
+    from limpet.following._checkpoint import SavedFile, SavedPath
+    from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["resume"]
+__all__ = ["restore"]
 
 
 @dataclass(slots=True)
 class _Candidate:
+    """A file on disk that may be one of the checkpoint."""
+
     name: str
     status: os.stat_result
-    igen: int | None
+    inode_generation: int | None
     used: bool = False
 
 
-def resume(
-    world: World, targets: dict[str, Target], saved: dict[str, Saved], *, since: float, now: float
-) -> None:
-    """Put the targets that the checkpoint knows where it says; the others are left as they are.
+_Candidates = dict[Identity, _Candidate]
 
-    What cannot be found is told as a gap.
+
+def restore(state: FollowerState, saved: dict[str, SavedPath], *, since: float, now: float) -> None:
+    """Go to the saved position of every followed path that the checkpoint has.
+
+    A file that cannot be found is reported as a gap. Other paths are left as they are.
 
     Args:
-        world: Of the follower.
-        targets: By path; all that are known so far.
+        state: Of the follower, with all paths that are known so far.
         saved: By path.
         since: When it was saved, unix seconds.
         now: Monotonic seconds.
     """
-    every: dict[tuple[int, int], _Candidate] = {}
-    _look_at_all(world, targets, every)
+    candidates: _Candidates = {}
+    _examine(state, state.paths, candidates)
     for path, one in saved.items():
-        target = targets.get(path)
-        if target is None:
+        followed = state.paths.get(path)
+        if followed is None:
             continue
-        target.resumed = True
+        followed.is_restored = True
         near = {path}
-        if target.rotations is not None:
-            near.update(target.rotations.names())
-            _look_at_all(world, near, every)
-        for entry in one.entries:
-            fd: int | None = None
-            if not entry.gone:
-                fd = _match(world, entry, target, every, near)
-            if fd is None:
-                missing = max(0, entry.size - entry.position.offset)
-                if missing or (entry is one.entries[-1] and one.active):
-                    world.gap(
-                        target.shown, "generation-missing", missing, entry.position.generation
-                    )
+        if followed.rotated is not None:
+            near.update(followed.rotated.names(state.io))
+            _examine(state, near, candidates)
+        for entry in one.files:
+            fd = None if entry.gone else _find(state, entry, path, candidates, near)
+            if fd is not None:
+                found = candidates[identity_of(state.io.fstat(fd))]
+                _seek(state, followed, entry, found, fd, now)
                 continue
-            found = every[identity_of(world.disk.fstat(fd))]
-            _place(world, target, entry, found, fd, now)
-        _know(target, one, every, since)
+            missing = max(0, entry.size - entry.position.offset)
+            if missing or (entry is one.files[-1] and one.active):
+                state.report_gap_at(
+                    followed.event_path, "generation-missing", missing, entry.position.generation
+                )
+        _take_delivered(followed, one, candidates, since)
 
 
-def _look_at_all(
-    world: World, names: Iterable[str], every: dict[tuple[int, int], _Candidate]
-) -> None:
-    """Learn who the files are; they are opened one by one, for there may be thousands."""
+def _examine(state: FollowerState, names: Iterable[str], candidates: _Candidates) -> None:
+    """Learn the identity of files. They are opened one by one, because there may be thousands."""
+    io = state.io
     for name in names:
         with suppress(OSError):
-            if not modes.S_ISREG(world.disk.stat(name).st_mode):
+            if not modes.S_ISREG(io.stat(name).st_mode):
                 continue
-            fd = world.disk.open(name)
+            fd = io.open(name)
             try:
-                status = world.disk.fstat(fd)
+                status = io.fstat(fd)
                 if modes.S_ISREG(status.st_mode):
-                    igen = world.disk.inode_generation(fd)
-                    every.setdefault(identity_of(status), _Candidate(name, status, igen))
+                    candidate = _Candidate(name, status, io.inode_generation(fd))
+                    candidates.setdefault(identity_of(status), candidate)
             finally:
-                world.disk.close(fd)
+                io.close(fd)
 
 
-def _match(
-    world: World,
-    entry: Entry,
-    target: Target,
-    every: dict[tuple[int, int], _Candidate],
-    near: set[str],
+def _find(
+    state: FollowerState, entry: SavedFile, path: str, candidates: _Candidates, near: set[str]
 ) -> int | None:
-    """Open the file of an entry: the same inode if it can be, else a copy that lies near."""
-    position, disk = entry.position, world.disk
+    """Open the file of an entry: the same inode if possible, otherwise a copy among ``near``."""
+    position, io = entry.position, state.io
 
     def order(candidate: _Candidate) -> tuple[bool, bool]:
-        return (candidate.status.st_ino != position.inode, candidate.name != target.path)
+        return (candidate.status.st_ino != position.inode, candidate.name != path)
 
-    for candidate in sorted((c for c in every.values() if not c.used), key=order):
+    for candidate in sorted((c for c in candidates.values() if not c.used), key=order):
         same = candidate.status.st_ino == position.inode
         if not same and (candidate.name not in near or not position.offset):
             continue
         try:
-            fd = disk.open(candidate.name)
+            fd = io.open(candidate.name)
         except OSError:
             continue
         try:
-            status = disk.fstat(fd)
+            status = io.fstat(fd)
             if identity_of(status) == identity_of(candidate.status) and position.fits(
                 identity_of(status),
-                candidate.igen,
+                candidate.inode_generation,
                 status.st_size,
-                lambda size, at, fd=fd: disk.pread(fd, size, at),  # type: ignore[misc]  # its own
+                lambda size, at, fd=fd: io.pread(fd, size, at),  # type: ignore[misc]  # its own
             ):
                 candidate.used, candidate.status = True, status
                 return fd
         except OSError:
             pass
-        disk.close(fd)
+        io.close(fd)
     return None
 
 
-def _place(
-    world: World, target: Target, entry: Entry, found: _Candidate, fd: int, now: float
+def _seek(
+    state: FollowerState,
+    followed: FollowedPath,
+    entry: SavedFile,
+    found: _Candidate,
+    fd: int,
+    now: float,
 ) -> None:
+    """Read a file on from the position of its entry."""
     position = entry.position
-    gen = target.make(fd, found.status, found.name, now)
-    gen.number = position.generation
-    gen.trusted = True
-    gen.place(world.disk, position.offset, encoding=position.encoding, skipping=position.skipping)
-    gen.must = gen.size
-    if gen.size < entry.size:
-        world.gap(target.shown, "generation-missing", entry.size - gen.size, gen.number)
-    if found.name == target.path:
-        gen.is_active, gen.must = True, 0
-        target.active = gen
-        target.is_there = True
-        if target.held and target.held[-1].is_active:
-            target.held[-1].is_active = False
-    target.held.append(gen)
+    file = hold(state, followed, fd, found.status, found.name, now)
+    file.number = position.generation
+    file.seek(state.io, position.offset, encoding=position.encoding, skipping=position.skipping)
+    file.priority_end = file.size
+    if file.size < entry.size:
+        state.report_gap(file, "generation-missing", entry.size - file.size)
+    if found.name == followed.path:
+        file.is_active, file.priority_end = True, 0
+        followed.active = file
+        followed.exists = True
+        if followed.files and followed.files[-1].is_active:
+            followed.files[-1].is_active = False
+    followed.files.append(file)
 
 
-def _know(
-    target: Target, saved: Saved, every: dict[tuple[int, int], _Candidate], since: float
+def _take_delivered(
+    followed: FollowedPath, saved: SavedPath, candidates: _Candidates, since: float
 ) -> None:
-    """Take what is known to be delivered; what else lies under ``rotated`` the next look finds."""
-    rotations = target.rotations
-    if rotations is None:
+    """Note which rotated files are delivered; the first pass finds the others."""
+    if followed.rotated is None:
         return
     known = set(saved.known)
-    for identity, candidate in every.items():
+    for identity, candidate in candidates.items():
         if candidate.used:
             continue
-        status = candidate.status
-        old = (status.st_ino, candidate.igen) in known
-        if old and (candidate.igen is not None or status.st_mtime <= since):
-            rotations.known[identity] = (candidate.igen, stamp_of(status))
+        status, inode_generation = candidate.status, candidate.inode_generation
+        is_known = (status.st_ino, inode_generation) in known
+        if is_known and (inode_generation is not None or status.st_mtime <= since):
+            followed.rotated.known[identity] = (inode_generation, stamp_of(status))

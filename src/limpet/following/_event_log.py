@@ -1,4 +1,4 @@
-"""Events of a follower that iterates lines go to the log."""
+"""The log for events that an iteration of lines does not return."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _log: Final = logging.getLogger("limpet.follow")
 
 
 def report(event: FollowEvent) -> None:
-    """Log what those who only want lines would not learn otherwise."""
+    """Log an event that means lost or delayed lines."""
     if isinstance(event, Gap | Truncated | Inaccessible | CheckpointCorrupt | WatchDegraded):
         _log.warning("%r", event)
     elif isinstance(event, Content):
-        _log.warning("%s: mode='whole' gives events, not lines: use events()", event.path)
+        _log.warning("%s: mode='whole' returns events, not lines: use events()", event.path)

@@ -1,8 +1,11 @@
-"""The synchronous whole of a follower: looks when told to, reads when asked for, knows what is due.
+"""The synchronous whole of a follower: passes over its files, reading, and the checkpoint.
 
-It needs no thread, no event loop and no watch: who drives it calls ``look`` as often as he likes
-(soon after a change, and now and then without), ``read`` as long as he has room for what comes, and
-``save``. Looking goes on while nobody reads, so that a file that is put aside meanwhile is held.
+It needs no thread, no event loop and no watch. Its driver calls ``examine`` soon after a change and
+now and then without one, ``read`` while there is room for events, and ``save``. Passes go on while
+nobody reads, so that a file that is rotated meanwhile is held.
+
+A pass has two phases. The first refreshes the files of a path and only notes in the state which of
+them changed. The second handles those changes: each file is kept, recovered from a copy, or lost.
 """
 
 from __future__ import annotations
@@ -14,55 +17,65 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet.following._checkpoint import (
+    MISSING_S,
     Checkpoint,
-    Entry,
-    Saved,
-    Store,
-    corrupt,
-    known_of,
+    CheckpointStore,
+    SavedFile,
+    SavedPath,
 )
-from limpet.following._checkpoint_restore import resume
-from limpet.following._copytruncate import find_copy, must_wait
-from limpet.following._file_io import Disk
+from limpet.following._checkpoint_restore import restore
+from limpet.following._copytruncate import find_copy
+from limpet.following._file_io import FileIO
 from limpet.following._follow_events import CheckpointCorrupt, FollowEvent
-from limpet.following._followed_path import Target
-from limpet.following._follower_state import World
-from limpet.following._open_files import rest
-from limpet.following._path_discovery import each_target, sources_of
+from limpet.following._follower_state import FollowerState
+from limpet.following._open_files import close_due, close_quiet, refresh_all
+from limpet.following._path_discovery import discover, forget, patterns_of, siblings
+from limpet.following._path_resolution import is_unchanged, resolve
 from limpet.following._position import Position
 from limpet.following._read_scheduler import read
-from limpet.following._whole_file_mode import Whole
+from limpet.following._rotation import scan, take_as_delivered
+from limpet.following._truncation import (
+    keep_position,
+    keeps_position,
+    lose,
+    recover,
+    report_truncated,
+    restart,
+)
+from limpet.following._whole_file_mode import WholeFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from limpet.following._copytruncate import Copy
     from limpet.following._follow_options import FollowOptions
-    from limpet.following._followed_file import Generation
+    from limpet.following._followed_file import Change, FollowedFile
+    from limpet.following._followed_path import FollowedPath
 
-__all__ = ["Engine", "FollowStats"]
+__all__ = ["FollowEngine", "FollowStats"]
 
 _SAVE_S: Final = 1.0
 _SAVE_BYTES: Final = 8 << 20
-"""The state is saved after so long, or once so much is committed."""
+"""The checkpoint is saved after this time, or once this much is acknowledged."""
 _SAVE_FIRST_S: Final = 0.05
-"""After the start it is saved sooner, and each time twice as late: one that is killed again and
-again a moment after its start must get on all the same."""
-_DRAINING_S: Final = 0.1
-"""Nothing tells of writes to a file that was put aside: it is looked at this often."""
-_BETWEEN_RESTS: Final = 64
+"""The first save after the start comes sooner, and each further one after twice the time: a process
+that is killed again and again a moment after its start must still make progress."""
+_INACTIVE_S: Final = 0.1
+"""Nothing reports writes to a rotated file: it is examined at this interval."""
+_ROUNDS: Final = 8
+"""A path that changes in more than this many rounds in a row is examined again a moment later."""
+_BETWEEN_CLOSES: Final = 64
 _REDISCOVER_S: Final = 10.0
-"""A glob is expanded anew this often though nothing tells of a new name."""
+"""A glob is expanded again at this interval even if no new name is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowStats:
-    """How a follower stands, for operators and tests."""
+    """Figures of a follower, for operators and tests."""
 
     paths: int
     """Paths followed, those that match a glob included."""
     generations: int
-    """Files held, those put aside included."""
+    """Files being read, rotated ones included."""
     open_files: int
     pinned_bytes: int
     """Bytes of deleted files that are held open."""
@@ -71,62 +84,72 @@ class FollowStats:
     bytes_read: int
     lines: int
     """Lines read."""
-    looks: int
+    passes: int
+    """Passes over the files."""
     gaps: int
     gap_bytes: int
-    """Bytes told as gaps."""
+    """Bytes reported as gaps."""
     truncations: int
     lost_bytes: int
-    """Bytes told as lost by truncation."""
+    """Bytes reported as lost by truncation."""
     saves: int
-    """Times the state was saved."""
+    """Times the checkpoint was saved."""
     events_dropped: int
-    """Informing events (a file appeared, was rotated) dropped because nobody asked for them."""
+    """Informing events (a file appeared, was rotated) that were dropped because nobody consumed
+    them."""
     last_error: str
 
 
-class Engine:
-    """Everything of a follower but its shell."""
+class FollowEngine:
+    """Everything of a follower except its thread and its shells."""
 
     def __init__(
         self,
         paths: Iterable[str | os.PathLike[str]],
         options: FollowOptions,
         *,
-        disk: Disk | None = None,
-        remote: Callable[[str], bool] | None = None,
+        io: FileIO | None = None,
     ) -> None:
-        """Know what to follow; the disk is not touched.
+        """Store what to follow; the disk is not touched, except to tell a glob from a name.
 
         Raises:
-            UsageError: A path is none, or a position is given for several.
+            UsageError: There is no path, or one is empty or contains a NUL.
         """
         self.options = options
-        self.world = World(options, disk or Disk(), remote=remote)
-        self.world.find_copy = self._find_copy
-        self.world.must_wait = self._must_wait
-        self.disk = self.world.disk
-        self.sources = sources_of(self.world, paths)
-        self.wholes: dict[str, Whole] = {}
-        self.store = None if options.state is None else Store(options.state, options.durability)
+        self.io = io or FileIO()
+        self.state = FollowerState(options, self.io)
+        self.patterns = patterns_of(paths)
+        self.store = (
+            None if options.state is None else CheckpointStore(options.state, options.durability)
+        )
         self.finishing = options.until == "eof"
-        self._old: dict[str, Saved] = {}
-        """What the state says of paths that are not followed now."""
+        """End once everything that is there now is delivered."""
+        self._whole_files: dict[str, WholeFile] = {}
+        self._glob_names = {
+            os.path.basename(pattern.text) for pattern in self.patterns if pattern.is_glob
+        }
+        self._not_followed: dict[str, SavedPath] = {}
+        """What the checkpoint has of paths that are not followed now."""
         self._saved_at = 0.0
         self._discovered_at = 0.0
         self._turn = 0
 
+    @property
+    def paths(self) -> list[FollowedPath]:
+        """Every path that is followed."""
+        return list(self.state.paths.values())
+
     # -- start and end -------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Lock and read the state, open what is there, and go to where to begin.
+        """Lock and read the checkpoint, open what exists, and go to where to start.
 
         Raises:
             CheckpointBusyError: Another follower has the state; nothing was started.
             CheckpointCorruptError: No version of it can be read, and ``on_corrupt`` is ``raise``.
             OSError: The state file cannot be read or locked.
         """
-        world, now = self.world, self.disk.monotonic()
+        state, now = self.state, self.io.monotonic()
         self._discovered_at = now
         loaded: Checkpoint | None = None
         if self.store is not None:
@@ -136,32 +159,20 @@ class Engine:
             except BaseException:
                 self.store.close()
                 raise
-        for source in self.sources:
-            source.discover()
+        for pattern in self.patterns:
+            discover(state, pattern)
         if self.options.mode == "whole":
-            self._look_whole(now)
-            world.starting = False
+            self._examine_whole_files(now)
+            state.starting = False
             return
-        begin = self.options.begin
-        targets = {target.path: target for target in each_target(self.sources)}
-        if isinstance(begin, Position):
-            first = next(iter(targets.values()), None)
-            if first is not None:
-                entry = Entry(begin, begin.offset, first.path, self.disk.time())
-                loaded = Checkpoint(begin.generation + 1, self.disk.time())
-                loaded.targets[first.path] = Saved([entry], active=True)
-        if loaded is not None:
-            world.next_number = loaded.next_number
-            if begin == "checkpoint" or isinstance(begin, Position):
-                resume(world, targets, loaded.targets, since=loaded.saved, now=now)
-            self._old = {p: one for p, one in loaded.targets.items() if p not in targets}
-        for target in targets.values():
-            if target.rotations is not None and not target.resumed:
-                target.rotations.baseline()
-        self._look_all(targets.values(), now, None)
-        world.starting = False
-        for target in targets.values():
-            target.resumed = False
+        self._restore(loaded, now)
+        for followed in self.paths:
+            if followed.rotated is not None and not followed.is_restored:
+                take_as_delivered(state, followed.rotated)
+        self._examine_all(self.paths, now, None)
+        state.starting = False
+        for followed in self.paths:
+            followed.is_restored = False
         if self.store is not None:
             try:
                 self.save()
@@ -169,260 +180,331 @@ class Engine:
                 self.close()
                 raise
 
-    def _load(self, store: Store) -> Checkpoint | None:
+    def _load(self, store: CheckpointStore) -> Checkpoint | None:
         loaded, troubles = store.load()
         for why, kept in troubles:
-            self.world.tell(
+            self.state.emit(
                 CheckpointCorrupt(
-                    time=self.disk.time(),
+                    time=self.io.time(),
                     path=store.path,
                     kept_as=None if kept is None else Path(kept),
                     message=f"{why}; "
-                    + ("the one before it is used" if loaded is not None else "nothing is known"),
+                    + ("the previous one is used" if loaded is not None else "no other is left"),
                 )
             )
         if loaded is None and troubles and self.options.on_corrupt == "raise":
-            raise corrupt(store.path)
+            raise store.corrupt_error()
         return loaded
 
+    def _restore(self, loaded: Checkpoint | None, now: float) -> None:
+        state, begin = self.state, self.options.begin
+        if isinstance(begin, Position):
+            first = next(iter(state.paths), None)
+            if first is not None:
+                time = self.io.time()
+                entry = SavedFile(begin, begin.offset, first, time)
+                loaded = Checkpoint(
+                    begin.generation + 1, time, {first: SavedPath([entry], active=True)}
+                )
+        if loaded is None:
+            return
+        state.next_number = loaded.next_number
+        if begin == "checkpoint" or isinstance(begin, Position):
+            restore(state, loaded.paths, since=loaded.saved, now=now)
+        self._not_followed = {
+            path: one for path, one in loaded.paths.items() if path not in state.paths
+        }
+
     def close(self) -> None:
-        """Save what is committed, and close every descriptor."""
+        """Save what is acknowledged, and close every descriptor."""
         try:
-            if self.store is not None and self.world.changed:
+            if self.store is not None and self.state.unsaved:
                 self.save()
         finally:
-            for target in self.targets():
-                target.close()
+            self.close_files()
             if self.store is not None:
                 self.store.close()
 
-    # -- looking -------------------------------------------------------------------------------
+    def close_files(self) -> None:
+        """Close every descriptor; nothing more is delivered."""
+        for followed in self.paths:
+            for file in followed.files:
+                if file.fd is not None:
+                    self.io.close(file.fd)
+                    file.fd = None
+        self.state.files.clear()
 
-    def targets(self) -> list[Target]:
-        """Give every path that is followed."""
-        return list(each_target(self.sources))
+    # -- passes --------------------------------------------------------------------------------
 
-    def look(self, hints: Iterable[str] | None = None) -> None:
-        """See what became of the files.
+    def examine(self, hints: Iterable[str] | None = None) -> None:
+        """Learn what became of the files.
 
         Args:
-            hints: Paths that something is known to have happened to; ``None`` is all. The others
-                are looked at too, if they are due.
+            hints: Paths that are known to have changed; ``None`` is all. The others are examined
+                too, at less cost.
         """
-        now = self.disk.monotonic()
-        self.world.figures.looks += 1
-        told = None if hints is None else set(hints)
+        now = self.io.monotonic()
+        self.state.counters.passes += 1
+        hinted = None if hints is None else set(hints)
+        if hinted is None or now - self._discovered_at >= _REDISCOVER_S:
+            self._discover(now)
         if self.options.mode == "whole":
-            self._discover(now, told)
-            self._look_whole(now)
+            self._examine_whole_files(now)
+        else:
+            self._examine_all(self.paths, now, hinted)
+
+    def examine_paths(self, paths: Iterable[str]) -> None:
+        """Learn what became of some paths only."""
+        now = self.io.monotonic()
+        self.state.counters.passes += 1
+        names: set[str] = set()
+        for path in set(paths):
+            followed = self.state.paths.get(path)
+            if followed is not None:
+                self._examine(followed, now, hinted=True)
+            else:
+                names.add(os.path.basename(path))
+        if any(fnmatch(name, glob) for name in names for glob in self._glob_names):
+            self._discover(now)
+        self._close_quiet()
+
+    def _examine_all(
+        self, paths: Iterable[FollowedPath], now: float, hinted: set[str] | None
+    ) -> None:
+        for number, followed in enumerate(paths, 1):
+            self._examine(followed, now, hinted=hinted is None or followed.path in hinted)
+            if not number % _BETWEEN_CLOSES:
+                self._close_quiet()
+        self._close_quiet()
+
+    def _examine(self, followed: FollowedPath, now: float, *, hinted: bool) -> None:
+        """Refresh the files of a path and handle their changes; then follow its name."""
+        state = self.state
+        followed.idle = not hinted and is_unchanged(state, followed)
+        if followed.idle:
             return
-        self._discover(now, told)
-        self._look_all(self.targets(), now, told)
+        refresh_all(state, followed, now, hinted=hinted)
+        self._handle_changes(now)
+        followed.unstable = True
+        for _ in range(_ROUNDS):
+            again = resolve(state, followed, now)
+            self._handle_changes(now)
+            if not again:
+                followed.unstable = False
+                break
+        close_due(state, followed, now)
 
-    def _look_all(self, targets: Iterable[Target], now: float, told: set[str] | None) -> None:
-        for number, target in enumerate(targets, 1):
-            target.look(now, hinted=told is None or target.path in told)
-            if not number % _BETWEEN_RESTS:
-                self._rest()
-        self._rest()
+    def _handle_changes(self, now: float) -> None:
+        changes = self.state.changes
+        while changes:
+            file = next(iter(changes))
+            self._handle(file, changes.pop(file), now)
 
-    def look_at(self, paths: Iterable[str]) -> None:
-        """See what became of some paths only."""
-        now = self.disk.monotonic()
-        self.world.figures.looks += 1
-        wanted = set(paths)
-        missing = set(wanted)
-        for source in self.sources:
-            for path in wanted & source.targets.keys():
-                missing.discard(path)
-                source.targets[path].look(now, hinted=True)
-        names = {os.path.basename(source.pattern) for source in self.sources if source.glob}
-        if any(fnmatch(os.path.basename(path), name) for path in missing for name in names):
-            self._discover(now, None)
-        self._rest()
+    def _handle(self, file: FollowedFile, change: Change, now: float) -> None:
+        """Keep the position in a changed file, or read it from its beginning.
 
-    def _discover(self, now: float, told: set[str] | None) -> None:
-        if told is not None and now - self._discovered_at < _REDISCOVER_S:
+        In the second case, what was not read of it before is recovered from a copy, or lost.
+        """
+        state = self.state
+        if keeps_position(self.options, change, file.offset):
+            keep_position(state, file, change)
             return
+        followed = state.path_of(file)
+        new = restart(state, followed, file, now)
+        self._hold_copies(followed, now)
+        copy = find_copy(state.io, file, siblings(state, followed))
+        lost, recovered = change.lost, 0
+        if copy is not None:
+            recovered = recover(state, file, copy, now)
+            lost = max(0, lost - recovered)
+        else:
+            lose(state, file)
+        new.priority_end = 0 if new.is_active else new.size
+        report_truncated(state, followed, new, change, lost=lost, recovered=recovered)
+
+    def _hold_copies(self, followed: FollowedPath, now: float) -> None:
+        """Hold every file that may be a copy of one of this path."""
+        scan(self.state, followed, now, even_if_unchanged=True)
+        for pattern in self.patterns:
+            if pattern.text == followed.pattern:
+                for new in discover(self.state, pattern):
+                    new.unstable = resolve(self.state, new, now)  # the next pass does the rest
+
+    def _discover(self, now: float) -> None:
         self._discovered_at = now
-        for source in self.sources:
-            source.forget()
-            for target in source.discover():
+        forget(self.state)
+        for pattern in self.patterns:
+            for followed in discover(self.state, pattern):
                 if self.options.mode != "whole":
-                    target.look(now, hinted=True)
+                    self._examine(followed, now, hinted=True)
 
-    def _look_whole(self, now: float) -> None:
-        for target in self.targets():
-            whole = self.wholes.get(target.path)
+    def _examine_whole_files(self, now: float) -> None:
+        for path in self.state.paths:
+            whole = self._whole_files.get(path)
             if whole is None:
-                whole = self.wholes[target.path] = Whole(self.world, target.path)
-            whole.look(now)
+                whole = self._whole_files[path] = WholeFile(self.state, path)
+            whole.examine(now)
 
-    def _find_copy(self, gen: Generation, now: float) -> Copy | None:
-        target = gen.target
-        if target.rotations is not None:
-            target.rotations.scan(now, surely=True)
-        for source in self.sources:
-            if source.targets.get(target.path) is target:
-                for new in source.discover():
-                    new.look(now)
-                return find_copy(gen, source.siblings(target))
-        return None
-
-    def _must_wait(self, gen: Generation, now: float) -> bool:
-        for source in self.sources:
-            if source.targets.get(gen.target.path) is gen.target:
-                return must_wait(gen, source.siblings(gen.target), now)
-        return False
-
-    def _rest(self) -> None:
-        """Close the quietest files if there are too many."""
-        world = self.world
-        over = sum(gen.fd is not None for gen in world.held.values()) - self.options.max_open
+    def _close_quiet(self) -> None:
+        """Close the files that are quiet for longest if too many are open."""
+        files = self.state.files.values()
+        over = sum(file.fd is not None for file in files) - self.options.max_open
         if over <= 0:
             return
         quiet = [
-            gen
-            for gen in world.held.values()
-            if gen.is_active and gen.fd is not None and not gen.backlog and gen.is_acked
+            file
+            for file in files
+            if file.is_active and file.fd is not None and not file.backlog and file.is_acknowledged
         ]
-        for gen in sorted(quiet, key=lambda one: one.quiet_since)[:over]:
-            rest(gen.target, gen)
+        for file in sorted(quiet, key=lambda one: one.quiet_since)[:over]:
+            close_quiet(self.state, file)
+        self._handle_changes(self.io.monotonic())
 
     def due(self, now: float, *, interval: float) -> float:
-        """Say when to look again although nothing tells of a change, monotonic seconds.
+        """Return when a pass is due without a hint, monotonic seconds.
 
-        ``interval`` is between two looks at files of which nothing special is known.
+        ``interval`` is the time between two passes over files that need no attention.
         """
         due = now + interval
-        options = self.options
-        for whole in self.wholes.values():
+        flush_partial = self.options.flush_partial
+        for whole in self._whole_files.values():
             due = min(due, whole.due)
-        for target in self.targets():
-            if target.idle:
+        for followed in self.state.paths.values():
+            if followed.idle:
                 continue
-            if target.unstable:
+            if followed.unstable:
                 return min(due, now + 0.001)
-            for gen in target.held:
-                if not gen.is_active:
-                    due = min(due, now + _DRAINING_S)
-                if gen.held_since is not None and options.flush_partial is not None:
-                    due = min(due, gen.held_since + options.flush_partial)
-        if self.store is not None and self.world.changed:
-            due = min(due, self._saved_at + self._save_pause)
+            for file in followed.files:
+                if not file.is_active:
+                    due = min(due, now + _INACTIVE_S)
+                if file.partial_since is not None and flush_partial is not None:
+                    due = min(due, file.partial_since + flush_partial)
+        if self.store is not None and self.state.unsaved:
+            due = min(due, self._saved_at + self._save_interval)
         return due
 
     # -- reading -------------------------------------------------------------------------------
 
     def read(self) -> bool:
-        """Read one piece of the path whose turn it is; tells whether there was anything.
+        """Read one chunk of the path whose turn it is; return whether there was anything.
 
-        A path that has much to read has no more turns than one that has little.
+        A path with much to read gets no more turns than one with little.
         """
-        now = self.disk.monotonic()
-        targets = self.targets()
-        count = len(targets)
+        now = self.io.monotonic()
+        paths = self.paths
+        count = len(paths)
         for step in range(count):
             at = (self._turn + step) % count
-            target = targets[at]
-            if not target.idle and target.backlog and read(target, now):
+            followed = paths[at]
+            if not followed.idle and followed.backlog and read(self.state, followed, now):
+                self._handle_changes(now)
                 self._turn = at + 1
                 return True
-        for target in targets:
-            if not target.caught_up:
-                target.told_caught_up()
+        for followed in paths:
+            if not followed.caught_up:
+                self.state.report_caught_up(followed)
         return False
 
     def fetch(self) -> list[FollowEvent]:
-        """Take all that was found and read, in order."""
-        out = list(self.world.out)
-        self.world.out.clear()
-        return out
+        """Take all events that are queued, in order."""
+        events = list(self.state.events)
+        self.state.events.clear()
+        return events
 
     @property
     def at_end(self) -> bool:
-        """Whether a follower that ends by itself is at its end, once ``fetch`` gives nothing."""
+        """Whether a follower that ends by itself is at its end, once ``fetch`` returns nothing."""
+        paths = self.state.paths.values()
         if self.options.until == "retired":
-            targets = self.targets()
-            return bool(self.world.next_number > 1) and not any(
-                target.held or target.is_there for target in targets
+            return self.state.next_number > 1 and not any(
+                followed.files or followed.exists for followed in paths
             )
-        return self.finishing and not any(target.backlog for target in self.targets())
+        return self.finishing and not any(followed.backlog for followed in paths)
 
-    # -- state ---------------------------------------------------------------------------------
+    # -- the checkpoint ------------------------------------------------------------------------
 
     def save_if_due(self) -> None:
-        """Save what is committed, if it is time."""
-        world, now = self.world, self.disk.monotonic()
-        if self.store is None or not world.changed or self.options.durability == "none":
+        """Save what is acknowledged, if it is time.
+
+        Raises:
+            OSError: The previous checkpoint is still saved.
+        """
+        state = self.state
+        if self.store is None or not state.unsaved or self.options.durability == "none":
             return
-        if now - self._saved_at >= self._save_pause or world.acked_bytes >= _SAVE_BYTES:
+        waited = self.io.monotonic() - self._saved_at
+        if waited >= self._save_interval or state.unsaved_bytes >= _SAVE_BYTES:
             self.save()
 
     @property
-    def _save_pause(self) -> float:
+    def _save_interval(self) -> float:
         saves = 0 if self.store is None else self.store.saves
         return min(_SAVE_S, _SAVE_FIRST_S * float(1 << min(saves, 10)))
 
     def save(self) -> None:
-        """Save what is committed.
+        """Save what is acknowledged.
 
         Raises:
-            OSError: What was saved before still is.
+            OSError: The previous checkpoint is still saved.
         """
         if self.store is None:
             return
-        world = self.world
-        world.changed, world.acked_bytes = False, 0
-        self._saved_at = self.disk.monotonic()
+        state = self.state
+        state.unsaved, state.unsaved_bytes = False, 0
+        self._saved_at = self.io.monotonic()
         try:
             self.store.save(self.checkpoint())
         except BaseException:
-            world.changed = True
+            state.unsaved = True
             raise
 
     def checkpoint(self) -> Checkpoint:
-        """Give what is to be kept."""
-        now = self.disk.time()
-        made = Checkpoint(self.world.next_number, now)
-        for path, old in self._old.items():
-            old.entries = [one for one in old.entries if now - one.since < 7 * 86400.0]
-            if old.entries:
-                made.targets[path] = old
-        for target in self.targets():
-            gens = [*target.unacked, *target.held]
-            if not gens and not target.resumed and target.found:
+        """Return what is to be saved."""
+        now = self.io.time()
+        made = Checkpoint(self.state.next_number, now)
+        for path, old in self._not_followed.items():
+            old.files = [one for one in old.files if now - one.since < MISSING_S]
+            if old.files:
+                made.paths[path] = old
+        for followed in self.state.paths.values():
+            files = [*followed.unacknowledged, *followed.files]
+            if not files and not followed.is_restored and followed.found_late:
                 continue
-            known = {} if target.rotations is None else target.rotations.known
-            made.targets[target.path] = Saved(
+            known = {} if followed.rotated is None else followed.rotated.known
+            made.paths[followed.path] = SavedPath(
                 [
-                    Entry(gen.position(gen.acked), gen.size, gen.name, now, not gen.nlink)
-                    for gen in gens
-                    if not target.finds_again(gen)
+                    SavedFile(
+                        file.position(file.acknowledged), file.size, file.name, now, not file.nlink
+                    )
+                    for file in files
+                    if not followed.needs_no_entry(file)
                 ],
-                active=target.active is not None,
-                known=known_of(known),
+                active=followed.active is not None,
+                known=[
+                    (identity[1], inode_generation)
+                    for identity, (inode_generation, _) in known.items()
+                ],
             )
         return made
 
     def stats(self) -> FollowStats:
-        """Give the figures."""
-        world, figures = self.world, self.world.figures
-        held = list(world.held.values())
+        """Return the figures."""
+        counters = self.state.counters
+        files = list(self.state.files.values())
         return FollowStats(
-            paths=len(self.targets()),
-            generations=len(held),
-            open_files=sum(gen.fd is not None for gen in held),
-            pinned_bytes=sum(gen.size for gen in held if gen.fd is not None and not gen.nlink),
-            backlog=sum(gen.backlog for gen in held),
-            bytes_read=figures.bytes_read,
-            lines=figures.lines,
-            looks=figures.looks,
-            gaps=figures.gaps,
-            gap_bytes=figures.gap_bytes,
-            truncations=figures.truncations,
-            lost_bytes=figures.lost_bytes,
+            paths=len(self.state.paths),
+            generations=len(files),
+            open_files=sum(file.fd is not None for file in files),
+            pinned_bytes=sum(file.size for file in files if file.fd is not None and not file.nlink),
+            backlog=sum(file.backlog for file in files),
+            bytes_read=counters.bytes_read,
+            lines=counters.lines,
+            passes=counters.passes,
+            gaps=counters.gaps,
+            gap_bytes=counters.gap_bytes,
+            truncations=counters.truncations,
+            lost_bytes=counters.lost_bytes,
             saves=0 if self.store is None else self.store.saves,
-            events_dropped=figures.events_dropped,
-            last_error=figures.last_error,
+            events_dropped=counters.events_dropped,
+            last_error=counters.last_error,
         )

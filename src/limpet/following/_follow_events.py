@@ -1,4 +1,4 @@
-"""What following a file delivers: its lines in batches, and what happens to the file itself."""
+"""Events of a follower: lines in batches, and what happens to the followed files."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ __all__ = [
 ]
 
 TruncationKind = Literal["truncated", "trimmed", "rewritten"]
-"""What became of the bytes that were read: they are gone; some are left at the beginning; others
-stand in their place."""
+"""What became of the bytes that were read: they are gone; only the first of them are left; other
+bytes have replaced them."""
 
 GapKind = Literal[
     "generation-missing", "unlinked", "too-many", "long-line", "nul-hole", "too-large"
 ]
-"""Why bytes were not delivered: their file is nowhere to be found after a restart; it is deleted
-and nobody asked for its lines for too long; more files than are held at once waited; the end of a
-line beyond ``max_line``; a hole of NULs at the beginning of a file that was emptied under its
-writer; a file that is larger than ``max_bytes``, with ``mode="whole"``."""
+"""Why bytes were not delivered: their file could not be found after a restart; it is deleted and
+its lines were not consumed for too long; more files waited than are held at once; the end of a line
+beyond ``max_line``; a hole of NULs at the beginning of a file that was emptied under its writer; a
+file that is larger than ``max_bytes``, with ``mode="whole"``."""
 
 
 class Origin(NamedTuple):
@@ -69,7 +69,7 @@ class Line:
         end: int,
         of: Origin,
     ) -> None:
-        """Keep what is given: one is made for every line, and each value more costs."""
+        """Store the arguments. One object is made for each line, so every further value costs."""
         self.text = text
         """``str``; ``bytes`` if ``encoding`` is ``None``."""
         self.start = start
@@ -80,43 +80,43 @@ class Line:
 
     @property
     def path(self) -> Path:
-        """The place that is followed, as asked for."""
+        """The followed path, as the caller gave it."""
         return self._of.path
 
     @property
     def generation(self) -> int:
-        """Number of the file among those that have stood there."""
+        """Number of the file among those that were found at the path."""
         return self._of.generation
 
     @property
     def complete(self) -> bool:
-        """False for a line that had no end yet when its file was done with, or that was cut."""
+        """False for a line that was cut, or that had no end when its file was finished."""
         return self._of.complete or self.end != self._of.end
 
     @property
     def truncated(self) -> bool:
-        """Its rest was left out: it is longer than ``max_line``."""
+        """Whether the rest was left out because the line is longer than ``max_line``."""
         return self._of.cut
 
     def __repr__(self) -> str:
-        """Show what matters."""
+        """Show text, path and offsets."""
         return f"Line({self.text!r}, {str(self.path)!r}, {self.start}-{self.end})"
 
     def __str__(self) -> str:
-        """Give the text."""
+        """Return the text."""
         return str(self.text)
 
 
 class FollowEvent:
-    """Root of all that ``Follower.events`` gives."""
+    """Base of everything that ``Follower.events`` returns."""
 
     __slots__ = ()
 
 
 class Appended(FollowEvent):
-    """Bytes that were added to a file: whole lines, unless it says otherwise.
+    """Bytes that were added to a file: whole lines, unless ``complete`` is false.
 
-    The lines are decoded and cut when they are first asked for. Iterating gives ``Line`` objects.
+    Lines are decoded and split when they are first needed. Iteration yields ``Line`` objects.
     """
 
     __slots__ = (
@@ -147,20 +147,20 @@ class Appended(FollowEvent):
         commit: Callable[[Block], None],
         position: Callable[[Block], Position],
     ) -> None:
-        """Made by the follower."""
+        """Created by the follower."""
         self._block = block
         self._commit = commit
         self._position = position
         self._lines: list[Any] | None = None
         self.path = path
-        """The place that is followed, as asked for."""
+        """The followed path, as the caller gave it."""
         self.real_path = real_path
-        """What the file was last known to be called."""
+        """Last known name of the file."""
         self.generation = generation
-        """Number of the file among those that have stood there; a file that was emptied has a new
-        one."""
+        """Number of the file among those that were found at the path; a file that was emptied has
+        a new one."""
         self.backlog = backlog
-        """Bytes known to be behind this batch."""
+        """Bytes known to follow this batch."""
         self.time = time
         """Unix seconds of the read, not of the write."""
         self.errors = errors
@@ -178,7 +178,7 @@ class Appended(FollowEvent):
 
     @property
     def data(self) -> bytes:
-        """The bytes as they stand in the file."""
+        """The bytes as they are in the file."""
         return self._block.data
 
     @property
@@ -188,47 +188,47 @@ class Appended(FollowEvent):
 
     @property
     def continued(self) -> bool:
-        """Whether the first line is the rest of one of which a piece was delivered."""
+        """Whether the first line is the rest of one whose beginning was delivered."""
         return self._block.continued
 
     @property
     def truncated(self) -> frozenset[int]:
-        """Which lines were cut at ``max_line``."""
+        """Indices of the lines that were cut at ``max_line``."""
         return frozenset((0,)) if self._block.cut else frozenset()
 
     @property
     def encoding(self) -> str | None:
-        """The encoding as found out at the file's beginning; ``None`` is bytes."""
+        """The encoding, detected at the file's beginning; ``None`` is bytes."""
         return self._block.codec.name
 
     @property
     def lines(self) -> list[Any]:
-        """The lines without their ends: ``str``, or ``bytes`` where no encoding is asked for."""
+        """The lines without their ends: ``str``, or ``bytes`` if ``encoding`` is ``None``."""
         if self._lines is None:
             self._lines = self._cut()
         return self._lines
 
     @property
     def position(self) -> Position:
-        """The place after this batch."""
+        """The position after this batch."""
         return self._position(self._block)
 
     def commit(self) -> None:
-        """Say that this batch and all before it of the same file need not be told again.
+        """Acknowledge this batch, and everything before it in the same file.
 
-        With ``state`` it is on disk within a second, or when the follower is closed.
+        With ``state`` that is on disk within a second, or when the follower is closed.
         """
         self._commit(self._block)
 
     def commit_lines(self, count: int) -> None:
-        """Say that the first so many lines need not be told again."""
+        """Acknowledge the first ``count`` lines."""
         if count >= self._block.lines:
             self.commit()
         elif count > 0:
             self._commit(self._block.first(self.offsets()[count], count))
 
     def offsets(self) -> list[int]:
-        """Give where each line begins."""
+        """Return the offset at which each line begins."""
         block = self._block
         step = len(block.codec.delimiter)
         pieces = block.codec.split(block.data, block.start)
@@ -236,25 +236,25 @@ class Appended(FollowEvent):
         return starts[: len(self.lines)]
 
     def __len__(self) -> int:
-        """Count the lines."""
+        """Return the number of lines."""
         return self._block.lines
 
     def __iter__(self) -> Iterator[Line]:
-        """Give the lines one by one, each with its place."""
+        """Return an iterator of lines with their offsets."""
         edges = self.edges()
         return map(Line, self.lines, edges, edges[1:], repeat(self.origin()))
 
     def edges(self) -> list[int]:
-        """Give where each line begins, and where the last one ends."""
+        """Return the offset at which each line begins, and where the last one ends."""
         return [*self.offsets(), self.end]
 
     def origin(self) -> Origin:
-        """Give what its lines have in common."""
+        """Return what its lines have in common."""
         block = self._block
         return Origin(self.path, self.generation, self.end, block.complete, block.cut)
 
     def __repr__(self) -> str:
-        """Show which bytes they are."""
+        """Show path, generation and range."""
         return (
             f"Appended({str(self.path)!r}, generation={self.generation}, "
             f"bytes {self.start}-{self.end}, {len(self)} lines)"
@@ -289,7 +289,7 @@ class Appended(FollowEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content(FollowEvent):
-    """The whole content of a file that has come to rest (``mode="whole"``)."""
+    """The whole content of a file that is quiet (``mode="whole"``)."""
 
     path: Path
     data: bytes
@@ -302,21 +302,21 @@ class Content(FollowEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FileEvent(FollowEvent):
     path: Path
-    """The place that is followed, as asked for."""
+    """The followed path, as the caller gave it."""
     time: float
-    """Unix seconds when it was noticed."""
+    """Unix seconds when it was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appeared(_FileEvent):
-    """A file stands at the path where none was before."""
+    """A file was found at a path where none was before."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotated(_FileEvent):
-    """Another file stands at the path; what is still to come of the old one comes first."""
+    """Another file is at the path; the rest of the old one is delivered first."""
 
     old: int
     new: int
@@ -329,25 +329,25 @@ class Replaced(_FileEvent):
     old: int
     new: int
     continued: bool = True
-    """Reading goes on where it was; nothing is told again."""
+    """Reading continues where it was; nothing is delivered twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truncated(_FileEvent):
-    """What was read of the file is not there any more; reading starts at its beginning."""
+    """What was read of the file is no longer in it; reading starts at its beginning."""
 
     kind: TruncationKind
     generation: int
-    """The number it has from now on."""
+    """Its number from now on."""
     lost: int
-    """Bytes that were known to be there and had not been read."""
+    """Bytes that were known to be in it and had not been read."""
     recovered: int = 0
-    """Bytes that are still read, from the copy that was made of it before."""
+    """Bytes that are still read from a copy that was made of it before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired(_FileEvent):
-    """A file that stands at the path no more is read to its end, and closed."""
+    """A file that is no longer at the path was read to its end and closed."""
 
     generation: int
     bytes: int
@@ -356,12 +356,12 @@ class Retired(_FileEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone(_FileEvent):
-    """Nothing stands at the path; what is held open is still read."""
+    """No file is at the path; files that are held open are still read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inaccessible(_FileEvent):
-    """What stands at the path cannot be read; looked at again until it can."""
+    """The file at the path cannot be read; it is tried again until it can."""
 
     errno: int
     message: str
@@ -369,40 +369,40 @@ class Inaccessible(_FileEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accessible(_FileEvent):
-    """What an ``Inaccessible`` said no longer holds."""
+    """The path can be read again after ``Inaccessible``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap(_FileEvent):
-    """Bytes that were there are not delivered, and will not be."""
+    """Bytes that existed were not delivered, and will not be."""
 
     kind: GapKind
     bytes: int
-    """How many, as far as it is known."""
+    """Their number, as far as it is known."""
     generation: int
     """Number of the file they were in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaughtUp(_FileEvent):
-    """All that was there at the start is delivered; comes once for each file."""
+    """Everything that existed at the start is delivered; reported once for each path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointCorrupt(FollowEvent):
-    """The state file could not be used; an older one was, or none."""
+    """The state file could not be used; the previous one was used, or none."""
 
     time: float
     path: Path
     """The state file."""
     kept_as: Path | None
-    """Where the damaged one was put aside."""
+    """New name of the damaged file."""
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchDegraded(FollowEvent):
-    """The watch that wakes the follower sees less than it should; the file is looked at instead."""
+    """The watch that wakes the follower sees less than it should; the files are polled instead."""
 
     time: float
     path: Path

@@ -1,4 +1,4 @@
-"""What a follower can be told, as a frozen value that is checked when it is made."""
+"""The options of a follower, as a frozen value that is checked when it is created."""
 
 from __future__ import annotations
 
@@ -34,86 +34,86 @@ _CHOICES: dict[str, object] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowOptions:
-    """Everything a follower can be told; the defaults suit a bot that reacts to new lines.
+    """All options of a follower; the defaults suit a bot that reacts to new lines.
 
     Raises:
         UsageError: A value is out of its range; the message names it.
     """
 
     start: Start | Position | None = None
-    """Where to begin with a file that is there at the start: ``end`` (after its last whole line),
-    ``beginning``, ``last`` so many lines, ``checkpoint``, or a position. ``None`` is
+    """Where to start in a file that exists at the start: ``end`` (after its last whole line),
+    ``beginning``, ``last`` (the last lines), ``checkpoint``, or a position. ``None`` is
     ``checkpoint`` with ``state`` and ``end`` without. A file that comes later is always read from
     its beginning."""
     last: int = 10
     """Lines for ``start="last"``."""
     fallback: Literal["end", "beginning", "last"] = "end"
-    """What ``checkpoint`` means for a file that the state does not know."""
+    """Where to start in a file that the checkpoint does not have."""
     ignore_older: float | None = None
-    """A file whose last change at the start is longer ago, in seconds, is begun at its end."""
+    """A file whose last change is longer ago at the start, in seconds, is read from its end."""
     state: Path | None = None
-    """File that keeps what was committed, so that the next start goes on from there."""
+    """File for the checkpoint: what was committed, so that the next run continues from there."""
     commit: Literal["auto", "manual"] = "auto"
-    """``auto``: a batch is committed when the next is asked for. ``manual``: by its ``commit``."""
+    """``auto``: asking for the next batch commits the last one. ``manual``: its ``commit`` does."""
     on_corrupt: Literal["start", "raise"] = "start"
-    """If neither the state nor the one before it can be read: begin as without, or raise."""
+    """If neither the state file nor the previous one can be read: start without one, or raise."""
     durability: Literal["fsync", "rename", "none"] = "fsync"
-    """How the state is saved: against a power cut, against a kill, or only at the end."""
+    """What a saved state survives: a power cut, or a kill; ``none`` saves only at the end."""
     rotated: str | None = None
-    """Glob of the names that the file gets when it is put aside, beside it unless absolute:
-    ``app.log.*``. Without it, files that came and went between two looks or two runs are not
-    found. Compressed ones are left alone."""
+    """Glob of the names that the file gets when it is rotated, in its directory unless absolute:
+    ``app.log.*``. Without it, files that came and went between two passes or two runs are not
+    found. Compressed files are ignored."""
     mode: Literal["lines", "chunks", "whole"] = "lines"
-    """Whole lines; the bytes as they come; or the whole content whenever the file came to rest."""
+    """Whole lines; the bytes as they come; or the whole content whenever the file is quiet."""
     encoding: str | None = "utf-8"
-    """``None`` gives bytes. A byte order mark of a Unicode encoding is honoured."""
+    """``None`` returns bytes. A byte order mark of a Unicode encoding is honoured."""
     errors: str = "replace"
     """Error handler as for ``bytes.decode``."""
     delimiter: bytes | None = None
-    """What ends a line; ``None`` is a newline in the encoding."""
+    """Bytes that end a line; ``None`` is a newline in the encoding."""
     keep_cr: bool = False
     """Keep the carriage return before a newline."""
     max_line: int = 1 << 20
-    """Bytes of a line, at most; what is longer is dealt with by ``on_long``."""
+    """Maximum bytes of a line; ``on_long`` decides about longer ones."""
     on_long: LongLines = "truncate"
     """``truncate`` to ``max_line``, ``split`` into lines of that length, or ``skip``."""
     flush_partial: float | None = None
-    """Deliver a line without an end after so many seconds, with ``complete=False``; ``None`` waits
-    for its end, or for the file's."""
+    """Deliver a line without an end after this many seconds, with ``complete=False``; ``None``
+    waits for its end, or for the end of the file."""
     max_bytes: int = 16 << 20
     """For ``mode="whole"``: a larger file is not read."""
     settle: float = 0.05
-    """For ``mode="whole"``: seconds for which size and times must stand still."""
+    """For ``mode="whole"``: seconds for which size and times must not change."""
     linger: float = 5.0
-    """Seconds for which a file that was put aside must be quiet until it is closed."""
+    """Seconds for which a rotated file must be quiet before it is closed."""
     order: Literal["prompt", "strict"] = "prompt"
-    """``strict`` keeps the lines of a new file back until the old one is closed."""
+    """``strict`` holds the lines of a new file back until the old one is closed."""
     retire: Literal["idle", "no-writer"] = "idle"
-    """``no-writer`` closes a file that was put aside as soon as no process has it open for writing
-    (Linux, same user), and keeps it while one has."""
+    """``no-writer`` closes a rotated file as soon as no process has it open for writing (Linux,
+    same user), and holds it while one has."""
     on_trim: Literal["restart", "keep"] = "restart"
-    """A file became shorter and begins as before: read it anew, or go on from its end."""
+    """If a file became shorter and begins as before: read it again, or continue from its end."""
     on_rewrite: Literal["restart", "keep"] = "restart"
-    """Other bytes stand before the position: read the file anew, or go on."""
+    """If other bytes have replaced those that were read: read the file again, or continue."""
     max_open: int = 256
-    """Descriptors held, at most; quiet files are closed and looked at by name."""
+    """Maximum number of descriptors; quiet files are closed and examined by name."""
     max_generations: int = 64
-    """Files held for one path, at most, while nobody asks for lines."""
+    """Maximum number of files held for one path while nobody consumes lines."""
     unlinked_timeout: float = 900.0
-    """Seconds for which a deleted file is held open although nobody asks for its lines."""
+    """Seconds for which a deleted file is held open while nobody consumes its lines."""
     follow_symlinks: bool | Literal["same-owner"] = True
-    """Whether the path may be a symlink: for folders that others can write to."""
+    """Whether the path may be a symlink: for directories that others can write to."""
     safety: float = 1.0
-    """Seconds between two looks even if nothing tells of a change."""
+    """Seconds between two passes even if no change is reported."""
     backend: BackendName = "auto"
     """As of a watch."""
     poll_interval: float = 0.25
-    """Seconds between two looks where the system tells of no changes."""
+    """Seconds between two passes where the system reports no changes."""
     until: Literal["eof", "retired"] | None = None
-    """When to end by itself: once all that is there is delivered, or once every file is closed."""
+    """When to end: once everything that is there is delivered, or once every file is closed."""
 
     def __post_init__(self) -> None:
-        """Refuse values without a meaning."""
+        """Check the values."""
         for name, choice in _CHOICES.items():
             value = getattr(self, name)
             words = [word for part in get_args(choice) for word in (get_args(part) or (part,))]
@@ -162,7 +162,7 @@ class FollowOptions:
 
     @property
     def begin(self) -> Start | Position:
-        """Where to begin, spelled out."""
+        """``start`` with its default filled in."""
         if self.start is not None:
             return self.start
         return "end" if self.state is None else "checkpoint"

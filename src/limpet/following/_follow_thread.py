@@ -1,7 +1,8 @@
-"""The thread of one follower: looks when it is woken, reads as long as there is room for it.
+"""The thread of one follower: it examines files when it is woken, and reads while there is room.
 
-A few batches are read ahead of whoever asks for them, so that a disk is read while the last batch
-is worked on. However long nobody asks, looking goes on: a file that is put aside meanwhile is held.
+A few batches are read ahead of the consumer, so that the disk is read while the last batch is
+processed. Passes go on however long nobody consumes events: a file that is rotated meanwhile is
+held.
 """
 
 from __future__ import annotations
@@ -11,62 +12,87 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from limpet.following._change_notifier import Alarm, Place, acquire, release
+from limpet.following._change_notifier import ChangeNotifier, FollowWatch, acquire, release
 from limpet.following._follow_events import Appended, FollowEvent, WatchDegraded
 
 if TYPE_CHECKING:
-    from limpet.following._follow_engine import Engine, FollowStats
+    from limpet.events import Degraded, Kind
+    from limpet.following._follow_engine import FollowEngine, FollowStats
 
-__all__ = ["Worker"]
+__all__ = ["FollowThread"]
 
 _MANY: Final = 16
-"""So many paths in one folder are watched by watching the folder (15 KiB for each otherwise)."""
-_AHEAD: Final = 2
-"""Batches read ahead, at most: some 2 MiB, and what is worked on."""
+"""From this number of paths in one directory, the directory is watched: a watch takes 15 KiB."""
+_READ_AHEAD: Final = 2
+"""Batches read ahead, at most: about 2 MiB, besides the one that is processed."""
+
+Callback = Callable[[], None]
+SaveCallback = Callable[[BaseException | None], None]
 
 
-class Worker:
+class _Work(NamedTuple):
+    """Why the thread woke up."""
+
+    watches: list[FollowWatch]
+    """Watches with hints."""
+    fences: list[Callback]
+    """Called after a pass over everything."""
+    saves: list[SaveCallback]
+    """Called after a save, with what it raised."""
+
+
+class FollowThread:
     """Drives one engine; ``pop``, ``when_ready`` and ``stats`` may be called from any thread."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Know the engine; nothing is started."""
+    def __init__(self, engine: FollowEngine) -> None:
+        """Store the engine; nothing is started."""
         self.engine = engine
         self.error: BaseException | None = None
-        self._alarm: Alarm | None = None
-        self._places: list[Place] = []
-        self._linked: set[str] = set()
-        """Paths that have a watch of their own: symlinks among those of a folder's watch."""
-        self._networks: list[str] = []
-        self._changed = threading.Condition(threading.Lock())
-        self._news: dict[Place, None] = {}
-        self._fences: list[Callable[[], None]] = []
+        self._notifier: ChangeNotifier | None = None
+        self._watches: list[FollowWatch] = []
+        self._watched_paths: set[str] = set()
+        """Paths with a watch of their own."""
+        self._condition = threading.Condition(threading.Lock())
+        self._signalled: dict[FollowWatch, None] = {}
+        self._fences: list[Callback] = []
+        self._saves: list[SaveCallback] = []
         self._ready: deque[FollowEvent] = deque()
         self._batches = 0
-        self._waiting: list[Callable[[], None]] = []
-        self._save = False
+        """Batches among the events that are ready."""
+        self._consumers: list[Callback] = []
+        """Called once when something is ready."""
+        self._more_to_read = True
+        """There may be something to read that there was no room for."""
+        self._pass_due = 0.0
+        """When a pass is due without a hint, monotonic seconds."""
+        self._save_failed = False
+        """The last save failed, and that was reported."""
         self._ended = False
+        """The thread is to end."""
         self._over = False
-        self._unsaved = False
+        """Nothing more will be ready."""
         self._abandoned = False
         self._finished = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Watch, go to where to begin, and start the thread; may take long.
+        """Watch, go to where to start, and start the thread; may take long.
 
         Raises:
-            LimpetError: As ``Engine.start``; nothing is left running.
-            OSError: As ``Engine.start``.
+            LimpetError: As ``FollowEngine.start``; nothing is left running.
+            OSError: As ``FollowEngine.start``.
         """
-        engine = self.engine
-        self._alarm = acquire()
+        self._notifier = acquire()
         try:
-            engine.world.remote = self._is_remote
             self._watch_all()
-            engine.start()
+            self.engine.state.network_paths = tuple(
+                watch.path for watch in self._watches if watch.on_network
+            )
+            self.engine.start()
             self._watch_links()
         except BaseException:
             self._free()
@@ -75,14 +101,14 @@ class Worker:
         self._thread.start()
 
     def close(self) -> None:
-        """Save what is committed and free everything; blocks for as long as a read takes.
+        """Save what is acknowledged and free everything; blocks for as long as a read takes.
 
         Raises:
-            OSError: The state could not be saved; everything is freed.
+            OSError: The checkpoint could not be saved; everything is freed.
         """
-        with self._changed:
+        with self._condition:
             self._ended = True
-            self._changed.notify()
+            self._condition.notify()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -90,267 +116,279 @@ class Worker:
             self.engine.close()
         finally:
             self._free()
-            self._over = True
-            self._wake()
+            self._end()
 
     def abandon(self) -> None:
-        """Have the thread free everything, soon and by itself; blocks for nothing."""
-        with self._changed:
+        """Let the thread free everything soon; does not block."""
+        with self._condition:
             self._ended = self._abandoned = True
             finished = self._finished
-            self._changed.notify()
-        if finished:  # by itself: nobody is left to do it
+            self._condition.notify()
+        if finished:  # the thread ended by itself, so another one has to do it
             threading.Thread(target=self._clear, name="limpet follow", daemon=True).start()
 
     # -- from any thread -----------------------------------------------------------------------
 
     def pop(self) -> FollowEvent | None:
-        """Hand out the next event, if one is ready."""
+        """Return the next event, if one is ready."""
         try:
             event = self._ready.popleft()
         except IndexError:
             return None
         if isinstance(event, Appended):
-            with self._changed:
+            with self._condition:
                 self._batches -= 1
-                if self._batches < _AHEAD:
-                    self._changed.notify()
+                if self._batches < _READ_AHEAD:
+                    self._condition.notify()
         return event
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing comes any more, once ``pop`` gives nothing."""
+        """Whether nothing more comes, once ``pop`` returns ``None``."""
         return self._over
 
-    def when_ready(self, tell: Callable[[], None]) -> None:
-        """Have ``tell`` called once, from any thread, when something is ready or it is over."""
-        with self._changed:
+    def when_ready(self, notify: Callback) -> None:
+        """Call ``notify`` once, from any thread, when something is ready or nothing more comes."""
+        with self._condition:
             if not (self._ready or self._over):
-                self._waiting.append(tell)
+                self._consumers.append(notify)
                 return
-        tell()
+        notify()
 
-    def fence(self, tell: Callable[[], None]) -> None:
-        """Have ``tell`` called once everything has been looked at."""
-        with self._changed:
+    def fence(self, notify: Callback) -> None:
+        """Call ``notify`` once everything has been examined."""
+        with self._condition:
             if not self._over and self._thread is not None:
-                self._fences.append(tell)
-                self._changed.notify()
+                self._fences.append(notify)
+                self._condition.notify()
                 return
-        tell()
+        notify()
+
+    def save(self, notify: SaveCallback) -> None:
+        """Save what is acknowledged by now, then call ``notify`` with the error, if any."""
+        with self._condition:
+            if not self._over and self._thread is not None:
+                self._saves.append(notify)
+                self._condition.notify()
+                return
+        notify(self.error)
 
     def drain(self) -> None:
-        """End once all that is there now is delivered."""
-        self.engine.finishing = True
-        with self._changed:
-            self._fences.append(lambda: None)
-            self._changed.notify()
+        """End once everything that is there now is delivered."""
+        with self._condition:
+            self._fences.append(self._finish)  # only then has what is there been examined
+            self._condition.notify()
 
-    def save(self) -> None:
-        """Have the state saved soon."""
-        with self._changed:
-            self._save = True
-            self._changed.notify()
+    def _finish(self) -> None:
+        self.engine.finishing = True
 
     def stats(self) -> FollowStats:
-        """Give the figures; while it runs they may be of two moments."""
+        """Return the figures; while the thread runs they may be of two moments."""
         return self.engine.stats()
 
     # -- in the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            due = 0.0
-            while not self._over and (news := self._wait(due)) is not None:
-                due = self._step(*news)
-        except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
+            while not self._over and (work := self._wait()) is not None:
+                self._step(work)
+        except BaseException as error:  # noqa: BLE001 (raised for the consumer)
             self.error = error
         finally:
-            self._over = True
-            self._wake()
-            with self._changed:
+            self._end()
+            with self._condition:
                 self._finished = True
                 abandoned = self._abandoned
             if abandoned:
                 self._clear()
 
     def _clear(self) -> None:
-        with contextlib.suppress(OSError):  # nobody is left to be told
+        with contextlib.suppress(OSError):  # there is nobody to report it to
             self.engine.close()
         self._free()
 
-    def _wait(self, due: float) -> tuple[list[Place], list[Callable[[], None]], bool] | None:
+    def _wait(self) -> _Work | None:
         """Wait until there is something to do; ``None`` is the end."""
-        with self._changed:
+        with self._condition:
             while not (
-                self._ended or self._news or self._fences or self._save
-                or (self._hungry and self._batches < _AHEAD)
-            ):  # fmt: skip
-                left = due - time.monotonic()
+                self._ended
+                or self._signalled
+                or self._fences
+                or self._saves
+                or (self._more_to_read and self._batches < _READ_AHEAD)
+            ):
+                left = self._pass_due - time.monotonic()
                 if left <= 0:
                     break
-                self._changed.wait(left)
+                self._condition.wait(left)
             if self._ended or self._over:
                 return None
-            places, fences, save = list(self._news), self._fences, self._save
-            self._news, self._fences, self._save = {}, [], False
-            return places, fences, save
+            work = _Work(list(self._signalled), self._fences, self._saves)
+            self._signalled, self._fences, self._saves = {}, [], []
+            return work
 
-    _hungry = True
-    """There was something to read when there was no room for it."""
-    _looked = 0.0
-
-    def _step(self, places: list[Place], fences: list[Callable[[], None]], save: bool) -> float:  # noqa: FBT001 (what was waited for)
+    def _step(self, work: _Work) -> None:
         engine = self.engine
-        told: set[str] = set()
-        everything = bool(fences)
-        for place in places:
-            paths, degraded = place.look()
-            for event in degraded:
-                engine.world.tell(
-                    WatchDegraded(
-                        time=event.time, path=event.path, reason=event.reason,
-                        message=event.message,
-                    )
-                )  # fmt: skip
+        try:
+            self._examine(work)
+            _call(work.fences)
+            self._read()
+            self._save(work.saves)
+        except BaseException as error:
+            _call([partial(done, error) for done in work.saves])
+            raise
+        if engine.at_end and not engine.state.events and not self._more_to_read:
+            self._over = True
+        self._pass_due = engine.due(time.monotonic(), interval=self._interval())
+
+    def _examine(self, work: _Work) -> None:
+        engine = self.engine
+        hinted: set[str] = set()
+        everything = bool(work.fences)
+        for watch in work.watches:
+            paths, degraded = watch.changed_paths()
+            self._report(degraded)
             if paths is None:
                 everything = True
             else:
-                told |= paths
-        now = time.monotonic()
+                hinted |= paths
         if everything:
-            engine.look()
-            self._looked = now
+            engine.examine()
         else:
-            if told:
-                engine.look_at(told)
-            if now >= self._due:
-                engine.look(())
-                self._looked = now
-        if places:
+            if hinted:
+                engine.examine_paths(hinted)
+            if time.monotonic() >= self._pass_due:
+                engine.examine(())
+        if work.watches:
             self._watch_links()
-        for tell in fences:
-            tell()
-        self._read()
-        self._store(now=save)
-        if engine.at_end and not engine.world.out and not self._hungry:
-            self._over = True
-        now = time.monotonic()
-        self._due = engine.due(now, interval=self._pause())
-        return self._due
 
-    _due = 0.0
+    def _report(self, degraded: list[Degraded]) -> None:
+        for event in degraded:
+            self.engine.state.emit(
+                WatchDegraded(
+                    time=event.time, path=event.path, reason=event.reason, message=event.message
+                )
+            )
 
     def _read(self) -> None:
-        """Read as long as there is room, and hand over what was found."""
-        engine = self.engine
-        self._hungry = True
-        while self._hungry:
-            self._hand_over()
-            if self._batches >= _AHEAD or self._ended or self._news:
+        """Read while there is room, and pass on what was found."""
+        self._more_to_read = True
+        while self._more_to_read:
+            self._pass_on()
+            if self._batches >= _READ_AHEAD or self._ended or self._signalled:
                 return
-            self._hungry = engine.read()
-        self._hand_over()
+            self._more_to_read = self.engine.read()
+        self._pass_on()
 
-    def _hand_over(self) -> None:
+    def _pass_on(self) -> None:
         events = self.engine.fetch()
         if not events:
             return
-        with self._changed:
+        with self._condition:
             self._ready.extend(events)
             self._batches += sum(isinstance(event, Appended) for event in events)
         self._wake()
 
-    def _store(self, *, now: bool) -> None:
-        engine = self.engine
+    def _save(self, saves: list[SaveCallback]) -> None:
+        """Save the checkpoint, now if that was asked for, otherwise if it is due."""
+        engine, failure = self.engine, None
         try:
-            if now:
+            if saves:
                 engine.save()
             else:
                 engine.save_if_due()
-            self._unsaved = False
+            self._save_failed = False
         except OSError as error:
-            if not self._unsaved and engine.store is not None:
-                self._unsaved = True
-                engine.world.tell(
+            failure = error
+            if not self._save_failed and engine.store is not None:
+                self._save_failed = True
+                engine.state.emit(
                     WatchDegraded(
                         time=time.time(),
                         path=engine.store.path,
                         reason="state",
-                        message=f"cannot save the state: {error.strerror or error}; tried again "
-                        "each second, and after a kill lines come again",
+                        message=f"cannot save the state: {error.strerror or error}; it is tried "
+                        "again each second, and after a kill lines are delivered again",
                     )
                 )
+        _call([partial(done, failure) for done in saves])
+        saves.clear()
+
+    def _end(self) -> None:
+        self._over = True
+        self._wake()
 
     def _wake(self) -> None:
-        with self._changed:
-            waiting, self._waiting = self._waiting, []
-            fences, self._fences = (self._fences, []) if self._over else ([], self._fences)
-        for tell in (*waiting, *fences):
-            with contextlib.suppress(RuntimeError):  # its loop is closed: nobody waits
-                tell()
+        """Wake the consumers; at the end also everybody who waits for a fence or a save."""
+        with self._condition:
+            calls, self._consumers = self._consumers, []
+            if self._over:
+                calls += [*self._fences, *(partial(done, self.error) for done in self._saves)]
+                self._fences, self._saves = [], []
+        _call(calls)
 
     # -- watches -------------------------------------------------------------------------------
 
-    def _watch(self, path: str, kind: str, *, recursive: bool = False) -> None:
-        alarm, options = self._alarm, self.engine.options
-        if alarm is None:
+    def _watch(self, path: str, kind: Kind, *, recursive: bool = False) -> None:
+        options = self.engine.options
+        if self._notifier is None:
             return
-        place = Place(
-            alarm,
+        watch = FollowWatch(
+            self._notifier,
             path,
-            "dir" if kind == "dir" else "file",
+            kind,
             recursive=recursive,
             backend=options.backend,
             poll_interval=options.poll_interval,
         )
-        place.start(self._tell)
-        self._places.append(place)
+        watch.start(self._signal)
+        self._watches.append(watch)
 
     def _watch_all(self) -> None:
-        """Watch each path, or its folder where many lie in one."""
-        folders: dict[str, list[str]] = {}
-        for source in self.engine.sources:
-            if source.glob:
-                self._watch(source.folder, "dir", recursive=source.recursive)
+        """Watch each path, or its directory where many paths lie in one."""
+        dirs: dict[str, list[str]] = {}
+        for pattern in self.engine.patterns:
+            if pattern.is_glob:
+                self._watch(pattern.dir, "dir", recursive=pattern.recursive)
             else:
-                folders.setdefault(source.folder, []).append(source.pattern)
-        for folder, paths in folders.items():
+                dirs.setdefault(pattern.dir, []).append(pattern.text)
+        for directory, paths in dirs.items():
             if len(paths) >= _MANY:
-                self._watch(folder, "dir")
+                self._watch(directory, "dir")
                 continue
             for path in paths:
-                self._linked.add(path)
+                self._watched_paths.add(path)
                 self._watch(path, "file")
-        self._networks = [place.path for place in self._places if place.network]
 
     def _watch_links(self) -> None:
-        """A folder's watch does not tell of what a symlink in it leads to."""
-        for source in self.engine.sources:
-            for path in source.targets.keys() - self._linked:
-                if os.path.islink(path):
-                    self._linked.add(path)
-                    self._watch(path, "file")
+        """Watch symlinks too: a directory's watch does not report changes of what they lead to."""
+        for path in self.engine.state.paths.keys() - self._watched_paths:
+            if os.path.islink(path):
+                self._watched_paths.add(path)
+                self._watch(path, "file")
 
-    def _tell(self, place: Place) -> None:
-        with self._changed:
-            self._news[place] = None
-            self._changed.notify()
+    def _signal(self, watch: FollowWatch) -> None:
+        with self._condition:
+            self._signalled[watch] = None
+            self._condition.notify()
 
-    def _is_remote(self, path: str) -> bool:
-        return any(path.startswith(place) for place in self._networks)
-
-    def _pause(self) -> float:
+    def _interval(self) -> float:
         options = self.engine.options
-        if any(place.polls for place in self._places):
+        if any(watch.polls for watch in self._watches):
             return min(options.poll_interval, options.safety)
         return options.safety
 
     def _free(self) -> None:
-        alarm, self._alarm = self._alarm, None
-        if alarm is None:
+        notifier, self._notifier = self._notifier, None
+        if notifier is None:
             return
-        for place in self._places:
-            place.close()
-        self._places = []
-        release(alarm)
+        for watch in self._watches:
+            watch.close()
+        self._watches = []
+        release(notifier)
+
+
+def _call(callbacks: Iterable[Callback]) -> None:
+    for notify in callbacks:
+        with contextlib.suppress(RuntimeError):  # its event loop is closed: nobody waits
+            notify()

@@ -1,8 +1,8 @@
-"""One file that stood at a path: its descriptor, how far it is read, and whether it still is it.
+"""One file that was found at a path: its descriptor, how far it is read, what it should still hold.
 
-The descriptor is the identity: as long as it is held, the system gives its inode number to no
-other file. That the bytes already read are still there is another question, asked at each look and,
-at no cost, with each read.
+An open descriptor is the identity: while it is open, the system gives its inode number to no other
+file. Whether the bytes already read are still in the file is a separate question. It is checked at
+each refresh and, at no extra cost, with each read.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._fingerprint import HEAD, WINDOW
-from limpet.following._file_io import Disk, Identity, Stamp, identity_of, stamp_of
-from limpet.following._line_splitter import Assembler, Block, Chunks
+from limpet.following._file_io import FileIO, Identity, Stamp, identity_of, stamp_of
+from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 from limpet.following._position import Position, make_print
 from limpet.following._text_codec import codec_for
 
@@ -19,69 +19,121 @@ if TYPE_CHECKING:
     import os
 
     from limpet.following._follow_events import TruncationKind
-    from limpet.following._followed_path import Target
 
-__all__ = ["CHUNK", "Acked", "Change", "Generation"]
+__all__ = [
+    "CHUNK",
+    "Change",
+    "Continuation",
+    "Copy",
+    "CopySuspicion",
+    "FollowedFile",
+    "ReadPoint",
+    "UnreadTail",
+]
 
 CHUNK: Final = 512 << 10
-"""Bytes of one read. Smaller ones are read a little faster (10.8 GiB/s at 256 KiB, 8.5 at 1 MiB),
-but to hand a batch to another thread costs as much as to cut one of 256 KiB. Less than ``max_line``
-in any case: in what is no longer than that no line can be too long."""
+"""Bytes of one read. Smaller reads are a little faster (10.8 GiB/s at 256 KiB, 8.5 at 1 MiB), but
+passing a batch to another thread costs as much as splitting 256 KiB into lines. It is less than the
+default ``max_line``: no line of a chunk that is not longer than that can be too long."""
 
 _CONFIRM_S: Final = 1.0
-"""A network file system may tell an old size: one that shrank is asked again after so long."""
+"""A network file system may report an old size: a file that shrank is checked again after this
+time."""
 
 
-class Acked(NamedTuple):
-    """What need not be told again."""
+class ReadPoint(NamedTuple):
+    """A place between two lines of a file, or within a line that is left out."""
 
     offset: int
     tail: bytes
+    """The last bytes before the offset."""
     skipping: bool
+    """The offset lies within a line whose rest is left out."""
 
 
 class Change(NamedTuple):
-    """The bytes that were read are not there any more."""
+    """The bytes that were read, or known to be in the file, are no longer there."""
 
     kind: TruncationKind
     lost: int
+    """Bytes that were known and not read."""
     size: int
+    """Present size of the file."""
 
 
-class Generation:
+class Copy(NamedTuple):
+    """An open file that holds what was read of an emptied file, and its unread rest."""
+
+    fd: int
+    identity: Identity
+    inode_generation: int | None
+    name: str
+    size: int
+    followed_as: str | None
+    """The followed path that leads to the copy, if there is one."""
+
+
+class Continuation(NamedTuple):
+    """The file in which a deleted file continues."""
+
+    file: FollowedFile
+    offset: int
+    """What is acknowledged of the old file up to here is acknowledged of the new one as well."""
+
+
+class UnreadTail(NamedTuple):
+    """The last bytes of a file that are not read yet; they may be gone before they are read."""
+
+    end: int
+    """Size of the file at that moment."""
+    data: bytes
+    """The bytes before it."""
+
+
+class CopySuspicion:
+    """What a new file was compared with while it may be a copy of another followed file."""
+
+    __slots__ = ("compared", "original")
+
+    def __init__(self) -> None:
+        """Start without a comparison."""
+        self.original: FollowedFile | None = None
+        """The file that it agrees with so far."""
+        self.compared = 0
+        """Size of the new file when it was compared."""
+
+
+class FollowedFile:
     """One file, held open while there may be something to read."""
 
     __slots__ = (
-        "acked",
-        "ahead",
-        "compared",
-        "dated",
-        "doubt",
-        "failed",
+        "acknowledged",
+        "closed_until_turn",
+        "continuation",
+        "failed_at",
         "fd",
-        "forward",
-        "fresh",
-        "handoff",
+        "found_mtime_ns",
         "head",
-        "heir",
-        "held_since",
         "identity",
-        "igen",
+        "inode_generation",
         "is_active",
-        "lines",
-        "must",
+        "moved_to",
         "name",
         "nlink",
         "number",
         "offset",
-        "original",
-        "parked",
-        "progress",
+        "partial_since",
+        "path",
+        "priority_end",
         "quiet_since",
+        "read_at",
+        "shrunk_since",
         "size",
+        "splitter",
         "stamp",
-        "target",
-        "trusted",
+        "suspicion",
+        "unread_tail",
+        "was_emptied",
         "window",
     )  # fmt: skip
 
@@ -91,57 +143,66 @@ class Generation:
         fd: int,
         status: os.stat_result,
         *,
-        igen: int | None,
+        inode_generation: int | None,
         name: str,
-        lines: Assembler | Chunks,
-        target: Target,
+        path: str,
+        splitter: LineSplitter | ChunkSplitter,
         now: float,
     ) -> None:
-        """Stand at the beginning of an open file."""
+        """Start at the beginning of an open file.
+
+        Args:
+            number: Generation number, as reported in events.
+            fd: Descriptor, owned by this object from now on.
+            status: Of the descriptor.
+            inode_generation: Of the inode, where the file system has it.
+            name: Path under which the file was found.
+            path: Followed path under which it is read.
+            splitter: Splits its bytes into blocks.
+            now: Monotonic seconds.
+        """
         self.number = number
-        self.target = target
         self.fd: int | None = fd
         self.identity: Identity = identity_of(status)
-        self.igen = igen
+        self.inode_generation = inode_generation
         self.name = name
-        self.lines = lines
+        self.path = path
+        self.splitter = splitter
         self.is_active = False
+        """Its followed path leads to it."""
         self.size = status.st_size
-        self.dated = status.st_mtime_ns
-        """When it had been written last when it was found."""
+        self.found_mtime_ns = status.st_mtime_ns
+        """Modification time when it was found."""
         self.nlink = status.st_nlink
         self.stamp: Stamp | None = None
         self.offset = 0
+        """Bytes read."""
         self.head = b""
+        """The first bytes that were read."""
         self.window = b""
-        self.fresh = False
-        """It was emptied: NULs at its beginning are a hole that its writer left."""
-        self.must = 0
-        """What lies before this offset comes before anything of the files after it."""
-        self.acked = Acked(0, b"", skipping=False)
-        self.forward: Generation | None = None
-        """The file in which it goes on: what is committed here up to ``handoff`` is so there."""
-        self.handoff = 0
-        self.heir: Target | None = None
-        """The path that this file has now, which gets it once it is read."""
+        """The last bytes before ``offset``."""
+        self.was_emptied = False
+        """It starts again after a truncation: NULs at its beginning are a hole that a writer left.
+        """
+        self.priority_end = 0
+        """Bytes before this offset are delivered before anything of the files after it."""
+        self.acknowledged = ReadPoint(0, b"", skipping=False)
+        self.continuation: Continuation | None = None
+        self.moved_to: str | None = None
+        """Another followed path that leads to it now, and takes it over once it is read."""
         self.quiet_since = now
-        self.progress = now
-        """When it was last read."""
-        self.held_since: float | None = None
+        self.read_at = now
+        self.partial_since: float | None = None
         """Since when an unfinished line waits for its end."""
-        self.doubt: float | None = None
-        self.ahead = (0, b"")
-        """An offset that was the end when it was last looked at, and unread bytes before it."""
-        self.parked = False
-        """It is closed until its turn comes: others wait before it, and it can be found again."""
-        self.original: Generation | None = None
-        """What it is a copy of, so far."""
-        self.compared = 0
-        """Bytes that were found to be the same."""
-        self.trusted = True
-        """It is no copy, or was one for long enough."""
-        self.failed: float | None = None
-        """When a read failed last."""
+        self.shrunk_since: float | None = None
+        """Since when a network file system reports a smaller size."""
+        self.unread_tail = UnreadTail(0, b"")
+        self.closed_until_turn = False
+        """It is closed while other files are read before it; its name is known."""
+        self.suspicion: CopySuspicion | None = None
+        """Set while it may be a copy of another file: nothing of it is delivered until then."""
+        self.failed_at: float | None = None
+        """When a read failed."""
 
     @property
     def open_fd(self) -> int:
@@ -153,133 +214,198 @@ class Generation:
 
     @property
     def backlog(self) -> int:
-        """Bytes known to be there and not read."""
-        return max(0, self.size - self.offset) if self.fd is not None or self.parked else 0
+        """Bytes known to be in the file and not read."""
+        if self.fd is None and not self.closed_until_turn:
+            return 0
+        return max(0, self.size - self.offset)
 
     @property
-    def is_acked(self) -> bool:
-        """Whether all that was delivered is committed and nothing is held."""
-        return self.acked.offset >= self.offset
+    def is_acknowledged(self) -> bool:
+        """Whether all that was delivered is acknowledged and no unfinished line is held."""
+        return self.acknowledged.offset >= self.offset
 
-    def place(self, disk: Disk, offset: int, *, encoding: str | None, skipping: bool) -> None:
-        """Go to an offset and learn what stands before it."""
+    @property
+    def encoding(self) -> str | None:
+        """Name of the encoding that was detected; ``None`` is bytes or not known yet."""
+        return self.splitter.codec.name if self.splitter.codec is not None else None
+
+    # -- becoming another ----------------------------------------------------------------------
+
+    def restarted(
+        self,
+        number: int,
+        status: os.stat_result,
+        splitter: LineSplitter | ChunkSplitter,
+        now: float,
+    ) -> FollowedFile:
+        """Return the same file from its beginning, under a new number.
+
+        The new object takes over the descriptor and the place at the followed path. This one keeps
+        what was read, and is closed.
+        """
+        fd, self.fd = self.open_fd, None
+        new = FollowedFile(
+            number,
+            fd,
+            status,
+            inode_generation=self.inode_generation,
+            name=self.name,
+            path=self.path,
+            splitter=splitter,
+            now=now,
+        )
+        new.was_emptied = True
+        new.is_active, self.is_active = self.is_active, False
+        return new
+
+    def adopt(self, copy: Copy, now: float) -> None:
+        """Continue in a copy that was made before the file was emptied; the offset stays."""
+        self.fd, self.identity = copy.fd, copy.identity
+        self.inode_generation, self.name = copy.inode_generation, copy.name
+        self.size = self.priority_end = copy.size
+        self.quiet_since, self.moved_to = now, copy.followed_as
+
+    def reopened(self, fd: int, status: os.stat_result) -> None:
+        """Use another descriptor for the same content."""
+        self.fd, self.identity, self.stamp = fd, identity_of(status), None
+        self.closed_until_turn = False
+
+    def continue_from(self, old: FollowedFile) -> None:
+        """Take over the reading position of a deleted file whose content this one holds."""
+        self.offset, self.head, self.window = old.offset, old.head, old.window
+        self.splitter, self.acknowledged = old.splitter, old.acknowledged
+        self.partial_since = old.partial_since
+        old.continuation = Continuation(self, old.offset)
+
+    def seek(self, io: FileIO, offset: int, *, encoding: str | None, skipping: bool) -> None:
+        """Go to an offset and learn the bytes before it."""
         self.offset = offset
-        self.head = disk.pread(self.open_fd, min(HEAD, offset), 0)
+        self.head = io.pread(self.open_fd, min(HEAD, offset), 0)
         before = min(WINDOW, offset)
-        self.window = disk.pread(self.open_fd, before, offset - before)
-        lines = self.lines
-        if isinstance(lines, Assembler) and offset:
-            lines.codec = codec_for(encoding or lines.encoding, lines.delimiter)
-        lines.seek(offset, self.window, skipping=skipping)
-        self.acked = Acked(offset, self.window, skipping)
-        self._look_ahead(disk, self.open_fd)
+        self.window = io.pread(self.open_fd, before, offset - before)
+        splitter = self.splitter
+        if isinstance(splitter, LineSplitter) and offset:
+            splitter.codec = codec_for(encoding or splitter.encoding, splitter.delimiter)
+        splitter.seek(offset, self.window, skipping=skipping)
+        self.acknowledged = ReadPoint(offset, self.window, skipping)
+        self._learn_unread_tail(io, self.open_fd)
 
-    def refresh(self, disk: Disk, now: float) -> os.stat_result:
-        """Learn the size."""
-        status = disk.fstat(self.open_fd)
+    # -- checking ------------------------------------------------------------------------------
+
+    def learn_status(self, io: FileIO, now: float) -> os.stat_result:
+        """Return the status of the open file, and note whether it grew or was deleted."""
+        status = io.fstat(self.open_fd)
         if status.st_size > self.size:
             self.quiet_since = now
         self.nlink = status.st_nlink
         return status
 
-    def check(self, disk: Disk, now: float, *, hinted: bool, remote: bool) -> Change | None:
-        """See what became of the file; what was read of it must still be there."""
-        if self.fd is None:
-            return None
-        status = self.refresh(disk, now)
-        stamp = stamp_of(status)
-        if stamp == self.stamp and not hinted and self.doubt is None:
-            return None
-        size, seen = status.st_size, self.size
-        if size < self.offset and remote:
-            if self.doubt is None:
-                self.doubt = now
-            if now - self.doubt < _CONFIRM_S:
-                return None
-        self.doubt = None
-        self.stamp, self.size = stamp, size
-        lost = max(0, seen - self.offset)
-        change: Change | None = None
-        if size < self.offset:
-            there = disk.pread(self.fd, min(len(self.head), size), 0)
-            same = bool(there) and there == self.head[: len(there)]
-            change = Change("trimmed" if same else "truncated", lost, size)
-        elif (
-            self._pread(disk, self.offset, self.window) != self.window
-            or self._pread(disk, len(self.head), self.head) != self.head
-        ):
-            change = Change("rewritten", lost, size)
-        elif size < seen:  # the end was cut off before it was read
-            if self.offset:
-                change = Change("trimmed", seen - size, size)
-            else:
-                change = Change("truncated", lost, size)
-        elif self.ahead[0] > self.offset:
-            end, unread = self.ahead
-            if self._pread(disk, end, unread) != unread:
-                change = Change("trimmed" if self.offset else "truncated", lost, size)
-        if change is None:
-            self._look_ahead(disk, self.fd)
-        return change
+    def find_change(
+        self, io: FileIO, now: float, *, hinted: bool, on_network: bool
+    ) -> Change | None:
+        """Learn the size, and return what became of the bytes that were read or known.
 
-    def _look_ahead(self, disk: Disk, fd: int) -> None:
-        """Remember the end of what is not read yet: it may be gone before it is."""
-        size = self.size
-        at = max(size - WINDOW, self.offset)
-        self.ahead = (size, disk.pread(fd, size - at, at) if size > at else b"")
-
-    def _pread(self, disk: Disk, end: int, like: bytes) -> bytes:
-        if not like or self.fd is None:
-            return b""
-        return disk.pread(self.fd, len(like), end - len(like))
-
-    def read(self, disk: Disk) -> list[Block] | None:
-        """Read on; ``None`` if what was read before is not there any more.
+        Args:
+            io: Access to the disk.
+            now: Monotonic seconds.
+            hinted: Compare the content even if size and times are as before.
+            on_network: Confirm a smaller size before it is believed.
 
         Raises:
-            OSError: The disk says so; nothing was read.
+            OSError: The file cannot be read.
+        """
+        if self.fd is None:
+            return None
+        status = self.learn_status(io, now)
+        stamp = stamp_of(status)
+        if stamp == self.stamp and not hinted and self.shrunk_since is None:
+            return None
+        size, known = status.st_size, self.size
+        if size < self.offset and on_network:
+            if self.shrunk_since is None:
+                self.shrunk_since = now
+            if now - self.shrunk_since < _CONFIRM_S:
+                return None
+        self.shrunk_since = None
+        self.stamp, self.size = stamp, size
+        kind = self._change_kind(io, self.fd, size, known)
+        if kind is None:
+            self._learn_unread_tail(io, self.fd)
+            return None
+        cut_unread = kind == "trimmed" and self.offset <= size < known
+        return Change(kind, known - size if cut_unread else max(0, known - self.offset), size)
+
+    def _change_kind(self, io: FileIO, fd: int, size: int, known: int) -> TruncationKind | None:
+        if size < self.offset:
+            head = io.pread(fd, min(len(self.head), size), 0)
+            return "trimmed" if head and head == self.head[: len(head)] else "truncated"
+        if not (
+            _ends_with(io, fd, self.offset, self.window)
+            and _ends_with(io, fd, len(self.head), self.head)
+        ):
+            return "rewritten"
+        tail = self.unread_tail
+        if size < known or (tail.end > self.offset and not _ends_with(io, fd, *tail)):
+            return "trimmed" if self.offset else "truncated"  # the unread end was cut off
+        return None
+
+    def _learn_unread_tail(self, io: FileIO, fd: int) -> None:
+        size = self.size
+        at = max(size - WINDOW, self.offset)
+        self.unread_tail = UnreadTail(size, io.pread(fd, size - at, at) if size > at else b"")
+
+    # -- reading and acknowledging -------------------------------------------------------------
+
+    def read(self, io: FileIO) -> list[Block] | None:
+        """Read one chunk; ``None`` if the bytes read before are no longer there.
+
+        Raises:
+            OSError: The read failed; nothing was read.
         """
         known = len(self.window)
         wanted = min(CHUNK, self.size - self.offset)
-        data = disk.pread(self.open_fd, known + wanted, self.offset - known)
+        data = io.pread(self.open_fd, known + wanted, self.offset - known)
         if known:
             if data[:known] != self.window:
                 return None
             data = data[known:]
         if not data:
             return None
-        return self.take(data)
-
-    def take(self, data: bytes) -> list[Block]:
-        """Take what was read at the offset."""
         before = self.offset
         self.offset = before + len(data)
         self.window = data[-WINDOW:] if len(data) >= WINDOW else (self.window + data)[-WINDOW:]
         if before < HEAD:
             self.head += data[: HEAD - before]
-        return self.lines.feed(data)
+        return self.splitter.feed(data)
 
-    def commit(self, block: Block) -> None:
-        """Need not tell this block, and what is before it, again."""
-        if block.end > self.acked.offset or (block.skipping, block.end) == (
-            True,
-            self.acked.offset,
-        ):
-            self.acked = Acked(block.end, block.tail, block.skipping)
-        if self.forward is not None and block.end <= self.handoff:
-            self.forward.commit(block)
+    def acknowledge(self, block: Block) -> None:
+        """Note that a block, and everything before it in this file, is acknowledged."""
+        offset = self.acknowledged.offset
+        if block.end > offset or (block.skipping and block.end == offset):
+            self.acknowledged = ReadPoint(block.end, block.tail, block.skipping)
+        continuation = self.continuation
+        if continuation is not None and block.end <= continuation.offset:
+            continuation.file.acknowledge(block)
 
-    def position(self, acked: Acked) -> Position:
-        """Give a place in this file as a value."""
-        codec = self.lines.codec
+    def position_after(self, block: Block) -> Position:
+        """Return the position after a block."""
+        return self.position(ReadPoint(block.end, block.tail, block.skipping))
+
+    def position(self, point: ReadPoint) -> Position:
+        """Return a place in this file as a value."""
         return Position(
             generation=self.number,
-            offset=acked.offset,
+            offset=point.offset,
             device=self.identity[0],
             inode=self.identity[1],
-            inode_generation=self.igen,
-            head=make_print(self.head[: acked.offset]),
-            tail=make_print(acked.tail),
-            encoding=codec.name if codec is not None else None,
-            skipping=acked.skipping,
+            inode_generation=self.inode_generation,
+            head=make_print(self.head[: point.offset]),
+            tail=make_print(point.tail),
+            encoding=self.encoding,
+            skipping=point.skipping,
         )
+
+
+def _ends_with(io: FileIO, fd: int, end: int, data: bytes) -> bool:
+    """Return whether ``data`` is what the file holds before the offset ``end``."""
+    return not data or io.pread(fd, len(data), end - len(data)) == data

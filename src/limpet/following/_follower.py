@@ -1,4 +1,4 @@
-"""The async shell of a follower: waits for its thread, hands out what it read, decides nothing."""
+"""The async shell of a follower: it waits for the follower's thread and returns what was read."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from limpet.following._event_log import report
-from limpet.following._follow_engine import Engine
-from limpet.following._follow_events import (
-    Appended,
-    FollowEvent,
-    Line,
-    Origin,
-)
-from limpet.following._follow_thread import Worker
+from limpet.following._follow_engine import FollowEngine
+from limpet.following._follow_events import Appended, FollowEvent, Line, Origin
+from limpet.following._follow_thread import FollowThread
+from limpet.following._sync_follower import SyncFollower
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,33 +18,30 @@ if TYPE_CHECKING:
 
     from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
-    from limpet.following._sync_follower import SyncFollower
 
-__all__ = [
-    "Follower",
-]
+__all__ = ["Follower"]
 
 
 class Follower:
     """Files that grow: an async context manager, and an async iterator of their lines.
 
     ``async for line in limpet.follow(path)`` starts by itself, and then ends with ``aclose`` or
-    with the object; in an ``async with`` block it ends with the block. Iterating may be cancelled
-    at any moment and nothing is lost. Each line goes to one of those who iterate.
+    with the object; in an ``async with`` block it ends with the block. Iteration may be cancelled
+    at any moment and nothing is lost. Each line goes to one consumer.
     """
 
     def __init__(self, paths: tuple[str | os.PathLike[str], ...], options: FollowOptions) -> None:
         """Use ``limpet.follow``."""
         self.paths: Final = paths
         self.options: Final = options
-        self._worker: Worker | None = None
+        self._thread: FollowThread | None = None
         self._post: Any = None
         self._starting: Any = None
-        self._cursor: _Cursor | None = None
-        Engine(paths, options)  # what is wrong with the call is said now
+        self._batch: _CurrentBatch | None = None
+        FollowEngine(paths, options)  # mistakes in the call are reported now
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as what was asked for."""
+        """Pickle the paths and options."""
         return (Follower, (self.paths, self.options))
 
     def __repr__(self) -> str:
@@ -56,10 +49,10 @@ class Follower:
         return f"<Follower {', '.join(repr(os.fspath(path)) for path in self.paths)}>"
 
     def __del__(self) -> None:
-        """Stop, if it was left without ``aclose``."""
-        worker, self._worker = getattr(self, "_worker", None), None
-        if worker is not None:
-            worker.abandon()
+        """Stop, if ``aclose`` was not called."""
+        thread, self._thread = getattr(self, "_thread", None), None
+        if thread is not None:
+            thread.abandon()
 
     async def __aenter__(self) -> Self:
         """Start: when this returns, every later line is seen.
@@ -71,7 +64,7 @@ class Follower:
             OSError: The state file cannot be read or locked.
             RuntimeError: It is running already.
         """
-        if self._worker is not None:
+        if self._thread is not None:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
         await self._start()
@@ -87,166 +80,182 @@ class Follower:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Save what is committed and free everything; who waits for a line gets none.
+        """Save what is committed and free everything; every iteration ends.
 
         May be called twice and from any task.
 
         Raises:
-            OSError: The state could not be saved; everything is freed.
+            OSError: The checkpoint could not be saved; everything is freed.
         """
         import anyio
         import anyio.to_thread
 
-        worker, self._worker = self._worker, None
-        if worker is None:
+        thread, self._thread = self._thread, None
+        if thread is None:
             return
-        if self._cursor is not None and self.auto:
-            self._cursor.settle()
-        self._cursor = None
+        if self._batch is not None and self.auto_commit:
+            self._batch.commit_returned()
+        self._batch = None
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(worker.close)
+            await anyio.to_thread.run_sync(thread.close)
 
-    # -- what it gives -------------------------------------------------------------------------
+    # -- iterating -----------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Line]:
-        """Give the lines one by one, each with its file and place."""
+        """Return an iterator of lines, each with its file and offsets."""
         return _Lines(self)
 
     def text(self) -> AsyncIterator[str]:
-        """Give the bare lines one by one (``bytes`` where no encoding is asked for)."""
+        """Return an iterator of bare lines (``bytes`` where ``encoding`` is ``None``)."""
         return _Texts(self)
 
     def batches(self) -> AsyncIterator[Appended]:
-        """Give lines in batches: those of one read of one file, at most 10,000."""
+        """Return an iterator of batches: the lines of one read of one file, at most 10,000."""
         return _Batches(self)
 
     def events(self) -> AsyncIterator[FollowEvent]:
-        """Give batches and all that happens to the files, in order."""
+        """Return an iterator of batches and of everything that happens to the files, in order."""
         return _Events(self)
 
     async def commit(self, batch: Appended) -> None:
-        """Commit a batch and have that on disk when this returns (as ``durability`` says)."""
+        """Commit a batch; it is on disk when this returns (as ``durability`` says).
+
+        Raises:
+            OSError: It could not be saved. It is tried again each second.
+        """
         batch.commit()
         await self.save()
 
     async def save(self) -> None:
-        """Save what is committed now.
+        """Save what is committed by now.
 
         Raises:
-            OSError: It could not be saved.
+            OSError: It could not be saved. It is tried again each second.
         """
         import anyio
 
-        worker = await self._running()
-        before = worker.stats().saves
-        worker.save()
-        while self.options.state is not None and worker.stats().saves == before:
-            if worker.is_over:
-                return
-            await anyio.sleep(0.001)
+        thread = await self.running()
+        done = anyio.Event()
+        errors: list[BaseException] = []
+
+        def saved(error: BaseException | None) -> None:
+            if error is not None:
+                errors.append(error)
+            self._post(done.set)
+
+        thread.save(saved)
+        await done.wait()
+        if errors:
+            raise errors[0]
 
     async def fence(self) -> None:
-        """Return once all that happened on disk before the call is found: it is delivered next."""
+        """Return once everything that happened on disk before the call is found.
+
+        It is delivered next.
+        """
         import anyio
 
-        worker = await self._running()
+        thread = await self.running()
         done = anyio.Event()
-        worker.fence(partial(self._post, done.set))
+        thread.fence(partial(self._post, done.set))
         await done.wait()
 
     async def drain(self) -> None:
-        """Have every iteration end once all that is there now is delivered."""
-        (await self._running()).drain()
+        """End every iteration once everything that is there now is delivered."""
+        (await self.running()).drain()
 
     def stats(self) -> FollowStats:
-        """Give the figures."""
-        if self._worker is None:
+        """Return the figures.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._thread is None:
             message = f"{self!r} is not running: use it in 'async with'"
             raise RuntimeError(message)
-        return self._worker.stats()
+        return self._thread.stats()
 
     def sync(self) -> SyncFollower:
-        """Give the synchronous twin, for scripts without an event loop."""
-        from limpet.following._sync_follower import SyncFollower
-
+        """Return the synchronous twin, for scripts without an event loop."""
         return SyncFollower(self.paths, self.options)
 
     # -- inside --------------------------------------------------------------------------------
 
-    async def _start(self) -> Worker:
+    async def _start(self) -> FollowThread:
         import anyio
         import anyio.to_thread
 
         from limpet._event_loop import EventLoop
 
         self._post = EventLoop().post
-        worker = Worker(Engine(self.paths, self.options))
+        thread = FollowThread(FollowEngine(self.paths, self.options))
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(worker.start)
-        self._worker = worker
-        return worker
+            await anyio.to_thread.run_sync(thread.start)
+        self._thread = thread
+        return thread
 
-    async def _running(self) -> Worker:
+    async def running(self) -> FollowThread:
+        """Return the thread, and start it first if it is not running."""
         import anyio
 
-        if self._worker is None:
+        if self._thread is None:
             self._starting = self._starting or anyio.Lock()
             async with self._starting:
-                if self._worker is None:
+                if self._thread is None:
                     return await self._start()
-        return self._worker
+        return self._thread
 
-    async def next_event(self, worker: Worker) -> FollowEvent:
-        """Give the next event, waiting for it if need be."""
+    async def next_event(self, thread: FollowThread) -> FollowEvent:
+        """Return the next event; wait for it if none is ready.
+
+        Raises:
+            StopAsyncIteration: Nothing more comes.
+        """
         import anyio
         import anyio.lowlevel
 
         await anyio.lowlevel.checkpoint()  # before one is taken, so that cancelling loses none
         while True:
-            event = worker.pop()
+            event = thread.pop()
             if event is not None:
                 return event
-            if worker.is_over:
-                event = worker.pop()
+            if thread.is_over:
+                event = thread.pop()
                 if event is not None:
                     return event
-                if worker.error is not None:
-                    raise worker.error
+                if thread.error is not None:
+                    raise thread.error
                 raise StopAsyncIteration
             ready = anyio.Event()
-            worker.when_ready(partial(self._post, ready.set))
+            thread.when_ready(partial(self._post, ready.set))
             await ready.wait()
 
-    async def worker(self) -> Worker:
-        """Give what runs it, starting it if need be."""
-        return await self._running()
-
     @property
-    def auto(self) -> bool:
+    def auto_commit(self) -> bool:
         """Whether asking for the next batch commits the last one."""
         return self.options.commit == "auto"
 
     @property
-    def cursor(self) -> _Cursor:
-        """The batch whose lines are handed out."""
-        if self._cursor is None:
-            self._cursor = _Cursor()
-        return self._cursor
+    def batch(self) -> _CurrentBatch:
+        """The batch whose lines are being returned."""
+        if self._batch is None:
+            self._batch = _CurrentBatch()
+        return self._batch
 
     async def refill(self) -> None:
-        """Get the next batch whose lines are handed out, unless somebody else just did."""
-        cursor = self.cursor
-        async with cursor.lock:
-            if cursor.at < cursor.count:
+        """Wait for the next batch of lines, unless another task has just done so."""
+        current = self.batch
+        async with current.lock:
+            if current.at < current.count:
                 return
-            worker = await self._running()
-            last, cursor.batch = cursor.batch, None
-            if last is not None and self.auto:
+            thread = await self.running()
+            last, current.batch = current.batch, None
+            if last is not None and self.auto_commit:
                 last.commit()
             while True:
-                event = await self.next_event(worker)
+                event = await self.next_event(thread)
                 if isinstance(event, Appended):
-                    cursor.take(event)
+                    current.replace(event)
                     return
                 report(event)
 
@@ -256,7 +265,7 @@ class _Events:
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._worker: Worker | None = None
+        self._thread: FollowThread | None = None
         self._last: Appended | None = None
 
     def __aiter__(self) -> Self:
@@ -264,18 +273,18 @@ class _Events:
 
     async def __anext__(self) -> FollowEvent:
         last, self._last = self._last, None
-        if last is not None and self._follower.auto:
+        if last is not None and self._follower.auto_commit:
             last.commit()
-        if self._worker is None:
-            self._worker = await self._follower.worker()
-        event = await self._follower.next_event(self._worker)
+        if self._thread is None:
+            self._thread = await self._follower.running()
+        event = await self._follower.next_event(self._thread)
         if isinstance(event, Appended):
             self._last = event
         return event
 
 
 class _Batches:
-    """The same for those who want nothing but lines; what is lost goes to the log."""
+    """Iterates over batches; other events go to the log."""
 
     def __init__(self, follower: Follower) -> None:
         self._events = _Events(follower)
@@ -291,8 +300,8 @@ class _Batches:
             report(event)
 
 
-class _Cursor:
-    """The batch whose lines are handed out one by one, to whoever asks."""
+class _CurrentBatch:
+    """The batch whose lines are returned one by one, to any task that asks."""
 
     __slots__ = ("at", "batch", "count", "edges", "lock", "origin", "texts")
 
@@ -302,18 +311,18 @@ class _Cursor:
         self.batch: Appended | None = None
         self.texts: list[Any] = []
         self.edges: list[int] = []
-        """Where each line begins, and where the last one ends; made when somebody asks."""
+        """Where each line begins, and where the last one ends; made when first needed."""
         self.origin: Origin | None = None
         self.at = self.count = 0
         self.lock = anyio.Lock()
 
-    def take(self, batch: Appended) -> None:
-        """Begin with another batch."""
+    def replace(self, batch: Appended) -> None:
+        """Start with another batch."""
         self.batch, self.texts, self.origin = batch, batch.lines, None
         self.at, self.count = 0, len(self.texts)
 
-    def settle(self) -> None:
-        """Commit the lines that were handed out, but for the last: who knows what became of it."""
+    def commit_returned(self) -> None:
+        """Commit the lines that were returned, except the last, which may not be processed yet."""
         if self.batch is not None:
             self.batch.commit_lines(self.at - 1)
 
@@ -323,42 +332,42 @@ class _Texts:
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._cursor = follower.cursor
+        self._batch = follower.batch
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:  # noqa: ANN401 (str, or bytes)
-        cursor = self._cursor
+        batch = self._batch
         while True:
-            at = cursor.at
-            if at < cursor.count:
-                cursor.at = at + 1
-                return cursor.texts[at]
+            at = batch.at
+            if at < batch.count:
+                batch.at = at + 1
+                return batch.texts[at]
             await self._follower.refill()
 
 
 class _Lines:
-    """Iterates over lines with their places."""
+    """Iterates over lines with their offsets."""
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._cursor = follower.cursor
+        self._current = follower.batch
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Line:
-        cursor = self._cursor
+        current = self._current
         while True:
-            at = cursor.at
-            if at < cursor.count:
-                origin = cursor.origin
-                if origin is None and cursor.batch is not None:
-                    cursor.edges = cursor.batch.edges()
-                    origin = cursor.origin = cursor.batch.origin()
+            at = current.at
+            if at < current.count:
+                origin = current.origin
+                if origin is None and current.batch is not None:
+                    current.edges = current.batch.edges()
+                    origin = current.origin = current.batch.origin()
                 if origin is not None:
-                    cursor.at = after = at + 1
-                    edges = cursor.edges
-                    return Line(cursor.texts[at], edges[at], edges[after], origin)
+                    current.at = after = at + 1
+                    edges = current.edges
+                    return Line(current.texts[at], edges[at], edges[after], origin)
             await self._follower.refill()

@@ -1,15 +1,16 @@
-"""What the targets of one follower share: options, disk, who holds which file, what was found."""
+"""What the paths of one follower share: options, open files, counters, and events to deliver."""
 
 from __future__ import annotations
 
 from collections import deque
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from limpet.following._follow_events import (
     Accessible,
     Appeared,
     Appended,
+    CaughtUp,
     FollowEvent,
     Gap,
     Gone,
@@ -19,28 +20,27 @@ from limpet.following._follow_events import (
     Rotated,
     Truncated,
 )
-from limpet.following._line_splitter import Assembler, Block, Chunks
+from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-    from limpet.following._copytruncate import Copy
-    from limpet.following._file_io import Disk, Identity
+    from limpet.following._file_io import FileIO, Identity
     from limpet.following._follow_events import GapKind
     from limpet.following._follow_options import FollowOptions
-    from limpet.following._followed_file import Generation
-    from limpet.following._position import Position
+    from limpet.following._followed_file import Change, FollowedFile
+    from limpet.following._followed_path import FollowedPath
 
-__all__ = ["Figures", "World"]
+__all__ = ["Counters", "FollowerState"]
 
-_MOST_NEWS: Final = 1000
-"""Events about files that wait while nobody asks for any; of the merely informing ones the oldest
-go first, and losses of one file are added up."""
+_MAX_EVENTS: Final = 1000
+"""Events about files that wait while nobody consumes them. Beyond that, the oldest informing ones
+are dropped and losses of one file are added up."""
 
 _INFORMING: Final = (Appeared, Rotated, Replaced, Retired, Gone, Inaccessible, Accessible)
 
 
-class Figures:
+class Counters:
     """What was counted since the start."""
 
     __slots__ = (
@@ -50,152 +50,179 @@ class Figures:
         "gaps",
         "last_error",
         "lines",
-        "looks",
         "lost_bytes",
+        "passes",
         "truncations",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        """Start at nothing."""
-        self.bytes_read = self.lines = self.looks = self.events_dropped = 0
+        """Start at zero."""
+        self.bytes_read = self.lines = self.passes = self.events_dropped = 0
         self.gaps = self.gap_bytes = self.truncations = self.lost_bytes = 0
         self.last_error = ""
 
 
-class World:
-    """One follower's own; used by one thread, except for ``commit``."""
+class FollowerState:
+    """State of one follower; used by one thread, except for ``acknowledge``."""
 
-    def __init__(
-        self, options: FollowOptions, disk: Disk, *, remote: Callable[[str], bool] | None = None
-    ) -> None:
-        """Know the options; ``remote`` tells whether a path lies on a network."""
+    def __init__(self, options: FollowOptions, io: FileIO) -> None:
+        """Start with no path and no file."""
         self.options = options
-        self.disk = disk
-        self.remote = remote or (lambda _path: False)
-        self.held: dict[Identity, Generation] = {}
-        """Every file that is held open."""
-        self.out: deque[FollowEvent] = deque()
-        self.figures = Figures()
+        self.io = io
+        self.network_paths: tuple[str, ...] = ()
+        """Paths on a network, with everything below them."""
+        self.paths: dict[str, FollowedPath] = {}
+        """Every followed path, in the order of discovery."""
+        self.files: dict[Identity, FollowedFile] = {}
+        """Every file that is being read."""
+        self.changes: dict[FollowedFile, Change] = {}
+        """Changes that a refresh found and that are not handled yet: these files are not read."""
+        self.events: deque[FollowEvent] = deque()
+        self.counters = Counters()
         self.next_number = 1
         self.starting = True
-        """What is found now was there at the start."""
-        self.changed = False
-        """Something is committed, or another file is read, that is not saved yet."""
-        self.acked_bytes = 0
-        """Committed since it was last saved."""
-        self.find_copy: Callable[[Generation, float], Copy | None] = lambda _gen, _now: None
-        """Finds the copy that was made of a file before it was emptied."""
-        self.must_wait: Callable[[Generation, float], bool] = lambda _gen, _now: False
-        """Tells whether a new file is, so far, a copy of another."""
+        """Files that are found now existed before the start."""
+        self.unsaved = False
+        """The checkpoint differs from what was saved last."""
+        self.unsaved_bytes = 0
+        """Bytes acknowledged since the last save."""
 
-    def number(self) -> int:
-        """Give the next generation its number."""
+    def path_of(self, file: FollowedFile) -> FollowedPath:
+        """Return the path under which a file is read."""
+        return self.paths[file.path]
+
+    def on_network(self, path: str) -> bool:
+        """Return whether a path lies on a network."""
+        return path.startswith(self.network_paths)
+
+    def take_number(self) -> int:
+        """Return the number of the next generation."""
         self.next_number += 1
-        self.changed = True
+        self.unsaved = True
         return self.next_number - 1
 
-    def lines(self) -> Assembler | Chunks:
-        """Give what cuts a file's bytes."""
+    def new_splitter(self) -> LineSplitter | ChunkSplitter:
+        """Return a splitter for the bytes of a file."""
         options = self.options
         if options.mode == "chunks":
-            return Chunks()
-        return Assembler(
+            return ChunkSplitter()
+        return LineSplitter(
             options.encoding,
             delimiter=options.delimiter,
             max_line=options.max_line,
             on_long=options.on_long,
         )
 
-    def tell(self, event: FollowEvent) -> None:
-        """Have something delivered, in this order."""
-        figures = self.figures
+    def acknowledge(self, file: FollowedFile, block: Block) -> None:
+        """Note that a block is acknowledged; may be called from any thread."""
+        before = file.acknowledged.offset
+        file.acknowledge(block)
+        self.unsaved_bytes += max(0, file.acknowledged.offset - before)
+        self.unsaved = True
+
+    # -- events --------------------------------------------------------------------------------
+
+    def emit(self, event: FollowEvent) -> None:
+        """Queue an event that is about files; lines are queued by ``deliver``."""
+        counters = self.counters
         if isinstance(event, Gap):
-            figures.gaps += 1
-            figures.gap_bytes += event.bytes
+            counters.gaps += 1
+            counters.gap_bytes += event.bytes
         elif isinstance(event, Truncated):
-            figures.truncations += 1
-            figures.lost_bytes += event.lost
+            counters.truncations += 1
+            counters.lost_bytes += event.lost
         elif isinstance(event, Inaccessible):
-            figures.last_error = f"{event.path}: {event.message}"
-        if len(self.out) < _MOST_NEWS or self._make_room(event):
-            self.out.append(event)
+            counters.last_error = f"{event.path}: {event.message}"
+        if len(self.events) < _MAX_EVENTS or self._make_room(event):
+            self.events.append(event)
 
     def _make_room(self, event: FollowEvent) -> bool:
-        """Drop what merely informs, or add a loss to an older one; tells whether there is room."""
-        for at, old in enumerate(self.out):
+        """Drop an informing event, or add up losses; return whether ``event`` may be queued."""
+        for at, old in enumerate(self.events):
             if isinstance(old, _INFORMING):
-                del self.out[at]
-                self.figures.events_dropped += 1
+                del self.events[at]
+                self.counters.events_dropped += 1
                 return True
         if isinstance(event, _INFORMING):
-            self.figures.events_dropped += 1
+            self.counters.events_dropped += 1
             return False
-        for at, old in enumerate(self.out):
+        for at, old in enumerate(self.events):
             if isinstance(event, Gap) and isinstance(old, Gap):
                 add = (old.path, old.kind) == (event.path, event.kind)
-                name, sum_ = "bytes", event.bytes + old.bytes
+                name, total = "bytes", event.bytes + old.bytes
             elif isinstance(event, Truncated) and isinstance(old, Truncated):
-                add, name, sum_ = old.path == event.path, "lost", event.lost + old.lost
+                add, name, total = old.path == event.path, "lost", event.lost + old.lost
             else:
                 continue
             if add:
-                object.__setattr__(event, name, sum_)
-                del self.out[at]
+                object.__setattr__(event, name, total)
+                del self.events[at]
                 return True
         return True
 
-    def deliver(self, gen: Generation, blocks: list[Block]) -> None:
-        """Have blocks of lines delivered, and what was left out of them told."""
+    def deliver(self, file: FollowedFile, blocks: list[Block]) -> None:
+        """Queue blocks of lines, and report what was left out of them."""
         options = self.options
         for block in blocks:
             if block.data:
-                self.figures.lines += block.lines
-                self.out.append(
+                self.counters.lines += block.lines
+                self.events.append(
                     Appended(
                         block,
-                        path=gen.target.shown,
-                        real_path=gen.name,
-                        generation=gen.number,
-                        backlog=gen.backlog,
-                        time=self.disk.time(),
+                        path=self.path_of(file).event_path,
+                        real_path=file.name,
+                        generation=file.number,
+                        backlog=file.backlog,
+                        time=self.io.time(),
                         errors=options.errors,
                         keep_cr=options.keep_cr,
-                        commit=_Commit(self, gen),
-                        position=_Place(gen),
+                        commit=partial(self.acknowledge, file),
+                        position=file.position_after,
                     )
                 )
             if block.dropped:
-                self.gap(gen.target.shown, "long-line", block.dropped, gen.number)
+                self.report_gap(file, "long-line", block.dropped)
 
-    def gap(self, path: Path, kind: GapKind, size: int, number: int) -> None:
-        """Tell of bytes that will not come."""
-        self.tell(Gap(path=path, time=self.disk.time(), kind=kind, bytes=size, generation=number))
+    def report_gap(self, file: FollowedFile, kind: GapKind, size: int) -> None:
+        """Report bytes of a file that will not be delivered."""
+        self.report_gap_at(self.path_of(file).event_path, kind, size, file.number)
 
+    def report_gap_at(self, path: Path, kind: GapKind, size: int, number: int) -> None:
+        """Report bytes that will not be delivered, of a file that is not held."""
+        self.emit(Gap(path=path, time=self.io.time(), kind=kind, bytes=size, generation=number))
 
-class _Commit:
-    """Commits a block of one file; called from any thread."""
+    def report_found(self, followed: FollowedPath, file: FollowedFile) -> None:
+        """Report that a path leads to a file, if it led to none before."""
+        if not followed.exists:
+            self.emit(
+                Appeared(path=followed.event_path, time=self.io.time(), generation=file.number)
+            )
+        followed.exists = True
 
-    __slots__ = ("_gen", "_world")
+    def report_gone(self, followed: FollowedPath) -> None:
+        """Report that a path leads to nothing, once."""
+        if followed.exists:
+            followed.exists = False
+            self.emit(Gone(path=followed.event_path, time=self.io.time()))
 
-    def __init__(self, world: World, gen: Generation) -> None:
-        self._world, self._gen = world, gen
+    def report_inaccessible(self, followed: FollowedPath, number: int, message: str) -> None:
+        """Report that a path cannot be read, once for each errno."""
+        if followed.error_number != number:
+            followed.error_number = number
+            self.emit(
+                Inaccessible(
+                    path=followed.event_path, time=self.io.time(), errno=number, message=message
+                )
+            )
 
-    def __call__(self, block: Block) -> None:
-        before = self._gen.acked.offset
-        self._gen.commit(block)
-        self._world.acked_bytes += max(0, self._gen.acked.offset - before)
-        self._world.changed = True
+    def report_accessible(self, followed: FollowedPath) -> None:
+        """Report that a path can be read again."""
+        if followed.error_number:
+            followed.error_number = 0
+            self.emit(Accessible(path=followed.event_path, time=self.io.time()))
 
-
-class _Place:
-    """Gives the position after a block."""
-
-    __slots__ = ("_gen",)
-
-    def __init__(self, gen: Generation) -> None:
-        self._gen = gen
-
-    def __call__(self, block: Block) -> Position:
-        from limpet.following._followed_file import Acked
-
-        return self._gen.position(Acked(block.end, block.tail, block.skipping))
+    def report_caught_up(self, followed: FollowedPath) -> None:
+        """Report once that everything that existed at the start is delivered."""
+        if not followed.caught_up and not followed.backlog:
+            followed.caught_up = True
+            self.emit(CaughtUp(path=followed.event_path, time=self.io.time()))

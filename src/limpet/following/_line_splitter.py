@@ -1,7 +1,7 @@
-"""Cuts what is read into blocks of whole lines, in bounded memory, and knows each offset.
+"""Split what is read into blocks of whole lines with their offsets, in bounded memory.
 
-What has no line end yet is kept as the parts it came in: joining them at each read would take
-time with the square of the line's length (32 MiB: 3.4 s against 0.07).
+An unfinished line is kept as the parts in which it was read. Joining them at each read would take
+time with the square of the line's length (32 MiB: 3.4 s instead of 0.07).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final, Literal
 from limpet._fingerprint import WINDOW
 from limpet.following._text_codec import Codec, codec_for, sniff
 
-__all__ = ["Assembler", "Block", "Chunks", "LongLines"]
+__all__ = ["Block", "ChunkSplitter", "LineSplitter", "LongLines"]
 
 LongLines = Literal["truncate", "split", "skip"]
 
 _MOST_LINES: Final = 10_000
-"""Lines in one block at most."""
+"""Maximum number of lines in a block."""
 
 
 @dataclass(slots=True)
@@ -27,10 +27,10 @@ class Block:
     start: int
     """Offset in the file."""
     data: bytes
-    """With delimiters and byte order mark, as it stands in the file."""
+    """With delimiters and byte order mark, as in the file."""
     codec: Codec
     lines: int
-    """Lines in it, a piece of one included."""
+    """Number of lines, a piece of one included."""
     tail: bytes
     """The last bytes before its end."""
     complete: bool = True
@@ -38,13 +38,13 @@ class Block:
     continued: bool = False
     """The first line is the rest of one whose beginning was delivered."""
     cut: bool = False
-    """The (only) line was too long: what follows of it is left out."""
+    """The (only) line was too long: its rest is left out."""
     skipping: bool = False
-    """Whoever goes on from the end is in the middle of a line that is left out."""
+    """Its end lies within a line that is left out."""
     before: bytes = b""
     """The last bytes before its start."""
     dropped: int = 0
-    """Bytes left out right after (of a line that was too long); then ``data`` may be empty."""
+    """Bytes of a too long line that are left out after it; ``data`` may be empty then."""
 
     @property
     def end(self) -> int:
@@ -52,14 +52,14 @@ class Block:
         return self.start + len(self.data)
 
     def first(self, end: int, lines: int) -> Block:
-        """Give its first lines, which end at that offset."""
+        """Return its first ``lines`` lines, which end at the offset ``end``."""
         data = self.data[: end - self.start]
         tail = (self.before + data[-WINDOW:])[-WINDOW:]
         return Block(self.start, data, self.codec, lines, tail, continued=self.continued)
 
 
-class Assembler:
-    """The lines of one file, from one position on."""
+class LineSplitter:
+    """Splits one file into lines, from one position on."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class Assembler:
         on_long: LongLines = "truncate",
         codec: Codec | None = None,
     ) -> None:
-        """Start at the beginning of a file, or with ``codec`` somewhere in it (see ``seek``)."""
+        """Start at the beginning of a file, or with ``codec`` at another offset (see ``seek``)."""
         self.encoding = encoding
         self.codec = codec
         self.offset = 0
-        """Where what has not been delivered begins."""
+        """Where the bytes that are not delivered begin."""
         self.tail = b""
         """The last bytes before ``offset``."""
         self.skipping = False
@@ -87,7 +87,7 @@ class Assembler:
         self._dropped = 0
 
     def seek(self, offset: int, tail: bytes, *, skipping: bool = False) -> None:
-        """Go on from here; nothing is held."""
+        """Continue from an offset; nothing is held."""
         self.offset, self.tail, self.skipping = offset, tail, skipping
         if offset and self.codec is None:
             self.codec = codec_for(self.encoding, self.delimiter)
@@ -95,16 +95,16 @@ class Assembler:
 
     @property
     def held(self) -> int:
-        """Bytes of an unfinished line that are kept."""
+        """Bytes of an unfinished line that are held."""
         return self._held
 
     @property
     def position(self) -> int:
-        """Where the next byte is expected."""
+        """Offset of the next byte to feed."""
         return self.offset + self._held
 
     def feed(self, data: bytes) -> list[Block]:
-        """Take the bytes at ``position``; give the blocks they complete."""
+        """Add the bytes at ``position``; return the blocks that they complete."""
         codec = self.codec
         if codec is None:
             if self._held:
@@ -131,18 +131,18 @@ class Assembler:
                 whole = b"".join((*self._parts, whole))
                 self._parts, self._held = [], 0
             if len(whole) > self._max_line:
-                self._carefully(whole, codec, blocks)
+                self._split_long(whole, codec, blocks)
             else:
-                self._whole(whole, codec, blocks)
+                self._append_lines(whole, codec, blocks)
             data = data[cut:]
         if data:
             self._hold(data)
             if self._held > self._max_line:
-                self._too_long(codec, blocks)
+                self._limit_line(codec, blocks)
         return blocks
 
     def flush(self) -> list[Block]:
-        """Give what is held although its line has no end, and what was left out of a long line."""
+        """Return a held line without its end, and what was left out of a long line."""
         blocks: list[Block] = []
         if self._held:
             codec = self.codec or codec_for(self.encoding, self.delimiter)
@@ -152,7 +152,7 @@ class Assembler:
             blocks.append(self._block(data, codec, 1, complete=False))
             self.continued = True
         if self._dropped:
-            blocks.append(self._left_out(self.codec or codec_for(self.encoding)))
+            blocks.append(self._left_out_block(self.codec or codec_for(self.encoding)))
         return blocks
 
     def _hold(self, data: bytes) -> None:
@@ -169,16 +169,16 @@ class Assembler:
         continued, self.continued = self.continued, False
         return Block(start, data, codec, lines, tail, complete, continued, cut, before=before)
 
-    def _whole(self, data: bytes, codec: Codec, blocks: list[Block]) -> None:
+    def _append_lines(self, data: bytes, codec: Codec, blocks: list[Block]) -> None:
         lines = codec.count(data, self.offset)
         while lines > _MOST_LINES:
-            cut = self._after(data, codec, _MOST_LINES)
+            cut = self._end_of(data, codec, _MOST_LINES)
             blocks.append(self._block(data[:cut], codec, _MOST_LINES))
             data = data[cut:]
             lines -= _MOST_LINES
         blocks.append(self._block(data, codec, lines))
 
-    def _after(self, data: bytes, codec: Codec, lines: int) -> int:
+    def _end_of(self, data: bytes, codec: Codec, lines: int) -> int:
         if codec.width == 1:
             return len(data) - len(data.split(codec.delimiter, lines)[lines])
         at = 0
@@ -186,26 +186,26 @@ class Assembler:
             at = codec.first(data, self.offset, at)
         return at
 
-    def _carefully(self, data: bytes, codec: Codec, blocks: list[Block]) -> None:
-        """Give whole lines of which some may be too long."""
-        gathered = 0
+    def _split_long(self, data: bytes, codec: Codec, blocks: list[Block]) -> None:
+        """Append blocks of whole lines of which some may be too long."""
+        short = 0
         at = 0
         for piece in codec.split(data, self.offset)[:-1]:
             size = len(piece) + len(codec.delimiter)
             if len(piece) <= self._max_line:
-                gathered += size
+                short += size
                 continue
-            if gathered:
-                self._whole(data[at : at + gathered], codec, blocks)
-                at, gathered = at + gathered, 0
+            if short:
+                self._append_lines(data[at : at + short], codec, blocks)
+                at, short = at + short, 0
             self._hold(data[at : at + size])
             at += size
-            self._too_long(codec, blocks, ended=True)
-        if gathered:
-            self._whole(data[at : at + gathered], codec, blocks)
+            self._limit_line(codec, blocks, ended=True)
+        if short:
+            self._append_lines(data[at : at + short], codec, blocks)
 
-    def _too_long(self, codec: Codec, blocks: list[Block], *, ended: bool = False) -> None:
-        """Deal with a held line (with its end, if it has ``ended``) that passes the bound."""
+    def _limit_line(self, codec: Codec, blocks: list[Block], *, ended: bool = False) -> None:
+        """Split, cut or skip a held line that is too long; it has its end if it has ``ended``."""
         data = b"".join(self._parts)
         self._parts, self._held = [], 0
         if self._on_long == "split":
@@ -227,36 +227,36 @@ class Assembler:
             blocks.append(block)
             data = data[cut:]
         self.skipping, self.continued = True, False
-        self._pass(data)
+        self._leave_out(data)
         if ended:
             self.skipping = False
-            blocks.append(self._left_out(codec))
+            blocks.append(self._left_out_block(codec))
 
     def _skip(self, data: bytes, codec: Codec, blocks: list[Block]) -> bytes:
-        """Leave out up to the end of the line; give what follows it."""
+        """Leave out the rest of a line; return what follows it."""
         if self._held:
             data = b"".join((*self._parts, data))
             self._parts, self._held = [], 0
         cut = codec.first(data, self.offset)
         if not cut:
-            keep = len(codec.delimiter) - 1  # it may have begun
-            if keep:
-                self._pass(data[:-keep])
-                self._hold(data[-keep:])
+            begun = len(codec.delimiter) - 1  # bytes of a delimiter that may have begun
+            if begun:
+                self._leave_out(data[:-begun])
+                self._hold(data[-begun:])
             else:
-                self._pass(data)
+                self._leave_out(data)
             return b""
-        self._pass(data[:cut])
+        self._leave_out(data[:cut])
         self.skipping = False
-        blocks.append(self._left_out(codec))
+        blocks.append(self._left_out_block(codec))
         return data[cut:]
 
-    def _pass(self, data: bytes) -> None:
+    def _leave_out(self, data: bytes) -> None:
         self.offset += len(data)
         self._dropped += len(data)
         self.tail = (self.tail + data[-WINDOW:])[-WINDOW:]
 
-    def _left_out(self, codec: Codec) -> Block:
+    def _left_out_block(self, codec: Codec) -> Block:
         dropped, self._dropped = self._dropped, 0
         block = Block(self.offset, b"", codec, 0, self.tail, dropped=dropped)
         block.skipping = self.skipping
@@ -264,7 +264,7 @@ class Assembler:
 
 
 def _whole_characters(data: bytes, most: int, codec: Codec) -> int:
-    """Give how much of ``data``, at most ``most``, ends between two characters."""
+    """Return the largest size up to ``most`` at which ``data`` ends between two characters."""
     if codec.width > 1:
         return max(codec.width, most - most % codec.width)
     cut = most
@@ -274,8 +274,8 @@ def _whole_characters(data: bytes, most: int, codec: Codec) -> int:
     return cut
 
 
-class Chunks:
-    """Stands in for an assembler where the bytes are handed on as they come."""
+class ChunkSplitter:
+    """Has the interface of ``LineSplitter`` and returns the bytes as they come."""
 
     skipping = False
     held = 0
@@ -287,22 +287,22 @@ class Chunks:
         self.tail = b""
 
     def seek(self, offset: int, tail: bytes, *, skipping: bool = False) -> None:
-        """Go on from here."""
+        """Continue from an offset."""
         del skipping
         self.offset, self.tail = offset, tail
 
     @property
     def position(self) -> int:
-        """Where the next byte is expected."""
+        """Offset of the next byte to feed."""
         return self.offset
 
     def feed(self, data: bytes) -> list[Block]:
-        """Give the bytes as they are."""
+        """Return the bytes as one block."""
         tail = data[-WINDOW:] if len(data) >= WINDOW else (self.tail + data)[-WINDOW:]
         block = Block(self.offset, data, self.codec, 1, tail, complete=False)
         self.offset, self.tail = block.end, tail
         return [block]
 
     def flush(self) -> list[Block]:
-        """Hold nothing."""
+        """Return nothing: no byte is held."""
         return []

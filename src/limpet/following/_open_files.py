@@ -1,4 +1,7 @@
-"""Opening and closing the files of a path: quiet ones, those whose turn comes, those that end."""
+"""Opening and closing of followed files: quiet ones, ones whose turn comes, ones that are finished.
+
+A function takes the state of the follower and a file; the file knows its followed path.
+"""
 
 from __future__ import annotations
 
@@ -6,247 +9,337 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import identity_of
+from limpet.following._file_io import stamp_of
 from limpet.following._follow_events import Retired
+from limpet.following._followed_file import FollowedFile
 from limpet.following._writer_probe import has_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.following._followed_file import Generation
-    from limpet.following._followed_path import Target
+    from limpet.following._follow_events import GapKind
+    from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
 __all__ = [
-    "close_one",
-    "done_with",
+    "close_due",
+    "close_file",
+    "close_quiet",
     "drop",
     "find_closed",
+    "finish",
+    "hold",
     "make_room",
+    "open_for_turn",
+    "refresh",
+    "refresh_all",
     "reopen",
-    "rest",
+    "report_unreadable",
     "retire",
-    "tend",
-    "unpark",
-    "unreadable",
 ]
 
-_AGAIN_S: Final = 1.0
-"""A file that cannot be read is opened anew this often at most, in seconds."""
+_REOPEN_S: Final = 1.0
+"""Shortest time between two attempts to open an unreadable file again, in seconds."""
 
 
-def rest(target: Target, gen: Generation) -> None:
-    """Close a quiet active file; it is looked at by its name from now on."""
-    if gen.fd is not None:
-        gen.check(target.world.disk, target.world.disk.monotonic(), hinted=False, remote=False)
-        if gen.backlog or not gen.is_acked:
-            return
-        target.world.disk.close(gen.fd)
-        gen.fd = None
+# -- refreshing ------------------------------------------------------------------------------------
 
 
-def reopen(target: Target, gen: Generation, path: str, now: float) -> bool:
-    """Open a file that was closed, if it is still the same; else nothing is known of it."""
-    if open_again(target, gen, path, now):
-        return True
-    target.world.gap(target.shown, "generation-missing", 0, gen.number)
-    close_one(target, gen)
-    return False
+def refresh(state: FollowerState, file: FollowedFile, now: float, *, hinted: bool = False) -> bool:
+    """Learn what became of a file; return whether it may be read on.
 
-
-def open_again(target: Target, gen: Generation, path: str, now: float) -> bool:
-    """Open a file that was closed; tells whether it is still the same."""
-    disk = target.world.disk
+    A change is only noted in ``state.changes``; the engine handles it afterwards.
+    """
+    if file in state.changes:
+        return False
     try:
-        fd = disk.open(path)
+        change = file.find_change(
+            state.io, now, hinted=hinted, on_network=state.on_network(file.path)
+        )
+    except OSError as error:
+        report_unreadable(state, file, error, now)
+        return False
+    if change is not None:
+        state.changes[file] = change
+    return change is None
+
+
+def refresh_all(
+    state: FollowerState, followed: FollowedPath, now: float, *, hinted: bool = False
+) -> None:
+    """Learn what became of every file of a path."""
+    for file in followed.files:
+        refresh(state, file, now, hinted=hinted)
+
+
+def report_unreadable(state: FollowerState, file: FollowedFile, error: OSError, now: float) -> None:
+    """Open a file again after a failed read if its path leads to it; otherwise report the error."""
+    due = file.failed_at is None or now - file.failed_at >= _REOPEN_S
+    if due and file.is_active and error.errno in {errno.ESTALE, errno.EIO}:
+        file.failed_at = now
+        if _replace_descriptor(state, file):
+            return
+    file.failed_at = file.failed_at or now
+    state.report_inaccessible(
+        state.path_of(file), error.errno or errno.EIO, error.strerror or str(error)
+    )
+
+
+def _replace_descriptor(state: FollowerState, file: FollowedFile) -> bool:
+    io = state.io
+    try:
+        fd = io.open(file.path)
     except OSError:
         return False
-    status = disk.fstat(fd)
-    igen = disk.inode_generation(fd)
-    window = len(gen.window)
-    if (
-        status.st_ino == gen.identity[1]
-        and (igen is None or gen.igen is None or igen == gen.igen)
-        and disk.pread(fd, len(gen.head), 0) == gen.head
-        and (
-            status.st_size < gen.offset or disk.pread(fd, window, gen.offset - window) == gen.window
-        )
-    ):
-        target.world.held.pop(gen.identity, None)
-        gen.fd, gen.identity, gen.stamp, gen.parked = fd, identity_of(status), None, False
-        target.world.held[gen.identity] = gen
-        target.check(gen, now, hinted=True)
+    try:
+        same = file.fd is not None and io.fstat(fd).st_size >= file.offset
+        same = same and _holds_same(state, fd, file)
+    except OSError:
+        same = False
+    if not same:
+        io.close(fd)
+        return False
+    status = io.fstat(fd)
+    state.files.pop(file.identity, None)
+    io.close(file.open_fd)
+    file.reopened(fd, status)
+    file.inode_generation = io.inode_generation(fd)
+    file.size = status.st_size
+    state.files[file.identity] = file
+    return True
+
+
+def _holds_same(state: FollowerState, fd: int, file: FollowedFile) -> bool:
+    """Return whether an open file holds what was read of another."""
+    io, window = state.io, len(file.window)
+    return (
+        io.pread(fd, len(file.head), 0) == file.head
+        and io.pread(fd, window, file.offset - window) == file.window
+    )
+
+
+# -- opening ---------------------------------------------------------------------------------------
+
+
+def hold(
+    state: FollowerState,
+    followed: FollowedPath,
+    fd: int,
+    status: os.stat_result,
+    name: str,
+    now: float,
+) -> FollowedFile:
+    """Return an open file as a new generation, at its beginning; it is in no reading order yet."""
+    file = FollowedFile(
+        state.take_number(),
+        fd,
+        status,
+        inode_generation=state.io.inode_generation(fd),
+        name=name,
+        path=followed.path,
+        splitter=state.new_splitter(),
+        now=now,
+    )
+    state.files[file.identity] = file
+    file.find_change(state.io, now, hinted=True, on_network=False)
+    return file
+
+
+def reopen(state: FollowerState, file: FollowedFile, name: str, now: float) -> bool:
+    """Open a closed file if it is still the same; otherwise report a gap and remove it."""
+    if _open_again(state, file, name, now):
         return True
-    disk.close(fd)
+    state.report_gap(file, "generation-missing", 0)
+    close_file(state, file)
     return False
 
 
-def find_closed(target: Target, gen: Generation, now: float) -> None:
-    """A file that was closed is at the path no more: look for it in its folder, by its inode.
+def _open_again(state: FollowerState, file: FollowedFile, name: str, now: float) -> bool:
+    io = state.io
+    try:
+        fd = io.open(name)
+    except OSError:
+        return False
+    status = io.fstat(fd)
+    inode_generation = io.inode_generation(fd)
+    if (
+        status.st_ino == file.identity[1]
+        and (
+            inode_generation is None
+            or file.inode_generation is None
+            or inode_generation == file.inode_generation
+        )
+        and io.pread(fd, len(file.head), 0) == file.head
+        and (status.st_size < file.offset or _holds_same(state, fd, file))
+    ):
+        state.files.pop(file.identity, None)
+        file.reopened(fd, status)
+        state.files[file.identity] = file
+        refresh(state, file, now, hinted=True)
+        return True
+    io.close(fd)
+    return False
 
-    Its position is the last one committed, so nothing else of it is needed.
+
+def find_closed(state: FollowerState, file: FollowedFile, now: float) -> None:
+    """Find a closed file that left its path, by its inode in the path's directory.
+
+    It was closed with everything acknowledged, so nothing but its position is needed.
     """
-    if gen is target.active:
-        target.active = None
-        gen.is_active = False
-        gen.quiet_since = now
-    names = target.world.disk.names(os.path.dirname(target.path))
-    path = names.get(gen.identity[1], "")
-    if reopen(target, gen, path or target.path, now):
-        gen.name = path
-        gen.must = gen.size
+    followed = state.path_of(file)
+    if file is followed.active:
+        followed.active = None
+        file.is_active = False
+        file.quiet_since = now
+    names = state.io.names(os.path.dirname(followed.path))
+    name = names.get(file.identity[1], followed.path)
+    if reopen(state, file, name, now):
+        file.name = name
+        file.priority_end = file.size
 
 
-def unpark(target: Target, gen: Generation, now: float) -> bool:
-    """Open a file whose turn has come; tells whether it is still there."""
-    disk, inode = target.world.disk, gen.identity[1]
-    for name in _names(target, gen):
+def open_for_turn(state: FollowerState, file: FollowedFile, now: float) -> bool:
+    """Open a file whose turn has come; return whether it still exists."""
+    io, inode = state.io, file.identity[1]
+    for name in _possible_names(state, file):
         try:
-            there = disk.stat(name).st_ino == inode
+            exists = io.stat(name).st_ino == inode
         except OSError:
             continue
-        if there and open_again(target, gen, name, now):
-            gen.name = name
+        if exists and _open_again(state, file, name, now):
+            file.name = name
             return True
-    drop(target, gen, "generation-missing")
+    drop(state, file, "generation-missing")
     return False
 
 
-def _names(target: Target, gen: Generation) -> Iterator[str]:
-    """Give what a file may be called by now; mostly it is the first."""
-    yield gen.name
-    name = target.world.disk.names(os.path.dirname(gen.name)).get(gen.identity[1])
+def _possible_names(state: FollowerState, file: FollowedFile) -> Iterator[str]:
+    """Yield names that a file may have by now; mostly it is the first."""
+    yield file.name
+    name = state.io.names(os.path.dirname(file.name)).get(file.identity[1])
     if name is not None:
         yield name
-    if target.rotations is not None:
-        yield from target.rotations.names()
+    rotated = state.path_of(file).rotated
+    if rotated is not None:
+        yield from rotated.names(state.io)
 
 
-def unreadable(target: Target, gen: Generation, error: OSError, now: float) -> None:
-    """A read failed: open the file anew if the path leads to it, else say so and wait."""
-    world = target.world
-    again = gen.failed is None or now - gen.failed >= _AGAIN_S
-    if again and gen.is_active and error.errno in {errno.ESTALE, errno.EIO}:
-        gen.failed = now
-        try:
-            fd = world.disk.open(target.path)
-        except OSError:
-            fd = -1
-        if fd >= 0:
-            try:
-                same = _is_same(target, fd, gen)
-            except OSError:
-                same = False
-            if same and gen.fd is not None:
-                status = world.disk.fstat(fd)
-                world.held.pop(gen.identity, None)
-                world.disk.close(gen.fd)
-                gen.fd, gen.identity, gen.stamp = fd, identity_of(status), None
-                gen.igen = world.disk.inode_generation(fd)
-                world.held[gen.identity] = gen
-                gen.size = status.st_size
-                return
-            world.disk.close(fd)
-    gen.failed = gen.failed or now
-    target.inaccessible(error, now)
+# -- closing ---------------------------------------------------------------------------------------
 
 
-def _is_same(target: Target, fd: int, gen: Generation) -> bool:
-    """Tell whether an open file holds what was read of another."""
-    disk, window = target.world.disk, len(gen.window)
-    return (
-        disk.fstat(fd).st_size >= gen.offset
-        and disk.pread(fd, len(gen.head), 0) == gen.head
-        and disk.pread(fd, window, gen.offset - window) == gen.window
-    )
-
-
-def tend(target: Target, now: float) -> None:
-    """Do what is due: close what is done with, give up what nobody asks for."""
-    world, options = target.world, target.world.options
-    for gen in list(target.held):
-        wait = options.flush_partial
-        since = gen.held_since
-        if wait is not None and since is not None and now - since >= wait:
-            world.deliver(gen, gen.lines.flush())
-            gen.held_since = None
-        if gen.is_active or gen.fd is None:
-            continue
-        if gen.backlog:
-            if not gen.nlink and now - gen.progress >= options.unlinked_timeout:
-                drop(target, gen, "unlinked")
-        elif _is_over(target, gen, now):
-            retire(target, gen)
-    make_room(target)
-    target.unacked = [gen for gen in target.unacked if not gen.is_acked]
-
-
-def make_room(target: Target) -> None:
-    """Have no more files open than may be: what can be found again is closed until its turn.
-
-    That are those under ``rotated``; of others the oldest is given up.
-    """
-    most = target.world.options.max_generations
-    aside = [gen for gen in target.held if gen.fd is not None and not gen.is_active]
-    for gen in reversed(aside[1:]):
-        if len(aside) < most:
+def close_quiet(state: FollowerState, file: FollowedFile) -> None:
+    """Close a quiet active file; from now on it is examined by its name."""
+    if file.fd is not None and refresh(state, file, state.io.monotonic()):
+        if file.backlog or not file.is_acknowledged:
             return
-        if target.rotations is not None and gen.nlink and gen.backlog:
-            target.world.disk.close(gen.open_fd)
-            gen.fd, gen.parked = None, True
-            aside.remove(gen)
-    for gen in aside[: max(0, len(aside) - most + 1)]:
-        if gen.backlog:
-            drop(target, gen, "too-many")
+        state.io.close(file.fd)
+        file.fd = None
+
+
+def close_due(state: FollowerState, followed: FollowedPath, now: float) -> None:
+    """Close files that are finished, and drop files that nobody reads for too long."""
+    options = state.options
+    for file in list(followed.files):
+        wait, since = options.flush_partial, file.partial_since
+        if wait is not None and since is not None and now - since >= wait:
+            state.deliver(file, file.splitter.flush())
+            file.partial_since = None
+        if file.is_active or file.fd is None:
+            continue
+        if file.backlog:
+            if not file.nlink and now - file.read_at >= options.unlinked_timeout:
+                drop(state, file, "unlinked")
+        elif _is_finished(state, file, now):
+            retire(state, file)
+    make_room(state, followed)
+    followed.unacknowledged = [one for one in followed.unacknowledged if not one.is_acknowledged]
+
+
+def make_room(state: FollowerState, followed: FollowedPath) -> None:
+    """Keep at most ``max_generations`` files of a path open.
+
+    Files that match ``rotated`` are closed until their turn, because they can be found again. Of
+    the others the oldest is dropped.
+    """
+    most = state.options.max_generations
+    inactive = [file for file in followed.files if file.fd is not None and not file.is_active]
+    for file in reversed(inactive[1:]):
+        if len(inactive) < most:
+            return
+        if followed.rotated is not None and file.nlink and file.backlog:
+            state.io.close(file.open_fd)
+            file.fd, file.closed_until_turn = None, True
+            inactive.remove(file)
+    for file in inactive[: max(0, len(inactive) - most + 1)]:
+        if file.backlog:
+            drop(state, file, "too-many")
         else:
-            retire(target, gen)
+            retire(state, file)
 
 
-def _is_over(target: Target, gen: Generation, now: float) -> bool:
-    options = target.world.options
-    if gen.heir is not None:
+def _is_finished(state: FollowerState, file: FollowedFile, now: float) -> bool:
+    options = state.options
+    if file.moved_to is not None:
         return False
-    if options.retire == "no-writer" and gen.fd is not None:
-        written = has_writer(gen.fd)
+    if options.retire == "no-writer" and file.fd is not None:
+        written = has_writer(file.fd)
         if written is not None:
             return not written
-    return now - gen.quiet_since >= options.linger
+    return now - file.quiet_since >= options.linger
 
 
-def retire(target: Target, gen: Generation) -> None:
-    """Close a file that is read to its end."""
-    world = target.world
-    world.deliver(gen, gen.lines.flush())
-    world.tell(
-        Retired(path=target.shown, time=world.disk.time(), generation=gen.number, bytes=gen.offset)
+def retire(state: FollowerState, file: FollowedFile) -> None:
+    """Close a file that is read to its end, and report it."""
+    state.deliver(file, file.splitter.flush())
+    state.emit(
+        Retired(
+            path=state.path_of(file).event_path,
+            time=state.io.time(),
+            generation=file.number,
+            bytes=file.offset,
+        )
     )
-    close_one(target, gen)
+    close_file(state, file)
 
 
-def drop(target: Target, gen: Generation, kind: str) -> None:
-    """Close a file that is not read to its end."""
-    world = target.world
-    world.deliver(gen, gen.lines.flush())
-    world.gap(target.shown, kind, gen.size - gen.offset, gen.number)  # type: ignore[arg-type]  # one of them
-    close_one(target, gen)
+def drop(state: FollowerState, file: FollowedFile, kind: GapKind) -> None:
+    """Close a file that is not read to its end, and report the gap."""
+    state.deliver(file, file.splitter.flush())
+    state.report_gap(file, kind, file.size - file.offset)
+    close_file(state, file)
 
 
-def close_one(target: Target, gen: Generation) -> None:
-    world = target.world
-    target.held.remove(gen)
-    if gen is target.active:
-        target.active = None
-    if world.held.get(gen.identity) is gen:
-        del world.held[gen.identity]
-    if target.rotations is not None:
-        target.rotations.remember(gen)
-    if gen.fd is not None:
-        world.disk.close(gen.fd)
-        gen.fd = None
-    done_with(target, gen)
+def close_file(state: FollowerState, file: FollowedFile) -> None:
+    """Close a file and remove it from the reading order."""
+    followed = state.path_of(file)
+    if file is followed.active:
+        followed.active = None
+    if state.files.get(file.identity) is file:
+        del state.files[file.identity]
+    if file.fd is not None:
+        if followed.rotated is not None and file.nlink:
+            _remember(state, followed, file)
+        state.io.close(file.fd)
+        file.fd = None
+    finish(state, file)
 
 
-def done_with(target: Target, gen: Generation) -> None:
-    target.world.changed = True
-    gen.size = gen.offset
-    if not gen.is_acked:
-        target.unacked.append(gen)
+def _remember(state: FollowerState, followed: FollowedPath, file: FollowedFile) -> None:
+    """Note that a file under ``rotated`` is delivered."""
+    try:
+        stamp = stamp_of(state.io.fstat(file.open_fd))
+    except OSError:
+        return
+    if followed.rotated is not None:
+        followed.rotated.known[file.identity] = (file.inode_generation, stamp)
+
+
+def finish(state: FollowerState, file: FollowedFile) -> None:
+    """Remove a file from the reading order; it is remembered until it is acknowledged."""
+    followed = state.path_of(file)
+    followed.files.remove(file)
+    state.changes.pop(file, None)
+    state.unsaved = True
+    file.size = file.offset
+    if not file.is_acknowledged:
+        followed.unacknowledged.append(file)

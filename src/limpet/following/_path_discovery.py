@@ -1,4 +1,4 @@
-"""What was asked to be followed: one path, or all that match a glob."""
+"""What the caller asked for: paths, and globs whose matches are found as they come."""
 
 from __future__ import annotations
 
@@ -8,79 +8,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limpet.errors import UsageError
-from limpet.following._followed_path import Target
-from limpet.following._rotation import COMPRESSED
+from limpet.following._followed_path import COMPRESSED, FollowedPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from limpet.following._follower_state import World
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["Source", "sources_of"]
+__all__ = ["PathPattern", "discover", "forget", "patterns_of", "siblings"]
 
 
-class Source:
-    """One path or glob and the targets that come of it."""
+class PathPattern:
+    """One path or glob, absolute."""
 
-    def __init__(self, world: World, pattern: str, *, glob: bool) -> None:
-        """Know what was asked for; ``pattern`` is absolute."""
-        self.world = world
-        self.pattern = pattern
-        self.glob = glob
-        self.targets: dict[str, Target] = {}
-        """Path -> target, in the order they were found."""
-        if not glob:
-            self.targets[pattern] = Target(world, pattern)
+    def __init__(self, text: str, *, is_glob: bool) -> None:
+        """Store what was asked for."""
+        self.text = text
+        self.is_glob = is_glob
 
     @property
-    def folder(self) -> str:
-        """The deepest folder that holds all that can match."""
-        folder = os.path.dirname(self.pattern)
-        while has_magic(folder):
-            folder = os.path.dirname(folder)
-        return folder
+    def dir(self) -> str:
+        """The deepest directory that contains everything that can match."""
+        directory = os.path.dirname(self.text)
+        while has_magic(directory):
+            directory = os.path.dirname(directory)
+        return directory
 
     @property
     def recursive(self) -> bool:
-        """Whether what matches may lie in folders below that."""
-        return os.path.dirname(self.pattern) != self.folder
-
-    def discover(self) -> list[Target]:
-        """Find what matches now; give the targets that are new."""
-        if not self.glob:
-            return []
-        new = []
-        for path in self.world.disk.glob(self.pattern):
-            if path in self.targets or path.endswith(COMPRESSED) or os.path.isdir(path):
-                continue
-            target = Target(self.world, path, found=not self.world.starting)
-            self.targets[path] = target
-            new.append(target)
-        return new
-
-    def forget(self) -> None:
-        """Drop the targets of names that are gone and done with."""
-        for path in [
-            path
-            for path, target in self.targets.items()
-            if not (target.is_there or target.held or target.unacked or self.world.starting)
-            and not os.path.lexists(path)
-        ]:
-            if self.glob:
-                del self.targets[path]
-
-    def siblings(self, target: Target) -> list[Target]:
-        """Give the targets among whose files copies of this one's may be."""
-        return list(self.targets.values()) if self.glob else [target]
+        """Whether a match may lie in a directory below ``dir``."""
+        return os.path.dirname(self.text) != self.dir
 
 
-def sources_of(world: World, paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
-    """Make what was asked for absolute; a text with wildcards is a glob unless it is a file's name.
+def patterns_of(paths: Iterable[str | os.PathLike[str]]) -> list[PathPattern]:
+    """Return what was asked for, absolute and without duplicates.
+
+    A text with wildcards is a glob, unless a file has that very name.
 
     Raises:
-        UsageError: There is none, or one is empty or has a NUL.
+        UsageError: There is no path, or one is empty or contains a NUL.
     """
-    sources: dict[str, Source] = {}
+    patterns: dict[str, PathPattern] = {}
     for path in paths:
         text = os.fspath(path)
         if isinstance(text, bytes):
@@ -89,16 +57,49 @@ def sources_of(world: World, paths: Iterable[str | os.PathLike[str]]) -> list[So
             message = f"cannot follow {text!r}: give the path of a file, or a glob"
             raise UsageError(message)
         absolute = os.path.abspath(text)
-        glob = not isinstance(path, Path) and has_magic(text) and not os.path.lexists(absolute)
-        if absolute not in sources:
-            sources[absolute] = Source(world, absolute, glob=glob)
-    if not sources:
+        is_glob = not isinstance(path, Path) and has_magic(text) and not os.path.lexists(absolute)
+        if absolute not in patterns:
+            patterns[absolute] = PathPattern(absolute, is_glob=is_glob)
+    if not patterns:
         message = "nothing to follow: give at least one path"
         raise UsageError(message)
-    return list(sources.values())
+    return list(patterns.values())
 
 
-def each_target(sources: Iterable[Source]) -> Iterator[Target]:
-    """Give every target once."""
-    for source in sources:
-        yield from list(source.targets.values())
+def discover(state: FollowerState, pattern: PathPattern) -> list[FollowedPath]:
+    """Add the paths that match now to the state; return the new ones.
+
+    A path that two patterns match belongs to the first.
+    """
+    names = state.io.glob(pattern.text) if pattern.is_glob else [pattern.text]
+    new = []
+    for name in names:
+        if name in state.paths or (
+            pattern.is_glob and (name.endswith(COMPRESSED) or os.path.isdir(name))
+        ):
+            continue
+        followed = state.paths[name] = FollowedPath(
+            name,
+            pattern=pattern.text,
+            found_late=pattern.is_glob and not state.starting,
+            rotated=state.options.rotated,
+        )
+        new.append(followed)
+    return new
+
+
+def forget(state: FollowerState) -> None:
+    """Remove paths of globs that are gone, once all is read and acknowledged."""
+    for path, followed in list(state.paths.items()):
+        if (
+            followed.pattern != path
+            and not (followed.exists or followed.files or followed.unacknowledged)
+            and not state.starting
+            and not os.path.lexists(path)
+        ):
+            del state.paths[path]
+
+
+def siblings(state: FollowerState, followed: FollowedPath) -> list[FollowedPath]:
+    """Return the paths whose files may be copies of this path's files."""
+    return [one for one in state.paths.values() if one.pattern == followed.pattern]

@@ -1,4 +1,4 @@
-"""Where somebody has read to, in a form that finds its place again after a restart."""
+"""A place between two lines of a file, in a form that can be found again after a restart."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["Position", "Print", "make_print"]
 
 _MARK: Final = "limpet-position-1"
 Print = tuple[int, str]
-"""How many bytes, and their digest."""
+"""Number of bytes, and their digest."""
 
 
 def make_print(data: bytes) -> Print:
-    """Give what stands for these bytes."""
+    """Return size and digest of the bytes."""
     return len(data), digest(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A place between two lines of one file: keep it as text, and start from it again.
+    """A place between two lines of one file: store it as text, and start from it again.
 
-    ``str(position)`` and ``Position.parse`` are each other's inverse. Whoever stores it together
-    with what he made of the lines has each of them exactly once.
+    ``Position.parse`` is the inverse of ``str(position)``. A program that stores it in the same
+    transaction as what it made of the lines processes each line exactly once.
     """
 
     generation: int
-    """Number of the file among those that have stood at the path."""
+    """Number of the file among those that were found at the path."""
     offset: int
     """Bytes from the beginning of the file."""
     device: int
@@ -43,12 +43,12 @@ class Position:
     tail: Print
     """Size and digest of the bytes before the offset, at most 256."""
     encoding: str | None = None
-    """As found out at the beginning of the file."""
+    """As detected at the beginning of the file."""
     skipping: bool = False
-    """It lies within a line that is too long, the rest of which is left out."""
+    """The offset lies within a line that is too long and whose rest is left out."""
 
     def __str__(self) -> str:
-        """Give it as one printable word."""
+        """Return the position as one printable word."""
         inode_generation = "-" if self.inode_generation is None else self.inode_generation
         return "/".join(
             (
@@ -64,10 +64,10 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what ``str`` gave.
+        """Return the position that ``str`` made this text of.
 
         Raises:
-            UsageError: It is no position.
+            UsageError: The text is no position.
         """
         try:
             mark, generation, offset, file, head, tail, encoding = text.split("/")
@@ -86,7 +86,7 @@ class Position:
                 skipping=offset.endswith("s"),
             )
         except ValueError as error:
-            message = f"not a position: {text!r}; give what str(position) gave"
+            message = f"not a position: {text!r}; pass what str(position) returned"
             raise UsageError(message) from error
         return made
 
@@ -97,15 +97,15 @@ class Position:
         size: int,
         read: Callable[[int, int], bytes],
     ) -> bool:
-        """Tell whether a file is this one, or a copy of it that may have grown.
+        """Return whether a file is the one of this position, or a copy of it that may have grown.
 
-        The device's number is no evidence: logical volumes and network mounts are numbered anew.
+        The device number is no evidence: logical volumes and network mounts get a new one.
 
         Args:
             device_inode: Of the file.
             inode_generation: Of the file, if known.
             size: Of the file.
-            read: Gives so many bytes of it from an offset.
+            read: Returns ``size`` bytes of the file from an offset: ``read(size, offset)``.
         """
         same = device_inode[1] == self.inode
         if size < self.offset:

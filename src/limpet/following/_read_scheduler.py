@@ -1,97 +1,139 @@
-"""Reading: whose turn it is among the files of one path, and what stands before the first line."""
+"""Reading: whose turn it is among the files of a path, and what comes before the first line."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limpet.following._followed_file import Generation
-from limpet.following._line_splitter import Assembler
-from limpet.following._open_files import unpark, unreadable
+from limpet.following._copytruncate import must_wait, possible_originals
+from limpet.following._follow_options import FollowOptions
+from limpet.following._line_splitter import LineSplitter
+from limpet.following._open_files import open_for_turn, refresh, report_unreadable
+from limpet.following._path_discovery import siblings
+from limpet.following._path_resolution import take_over
 
 if TYPE_CHECKING:
-    from limpet.following._followed_path import Target
+    from limpet.following._followed_file import FollowedFile
+    from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["read"]
+__all__ = ["read", "reading_order"]
 
 
-def read(target: Target, now: float) -> bool:
-    """Read one piece of the file whose turn it is; tells whether there was one."""
-    for gen in _waiting(target):
-        if gen.parked and not unpark(target, gen, now):
+def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
+    """Read one chunk of the file whose turn it is; return whether anything was done.
+
+    Nothing is read while a change is not handled yet.
+    """
+    for file in reading_order(followed, strict=state.options.order == "strict"):
+        if file.closed_until_turn and not open_for_turn(state, file, now):
             return True
-        if gen.trusted or not target.world.must_wait(gen, now):
-            return _read(target, gen, now)
-        if gen.trusted:
-            return True  # it turned out to be the rest of another
+        waits = file.suspicion is not None and _waits(state, followed, file, now)
+        if state.changes:
+            return True
+        if not waits:
+            return _read_chunk(state, followed, file, now)
     return False
 
 
-def _read(target: Target, gen: Generation, now: float) -> bool:
-    world = target.world
-    before = gen.offset
-    try:
-        if not target.check(gen, now, hinted=False) or not gen.backlog:
-            return True
-        if not before and _pass_hole(target, gen):
-            return True
-        blocks = gen.read(world.disk)
-    except OSError as error:
-        unreadable(target, gen, error, now)
-        return False
-    gen.progress = now
-    if gen.failed is not None:
-        gen.failed = None
-        target.accessible()
-    if blocks is None:
-        target.check(gen, now, hinted=True)
+def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]:
+    """Return the files that have something to read, the one whose turn it is first.
+
+    Files with bytes before their ``priority_end`` come first, oldest first; the others take turns.
+    With ``strict`` only the oldest file of the path is read.
+    """
+    waiting = [file for file in followed.files if file.backlog]
+    if strict:
+        waiting = [file for file in waiting if file is followed.files[0]]
+    if len(waiting) < 2:
+        return waiting
+    first = [file for file in waiting if file.offset < file.priority_end]
+    followed.turn += 1
+    turn = followed.turn % len(waiting)
+    return [*first, *(file for file in waiting[turn:] + waiting[:turn] if file not in first)]
+
+
+def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
+    """Return whether a file is not read because it may be a copy of another one."""
+    originals, compare = possible_originals(file, siblings(state, followed))
+    for one in originals:
+        refresh(state, one, now, hinted=compare)
+    if state.changes:
         return True
-    world.figures.bytes_read += gen.offset - before
-    gen.held_since = (gen.held_since or now) if gen.lines.held else None
-    if blocks and gen.lines.held:
-        gen.held_since = now
-    if gen.offset >= gen.size:
-        gen.size = max(gen.refresh(world.disk, now).st_size, gen.size)
-    world.deliver(gen, blocks)
-    if gen.heir is not None and not gen.backlog:
-        gen.heir.take_over(gen)
+    quiet = now - file.quiet_since >= state.options.linger
+    try:
+        return must_wait(state.io, file, originals, compare=compare, quiet=quiet)
+    except OSError as error:
+        report_unreadable(state, file, error, now)
+        return True
+
+
+def _read_chunk(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float
+) -> bool:
+    io, before = state.io, file.offset
+    try:
+        if not refresh(state, file, now) or not file.backlog:
+            return True
+        if not before and _skip_hole(state, file):
+            return True
+        blocks = file.read(io)
+    except OSError as error:
+        report_unreadable(state, file, error, now)
+        return False
+    file.read_at = now
+    if file.failed_at is not None:
+        file.failed_at = None
+        state.report_accessible(followed)
+    if blocks is None:
+        refresh(state, file, now, hinted=True)
+        return True
+    state.counters.bytes_read += file.offset - before
+    held = file.splitter.held
+    file.partial_since = (file.partial_since or now) if held else None
+    if blocks and held:
+        file.partial_since = now
+    if file.offset >= file.size:
+        file.size = max(file.learn_status(io, now).st_size, file.size)
+    state.deliver(file, blocks)
+    if file.moved_to is not None and not file.backlog:
+        if file.moved_to in state.paths:
+            take_over(state, file, file.moved_to)
+        else:
+            file.moved_to = None  # that name is gone again
     return True
 
 
-def _waiting(target: Target) -> list[Generation]:
-    """Give the files with something to read, first the one whose turn it is."""
-    waiting = [gen for gen in target.held if gen.backlog]
-    if target.world.options.order == "strict":
-        waiting = [gen for gen in waiting if gen is target.held[0]]
-    if len(waiting) < 2:
-        return waiting
-    first = [gen for gen in waiting if gen.offset < gen.must]
-    target.turn += 1
-    turn = target.turn % len(waiting)
-    return [*first, *(gen for gen in waiting[turn:] + waiting[:turn] if gen not in first)]
-
-
-def _pass_hole(target: Target, gen: Generation) -> bool:
+def _skip_hole(state: FollowerState, file: FollowedFile) -> bool:
     """Leave out the NULs that a writer without O_APPEND leaves before its next bytes."""
-    world, options = target.world, target.world.options
-    if gen.fd is None:
+    io, options = state.io, state.options
+    if file.fd is None:
         return False
-    hole = min(world.disk.data_from(gen.fd, 0), gen.size)
-    wide = isinstance(gen.lines, Assembler) and (options.encoding or "").lower().replace(
-        "_", "-"
-    ).startswith(("utf-16", "utf-32", "utf16", "utf32"))
-    letters = b"\0" in (options.delimiter or b"") or wide
-    text = options.mode == "lines" and options.encoding is not None
-    if not hole and (letters or not (gen.fresh or text)):
+    hole = min(io.data_from(file.fd, 0), file.size)
+    may_be_text = _nul_is_text(options) or (
+        isinstance(file.splitter, LineSplitter) and _is_wide(options.encoding)
+    )
+    decodes = options.mode == "lines" and options.encoding is not None
+    if not hole and (may_be_text or not (file.was_emptied or decodes)):
         return False
     end = hole
-    while not letters and end < gen.size:
-        data = world.disk.pread(gen.fd, min(1 << 16, gen.size - end), end)
+    while not may_be_text and end < file.size:
+        data = io.pread(file.fd, min(1 << 16, file.size - end), end)
         rest = data.lstrip(b"\0")
         end += len(data) - len(rest)
         if rest or not data:
             break
     if not end:
         return False
-    gen.place(world.disk, end, encoding=options.encoding, skipping=False)
-    world.gap(target.shown, "nul-hole", end, gen.number)
+    file.seek(io, end, encoding=options.encoding, skipping=False)
+    state.report_gap(file, "nul-hole", end)
     return True
+
+
+def _nul_is_text(options: FollowOptions) -> bool:
+    return b"\0" in (options.delimiter or b"")
+
+
+def _is_wide(encoding: str | None) -> bool:
+    """Return whether an encoding has NUL bytes in ordinary characters."""
+    name = (encoding or "").lower().replace("_", "-")
+    return name.startswith(("utf-16", "utf-32", "utf16", "utf32"))

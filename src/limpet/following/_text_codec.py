@@ -1,4 +1,4 @@
-"""Which bytes end a line, in which encoding: decided once for a file, at its beginning."""
+"""The encoding of a file and the bytes that end its lines, detected once at its beginning."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Final
 __all__ = ["Codec", "codec_for", "sniff"]
 
 _MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with the same two bytes
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is the same two bytes
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _UNMARKED: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
-"""What an encoding that wants a mark is taken for without one."""
+"""What an encoding that expects a byte order mark stands for without one."""
 _WIDTHS: Final = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """An encoding as it was found to be."""
+    """A detected encoding."""
 
     name: str | None
     """``None`` is bytes."""
     delimiter: bytes
     width: int
-    """Bytes of a code unit: a line end counts only at a multiple of it."""
+    """Bytes of a code unit: a delimiter counts only at a multiple of it."""
     bom: int = 0
     """Bytes of the byte order mark at the beginning of the file."""
 
@@ -38,7 +38,7 @@ class Codec:
         return "\n" if self.name is not None and self.delimiter == _newline(self.name) else None
 
     def last(self, data: bytes, base: int) -> int:
-        """Give where the last line of ``data`` ends (after its delimiter), 0 if none does.
+        """Return where the last line of ``data`` ends (after its delimiter), 0 if none does.
 
         ``base`` is the offset of ``data`` in the file.
         """
@@ -50,7 +50,7 @@ class Codec:
         return 0
 
     def first(self, data: bytes, base: int, start: int = 0) -> int:
-        """Give where the first line from ``start`` ends (after its delimiter), 0 if none does."""
+        """Return where the first line from ``start`` ends (after its delimiter), 0 if none does."""
         at = start - 1
         while (at := data.find(self.delimiter, at + 1)) >= 0:
             if self.width == 1 or not (base + at) % self.width:
@@ -58,7 +58,7 @@ class Codec:
         return 0
 
     def split(self, data: bytes, base: int) -> list[bytes]:
-        """Cut at every delimiter, which is taken away; what follows the last one is the last."""
+        """Return the pieces between the delimiters; the last one follows the last delimiter."""
         if self.width == 1:
             return data.split(self.delimiter)
         pieces = []
@@ -70,14 +70,14 @@ class Codec:
         return pieces
 
     def count(self, data: bytes, base: int) -> int:
-        """Count the delimiters."""
+        """Return the number of delimiters."""
         if self.width == 1:
             return data.count(self.delimiter)
         return len(self.split(data, base)) - 1
 
 
 def codec_for(encoding: str | None, delimiter: bytes | None = None, *, bom: int = 0) -> Codec:
-    """Give the codec of a resolved or plain encoding."""
+    """Return the codec of an encoding that needs no detection."""
     if encoding is None:
         return Codec(None, delimiter or b"\n", 1, bom)
     name = codecs.lookup(encoding).name
@@ -86,9 +86,9 @@ def codec_for(encoding: str | None, delimiter: bytes | None = None, *, bom: int 
 
 
 def sniff(data: bytes, encoding: str | None, delimiter: bytes | None) -> Codec | None:
-    """Decide by the first bytes of a file; ``None`` if more of them must be seen.
+    """Detect the codec from the first bytes of a file; ``None`` if more of them are needed.
 
-    A byte order mark is honoured for the Unicode encodings only: in others its bytes are letters.
+    A byte order mark is honoured for the Unicode encodings only: in others its bytes are text.
     """
     plain = codec_for(encoding, delimiter)
     if plain.name is None or not plain.name.startswith("utf-"):

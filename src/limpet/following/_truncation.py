@@ -1,4 +1,4 @@
-"""A file that goes on in another, and one whose bytes are not there any more."""
+"""Files whose bytes are no longer there, and deleted files that continue in another one."""
 
 from __future__ import annotations
 
@@ -6,111 +6,139 @@ from typing import TYPE_CHECKING
 
 from limpet._fingerprint import HEAD, WINDOW
 from limpet.following._follow_events import Truncated
-from limpet.following._followed_file import Acked, Change, Generation
-from limpet.following._open_files import done_with
+from limpet.following._followed_file import ReadPoint
+from limpet.following._open_files import finish
 
 if TYPE_CHECKING:
-    from limpet.following._followed_path import Target
+    from limpet.following._file_io import FileIO
+    from limpet.following._follow_options import FollowOptions
+    from limpet.following._followed_file import Change, Copy, FollowedFile
+    from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["go_on_from_any", "restart"]
-
-
-def go_on_from_any(target: Target, new: Generation) -> Generation | None:
-    """Read ``new`` from where a deleted file of this path is that it holds all of."""
-    for old in reversed(target.held):
-        if old is not new and old.forward is None and _continues(target, old, new):
-            _go_on(target, old, new)
-            return old
-    return None
-
-
-def _continues(target: Target, old: Generation, new: Generation) -> bool:
-    """Tell whether ``new`` holds all of ``old``, which is deleted, and perhaps more."""
-    disk = target.world.disk
-    if old.fd is None or new.fd is None:
-        return False
-    status = disk.fstat(old.fd)
-    end = status.st_size
-    if status.st_nlink or not end or end < old.offset or new.size < end:
-        return False
-    spots = {(0, min(HEAD, end)), *(_before(at) for at in (end, old.offset))}
-    return all(disk.pread(old.fd, size, at) == disk.pread(new.fd, size, at) for at, size in spots)
+__all__ = [
+    "continue_from_deleted",
+    "keep_position",
+    "keeps_position",
+    "lose",
+    "recover",
+    "report_truncated",
+    "restart",
+]
 
 
-def _go_on(target: Target, old: Generation, new: Generation) -> None:
-    """Read ``new`` from where ``old`` is; what is still written to that one is read too."""
-    end = target.world.disk.fstat(old.open_fd).st_size
-    new.offset, new.head, new.window = old.offset, old.head, old.window
-    new.lines, new.acked, new.held_since = old.lines, old.acked, old.held_since
-    old.forward, old.handoff = new, old.offset
-    old.lines = target.world.lines()
-    old.place(target.world.disk, end, encoding=_encoding_of(new), skipping=False)
-    old.size = old.must = end
+# -- a truncated file ------------------------------------------------------------------------------
 
 
-def restart(target: Target, gen: Generation, change: Change, now: float) -> None:
-    world, options = target.world, target.world.options
+def keeps_position(options: FollowOptions, change: Change, offset: int) -> bool:
+    """Return whether a changed file is read on under its number, instead of from its beginning."""
+    if change.kind == "trimmed":
+        return options.on_trim == "keep" or change.size >= offset > 0
+    return change.kind == "rewritten" and options.on_rewrite == "keep"
+
+
+def keep_position(state: FollowerState, file: FollowedFile, change: Change) -> None:
+    """Read a changed file on from where it is, or from its end if that comes before."""
     kind, lost, size = change
-    keep = (kind == "trimmed" and (options.on_trim == "keep" or size >= gen.offset > 0)) or (
-        kind == "rewritten" and options.on_rewrite == "keep"
-    )
-    if keep:
-        if size < gen.offset or kind == "rewritten":
-            world.deliver(gen, gen.lines.flush())
-            encoding, acked = _encoding_of(gen), gen.is_acked
-            before = gen.acked
-            gen.place(world.disk, min(size, gen.offset), encoding=encoding, skipping=False)
-            if not acked:
-                gen.acked = Acked(min(before.offset, gen.offset), gen.window, skipping=False)
-        world.changed = True
-        world.tell(
-            Truncated(
-                path=target.shown,
-                time=world.disk.time(),
-                kind=kind,
-                generation=gen.number,
-                lost=lost,
+    if size < file.offset or kind == "rewritten":
+        state.deliver(file, file.splitter.flush())
+        encoding, done, before = file.encoding, file.is_acknowledged, file.acknowledged
+        file.seek(state.io, min(size, file.offset), encoding=encoding, skipping=False)
+        if not done:
+            file.acknowledged = ReadPoint(
+                min(before.offset, file.offset), file.window, skipping=False
             )
-        )
-        return
-    fd, gen.fd = gen.open_fd, None
-    status = world.disk.fstat(fd)
-    del world.held[gen.identity]
-    fresh = target.make(fd, status, gen.name, now)
-    fresh.fresh, fresh.is_active, gen.is_active = True, gen.is_active, False
-    if target.active is gen:
-        target.active = fresh
-    target.held.insert(target.held.index(gen) + 1, fresh)
-    copy = world.find_copy(gen, now)
-    recovered = 0
-    if copy is not None:
-        recovered = copy.size - gen.offset
-        lost = max(0, lost - recovered)
-        gen.fd, gen.identity, gen.igen = copy.fd, copy.identity, copy.igen
-        gen.name, gen.size, gen.must = copy.name, copy.size, copy.size
-        gen.quiet_since, gen.heir = now, copy.heir
-        world.held[gen.identity] = gen
-    else:
-        world.deliver(gen, gen.lines.flush())
-        target.held.remove(gen)
-        done_with(target, gen)
-    fresh.must = fresh.size if not fresh.is_active else 0
-    world.tell(
+    report_truncated(state, state.path_of(file), file, change, lost=lost)
+
+
+def restart(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float
+) -> FollowedFile:
+    """Read a changed file from its beginning, under a new number, which is returned.
+
+    What was read of it stays in ``file``, which comes before the new one: see ``recover`` and
+    ``lose``.
+    """
+    status = state.io.fstat(file.open_fd)
+    new = file.restarted(state.take_number(), status, state.new_splitter(), now)
+    state.files[new.identity] = new
+    new.find_change(state.io, now, hinted=True, on_network=False)
+    if followed.active is file:
+        followed.active = new
+    followed.files.insert(followed.files.index(file) + 1, new)
+    return new
+
+
+def recover(state: FollowerState, file: FollowedFile, copy: Copy, now: float) -> int:
+    """Read the rest of an emptied file from its copy; return the size of that rest."""
+    recovered = copy.size - file.offset
+    file.adopt(copy, now)
+    state.files[file.identity] = file
+    return recovered
+
+
+def lose(state: FollowerState, file: FollowedFile) -> None:
+    """Finish an emptied file of which no copy exists."""
+    state.deliver(file, file.splitter.flush())
+    finish(state, file)
+
+
+def report_truncated(
+    state: FollowerState,
+    followed: FollowedPath,
+    file: FollowedFile,
+    change: Change,
+    *,
+    lost: int,
+    recovered: int = 0,
+) -> None:
+    """Report that a file of a path changed; ``file`` is the new generation if there is one."""
+    state.unsaved = True
+    state.emit(
         Truncated(
-            path=target.shown,
-            time=world.disk.time(),
-            kind=kind,
-            generation=fresh.number,
+            path=followed.event_path,
+            time=state.io.time(),
+            kind=change.kind,
+            generation=file.number,
             lost=lost,
             recovered=recovered,
         )
     )
 
 
+# -- a deleted file --------------------------------------------------------------------------------
+
+
+def continue_from_deleted(
+    state: FollowerState, followed: FollowedPath, new: FollowedFile
+) -> FollowedFile | None:
+    """Read ``new`` from where a deleted file of this path is, if it holds all of that one.
+
+    Return the deleted file. What is still written to it is read too.
+    """
+    for old in reversed(followed.files):
+        if old is not new and old.continuation is None and _continues(state.io, old, new):
+            end = state.io.fstat(old.open_fd).st_size
+            new.continue_from(old)
+            old.splitter = state.new_splitter()
+            old.seek(state.io, end, encoding=new.encoding, skipping=False)
+            old.size = old.priority_end = end
+            return old
+    return None
+
+
+def _continues(io: FileIO, old: FollowedFile, new: FollowedFile) -> bool:
+    """Return whether ``new`` holds all of ``old``, which is deleted, and perhaps more."""
+    if old.fd is None or new.fd is None:
+        return False
+    status = io.fstat(old.fd)
+    end = status.st_size
+    if status.st_nlink or not end or end < old.offset or new.size < end:
+        return False
+    spots = {(0, min(HEAD, end)), *(_before(at) for at in (end, old.offset))}
+    return all(io.pread(old.fd, size, at) == io.pread(new.fd, size, at) for at, size in spots)
+
+
 def _before(offset: int) -> tuple[int, int]:
     size = min(WINDOW, offset)
     return offset - size, size
-
-
-def _encoding_of(gen: Generation) -> str | None:
-    return gen.lines.codec.name if gen.lines.codec is not None else None

@@ -1,7 +1,8 @@
-"""The whole content of a file, each time it has changed and come to rest."""
+"""``mode="whole"``: the content of a file, each time it has changed and is quiet again."""
 
 from __future__ import annotations
 
+import errno
 import math
 import stat as modes
 from pathlib import Path
@@ -11,44 +12,46 @@ from limpet.following._file_io import MISSING, Identity, Stamp, identity_of, sta
 from limpet.following._follow_events import Content, Gone, Inaccessible
 
 if TYPE_CHECKING:
-    from limpet.following._follower_state import World
+    from limpet.following._follower_state import FollowerState
 
-__all__ = ["Whole"]
+__all__ = ["WholeFile"]
 
 _TRIES: Final = 3
-"""A file that changes while it is read is read again so often, and then later."""
+"""A file that changes while it is read is read again this often before it is put off."""
+
+_Version = tuple[Identity, Stamp]
 
 
-class Whole:
-    """One path whose content is wanted as a whole."""
+class WholeFile:
+    """One path whose content is delivered as a whole."""
 
-    def __init__(self, world: World, path: str) -> None:
-        """Know the path; nothing is read."""
-        self.world = world
+    def __init__(self, state: FollowerState, path: str) -> None:
+        """Store the path; nothing is read."""
+        self.state = state
         self.path = path
-        self.shown = Path(path)
+        self.event_path = Path(path)
         self.due = math.inf
-        """When to look again, monotonic seconds: it has not come to rest."""
-        self._told: tuple[Identity, Stamp] | None = None
-        self._seen: tuple[Identity, Stamp] | None = None
+        """When to examine it again because it is not quiet yet, monotonic seconds."""
+        self._delivered: _Version | None = None
+        self._seen: _Version | None = None
         self._since = 0.0
-        self._trouble = 0
-        self._is_there = False
+        self._error_number = 0
+        self._exists = False
 
-    def look(self, now: float) -> None:
-        """Deliver the content if it is another than before and stood still."""
-        disk, options = self.world.disk, self.world.options
+    def examine(self, now: float) -> None:
+        """Deliver the content if it differs from what was delivered and the file is quiet."""
+        io, options = self.state.io, self.state.options
         self.due = math.inf
         try:
-            status = disk.stat(self.path)
+            status = io.stat(self.path)
             if not modes.S_ISREG(status.st_mode):
-                raise OSError(22, "it is no regular file")
+                raise OSError(errno.EINVAL, "it is no regular file")
         except OSError as error:
-            self._lost(error)
+            self._report_missing(error)
             return
-        self._is_there, self._trouble = True, 0
+        self._exists, self._error_number = True, 0
         seen = (identity_of(status), stamp_of(status))
-        if seen == self._told:
+        if seen == self._delivered:
             return
         if seen != self._seen:
             self._seen, self._since = seen, now
@@ -56,57 +59,62 @@ class Whole:
             self.due = self._since + options.settle
             return
         if status.st_size > options.max_bytes:
-            self._told = seen
-            self.world.gap(self.shown, "too-large", status.st_size, self.world.number())
+            self._delivered = seen
+            self.state.report_gap_at(
+                self.event_path, "too-large", status.st_size, self.state.take_number()
+            )
             return
         for _ in range(_TRIES):
             read = self._read()
             if read is None:
                 continue
-            data, self._told = read
+            data, self._delivered = read
             encoding = options.encoding
-            self.world.out.append(
+            self.state.events.append(
                 Content(
-                    path=self.shown,
+                    path=self.event_path,
                     data=data,
                     text=None if encoding is None else data.decode(encoding, options.errors),
-                    generation=self.world.number(),
-                    time=disk.time(),
+                    generation=self.state.take_number(),
+                    time=io.time(),
                 )
             )
             return
         self._seen = None
         self.due = now + options.settle
 
-    def _read(self) -> tuple[bytes, tuple[Identity, Stamp]] | None:
-        disk = self.world.disk
+    def _read(self) -> tuple[bytes, _Version] | None:
+        """Return the content and its version; ``None`` if the file changed meanwhile."""
+        io = self.state.io
         try:
-            fd = disk.open(self.path)
+            fd = io.open(self.path)
         except OSError:
             return None
         try:
-            before = disk.fstat(fd)
+            before = io.fstat(fd)
             if not modes.S_ISREG(before.st_mode):
                 return None
-            data = disk.pread(fd, before.st_size, 0)
-            after = disk.stat(self.path)
+            data = io.pread(fd, before.st_size, 0)
+            after = io.stat(self.path)
         except OSError:
             return None
         finally:
-            disk.close(fd)
+            io.close(fd)
         seen = (identity_of(before), stamp_of(before))
         same = seen == (identity_of(after), stamp_of(after)) and len(data) == before.st_size
         return (data, seen) if same else None
 
-    def _lost(self, error: OSError) -> None:
-        time = self.world.disk.time()
-        self._told = self._seen = None
+    def _report_missing(self, error: OSError) -> None:
+        time = self.state.io.time()
+        self._delivered = self._seen = None
         number = error.errno or 0
         if number in MISSING:
-            if self._is_there:
-                self.world.tell(Gone(path=self.shown, time=time))
-        elif number != self._trouble:
-            self._trouble = number
+            if self._exists:
+                self.state.emit(Gone(path=self.event_path, time=time))
+        elif number != self._error_number:
+            self._error_number = number
             message = error.strerror or str(error)
-            self.world.tell(Inaccessible(path=self.shown, time=time, errno=number, message=message))
-        self._is_there = False
+            self.state.emit(
+                Inaccessible(path=self.event_path, time=time, errno=number, message=message)
+            )
+        self._exists = False

@@ -1,8 +1,8 @@
-"""Whether any process has a file open for writing, where Linux tells.
+"""Whether any process has a file open for writing, where Linux can say so.
 
-fcntl(2), "Leases": a read lease is given only while nobody has the file open for writing, to the
-file's owner or with CAP_LEASE. It is given back at once; who opens the file within that moment
-without waiting gets EWOULDBLOCK, which is why this is only done when it is asked for.
+fcntl(2), "Leases": the file's owner, or a process with CAP_LEASE, gets a read lease only while
+nobody has the file open for writing. The lease is returned at once. A process that opens the file
+in that moment with O_NONBLOCK gets EWOULDBLOCK, so this is only done if an option asks for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["has_writer"]
 
 
 def has_writer(fd: int) -> bool | None:
-    """Tell whether somebody has it open for writing; ``None`` if that cannot be told."""
+    """Return whether a process has it open for writing; ``None`` if that is not known."""
     if sys.platform != "linux":
         return None
     import errno
