@@ -179,7 +179,7 @@ def test_yaml_that_two_readers_read_apart_is_refused(
 )  # fmt: skip
 def test_what_both_versions_read_alike_is_taken(value: str, wanted: object) -> None:
     """YAML 1.2's core schema, and PyYAML agrees."""
-    from limpet.bot.config._yaml_document import YamlReader
+    from limpet._yaml_nodes import YamlReader
 
     reader = YamlReader(f"k: {value}\n", "f")
     if value == "-":

@@ -38,9 +38,11 @@ def codes() -> Iterator[str]:
     yield from get_args(DegradedReason)
     yield from get_args(RefusalCode)
     yield from get_args(RemoteCode)
-    for path in (ROOT / "src/limpet/cli/_doctor.py", *(ROOT / "src/limpet/bot").rglob("*.py")):
-        yield from re.findall(r'code="([a-z-]+)"', read(path))
-    for path in (ROOT / "src/limpet/remote").rglob("*.py"):
+    yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
+    files = [ROOT / "src/limpet/_yaml_nodes.py"]
+    for part in ("bot", "remote"):
+        files += (ROOT / "src/limpet" / part).rglob("*.py")
+    for path in files:
         yield from re.findall(r'\b(?:default_)?code(?:: str)? ?= ?"([a-z-]+)"', read(path))
 
 

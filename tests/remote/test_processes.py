@@ -189,13 +189,17 @@ def test_a_configuration_with_mistakes(tmp_path: Path) -> None:
     )
     said = limpet_says("agent", "a.yaml", cwd=tmp_path)
     assert said.returncode == 2
-    assert "a.yaml:1:7: agent.host" in said.stderr
+    assert "a.yaml:1:7: error: agent.host: " in said.stderr
     assert "use 'web-01'" in said.stderr
-    assert "a.yaml:3:1: agent has no key 'spol'; did you mean 'spool'?" in said.stderr
-    assert "a.yaml:6:5: agent.watch[0] has no key 'pth'; did you mean 'path'?" in said.stderr
-    assert "a.yaml:7:13: agent.watch[0].settle must be a number, not 'soon'" in said.stderr
-    assert "agent.output[0].allow[1] must be one of" in said.stderr
-    assert "agent needs 'spool'" in said.stderr
+    assert (
+        "a.yaml:3:1: error: agent.spol: there is no key 'spol'; did you mean 'spool'?"
+        in said.stderr
+    )
+    assert "a.yaml:6:5: error: agent.watch[0].pth: there is no key 'pth'; did" in said.stderr
+    assert "did you mean 'path'?" in said.stderr
+    assert "a.yaml:7:13: error: agent.watch[0].settle: must be a number, not 'soon'" in said.stderr
+    assert "agent.output[0].allow[1]: must be one of" in said.stderr
+    assert "a.yaml:1:1: error: agent: the key 'spool' is missing" in said.stderr
 
 
 def test_hub_config_prints_a_file_and_keeps_its_passwords(tmp_path: Path) -> None:

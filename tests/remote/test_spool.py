@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from limpet.remote import EventReader, Spool, Subjects
+from limpet.remote import ConfigError, EventReader, Spool, Subjects
 from limpet.remote._agent_follow import FollowSpec, LineObserver
-from limpet.remote._config_tables import ConfigError
 from limpet.remote._entry_snapshot import Known, away
 from limpet.remote._server_config import load_fleet
 from limpet.remote._spool import New

@@ -54,7 +54,9 @@ def init(path: str, given: Namespace) -> int:
     async def run() -> list[str]:
         transport = await address_of(given).connect("admin")
         try:
-            return await init_nats(transport, fleet.hosts, Subjects(fleet.prefix))
+            return await init_nats(
+                transport, fleet.hosts, Subjects(fleet.prefix), replicas=fleet.replicas
+            )
         finally:
             await transport.close()
 
@@ -77,4 +79,4 @@ def address_of(given: Namespace) -> HubAddress:
         "cert": given.cert,
         "key": given.key,
     }
-    return HubAddress.read(found, Path())
+    return HubAddress.read(found)

@@ -4,6 +4,7 @@ An agent on each host watches folders and executes commands (``limpet agent``); 
 with `EventReader` and ask for writes with `RemoteOutput`. All of it runs on asyncio.
 """
 
+from limpet._yaml_nodes import ConfigError
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._connection_config import HubAddress
 from limpet.remote._envelope import EnvelopeError, ObjectRef, RemoteEvent
@@ -27,6 +28,7 @@ from limpet.remote.transport._nats import NatsTransport, connect
 
 __all__ = [
     "INLINE_LIMIT",
+    "ConfigError",
     "CursorStore",
     "DisconnectedError",
     "EnvelopeError",

@@ -2,104 +2,132 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from limpet.config import ContentOptions
-from limpet.errors import LimpetError
+from limpet.config import ContentOptions, WatchOptions
 from limpet.following import follow
 from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._agent_follow import FollowSpec
 from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._command_codec import OPERATIONS
 from limpet.remote._config_tables import (
-    ConfigError,
     Table,
     each,
     flag,
     number,
     one_of,
+    options_of,
+    path,
     read_yaml,
     size,
     slug,
     text,
+    whole,
 )
 from limpet.remote._connection_config import HUB_TABLE, HubAddress
 from limpet.watch import watch_dir
 
 __all__ = ["AgentConfig", "load_agent"]
 
+_SET_BY_AGENT: Final = frozenset({"existing", "own", "state", "content"})
+"""Options of a watch that its entry in the file does not pass on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
-    """What a file says."""
+    """The content of an agent's file."""
 
     options: AgentOptions
     hub: HubAddress
 
 
+def _watch(found: dict[str, Any]) -> WatchSpec:
+    spec = {key: found.pop(key) for key in ("name", "path", "existing", "content") if key in found}
+    kind = found.pop("type", "dir")
+    if kind == "dir":
+        watch_dir(spec["path"], **found)  # checks the options
+    return WatchSpec(**spec, kind=kind, options=found)
+
+
+def _follow(found: dict[str, Any]) -> FollowSpec:
+    name, place = found.pop("name"), found.pop("path")
+    follow(place, **found)  # checks the options
+    return FollowSpec(name=name, path=place, options=found)
+
+
+def _output(found: dict[str, Any]) -> OutputSpec:
+    name, place, allow = found.pop("name"), found.pop("path"), found.pop("allow", None)
+    allowed = None if allow is None else frozenset(allow)
+    return OutputSpec(name=name, path=place, allow=allowed, options=found)
+
+
+def _agent(found: dict[str, Any]) -> AgentConfig:
+    spool = found.pop("spool")
+    names = {"path": "spool", "retain": "retain_s"}
+    options = {names.get(key, key): value for key, value in spool.items()}
+    for key, option in (("watch", "watches"), ("follow", "follows"), ("output", "outputs")):
+        options[option] = found.pop(key, ())
+    return AgentConfig(hub=found.pop("hub"), options=AgentOptions(**found, **options))
+
+
 _CONTENT: Final = Table(
-    {"mode": one_of("r", "rb"), "encoding": text, "errors": text, "max_bytes": size}
+    options_of(ContentOptions, [one.name for one in fields(ContentOptions)]),
+    make=lambda found: ContentOptions(**found),
 )
 _WATCH: Final = Table(
     {
         "name": slug,
-        "path": text,
+        "path": path,
         "type": one_of("dir", "file"),
         "existing": flag,
         "content": _CONTENT,
-        "recursive": flag,
-        "settle": number,
-        "include": each(text),
-        "exclude": each(text),
-        "ignore_file": text,
-        "default_ignores": flag,
-        "follow_symlinks": flag,
-        "metadata": flag,
-        "backend": one_of("auto", "fanotify", "inotify", "watchfiles", "poll"),
-        "poll_interval": number,
-        "rescan_interval": number,
+        **options_of(
+            WatchOptions,
+            [one.name for one in fields(WatchOptions) if one.name not in _SET_BY_AGENT],
+        ),
     },
     required=frozenset({"name", "path"}),
+    make=_watch,
 )
 _FOLLOW: Final = Table(
     {
         "name": slug,
-        "path": text,
+        "path": path,
         "start": one_of("end", "beginning", "checkpoint"),
         "fallback": one_of("end", "beginning"),
         "rotated": text,
         "encoding": text,
         "errors": text,
         "max_line": size,
-        "linger": number,
+        "linger": number(),
         "order": one_of("prompt", "strict"),
-        "backend": one_of("auto", "fanotify", "inotify", "watchfiles", "poll"),
-        "poll_interval": number,
+        **options_of(WatchOptions, ["backend", "poll_interval"]),
     },
     required=frozenset({"name", "path"}),
+    make=_follow,
 )
 _OUTPUT: Final = Table(
     {
         "name": slug,
-        "path": text,
+        "path": path,
         "allow": each(one_of(*OPERATIONS)),
         "create": flag,
         "durability": one_of("none", "file", "full"),
         "portable": flag,
     },
     required=frozenset({"name", "path"}),
+    make=_output,
 )
 _SPOOL: Final = Table(
     {
-        "path": text,
+        "path": path,
         "max_bytes": size,
-        "max_events": number,
+        "max_events": whole(1),
         "when_full": one_of("block", "collapse"),
         "durability": one_of("normal", "full"),
-        "retain": number,
+        "retain": number(),
     },
     required=frozenset({"path"}),
 )
@@ -114,72 +142,16 @@ _AGENT: Final = Table(
         "output": each(_OUTPUT),
     },
     required=frozenset({"host", "hub", "spool"}),
+    make=_agent,
 )
 
 
-def load_agent(path: str | Path) -> AgentConfig:
+def load_agent(file: str | Path) -> AgentConfig:
     """Read an agent's configuration; relative paths in it are relative to the file.
 
     Raises:
-        ConfigError: It has mistakes; each is told with its line.
+        ConfigError: It has mistakes; all of them are listed, with their positions.
         MissingExtraError: PyYAML is not installed.
     """
-    found = read_yaml(path, _AGENT, "agent")
-    base = Path(path).resolve().parent
-    spool = found["spool"]
-    try:
-        options = AgentOptions(
-            host=found["host"],
-            spool=str(base / spool["path"]),
-            watches=[_watch(item, base) for item in found.get("watch", [])],
-            follows=[_follow(item, base) for item in found.get("follow", [])],
-            outputs=[_output(item, base) for item in found.get("output", [])],
-            prefix=found.get("prefix", "limpet"),
-            max_bytes=spool.get("max_bytes", 512 << 20),
-            max_events=int(spool.get("max_events", 2_000_000)),
-            when_full=spool.get("when_full", "block"),
-            durability=spool.get("durability", "normal"),
-            retain_s=float(spool.get("retain", 300.0)),
-        )
-    except LimpetError as error:
-        message = f"{path}: {error}"
-        raise ConfigError(message) from error
-    return AgentConfig(options=options, hub=HubAddress.read(found["hub"], base))
-
-
-def _watch(item: dict[str, Any], base: Path) -> WatchSpec:
-    kind = item.get("type", "dir")
-    own = {"name", "path", "type", "existing", "content"}
-    options = {key: value for key, value in item.items() if key not in own}
-    for key in ("include", "exclude"):
-        if key in options:
-            options[key] = tuple(options[key])
-    path = str(base / item["path"])
-    if kind == "dir":
-        watch_dir(path, **options)  # checks the options
-    content = item.get("content")
-    return WatchSpec(
-        name=item["name"],
-        path=path,
-        kind=kind,
-        options=options,
-        content=None if content is None else ContentOptions(**content),
-        existing=item.get("existing", False),
-    )
-
-
-def _follow(item: dict[str, Any], base: Path) -> FollowSpec:
-    options = {key: value for key, value in item.items() if key not in {"name", "path"}}
-    path = os.path.join(base, item["path"])
-    follow(path, **options)  # checks the options
-    return FollowSpec(name=item["name"], path=path, options=options)
-
-
-def _output(item: dict[str, Any], base: Path) -> OutputSpec:
-    allow = item.get("allow")
-    return OutputSpec(
-        name=item["name"],
-        path=os.path.join(base, item["path"]),
-        allow=None if allow is None else frozenset(allow),
-        options={k: v for k, v in item.items() if k not in {"name", "path", "allow"}},
-    )
+    found: AgentConfig = read_yaml(file, _AGENT, "agent")
+    return found

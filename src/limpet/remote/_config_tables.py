@@ -1,60 +1,48 @@
-"""Reads a YAML file against a table of its keys: every mistake at once, each with its line."""
+"""Tables of the keys of a YAML file; reading against one reports every mistake with its position.
+
+A ``Take`` reads one node: it returns the value, or reports what is wrong with it.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args, get_origin
 
+from limpet._option_fields import info_of, words_of
 from limpet._suggest import near
-from limpet.errors import LimpetError, MissingExtraError, UsageError
+from limpet._yaml_nodes import ConfigError, YamlReader, kind_of
+from limpet.errors import UsageError
 from limpet.remote._subjects import check_slug
 
+if TYPE_CHECKING:
+    import yaml
+
 __all__ = [
-    "ConfigError",
     "Table",
+    "checked",
     "each",
     "flag",
     "number",
+    "of_type",
     "one_of",
+    "options_of",
+    "path",
     "read_yaml",
     "size",
     "slug",
     "text",
+    "whole",
 ]
 
-Take: TypeAlias = Callable[["Reader", Any, str], Any]
-"""Takes a YAML node and what it is called; says what is wrong, or gives the value."""
+Take: TypeAlias = Callable[[YamlReader, "yaml.Node", str], Any]
+"""Reads a node, at this path of keys."""
 
 _UNITS: Final = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-
-
-class ConfigError(UsageError):
-    """A configuration file is wrong, a line for each mistake: nothing was started."""
-
-    def __init__(self, message: str, *, code: str = "config") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
-
-
-@dataclass(slots=True)
-class Reader:
-    """Reads one file and collects what is wrong with it."""
-
-    path: Path
-    yaml: Any
-    faults: list[str] = field(default_factory=list)
-
-    def wrong(self, node: Any, message: str) -> None:
-        """Note a mistake at a node."""
-        mark = node.start_mark
-        self.faults.append(f"{self.path}:{mark.line + 1}:{mark.column + 1}: {message}")
-
-    def plain(self, node: Any) -> Any:
-        """Give a node's value."""
-        return self.yaml.SafeLoader("").construct_object(node, deep=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,120 +51,165 @@ class Table:
 
     keys: Mapping[str, Take]
     required: frozenset[str] = frozenset()
+    make: Callable[[dict[str, Any]], object] = dict
+    """Makes the value from what was read without a problem; its ``UsageError`` is reported."""
 
-    def __call__(self, reader: Reader, node: Any, what: str) -> dict[str, Any]:
+    def __call__(self, reader: YamlReader, node: yaml.Node, where: str) -> Any:
         """Read a mapping."""
+        known = ", ".join(self.keys)
+        if kind_of(node) != "mapping":
+            reader.problem(node, where, f"must be a mapping with keys from {known}")
+            return None
+        before = len(reader.problems)
         found: dict[str, Any] = {}
-        if not isinstance(node, reader.yaml.MappingNode):
-            reader.wrong(node, f"{what} must be a mapping of {', '.join(self.keys)}")
-            return found
-        for key_node, value in node.value:
-            key = key_node.value if isinstance(key_node, reader.yaml.ScalarNode) else "?"
-            if key in found:
-                reader.wrong(key_node, f"{what} has {key!r} twice")
-                continue
+        pairs = reader.pairs(node, where)
+        for key, (key_node, value) in pairs.items():
             take = self.keys.get(key)
-            if take is None:
-                hint = near(key, self.keys) or f"; known: {', '.join(self.keys)}"
-                reader.wrong(key_node, f"{what} has no key {key!r}{hint}")
+            if take is not None:
+                found[key] = take(reader, value, f"{where}.{key}")
                 continue
-            found[key] = take(reader, value, f"{what}.{key}")
-        for key in sorted(self.required - found.keys()):
-            reader.wrong(node, f"{what} needs {key!r}")
-        return found
+            hint = near(key, self.keys) or f" (known keys: {known})"
+            reader.problem(key_node, f"{where}.{key}", f"there is no key {key!r}{hint}")
+        for key in sorted(self.required - pairs.keys()):
+            reader.problem(node, where, f"the key {key!r} is missing")
+        if len(reader.problems) > before:
+            return None
+        try:
+            return self.make(found)
+        except UsageError as error:
+            reader.problem(node, where, str(error))
+            return None
 
 
 def each(take: Take) -> Take:
-    """Take a list of such."""
+    """Take a list of such values."""
 
-    def read(reader: Reader, node: Any, what: str) -> list[Any]:
-        if not isinstance(node, reader.yaml.SequenceNode):
-            reader.wrong(node, f"{what} must be a list")
-            return []
-        return [take(reader, item, f"{what}[{number}]") for number, item in enumerate(node.value)]
-
-    return read
-
-
-def _scalar(kinds: type | tuple[type, ...], say: str) -> Take:
-    def read(reader: Reader, node: Any, what: str) -> Any:
-        value = reader.plain(node)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-            reader.wrong(node, f"{what} must be {say}, not {value!r}")
+    def read(reader: YamlReader, node: yaml.Node, where: str) -> tuple[Any, ...] | None:
+        if kind_of(node) != "sequence":
+            reader.problem(node, where, "must be a list")
             return None
-        return value
+        return tuple(take(reader, one, at) for one, at in reader.items(node, where))
 
     return read
 
 
-text: Final = _scalar(str, "text")
-flag: Final = _scalar(bool, "true or false")
-number: Final = _scalar((int, float), "a number")
+def checked(wanted: str, convert: Callable[[Any], Any]) -> Take:
+    """Take what ``convert`` accepts; it raises ``ValueError`` for a value that is not ``wanted``."""
+
+    def read(reader: YamlReader, node: yaml.Node, where: str) -> Any:
+        before = len(reader.problems)
+        value = reader.value(node, where)
+        if len(reader.problems) > before:
+            return None
+        try:
+            return convert(value)
+        except UsageError as error:
+            reader.problem(node, where, str(error))
+        except ValueError:
+            reader.problem(node, where, f"must be {wanted}, not {value!r}")
+        return None
+
+    return read
 
 
-def slug(reader: Reader, node: Any, what: str) -> str:
-    """Take a name that can be a token of a subject."""
-    value = text(reader, node, what)
-    if value is None:
-        return ""
-    try:
-        return check_slug(value, what)
-    except LimpetError as error:
-        reader.wrong(node, str(error))
-        return ""
+def of_type(*kinds: type) -> Callable[[Any], Any]:
+    """Return what accepts values of these very types, for ``checked``."""
 
-
-def size(reader: Reader, node: Any, what: str) -> int:
-    """Take a size: bytes, or a number with KiB, MiB, GiB."""
-    value = reader.plain(node)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    def convert(value: Any) -> Any:
+        if type(value) not in kinds:
+            raise ValueError
         return value
+
+    return convert
+
+
+def _slug(value: Any) -> str:
+    return check_slug(of_type(str)(value), "the name")
+
+
+def _size(value: Any) -> int:
     found = re.fullmatch(r"(\d+)\s*([a-z]*)", str(value).lower())
-    if found is None or found[2] not in _UNITS:
-        reader.wrong(node, f"{what} must be a size such as 512MiB, not {value!r}")
-        return 0
+    if found is None or found[2] not in _UNITS or isinstance(value, bool):
+        raise ValueError
     return int(found[1]) * _UNITS[found[2]]
+
+
+text: Final = checked("text", of_type(str))
+flag: Final = checked("true or false", of_type(bool))
+slug: Final = checked("text", _slug)
+size: Final = checked("a size such as 512MiB", _size)
+
+
+def number(least: float = 0.0) -> Take:
+    """Take a finite number of at least ``least``."""
+
+    def convert(value: Any) -> float:
+        if not least <= of_type(int, float)(value) < math.inf:
+            message = f"must be at least {least:g}, not {value!r}"
+            raise UsageError(message)
+        return float(value)
+
+    return checked("a number", convert)
+
+
+def whole(least: int = 0) -> Take:
+    """Take a whole number of at least ``least``."""
+
+    def convert(value: Any) -> int:
+        if of_type(int)(value) < least:
+            raise ValueError
+        return int(value)
+
+    return checked(f"a whole number of at least {least}", convert)
 
 
 def one_of(*words: str) -> Take:
     """Take one of these words."""
 
-    def read(reader: Reader, node: Any, what: str) -> str:
-        value = reader.plain(node)
+    def convert(value: Any) -> Any:
         if value not in words:
-            reader.wrong(node, f"{what} must be one of {', '.join(words)}, not {value!r}")
-            return words[0]
-        return str(value)
+            raise ValueError
+        return value
 
-    return read
+    return checked(f"one of {', '.join(words)}", convert)
 
 
-def read_yaml(path: str | Path, table: Take, what: str) -> Any:
-    """Read a file against a table.
+def path(reader: YamlReader, node: yaml.Node, where: str) -> str | None:
+    """Take a path; a relative one is relative to the directory of the file."""
+    found = text(reader, node, where)
+    return None if found is None else str(Path(reader.file).resolve().parent / found)
+
+
+def options_of(cls: type, names: Iterable[str]) -> dict[str, Take]:
+    """Return what reads these options, from the dataclass fields that describe them."""
+    return {name: _option(*info_of(cls, name)) for name in names}
+
+
+def _option(kind: Any, _default: object, info: Any) -> Take:
+    if isinstance(kind, UnionType):
+        (kind,) = (one for one in get_args(kind) if one is not type(None))
+    if words := words_of(kind):
+        return one_of(*words)
+    if get_origin(kind) is tuple:
+        return each(text)
+    return {bool: flag, str: text, int: size, float: number(info.least or 0.0)}[kind]
+
+
+def read_yaml(file: str | Path, table: Take, what: str) -> Any:
+    """Read a file of one document against a table.
 
     Raises:
         MissingExtraError: PyYAML is not installed.
-        ConfigError: The file cannot be read, is no YAML, or has mistakes; all are told.
+        ConfigError: The file cannot be read, or has mistakes; it lists all of them.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        message = "configuration files need PyYAML: pip install 'limpet[nats]'"
-        raise MissingExtraError(message) from error
-    path = Path(path)
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        message = f"cannot read {str(path)!r}: {error.strerror}"
-        raise ConfigError(message) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        message = f"{path}: it is no YAML: {error}"
-        raise ConfigError(message) from error
-    if node is None:
-        message = f"{path}: it is empty"
+    reader = YamlReader.open(file, extra="nats")
+    documents = list(reader.documents())
+    if not (documents or reader.problems):
+        message = f"{file}: the file is empty"
         raise ConfigError(message)
-    reader = Reader(path, yaml)
-    found = table(reader, node, what)
-    if reader.faults:
-        raise ConfigError("\n".join(reader.faults))
+    for node in documents[1:]:
+        reader.problem(node, "", "this is a second document; the file may have one")
+    found = table(reader, documents[0], what) if documents else None
+    if reader.problems:
+        raise ConfigError(problems=sorted(reader.problems))
     return found

@@ -1,4 +1,4 @@
-"""Where a hub is, and as whom one comes to it."""
+"""The address of a hub, and the user and certificates of a connection to it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from limpet.remote._config_tables import ConfigError, Table, text
+from limpet._yaml_nodes import ConfigError
+from limpet.remote._config_tables import Table, path, text
 from limpet.remote.transport._nats import NatsTransport, connect
 
 __all__ = ["HUB_TABLE", "HubAddress"]
 
-HUB_TABLE: Final = Table(
-    {
-        "url": text,
-        "user": text,
-        "password": text,
-        "password_file": text,
-        "ca": text,
-        "cert": text,
-        "key": text,
-    },
-    required=frozenset({"url"}),
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubAddress:
-    """Where the hub is, and as whom one comes to it."""
+    """The address of a hub, and the user of a connection to it."""
 
     url: str
     user: str | None = None
@@ -39,37 +27,27 @@ class HubAddress:
     key: str | None = None
 
     @classmethod
-    def read(cls, found: Mapping[str, Any], base: Path) -> Self:
-        """Make the address of what was said of the hub; files are relative to ``base``.
+    def read(cls, found: Mapping[str, Any]) -> Self:
+        """Return the address for these settings: the fields, and ``password_file``.
 
         Raises:
             ConfigError: The file with the password cannot be read.
         """
-        password = found.get("password")
-        if file := found.get("password_file"):
+        settings = dict(found)
+        file = settings.pop("password_file", None)
+        if file:
             try:
-                password = (base / file).read_text(encoding="utf-8").strip()
+                settings["password"] = Path(file).read_text(encoding="utf-8").strip()
             except OSError as error:
-                message = f"cannot read the password file {file!r}: {error.strerror}"
+                message = f"cannot read the password file {str(file)!r}: {error.strerror}"
                 raise ConfigError(message) from error
-
-        def at(key: str) -> str | None:
-            return str(base / found[key]) if found.get(key) else None
-
-        return cls(
-            url=found["url"],
-            user=found.get("user"),
-            password=password,
-            ca=at("ca"),
-            cert=at("cert"),
-            key=at("key"),
-        )
+        return cls(**settings)
 
     def context(self) -> ssl.SSLContext | None:
-        """Give the certificates, if it is to be reached by TLS.
+        """Return the certificates; ``None`` for a connection without TLS.
 
         Raises:
-            ConfigError: A file is missing or no certificate.
+            ConfigError: A file is missing, or is not a certificate.
         """
         if not (self.ca or self.cert or self.url.startswith("tls://")):
             return None
@@ -83,7 +61,7 @@ class HubAddress:
         return made
 
     async def connect(self, name: str, *, wait: bool = False) -> NatsTransport:
-        """Connect as ``name``, which is also the user where a password alone is given.
+        """Connect as ``name``, which is also the user if there is only a password.
 
         Raises:
             ConfigError: A certificate cannot be used.
@@ -97,3 +75,18 @@ class HubAddress:
             tls=self.context(),
             wait=wait,
         )
+
+
+HUB_TABLE: Final = Table(
+    {
+        "url": text,
+        "user": text,
+        "password": text,
+        "password_file": path,
+        "ca": path,
+        "cert": path,
+        "key": path,
+    },
+    required=frozenset({"url"}),
+    make=HubAddress.read,
+)

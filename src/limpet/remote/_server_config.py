@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from limpet.errors import LimpetError
+from limpet.errors import UsageError
 from limpet.remote._command_codec import OPERATIONS
 from limpet.remote._config_tables import (
-    ConfigError,
-    Reader,
     Table,
+    checked,
     each,
-    number,
+    of_type,
     one_of,
     read_yaml,
     size,
     slug,
     text,
+    whole,
 )
 from limpet.remote._subjects import Subjects, check_slug
 
@@ -49,7 +49,7 @@ class FleetConfig:
     """The hosts and bots of a hub."""
 
     hosts: Sequence[str]
-    bots: Sequence[BotGrant]
+    bots: Sequence[BotGrant] = ()
     prefix: str = "limpet"
     listen: str = "0.0.0.0:4222"
     store: str = "/var/lib/nats/jetstream"
@@ -58,105 +58,97 @@ class FleetConfig:
     cert: str | None = None
     key: str | None = None
     max_store: int = 20 << 30
+    replicas: int = 1
+    """Of each stream, on a cluster of servers."""
 
 
-def _grant(reader: Reader, node: Any, what: str) -> tuple[str, str, str]:
-    parts = (text(reader, node, what) or "").split("/")
-    if len(parts) != 3 or not all(parts) or (parts[2] != "*" and parts[2] not in OPERATIONS):
-        say = f"host/output/operation, the operation one of *, {', '.join(OPERATIONS)}"
-        reader.wrong(node, f"{what} must be {say}")
-        return "", "", ""
-    for part, name in zip(parts[:2], ("host", "output"), strict=True):
-        try:
-            # Only an output may be any: with a dot in it, a name would shift what is granted.
-            if name == "host" or part != "*":
-                check_slug(part, name)
-        except LimpetError as error:
-            reader.wrong(node, str(error))
-    return parts[0], parts[1], parts[2]
+def _grant(value: Any) -> tuple[str, str, str]:
+    host, output, verb = of_type(str)(value).split("/")
+    if verb != "*" and verb not in OPERATIONS:
+        raise ValueError
+    check_slug(host, "the host")
+    if output != "*":  # only an output may be any: a dot in a name would shift what is granted
+        check_slug(output, "the output")
+    return host, output, verb
 
 
+def _fleet(found: dict[str, Any]) -> FleetConfig:
+    fleet = FleetConfig(**found.pop("tls", {}), **found)
+    for bot in fleet.bots:
+        named = {*bot.read, *(host for host, _, _ in bot.write)} - {"*"}
+        if unknown := sorted(named - set(fleet.hosts)):
+            message = f"the bot {bot.name!r} names unknown hosts: {', '.join(unknown)}"
+            raise UsageError(message)
+    _check_names(fleet)
+    return fleet
+
+
+def _check_names(fleet: FleetConfig) -> None:
+    """Refuse names by which one user would get the rights, or the consumers, of another.
+
+    Raises:
+        UsageError: Two users have one name, or two bots would read with one consumer.
+    """
+    users = ["admin", *fleet.hosts, *(bot.name for bot in fleet.bots)]
+    if twice := sorted({name for name in users if users.count(name) > 1}):
+        message = (
+            f"{', '.join(twice)} is the name of two users (hosts, bots, and 'admin'): each needs "
+            "its own"
+        )
+        raise UsageError(message)
+    owner: dict[str, str] = {}
+    for bot in fleet.bots:
+        for consumer in sorted({n for host in bot.read for n in _consumers(bot.name, host)}):
+            other = owner.setdefault(consumer, bot.name)
+            if other != bot.name:
+                message = (
+                    f"the bots {other!r} and {bot.name!r} would both read as {consumer!r}, and so "
+                    "each other's events: give one of them another name"
+                )
+                raise UsageError(message)
+
+
+_GRANT: Final = checked(
+    f"host/output/operation, the operation one of *, {', '.join(OPERATIONS)}", _grant
+)
+_BOT: Final = Table(
+    {"name": slug, "read": each(text), "write": each(_GRANT)},
+    required=frozenset({"name"}),
+    make=lambda found: BotGrant(**found),
+)
 _FLEET: Final = Table(
     {
         "hosts": each(slug),
-        "bots": each(
-            Table(
-                {"name": slug, "read": each(text), "write": each(_grant)},
-                required=frozenset({"name"}),
-            )
-        ),
+        "bots": each(_BOT),
         "prefix": text,
         "listen": text,
         "store": text,
         "max_store": size,
         "sync": one_of("always", "default"),
-        "replicas": number,
+        "replicas": whole(1),
         "tls": Table({"ca": text, "cert": text, "key": text}, frozenset({"ca", "cert", "key"})),
     },
     required=frozenset({"hosts"}),
+    make=_fleet,
 )
 
 
-def load_fleet(path: str | Path) -> FleetConfig:
+def load_fleet(file: str | Path) -> FleetConfig:
     """Read the file that lists a hub's hosts and bots.
 
     Raises:
-        ConfigError: It has mistakes; each is told with its line.
+        ConfigError: It has mistakes; all of them are listed, with their positions.
+        MissingExtraError: PyYAML is not installed.
     """
-    found = read_yaml(path, _FLEET, "fleet")
-    hosts = found["hosts"]
-    bots = []
-    for bot in found.get("bots", []):
-        grant = BotGrant(name=bot["name"], read=bot.get("read", ()), write=bot.get("write", ()))
-        named = {*grant.read, *(host for host, _, _ in grant.write)} - {"*"}
-        if unknown := sorted(named - set(hosts)):
-            message = f"{path}: bot {grant.name!r} names hosts there are not: {', '.join(unknown)}"
-            raise ConfigError(message)
-        bots.append(grant)
-    _check_names(path, hosts, bots)
-    tls = found.get("tls", {})
-    return FleetConfig(
-        hosts=hosts,
-        bots=bots,
-        prefix=found.get("prefix", "limpet"),
-        listen=found.get("listen", "0.0.0.0:4222"),
-        store=found.get("store", "/var/lib/nats/jetstream"),
-        sync=found.get("sync", "always"),
-        max_store=found.get("max_store", 20 << 30),
-        **tls,
-    )
+    found: FleetConfig = read_yaml(file, _FLEET, "fleet")
+    return found
 
 
-def _check_names(path: str | Path, hosts: Sequence[str], bots: Sequence[BotGrant]) -> None:
-    """Refuse names that would give one user the rights, or the consumers, of another.
-
-    Raises:
-        ConfigError: Two users have one name, or two bots would read with one consumer.
-    """
-    users = ["admin", *hosts, *(bot.name for bot in bots)]
-    if twice := sorted({name for name in users if users.count(name) > 1}):
-        message = (
-            f"{path}: {', '.join(twice)} is the name of two users (hosts, bots, and 'admin'): "
-            "each needs its own"
-        )
-        raise ConfigError(message)
-    owner: dict[str, str] = {}
-    for bot in bots:
-        for consumer in sorted({n for host in bot.read for n, _ in _consumers(bot.name, host)}):
-            other = owner.setdefault(consumer, bot.name)
-            if other != bot.name:
-                message = (
-                    f"{path}: bots {other!r} and {bot.name!r} would both read as {consumer!r}, and "
-                    "so each other's events: give one of them another name"
-                )
-                raise ConfigError(message)
-
-
-def _consumers(bot: str, host: str) -> list[tuple[str, str | None]]:
-    """Give the consumers a bot reads a host with, and that host; none is every host."""
+def _consumers(bot: str, host: str) -> tuple[str, str]:
+    """Return the consumers by which a bot reads a host, alone and in work mode; ``*`` is all."""
     if host == "*":
-        return [(f"bot-{bot}-all", None), (f"work-{bot}", None)]
-    return [(f"bot-{bot}-{host}", host), (f"work-{bot}-{host}", host)]
+        return f"bot-{bot}-all", f"work-{bot}"
+    return f"bot-{bot}-{host}", f"work-{bot}-{host}"
 
 
 def server_file(
@@ -251,11 +243,9 @@ def _bot_rules(subjects: Subjects, bot: BotGrant) -> dict[str, list[str]]:
         f"$JS.API.DIRECT.GET.KV_{subjects.hosts}.>",
     ]
     for host in bot.read:
-        which = "all" if host == "*" else host
         subject = subjects.events_of(None if host == "*" else host)
-        shared = f"work-{name}" if host == "*" else f"work-{name}-{host}"
-        names = [(f"bot-{name}-{which}", subject), (shared, subject)]
-        for consumer, subject in names:
+        own, shared = _consumers(name, host)
+        for consumer in (own, shared):
             publish += [
                 f"$JS.API.CONSUMER.CREATE.{events}.{consumer}.{subject}",
                 f"$JS.API.CONSUMER.DELETE.{events}.{consumer}",

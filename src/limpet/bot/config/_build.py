@@ -11,9 +11,9 @@ from typing import Any, Final
 from mewbot.core import BehaviourInterface, ComponentKind
 
 from limpet._suggest import near
+from limpet._yaml_nodes import YamlReader
 from limpet.bot._names import MODULES
 from limpet.bot.config._documents import COMPONENT_KEYS, Block
-from limpet.bot.config._yaml_document import YamlReader
 from limpet.bot.settings._setting import Configured, settings_of
 from limpet.bot.settings._validators import BadKeyError, BadValueError
 

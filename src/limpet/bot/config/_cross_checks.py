@@ -10,9 +10,9 @@ from typing import Any
 import pathspec
 
 from limpet._suggest import near
+from limpet._yaml_nodes import YamlReader
 from limpet.bot.actions import MoveProcessedFileAction
 from limpet.bot.config._documents import COMPONENT_KEYS, Block
-from limpet.bot.config._yaml_document import YamlReader
 from limpet.bot.io._filesystem import FileSystem
 from limpet.bot.settings._setting import Configured, settings_of
 

@@ -9,7 +9,7 @@ import yaml
 from mewbot.core import ComponentKind
 
 from limpet._suggest import near
-from limpet.bot.config._yaml_document import YamlReader
+from limpet._yaml_nodes import YamlReader
 
 __all__ = ["COMPONENT_KEYS", "Block", "read_blocks"]
 
@@ -178,8 +178,8 @@ def _read_parts(reader: YamlReader, block: Block, key: str, kind: str, node: yam
     if not isinstance(node, yaml.SequenceNode):
         reader.problem(node, where, "must be a list; [] if there are none")
         return
-    for at, one in enumerate(node.value):
-        part = _read(reader, one, f"{where}[{at}]", kind)
+    for one, at in reader.items(node, where):
+        part = _read(reader, one, at, kind)
         if part is not None:
             block.parts[key].append(part)
 

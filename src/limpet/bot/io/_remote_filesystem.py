@@ -8,7 +8,6 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from mewbot.api.v1 import Input, InputEvent, IOConfig, Output, OutputEvent
@@ -115,7 +114,7 @@ class RemoteFileSystem(NamedComponent, IOConfig):
             "cert": self.cert,
             "key": self.key,
         }
-        address = await asyncio.to_thread(HubAddress.read, found, Path())
+        address = await asyncio.to_thread(HubAddress.read, found)
         return await address.connect(self.bot, wait=True)
 
 

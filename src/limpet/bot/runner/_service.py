@@ -46,7 +46,7 @@ def serve(file: str, options: RunOptions) -> int:
     0: it stopped in order, also by a signal. 128 + n: a second signal n stopped it at once.
 
     Raises:
-        ConfigError: The file is wrong; nothing was started.
+        BotConfigError: The file is wrong; nothing was started.
         UsageError: Another bot runs with this state directory.
         OSError: The state directory, or the address for health, cannot be used.
     """
@@ -64,7 +64,7 @@ def replay(file: str, options: RunOptions, *, only: Sequence[str] = ()) -> tuple
         only: The ids of the dead letters to process; empty for all.
 
     Raises:
-        ConfigError: The file is wrong.
+        BotConfigError: The file is wrong.
         UsageError: There is no state directory, or another bot runs with it.
         OSError: The dead letters cannot be read.
     """

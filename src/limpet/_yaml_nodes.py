@@ -8,19 +8,20 @@ takes one, are refused, too, and so is every tag, above all ``!!python``.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-import yaml
+from limpet.errors import MissingExtraError, UsageError
 
-from limpet.bot.compat._require_extra import need
-from limpet.bot.config._problem import Problem
+if TYPE_CHECKING:
+    import yaml
 
-__all__ = ["YamlReader", "position_of"]
-
-need("yaml", "a bot's file")
+__all__ = ["ConfigError", "Problem", "YamlReader", "kind_of"]
 
 _MAX_NODES: Final = 100_000
 """Most values of a file, counted each time an alias repeats them."""
@@ -38,24 +39,96 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0
 _INF: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)")
 _NAN: Final = re.compile(r"\.(?:nan|NaN|NAN)")
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Problem:
+    """One error or warning of a file."""
+
+    file: str
+    line: int
+    """From 1."""
+    column: int
+    """From 1, in characters."""
+    where: str
+    """The path of keys: ``agent.watch[0].settle``; in a bot's file it starts with the document's
+    number: ``2.actions[0].properties.command``."""
+    message: str
+    level: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        """Return it in the form of compilers, so that editors find the position."""
+        where = f"{self.where}: " if self.where else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.level}: {where}{self.message}"
+
+
+class ConfigError(UsageError):
+    """A configuration file is wrong: nothing was started.
+
+    ``problems`` and the message list every error of a YAML file; a file that it names, such as one
+    with a password, is no part of ``problems``.
+    """
+
+    default_code = "config"
+
+    def __init__(self, message: str = "", *, problems: Sequence[Problem] = ()) -> None:
+        """Keep the problems; without a message they make it."""
+        self.problems = tuple(problems)
+        super().__init__(message or "\n".join(map(str, problems)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what pickle needs."""
+        return type(self), (str(self),), {"problems": self.problems}
 
 
 class YamlReader:
     """Reads one file, and collects its ``problems``."""
 
-    def __init__(self, text: str, file: str) -> None:
-        """Read this text; ``file`` names it in problems."""
+    def __init__(self, text: str, file: str, *, extra: str = "bot") -> None:
+        """Read this text; ``file`` names it in problems.
+
+        Raises:
+            MissingExtraError: PyYAML is not installed; ``extra`` is the extra that installs it.
+        """
+        try:
+            import yaml
+        except ImportError as error:
+            message = f"{file} cannot be read without PyYAML: pip install 'limpet[{extra}]'"
+            raise MissingExtraError(message) from error
         self.problems: list[Problem] = []
+        self.file = file
+        self._yaml = yaml
         self._text = text
-        self._file = file
         self._count = 0
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, extra: str) -> Self:
+        """Return a reader of a file; one that cannot be read has a problem and no documents.
+
+        Raises:
+            MissingExtraError: PyYAML is not installed; ``extra`` is the extra that installs it.
+        """
+        file = os.fspath(path)
+        line = column = 1
+        try:
+            return cls(Path(path).read_bytes().decode("utf-8-sig"), file, extra=extra)
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            column = error.start - error.object.rfind(b"\n", 0, error.start)
+            message = f"this is not UTF-8: {error.reason}"
+        except OSError as error:
+            message = f"cannot be read: {error.strerror or error}"
+        reader = cls("", file, extra=extra)
+        reader._report(line, column, "", message)
+        return reader
 
     def documents(self) -> Iterator[yaml.Node]:
         """Yield the documents that are not empty, up to the first syntax error."""
+        yaml = self._yaml
         try:
-            for node in yaml.compose_all(self._text, Loader=_LOADER):
-                if node is None or (isinstance(node, yaml.ScalarNode) and node.value == ""):
+            for node in yaml.compose_all(
+                self._text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            ):
+                if node is None or (kind_of(node) == "scalar" and node.value == ""):
                     continue  # only comments, as after a last '---'
                 yield node
         except yaml.MarkedYAMLError as error:
@@ -72,23 +145,29 @@ class YamlReader:
 
     def problem(self, node: yaml.Node, where: str, message: str, *, warning: bool = False) -> None:
         """Report a problem at a node."""
-        line, column = position_of(node)
-        self._report(line, column, where, message, warning=warning)
+        mark = node.start_mark
+        self._report(mark.line + 1, mark.column + 1, where, message, warning=warning)
 
-    def pairs(self, node: yaml.MappingNode, where: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    def items(self, node: yaml.Node, where: str) -> Iterator[tuple[yaml.Node, str]]:
+        """Yield the nodes of a sequence with their paths of keys."""
+        self._check_tag(node, where, "seq")
+        yield from ((one, f"{where}[{at}]") for at, one in enumerate(node.value))
+
+    def pairs(self, node: yaml.Node, where: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         """Return a mapping's keys with the nodes of key and value; duplicates are reported."""
+        self._check_tag(node, where, "map")
         found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
             if key.tag == _CORE + "merge":
                 merged = self._merged(value, where) | merged
                 continue
-            if not isinstance(key, yaml.ScalarNode):
+            if kind_of(key) != "scalar":
                 self.problem(key, where, "a key must be a word")
                 continue
             name = key.value
             if name in found:
-                line, _ = position_of(found[name][0])
+                line = found[name][0].start_mark.line + 1
                 message = f"the key {name!r} is a duplicate (line {line} has it, too)"
                 self.problem(key, f"{where}.{name}", message)
                 continue
@@ -97,8 +176,8 @@ class YamlReader:
 
     def _merged(self, node: yaml.Node, where: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
-        for one in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            if not isinstance(one, yaml.MappingNode):
+        for one in node.value if kind_of(node) == "sequence" else [node]:
+            if kind_of(one) != "mapping":
                 self.problem(one, where, "'<<' takes keys and values, or a list of mappings")
                 continue
             found = self.pairs(one, where) | found
@@ -114,15 +193,13 @@ class YamlReader:
             self.problem(node, where, "it contains itself, or is nested too deeply")
             return None
         above = (*above, id(node))
-        if isinstance(node, yaml.MappingNode):
-            self._check_tag(node, where, "map")
+        if kind_of(node) == "mapping":
             return {
                 name: self._value(value, f"{where}.{name}", above)
                 for name, (_, value) in self.pairs(node, where).items()
             }
-        if isinstance(node, yaml.SequenceNode):
-            self._check_tag(node, where, "seq")
-            return [self._value(one, f"{where}[{at}]", above) for at, one in enumerate(node.value)]
+        if kind_of(node) == "sequence":
+            return [self._value(one, at, above) for one, at in self.items(node, where)]
         return self._scalar(node, where)
 
     def _scalar(self, node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - a plain value
@@ -160,7 +237,7 @@ class YamlReader:
     ) -> None:
         self.problems.append(
             Problem(
-                file=self._file,
+                file=self.file,
                 line=line,
                 column=column,
                 where=where,
@@ -170,14 +247,16 @@ class YamlReader:
         )
 
 
-def position_of(node: yaml.Node) -> tuple[int, int]:
-    """Return line and column, both from 1."""
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def kind_of(node: yaml.Node) -> str:
+    """Return ``scalar``, ``sequence`` or ``mapping``."""
+    return str(getattr(node, "id", ""))
 
 
 @cache
 def _by_yaml_1_1(text: str) -> Any:  # noqa: ANN401 - a plain value
     """Return the value of a plain word for PyYAML, and so for mewbot."""
+    import yaml
+
     try:
         return yaml.safe_load(text) if text else None
     except (yaml.YAMLError, ValueError):
