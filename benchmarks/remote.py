@@ -31,11 +31,11 @@ from limpet.remote import (
     connect,
     read_events,
 )
-from limpet.remote._command_executor import Executor, Target
-from limpet.remote._command_journal import Intents
+from limpet.remote._command_executor import CommandExecutor, CommandOutput
+from limpet.remote._command_journal import CommandJournal
 from limpet.remote._envelope import encode, notice
-from limpet.remote._spool import New
-from limpet.remote._spool_sender import Sender
+from limpet.remote._spool import NewRow
+from limpet.remote._spool_sender import SpoolSender
 from limpet.remote._stream_setup import init_nats
 from limpet.remote.transport import Message
 from tests.remote.conftest import SERVERS, Server
@@ -50,13 +50,13 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def wire_row(spool: Spool, seq: int) -> New:
+def wire_row(spool: Spool, seq: int) -> NewRow:
     """Make an event as an agent makes it: about 580 bytes."""
     wire = notice("file.created", watch="in", time_us=time.time_ns() // 1000)
     wire |= {"scope": "inside", "path": f"/srv/in/{seq:08}.csv", "rel": f"{seq:08}.csv"}
     wire |= {"stat": {"size": 1, "mtime_us": 1, "ino": "12345", "dev": "1"}, "entry": "file"}
     data = encode(wire, session=spool.session, seq=seq, host="web01", watch="in", flavour="posix")
-    return New(seq, "limpet.v1.ev.web01.in.file.created", data)
+    return NewRow(seq, "limpet.v1.ev.web01.in.file.created", data)
 
 
 def fill(spool: Spool, count: int) -> None:
@@ -128,7 +128,7 @@ class Bench:
 
         await self.timed("into the spool", self.count, store)
         transport = await self.connect("web01")
-        sender = Sender(spool, transport)
+        sender = SpoolSender(spool, transport)
 
         async def send() -> None:
             task = asyncio.create_task(sender.run())
@@ -178,13 +178,17 @@ class Bench:
     async def commands(self) -> None:
         """An append on another host, from the question to its answer."""
         (self.folder / "out").mkdir()
-        spool = Spool(self.folder / "intents")
+        spool = Spool(self.folder / "journal")
         transport, bot = await self.connect("nas"), await self.connect("bot")
         times: list[float] = []
         count = max(100, self.count // 100)
         with Output(self.folder / "out") as output:
-            executor = Executor(
-                transport, Intents(spool), {"o": Target(output)}, host="nas", subjects=Subjects()
+            executor = CommandExecutor(
+                transport,
+                CommandJournal(spool),
+                {"o": CommandOutput(output)},
+                host="nas",
+                subjects=Subjects(),
             )
             task = asyncio.create_task(executor.run())
 

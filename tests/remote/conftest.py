@@ -1,4 +1,4 @@
-"""Hubs for the tests: one in memory, and every nats-server that is found, on loopback."""
+"""Hubs for the tests: one in memory, and each nats-server that is installed, on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEST_LIMIT_S = float(os.environ.get("LIMPET_TEST_LIMIT", "90"))
 
 
 def servers() -> dict[str, str]:
-    """Find the servers: name by version -> program."""
+    """Return the servers: version -> program."""
     candidates = [
         os.environ.get("LIMPET_TEST_NATS", ""),
         shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin") or "",
@@ -39,8 +39,8 @@ def servers() -> dict[str, str]:
     for program in candidates:
         if not program or not os.access(program, os.X_OK):
             continue
-        said = subprocess.run([program, "--version"], capture_output=True, text=True)
-        version = said.stdout.strip().rpartition("v")[2]
+        done = subprocess.run([program, "--version"], capture_output=True, text=True)
+        version = done.stdout.strip().rpartition("v")[2]
         found.setdefault(version, program)
     return found
 
@@ -58,7 +58,7 @@ if not NATS:
 
 
 class Server:
-    """A nats-server of our own, with a store that outlives it."""
+    """A nats-server with a store that survives it."""
 
     def __init__(self, program: str, folder: Path, config: str = "", port: int = -1) -> None:
         self.program, self.folder, self.config, self.port = program, folder, config, port
@@ -112,7 +112,7 @@ class Server:
 
 
 class Hub:
-    """A hub of either kind, with the faults that can be done to it."""
+    """A hub in memory or a nats-server, with its faults."""
 
     def __init__(self, kind: str, server: Server | None, subjects: Subjects) -> None:
         self.kind, self.server, self.subjects = kind, server, subjects
@@ -144,7 +144,7 @@ class Hub:
             await asyncio.to_thread(self.server.kill)
 
     async def start(self) -> None:
-        """Be there again, as another server with the same streams."""
+        """Answer again, as another server with the same streams."""
         if self.server is None:
             self.memory.restart()
         else:
@@ -179,27 +179,27 @@ async def opened(kind: str) -> AsyncIterator[Hub]:
 
 @pytest.fixture(params=[pytest.param("memory"), *NATS])
 async def hub(request: pytest.FixtureRequest) -> AsyncIterator[Hub]:
-    """A hub with the streams of a fleet, of its own for each test; of every kind."""
+    """Open a hub with the streams of a fleet, one for each test and kind."""
     async with opened(request.param) as found:
         yield found
 
 
 @pytest.fixture(params=NATS)
 async def nats(request: pytest.FixtureRequest) -> AsyncIterator[Hub]:
-    """The same, of those that other processes can reach."""
+    """Open a hub that other processes can reach."""
     async with opened(request.param) as found:
         yield found
 
 
 @pytest.fixture
 async def memory() -> AsyncIterator[Hub]:
-    """The same, in memory alone."""
+    """Open a hub in memory."""
     async with opened("memory") as found:
         yield found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have a test that hangs end by an error of its own, so that what it opened is closed."""
+    """End a test that hangs by an exception, so that it closes what it opened."""
     here = Path(__file__).parent
     for item in items:  # of the whole run
         if not (isinstance(item, pytest.Function) and item.path.is_relative_to(here)):

@@ -1,33 +1,23 @@
-"""What the tests of the agents share."""
+"""Helpers of the tests of several hosts: agents, readers, and a faulty network."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from limpet.remote import EventReader, RemoteEvent, Transport
-from limpet.remote._agent import Agent, AgentOptions, OutputSpec
-from limpet.remote._agent_watch import WatchSpec
+from limpet.remote.admin import Agent, AgentOptions, OutputSpec, WatchSpec
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
 
-PATIENCE = 30.0
-
-
-async def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        await asyncio.sleep(0.01)
-
 
 async def stored_beyond(transport: Transport, stream: str, subject: str, seq: int) -> int:
-    """Wait until the hub has a message of the subject with a higher number; gives its number."""
+    """Wait until the hub has a message of the subject with a higher number; return its number."""
     async with asyncio.timeout(PATIENCE):
         while True:
             found = await transport.latest(stream, subject)
@@ -37,7 +27,7 @@ async def stored_beyond(transport: Transport, stream: str, subject: str, seq: in
 
 
 def options(tmp_path: Path, host: str = "web01", **more: Any) -> AgentOptions:
-    """An agent that watches ``in`` and writes into ``out``."""
+    """Return the options of an agent that watches ``in`` and writes into ``out``."""
     for name in ("in", "out"):
         (tmp_path / name).mkdir(exist_ok=True)
     given: dict[str, Any] = {
@@ -79,7 +69,7 @@ async def running(
 async def collect(
     reader: EventReader, count: int, *, only: Callable[[RemoteEvent], bool] | None = None
 ) -> list[RemoteEvent]:
-    """Take so many events."""
+    """Read ``count`` events, and commit them."""
     found: list[RemoteEvent] = []
     async with asyncio.timeout(PATIENCE):
         async for event in reader:
@@ -92,14 +82,14 @@ async def collect(
 
 
 class Proxy:
-    """Stands between a client and a server: swallows what the server answers, cuts the line."""
+    """A proxy between a client and a server that drops the answers, or cuts the connections."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.server: asyncio.Server | None = None
-        self.lines: list[asyncio.StreamWriter] = []
-        self.mute = False
-        self.made: Any = None
+        self.writers: list[asyncio.StreamWriter] = []
+        self.drops_answers = False
+        self.transport: Any = None
         self.serving: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -110,7 +100,7 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         await self.cut()
         if self.server is not None:
-            await self.made.close()
+            await self.transport.close()
             self.server.close()
             await asyncio.gather(*self.serving, return_exceptions=True)
 
@@ -120,27 +110,27 @@ class Proxy:
         from limpet.remote import connect
 
         port = self.server.sockets[0].getsockname()[1]
-        transport = self.made = await connect(f"nats://127.0.0.1:{port}", name=name)
+        transport = self.transport = await connect(f"nats://127.0.0.1:{port}", name=name)
         self.hub.transports.append(transport)
         return transport
 
-    async def swallow_answers(self) -> None:
+    async def drop_answers(self) -> None:
         if self.server is None:
             self.hub.memory.lose_acks += 1
-        self.mute = True
+        self.drops_answers = True
 
     async def cut(self) -> None:
-        self.mute = False
-        for writer in self.lines:
+        self.drops_answers = False
+        for writer in self.writers:
             writer.transport.abort()
-        self.lines.clear()
+        self.writers.clear()
 
     async def cut_and_wait(self) -> None:
-        """Cut the line, and wait until the client is back."""
-        generation = 0 if self.server is None else self.made.generation
+        """Cut the connections, and wait until the client is connected again."""
+        generation = 0 if self.server is None else self.transport.generation
         await self.cut()
         if self.server is not None:
-            await until(lambda: self.made.generation > generation)
+            await until(lambda: self.transport.generation > generation)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self.hub.server is not None
@@ -148,14 +138,14 @@ class Proxy:
         assert task is not None
         self.serving.append(task)
         there, back = await asyncio.open_connection("127.0.0.1", self.hub.server.port)
-        self.lines += [writer, back]
+        self.writers += [writer, back]
 
         async def pipe(
             source: asyncio.StreamReader, sink: asyncio.StreamWriter, down: bool
         ) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
-                    if down and self.mute:
+                    if down and self.drops_answers:
                         continue
                     sink.write(data)
                     await sink.drain()

@@ -1,4 +1,4 @@
-"""From a folder on one host to a program on another, and back into a folder of a third."""
+"""From a directory on one host to a program on another, and into a directory of a third."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 
 import limpet
 from limpet.remote import EventReader, RemoteOutput
-from limpet.remote._agent_watch import WatchSpec
-from tests.remote.helpers import collect, options, running, until
+from limpet.remote.admin import OutputSpec, WatchSpec
+from tests.remote.helpers import collect, options, running
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 
-async def test_a_file_made_there_is_told_here(hub: Hub, tmp_path: Path) -> None:
+async def test_a_file_created_there_is_reported_here(hub: Hub, tmp_path: Path) -> None:
     bot = await hub.connect("bot")
     async with running(hub, options(tmp_path)):
         async with EventReader(bot, bot="b", hosts=["web01"], store=tmp_path / "c.db") as reader:
@@ -40,7 +41,7 @@ async def test_a_file_made_there_is_told_here(hub: Hub, tmp_path: Path) -> None:
     assert events[-1].data["watch"] == {"name": "in"}
 
 
-async def test_a_write_is_asked_for_here_and_done_there(hub: Hub, tmp_path: Path) -> None:
+async def test_a_write_is_requested_here_and_performed_there(hub: Hub, tmp_path: Path) -> None:
     bot = await hub.connect("bot")
     async with (
         running(hub, options(tmp_path)),
@@ -69,7 +70,7 @@ async def test_a_write_is_asked_for_here_and_done_there(hub: Hub, tmp_path: Path
     assert not (tmp_path / "x").exists()
 
 
-async def test_a_command_with_the_same_id_is_done_once(hub: Hub, tmp_path: Path) -> None:
+async def test_a_command_with_the_same_id_is_performed_once(hub: Hub, tmp_path: Path) -> None:
     bot = await hub.connect("bot")
     append = limpet.AppendToFile(name="log", content="one\n")
     async with (
@@ -81,9 +82,9 @@ async def test_a_command_with_the_same_id_is_done_once(hub: Hub, tmp_path: Path)
     assert (tmp_path / "out" / "log").read_text() == "one\n"
 
 
-async def test_what_is_not_allowed_is_refused_with_its_reason(hub: Hub, tmp_path: Path) -> None:
-    from limpet.remote._agent import OutputSpec
-
+async def test_a_command_that_is_not_allowed_is_refused_with_its_reason(
+    hub: Hub, tmp_path: Path
+) -> None:
     bot = await hub.connect("bot")
     given = options(
         tmp_path,
@@ -100,14 +101,12 @@ async def test_what_is_not_allowed_is_refused_with_its_reason(hub: Hub, tmp_path
             assert refused.code == "unknown-output"
             assert "reports" in refused.message
     async with RemoteOutput(bot, bot="b", host="nas", output="reports", require_online=True) as out:
-        away = await out.perform(limpet.MakeDir(name="x"))
-        assert away.code == "host-away"
+        diff_offline = await out.perform(limpet.MakeDir(name="x"))
+        assert diff_offline.code == "host-away"
 
 
-async def test_own_writes_are_not_told(hub: Hub, tmp_path: Path) -> None:
-    """O5: also after a restart, when the folder is listed anew."""
-    from limpet.remote._agent import OutputSpec
-
+async def test_own_writes_are_not_reported(hub: Hub, tmp_path: Path) -> None:
+    """O5: also after a restart, which lists the directory again."""
     bot = await hub.connect("bot")
     given = options(tmp_path, outputs=[OutputSpec(name="reports", path=str(tmp_path / "in"))])
     async with EventReader(
@@ -125,7 +124,7 @@ async def test_own_writes_are_not_told(hub: Hub, tmp_path: Path) -> None:
             assert [e.path and e.path.name for e in await collect(reader, 1)] == ["last"]
 
 
-async def test_what_happened_while_no_agent_ran_is_told_once(hub: Hub, tmp_path: Path) -> None:
+async def test_changes_while_no_agent_ran_are_reported_once(hub: Hub, tmp_path: Path) -> None:
     bot = await hub.connect("bot")
     base = tmp_path / "in"
     base.mkdir()
@@ -149,11 +148,11 @@ async def test_what_happened_while_no_agent_ran_is_told_once(hub: Hub, tmp_path:
             events = await collect(reader, 5)
             (base / "last").touch()
             events += await collect(reader, 1)
-    told = {
+    reported = {
         (e.type, e.path.name if e.path else "", e.source.name if e.source else "", e.origin)
         for e in events
     }
-    assert told == {
+    assert reported == {
         ("file.deleted", "goes", "", "offline"),
         ("file.updated", "grows", "", "offline"),
         ("file.renamed", "moved", "moves", "offline"),

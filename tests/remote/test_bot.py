@@ -1,4 +1,4 @@
-"""A bot whose folders lie on other hosts: the same behaviours, another block in the YAML."""
+"""A bot whose directories are on other hosts: the same behaviours, another block in the YAML."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from limpet.bot import FileCreatedInputEvent, Runner, RunOptions, run
 from limpet.bot.events._remote_input_events import to_local_event
 from limpet.bot.settings._template_fields import FIELDS, wire_of
 from limpet.remote import RemotePathError
-from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._envelope import decode, encode
-from tests.remote.helpers import options, running, until
+from limpet.remote.admin import WatchSpec
+from tests.remote.helpers import options, running
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
@@ -68,7 +69,7 @@ properties:
 """
 
 
-async def test_one_block_changes_when_the_folder_moves(nats: Hub, tmp_path: Path) -> None:
+async def test_one_block_changes_when_the_directory_moves(nats: Hub, tmp_path: Path) -> None:
     assert nats.server is not None
     spec = WatchSpec(
         name="in",
@@ -110,7 +111,7 @@ async def test_one_block_changes_when_the_folder_moves(nats: Hub, tmp_path: Path
         for runner in runners:
             runner.stop()
         await asyncio.gather(*bots)
-        # A bot that comes back goes on at its place: nothing twice, nothing missing.
+        # A bot that is started again continues after its checkpoint, without loss or repetition.
         again = asyncio.create_task(run(str(remote), state_dir=tmp_path / "remote"))
         (tmp_path / "web" / "in" / "last.txt").write_text("content last")
         await until(lambda: any("last" in line for line in lines(there)))
@@ -124,7 +125,7 @@ async def test_one_block_changes_when_the_folder_moves(nats: Hub, tmp_path: Path
     )
 
 
-def test_an_event_of_another_host_looks_like_one_and_cannot_be_opened(tmp_path: Path) -> None:
+def test_an_event_of_another_host_has_the_same_class_and_cannot_be_opened(tmp_path: Path) -> None:
     from limpet._wire import to_wire
 
     (tmp_path / "a.txt").write_text("hello")

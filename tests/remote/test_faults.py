@@ -1,4 +1,4 @@
-"""The failure cases F1 to F22 of several hosts and one hub; each name has its number."""
+"""The failure cases F1 to F22 of several hosts and one hub; each test's name has its number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 import limpet
 from limpet.output import Output
 from limpet.remote import (
-    CursorStore,
+    CheckpointStore,
     EventReader,
     RemoteEvent,
     RemoteOutput,
@@ -28,29 +28,28 @@ from limpet.remote import (
     Spool,
     read_events,
 )
-from limpet.remote._agent import Agent, AgentError
-from limpet.remote._agent_follow import LineObserver
-from limpet.remote._agent_watch import Observer, WatchSpec
-from limpet.remote._command_executor import Executor, Target
-from limpet.remote._command_journal import Intents
+from limpet.remote._command_executor import CommandExecutor, CommandOutput
+from limpet.remote._command_journal import CommandJournal
 from limpet.remote._envelope import decode, encode, notice
-from limpet.remote._spool import New
-from limpet.remote._spool_sender import Sender
+from limpet.remote._spool import NewRow
+from limpet.remote._spool_sender import SpoolSender
+from limpet.remote.admin import Agent, AgentError, WatchSpec
 from tests.remote.conftest import SERVERS
-from tests.remote.helpers import Proxy, collect, options, running, stored_beyond, until
+from tests.remote.helpers import Proxy, collect, options, running, stored_beyond
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
 
 SUBJECT = "limpet.v1.ev.web01.in.file.created"
 NEWEST = max(SERVERS, key=lambda version: [int(part) for part in version.split(".")], default="")
-"""The hub that the longest tests have in full."""
+"""The server of the longest variants of the tests."""
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 
 def fill(spool: Spool, count: int, start: int = 0) -> None:
-    """Store events as a watch does, many in a transaction."""
+    """Store events as a watch does, several in a transaction."""
     for begin in range(start, start + count, 500):
         with spool.transaction():
             seq = spool.next_seq()
@@ -64,13 +63,13 @@ def fill(spool: Spool, count: int, start: int = 0) -> None:
                     wire, session=spool.session, seq=seq + offset, host="web01", watch="in",
                     flavour="posix",
                 )  # fmt: skip
-                rows.append(New(seq + offset, SUBJECT, data))
+                rows.append(NewRow(seq + offset, SUBJECT, data))
             spool.add(rows)
 
 
 @contextlib.asynccontextmanager
 async def sending(spool: Spool, transport: Any, **settings: Any) -> Any:
-    sender = Sender(spool, transport, **settings)
+    sender = SpoolSender(spool, transport, **settings)
     task = asyncio.create_task(sender.run())
     try:
         yield sender
@@ -85,12 +84,12 @@ async def grows(figure: Callable[[], int]) -> None:
     await until(lambda: figure() > before)
 
 
-async def told(observer: Observer | LineObserver, count: int) -> None:
-    await until(lambda: observer.told >= count)
+async def stores(source: AgentSource[Any], count: int) -> None:
+    await until(lambda: source.stored >= count)
 
 
 async def stored(hub: Hub) -> list[str]:
-    """Give the ids of all events in the stream, in its order."""
+    """Return the ids of all events in the stream, in its order."""
     transport = await hub.connect("auditor")
     reader = await transport.read("LIMPET_EV", "limpet.v1.ev.>", name="bot-auditor-all")
     found: list[str] = []
@@ -128,7 +127,7 @@ async def test_f1_the_hub_is_killed_three_times_while_events_flow(hub: Hub, tmp_
     assert [int(i.rpartition(".")[2]) for i in ids] == list(range(1, count + 1))
 
 
-async def test_f2_acknowledgements_are_lost_and_the_line_cut_twelve_times(
+async def test_f2_acknowledgements_are_lost_and_the_connection_cut_twelve_times(
     hub: Hub, tmp_path: Path
 ) -> None:
     count = 300
@@ -137,10 +136,10 @@ async def test_f2_acknowledgements_are_lost_and_the_line_cut_twelve_times(
     await asyncio.to_thread(fill, spool, count)
     async with Proxy(hub) as proxy:
         transport = await proxy.connect("web01")
-        sender = Sender(spool, transport, pause_min=0.01)
+        sender = SpoolSender(spool, transport, pause_min=0.01)
         task = asyncio.create_task(sender.run())
         for _ in range(12 if hub.kind in {"memory", NEWEST} else 4):
-            await proxy.swallow_answers()
+            await proxy.drop_answers()
             await asyncio.to_thread(fill, spool, 300, count)
             count += 300
             sender.wake()
@@ -174,7 +173,7 @@ async def test_f3_the_hub_comes_after_the_agent(hub: Hub, tmp_path: Path) -> Non
 
 
 async def test_f4_a_batch_repeated_after_the_window_is_seen_once(hub: Hub, tmp_path: Path) -> None:
-    """The hub stores it twice, for it has forgotten the ids; the reader drops what it had."""
+    """The hub stores it twice, for it has forgotten the ids; the reader drops repeated events."""
     spool = Spool(tmp_path / "s")
     fill(spool, 300)
     transport = await hub.connect("web01")
@@ -236,7 +235,7 @@ async def test_f6_the_hub_forgets_what_it_acknowledged(hub: Hub, tmp_path: Path)
     spool.close()
 
 
-async def test_f7_a_worker_dies_with_a_hundred_in_hand(hub: Hub, tmp_path: Path) -> None:
+async def test_f7_a_worker_dies_with_a_hundred_events(hub: Hub, tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s")
     fill(spool, 300)
     async with sending(spool, await hub.connect("web01")) as sender:
@@ -248,7 +247,7 @@ async def test_f7_a_worker_dies_with_a_hundred_in_hand(hub: Hub, tmp_path: Path)
         effects[event.seq] += 1
         if sum(effects.values()) == 45 and not enough.is_set():
             enough.set()
-            await asyncio.sleep(3600)  # it dies with this one begun
+            await asyncio.sleep(3600)  # it dies while it processes this one
 
     async def work() -> None:
         transport = await hub.connect("bot")
@@ -268,8 +267,8 @@ async def test_f7_a_worker_dies_with_a_hundred_in_hand(hub: Hub, tmp_path: Path)
     spool.close()
 
 
-async def test_f7_the_cursor_in_the_programs_own_transaction(hub: Hub, tmp_path: Path) -> None:
-    """However often the reader dies, each effect is there once."""
+async def test_f7_the_checkpoint_in_the_programs_own_transaction(hub: Hub, tmp_path: Path) -> None:
+    """Each effect is there once, even if the reader dies several times."""
     spool = Spool(tmp_path / "s")
     fill(spool, 201)
     async with sending(spool, await hub.connect("web01")) as sender:
@@ -279,7 +278,7 @@ async def test_f7_the_cursor_in_the_programs_own_transaction(hub: Hub, tmp_path:
     database.commit()
     for _ in range(4):
         reader = EventReader(
-            await hub.connect("bot"), bot="b", hosts=["web01"], store=CursorStore(database),
+            await hub.connect("bot"), bot="b", hosts=["web01"], store=CheckpointStore(database),
             start="all", commit_every=3600,
         )  # fmt: skip
         async with reader:
@@ -288,7 +287,7 @@ async def test_f7_the_cursor_in_the_programs_own_transaction(hub: Hub, tmp_path:
                 database.execute("insert into effect values (?)", (event.seq,))
                 reader.commit_into(database)
                 database.commit()
-            await anext(reader)  # handed out, and its effect lost with the process
+            await anext(reader)  # delivered, and its effect lost with the process
             database.execute("insert into effect values (-1)")
             database.rollback()
     found = [seq for (seq,) in database.execute("select seq from effect order by rowid")]
@@ -302,7 +301,7 @@ async def test_f8_the_stream_is_full(hub: Hub, tmp_path: Path) -> None:
 
     from limpet.remote import Subjects
     from limpet.remote._stream_setup import stream_specs
-    from limpet.remote.transport._nats import NatsTransport, stream_config
+    from limpet.remote.transport._nats_stores import NatsTransport, stream_config
 
     spec = replace(stream_specs(Subjects())[0], max_bytes=64 * 1024)
     admin = await hub.connect("admin")
@@ -320,7 +319,7 @@ async def test_f8_the_stream_is_full(hub: Hub, tmp_path: Path) -> None:
     async with sending(spool, await hub.connect("web01")) as sender:
         await until(lambda: sender.health.state == "hub full")
         attempts = sender.health.attempts
-        await asyncio.sleep(1.5)  # that it does not ask over and over shows only in time
+        await asyncio.sleep(1.5)  # repeated attempts would show only in time
         assert sender.health.attempts - attempts <= 2
         assert spool.stats().waiting > 0
         assert "raise its bound" in sender.health.trouble
@@ -336,15 +335,15 @@ async def test_f9_the_spool_is_full(hub: Hub, tmp_path: Path, when_full: Any) ->
     await hub.kill()
     given = options(tmp_path, max_events=50, when_full=when_full)
     async with running(hub, given) as agent:
-        spool, observer = agent.spool, agent.observers[0]
+        spool, source = agent.spool, agent.sources[0]
         assert spool is not None
         for number in range(200):
             (tmp_path / "in" / f"{number:03}").touch()
             if number % 10 == 9:
                 if when_full == "block" and number > 50:
-                    await until(lambda: observer.blocked)
+                    await until(lambda: source.blocked)
                 else:
-                    await told(observer, number + 1)
+                    await stores(source, number + 1)
         assert spool.stats().waiting <= 50
         await hub.start()
         reader = EventReader(
@@ -362,9 +361,9 @@ async def test_f9_the_spool_is_full(hub: Hub, tmp_path: Path, when_full: Any) ->
         lost: set[int] = set()
         for event in events:
             if event.type == "watch.overflow":
-                said = event.data["lost"]
-                assert isinstance(said, dict)
-                lost |= set(range(said["first"], said["last"] + 1))
+                found = event.data["lost"]
+                assert isinstance(found, dict)
+                lost |= set(range(found["first"], found["last"] + 1))
         assert lost
         missing = {f"{number:03}" for number in range(200)} - names
         assert len(missing) == len(lost)
@@ -374,7 +373,7 @@ async def test_f9_the_spool_is_full(hub: Hub, tmp_path: Path, when_full: Any) ->
 async def test_f10_a_subject_that_is_not_allowed(
     memory: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One clear error, no storm of attempts, and the other watches go on.
+    """One clear error, no series of attempts, and the other watches continue.
 
     With the permissions of a real hub: ``test_permissions.py``.
     """
@@ -401,7 +400,7 @@ async def test_f10_a_subject_that_is_not_allowed(
 
 
 async def test_f11_the_stream_is_deleted_and_made_again(hub: Hub, tmp_path: Path) -> None:
-    from limpet.remote.transport._nats import NatsTransport
+    from limpet.remote.transport._nats_stores import NatsTransport
 
     admin = await hub.connect("admin2")
     async with running(hub, options(tmp_path)) as agent:
@@ -439,16 +438,15 @@ async def test_f12_an_event_whose_handler_always_fails(hub: Hub, tmp_path: Path)
         read_events(transport, bot="b", handler=handler, tries=3, retry_delay=0.05, ack_wait=5.0)
     )
     await until(lambda: len(done) == 19 and tries[7] == 3)
-    letter = None
-    async with asyncio.timeout(20):
-        while letter is None:
-            letter = await transport.latest("LIMPET_DEAD", "limpet.v1.dead.b")
-            await asyncio.sleep(0.02)
+    await stored_beyond(transport, "LIMPET_DEAD", "limpet.v1.dead.b", 0)
     task.cancel()
-    said = json.loads(letter.data)
-    assert said["attempts"] == 3
-    assert "ValueError: poison" in said["error"]
-    assert said["event"]["data"]["seq"] == 7
+    found = await transport.latest("LIMPET_DEAD", "limpet.v1.dead.b")
+    assert found is not None
+    dead_letter = json.loads(found.data)
+    assert dead_letter["attempts"] == 3
+    assert dead_letter["error"] == {"type": "ValueError", "message": "poison"}
+    assert "ValueError: poison" in dead_letter["traceback"]
+    assert dead_letter["event"]["data"]["seq"] == 7
     spool.close()
 
 
@@ -463,7 +461,7 @@ async def test_f13_a_large_content_is_there_before_its_event(hub: Hub, tmp_path:
         await until(lambda: agent.spool is not None and agent.spool.stats().waiting == 1)
         assert agent.spool is not None
         assert agent.spool.stats().waiting_bytes > 5 << 20
-    # The agent ended between storing and sending; the file is gone by now.
+    # The agent ended between storing and sending; the file is deleted.
     (tmp_path / "in" / "big").unlink()
     await hub.start()
     reader = EventReader(
@@ -488,7 +486,7 @@ def test_f14_a_windows_path_on_linux(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for use in uses:
         with pytest.raises(RemotePathError, match="win"):
             use(path)
-    with pytest.raises(RemotePathError, match="lies on"):
+    with pytest.raises(RemotePathError, match="and this is"):
         path.local(on="web01")
     with pytest.raises(RemotePathError, match="windows"):
         path.local(on="win")
@@ -501,7 +499,7 @@ def test_f14_a_path_is_mapped_by_a_table_alone() -> None:
     assert path.map({("nas", "/srv"): "/mnt/nas", ("nas", "/srv/in"): "/mnt/in"}) == Path(
         "/mnt/in/a.csv"
     )
-    with pytest.raises(RemotePathError, match="mounted nowhere"):
+    with pytest.raises(RemotePathError, match="not mounted"):
         path.map({("web01", "/srv"): "/mnt"})
     with pytest.raises(RemotePathError):
         RemotePath("nas", "posix", b"/srv/../etc/passwd").map({("nas", "/srv"): "/mnt"})
@@ -523,7 +521,7 @@ async def test_f15_any_file_name_arrives_exactly(hub: Hub, tmp_path: Path, name:
     json.dumps(dict(event.data)).encode()
 
 
-def test_f16_a_host_name_that_is_no_slug() -> None:
+def test_f16_a_host_name_that_is_not_a_slug() -> None:
     with pytest.raises(limpet.UsageError, match="web-01-buro"):
         RemoteOutput(None, bot="b", host="web.01 Büro", output="o")  # type: ignore[arg-type]
 
@@ -568,22 +566,22 @@ async def test_f17_a_command_that_waited_too_long(hub: Hub, tmp_path: Path) -> N
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """The end of the process."""
 
 
-async def executor_once(hub: Hub, intents: Intents, output: Output) -> Executor:
+async def executor_once(hub: Hub, journal: CommandJournal, output: Output) -> CommandExecutor:
     transport = await hub.connect("web01")
-    return Executor(
-        transport, intents, {"reports": Target(output)}, host="web01", subjects=hub.subjects
+    return CommandExecutor(
+        transport, journal, {"reports": CommandOutput(output)}, host="web01", subjects=hub.subjects
     )
 
 
-async def test_f18_killed_between_the_note_and_the_answer(hub: Hub, tmp_path: Path) -> None:
+async def test_f18_killed_between_the_record_and_the_answer(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     spool = Spool(tmp_path / "s")
     bot = await hub.connect("bot")
 
-    class Dying(Intents):
+    class Dying(CommandJournal):
         def end(self, key: str, result: bytes) -> None:
             super().end(key, result)
             raise Killed
@@ -597,7 +595,9 @@ async def test_f18_killed_between_the_note_and_the_answer(hub: Hub, tmp_path: Pa
             with pytest.raises(Killed):
                 await dying.run()
             assert (tmp_path / "out" / "log").read_text() == "one\n"
-            worker = asyncio.create_task((await executor_once(hub, Intents(spool), output)).run())
+            worker = asyncio.create_task(
+                (await executor_once(hub, CommandJournal(spool), output)).run()
+            )
             result = await asked
             worker.cancel()
     assert result.ok
@@ -627,11 +627,13 @@ async def test_f19_killed_in_the_middle_of_an_append(
             out.perform(limpet.AppendToFile(name="log", content=record), timeout=60)
         )
         with Torn(tmp_path / "out") as torn:
-            dying = await executor_once(hub, Intents(spool), torn)
+            dying = await executor_once(hub, CommandJournal(spool), torn)
             with pytest.raises(Killed):
                 await dying.run()
         with Output(tmp_path / "out") as output:
-            worker = asyncio.create_task((await executor_once(hub, Intents(spool), output)).run())
+            worker = asyncio.create_task(
+                (await executor_once(hub, CommandJournal(spool), output)).run()
+            )
             result = await asked
             worker.cancel()
     assert result.ok
@@ -639,16 +641,18 @@ async def test_f19_killed_in_the_middle_of_an_append(
     spool.close()
 
 
-async def test_f19_somebody_else_wrote_meanwhile(hub: Hub, tmp_path: Path) -> None:
+async def test_f19_another_program_wrote_meanwhile(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     log = tmp_path / "out" / "log"
     spool = Spool(tmp_path / "s")
     bot = await hub.connect("bot")
-    Intents(spool).begin("b.c1", 0, 4, "")
+    CommandJournal(spool).begin("b.c1", 0)
     log.write_text("of another program\n")
     async with RemoteOutput(bot, bot="b", host="web01", output="reports") as out:
         with Output(tmp_path / "out") as output:
-            worker = asyncio.create_task((await executor_once(hub, Intents(spool), output)).run())
+            worker = asyncio.create_task(
+                (await executor_once(hub, CommandJournal(spool), output)).run()
+            )
             result = await out.perform(
                 limpet.AppendToFile(name="log", content="one\n"), id="c1", timeout=60
             )
@@ -658,7 +662,7 @@ async def test_f19_somebody_else_wrote_meanwhile(hub: Hub, tmp_path: Path) -> No
     spool.close()
 
 
-async def test_f20_what_comes_again_after_newer_ones_is_not_dropped(
+async def test_f20_events_repeated_after_newer_ones_are_not_dropped(
     hub: Hub, tmp_path: Path
 ) -> None:
     spool = Spool(tmp_path / "s")
@@ -709,7 +713,9 @@ async def test_f21_an_agent_whose_clock_is_an_hour_wrong(
     spool.close()
 
 
-async def test_f22_a_bot_that_was_away_goes_on_at_its_cursor(hub: Hub, tmp_path: Path) -> None:
+async def test_f22_a_bot_that_was_away_continues_at_its_checkpoint(
+    hub: Hub, tmp_path: Path
+) -> None:
     spool = Spool(tmp_path / "s")
     transport = await hub.connect("web01")
     store = tmp_path / "c"
@@ -751,8 +757,8 @@ async def test_two_agents_with_a_copied_spool_are_found(hub: Hub, tmp_path: Path
     two.close()
 
 
-async def test_a_hole_in_the_stream_is_told(hub: Hub, tmp_path: Path) -> None:
-    """An operator has deleted messages: the reader says which numbers are missing."""
+async def test_a_hole_in_the_stream_is_reported(hub: Hub, tmp_path: Path) -> None:
+    """An operator has deleted messages: the reader reports the missing numbers."""
     spool = Spool(tmp_path / "s")
     fill(spool, 10)
     with spool.transaction() as db:

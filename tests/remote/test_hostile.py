@@ -1,4 +1,4 @@
-"""What is no event or command ends nothing; what is one is neither lost nor mistaken."""
+"""Invalid messages end nothing; valid events and commands are neither lost nor mistaken."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import limpet
 from limpet.remote import EventReader, RemoteEvent, RemoteOutput, Spool, read_events
 from limpet.remote._command_codec import CommandError, decode_command
 from limpet.remote.transport import Message
-from tests.remote.helpers import collect, options, running, until
+from tests.remote.helpers import collect, options, running
 from tests.remote.test_faults import fill
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
@@ -49,12 +50,12 @@ def messages(tmp_path: Path, count: int) -> list[Message]:
         {"content_ref": {"bucket": "b", "name": "n", "size": float("inf")}},
     ],
 )
-def test_a_command_that_could_not_be_answered_is_none(wrong: dict[str, Any]) -> None:
+def test_a_command_that_cannot_be_answered_is_invalid(wrong: dict[str, Any]) -> None:
     with pytest.raises(CommandError):
         decode_command(json.dumps(command(**wrong)).encode(), "create")
 
 
-async def test_commands_after_a_wrong_one_are_done(memory: Hub, tmp_path: Path) -> None:
+async def test_commands_after_an_invalid_one_are_performed(memory: Hub, tmp_path: Path) -> None:
     bot = await memory.connect("bot")
     subject = "limpet.v1.cmd.web01.reports.create.bot"
     bodies = [
@@ -85,7 +86,7 @@ async def test_one_id_for_two_outputs_is_two_commands(memory: Hub, tmp_path: Pat
                 assert (tmp_path / host / "out" / "a").exists()
 
 
-async def test_messages_that_are_no_events_are_left_out(memory: Hub, tmp_path: Path) -> None:
+async def test_messages_that_are_not_events_are_discarded(memory: Hub, tmp_path: Path) -> None:
     hub = await memory.connect("web01")
     (good,) = messages(tmp_path, 1)
     body = json.loads(good.data)
@@ -102,7 +103,7 @@ async def test_messages_that_are_no_events_are_left_out(memory: Hub, tmp_path: P
         assert (await collect(reader, 1))[0].id == good.id
 
 
-async def test_what_comes_after_its_gap_was_told_is_handed_out(hub: Hub, tmp_path: Path) -> None:
+async def test_an_event_that_arrives_after_its_gap_is_delivered(hub: Hub, tmp_path: Path) -> None:
     transport = await hub.connect("web01")
     made = messages(tmp_path, 6)
     late = [made[2], made[3]]
@@ -126,12 +127,12 @@ def messages_after(made: list[Message]) -> Message:
     return Message(SUBJECT, json.dumps(body).encode(), body["id"])
 
 
-async def test_a_new_reader_that_had_no_event_yet_keeps_its_place(hub: Hub, tmp_path: Path) -> None:
+async def test_a_new_reader_without_an_event_keeps_its_position(hub: Hub, tmp_path: Path) -> None:
     transport = await hub.connect("web01")
     made = messages(tmp_path, 2)
     store = tmp_path / "cursor"
     await transport.publish(made[:1])
-    await asyncio.sleep(0.01)  # the place is a moment
+    await asyncio.sleep(0.01)  # the checkpoint is a time
     async with EventReader(transport, bot="bot", store=store):
         pass
     await transport.publish(made[1:])
@@ -139,7 +140,7 @@ async def test_a_new_reader_that_had_no_event_yet_keeps_its_place(hub: Hub, tmp_
         assert [event.id for event in await collect(reader, 1)] == [made[1].id]
 
 
-async def test_what_waits_behind_a_slow_event_goes_to_no_other_worker(
+async def test_events_that_wait_behind_a_slow_one_go_to_no_other_worker(
     hub: Hub, tmp_path: Path
 ) -> None:
     transport = await hub.connect("web01")
@@ -158,7 +159,7 @@ async def test_what_waits_behind_a_slow_event_goes_to_no_other_worker(
     await until(lambda: done)
     workers.append(asyncio.create_task(work("b")))
     await until(lambda: len(done) >= len(made))
-    await asyncio.sleep(1.5)  # what is given out twice is done by then
+    await asyncio.sleep(1.5)  # a second delivery would be processed by then
     for worker in workers:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Who may do what on a hub that runs with the file of ``limpet hub config``."""
+"""The permissions of users on a hub that runs with the file of ``limpet hub config``."""
 
 from __future__ import annotations
 
@@ -19,21 +19,29 @@ from limpet.remote import (
     NatsTransport,
     NotPermittedError,
     RemoteOutput,
+    Subjects,
     connect,
+    read_events,
 )
-from limpet.remote._agent_watch import WatchSpec
-from limpet.remote._hub_check import examine
-from limpet.remote._server_config import BotGrant, FleetConfig, server_file
-from limpet.remote._stream_setup import init_nats
-from limpet.remote._subjects import Subjects
+from limpet.remote.admin import (
+    Agent,
+    BotGrant,
+    FleetConfig,
+    OutputSpec,
+    WatchSpec,
+    examine,
+    init_nats,
+    server_file,
+)
 from limpet.remote.transport import Message
 from tests.remote.conftest import NATS, SERVERS, Server
-from tests.remote.helpers import collect, options, until
+from tests.remote.helpers import collect, options
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
-"""Keys that are made at once."""
+"""Keys that are created quickly."""
 
 FLEET = {
     "hosts": ("web01", "nas"),
@@ -78,7 +86,7 @@ async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def test_an_agent_publishes_under_its_own_name_alone(fleet: Fleet) -> None:
+async def test_an_agent_publishes_under_its_own_name_only(fleet: Fleet) -> None:
     agent = await fleet.connect("web01")
     own = Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.1")
     assert (await agent.publish([own]))[0].seq == 1
@@ -100,7 +108,7 @@ async def test_an_agent_publishes_under_its_own_name_alone(fleet: Fleet) -> None
             await agent.request(subject, {})
 
 
-async def test_a_bot_reads_and_asks_what_it_was_given_alone(fleet: Fleet) -> None:
+async def test_a_bot_reads_and_writes_only_what_it_was_granted(fleet: Fleet) -> None:
     agent, bot = await fleet.connect("web01"), await fleet.connect("reports")
     await agent.publish([Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.1")])
     reader = await bot.read(
@@ -141,10 +149,7 @@ async def test_a_bot_reads_and_asks_what_it_was_given_alone(fleet: Fleet) -> Non
 
 
 async def test_the_whole_way_with_permissions(fleet: Fleet, tmp_path: Path) -> None:
-    """What is given is enough: events, large contents, commands, answers, work mode."""
-    from limpet.remote import read_events
-    from limpet.remote._agent import Agent, OutputSpec
-
+    """The permissions suffice: events, large contents, commands, answers, work mode."""
     for host in ("web01", "nas"):
         (tmp_path / host).mkdir()
     content = limpet.ContentOptions(mode="rb", max_bytes=4 << 20)
@@ -199,9 +204,7 @@ async def test_the_whole_way_with_permissions(fleet: Fleet, tmp_path: Path) -> N
 
 
 async def test_f10_a_watch_that_may_not_publish(fleet: Fleet, tmp_path: Path) -> None:
-    """The error names user and subject, comes at once, and is not asked for over and over."""
-    from limpet.remote._agent import Agent
-
+    """The error names user and subject, comes at once, and no further attempts are made."""
     given = options(tmp_path, "elsewhere", outputs=[])
 
     async def as_another() -> Any:
@@ -217,30 +220,30 @@ async def test_f10_a_watch_that_may_not_publish(fleet: Fleet, tmp_path: Path) ->
     assert "web01" in sender.health.trouble
     assert "limpet.v1.ev.elsewhere.in.file.created" in sender.health.trouble
     attempts = sender.health.attempts
-    await asyncio.sleep(1)  # that it does not ask over and over shows only in time
+    await asyncio.sleep(1)  # repeated attempts would show only in time
     assert sender.health.attempts == attempts
     agent.stop()
     await task
 
 
-async def test_a_wrong_password_is_said(fleet: Fleet) -> None:
+async def test_a_wrong_password_is_reported(fleet: Fleet) -> None:
     fleet.passwords["web01"] = "wrong"
     with pytest.raises(NotPermittedError, match="authorization"):
         await fleet.connect("web01")
 
 
-async def test_the_doctor_sees_a_forged_event_refused(fleet: Fleet) -> None:
+async def test_the_doctor_reports_that_a_forged_event_was_refused(fleet: Fleet) -> None:
     found = await examine(await fleet.connect("web01"), Subjects(), ["nas"])
     assert any(f.grade == "good" and "forged event was refused" in f.text for f in found)
     as_admin = await examine(await fleet.connect("admin"), Subjects(), ["nas"])
     assert any(f.grade == "bad" and "any host" in f.text for f in as_admin)
-    assert any("agent of nas is not there" in f.text for f in as_admin)
+    assert any("agent of nas does not run" in f.text for f in as_admin)
     assert sum(f.text.startswith("stream LIMPET") for f in as_admin) == 4
 
 
 @pytest.mark.parametrize("version", NATS)
 async def test_with_certificates(version: str, tmp_path: Path) -> None:
-    """TLS: a user is who the certificate says; none, or another's authority, is not let in."""
+    """TLS: the certificate names the user; none, or another authority's, is refused."""
     import ssl
 
     openssl = shutil.which("openssl")

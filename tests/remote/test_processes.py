@@ -1,6 +1,6 @@
-"""Agents as processes of their own, ended without warning.
+"""Agents as processes that are killed.
 
-Random waits are the moments at which something is killed; nothing waits for a result that long.
+Random waits are the times of the kills; no test waits for a result that way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ import pytest
 
 import limpet
 from limpet.remote import EventReader, RemoteEvent, RemoteOutput
-from tests.remote.helpers import until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
@@ -29,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(110)]
 
 
 class AgentProcess:
-    """``limpet agent`` on a configuration file."""
+    """``limpet agent`` with a configuration file."""
 
     def __init__(self, hub: Hub, folder: Path, host: str = "web01", more: str = "") -> None:
         assert hub.server is not None
@@ -46,17 +45,17 @@ class AgentProcess:
         )
         self.log = folder / "agent.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.said = 0
+        self.log_start = 0
 
     def start(self) -> None:
-        self.said = self.log.stat().st_size if self.log.exists() else 0
+        self.log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "limpet", "agent", str(self.config)], stdout=log, stderr=log
             )
 
     def is_ready(self) -> bool:
-        return b"limpet agent: " in self.log.read_bytes()[self.said :]
+        return b"limpet agent: " in self.log.read_bytes()[self.log_start :]
 
     def kill(self) -> None:
         assert self.process is not None
@@ -64,7 +63,7 @@ class AgentProcess:
         self.process.wait()
 
     async def stop(self) -> int:
-        """End it in order, once it listens to signals."""
+        """Stop it by a signal, once it handles signals."""
         assert self.process is not None
         await until(self.is_ready)
         self.process.send_signal(signal.SIGTERM)
@@ -80,7 +79,7 @@ async def drain(reader: EventReader, events: list[RemoteEvent], last: str) -> No
 
 
 async def test_f5_agent_and_hub_are_killed_at_random_moments(nats: Hub, tmp_path: Path) -> None:
-    """Every file is told once, whether an agent ran when it was made or not."""
+    """Each file is reported once, created while an agent ran or not."""
     agent = AgentProcess(nats, tmp_path)
     base = tmp_path / "in"
     agent.start()
@@ -125,7 +124,7 @@ async def test_f5_agent_and_hub_are_killed_at_random_moments(nats: Hub, tmp_path
 
 
 async def test_f18_f19_commands_while_the_agent_is_killed(nats: Hub, tmp_path: Path) -> None:
-    """300 appends, the agent killed ten times: each line once, in order, each answered."""
+    """300 appends, the agent killed ten times: each line once, in order, with an answer."""
     count = 300
     agent = AgentProcess(nats, tmp_path)
     agent.start()
@@ -159,7 +158,7 @@ async def test_f18_f19_commands_while_the_agent_is_killed(nats: Hub, tmp_path: P
     assert await agent.stop() == 0
 
 
-async def test_an_agent_ends_by_a_signal_and_sends_what_it_has(nats: Hub, tmp_path: Path) -> None:
+async def test_an_agent_stops_on_a_signal_and_sends_its_events(nats: Hub, tmp_path: Path) -> None:
     agent = AgentProcess(nats, tmp_path)
     agent.start()
     await until(agent.is_ready)
@@ -168,14 +167,14 @@ async def test_an_agent_ends_by_a_signal_and_sends_what_it_has(nats: Hub, tmp_pa
     assert "Traceback" not in agent.log.read_text()
 
 
-def limpet_says(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def limpet_command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "limpet", *words], capture_output=True, text=True, cwd=cwd
     )
 
 
 def test_a_configuration_with_mistakes(tmp_path: Path) -> None:
-    """Every mistake at once, each with its line, and what was probably meant."""
+    """All mistakes at once, with their positions and suggestions."""
     (tmp_path / "a.yaml").write_text(
         "host: Web 01\n"
         "hub: {url: 'nats://127.0.0.1'}\n"
@@ -187,35 +186,35 @@ def test_a_configuration_with_mistakes(tmp_path: Path) -> None:
         "output:\n"
         "  - {name: out, path: out, allow: [append, destroy]}\n"
     )
-    said = limpet_says("agent", "a.yaml", cwd=tmp_path)
-    assert said.returncode == 2
-    assert "a.yaml:1:7: error: agent.host: " in said.stderr
-    assert "use 'web-01'" in said.stderr
+    done = limpet_command("agent", "a.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "a.yaml:1:7: error: agent.host: " in done.stderr
+    assert "use 'web-01'" in done.stderr
     assert (
         "a.yaml:3:1: error: agent.spol: there is no key 'spol'; did you mean 'spool'?"
-        in said.stderr
+        in done.stderr
     )
-    assert "a.yaml:6:5: error: agent.watch[0].pth: there is no key 'pth'; did" in said.stderr
-    assert "did you mean 'path'?" in said.stderr
-    assert "a.yaml:7:13: error: agent.watch[0].settle: must be a number, not 'soon'" in said.stderr
-    assert "agent.output[0].allow[1]: must be one of" in said.stderr
-    assert "a.yaml:1:1: error: agent: the key 'spool' is missing" in said.stderr
+    assert "a.yaml:6:5: error: agent.watch[0].pth: there is no key 'pth'; did" in done.stderr
+    assert "did you mean 'path'?" in done.stderr
+    assert "a.yaml:7:13: error: agent.watch[0].settle: must be a number, not 'soon'" in done.stderr
+    assert "agent.output[0].allow[1]: must be one of" in done.stderr
+    assert "a.yaml:1:1: error: agent: the key 'spool' is missing" in done.stderr
 
 
 def test_hub_config_prints_a_file_and_keeps_its_passwords(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").write_text(
         "hosts: [web01]\nbots: [{name: b, read: [web01], write: [web01/out/append]}]\n"
     )
-    said = limpet_says("hub", "config", "fleet.yaml", cwd=tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert "sync_interval: always" in said.stdout
+    done = limpet_command("hub", "config", "fleet.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "sync_interval: always" in done.stdout
     assert sorted(os.listdir(tmp_path / "passwords")) == ["admin", "b", "web01"]
     assert (tmp_path / "passwords" / "admin").stat().st_mode & 0o777 == 0o600
-    again = limpet_says("hub", "config", "fleet.yaml", cwd=tmp_path)
-    assert again.stdout == said.stdout
-    assert limpet_says("hub", cwd=tmp_path).returncode == 2
+    again = limpet_command("hub", "config", "fleet.yaml", cwd=tmp_path)
+    assert again.stdout == done.stdout
+    assert limpet_command("hub", cwd=tmp_path).returncode == 2
     (tmp_path / "fleet.yaml").write_text("hosts: [web01]\nbots: [{name: b, read: [nas]}]\n")
-    wrong = limpet_says("hub", "config", "fleet.yaml", cwd=tmp_path)
+    wrong = limpet_command("hub", "config", "fleet.yaml", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "nas" in wrong.stderr
 
@@ -224,26 +223,25 @@ async def test_hub_init_and_doctor(nats: Hub, tmp_path: Path) -> None:
     assert nats.server is not None
     url = nats.server.url
     (tmp_path / "fleet.yaml").write_text("hosts: [web01, nas, mail]\n")
-    said = await asyncio.to_thread(
-        limpet_says, "hub", "init", "fleet.yaml", "--hub", url, cwd=tmp_path
+    done = await asyncio.to_thread(
+        limpet_command, "hub", "init", "fleet.yaml", "--hub", url, cwd=tmp_path
     )
-    assert said.returncode == 0, said.stderr
-    assert "OBJ_LIMPET_C_mail: made" in said.stdout
-    found = await asyncio.to_thread(limpet_says, "doctor", "--hub", url, "web01", cwd=tmp_path)
-    assert found.returncode == 1  # without users, everybody may forge events
+    assert done.returncode == 0, done.stderr
+    assert "OBJ_LIMPET_C_mail: created" in done.stdout
+    found = await asyncio.to_thread(limpet_command, "doctor", "--hub", url, "web01", cwd=tmp_path)
+    assert found.returncode == 1  # without users, any client may forge events
     assert "ok   stream LIMPET_CMD: 0 messages" in found.stdout
     assert "may publish events of any host" in found.stdout
-    assert "the agent of web01 is not there" in found.stdout
-    away = await asyncio.to_thread(
-        limpet_says, "doctor", "--hub", "nats://127.0.0.1:1", cwd=tmp_path
+    assert "the agent of web01 does not run" in found.stdout
+    diff_offline = await asyncio.to_thread(
+        limpet_command, "doctor", "--hub", "nats://127.0.0.1:1", cwd=tmp_path
     )
-    assert away.returncode == 1
-    assert "no hub answers" in away.stderr
-    assert time.monotonic() > 0
+    assert diff_offline.returncode == 1
+    assert "no hub answers" in diff_offline.stderr
 
 
 async def test_lines_of_a_rotated_log_while_the_agent_is_killed(nats: Hub, tmp_path: Path) -> None:
-    """Every line once and in order, across rotations and kills."""
+    """Each line once and in order, across rotations and kills."""
     log = tmp_path / "app.log"
     log.write_text("")
     agent = AgentProcess(

@@ -1,4 +1,4 @@
-"""The spool's account of its room, and what happened while no agent ran."""
+"""The bounds of the spool, and changes while no agent ran."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from limpet.remote import ConfigError, EventReader, Spool, Subjects
-from limpet.remote._agent_follow import FollowSpec, LineObserver
-from limpet.remote._entry_snapshot import Known, away
-from limpet.remote._server_config import load_fleet
-from limpet.remote._spool import New
-from tests.remote.helpers import collect, options, running, until
+from limpet.remote._agent_follow import AgentFollow
+from limpet.remote._entry_snapshot import EntrySnapshot, diff_offline
+from limpet.remote._spool import NewRow
+from limpet.remote.admin import FollowSpec, load_fleet
+from tests.remote.helpers import collect, options, running
+from tests.waiting import until
 
 LARGE = b"x" * 200_000
 
@@ -22,7 +23,7 @@ LARGE = b"x" * 200_000
 def large(spool: Spool, content: bytes = LARGE) -> int:
     with spool.transaction():
         seq = spool.next_seq()
-        spool.add([New(seq, "s", b"{}", hashlib.sha256(content).hexdigest(), content)])
+        spool.add([NewRow(seq, "s", b"{}", hashlib.sha256(content).hexdigest(), content)])
     return seq
 
 
@@ -36,7 +37,7 @@ def test_a_content_of_several_events_takes_its_room_once(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("when_full", ["block", "collapse"])
-def test_what_the_hub_has_makes_room_for_what_waits(tmp_path: Path, when_full: Any) -> None:
+def test_acknowledged_events_make_room_for_waiting_ones(tmp_path: Path, when_full: Any) -> None:
     spool = Spool(tmp_path / "spool", max_bytes=500_000, when_full=when_full)
     for number in range(10):
         seq = large(spool, LARGE + bytes([number]))
@@ -65,16 +66,16 @@ def wire(kind: str, inode: int) -> dict[str, Any]:
     return {"type": f"{kind}.created", "entry": kind, "stat": stat}
 
 
-def known(kind: str, inode: int) -> Known:
-    return Known(kind, str(inode), 0, 0, inode)
+def known(kind: str, inode: int) -> EntrySnapshot:
+    return EntrySnapshot(kind, str(inode), 0, 0, inode)
 
 
 def test_a_rename_into_a_new_folder_where_a_file_was_can_be_replayed() -> None:
     before = {b"/t/f": known("file", 1), b"/t/a": known("file", 2)}
     now = {b"/t/f": wire("dir", 3), b"/t/f/a": wire("file", 2)}
-    told = [(verb, path) for verb, path, *_ in away(before, now)]
-    assert told.index(("created", b"/t/f")) < told.index(("created", b"/t/f/a"))
-    assert ("renamed", b"/t/f/a") not in told
+    found = [(verb, path) for verb, path, *_ in diff_offline(before, now)]
+    assert found.index(("created", b"/t/f")) < found.index(("created", b"/t/f/a"))
+    assert ("renamed", b"/t/f/a") not in found
 
 
 @pytest.mark.anyio
@@ -106,14 +107,14 @@ async def test_lines_give_up_the_oldest_as_events_do(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("")
     spec = FollowSpec(name="log", path=str(log))
-    observer = LineObserver(spec, spool, host="web01", subjects=Subjects(), wake=lambda: None)
-    task = asyncio.create_task(observer.run())
-    await observer.ready.wait()
+    source = AgentFollow(spec, spool, host="web01", subjects=Subjects(), wake=lambda: None)
+    task = asyncio.create_task(source.run())
+    await source.ready.wait()
     for number in range(30):
         with log.open("a") as file:
             file.write(f"{number}\n")
-        told = observer.told
-        await until(lambda told=told: observer.told > told)  # type: ignore[misc]
+        before = source.stored
+        await until(lambda before=before: source.stored > before)  # type: ignore[misc]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert spool.stats().waiting <= 10
@@ -122,7 +123,7 @@ async def test_lines_give_up_the_oldest_as_events_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fleet", "said"),
+    ("fleet", "message"),
     [
         ("hosts: [a]\nbots: [{name: a}]", "two users"),
         ("hosts: [admin]", "two users"),
@@ -132,8 +133,10 @@ async def test_lines_give_up_the_oldest_as_events_do(tmp_path: Path) -> None:
         ("hosts: [a]\nbots: [{name: b, write: ['*/x/append']}]", "host"),
     ],
 )
-def test_names_that_would_share_rights_are_refused(tmp_path: Path, fleet: str, said: str) -> None:
+def test_names_that_would_share_rights_are_refused(
+    tmp_path: Path, fleet: str, message: str
+) -> None:
     path = tmp_path / "fleet.yaml"
     path.write_text(fleet + "\n")
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_fleet(path)

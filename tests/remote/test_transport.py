@@ -1,4 +1,4 @@
-"""Every engine keeps the promises of ``Transport``, the one in memory too."""
+"""Each engine keeps the promises of ``Transport``, the one in memory, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from limpet.remote import MissingStreamError, TooLargeError
-from limpet.remote.transport import Delivery, DisconnectedError, Message, Stored
+from limpet.remote.transport import DisconnectedError, Message, StoredMessage, WorkMessage
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Hub
@@ -31,7 +31,7 @@ async def test_a_batch_is_stored_in_order_and_once(hub: Hub) -> None:
     again = await transport.publish([*batch[100:], event(300)])
     assert [ack.duplicate for ack in again] == [True] * 200 + [False]
     reader = await transport.read("LIMPET_EV", "limpet.v1.ev.>", name="bot-x-all")
-    found: list[Stored] = []
+    found: list[StoredMessage] = []
     while len(found) < 301:
         found += await reader.fetch(64, 2)
     assert [m.data for m in found] == [b"%d" % n for n in range(301)]
@@ -40,7 +40,7 @@ async def test_a_batch_is_stored_in_order_and_once(hub: Hub) -> None:
     await reader.close()
 
 
-async def test_reading_begins_where_it_is_told_to(hub: Hub) -> None:
+async def test_reading_starts_at_the_requested_position(hub: Hub) -> None:
     transport = await hub.connect("bot")
     await transport.publish([event(n, "web01" if n % 2 else "nas") for n in range(20)])
     reader = await transport.read("LIMPET_EV", "limpet.v1.ev.nas.>", name="bot-x-nas", after=10)
@@ -55,7 +55,7 @@ async def test_reading_begins_where_it_is_told_to(hub: Hub) -> None:
     await other.close()
 
 
-async def test_work_is_shared_and_comes_again(hub: Hub) -> None:
+async def test_work_is_shared_and_delivered_again(hub: Hub) -> None:
     transport = await hub.connect("bot")
     first = await transport.work("LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10)
     second = await transport.work("LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10)
@@ -68,7 +68,7 @@ async def test_work_is_shared_and_comes_again(hub: Hub) -> None:
     await mine[2].nak(0.05)
     for delivery in yours:
         await delivery.ack()
-    again: list[Delivery] = []
+    again: list[WorkMessage] = []
     while len(again) < 2:
         again += await second.fetch(4, 2)
     assert sorted(d.message.data for d in again) == sorted(
@@ -97,20 +97,20 @@ async def test_a_message_is_found_by_number_and_by_subject(hub: Hub) -> None:
     assert await transport.created("LIMPET_RES") == await transport.created("LIMPET_RES")
 
 
-async def test_what_is_listened_for_comes_at_once(hub: Hub) -> None:
+async def test_listening_yields_messages_at_once(hub: Hub) -> None:
     transport = await hub.connect("bot")
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     async def listen() -> None:
         async for message in transport.listen("limpet.v1.res.bot.>"):
-            heard.append(message.data)
+            received.append(message.data)
 
     task = asyncio.create_task(listen())
     for number in range(100):
         await transport.publish([Message(f"limpet.v1.res.bot.web01.{number}", b"x")])
-        if heard:
+        if received:
             break
-    assert heard
+    assert received
     task.cancel()
 
 
@@ -127,7 +127,7 @@ async def test_large_and_small_values(hub: Hub) -> None:
     assert await transport.get_value("LIMPET_HOSTS", "web01") == b"{1}"
 
 
-async def test_what_does_not_fit_is_refused_before_it_is_sent(hub: Hub) -> None:
+async def test_a_message_that_is_too_large_is_refused_before_it_is_sent(hub: Hub) -> None:
     transport = await hub.connect("web01")
     large = Message("limpet.v1.ev.web01.in.file.created", bytes(2 << 20), "s.2")
     with pytest.raises(TooLargeError):
@@ -135,7 +135,7 @@ async def test_what_does_not_fit_is_refused_before_it_is_sent(hub: Hub) -> None:
     assert (await transport.publish([event(1)]))[0].duplicate is False
 
 
-async def test_a_stream_that_is_not_there(hub: Hub) -> None:
+async def test_a_stream_that_does_not_exist(hub: Hub) -> None:
     transport = await hub.connect("web01")
     with pytest.raises(MissingStreamError, match="limpet hub init"):
         await transport.publish([Message("other.v1.ev.x", b"", "1")])

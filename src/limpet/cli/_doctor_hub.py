@@ -9,7 +9,7 @@ from typing import Final
 
 from limpet.cli._hub import address_of
 from limpet.remote import Subjects
-from limpet.remote._hub_check import Finding, examine
+from limpet.remote.admin import Finding, examine
 
 __all__ = ["run"]
 

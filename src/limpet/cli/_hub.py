@@ -8,10 +8,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from limpet.remote import Subjects
-from limpet.remote._connection_config import HubAddress
-from limpet.remote._server_config import load_fleet, server_file
-from limpet.remote._stream_setup import init_nats
+from limpet.remote import HubAddress, Subjects
+from limpet.remote.admin import init_nats, load_fleet, server_file
 
 __all__ = ["address_of", "config", "init"]
 

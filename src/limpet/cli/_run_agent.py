@@ -10,8 +10,7 @@ import sys
 
 from limpet.errors import LimpetError
 from limpet.remote import Transport
-from limpet.remote._agent import Agent
-from limpet.remote._agent_config import AgentConfig, load_agent
+from limpet.remote.admin import Agent, AgentConfig, load_agent
 
 __all__ = ["run"]
 

@@ -1,18 +1,21 @@
 """Watch on one host, decide on another, write on a third; needs ``limpet[nats]`` for the hub.
 
-An agent on each host watches folders and executes commands (``limpet agent``); bots read events
-with `EventReader` and ask for writes with `RemoteOutput`. All of it runs on asyncio.
+An agent on each host watches directories and executes commands (``limpet agent``); bots read events
+with `EventReader` and write with `RemoteOutput`. All of it runs on asyncio. What runs an agent and
+sets up a hub is in `limpet.remote.admin`.
 """
 
 from limpet._yaml_nodes import ConfigError
+from limpet.remote._checkpoint_store import CheckpointStore, StreamPosition
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._connection_config import HubAddress
 from limpet.remote._envelope import EnvelopeError, ObjectRef, RemoteEvent
-from limpet.remote._event_reader import CursorStore, EventReader, Handle, Position, read_events
+from limpet.remote._event_reader import DeliveredEvent, EventReader
 from limpet.remote._path import MountMap, RemotePath, RemotePathError
 from limpet.remote._remote_output import INLINE_LIMIT, RemoteOutput
 from limpet.remote._spool import Spool, SpoolError, SpoolFullError
 from limpet.remote._subjects import Subjects, slug_of
+from limpet.remote._worker_pool import read_events
 from limpet.remote.transport import (
     DisconnectedError,
     HubError,
@@ -20,20 +23,21 @@ from limpet.remote.transport import (
     MemoryHub,
     MemoryTransport,
     MissingStreamError,
+    NatsTransport,
     NotPermittedError,
     TooLargeError,
     Transport,
+    connect,
 )
-from limpet.remote.transport._nats import NatsTransport, connect
 
 __all__ = [
     "INLINE_LIMIT",
+    "CheckpointStore",
     "ConfigError",
-    "CursorStore",
+    "DeliveredEvent",
     "DisconnectedError",
     "EnvelopeError",
     "EventReader",
-    "Handle",
     "HubAddress",
     "HubError",
     "HubFullError",
@@ -44,7 +48,6 @@ __all__ = [
     "NatsTransport",
     "NotPermittedError",
     "ObjectRef",
-    "Position",
     "RemoteCode",
     "RemoteEvent",
     "RemoteOutput",
@@ -55,6 +58,7 @@ __all__ = [
     "Spool",
     "SpoolError",
     "SpoolFullError",
+    "StreamPosition",
     "Subjects",
     "TooLargeError",
     "Transport",

@@ -1,4 +1,4 @@
-"""The agent of one host: watches into the spool, spool into the hub, commands into the outputs."""
+"""The agent of one host: its watches fill the spool, and it executes commands in its outputs."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from limpet._backoff import Backoff
 from limpet._wire import Json
 from limpet.errors import LimpetError
 from limpet.output import Output
-from limpet.remote._agent_follow import FollowSpec, LineObserver
-from limpet.remote._agent_watch import Observer, WatchSpec
-from limpet.remote._command_executor import Executor, Target
-from limpet.remote._command_journal import Intents
+from limpet.remote._agent_follow import AgentFollow, FollowSpec
+from limpet.remote._agent_source import AgentSource
+from limpet.remote._agent_watch import AgentWatch, WatchSpec
+from limpet.remote._command_executor import CommandExecutor, CommandOutput
+from limpet.remote._command_journal import CommandJournal
 from limpet.remote._spool import Spool, WhenFull
-from limpet.remote._spool_sender import Sender
+from limpet.remote._spool_sender import SpoolSender
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import HubError, Transport
 
 __all__ = ["Agent", "AgentError", "AgentOptions", "OutputSpec"]
 
 _PRESENCE_S: Final = 10.0
-"""Seconds between two times an agent says that it is there."""
+"""Seconds between two reports of an agent's presence."""
 _GONE_S: Final = 60.0
-"""Seconds after which an agent that says nothing counts as gone."""
+"""Seconds after which an agent that reports nothing counts as gone."""
 _DRAIN_S: Final = 5.0
 _RESTART_MAX_S: Final = 30.0
 
@@ -41,30 +43,28 @@ _log = logging.getLogger("limpet.agent")
 class AgentError(LimpetError):
     """The agent cannot run as it is configured: the message says what to change."""
 
-    def __init__(self, message: str, *, code: str = "agent") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "agent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
-    """A folder that others may have written into."""
+    """A directory that other hosts may write into."""
 
     name: str
     """A slug; part of the subject."""
     path: str
     allow: frozenset[str] | None = None
-    """Operations that may be asked for, such as ``append``; ``None`` is all."""
+    """Operations that are allowed, such as ``append``; ``None`` is all."""
     options: dict[str, object] = field(default_factory=dict)
-    """Of ``limpet.Output``."""
+    """Those of ``limpet.Output``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """What an agent does."""
+    """The sources, the outputs and the spool of an agent."""
 
     host: str
-    """A slug: what this host is called on the hub."""
+    """A slug: the name of this host on the hub."""
     spool: str
     """File of the spool."""
     watches: Sequence[WatchSpec] = ()
@@ -79,7 +79,7 @@ class AgentOptions:
 
 
 class Agent:
-    """Runs until it is told to stop; of asyncio."""
+    """Watches, sends and executes until it is stopped; runs on asyncio."""
 
     def __init__(
         self,
@@ -89,28 +89,29 @@ class Agent:
         presence_s: float = _PRESENCE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Check the names; nothing is opened.
+        """Check the names; open nothing.
 
         Args:
-            options: What it does.
-            connect: Makes the connection; one that waits for a hub that is not there yet.
-            presence_s: Seconds between two times it says that it is there.
+            options: The configuration.
+            connect: Connects to the hub; it should return even if no hub is there yet.
+            presence_s: Seconds between two reports of its presence.
             clock: Unix seconds.
 
         Raises:
-            UsageError: A host, watch or output has no slug for a name.
+            UsageError: The name of a host, watch or output is not a slug.
             AgentError: Two have the same name.
         """
         check_slug(options.host, "host")
-        seen = [spec.name for spec in options.watches] + [spec.name for spec in options.follows]
-        for what, names in (
-            ("watch", seen),
-            ("output", [spec.name for spec in options.outputs]),
-        ):
+        checks: list[tuple[str, str, Sequence[Any]]] = [
+            ("watch", "watches", [*options.watches, *options.follows]),
+            ("output", "outputs", options.outputs),
+        ]
+        for what, plural, specs in checks:
+            names = [spec.name for spec in specs]
             for name in names:
                 check_slug(name, what)
             if twice := {name for name in names if names.count(name) > 1}:
-                message = f"two of the {what}es are called {min(twice)!r}: give each its own name"
+                message = f"two {plural} are named {min(twice)!r}: give each its own name"
                 raise AgentError(message)
         self.options = options
         self.subjects = Subjects(options.prefix)
@@ -118,16 +119,16 @@ class Agent:
         self._presence_s, self._clock = presence_s, clock
         self._instance = secrets.token_hex(8)
         self.spool: Spool | None = None
-        self.sender: Sender | None = None
-        self.executor: Executor | None = None
-        self.observers: list[Observer | LineObserver] = []
+        self.sender: SpoolSender | None = None
+        self.executor: CommandExecutor | None = None
+        self.sources: list[AgentSource[Any]] = []
         self.transport: Transport | None = None
         self.ready = asyncio.Event()
-        """Set once every watch sees every later change."""
+        """Set once every watch reports every later change."""
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
-        """Have ``run`` end: it takes no more, and sends what it can within some seconds."""
+        """Stop ``run``: end the watches, and send what the spool has, for some seconds at most."""
         self._stop.set()
 
     async def run(self) -> None:
@@ -140,48 +141,51 @@ class Agent:
         """
         options = self.options
         spool = self.spool = await asyncio.to_thread(self._open_spool)
-        targets: dict[str, Target] = {}
+        outputs: dict[str, CommandOutput] = {}
         try:
             for spec in options.outputs:
                 output = Output(spec.path, **spec.options)  # type: ignore[arg-type]
                 await asyncio.to_thread(output.open_quietly)
-                targets[spec.name] = Target(output, spec.allow)
+                outputs[spec.name] = CommandOutput(output, spec.allow)
             transport = self.transport = await self._connect()
             try:
-                await self._run(spool, transport, targets)
+                await self._run(spool, transport, outputs)
             finally:
                 await transport.close()
         finally:
-            for target in targets.values():
-                await asyncio.to_thread(target.output.close)
+            for one in outputs.values():
+                await asyncio.to_thread(one.output.close)
             await asyncio.to_thread(spool.close)
 
-    async def _run(self, spool: Spool, transport: Transport, targets: dict[str, Target]) -> None:
+    async def _run(
+        self, spool: Spool, transport: Transport, outputs: dict[str, CommandOutput]
+    ) -> None:
         options, subjects = self.options, self.subjects
-        self.sender = sender = Sender(spool, transport, bucket=subjects.content(options.host))
-        self.observers = [
-            Observer(spec, spool, host=options.host, subjects=subjects, wake=sender.wake)
-            for spec in options.watches
+        self.sender = sender = SpoolSender(spool, transport, bucket=subjects.content(options.host))
+        kinds: list[tuple[type[AgentSource[Any]], Sequence[Any]]] = [
+            (AgentWatch, options.watches),
+            (AgentFollow, options.follows),
         ]
-        self.observers += [
-            LineObserver(spec, spool, host=options.host, subjects=subjects, wake=sender.wake)
-            for spec in options.follows
+        self.sources = [
+            kind(spec, spool, host=options.host, subjects=subjects, wake=sender.wake)
+            for kind, specs in kinds
+            for spec in specs
         ]
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(sender.run()), tasks.create_task(self._presence())]
-            if targets:
-                self.executor = Executor(
+            if outputs:
+                self.executor = CommandExecutor(
                     transport,
-                    Intents(spool),
-                    targets,
+                    CommandJournal(spool),
+                    outputs,
                     host=options.host,
                     subjects=subjects,
                     clock=self._clock,
                 )
                 background.append(tasks.create_task(self.executor.run()))
-            watching = [tasks.create_task(self._watch(observer)) for observer in self.observers]
-            for observer in self.observers:
-                await observer.ready.wait()
+            watching = [tasks.create_task(self._watch(one)) for one in self.sources]
+            for source in self.sources:
+                await source.ready.wait()
             self.ready.set()
             await self._stop.wait()
             for task in watching:
@@ -194,21 +198,20 @@ class Agent:
             for task in background:
                 task.cancel()
 
-    async def _watch(self, observer: Observer | LineObserver) -> None:
-        """Watch; whatever ends it but a stop is said, and it is begun again."""
-        pause = 1.0
+    async def _watch(self, source: AgentSource[Any]) -> None:
+        """Run a source; after a failure, log it and run it again."""
+        backoff = Backoff(1.0, _RESTART_MAX_S)
         while True:
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
-                await observer.run()
+                await source.run()
             except asyncio.CancelledError:
                 raise
-            except Exception:  # noqa: BLE001 (no watch ends for good)
-                _log.exception("the watch %r ended; it is begun again", observer.spec.name)
-            if time.monotonic() - begun > _RESTART_MAX_S:
-                pause = 1.0
-            await asyncio.sleep(pause)
-            pause = min(_RESTART_MAX_S, 2 * pause)
+            except Exception:  # noqa: BLE001 - no failure ends a source for good
+                _log.exception("the watch %r failed; it is started again", source.spec.name)
+            if time.monotonic() - started > _RESTART_MAX_S:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
 
     def _open_spool(self) -> Spool:
         options = self.options
@@ -223,12 +226,12 @@ class Agent:
             retain_s=options.retain_s,
         )
 
-    # -- presence ------------------------------------------------------------------------------
+    # -- presence --------------------------------------------------------------------------------
 
     def health(self) -> Json:
-        """Say how it stands, in plain values."""
-        assert self.spool is not None  # noqa: S101 (for the type checker)
-        assert self.sender is not None  # noqa: S101 (for the type checker)
+        """Return the state of the agent in plain values."""
+        assert self.spool is not None  # noqa: S101 - for the type checker
+        assert self.sender is not None  # noqa: S101 - for the type checker
         stats, sending = self.spool.stats(), self.sender.health
         return {
             "host": self.options.host,
@@ -238,15 +241,15 @@ class Agent:
             "waiting_bytes": stats.waiting_bytes,
             "collapsed": stats.collapsed,
             "sent": sending.sent,
-            "blocked": [o.spec.name for o in self.observers if o.blocked],
-            "watches": {o.spec.name: o.spec.path for o in self.observers},
+            "blocked": [one.spec.name for one in self.sources if one.blocked],
+            "watches": {one.spec.name: one.spec.path for one in self.sources},
             "outputs": [spec.name for spec in self.options.outputs],
         }
 
     async def _presence(self) -> None:
-        """Say now and then that this agent is there; end it if another one has its name."""
+        """Report regularly that this agent runs; end it if another agent has its name."""
         options, transport = self.options, self.transport
-        assert transport is not None  # noqa: S101 (for the type checker)
+        assert transport is not None  # noqa: S101 - for the type checker
         bucket, first = self.subjects.hosts, True
         while True:
             try:
@@ -276,7 +279,7 @@ class Agent:
         alive = float(other.get("until", 0)) > self._clock()
         if alive and other.get("session") != self.spool.session:
             message = (
-                f"another agent is {self.options.host!r} on the hub (last heard of less than "
+                f"another agent is {self.options.host!r} on the hub (it was there less than "
                 f"{_GONE_S:.0f} s ago): give one of the two another host name"
             )
             raise AgentError(message, code="host-taken")

@@ -1,7 +1,7 @@
-"""Brings the lines that are added to a file into the spool, each once, also after a kill.
+"""One follower of an agent: each line that is added to a file goes into the spool once.
 
-The follower tells again, after a kill, what it told since its state was last saved. How far the
-spool has each file is kept in the spool's own transaction, so that what comes again is cut off.
+After a kill the follower reports again what came after its checkpoint. How much of each file the
+spool has is stored in the transaction of the lines themselves, so that repeated lines are cut off.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import Any, Final
 
 from limpet._wire import Json, put_path
 from limpet.following import Appended, FollowEvent, Gap, Truncated, follow
-from limpet.remote._agent_source import Feed, Item, now_us
+from limpet.remote._agent_source import AgentSource, SourceEvent, now_us
 from limpet.remote._envelope import notice
 
-__all__ = ["FollowSpec", "LineObserver"]
+__all__ = ["AgentFollow", "FollowSpec"]
 
 _PART: Final = 64 * 1024
-"""Bytes of lines in one event: with all that JSON may make of them, far below what a hub takes."""
+"""Bytes of lines in one event: escaped as JSON, still far below the limit of a hub."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowSpec:
-    """A file, or files, whose lines an agent sends under one name."""
+    """A follower of an agent."""
 
     name: str
     """A slug; part of the subject."""
     path: str
     """May be a glob."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Of ``limpet.follow``, apart from ``state`` and ``commit``."""
+    """Those of ``limpet.follow``, without ``state`` and ``commit``."""
 
 
-class LineObserver(Feed[FollowSpec]):
+class AgentFollow(AgentSource[FollowSpec]):
     """One follower of an agent."""
 
     async def run(self) -> None:
@@ -52,12 +52,14 @@ class LineObserver(Feed[FollowSpec]):
                 if isinstance(event, Appended):
                     event.commit()
 
-    # -- in a worker thread --------------------------------------------------------------------
+    # -- in a worker thread ----------------------------------------------------------------------
 
     def _commit(self, events: Sequence[FollowEvent]) -> int:
-        """Store what is new of events, and how far the files are stored, in one transaction."""
+        """Store the new lines of events, and the end of what is stored, in one transaction."""
         with self.spool.transaction() as db:
-            return self.store(Item(wire) for event in events for wire in self._wires(event, db))
+            return self.store(
+                SourceEvent(wire) for event in events for wire in self._wires(event, db)
+            )
 
     def _wires(self, event: FollowEvent, db: sqlite3.Connection) -> Iterator[Json]:
         if isinstance(event, Appended):
@@ -81,8 +83,8 @@ class LineObserver(Feed[FollowSpec]):
             )
         elif isinstance(event, Gap | Truncated):
             kind = "file.gap" if isinstance(event, Gap) else "file.truncated"
-            said = {"kind": event.kind, "bytes": getattr(event, "bytes", None)}
-            yield self._wire(kind, event.path, now_us() / 1e6, lost=said)
+            lost = {"kind": event.kind, "bytes": getattr(event, "bytes", None)}
+            yield self._wire(kind, event.path, now_us() / 1e6, lost=lost)
 
     def _wire(self, kind: str, path: Path, when: float, **more: object) -> Json:
         wire = notice(kind, watch=self.spec.name, time_us=round(when * 1e6), **more)
@@ -93,7 +95,7 @@ class LineObserver(Feed[FollowSpec]):
 
 
 def parts_of(event: Appended, stored: int) -> Iterator[tuple[list[str], int, int, bytes]]:
-    """Cut a batch into parts of a size that a message can have, from ``stored`` on.
+    """Split a batch into parts that fit into a message, from byte ``stored`` on.
 
     Yields:
         The lines as text, their first and last byte in the file, and the bytes.
@@ -114,7 +116,7 @@ def parts_of(event: Appended, stored: int) -> Iterator[tuple[list[str], int, int
 
 
 def is_text(data: bytes) -> bool:
-    """Whether the lines as text say all there is."""
+    """Return whether text holds the lines without a loss."""
     try:
         data.decode()
     except UnicodeDecodeError:

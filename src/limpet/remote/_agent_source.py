@@ -1,4 +1,4 @@
-"""What a watch and a follower of an agent have in common: how what they saw gets into the spool."""
+"""The common part of an agent's watches and followers: how their events get into the spool."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from limpet._wire import Json
 from limpet.remote._envelope import ObjectRef, encode, notice
 from limpet.remote._path import flavour_here
-from limpet.remote._spool import New, Spool, SpoolFullError
+from limpet.remote._spool import NewRow, Spool, SpoolFullError
 from limpet.remote._subjects import Subjects
 
-__all__ = ["Feed", "Item", "now_us"]
+__all__ = ["AgentSource", "SourceEvent", "now_us"]
 
 _FULL_PAUSE_S: Final = 0.25
 _log = logging.getLogger("limpet.agent")
 T = TypeVar("T")
 
 
-class Item(NamedTuple):
-    """An event to be stored, and its content if that is too large to be in it."""
+class SourceEvent(NamedTuple):
+    """An event to store, and its content if that is too large for the event."""
 
     wire: Json
     ref: ObjectRef | None = None
@@ -31,50 +31,56 @@ class Item(NamedTuple):
 
 
 class Spec(Protocol):
-    """What a source of events is made from."""
+    """The settings of a source."""
 
     @property
     def name(self) -> str:
         """A slug; part of the subject."""
 
+    @property
+    def path(self) -> str:
+        """The path to watch or follow."""
+
 
 S = TypeVar("S", bound=Spec)
 
 
-class Feed(ABC, Generic[S]):
+class AgentSource(ABC, Generic[S]):
     """One source of events of an agent."""
 
     def __init__(
         self, spec: S, spool: Spool, *, host: str, subjects: Subjects, wake: Callable[[], None]
     ) -> None:
-        """Know the parts.
+        """Create a source; ``run`` starts it.
 
         Args:
-            spec: What it is made from.
-            spool: Where the events go.
+            spec: Its settings.
+            spool: The destination of its events.
             host: Slug of this host.
-            subjects: Of the fleet.
+            subjects: Those of the fleet.
             wake: Called whenever there is something to send.
         """
         self.spec = spec
         self.spool = spool
-        self._host, self._subjects, self._wake = host, subjects, wake
+        self.host, self.subjects, self._wake = host, subjects, wake
         self.ready = asyncio.Event()
-        """Set once every later change is seen."""
+        """Set once every later change is reported."""
         self.blocked = False
-        """The spool is full, and what comes waits at its source."""
-        self.told = 0
+        """The spool is full, and the source is not read."""
+        self.stored = 0
+        """Events stored in the spool so far."""
 
     @abstractmethod
     async def run(self) -> None:
-        """Bring events until cancelled."""
+        """Store events until cancelled."""
 
     async def put(self, items: Sequence[T], commit: Callable[[Sequence[T]], int]) -> None:
-        """Store items; while there is no room, they wait here and their source is not read.
+        """Store items; while there is no room, wait, and leave the source unread.
 
         Args:
-            items: What is to be stored; where all do not fit, a part at a time.
-            commit: Stores some in one transaction, in a worker thread; gives how many events.
+            items: The items, a part at a time if not all of them fit.
+            commit: Stores items in one transaction, in a worker thread; returns the number of
+                events.
         """
         part = len(items)
         while items:
@@ -85,35 +91,35 @@ class Feed(ABC, Generic[S]):
                     part //= 2
                     continue
                 if not self.blocked:
-                    _log.error("%s: nothing more is taken until there is room", error)
+                    _log.error("%s: the source waits until there is room", error)
                 self.blocked = True
                 await asyncio.sleep(_FULL_PAUSE_S)
             else:
                 self.blocked = False
-                self.told += count
+                self.stored += count
                 items = items[part:]
                 if count:
                     self._wake()
 
-    def store(self, items: Iterable[Item]) -> int:
-        """Number events and add them to the spool, inside a transaction; gives how many.
+    def store(self, events: Iterable[SourceEvent]) -> int:
+        """Number events and add them to the spool, in a transaction; return how many.
 
         Raises:
             SpoolFullError: There is no room.
         """
         first = self.spool.next_seq()
-        rows: list[New] = []
-        for wire, ref, content in items:
+        rows: list[NewRow] = []
+        for wire, ref, content in events:
             seq = first + len(rows)
             name = None if ref is None else ref.name
-            rows.append(New(seq, *self._message(wire, seq, ref), name, content))
+            rows.append(NewRow(seq, *self._message(wire, seq, ref), name, content))
         self.spool.add(rows)
         if self.spool.over:
             self._collapse()
         return len(rows)
 
     def _collapse(self) -> None:
-        """Give up the oldest events of a full spool, and tell which."""
+        """Give up the oldest events of a full spool, and store an event with their numbers."""
         first, last, count = self.spool.drop_oldest(self.spool.over)
         if not count:
             return
@@ -125,19 +131,19 @@ class Feed(ABC, Generic[S]):
         self.spool.mark_collapsed(first, last, *self._message(wire, last))
 
     def _message(self, wire: Json, seq: int, ref: ObjectRef | None = None) -> tuple[str, bytes]:
-        """Give an event's subject and bytes."""
+        """Return an event's subject and bytes."""
         data = encode(
             wire,
             session=self.spool.session,
             seq=seq,
-            host=self._host,
+            host=self.host,
             watch=self.spec.name,
             flavour=flavour_here(),
             content=ref,
         )
-        return self._subjects.event(self._host, self.spec.name, str(wire["type"])), data
+        return self.subjects.event(self.host, self.spec.name, str(wire["type"])), data
 
 
 def now_us() -> int:
-    """Give the moment in microseconds since the epoch."""
+    """Return the time in microseconds since the epoch."""
     return time.time_ns() // 1000

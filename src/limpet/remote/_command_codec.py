@@ -1,4 +1,4 @@
-"""Output operations as messages: what a bot asks of another host, and what it is answered."""
+"""Operations of an output as messages: commands to another host, and their answers."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ from limpet.output import (
     Result,
     verb_of,
 )
-from limpet.remote._envelope import ObjectRef
+from limpet.remote._envelope import DECODING_ERRORS, ObjectRef
 from limpet.remote._path import Flavour, RemotePath
 
 __all__ = [
     "OPERATIONS",
+    "Command",
     "CommandError",
+    "CommandRefused",
     "RemoteCode",
     "RemoteRefusedError",
     "RemoteResult",
-    "answer_of",
+    "decode_answer",
     "decode_command",
     "encode_command",
-    "read_answer",
+    "encode_refusal",
+    "encode_result",
 ]
 
 OPERATIONS: Final[dict[str, type[Operation]]] = {
@@ -61,44 +64,54 @@ RemoteCode = Literal[
     "not-allowed",
     "unknown-output",
 ]
-"""Why a command was not done, beyond what a local output says; stable across releases."""
+"""Reasons for refusing a command, besides those of a local output; stable across releases."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-"""Of a command: it becomes a token of its answer's subject, and must not end or shift it."""
+"""The id of a command: a token of its answer's subject, which it must not end or shift."""
 _NOT_SENT: Final = {"rotation", "lock", "newline_guard", "content", "name", "target"}
-"""Where a record goes must be known before it is written, or it could not be found again."""
+"""Options that are not sent, or not as options. With those of an append, the place of its record
+would be unknown before it is written, and it could not be found again."""
 
 
 class CommandError(ValueError):
-    """A message under a command's subject is none; the text says what is wrong with it."""
+    """A message on the subject of a command, or of an answer, is invalid; the text says why."""
+
+
+class CommandRefused(Exception):  # noqa: N818 - a result, not a failure
+    """A command is not executed; its answer has this code and this text."""
+
+    def __init__(self, text: str, *, code: RemoteCode) -> None:
+        """Keep both."""
+        super().__init__(text)
+        self.code = code
 
 
 class RemoteRefusedError(OutputError):
-    """The other host did not do it; ``code`` says why, as of a local output, or ``expired``."""
+    """The other host refused it; ``code`` is the reason: a ``RefusalCode`` or a ``RemoteCode``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteResult:
-    """What another host answered."""
+    """The answer of another host."""
 
     id: str
-    """Of the command."""
+    """The id of the command."""
     ok: bool
-    """It was done."""
+    """Whether it was performed."""
     code: str
-    """``done``; or why not: a ``RefusalCode`` or a ``RemoteCode``."""
+    """``done``, or the reason of a refusal: a ``RefusalCode`` or a ``RemoteCode``."""
     message: str
-    """Of a refusal, what was tried, on what, why not, and what to do next."""
+    """Of a refusal: the operation, its target, the reason and the next step."""
     path: RemotePath | None
     bytes: int
     existed: bool | None
     stat: FileStat | None
 
     def check(self) -> RemoteResult:
-        """Give it back if it was done.
+        """Return this result if it was performed.
 
         Raises:
-            RemoteRefusedError: It was not.
+            RemoteRefusedError: It was refused.
         """
         if not self.ok:
             name = "" if self.path is None else str(self.path)
@@ -108,6 +121,44 @@ class RemoteResult:
         return self
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command that was decoded."""
+
+    id: str
+    verb: str
+    expires_s: float
+    """Seconds after which it must not be performed any more."""
+    ref: ObjectRef | None
+    """Its content, if that is too large for the message."""
+    body: Mapping[str, Any]
+
+    def operation(self, content: bytes | None) -> Operation:
+        """Return the operation, with the content that ``ref`` names.
+
+        Raises:
+            CommandError: It has unknown options, or no name.
+        """
+        kind, body = OPERATIONS[self.verb], self.body
+        known = {item.name for item in fields(kind)} - _NOT_SENT
+        options = dict(body.get("options") or {})
+        if wrong := sorted(options.keys() - known):
+            message = f"{self.verb} has no option {', '.join(wrong)}"
+            raise CommandError(message)
+        try:
+            options["name"] = _name_of(body, "name")
+            if kind is MoveFile:
+                options["target"] = _name_of(body, "target")
+            if kind in {CreateFile, OverwriteFile, AppendToFile}:
+                if content is None:
+                    content = base64.b64decode(body["b64"], validate=True)
+                options["content"] = content
+            return kind(**options)
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"it is not a valid {self.verb}: {error}"
+            raise CommandError(message) from error
+
+
 def encode_command(
     operation: Operation,
     *,
@@ -115,16 +166,16 @@ def encode_command(
     expires_s: float,
     content: ObjectRef | None = None,
 ) -> bytes:
-    """Give a command's bytes.
+    """Return a command's bytes.
 
     Args:
-        operation: What is to be done.
-        id: Of the command.
-        expires_s: Seconds after which it is not to be done any more.
-        content: Where the content lies, if it is too large to travel along.
+        operation: The operation to perform.
+        id: The id of the command.
+        expires_s: Seconds after which it must not be performed any more.
+        content: Its content, if that is too large for the message.
 
     Raises:
-        UsageError: It has an option that cannot be done once and only once from afar, or an id
+        UsageError: It has an option that cannot be performed exactly once on another host, or an id
             that cannot be a token of a subject.
     """
     if not _ID.fullmatch(id):
@@ -138,8 +189,8 @@ def encode_command(
         if item.name in _NOT_SENT:
             if item.name in {"rotation", "lock", "newline_guard"} and value:
                 message = (
-                    f"{item.name} is not sent to another host: how far an append came could not be "
-                    "found out after a crash; set it at the agent's output"
+                    f"{item.name} is not sent to another host: after a crash it is unknown how "
+                    "much of an append was written; set it in the agent's output"
                 )
                 raise UsageError(message)
             continue
@@ -158,63 +209,31 @@ def encode_command(
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def decode_command(raw: bytes, verb: str) -> tuple[dict[str, Any], ObjectRef | None]:
-    """Read a command that came under the subject of ``verb``.
+def decode_command(raw: bytes, verb: str) -> Command:
+    """Return the command in a message on a subject of ``verb``.
 
     Raises:
-        CommandError: It is none, or says something else than its subject.
+        CommandError: It is invalid, or contradicts its subject.
     """
     try:
         body: dict[str, Any] = json.loads(raw)
         if body["v"] != 1 or body["verb"] != verb or verb not in OPERATIONS:
-            message = f"the subject says {verb!r}, the command {body.get('verb')!r}"
+            message = f"its subject has the verb {verb!r}, the command {body.get('verb')!r}"
             raise CommandError(message)
         if not isinstance(body["id"], str) or not _ID.fullmatch(body["id"]):
-            message = "it has no id that can be a token of a subject"
+            message = "its id cannot be a token of a subject"
             raise CommandError(message)
-        if not math.isfinite(float(body["expires_s"])):
-            message = "it has no end"
+        expires = float(body["expires_s"])
+        if not math.isfinite(expires):
+            message = "it never expires"
             raise CommandError(message)
         ref = body.get("content_ref")
-        if ref is None:
-            return body, None
-        return body, ObjectRef.from_json(ref)
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        if isinstance(error, CommandError):
-            raise
-        message = f"it is no command: {error!r}"
-        raise CommandError(message) from error
-
-
-def operation_of(body: Mapping[str, Any], content: bytes | None) -> Operation:
-    """Make the operation of a command's body.
-
-    Raises:
-        CommandError: It has options there are not, or no name.
-    """
-    kind = OPERATIONS[body["verb"]]
-    known = {item.name for item in fields(kind)} - _NOT_SENT
-    options = dict(body.get("options") or {})
-    if wrong := sorted(options.keys() - known):
-        message = f"{body['verb']} has no option {', '.join(wrong)}"
-        raise CommandError(message)
-    try:
-        options["name"] = _name_of(body, "name")
-        if kind is MoveFile:
-            options["target"] = _name_of(body, "target")
-        if kind in {CreateFile, OverwriteFile, AppendToFile}:
-            data = content if content is not None else base64.b64decode(body["b64"], validate=True)
-            options["content"] = data
-        return kind(**options)
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"it is no {body['verb']}: {error}"
+        ref = None if ref is None else ObjectRef.from_json(ref)
+        return Command(id=body["id"], verb=verb, expires_s=expires, ref=ref, body=body)
+    except CommandError:
+        raise
+    except DECODING_ERRORS as error:
+        message = f"it is not a command: {error!r}"
         raise CommandError(message) from error
 
 
@@ -234,18 +253,18 @@ def _name_of(body: Mapping[str, Any], key: str) -> str:
         return os.fsdecode(base64.b64decode(exact))
     name = body[key]
     if not isinstance(name, str):
-        message = f"its {key} is no text"
+        message = f"its {key} is not text"
         raise CommandError(message)
     return name
 
 
-# -- answers -----------------------------------------------------------------------------------
+# -- answers -------------------------------------------------------------------------------------
 
 
-def answer_of(id: str, result: Result, flavour: Flavour) -> bytes:
-    """Give the bytes of the answer that says what an operation came to."""
+def encode_result(id: str, result: Result, flavour: Flavour) -> bytes:
+    """Return the bytes of the answer with the result of an operation."""
     if not isinstance(result, Done):
-        return refusal(id, result.code, result.message)
+        return encode_refusal(id, result.code, result.message)
     stat = result.stat
     known = (
         None if stat is None else {item.name: getattr(stat, item.name) for item in fields(FileStat)}
@@ -265,18 +284,18 @@ def answer_of(id: str, result: Result, flavour: Flavour) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def refusal(id: str, code: str, message: str) -> bytes:
-    """Give the bytes of an answer that says why it was not done."""
+def encode_refusal(id: str, code: str, message: str) -> bytes:
+    """Return the bytes of an answer that refuses a command."""
     text = message.encode("utf-8", "replace").decode()
     body = {"v": 1, "id": id, "ok": False, "code": code, "message": text}
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def read_answer(raw: bytes, host: str) -> RemoteResult:
-    """Read an answer of a host.
+def decode_answer(raw: bytes, host: str) -> RemoteResult:
+    """Return the answer in a message of a host.
 
     Raises:
-        CommandError: It is none.
+        CommandError: It is invalid.
     """
     try:
         body = json.loads(raw)
@@ -293,5 +312,5 @@ def read_answer(raw: bytes, host: str) -> RemoteResult:
             stat=None if stat is None else FileStat(**stat),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"an answer of host {host!r} cannot be read: {error!r}"
+        message = f"an answer of host {host!r} is invalid: {error!r}"
         raise CommandError(message) from error

@@ -1,4 +1,4 @@
-"""What the agent was asked to do, noted before it is done, and what came of it."""
+"""The write-ahead journal of commands, in the spool's file: each command, and then its answer."""
 
 from __future__ import annotations
 
@@ -8,51 +8,43 @@ from typing import Final, NamedTuple
 
 from limpet.remote._spool import Spool
 
-__all__ = ["Intent", "Intents"]
+__all__ = ["CommandJournal", "CommandRecord"]
 
-_KEEP_S: Final = 86_400.0
-"""Seconds an answer is kept: as long as the hub keeps it, and far longer than a command waits."""
+_RETAIN_S: Final = 86_400.0
+"""Seconds an answer is stored: as long as on the hub, and far longer than a command waits."""
 
 
-class Intent(NamedTuple):
-    """A command that was begun."""
+class CommandRecord(NamedTuple):
+    """A command whose execution was started."""
 
     pre_size: int | None
     """Of an append: the file's size before it, bytes."""
-    length: int
-    sha256: str
     result: bytes | None
     """The answer, once it is done."""
 
 
-class Intents:
-    """The commands of one agent, in its spool's file."""
+class CommandJournal:
+    """The commands of one agent."""
 
     def __init__(self, spool: Spool, clock: Callable[[], float] = time.time) -> None:
-        """Use this file."""
+        """Use the file of this spool."""
         self._spool, self._clock = spool, clock
 
-    def find(self, key: str) -> Intent | None:
-        """Give what is noted of a command."""
+    def find(self, key: str) -> CommandRecord | None:
+        """Return the record of a command."""
         with self._spool.transaction() as db:
-            row = db.execute(
-                "select pre_size, length, sha256, result from command where id = ?", (key,)
-            ).fetchone()
-        if row is None:
-            return None
-        size, length, digest, result = row
-        return Intent(size, int(length or 0), str(digest or ""), result and bytes(result))
+            row = db.execute("select pre_size, result from command where id = ?", (key,)).fetchone()
+        return None if row is None else CommandRecord(row[0], row[1] and bytes(row[1]))
 
-    def begin(self, key: str, pre_size: int | None, length: int, sha256: str) -> None:
-        """Note what is about to be done."""
+    def begin(self, key: str, pre_size: int | None) -> None:
+        """Store a command before it is performed."""
         with self._spool.transaction() as db:
             db.execute(
-                "insert or replace into command (id, pre_size, length, sha256) values (?, ?, ?, ?)",
-                (key, pre_size, length, sha256),
+                "insert or replace into command (id, pre_size) values (?, ?)", (key, pre_size)
             )
 
     def end(self, key: str, result: bytes) -> None:
-        """Note the answer, and forget those of a day ago."""
+        """Store the answer, and remove those that are older than a day."""
         now = self._clock()
         with self._spool.transaction() as db:
             db.execute(
@@ -60,4 +52,4 @@ class Intents:
                 "do update set result = excluded.result, ended = excluded.ended",
                 (key, result, now),
             )
-            db.execute("delete from command where ended < ?", (now - _KEEP_S,))
+            db.execute("delete from command where ended < ?", (now - _RETAIN_S,))

@@ -1,4 +1,4 @@
-"""Finds out how far a command came before the agent died, and brings it to its end."""
+"""Completes a command that was interrupted by a crash: its effect is there once, or is refused."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from limpet.output import (
     Refused,
     Result,
 )
-from limpet.remote._command_journal import Intent
+from limpet.remote._command_codec import CommandRefused
+from limpet.remote._command_journal import CommandRecord
 
-__all__ = ["redo"]
+__all__ = ["resume"]
 
 
-def redo(intent: Intent, operation: Operation, output: Output) -> Result | bytes:
-    """Do again what was begun, so that its effect is there once.
+def resume(record: CommandRecord, operation: Operation, output: Output) -> Result:
+    """Complete an operation that was started, and return its result.
 
-    Returns:
-        The answer, or what stands in the way: somebody else wrote meanwhile.
+    Raises:
+        CommandRefused: Another program wrote meanwhile.
     """
     match operation:
         case AppendToFile():
-            return _append(intent, operation, output)
+            return _append(record, operation, output)
         case CreateFile():
             if _holds(output, operation):
                 overwrite = OverwriteFile(name=operation.name, content=operation.data())
-                return _as(operation, output.perform(overwrite), existed=False)
+                return _result_of(operation, output.perform(overwrite), existed=False)
             return output.perform(operation)
         case OverwriteFile():
             return output.perform(operation)
@@ -48,8 +49,8 @@ def redo(intent: Intent, operation: Operation, output: Output) -> Result | bytes
             return _move(operation, output)
 
 
-def _append(intent: Intent, operation: AppendToFile, output: Output) -> Result | bytes:
-    data, before = operation.data(), intent.pre_size or 0
+def _append(record: CommandRecord, operation: AppendToFile, output: Output) -> Result:
+    data, before = operation.data(), record.pre_size or 0
     try:
         tail = output.tail(operation.name, len(data))
     except OutputError:
@@ -59,17 +60,16 @@ def _append(intent: Intent, operation: AppendToFile, output: Output) -> Result |
     if tail is None or written == 0:
         return output.perform(operation)
     if written < 0 or written > len(data):
-        return (
-            f"{operation.name!s} had {before:,} bytes before the append of {len(data):,} and has "
-            f"{size:,} now: somebody else wrote, and whether it was appended cannot be told"
-        ).encode()
+        text = (
+            f"{operation.name!s} had {before:,} bytes before the append of {len(data):,}, and now "
+            f"has {size:,}: another program wrote, and whether it was appended is unknown"
+        )
+        raise CommandRefused(text, code="conflict")
     if tail.data[-written:] != data[:written]:
-        return (
-            f"{operation.name!s} ends in other bytes than the append was to write: somebody else "
-            "wrote"
-        ).encode()
+        text = f"{operation.name!s} does not end in the bytes of the append: another program wrote"
+        raise CommandRefused(text, code="conflict")
     rest = dataclasses.replace(operation, content=data[written:])
-    return _as(operation, output.perform(rest), size=len(data), existed=bool(before))
+    return _result_of(operation, output.perform(rest), size=len(data), existed=bool(before))
 
 
 def _move(operation: MoveFile, output: Output) -> Result:
@@ -86,7 +86,7 @@ def _move(operation: MoveFile, output: Output) -> Result:
 
 
 def _holds(output: Output, operation: CreateFile) -> bool:
-    """Whether the file holds this content already."""
+    """Return whether the file has this content already."""
     data = operation.data()
     try:
         tail = output.tail(operation.name, len(data))
@@ -95,13 +95,11 @@ def _holds(output: Output, operation: CreateFile) -> bool:
     return tail is not None and tail.size == len(data) and tail.data == data
 
 
-def _as(operation: Operation, result: Result, *, size: int | None = None, existed: bool) -> Result:
-    """Give an answer as that of the operation that was asked for."""
+def _result_of(
+    operation: Operation, result: Result, *, size: int | None = None, existed: bool
+) -> Result:
+    """Return a result as the one of the operation that was requested."""
     if not isinstance(result, Done):
         return result
-    return dataclasses.replace(
-        result,
-        operation=operation,
-        bytes=result.bytes if size is None else size,
-        existed=existed,
-    )
+    size = result.bytes if size is None else size
+    return dataclasses.replace(result, operation=operation, bytes=size, existed=existed)

@@ -94,7 +94,7 @@ def each(take: Take) -> Take:
 
 
 def checked(wanted: str, convert: Callable[[Any], Any]) -> Take:
-    """Take what ``convert`` accepts; it raises ``ValueError`` for a value that is not ``wanted``."""
+    """Take what ``convert`` accepts; its ``ValueError`` means that it is not ``wanted``."""
 
     def read(reader: YamlReader, node: yaml.Node, where: str) -> Any:
         before = len(reader.problems)

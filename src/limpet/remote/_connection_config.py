@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from limpet._yaml_nodes import ConfigError
 from limpet.remote._config_tables import Table, path, text
-from limpet.remote.transport._nats import NatsTransport, connect
+from limpet.remote.transport import NatsTransport, connect
 
 __all__ = ["HUB_TABLE", "HubAddress"]
 

@@ -1,37 +1,36 @@
-"""Which events a reader has had: for each session, the ranges of numbers.
+"""The delivered events of each session, as ranges of numbers.
 
-Not the highest number: in work mode what is delivered again comes after what is newer, and would be
-dropped with the highest alone.
+The highest number alone would not do: in work mode repeated events come after newer ones, and would
+be dropped.
 """
 
 from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["Seen"]
+__all__ = ["DeliveredRanges"]
 
 _SESSIONS: Final = 1_000
-"""Sessions remembered; the one not heard of for longest goes first."""
+"""Sessions that are remembered; the one without an event for longest is removed first."""
 _RANGES: Final = 10_000
 """Ranges of one session; the lowest two become one beyond that."""
 
 
-class Seen:
+class DeliveredRanges:
     """A set of (session, number) that is small when the numbers have few holes."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
+        """Create an empty set."""
         self._ranges: dict[str, list[list[int]]] = {}
 
     def add(self, session: str, seq: int) -> bool:
-        """Add one; tells whether it is new."""
+        """Add a number; return whether it is new."""
         return self.add_range(session, seq, seq)
 
     def add_range(self, session: str, first: int, last: int) -> bool:
-        """Add all from ``first`` to ``last``; tells whether any of them is new."""
+        """Add the numbers from ``first`` to ``last``; return whether any of them is new."""
         ranges = self._ranges.pop(session, None)
         if ranges is None:
             ranges = []
@@ -53,37 +52,33 @@ class Seen:
         return True
 
     def has(self, session: str, seq: int) -> bool:
-        """Whether it was added."""
+        """Return whether a number was added."""
         ranges = self._ranges.get(session, [])
         at = bisect.bisect_left(ranges, [seq + 1]) - 1
         return at >= 0 and ranges[at][1] >= seq
 
     def gap_before(self, session: str, seq: int) -> tuple[int, int] | None:
-        """Give the numbers that are missing right before one, if earlier ones were seen."""
+        """Return the missing numbers right before one, if earlier ones were added."""
         ranges = self._ranges.get(session, [])
         at = bisect.bisect_left(ranges, [seq]) - 1
         if at < 0 or ranges[at][1] >= seq - 1:
             return None
         return ranges[at][1] + 1, seq - 1
 
-    def copy(self) -> Seen:
-        """Give another that begins the same."""
-        other = Seen()
+    def copy(self) -> DeliveredRanges:
+        """Return a copy."""
+        other = DeliveredRanges()
         other._ranges = {key: [list(pair) for pair in value] for key, value in self._ranges.items()}
         return other
 
     def dump(self) -> str:
-        """Give it as text."""
+        """Return it as text."""
         return json.dumps(self._ranges, separators=(",", ":"))
 
     @classmethod
-    def load(cls, text: str) -> Seen:
-        """Read what ``dump`` gave."""
+    def load(cls, text: str) -> DeliveredRanges:
+        """Return the set in a text of ``dump``."""
         found = cls()
         for session, ranges in json.loads(text).items():
             found._ranges[session] = [[int(a), int(b)] for a, b in ranges]
         return found
-
-    def sessions(self) -> Iterable[str]:
-        """Name the sessions, the one heard of last as the last."""
-        return list(self._ranges)

@@ -1,8 +1,8 @@
 """The envelope of an event: CloudEvents 1.0, structured mode, one JSON object.
 
-The same bytes lie in the spool, go over the hub and come to the reader. ``data`` is a wire object
-of ``event.schema.json``, with the id, session and number of the spool: one session is one spool
-file, whatever runs and watches filled it.
+The same bytes are stored in the spool, sent over the hub and decoded by the reader. ``data`` is a
+wire object of ``event.schema.json``, with the id, session and number of the spool: one session is
+one spool file, for all runs and watches that filled it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from limpet._wire import Json, attribute_text, dump_line, wire_time
 from limpet.remote._path import Flavour, RemotePath
 
 __all__ = [
-    "CONTENT_TYPE",
+    "DECODING_ERRORS",
     "EnvelopeError",
     "ObjectRef",
     "RemoteEvent",
@@ -28,35 +28,42 @@ __all__ = [
     "event_id",
     "notice",
     "resign",
-    "split_id",
 ]
 
-CONTENT_TYPE: Final = "application/cloudevents+json"
-_ID: Final = re.compile(r"([0-9a-f]{32})\.([1-9][0-9]{0,18})")
+DECODING_ERRORS: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""The exceptions that decoding any bytes, as JSON of an expected form, may raise."""
+_ID: Final = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]{0,18}")
 
 
 class EnvelopeError(ValueError):
-    """A message on the hub is no event of limpet; the text says what is wrong with it."""
+    """A message on the hub is not an event of limpet; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRef:
-    """Where a content lies that is too large to travel in its event."""
+    """The place of a content that is too large for its event or command."""
 
     bucket: str
     name: str
-    """Its SHA-256 in hex: a content that is there already is not sent again."""
+    """Its SHA-256 in hex: a content that the hub has is not sent again."""
     size: int
     """Bytes."""
 
     @classmethod
     def of(cls, bucket: str, data: bytes) -> Self:
-        """Name a content as it lies in a bucket."""
+        """Return the reference to a content in a bucket."""
         return cls(bucket=bucket, name=hashlib.sha256(data).hexdigest(), size=len(data))
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` gave.
+        """Return the reference in a JSON object of ``to_json``.
 
         Raises:
             ValueError, KeyError, TypeError: It is something else.
@@ -64,24 +71,24 @@ class ObjectRef:
         return cls(bucket=found["bucket"], name=found["name"], size=int(found["size"]))
 
     def to_json(self) -> Json:
-        """Give it as a JSON object."""
+        """Return it as a JSON object."""
         return {"bucket": self.bucket, "name": self.name, "size": self.size}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteEvent:
-    """An event that happened on another host, as a reader gets it."""
+    """An event of another host, as a reader returns it."""
 
     id: str
     """Unique in the fleet; the same when it is delivered again."""
     session: str
-    """The spool it comes from; ``seq`` counts in it."""
+    """The spool of the event; ``seq`` counts in it."""
     seq: int
     host: str
     """From the subject, which the hub's permissions guard."""
     watch: str
     type: str
-    """``file.created`` and so on; ``watch.gap`` and ``watch.overflow`` tell of lost events."""
+    """``file.created`` and so on; ``watch.gap`` and ``watch.overflow`` report lost events."""
     path: RemotePath | None
     source: RemotePath | None
     """Of a rename, the name before it."""
@@ -89,7 +96,7 @@ class RemoteEvent:
     time: float
     """When the agent saw it, by the agent's clock; unix seconds."""
     server_time: float
-    """When the hub stored it, by the hub's clock; unix seconds. 0 where no hub was in between."""
+    """When the hub stored it, by the hub's clock; unix seconds. 0 without a hub."""
     origin: str
     data: Mapping[str, object] = field(repr=False)
     """The wire object (``event.schema.json``)."""
@@ -98,13 +105,13 @@ class RemoteEvent:
 
     @property
     def lines(self) -> list[str]:
-        """Of ``file.lines``, the lines that were added, without their ends."""
+        """The added lines of ``file.lines``, without their ends."""
         found = self.data.get("lines")
         return list(found["text"]) if isinstance(found, dict) else []
 
     @property
     def content(self) -> str | bytes | None:
-        """The content that came with it, text or bytes as the agent was told to read it."""
+        """The content in the event, text or bytes according to the agent's configuration."""
         found = self.data.get("content")
         if not isinstance(found, dict):
             return None
@@ -121,14 +128,8 @@ class RemoteEvent:
 
 
 def event_id(session: str, seq: int) -> str:
-    """Give the id of an event: of the whole fleet, for a session is 128 random bits."""
+    """Return the id of an event; unique in the fleet, for a session is 128 random bits."""
     return f"{session}.{seq}"
-
-
-def split_id(text: str) -> tuple[str, int] | None:
-    """Give session and number of an event's id; ``None`` if it is none."""
-    found = _ID.fullmatch(text)
-    return None if found is None else (found[1], int(found[2]))
 
 
 def encode(
@@ -141,7 +142,7 @@ def encode(
     flavour: Flavour,
     content: ObjectRef | None = None,
 ) -> bytes:
-    """Put a wire object into its envelope; its id, session and number become those given."""
+    """Return the envelope of a wire object, whose id, session and number become those given."""
     data: Json = {**wire, "id": event_id(session, seq), "session": session, "seq": seq}
     rel = wire.get("rel")
     envelope: Json = {
@@ -163,10 +164,10 @@ def encode(
 
 
 def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
-    """Read an envelope that came under the subject of ``host``.
+    """Return the event in a message on a subject of ``host``.
 
     Raises:
-        EnvelopeError: It is none, or claims to come from another host.
+        EnvelopeError: It is invalid, or claims to come from another host.
     """
     try:
         envelope = json.loads(raw)
@@ -181,26 +182,17 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
             RemotePath.from_wire(host, flavour, data, key) for key in ("path", "old_path", "root")
         ]
         ref = data.get("content_ref")
-        content = None
-        if ref is not None:
-            content = ObjectRef.from_json(ref)
+        content = None if ref is None else ObjectRef.from_json(ref)
         lost = data.get("lost")
         if kind in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
             _ = int(lost.get("first", seq)) + int(lost.get("last", seq))
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        message = f"a message of host {host!r} is no event: {error!r}"
+    except DECODING_ERRORS as error:
+        message = f"a message of host {host!r} is not an event: {error!r}"
         raise EnvelopeError(message) from error
     if claimed != host:
-        message = f"an event under the subject of {host!r} says it comes from {claimed!r}"
+        message = f"an event on a subject of {host!r} claims to come from {claimed!r}"
         raise EnvelopeError(message)
-    if envelope.get("id") != event_id(session, seq) or split_id(envelope["id"]) is None:
+    if envelope.get("id") != event_id(session, seq) or not _ID.fullmatch(envelope["id"]):
         message = f"an event of host {host!r} has the id {envelope.get('id')!r}, not its number's"
         raise EnvelopeError(message)
     return RemoteEvent(
@@ -222,7 +214,7 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
 
 
 def resign(raw: bytes, session: str) -> bytes:
-    """Give an event of this host with another session in it."""
+    """Return an envelope of this host with another session."""
     envelope = json.loads(raw)
     data = envelope["data"]
     envelope["id"] = data["id"] = event_id(session, int(data["seq"]))
@@ -231,7 +223,7 @@ def resign(raw: bytes, session: str) -> bytes:
 
 
 def notice(kind: str, *, watch: str, time_us: int, **fields: object) -> Json:
-    """Make a wire object that tells of the stream itself, such as ``watch.overflow``."""
+    """Return a wire object that a watch did not make, such as ``watch.overflow``."""
     return {
         "v": 1,
         "id": "0",

@@ -1,142 +1,84 @@
-"""Reads the events of the fleet: in order with a cursor, or shared among several workers.
-
-A cursor is kept by the reader and not by the hub, whose own notes of who has read what have been
-wrong after crashes in both directions (nats-server issues 5412 and 8036). It is the number of the
-last message, the id under it, and which events were had; saved in the reader's own SQLite file, or
-in the transaction of the effect itself, it makes each effect happen once.
-"""
+"""Reads the events of the fleet in order, with a checkpoint of what is acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Final, NamedTuple, ParamSpec, Self, TypeVar
 
-from limpet.remote._dedup import Seen
-from limpet.remote._envelope import RemoteEvent, notice
+from limpet.remote._checkpoint_store import CheckpointStore, StreamPosition
+from limpet.remote._dedup import DeliveredRanges
+from limpet.remote._envelope import RemoteEvent
+from limpet.remote._gap_detection import admit, span_of
 from limpet.remote._message_decoding import event_of
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import (
     Consumer,
     DisconnectedError,
     HubError,
-    Stored,
+    StoredMessage,
     Transport,
 )
 
-__all__ = ["CursorStore", "EventReader", "Position", "read_events"]
+__all__ = ["DeliveredEvent", "EventReader"]
 
 _BATCH: Final = 256
 _WAIT_S: Final = 2.0
-"""Seconds one question for more is open at the hub."""
+"""Seconds that a request for messages is open at the hub."""
 _BACK_S: Final = 600.0
-"""How far a reader goes back where the hub has lost what the cursor points to; what it had is
-dropped, by id."""
-_PLACE_S: Final = 2.0
-"""Seconds in which the message at the cursor must come."""
-_SCHEMA: Final = (
-    "create table if not exists limpet_cursor "
-    "(name text primary key, position text not null, seen text not null)"
-)
+"""How far a reader goes back if the hub has lost the message of the checkpoint; events that were
+delivered before are dropped, by id."""
+_POSITION_S: Final = 2.0
+"""Seconds in which the message of the checkpoint must come."""
 
 _log = logging.getLogger("limpet.remote")
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """Up to where a stream was read."""
-
-    stream: str
-    """When the stream was made: another stream of that name begins anew."""
-    seq: int
-    """Number of the last message that was dealt with."""
-    id: str
-    """Its id."""
-    time: float
-    """When the hub stored it."""
-
-
-class CursorStore:
-    """Keeps cursors in an SQLite file, or in a database of the program's own."""
-
-    def __init__(self, where: str | Path | sqlite3.Connection) -> None:
-        """Open it.
-
-        Args:
-            where: A file; or a connection, then ``save`` becomes part of its open transaction, and
-                committing it is the program's work.
-        """
-        self.owns_file = not isinstance(where, sqlite3.Connection)
-        """Whether the file is the store's own, and no program's."""
-        if isinstance(where, sqlite3.Connection):
-            self.connection = where
-        else:
-            self.connection = sqlite3.connect(where, check_same_thread=False, isolation_level=None)
-            self.connection.execute("pragma journal_mode=wal")
-        self.connection.execute(_SCHEMA)
-
-    def load(self, name: str) -> tuple[Position | None, Seen]:
-        """Give the position kept under a name, and what was seen up to it."""
-        row = self.connection.execute(
-            "select position, seen from limpet_cursor where name = ?", (name,)
-        ).fetchone()
-        if row is None:
-            return None, Seen()
-        return Position(**json.loads(row[0])), Seen.load(row[1])
-
-    def save(self, name: str, position: Position, seen: Seen) -> None:
-        """Keep it."""
-        text = json.dumps(
-            {
-                "stream": position.stream,
-                "seq": position.seq,
-                "id": position.id,
-                "time": position.time,
-            }
-        )
-        self.connection.execute(
-            "insert or replace into limpet_cursor values (?, ?, ?)", (name, text, seen.dump())
-        )
-
-    def close(self) -> None:
-        """Close the file, if it is ours."""
-        if self.owns_file:
-            self.connection.close()
-
-
-class _Line:
+class _Subscription:
     """The events of one filter, in order."""
 
-    def __init__(self, subject: str, consumer: str, cursor: str) -> None:
-        self.subject, self.consumer_name, self.cursor = subject, consumer, cursor
+    def __init__(self, subject: str, name: str) -> None:
+        self.subject = subject
+        self.name = name
+        """That of its consumer and of its checkpoint."""
         self.consumer: Consumer | None = None
         self.stream = ""
-        self.read: Position | None = None
-        """Of the last message that was taken from the hub."""
-        self.seen = Seen()
-        self.done: Position | None = None
-        self.done_seen = Seen()
+        self.read: StreamPosition | None = None
+        """Of the last message that was read."""
+        self.delivered = DeliveredRanges()
+        self.checkpoint: StreamPosition | None = None
+        """Of the last message whose event is acknowledged."""
+        self.acknowledged = DeliveredRanges()
 
 
-Handle = tuple[_Line, "Position | None", RemoteEvent]
-"""An event that was taken over, and where it stands."""
+class DeliveredEvent(NamedTuple):
+    """An event that was delivered, for ``EventReader.acknowledge``."""
+
+    subscription: _Subscription
+    event: RemoteEvent
+    position: StreamPosition | None
+    """``None`` for a gap, which is not a message."""
 
 
 class EventReader:
-    """Events of one host or several, in order for each host: an async iterator.
+    """Events of one host or several, in order for each host: an async iterator, on asyncio.
 
-    An event is dealt with once the next one is asked for, or ``commit`` is called; the cursor is
-    saved then. What was handed out and not dealt with comes again after a restart. Of asyncio.
+    ``acknowledge`` notes that an event is processed, ``save`` stores that as the checkpoint, and
+    ``commit`` does both. A restarted reader continues after its checkpoint.
+
+    - A loop over the reader needs none of them: asking for the next event commits the one before.
+    - A program that processes several events at a time takes each one over with ``take``,
+      acknowledges them in their order, and calls ``save`` now and then.
+    - ``commit_into`` puts the checkpoint into the program's own transaction, with the effect of the
+      event; then each effect happens exactly once.
     """
 
     def __init__(
@@ -145,156 +87,151 @@ class EventReader:
         *,
         bot: str,
         hosts: Sequence[str] = (),
-        store: CursorStore | str | Path,
+        store: CheckpointStore | str | Path,
         start: str = "new",
         subjects: Subjects | None = None,
         commit_every: float = 0.0,
     ) -> None:
-        """Say what is to be read.
+        """Create a reader; ``async with`` starts it.
 
         Args:
             transport: The connection to the hub.
-            bot: Who reads: a slug; permissions name it.
-            hosts: Whose events; none is those of every host.
-            store: Where the cursor is kept.
-            start: Without a cursor: ``new`` events, or ``all`` that the hub has.
+            bot: Name of the reader: a slug; permissions name it.
+            hosts: The hosts to read; none is every host.
+            store: Where the checkpoint is stored.
+            start: Without a checkpoint: ``new`` events, or ``all`` that the hub has.
             subjects: For a fleet with a prefix of its own.
-            commit_every: Seconds between two times that the cursor is saved while iterating; 0 is
-                every time. After a kill, what came since comes again.
+            commit_every: Seconds between two times that a loop saves the checkpoint; 0 is with
+                every event. After a kill, later events are delivered again.
 
         Raises:
-            UsageError: A name is no slug.
+            UsageError: A name is not a slug.
         """
         self.transport = transport
         self.bot = check_slug(bot, "bot")
         self.subjects = subjects or Subjects()
-        self.store = store if isinstance(store, CursorStore) else CursorStore(store)
+        self.store = store if isinstance(store, CheckpointStore) else CheckpointStore(store)
         self._start = start
         self._commit_every = commit_every
         self._saved = 0.0
-        self._lines = [self._line(check_slug(host, "host")) for host in hosts] or [self._line(None)]
-        self._ready: deque[tuple[_Line, RemoteEvent, Position | None]] = deque()
+        names: list[str | None] = [check_slug(host, "host") for host in hosts]
+        self._subscriptions = [
+            _Subscription(self.subjects.events_of(host), f"bot-{self.bot}-{host or 'all'}")
+            for host in names or [None]
+        ]
+        self._ready: deque[DeliveredEvent] = deque()
         self._pumps: list[asyncio.Task[None]] = []
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
-        self._given: tuple[_Line, Position | None, RemoteEvent] | None = None
-        self._unsaved: set[_Line] = set()
+        self._last: DeliveredEvent | None = None
+        """The event that was delivered last, unless it is acknowledged or taken over."""
+        self._unsaved: set[_Subscription] = set()
         self.reconnects = 0
-        """Times the reading was begun anew at the cursor."""
+        """Times that reading started again after an error of the hub."""
         self.duplicates = 0
-        """Events that came again and were dropped."""
+        """Repeated events that were dropped."""
         self.trouble = ""
 
-    def _line(self, host: str | None) -> _Line:
-        name = f"bot-{self.bot}-{host or 'all'}"
-        return _Line(self.subjects.events_of(host), name, name)
-
     async def __aenter__(self) -> Self:
-        """Begin to read."""
-        for line in self._lines:
-            line.done, line.done_seen = await self._load(line)
-            line.read, line.seen = line.done, line.done_seen.copy()
-            if line.done is None:
-                await self._from_now(line)
-        self._pumps = [asyncio.create_task(self._pump(line)) for line in self._lines]
+        """Start to read after the checkpoint."""
+        for one in self._subscriptions:
+            found = await self._in_store(self.store.load, one.name)
+            one.checkpoint, one.acknowledged = found
+            one.read, one.delivered = one.checkpoint, one.acknowledged.copy()
+            if one.checkpoint is None and self._start == "new":
+                await self._start_now(one)
+        self._pumps = [asyncio.create_task(self._pump(one)) for one in self._subscriptions]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End; what was handed out last and not committed comes again."""
+        """Stop; events that were not committed are delivered again by the next reader."""
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
-        for line in self._lines:
-            if line.consumer is not None:
-                await line.consumer.close()
+        for one in self._subscriptions:
+            if one.consumer is not None:
+                await one.consumer.close()
 
     def __aiter__(self) -> AsyncIterator[RemoteEvent]:
-        """Iterate over the events as they come."""
+        """Iterate over the events as they arrive."""
         return self
 
     async def __anext__(self) -> RemoteEvent:
-        """Give the next event; the one before is dealt with."""
-        if self._given is not None and (
-            not self._commit_every or time.monotonic() - self._saved >= self._commit_every
-        ):
-            await self.commit()
-        elif self._given is not None:
-            self._accept()
+        """Return the next event; commit the one before, or acknowledge it (``commit_every``)."""
+        if self._last is not None:
+            if not self._commit_every or time.monotonic() - self._saved >= self._commit_every:
+                await self.commit()
+            else:
+                self._acknowledge_last()
         while not self._ready:
             self._arrived.clear()
             await self._arrived.wait()
-        line, event, position = self._ready.popleft()
+        self._last = self._ready.popleft()
         self._room.set()
-        self._given = (line, position, event)
-        return event
+        return self._last.event
 
     async def commit(self) -> None:
-        """Save the cursor behind the event that was handed out last."""
-        line = self._accept()
-        if line is not None and line.done is not None:
-            self._saved = time.monotonic()
-            await self._in_store(self.store.save, line.cursor, line.done, line.done_seen)
+        """Acknowledge the event that was delivered last, and save the checkpoint."""
+        if self._last is not None:
+            self._acknowledge_last()
+        self._saved = time.monotonic()
+        await self.save()
 
     def commit_into(self, connection: sqlite3.Connection) -> None:
-        """Save the cursor behind the event handed out last in an open transaction of the program.
+        """Acknowledge the event that was delivered last, in an open transaction of the program.
 
-        Committing it commits both the effect and the cursor; the effect then happens once.
+        Committing the transaction commits both the effect and the checkpoint, so that the effect
+        happens exactly once.
         """
-        line = self._accept()
-        if line is not None and line.done is not None:
-            CursorStore(connection).save(line.cursor, line.done, line.done_seen)
+        if self._last is not None:
+            one = self._last.subscription
+            self._acknowledge_last()
+            self._unsaved.discard(one)
+            if one.checkpoint is not None:
+                CheckpointStore(connection).save(one.name, one.checkpoint, one.acknowledged)
 
-    def handle(self) -> Handle:
-        """Take over the event handed out last: ``settle`` says when it is dealt with.
-
-        For who deals with several at a time; handles must be settled in their order.
+    def take(self) -> DeliveredEvent:
+        """Take over the event that was delivered last, to acknowledge it later.
 
         Raises:
-            RuntimeError: None was handed out.
+            RuntimeError: There is none.
         """
-        given, self._given = self._given, None
-        if given is None:
-            message = "no event was handed out"
+        if self._last is None:
+            message = "no event was delivered"
             raise RuntimeError(message)
-        return given
+        taken, self._last = self._last, None
+        return taken
 
-    def settle(self, handle: Handle) -> None:
-        """An event that was taken over is dealt with; ``save`` keeps that."""
-        self._given = handle
-        line = self._accept()
-        if line is not None:
-            self._unsaved.add(line)
-
-    async def save(self) -> None:
-        """Save what was settled."""
-        lines, self._unsaved = self._unsaved, set()
-        try:
-            for line in lines:
-                if line.done is not None:
-                    await self._in_store(
-                        self.store.save, line.cursor, line.done, line.done_seen.copy()
-                    )
-        except BaseException:
-            self._unsaved |= lines
-            raise
-
-    def _accept(self) -> _Line | None:
-        if self._given is None:
-            return None
-        line, position, event = self._given
-        self._given = None
+    def acknowledge(self, delivered: DeliveredEvent) -> None:
+        """Acknowledge an event that was taken over; must be called in the order of the events."""
+        one, event, position = delivered
         if position is not None:
-            line.done = position
+            one.checkpoint = position
         if event.type != "watch.gap":
             first, last = span_of(event)
-            line.done_seen.add_range(event.session, first, last)
-        return line
+            one.acknowledged.add_range(event.session, first, last)
+        self._unsaved.add(one)
+
+    def _acknowledge_last(self) -> None:
+        self.acknowledge(self.take())
+
+    async def save(self) -> None:
+        """Save the checkpoint of the events that are acknowledged."""
+        unsaved, self._unsaved = self._unsaved, set()
+        try:
+            for one in unsaved:
+                if one.checkpoint is not None:
+                    ranges = one.acknowledged.copy()
+                    await self._in_store(self.store.save, one.name, one.checkpoint, ranges)
+        except BaseException:
+            self._unsaved |= unsaved
+            raise
 
     async def content(self, event: RemoteEvent) -> str | bytes | None:
-        """Give an event's content, from the hub's object store where it is large.
+        """Return an event's content; fetch a large one from the hub's object store.
 
         Raises:
-            HubError: The object is gone (its time is over), or is not what the agent put there.
+            HubError: The object is gone (it has expired), or is not the one of the agent.
         """
         ref = event.object
         if ref is None:
@@ -313,48 +250,40 @@ class EventReader:
             )
         return data
 
-    # -- inside --------------------------------------------------------------------------------
-
-    async def _load(self, line: _Line) -> tuple[Position | None, Seen]:
-        return await self._in_store(self.store.load, line.cursor)
+    # -- inside ----------------------------------------------------------------------------------
 
     async def _in_store(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Use the cursors' file in a worker thread; a program's own connection from its thread."""
+        """Use the store's file in a worker thread; a program's connection in its own thread."""
         if self.store.owns_file:
             return await asyncio.to_thread(call, *args, **kwargs)
         return call(*args, **kwargs)
 
-    async def _from_now(self, line: _Line) -> None:
-        """Begin without a cursor: at once remember where, so that a restart misses nothing."""
-        if self._start != "new":
-            return
-        while True:
+    async def _start_now(self, one: _Subscription) -> None:
+        """Start with new events; save that at once, so that a restart misses nothing."""
+        stream = ""
+        while not stream:
             try:
                 stream = await self.transport.created(self.subjects.events)
-                position = Position(stream=stream, seq=0, id="", time=time.time())
             except HubError as error:
                 self._note(error)
                 await asyncio.sleep(0.25)
-                continue
-            line.done = line.read = position
-            inside = self.store.connection.in_transaction
-            await self._in_store(self.store.save, line.cursor, position, line.done_seen)
-            if not (inside or self.store.owns_file):
-                self.store.connection.commit()
-            return
+        one.checkpoint = one.read = StreamPosition(stream=stream, seq=0, id="", time=time.time())
+        inside = self.store.connection.in_transaction
+        await self._in_store(self.store.save, one.name, one.checkpoint, one.acknowledged)
+        if not (inside or self.store.owns_file):
+            self.store.connection.commit()
 
-    async def _pump(self, line: _Line) -> None:
-        """Bring events of one filter, for ever."""
+    async def _pump(self, one: _Subscription) -> None:
+        """Read the events of one filter until cancelled."""
         while True:
             try:
-                if line.consumer is None:
-                    await self._open(line)
-                assert line.consumer is not None  # noqa: S101 (for the type checker)
-                stored = await line.consumer.fetch(_BATCH, _WAIT_S)
+                if one.consumer is None:
+                    one.consumer = await self._open(one)
+                stored = await one.consumer.fetch(_BATCH, _WAIT_S)
                 self.trouble = ""
             except HubError as error:
                 self._note(error)
-                line.consumer = None
+                one.consumer = None
                 self.reconnects += 1
                 await asyncio.sleep(0.05 if isinstance(error, DisconnectedError) else 0.5)
                 continue
@@ -362,153 +291,52 @@ class EventReader:
                 while len(self._ready) >= 2 * _BATCH:
                     self._room.clear()
                     await self._room.wait()
-                self._take(line, message)
+                self._deliver(one, message)
 
     def _note(self, error: HubError) -> None:
         if str(error) != self.trouble:
-            _log.warning("reading: %s", error)
+            _log.warning("reader: hub error, reconnecting: %s", error)
         self.trouble = str(error)
 
-    async def _open(self, line: _Line) -> None:
-        """Begin to read behind what was read; where the hub has lost that, some minutes before."""
-        transport, position = self.transport, line.read
-        line.stream = await transport.created(self.subjects.events)
+    async def _open(self, one: _Subscription) -> Consumer:
+        """Continue after the last message; if the hub has lost it, some minutes before it."""
+        transport, position = self.transport, one.read
+        one.stream = await transport.created(self.subjects.events)
         if position is None or not position.seq:
             since = None if position is None else position.time
-            line.consumer = await self._read(line, since=since)
-            return
-        if position.stream == line.stream:
-            # Through the consumer's own filter: to ask for a message by its number would need the
-            # right to any host's.
-            consumer = await self._read(line, after=position.seq - 1)
-            for message in await consumer.fetch(1, _PLACE_S):
+            return await self._consume(one, since=since)
+        if position.stream == one.stream:
+            # Through the consumer's own filter: reading a message by its number would need the
+            # right to the events of every host.
+            consumer = await self._consume(one, after=position.seq - 1)
+            for message in await consumer.fetch(1, _POSITION_S):
                 if (message.seq, message.id) == (position.seq, position.id):
-                    line.consumer = consumer
-                    return
+                    return consumer
             await consumer.close()
         _log.warning(
             "message %d is not on the hub any more: reading again from %d minutes before it",
             position.seq,
             _BACK_S // 60,
         )
-        line.consumer = await self._read(line, since=max(0.0, position.time - _BACK_S))
+        return await self._consume(one, since=max(0.0, position.time - _BACK_S))
 
-    async def _read(
-        self, line: _Line, *, after: int | None = None, since: float | None = None
+    async def _consume(
+        self, one: _Subscription, *, after: int | None = None, since: float | None = None
     ) -> Consumer:
         return await self.transport.read(
-            self.subjects.events,
-            line.subject,
-            name=line.consumer_name,
-            after=after,
-            since=since,
+            self.subjects.events, one.subject, name=one.name, after=after, since=since
         )
 
-    def _take(self, line: _Line, message: Stored) -> None:
-        position = Position(stream=line.stream, seq=message.seq, id=message.id, time=message.time)
-        line.read = position
+    def _deliver(self, one: _Subscription, message: StoredMessage) -> None:
+        one.read = position = StreamPosition(
+            stream=one.stream, seq=message.seq, id=message.id, time=message.time
+        )
         event = event_of(message, self.subjects)
         if event is None:
             return
-        found = admit(line.seen, event)
-        for made in found:
-            # What tells of a gap is no message: the place in the stream stays before it.
-            self._ready.append((line, made, position if made is event else None))
+        admitted = admit(one.delivered, event)
+        for each in admitted:
+            # A gap is not a message: the checkpoint stays before it.
+            self._ready.append(DeliveredEvent(one, each, position if each is event else None))
             self._arrived.set()
-        self.duplicates += not found
-
-
-def admit(seen: Seen, event: RemoteEvent) -> list[RemoteEvent]:
-    """Give what is to be handed out for an event: nothing, it, or first what is missing."""
-    first, last = span_of(event)
-    gap = seen.gap_before(event.session, first)
-    if not seen.add_range(event.session, first, last):
-        return []
-    if gap is None:
-        return [event]
-    # The missing are not seen: what was refused, and allowed later, still comes.
-    return [gap_event(event, *gap), event]
-
-
-def span_of(event: RemoteEvent) -> tuple[int, int]:
-    """Give the first and last number an event stands for: several where it tells of a loss."""
-    lost = event.data.get("lost")
-    if event.type in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
-        first = int(lost.get("first", event.seq))
-        return first, max(event.seq, int(lost.get("last", first)))
-    return event.seq, event.seq
-
-
-def gap_event(event: RemoteEvent, first: int, last: int) -> RemoteEvent:
-    """Make the event that tells that others are missing before ``event``."""
-    data = notice(
-        "watch.gap",
-        watch=event.watch,
-        time_us=round(event.time * 1e6),
-        lost={"first": first, "last": last, "count": last - first + 1},
-    )
-    return RemoteEvent(
-        id=f"{event.session}.gap.{first}",
-        session=event.session,
-        seq=0,
-        host=event.host,
-        watch=event.watch,
-        type="watch.gap",
-        path=None,
-        source=None,
-        root=None,
-        time=event.time,
-        server_time=event.server_time,
-        origin="live",
-        data=data,
-    )
-
-
-async def read_events(
-    transport: Transport,
-    *,
-    bot: str,
-    handler: Callable[[RemoteEvent], Awaitable[None]],
-    hosts: Sequence[str] = (),
-    subjects: Subjects | None = None,
-    tries: int = 5,
-    retry_delay: float = 5.0,
-    ack_wait: float = 30.0,
-    batch: int = 16,
-    on_event: Callable[[str, Any], None] | None = None,
-) -> None:
-    """Share the events with other processes that call this with the same ``bot``; for ever.
-
-    Work mode: order is not kept, what a worker that died had comes to another after ``ack_wait``,
-    and what fails ``tries`` times goes to the stream of dead letters with its reason.
-
-    Args:
-        transport: The connection to the hub.
-        bot: Workers with one name share the events.
-        handler: Does what is to be done; it raises if it cannot.
-        hosts: Whose events; none is those of every host.
-        subjects: For a fleet with a prefix of its own.
-        tries: Attempts an event gets.
-        retry_delay: Seconds before the next attempt.
-        ack_wait: Seconds a worker may be silent before its events are given to another.
-        batch: Events taken at a time.
-        on_event: Hears ``("dead", event)`` and so on; for figures.
-
-    Raises:
-        NotPermittedError: The hub's rules do not allow it.
-    """
-    from limpet.remote._worker_pool import Pool
-
-    pool = Pool(
-        transport,
-        bot=check_slug(bot, "bot"),
-        subjects=subjects or Subjects(),
-        hosts=[check_slug(host, "host") for host in hosts],
-        handler=handler,
-        tries=tries,
-        retry_delay=retry_delay,
-        ack_wait=ack_wait,
-        batch=batch,
-        on_event=on_event,
-    )
-    await pool.run()
+        self.duplicates += not admitted

@@ -1,4 +1,4 @@
-"""What is done with a message that came from the hub, whoever takes it."""
+"""Decoding of event messages, and keeping messages in progress while they are processed."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import contextlib
 import logging
 from collections.abc import Collection
 
-from limpet.remote._envelope import EnvelopeError, RemoteEvent, decode
+from limpet.remote._envelope import RemoteEvent, decode
 from limpet.remote._subjects import Subjects
-from limpet.remote.transport import Delivery, HubError, Stored
+from limpet.remote.transport import HubError, StoredMessage, WorkMessage
 
-__all__ = ["event_of", "keep"]
+__all__ = ["event_of", "keep_in_progress"]
 
 _log = logging.getLogger("limpet.remote")
 
 
-def event_of(message: Stored, subjects: Subjects) -> RemoteEvent | None:
-    """Read an event; of what is none, it is said, and ``None`` given."""
+def event_of(message: StoredMessage, subjects: Subjects) -> RemoteEvent | None:
+    """Return the event of a message; log an invalid one, and return ``None``."""
     try:
         return decode(
             message.data, host=subjects.host_of(message.subject), server_time=message.time
         )
-    except (EnvelopeError, ValueError) as error:
-        _log.error("message %d is left out: %s", message.seq, error)
+    except ValueError as error:
+        _log.error("discarding invalid message %d: %s", message.seq, error)
         return None
 
 
-async def keep(deliveries: Collection[Delivery], ack_wait: float) -> None:
-    """Say now and then that it takes longer, also of those that wait for their turn; for ever."""
+async def keep_in_progress(messages: Collection[WorkMessage], ack_wait: float) -> None:
+    """Report regularly that messages are in progress, also those that wait; until cancelled."""
     while True:
         await asyncio.sleep(ack_wait / 3)
         with contextlib.suppress(HubError):
-            for delivery in list(deliveries):
-                await delivery.in_progress()
+            for message in list(messages):
+                await message.in_progress()

@@ -1,4 +1,4 @@
-"""Asks other hosts to write, and waits for what they answer."""
+"""Sends commands to other hosts, and waits for their answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import contextlib
 import json
 import time
 import uuid
-from types import TracebackType
 from typing import Final, Self
 
+from limpet._backoff import Backoff
 from limpet.output import AppendToFile, CreateFile, Operation, OverwriteFile, verb_of
-from limpet.remote._command_codec import RemoteResult, encode_command, read_answer
+from limpet.remote._command_codec import RemoteResult, decode_answer, encode_command
 from limpet.remote._envelope import ObjectRef
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import DisconnectedError, HubError, Message, Transport
@@ -19,16 +19,16 @@ from limpet.remote.transport import DisconnectedError, HubError, Message, Transp
 __all__ = ["INLINE_LIMIT", "RemoteOutput"]
 
 INLINE_LIMIT: Final = 128 * 1024
-"""Bytes of content that travel in the message; larger ones go through the object store."""
+"""Maximum bytes of a content in a message; a larger one goes through the object store."""
 _ASK_AGAIN_S: Final = 2.0
-"""Seconds after which the stored answer is asked for, in case that it was missed as it came."""
+"""Maximum seconds between two requests for the stored answer, in case its message was missed."""
 
 
 class RemoteOutput:
-    """One output of one host: the operations of ``limpet.open_output``, done by that host's agent.
+    """One output of one host: the operations of ``limpet.open_output``, performed by its agent.
 
-    A command that was accepted is done once, however often it, or its answer, was lost on the way;
-    who asks again with the same ``id`` gets the same answer. Of asyncio.
+    A command that the hub stored is performed once, even if it or its answer is lost on the way; a
+    command with the same ``id`` gets the same answer. Runs on asyncio.
     """
 
     def __init__(
@@ -41,19 +41,19 @@ class RemoteOutput:
         subjects: Subjects | None = None,
         require_online: bool = False,
     ) -> None:
-        """Say who asks whom.
+        """Create an output; ``async with`` subscribes to its answers.
 
         Args:
             transport: The connection to the hub.
-            bot: Who asks; the hub's permissions name it.
-            host: Whom.
-            output: The output's name in that agent's configuration.
+            bot: Name of the sender; the hub's permissions name it.
+            host: The host that writes.
+            output: The output's name in the configuration of that host's agent.
             subjects: For a fleet with a prefix of its own.
-            require_online: Refuse at once (``host-away``) while that agent is not there, instead of
-                leaving the command for when it comes.
+            require_online: Refuse at once (``host-away``) if that agent does not run, instead of
+                leaving the command for its next start.
 
         Raises:
-            UsageError: A name is no slug.
+            UsageError: A name is not a slug.
         """
         self.transport = transport
         self.bot = check_slug(bot, "bot")
@@ -65,18 +65,13 @@ class RemoteOutput:
         self._listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Listen for answers."""
+        """Subscribe to answers."""
         self._listener = asyncio.create_task(self._listen())
         await asyncio.sleep(0)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop listening; what was accepted is done all the same."""
+    async def __aexit__(self, *_: object) -> None:
+        """Unsubscribe; commands that the hub stored are still performed."""
         if self._listener is not None:
             self._listener.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -91,21 +86,22 @@ class RemoteOutput:
         expires: float = 3600.0,
         timeout: float | None = None,
     ) -> RemoteResult:
-        """Have it done, and give the answer.
+        """Have an operation performed, and return the answer.
 
         Args:
-            operation: What is to be done.
-            id: Of the command; given again, the command is not done again. Random if left out.
-            expires: Seconds after which it is not to be done any more.
+            operation: The operation.
+            id: The id of the command; a second one with it is not performed again. Random if not
+                given.
+            expires: Seconds after which it must not be performed any more.
             timeout: Seconds to wait for the answer; ``None`` for as long as it may still come.
 
         Raises:
-            TimeoutError: No answer came in time; the command may still be done.
-            HubError: The hub did not accept the command: it will not be done.
+            TimeoutError: No answer came in time; the command may still be performed.
+            HubError: The hub did not store the command: it is not performed.
         """
         command = id or uuid.uuid4().hex
         if self._require_online and await self.presence() is None:
-            message = f"the agent of {self.host!r} is not there; start it, or let the command wait"
+            message = f"the agent of {self.host!r} does not run; start it, or let the command wait"
             return RemoteResult(
                 id=command,
                 ok=False,
@@ -120,14 +116,14 @@ class RemoteOutput:
         self._waiting[command] = future
         try:
             await self._send(operation, command, expires)
-            # What an agent is about to do when the time is up is still answered a moment later.
+            # A command that is performed when it expires is answered a moment later.
             limit = timeout if timeout is not None else expires + 60.0
             return await self._answer(command, future, limit)
         finally:
             self._waiting.pop(command, None)
 
     async def presence(self) -> dict[str, object] | None:
-        """Give what the host's agent last said of itself; ``None`` if it is not there."""
+        """Return the last report of the host's agent; ``None`` if it does not run."""
         raw = await self.transport.get_value(self.subjects.hosts, self.host)
         if raw is None:
             return None
@@ -148,17 +144,16 @@ class RemoteOutput:
         raw = encode_command(operation, id=command, expires_s=expires, content=content)
         subject = self.subjects.command(self.host, self.output, verb, self.bot)
         message = Message(subject, raw, f"{self.bot}.{self.host}.{self.output}.{command}")
-        pause = 0.1
+        backoff = Backoff(0.1, 1.0)
         end = time.monotonic() + max(5.0, min(expires, 30.0))
         while True:
             try:
                 await self.transport.publish([message])
             except DisconnectedError:
-                # With its id, a command that was stored already is not stored again.
+                # A command that was stored already is not stored again, because of its id.
                 if time.monotonic() > end:
                     raise
-                await asyncio.sleep(pause)
-                pause = min(1.0, pause * 2)
+                await asyncio.sleep(backoff.next())
             else:
                 return
 
@@ -167,32 +162,31 @@ class RemoteOutput:
     ) -> RemoteResult:
         end = time.monotonic() + limit
         subject = self.subjects.result(self.bot, self.host, command)
-        pause = 0.25
+        backoff = Backoff(0.25, _ASK_AGAIN_S)
         while True:
             left = end - time.monotonic()
             if left <= 0:
                 message = (
                     f"{self.host!r} has not answered command {command} within {limit:g} s; it may "
-                    "still be done: ask again with the same id"
+                    "still be performed: send it again with the same id"
                 )
                 raise TimeoutError(message)
-            done, _ = await asyncio.wait({future}, timeout=min(left, pause))
+            done, _ = await asyncio.wait({future}, timeout=min(left, backoff.next()))
             if done:
                 return future.result()
-            pause = min(_ASK_AGAIN_S, pause * 2)
             with contextlib.suppress(HubError):
                 stored = await self.transport.latest(self.subjects.results, subject)
                 if stored is not None:
-                    return read_answer(stored.data, self.host)
+                    return decode_answer(stored.data, self.host)
 
     async def _listen(self) -> None:
-        """Take answers as they come; those that are missed are asked for."""
+        """Receive answers as they come; ``_answer`` requests those that are missed."""
         while True:
             try:
                 async for message in self.transport.listen(self.subjects.results_of(self.bot)):
                     command = message.subject.rpartition(".")[2]
                     future = self._waiting.get(command)
                     if future is not None and not future.done():
-                        future.set_result(read_answer(message.data, self.host))
+                        future.set_result(decode_answer(message.data, self.host))
             except HubError:
                 await asyncio.sleep(0.25)

@@ -1,8 +1,8 @@
-"""The server file of a hub: who may do what, subject by subject, for a list of hosts and bots.
+"""The server file of a hub: the permissions of each host and bot, subject by subject.
 
-Each line is one that was tried on servers 2.9.10 and 2.15.1: an agent publishes under its own host
-and nowhere else, reads no events and no commands of others; a bot reads the hosts it was given,
-asks the outputs and operations it was given, and nothing else.
+Each line was tested on servers 2.9.10 and 2.15.1: an agent publishes on the subjects of its own
+host alone, and reads no events and no commands of others; a bot reads the hosts, and uses the
+outputs and operations, that it was granted.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ __all__ = ["BotGrant", "FleetConfig", "load_fleet", "server_file"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotGrant:
-    """What a bot may do."""
+    """The permissions of a bot."""
 
     name: str
     read: Sequence[str] = ()
     """Hosts whose events it may read; ``*`` is every host's."""
     write: Sequence[tuple[str, str, str]] = ()
-    """(host, output, operation) it may ask for; ``*`` for any output or operation."""
+    """(host, output, operation) that it may use; ``*`` is any output or operation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,15 +154,15 @@ def _consumers(bot: str, host: str) -> tuple[str, str]:
 def server_file(
     fleet: FleetConfig, passwords: dict[str, str] | None = None, *, version: str = ""
 ) -> tuple[str, dict[str, str]]:
-    """Give the server's configuration, and the password of each user.
+    """Return the server's configuration, and the password of each user.
 
-    With TLS no passwords are needed: a user is who the certificate says (``verify_and_map``: a DNS
-    name or e-mail in it that is the user's name, or its subject as it is written).
+    With TLS no passwords are needed: the certificate has the user (``verify_and_map``: a DNS name
+    or e-mail in it that is the user's name, or its subject as it is written).
 
     Args:
         fleet: Hosts and bots.
-        passwords: Those to be kept; missing ones are made.
-        version: Of the server; before 2.10 it does not know ``sync_interval``.
+        passwords: Existing ones; missing ones are created.
+        version: That of the server; before 2.10 it has no ``sync_interval``.
     """
     subjects = Subjects(fleet.prefix)
     secret = dict(passwords or {})
@@ -170,7 +170,7 @@ def server_file(
     users += [_user(host, _host_rules(subjects, host), fleet, secret) for host in fleet.hosts]
     users += [_user(bot.name, _bot_rules(subjects, bot), fleet, secret) for bot in fleet.bots]
     lines = [
-        "# Made by 'limpet hub config'. After a change: nats-server --signal reload",
+        "# Written by 'limpet hub config'. After a change: nats-server --signal reload",
         f"listen: {json.dumps(fleet.listen)}",
         "max_payload: 1MB",
         "jetstream {",
@@ -179,7 +179,7 @@ def server_file(
     ]
     if fleet.sync == "always" and not _is_before(version, (2, 10)):
         lines.append(
-            "    # Acknowledged is on disk: a power cut takes nothing (2,000 events a second)."
+            "    # Acknowledged events are on disk: a power cut takes none (2,000 events a second)."
         )
         lines.append("    sync_interval: always")
     lines.append("}")
@@ -205,16 +205,16 @@ def _is_before(version: str, least: tuple[int, int]) -> bool:
 def _user(
     name: str, rules: dict[str, list[str]], fleet: FleetConfig, secret: dict[str, str]
 ) -> str:
-    who: dict[str, object] = {"user": name}
+    user: dict[str, object] = {"user": name}
     if not fleet.cert:
-        who["password"] = secret.setdefault(name, secrets.token_urlsafe(24))
-    text = ", ".join(f"{key}: {json.dumps(value)}" for key, value in who.items())
+        user["password"] = secret.setdefault(name, secrets.token_urlsafe(24))
+    text = ", ".join(f"{key}: {json.dumps(value)}" for key, value in user.items())
     if not rules:
         return f"            {{ {text} }}"
-    said = ", ".join(
+    permissions = ", ".join(
         f"{key}: {{ allow: {json.dumps(subjects)} }}" for key, subjects in rules.items()
     )
-    return f"            {{ {text}, permissions: {{ {said} }} }}"
+    return f"            {{ {text}, permissions: {{ {permissions} }} }}"
 
 
 def _host_rules(subjects: Subjects, host: str) -> dict[str, list[str]]:
@@ -265,7 +265,7 @@ def _bot_rules(subjects: Subjects, bot: BotGrant) -> dict[str, list[str]]:
 
 
 def _object_rules(bucket: str, *, write: bool) -> list[str]:
-    """What is done to read, and with nats-py to write, one bucket (ADR-20)."""
+    """Return what reading one bucket needs, and writing it with nats-py (ADR-20)."""
     rules = [
         f"$JS.API.STREAM.INFO.OBJ_{bucket}",
         f"$JS.API.STREAM.MSG.GET.OBJ_{bucket}",

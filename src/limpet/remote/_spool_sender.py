@@ -1,4 +1,4 @@
-"""Empties the spool into the hub, in order, one batch after the other, while the agent runs."""
+"""Sends the events of the spool to the hub, in order, one batch after the other."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
+from limpet._backoff import Backoff
 from limpet.remote._envelope import event_id, resign
 from limpet.remote._spool import Row, Spool
 from limpet.remote.transport import (
@@ -20,16 +20,15 @@ from limpet.remote.transport import (
     HubError,
     HubFullError,
     Message,
-    MissingStreamError,
     NotPermittedError,
     TooLargeError,
     Transport,
 )
 
-__all__ = ["Health", "Sender"]
+__all__ = ["SenderHealth", "SpoolSender"]
 
 _WINDOW: Final = 256
-"""Events a batch: more gains nothing (research, 2026-11), and is what may come twice."""
+"""Events in a batch: more gains nothing (research, 2026-11), and is what may be sent twice."""
 _PAUSE_MIN_S: Final = 0.25
 _PAUSE_MAX_S: Final = 60.0
 
@@ -39,26 +38,26 @@ _log = logging.getLogger("limpet.agent")
 
 
 @dataclass(slots=True)
-class Health:
-    """How the sending stands, for operators."""
+class SenderHealth:
+    """The state of the sender, for operators."""
 
     state: State = "starting"
     trouble: str = ""
-    """What is wrong, in one sentence; empty if nothing is."""
+    """The problem in one sentence; empty if there is none."""
     sent: int = 0
     """Events stored by the hub since the start."""
     duplicates: int = 0
-    """Of those, the ones it had already."""
+    """Those of them that it had already."""
     attempts: int = 0
-    """Batches given to the hub."""
+    """Batches sent to the hub."""
     resent: int = 0
-    """Events sent again because the hub is another than before."""
+    """Events sent again because the hub was restarted."""
     sessions: int = 0
-    """Times another agent was found to use this one's spool."""
+    """Times that another agent was found to use a copy of this spool."""
 
 
-class Sender:
-    """One ordered sender for one spool."""
+class SpoolSender:
+    """The only sender of one spool: it preserves the order."""
 
     def __init__(
         self,
@@ -69,89 +68,84 @@ class Sender:
         pause_max: float = _PAUSE_MAX_S,
         window: int = _WINDOW,
         bucket: str = "",
-        on_refused: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        """Know the parts.
+        """Create a sender; ``run`` starts it.
 
         Args:
-            bucket: Where large contents go.
-            spool: Where the events are.
-            transport: Where they go.
-            pause_min: Seconds before the first new attempt after a failure; doubled with each.
-            pause_max: Seconds between attempts, at most.
-            window: Events a batch.
-            on_refused: Called with a subject that the hub does not allow.
+            spool: The source of the events.
+            transport: Their destination.
+            pause_min: Seconds before the second attempt after a failure; doubled with each one.
+            pause_max: Maximum of that, in seconds.
+            window: Events in a batch.
+            bucket: Destination of large contents.
         """
         self.spool, self.transport = spool, transport
-        self.health = Health()
-        self._news = asyncio.Event()
-        self._pause_min, self._pause_max, self._window = pause_min, pause_max, window
-        self._bucket, self._on_refused = bucket, on_refused
+        self.health = SenderHealth()
+        self._wakeup = asyncio.Event()
+        self._backoff = Backoff(pause_min, pause_max)
+        self._window, self._bucket = window, bucket
         self.refused: set[str] = set()
-        """Subjects the hub does not allow; their events stay in the spool."""
+        """Subjects that the hub does not allow; their events stay in the spool."""
         self._ask_again = 0.0
         self._firsts: set[int] = set()
-        """Events that were given to the hub for the first time by this process."""
+        """Events that this process sends for the first time, of the present batch."""
         self._drained = asyncio.Event()
 
     def wake(self) -> None:
-        """There is something new in the spool."""
+        """Report that the spool has new events."""
         self._drained.clear()
-        self._news.set()
+        self._wakeup.set()
 
     async def drained(self) -> None:
-        """Return once the hub has all that is in the spool."""
+        """Wait until the hub has all events of the spool."""
         await self._drained.wait()
 
     async def run(self) -> None:
         """Send until cancelled."""
-        pause = self._pause_min
+        backoff = self._backoff
         while True:
             try:
                 if not self.transport.connected and self.health.state in {"starting", "sending"}:
                     self.health.state, self.health.trouble = "spooling", "the hub is away"
                 await self._check_hub()
                 sent = await self._send()
-            except asyncio.CancelledError:
-                raise
             except NotPermittedError as error:
                 self._fail("refused", error)
-                self._ask_again = time.monotonic() + self._pause_max
+                self._ask_again = time.monotonic() + backoff.longest
                 if self.refused:
-                    continue  # what is allowed goes on at once
-                pause = self._pause_max
+                    continue  # events of other subjects are sent at once
+                pause = backoff.longest
             except HubFullError as error:
                 self._fail("hub full", error)
-                pause = max(1.0 if self._pause_min >= _PAUSE_MIN_S else self._pause_min, pause)
-            except MissingStreamError as error:
-                self._fail("spooling", error)
+                pause = max(4 * backoff.first, backoff.next())
             except DisconnectedError as error:
                 self._fail("spooling", error)
-                pause = min(pause, 1.0)  # the connection has a back-off of its own
+                pause = min(1.0, backoff.next())  # the connection has a back-off of its own
             except HubError as error:
                 self._fail("spooling", error)
+                pause = backoff.next()
             except sqlite3.Error as error:
                 self._fail("spool failed", error)
+                pause = backoff.next()
             else:
-                pause = self._pause_min
+                backoff.reset()
                 if not self.refused:
                     self.health.state, self.health.trouble = "sending", ""
                 if not sent:
                     await self._rest()
                 continue
             await asyncio.sleep(pause)
-            pause = min(self._pause_max, pause * 2)
 
     async def _rest(self) -> None:
-        """Wait for something to send, or until what was refused may be asked for again."""
+        """Wait for new events, or for the next attempt at a refused subject."""
         if not self.refused:
             self._drained.set()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._until_asked_again()):
-                await self._news.wait()
-        self._news.clear()
+            async with asyncio.timeout(self._until_next_attempt()):
+                await self._wakeup.wait()
+        self._wakeup.clear()
 
-    def _until_asked_again(self) -> float | None:
+    def _until_next_attempt(self) -> float | None:
         if not self.refused:
             return None
         left = self._ask_again - time.monotonic()
@@ -165,7 +159,7 @@ class Sender:
         self.health.state, self.health.trouble = state, str(error)
 
     async def _check_hub(self) -> None:
-        """See which hub it is; one that was restarted may have forgotten what it acknowledged."""
+        """Check which hub it is; one that was restarted may have lost what it acknowledged."""
         identity = await self.transport.identity()
         known = await asyncio.to_thread(self.spool.get, "server")
         if identity.server == known:
@@ -174,7 +168,7 @@ class Sender:
             again = await asyncio.to_thread(self.spool.send_again)
             self.health.resent += again
             if again:
-                _log.info("the hub was restarted: %d kept events are sent again", again)
+                _log.info("the hub was restarted: sending %d acknowledged events again", again)
         await asyncio.to_thread(self.spool.put, "server", identity.server)
 
     async def _send(self) -> int:
@@ -213,7 +207,7 @@ class Sender:
         return len(rows)
 
     async def _put_contents(self, rows: list[Row]) -> None:
-        """Put large contents on the hub before the events that name them: none names nothing."""
+        """Upload large contents before the events that refer to them."""
         for name in dict.fromkeys(row.object for row in rows):
             if name is not None:
                 data = await asyncio.to_thread(self.spool.content, name)
@@ -221,18 +215,18 @@ class Sender:
                     await self.transport.put_object(self._bucket, name, data)
 
     async def _one_by_one(self, rows: list[Row], batch: list[Message]) -> list[Ack]:
-        """Send each alone, without those that are larger than the hub takes."""
+        """Send events one by one, without those that are too large for the hub."""
         acks = []
         for row, message in zip(rows, batch, strict=True):
             try:
                 acks += await self.transport.publish([message])
             except TooLargeError as error:
-                _log.error("event %d is given up: %s", row.seq, error)
+                _log.error("giving up event %d: %s", row.seq, error)
                 acks.append(Ack(0))
         return acks
 
     async def _find_refused(self, rows: list[Row], batch: list[Message]) -> None:
-        """Send each alone, to learn which subjects are refused; what is allowed goes on."""
+        """Send events one by one, to find the subjects that are refused."""
         done = []
         for row, message in zip(rows, batch, strict=True):
             if row.subject in self.refused:
@@ -242,25 +236,23 @@ class Sender:
             except NotPermittedError as error:
                 self.refused.add(row.subject)
                 _log.error("%s", error)
-                if self._on_refused is not None:
-                    await self._on_refused(row.subject)
             else:
                 done.append(row.seq)
         if done:
             await asyncio.to_thread(self.spool.mark_acked, done)
 
     async def _leave_session(self) -> None:
-        """Another agent uses a copy of this spool: go on under a session of our own."""
+        """Continue under another session: another agent uses a copy of this spool."""
         self.health.sessions += 1
         session = await asyncio.to_thread(self.spool.new_session, resign)
         _log.error(
-            "the hub knew an event before it was sent: another agent uses a copy of this spool "
-            "(%s); a new session %s is begun here",
+            "the hub had an event before it was sent: another agent uses a copy of this spool "
+            "(%s); continuing under the new session %s",
             self.spool.path,
             session,
         )
 
 
 def _is_marker(row: Row) -> bool:
-    """Whether it stands in the place of events that were given up, one of which may be stored."""
+    """Return whether it replaces events that were given up; the hub may have one of them."""
     return row.subject.endswith(".watch.overflow")

@@ -1,4 +1,4 @@
-"""The streams, buckets and consumers that a fleet needs, as ``limpet hub init`` makes them."""
+"""The streams, buckets and consumers of a fleet, as ``limpet hub init`` creates them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from limpet.remote._subjects import Subjects, check_slug
-from limpet.remote.transport import MemoryHub, MissingStreamError, StreamSpec
-from limpet.remote.transport._nats import NatsTransport, durable, stream_config
+from limpet.remote.transport import MemoryHub, MissingStreamError, NatsTransport, StreamSpec
+from limpet.remote.transport._memory import make_durable
+from limpet.remote.transport._nats_consumers import durable_config
+from limpet.remote.transport._nats_stores import stream_config
 
 __all__ = ["ACK_WAIT_S", "init_memory", "init_nats", "stream_specs"]
 
 ACK_WAIT_S: Final = 30.0
-"""Seconds an agent may be silent about a command before it is given out again."""
+"""Seconds without an answer after which a command is delivered again."""
 _DAY_S: Final = 86_400.0
 
 
@@ -24,10 +26,10 @@ def stream_specs(
     event_days: float = 7.0,
     duplicate_window_s: float = 600.0,
 ) -> list[StreamSpec]:
-    """Give the streams of a fleet.
+    """Return the streams of a fleet.
 
-    Never an interest stream for events (what nobody reads yet is not stored), and ``discard=new``:
-    a full stream refuses, and the agents' spools keep what it refused.
+    Never an interest stream for events (it does not store events without a reader), and
+    ``discard=new``: a full stream refuses events, and they stay in the agents' spools.
     """
     prefix = subjects.prefix
     return [
@@ -73,9 +75,7 @@ def stream_specs(
 def init_memory(
     hub: MemoryHub, hosts: Sequence[str], subjects: Subjects, *, ack_wait: float = ACK_WAIT_S
 ) -> None:
-    """Make a fleet's streams in memory."""
-    from limpet.remote.transport._memory import make_durable
-
+    """Create a fleet's streams in memory."""
     for spec in stream_specs(subjects):
         hub.make(spec)
     for host in hosts:
@@ -90,77 +90,70 @@ async def init_nats(
     ack_wait: float = ACK_WAIT_S,
     **settings: Any,
 ) -> list[str]:
-    """Make a fleet's streams, buckets and consumers on a hub, or bring them up to date.
+    """Create or update a fleet's streams, buckets and consumers on a hub.
 
     Args:
-        transport: A connection of an administrator.
+        transport: The connection of an administrator.
         hosts: The hosts' slugs.
         subjects: For a fleet with a prefix of its own.
-        ack_wait: Seconds an agent may be silent about a command before it is given out again.
+        ack_wait: Seconds without an answer after which a command is delivered again.
         **settings: See ``stream_specs``.
 
     Returns:
-        What was done, a line each.
+        One line for each of them.
 
     Raises:
-        UsageError: A host is no slug.
-        HubError: The hub refuses something; what was made before stays.
+        UsageError: A host is not a slug.
+        HubError: The hub refuses one of them; those before it are kept.
     """
     subjects = subjects or Subjects()
     hosts = [check_slug(host, "host") for host in hosts]
     done = [
-        await _make(transport, spec.name, stream_config(spec))
-        for spec in stream_specs(subjects, **settings)
+        await _make(transport, stream_config(spec)) for spec in stream_specs(subjects, **settings)
     ]
     replicas = settings.get("replicas", 1)
-    done.append(
-        await _make(transport, f"KV_{subjects.hosts}", _bucket(subjects.hosts, 60.0, replicas))
-    )
+    done.append(await _make(transport, _bucket(subjects.hosts, 60.0, replicas)))
     days = settings.get("event_days", 7.0)
     for host in hosts:
-        bucket = subjects.content(host)
-        config = _objects(bucket, (days + 1) * _DAY_S, replicas)
-        done.append(await _make(transport, f"OBJ_{bucket}", config))
+        config = _objects(subjects.content(host), (days + 1) * _DAY_S, replicas)
+        done.append(await _make(transport, config))
         subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{subjects.commands}.{host}"
-        body = durable(host, subjects.commands_of(host), ack_wait, 1)
+        body = durable_config(host, subjects.commands_of(host), ack_wait, 1)
         await transport.request(subject, {"stream_name": subjects.commands, "config": body})
         done.append(f"consumer {host} of {subjects.commands}: ready")
     return done
 
 
-async def _make(transport: NatsTransport, name: str, config: dict[str, Any]) -> str:
+async def _make(transport: NatsTransport, config: dict[str, Any]) -> str:
+    name = config["name"]
     try:
         there = (await transport.request(f"$JS.API.STREAM.INFO.{name}"))["config"]
     except MissingStreamError:
         await transport.request(f"$JS.API.STREAM.CREATE.{name}", config)
-        return f"{name}: made"
+        return f"{name}: created"
     if all(there.get(key) == value for key, value in config.items() if value not in (-1, 0)):
-        return f"{name}: is there"
+        return f"{name}: unchanged"
     await transport.request(f"$JS.API.STREAM.UPDATE.{name}", {**there, **config})
-    return f"{name}: changed"
+    return f"{name}: updated"
 
 
 def _bucket(name: str, max_age_s: float, replicas: int) -> dict[str, Any]:
-    """Give the stream of a key-value bucket (ADR-8)."""
-    return {
-        "name": f"KV_{name}",
-        "subjects": [f"$KV.{name}.>"],
+    """Return the stream of a key-value bucket (ADR-8)."""
+    return _store(f"KV_{name}", [f"$KV.{name}.>"], max_age_s, replicas) | {
         "max_msgs_per_subject": 1,
-        "max_age": int(max_age_s * 1e9),
-        "storage": "file",
-        "discard": "new",
-        "allow_rollup_hdrs": True,
         "deny_delete": True,
-        "allow_direct": True,
-        "num_replicas": replicas,
     }
 
 
 def _objects(name: str, max_age_s: float, replicas: int) -> dict[str, Any]:
-    """Give the stream of an object bucket (ADR-20)."""
+    """Return the stream of an object bucket (ADR-20)."""
+    return _store(f"OBJ_{name}", [f"$O.{name}.C.>", f"$O.{name}.M.>"], max_age_s, replicas)
+
+
+def _store(name: str, subjects: list[str], max_age_s: float, replicas: int) -> dict[str, Any]:
     return {
-        "name": f"OBJ_{name}",
-        "subjects": [f"$O.{name}.C.>", f"$O.{name}.M.>"],
+        "name": name,
+        "subjects": subjects,
         "max_age": int(max_age_s * 1e9),
         "storage": "file",
         "discard": "new",

@@ -1,7 +1,7 @@
-"""What hosts, watches, outputs and bots are called on the hub, and the subjects made of that.
+"""The names of hosts, watches, outputs and bots on the hub, and the subjects made of them.
 
-A subject's tokens are slugs: nats-py sends whatever it is given, and a dot or a ``*`` in a name
-would shift the tokens that permissions count. The real names stand in the body, as labels.
+A subject's tokens are slugs: nats-py sends any text, and a dot or a ``*`` in a name would shift the
+tokens that permissions count. The real names are in the body, as labels.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _PREFIX: Final = re.compile(r"[a-z0-9_-]{1,24}")
 
 
 def check_slug(text: str, what: str) -> str:
-    """Give the name back if it can be a token of a subject.
+    """Return the name if it can be a token of a subject.
 
     Raises:
-        UsageError: It cannot; the message proposes one that can.
+        UsageError: It cannot; the message proposes a name.
     """
     if _SLUG.fullmatch(text):
         return text
     proposal = slug_of(text)
     hint = f"; use {proposal!r}" if proposal else ""
-    message = f"{what} {text!r} cannot be a name on the hub: 1 to 48 of a-z, 0-9, '_' and '-'{hint}"
+    message = f"{what} {text!r} cannot be used on the hub: 1 to 48 of a-z, 0-9, '_' and '-'{hint}"
     raise UsageError(message, code="bad-slug")
 
 
 def slug_of(text: str) -> str:
-    """Propose a slug for a name; empty if nothing of it is left."""
+    """Return a slug for a name; empty if none of its characters fit."""
     plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore")
     return re.sub(r"[^a-z0-9_-]+", "-", plain.decode().lower()).strip("-")[:48]
 
@@ -50,7 +50,7 @@ class Subjects:
     prefix: str = "limpet"
 
     def __post_init__(self) -> None:
-        """Refuse a prefix that is no token."""
+        """Refuse a prefix that is not a token."""
         if not _PREFIX.fullmatch(self.prefix):
             message = f"prefix {self.prefix!r} must be 1 to 24 of a-z, 0-9, '_' and '-'"
             raise UsageError(message, code="bad-slug")
@@ -65,7 +65,7 @@ class Subjects:
 
     @property
     def commands(self) -> str:
-        """Stream of output commands that are not done yet."""
+        """Stream of commands without an answer."""
         return self._stream("CMD")
 
     @property
@@ -75,12 +75,12 @@ class Subjects:
 
     @property
     def dead(self) -> str:
-        """Stream of what readers gave up on."""
+        """Stream of dead letters."""
         return self._stream("DEAD")
 
     @property
     def hosts(self) -> str:
-        """Key-value bucket of the agents that are there."""
+        """Key-value bucket of the agents that run."""
         return self._stream("HOSTS")
 
     def content(self, host: str) -> str:
@@ -98,7 +98,7 @@ class Subjects:
         return ".".join([self.prefix, "v1", "ev", *tokens, ">"])
 
     def command(self, host: str, output: str, verb: str, bot: str) -> str:
-        """Subject of an output command."""
+        """Subject of a command."""
         return f"{self.prefix}.v1.cmd.{host}.{output}.{verb}.{bot}"
 
     def commands_of(self, host: str) -> str:
@@ -114,29 +114,29 @@ class Subjects:
         return f"{self.prefix}.v1.res.{bot}.>"
 
     def dead_letters(self, bot: str) -> str:
-        """Subject of what one bot gave up on."""
+        """Subject of one bot's dead letters."""
         return f"{self.prefix}.v1.dead.{bot}"
 
     def host_of(self, subject: str) -> str:
-        """Give the host an event's subject names; the hub's permissions guard that token.
+        """Return the host in an event's subject; the hub's permissions guard that token.
 
         Raises:
-            ValueError: It is no subject of an event.
+            ValueError: It is not the subject of an event.
         """
         tokens = subject.split(".")
         if tokens[:3] != [self.prefix, "v1", "ev"] or len(tokens) < 6:
-            message = f"{subject!r} is no subject of an event"
+            message = f"{subject!r} is not the subject of an event"
             raise ValueError(message)
         return tokens[3]
 
-    def bot_of(self, subject: str) -> tuple[str, str, str]:
-        """Give output, verb and bot of a command's subject; the hub's permissions guard them.
+    def command_parts(self, subject: str) -> tuple[str, str, str]:
+        """Return output, verb and bot of a command's subject; the hub's permissions guard them.
 
         Raises:
-            ValueError: It is no subject of a command.
+            ValueError: It is not the subject of a command.
         """
         tokens = subject.split(".")
         if tokens[:3] != [self.prefix, "v1", "cmd"] or len(tokens) != 7:
-            message = f"{subject!r} is no subject of a command"
+            message = f"{subject!r} is not the subject of a command"
             raise ValueError(message)
         return tokens[4], tokens[5], tokens[6]

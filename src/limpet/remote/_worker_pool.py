@@ -1,4 +1,4 @@
-"""Work mode: several processes share the events, each event goes to one of them."""
+"""Work mode: several processes share the events, and each event goes to one of them."""
 
 from __future__ import annotations
 
@@ -8,74 +8,115 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from limpet.remote._dedup import Seen
+from limpet._dead_letter import dead_letter
+from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent
-from limpet.remote._message_decoding import event_of, keep
-from limpet.remote._subjects import Subjects
+from limpet.remote._message_decoding import event_of, keep_in_progress
+from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import (
-    Delivery,
     HubError,
     Message,
     NotPermittedError,
     Transport,
-    Worker,
+    WorkConsumer,
+    WorkMessage,
 )
 
-__all__ = ["Pool"]
+__all__ = ["read_events"]
 
 _log = logging.getLogger("limpet.remote")
 
 
-class Pool:
-    """One worker's share."""
+async def read_events(
+    transport: Transport,
+    *,
+    bot: str,
+    handler: Callable[[RemoteEvent], Awaitable[None]],
+    hosts: Sequence[str] = (),
+    subjects: Subjects | None = None,
+    tries: int = 5,
+    retry_delay: float = 5.0,
+    ack_wait: float = 30.0,
+    batch: int = 16,
+    on_event: Callable[[str, Any], None] | None = None,
+) -> None:
+    """Share the events with other processes that call this with the same ``bot``; until cancelled.
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        bot: str,
-        subjects: Subjects,
-        hosts: Sequence[str],
-        handler: Callable[[RemoteEvent], Awaitable[None]],
-        tries: int,
-        retry_delay: float,
-        ack_wait: float,
-        batch: int,
-        on_event: Callable[[str, Any], None] | None,
-    ) -> None:
-        """Know what is to be done; see ``read_events``."""
-        self._transport, self._bot, self._subjects = transport, bot, subjects
-        self._handler, self._tries, self._retry_delay = handler, tries, retry_delay
-        self._ack_wait, self._batch = ack_wait, batch
-        self._tell = on_event or (lambda _what, _event: None)
-        self._filters = [(f"work-{bot}-{host}", subjects.events_of(host)) for host in hosts] or [
-            (f"work-{bot}", subjects.events_of())
-        ]
-        self._seen = Seen()
-        """Events this worker has dealt with: an answer that was lost brings them again."""
+    Work mode: the order is not preserved, the events of a worker that died go to another after
+    ``ack_wait``, and an event that fails ``tries`` times becomes a dead letter with its reason.
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for name, subject in self._filters:
-                tasks.create_task(self._work(name, subject))
+    Args:
+        transport: The connection to the hub.
+        bot: Workers with one name share the events.
+        handler: Processes an event; an exception is a failure.
+        hosts: The hosts to read; none is every host.
+        subjects: For a fleet with a prefix of its own.
+        tries: Attempts for each event.
+        retry_delay: Seconds before the next attempt.
+        ack_wait: Seconds without an answer after which another worker gets the events.
+        batch: Events that a worker takes at a time.
+        on_event: Called with ``("done", event)``, ``("failed", event)`` or ``("dead", event)``, for
+            figures.
 
-    async def _work(self, name: str, subject: str) -> None:
-        worker: Worker | None = None
+    Raises:
+        NotPermittedError: The hub's rules do not allow it.
+    """
+    subjects = subjects or Subjects()
+    bot = check_slug(bot, "bot")
+    filters = [
+        (f"work-{bot}-{host}", subjects.events_of(host))
+        for host in [check_slug(host, "host") for host in hosts]
+    ]
+    pool = _WorkerPool(
+        transport=transport,
+        bot=bot,
+        subjects=subjects,
+        handler=handler,
+        tries=tries,
+        retry_delay=retry_delay,
+        ack_wait=ack_wait,
+        batch=batch,
+        on_event=on_event or (lambda _what, _event: None),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        for name, subject in filters or [(f"work-{bot}", subjects.events_of())]:
+            tasks.create_task(pool.work(name, subject))
+
+
+@dataclass(slots=True, kw_only=True)
+class _WorkerPool:
+    """The workers of one call of ``read_events``: one for each filter."""
+
+    transport: Transport
+    bot: str
+    subjects: Subjects
+    handler: Callable[[RemoteEvent], Awaitable[None]]
+    tries: int
+    retry_delay: float
+    ack_wait: float
+    batch: int
+    on_event: Callable[[str, Any], None]
+    processed: DeliveredRanges = field(default_factory=DeliveredRanges)
+    """Events that were processed here: they are delivered again if the answer was lost."""
+
+    async def work(self, name: str, subject: str) -> None:
+        """Process the events of one filter until cancelled."""
+        worker: WorkConsumer | None = None
         while True:
             try:
                 if worker is None:
-                    worker = await self._transport.work(
-                        self._subjects.events,
+                    worker = await self.transport.work(
+                        self.subjects.events,
                         name,
                         subject,
-                        ack_wait=self._ack_wait,
-                        limit=2 * self._batch,
+                        ack_wait=self.ack_wait,
+                        limit=2 * self.batch,
                     )
-                batch = deque(await worker.fetch(self._batch, 2.0))
-                keeper = asyncio.create_task(keep(batch, self._ack_wait))
+                batch = deque(await worker.fetch(self.batch, 2.0))
+                keeper = asyncio.create_task(keep_in_progress(batch, self.ack_wait))
                 try:
                     while batch:
                         await self._handle(batch[0])
@@ -85,46 +126,46 @@ class Pool:
             except NotPermittedError:
                 raise
             except HubError as error:
-                _log.warning("working: %s", error)
+                _log.warning("worker: hub error, reconnecting: %s", error)
                 worker = None
                 await asyncio.sleep(0.25)
 
-    async def _handle(self, delivery: Delivery) -> None:
-        event = event_of(delivery.message, self._subjects)
+    async def _handle(self, delivery: WorkMessage) -> None:
+        event = event_of(delivery.message, self.subjects)
         if event is None:
             await delivery.term()
             return
-        if self._seen.has(event.session, event.seq):
+        if self.processed.has(event.session, event.seq):
             await delivery.ack(confirm=False)
             return
         try:
-            await self._handler(event)
+            await self.handler(event)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 (a handler may fail in any way)
+        except Exception as error:  # noqa: BLE001 - a handler may fail in any way
             await self._failed(delivery, event, error)
             return
-        self._seen.add(event.session, event.seq)
+        self.processed.add(event.session, event.seq)
         await delivery.ack(confirm=False)
-        self._tell("done", event)
+        self.on_event("done", event)
 
-    async def _failed(self, delivery: Delivery, event: RemoteEvent, error: Exception) -> None:
-        if delivery.attempt < self._tries:
-            _log.warning("attempt %d at %s failed: %r", delivery.attempt, event.id, error)
-            self._tell("failed", event)
-            await delivery.nak(self._retry_delay)
+    async def _failed(self, delivery: WorkMessage, event: RemoteEvent, error: Exception) -> None:
+        if delivery.attempt < self.tries:
+            _log.warning("attempt %d of event %s failed: %r", delivery.attempt, event.id, error)
+            self.on_event("failed", event)
+            await delivery.nak(self.retry_delay)
             return
-        letter = {
-            "v": 1,
-            "bot": self._bot,
-            "attempts": delivery.attempt,
-            "error": "".join(traceback.format_exception(error))[-8000:],
-            "event": json.loads(delivery.message.data),
-            "subject": delivery.message.subject,
-        }
-        subject = self._subjects.dead_letters(self._bot)
-        data = json.dumps(letter, separators=(",", ":")).encode()
-        await self._transport.publish([Message(subject, data, f"dead.{self._bot}.{event.id}")])
+        record = dead_letter(
+            json.loads(delivery.message.data),
+            attempts=delivery.attempt,
+            error=error,
+            bot=self.bot,
+            subject=delivery.message.subject,
+            traceback="".join(traceback.format_exception(error))[-8000:],
+        )
+        subject = self.subjects.dead_letters(self.bot)
+        data = json.dumps(record, separators=(",", ":")).encode()
+        await self.transport.publish([Message(subject, data, f"dead.{self.bot}.{event.id}")])
         await delivery.term()
-        _log.error("gave up on %s after %d attempts: %r", event.id, delivery.attempt, error)
-        self._tell("dead", event)
+        _log.error("gave up event %s after %d attempts: %r", event.id, delivery.attempt, error)
+        self.on_event("dead", event)

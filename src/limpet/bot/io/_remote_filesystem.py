@@ -27,8 +27,8 @@ from limpet.bot.settings._validators import choice, maybe, number, path, text
 from limpet.errors import UsageError
 from limpet.output import Done
 from limpet.remote import (
+    DeliveredEvent,
     EventReader,
-    Handle,
     HubAddress,
     HubError,
     RemoteEvent,
@@ -194,7 +194,7 @@ class RemoteInput(LimpetInput):
             self._reader = None
 
     async def _deliver(self, reader: EventReader, event: RemoteEvent) -> None:
-        owner, one = self._owner, _Read(reader.handle())
+        owner, one = self._owner, _Read(reader.take())
         if owner.input_watch is not None and event.watch != owner.input_watch:
             one.is_acknowledged = True
             self._unacked.append(one)
@@ -222,7 +222,7 @@ class RemoteInput(LimpetInput):
     def _acknowledge_first(self) -> None:
         reader = self._reader
         while reader is not None and self._unacked and self._unacked[0].is_acknowledged:
-            reader.settle(self._unacked.popleft().handle)
+            reader.acknowledge(self._unacked.popleft().delivered)
 
     async def _save_regularly(self, reader: EventReader) -> None:
         while True:
@@ -236,12 +236,12 @@ class RemoteInput(LimpetInput):
 
 
 class _Read:
-    """An event that was read: its handle, and whether it is acknowledged."""
+    """An event that was read, and whether it is acknowledged."""
 
-    __slots__ = ("handle", "is_acknowledged")
+    __slots__ = ("delivered", "is_acknowledged")
 
-    def __init__(self, handle: Handle) -> None:
-        self.handle = handle
+    def __init__(self, delivered: DeliveredEvent) -> None:
+        self.delivered = delivered
         self.is_acknowledged = False
 
 

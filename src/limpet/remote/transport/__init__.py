@@ -1,40 +1,43 @@
-"""What limpet needs of a message engine, and the engines that give it."""
+"""The interface to a message engine, and the engines that implement it."""
 
 from limpet.remote.transport._base import (
     Ack,
     Consumer,
-    Delivery,
     DisconnectedError,
     HubError,
     HubFullError,
-    Identity,
+    HubIdentity,
     Message,
     MissingStreamError,
     NotPermittedError,
-    Stored,
+    StoredMessage,
     StreamSpec,
     TooLargeError,
     Transport,
-    Worker,
+    WorkConsumer,
+    WorkMessage,
 )
 from limpet.remote.transport._memory import MemoryHub, MemoryTransport
+from limpet.remote.transport._nats_stores import NatsTransport, connect
 
 __all__ = [
     "Ack",
     "Consumer",
-    "Delivery",
     "DisconnectedError",
     "HubError",
     "HubFullError",
-    "Identity",
+    "HubIdentity",
     "MemoryHub",
     "MemoryTransport",
     "Message",
     "MissingStreamError",
+    "NatsTransport",
     "NotPermittedError",
-    "Stored",
+    "StoredMessage",
     "StreamSpec",
     "TooLargeError",
     "Transport",
-    "Worker",
+    "WorkConsumer",
+    "WorkMessage",
+    "connect",
 ]

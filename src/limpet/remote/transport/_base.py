@@ -16,73 +16,61 @@ from limpet.errors import LimpetError
 __all__ = [
     "Ack",
     "Consumer",
-    "Delivery",
     "DisconnectedError",
     "HubError",
     "HubFullError",
-    "Identity",
+    "HubIdentity",
     "Message",
     "MissingStreamError",
     "NotPermittedError",
-    "Stored",
+    "StoredMessage",
     "StreamSpec",
     "TooLargeError",
     "Transport",
-    "Worker",
+    "WorkConsumer",
+    "WorkMessage",
 ]
 
 
 class HubError(LimpetError):
-    """The hub could not do what was asked of it; the message says what to do."""
+    """The hub could not do what was asked of it; the message gives the next step."""
 
-    def __init__(self, message: str, *, code: str = "hub") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "hub"
 
 
 class DisconnectedError(HubError):
-    """The hub is not there, or did not answer in time: what was asked may have been done."""
+    """The hub is not there, or did not answer in time: the request may have been performed."""
 
-    def __init__(self, message: str, *, code: str = "hub-away") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "hub-away"
 
 
 class HubFullError(HubError):
     """The stream has reached its bound and refuses more: nothing of the message is stored."""
 
-    def __init__(self, message: str, *, code: str = "hub-full") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "hub-full"
 
 
 class NotPermittedError(HubError):
     """The hub's rules do not allow it for this user: trying again will not help."""
 
-    def __init__(self, message: str, *, code: str = "hub-denied") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "hub-denied"
 
 
 class MissingStreamError(HubError):
-    """The stream is not there: ``limpet hub init`` makes it."""
+    """The stream does not exist: ``limpet hub init`` creates it."""
 
-    def __init__(self, message: str, *, code: str = "hub-stream") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "hub-stream"
 
 
 class TooLargeError(HubError):
-    """The message is larger than the hub takes: nothing of it was sent."""
+    """The message is larger than the hub allows: nothing of it was sent."""
 
-    def __init__(self, message: str, *, code: str = "hub-size") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "hub-size"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be stored."""
+    """A message to store."""
 
     subject: str
     data: bytes
@@ -92,7 +80,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """It is stored."""
+    """The hub's confirmation that a message is stored."""
 
     seq: int
     """Its number in the stream; of a repeat, the first one's."""
@@ -101,7 +89,7 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredMessage:
     """A message as it is read."""
 
     subject: str
@@ -113,45 +101,56 @@ class Stored:
     """When it was stored, unix seconds of the hub's clock."""
 
 
-class Delivery(Protocol):
-    """A message that was given to one of several workers."""
+class WorkMessage(Protocol):
+    """A message that was delivered to one of several workers."""
 
-    message: Stored
+    message: StoredMessage
     attempt: int
     """1 the first time."""
 
     async def ack(self, *, confirm: bool = True) -> None:
-        """It is dealt with: it does not come again.
+        """Acknowledge it: it is not delivered again.
 
-        With ``confirm`` it returns once the hub knows; without, a broken line may bring it again.
+        With ``confirm`` it returns once the hub has the acknowledgement; without, a connection
+        that breaks may cause another delivery.
         """
 
     async def nak(self, delay: float) -> None:
-        """Not now: it comes again after so many seconds."""
+        """Refuse it for now: it is delivered again after ``delay`` seconds."""
 
     async def term(self) -> None:
-        """Never: it does not come again."""
+        """Refuse it for good: it is not delivered again."""
 
     async def in_progress(self) -> None:
-        """It takes longer: wait for it."""
+        """Ask the hub to wait longer for the answer."""
 
 
 class Consumer(Protocol):
-    """Reads one stream in order, from a place on; remembers nothing on the hub."""
+    """Reads one stream in order, from a position on; the hub remembers nothing of it."""
 
-    async def fetch(self, limit: int, timeout: float) -> list[Stored]:
-        """Give what is there, at most ``limit``; an empty list after ``timeout`` seconds without.
+    async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
+        """Return at most ``limit`` messages; an empty list after ``timeout`` seconds without any.
 
         Raises:
-            DisconnectedError: The place is lost: open another consumer after the last that came.
+            DisconnectedError: The position is lost: open another consumer after the last message.
         """
 
     async def close(self) -> None:
-        """End it."""
+        """Stop reading."""
+
+
+class WorkConsumer(Protocol):
+    """One of several workers that share a stream's messages."""
+
+    async def fetch(self, limit: int, timeout: float) -> Sequence[WorkMessage]:
+        """Return at most ``limit`` messages; none after ``timeout`` seconds."""
+
+    async def close(self) -> None:
+        """Stop working; messages without an answer are delivered to another worker."""
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class HubIdentity:
     """Which hub this is."""
 
     server: str
@@ -163,12 +162,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSpec:
-    """How a stream is made."""
+    """The settings of a stream."""
 
     name: str
     subjects: tuple[str, ...]
     retention: Literal["limits", "work"] = "limits"
-    """``work``: a message goes once it is acknowledged."""
+    """``work``: a message is removed once it is acknowledged."""
     max_age_s: float = 0.0
     max_bytes: int = -1
     max_msg_size: int = -1
@@ -181,7 +180,7 @@ class Transport(Protocol):
     """A connection to a hub."""
 
     async def publish(self, batch: Sequence[Message]) -> list[Ack]:
-        """Store messages in this order, and wait until all are.
+        """Store messages in this order, and wait until all are stored.
 
         Repeating a call with the same ids, after any error, neither doubles nor reorders within
         the stream's window of ids.
@@ -203,7 +202,7 @@ class Transport(Protocol):
         after: int | None = None,
         since: float | None = None,
     ) -> Consumer:
-        """Read what a stream has of a subject: after a number, since a time, or all of it.
+        """Read the messages of a subject: after a number, since a time, or all of them.
 
         Raises:
             HubError: As ``publish``.
@@ -211,57 +210,47 @@ class Transport(Protocol):
 
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
-    ) -> Worker:
-        """Take part in the work of the durable consumer ``name``; made if ``subject`` is given.
+    ) -> WorkConsumer:
+        """Take part in the work of the durable consumer ``name``; created if ``subject`` is given.
 
         Args:
             stream: Its stream.
             name: Workers with one name share the messages.
-            subject: Filter it is made with; ``None`` if an administrator has made it.
-            ack_wait: Seconds after which an unanswered message comes again.
-            limit: Messages that may be unanswered at a time.
+            subject: Filter it is created with; ``None`` if an administrator has created it.
+            ack_wait: Seconds after which a message without an answer is delivered again.
+            limit: Messages that may be without an answer at a time.
         """
 
-    async def latest(self, stream: str, subject: str) -> Stored | None:
-        """Give the newest message of a subject."""
+    async def latest(self, stream: str, subject: str) -> StoredMessage | None:
+        """Return the newest message of a subject."""
 
-    async def at(self, stream: str, seq: int) -> Stored | None:
-        """Give a message by its number."""
+    async def at(self, stream: str, seq: int) -> StoredMessage | None:
+        """Return a message by its number."""
 
     async def created(self, stream: str) -> str:
-        """Say when the stream was made, as text that is another for another stream."""
+        """Return when the stream was created, as a text that differs for another stream."""
 
     def listen(self, subject: str) -> AsyncIterator[Message]:
-        """Give messages of a subject as they come, from now on; none is kept for later."""
+        """Yield messages of a subject as they arrive, from now on; none is stored for later."""
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
-        """Store a large content; one of that name that is there already is left as it is."""
+        """Store a large content; an existing one of that name is left as it is."""
 
     async def get_object(self, bucket: str, name: str) -> bytes | None:
-        """Give it back; ``None`` if it is not there."""
+        """Return a large content; ``None`` if there is none."""
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
-        """Store a small value under a key; it goes after the bucket's time."""
+        """Store a small value under a key; it is removed after the bucket's time."""
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
-        """Give it back; ``None`` if it is not there."""
+        """Return a small value; ``None`` if there is none."""
 
-    async def identity(self) -> Identity:
-        """Say which hub this is, waiting until there is one."""
+    async def identity(self) -> HubIdentity:
+        """Return which hub this is; wait until there is one."""
 
     @property
     def connected(self) -> bool:
-        """Whether the hub is there now, as far as is known."""
+        """Return whether the hub is connected now, as far as is known."""
 
     async def close(self) -> None:
-        """Let go of the hub."""
-
-
-class Worker(Protocol):
-    """One of several that share a stream's messages."""
-
-    async def fetch(self, limit: int, timeout: float) -> Sequence[Delivery]:
-        """Give what is to be done, at most ``limit``; an empty list after ``timeout`` seconds."""
-
-    async def close(self) -> None:
-        """Take part no more; what is unanswered comes to another."""
+        """Disconnect from the hub."""

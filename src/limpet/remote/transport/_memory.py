@@ -1,8 +1,9 @@
-"""A hub in memory, for tests: it does to its clients what a real one does, faults included."""
+"""A hub in memory, for tests: it behaves as a real one does, faults included."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,11 +14,11 @@ from limpet.remote.transport._base import (
     Ack,
     DisconnectedError,
     HubFullError,
-    Identity,
+    HubIdentity,
     Message,
     MissingStreamError,
     NotPermittedError,
-    Stored,
+    StoredMessage,
     StreamSpec,
     TooLargeError,
 )
@@ -25,19 +26,19 @@ from limpet.remote.transport._base import (
 __all__ = ["MemoryHub", "MemoryTransport", "make_durable"]
 
 _STEP_S: Final = 0.01
-"""Seconds between two looks of who waits for a message that is to come again."""
+"""Seconds between two checks for a message that is due to be delivered again."""
 
 
 @dataclass
 class _Stream:
     spec: StreamSpec
     made: str
-    messages: dict[int, Stored] = field(default_factory=dict)
+    messages: dict[int, StoredMessage] = field(default_factory=dict)
     last: int = 0
     size: int = 0
     """Bytes of all messages, as last counted."""
     counted: int = 0
-    """How many messages there were then."""
+    """Number of messages at that time."""
     ids: dict[str, tuple[int, float]] = field(default_factory=dict)
     work: dict[str, _Durable] = field(default_factory=dict)
 
@@ -49,7 +50,7 @@ class _Durable:
     limit: int
     done: set[int] = field(default_factory=set)
     pending: dict[int, float] = field(default_factory=dict)
-    """Number -> when it comes again."""
+    """Number -> when it is delivered again."""
     attempts: dict[int, int] = field(default_factory=dict)
 
 
@@ -57,7 +58,7 @@ class MemoryHub:
     """Streams that live as long as this; any number of transports may be connected to it."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Start without a stream."""
+        """Create a hub without streams."""
         self.streams: dict[str, _Stream] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
         self.values: dict[tuple[str, str], bytes] = {}
@@ -65,15 +66,15 @@ class MemoryHub:
         self.up = True
         self.max_payload = 1 << 20
         self.denied: set[str] = set()
-        """Patterns of subjects that nobody may publish to."""
+        """Patterns of subjects that no user may publish to."""
         self.lose_acks = 0
-        """So many of the next calls of ``publish`` store, and then fail as if cut off."""
+        """Number of the next calls of ``publish`` that store and then fail with a disconnection."""
         self.listeners: list[tuple[str, asyncio.Queue[Message]]] = []
         self.clock = clock
-        self.news = asyncio.Condition()
+        self.changed = asyncio.Condition()
 
     def make(self, spec: StreamSpec) -> None:
-        """Make a stream, or give it other settings."""
+        """Create a stream, or change its settings."""
         there = self.streams.get(spec.name)
         if there is None:
             self.streams[spec.name] = _Stream(spec, secrets.token_hex(8))
@@ -81,12 +82,12 @@ class MemoryHub:
             there.spec = spec
 
     def restart(self) -> None:
-        """Be another server with the same streams."""
+        """Become another server with the same streams."""
         self.server = secrets.token_hex(8)
         self.up = True
 
     def roll_back(self, stream: str, last: int) -> None:
-        """Forget what was stored after a number, ids too, as a power cut may."""
+        """Remove the messages after a number, and their ids, as a power cut may."""
         found = self.streams[stream]
         found.messages = {seq: m for seq, m in found.messages.items() if seq <= last}
         found.last = last
@@ -94,7 +95,7 @@ class MemoryHub:
         self.restart()
 
     def stream_for(self, subject: str) -> _Stream:
-        """Find the stream that takes a subject.
+        """Return the stream that takes a subject.
 
         Raises:
             MissingStreamError: None does.
@@ -106,10 +107,10 @@ class MemoryHub:
         raise MissingStreamError(message)
 
     def named(self, name: str) -> _Stream:
-        """Find a stream by name.
+        """Return a stream by name.
 
         Raises:
-            MissingStreamError: It is not there.
+            MissingStreamError: It does not exist.
         """
         if name not in self.streams:
             message = f"there is no stream {name!r}; run 'limpet hub init'"
@@ -132,12 +133,11 @@ class MemoryHub:
         if spec.max_bytes >= 0:
             if stream.counted != len(stream.messages):
                 stream.size = sum(len(m.data) for m in stream.messages.values())
-            size = stream.size
-            if size + len(message.data) > spec.max_bytes:
+            if stream.size + len(message.data) > spec.max_bytes:
                 text = f"the stream {spec.name} is full; raise its bound, or wait for readers"
                 raise HubFullError(text)
         stream.last += 1
-        stored = Stored(message.subject, message.data, message.id, stream.last, now)
+        stored = StoredMessage(message.subject, message.data, message.id, stream.last, now)
         if spec.max_per_subject == 1:
             stream.messages = {
                 k: m for k, m in stream.messages.items() if m.subject != message.subject
@@ -157,12 +157,12 @@ class MemoryHub:
 def make_durable(
     hub: MemoryHub, stream: str, name: str, subject: str, ack_wait: float, limit: int
 ) -> None:
-    """Make a durable consumer, as an administrator does."""
+    """Create a durable consumer, as an administrator does."""
     hub.named(stream).work.setdefault(name, _Durable(subject, ack_wait, limit))
 
 
 def matches(pattern: str, subject: str) -> bool:
-    """Whether a subject fits a pattern with ``*`` for a token and ``>`` for the rest."""
+    """Return whether a subject fits a pattern: ``*`` is one token, ``>`` all the rest."""
     want, have = pattern.split("."), subject.split(".")
     for index, part in enumerate(want):
         if part == ">":
@@ -181,10 +181,15 @@ class MemoryTransport:
 
     @property
     def connected(self) -> bool:
-        """Whether the hub is up."""
+        """Return whether the hub is up."""
         return self.hub.up
 
-    async def _reach(self) -> None:
+    async def reach(self) -> None:
+        """Let other tasks run, as the network does.
+
+        Raises:
+            DisconnectedError: The hub is away.
+        """
         await asyncio.sleep(0)
         if not self.hub.up:
             message = "the hub is away"
@@ -192,7 +197,7 @@ class MemoryTransport:
 
     async def publish(self, batch: Sequence[Message]) -> list[Ack]:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         for message in batch:
             if any(matches(pattern, message.subject) for pattern in self.hub.denied):
                 text = f"user {self.user!r} may not publish to {message.subject!r}"
@@ -201,8 +206,8 @@ class MemoryTransport:
                 text = f"a message of {len(message.data):,} bytes is more than the hub takes"
                 raise TooLargeError(text)
         acks = [self.hub.store(message) for message in batch]
-        async with self.hub.news:
-            self.hub.news.notify_all()
+        async with self.hub.changed:
+            self.hub.changed.notify_all()
         if self.hub.lose_acks:
             self.hub.lose_acks -= 1
             text = "the connection broke before the answer"
@@ -217,44 +222,44 @@ class MemoryTransport:
         name: str,
         after: int | None = None,
         since: float | None = None,
-    ) -> _Reader:
+    ) -> _MemoryConsumer:
         """See ``Transport``."""
         del name
-        await self._reach()
+        await self.reach()
         found = self.hub.named(stream)
         start = after or 0
         if since is not None:
             before = [m.seq for m in found.messages.values() if m.time < since]
             start = max(before, default=0)
-        return _Reader(self, found, subject, start)
+        return _MemoryConsumer(self, found, subject, start)
 
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
-    ) -> _Worker:
+    ) -> _MemoryWorker:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         found = self.hub.named(stream)
         if subject is not None:
             found.work.setdefault(name, _Durable(subject, ack_wait, limit))
         if name not in found.work:
             message = f"there is no consumer {name!r} at {stream}; run 'limpet hub init'"
             raise MissingStreamError(message)
-        return _Worker(self, found, found.work[name])
+        return _MemoryWorker(self, found, found.work[name])
 
-    async def latest(self, stream: str, subject: str) -> Stored | None:
+    async def latest(self, stream: str, subject: str) -> StoredMessage | None:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         messages = self.hub.named(stream).messages.values()
         return max((m for m in messages if m.subject == subject), key=_seq, default=None)
 
-    async def at(self, stream: str, seq: int) -> Stored | None:
+    async def at(self, stream: str, seq: int) -> StoredMessage | None:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         return self.hub.named(stream).messages.get(seq)
 
     async def created(self, stream: str) -> str:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         return self.hub.named(stream).made
 
     async def listen(self, subject: str) -> AsyncIterator[Message]:
@@ -270,54 +275,50 @@ class MemoryTransport:
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         self.hub.objects.setdefault((bucket, name), data)
 
     async def get_object(self, bucket: str, name: str) -> bytes | None:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         return self.hub.objects.get((bucket, name))
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         self.hub.values[bucket, key] = value
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """See ``Transport``."""
-        await self._reach()
+        await self.reach()
         return self.hub.values.get((bucket, key))
 
-    async def identity(self) -> Identity:
+    async def identity(self) -> HubIdentity:
         """See ``Transport``."""
-        await self._reach()
-        return Identity(self.hub.server, "memory", self.hub.max_payload)
+        await self.reach()
+        return HubIdentity(self.hub.server, "memory", self.hub.max_payload)
 
     async def close(self) -> None:
         """See ``Transport``."""
 
 
-def _seq(message: Stored) -> int:
+def _seq(message: StoredMessage) -> int:
     return message.seq
 
 
-class _Reader:
+class _MemoryConsumer:
     def __init__(
         self, transport: MemoryTransport, stream: _Stream, subject: str, after: int
     ) -> None:
-        self._transport, self._stream, self._subject, self._after = (
-            transport,
-            stream,
-            subject,
-            after,
-        )
+        self._transport, self._stream = transport, stream
+        self._subject, self._after = subject, after
         self._server = transport.hub.server
 
-    async def fetch(self, limit: int, timeout: float) -> list[Stored]:
+    async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
         hub = self._transport.hub
         end = time.monotonic() + timeout
         while True:
-            await self._transport._reach()  # noqa: SLF001 (its own part)
+            await self._transport.reach()
             if hub.server != self._server:
                 message = "the hub was restarted: the consumer is gone"
                 raise DisconnectedError(message)
@@ -329,22 +330,22 @@ class _Reader:
             if found:
                 self._after = found[-1].seq
                 return found
-            if not await _news(hub, end):
+            if not await _wait_for_change(hub, end):
                 return []
 
     async def close(self) -> None:
-        """Nothing is left."""
+        """Nothing remains open."""
 
 
-class _Worker:
+class _MemoryWorker:
     def __init__(self, transport: MemoryTransport, stream: _Stream, durable: _Durable) -> None:
         self._transport, self._stream, self._durable = transport, stream, durable
 
-    async def fetch(self, limit: int, timeout: float) -> list[_Given]:
+    async def fetch(self, limit: int, timeout: float) -> list[_MemoryWorkMessage]:
         hub, durable = self._transport.hub, self._durable
         end = time.monotonic() + timeout
         while True:
-            await self._transport._reach()  # noqa: SLF001 (its own part)
+            await self._transport.reach()
             now = time.monotonic()
             for seq, due in list(durable.pending.items()):
                 if due <= now:
@@ -357,25 +358,27 @@ class _Worker:
                 and seq not in durable.pending
                 and matches(durable.subject, m.subject)
             ]
-            # What comes again comes after what is new: readers must not rely on the order.
+            # Repeated messages come after new ones: readers must not rely on the order.
             fresh.sort(key=lambda m: (durable.attempts.get(m.seq, 0) > 0, m.seq))
             if fresh and room > 0:
-                given = []
+                found = []
                 for message in fresh[:room]:
                     durable.pending[message.seq] = now + durable.ack_wait
                     durable.attempts[message.seq] = durable.attempts.get(message.seq, 0) + 1
-                    given.append(_Given(self._transport, self._stream, durable, message))
-                return given
-            if not await _news(hub, end):
+                    found.append(
+                        _MemoryWorkMessage(self._transport, self._stream, durable, message)
+                    )
+                return found
+            if not await _wait_for_change(hub, end):
                 return []
 
     async def close(self) -> None:
-        """Nothing is left."""
+        """Nothing remains open."""
 
 
-class _Given:
+class _MemoryWorkMessage:
     def __init__(
-        self, transport: MemoryTransport, stream: _Stream, durable: _Durable, message: Stored
+        self, transport: MemoryTransport, stream: _Stream, durable: _Durable, message: StoredMessage
     ) -> None:
         self.message = replace(message)
         self.attempt = durable.attempts[message.seq]
@@ -383,16 +386,16 @@ class _Given:
 
     async def ack(self, *, confirm: bool = True) -> None:
         del confirm
-        await self._transport._reach()  # noqa: SLF001 (its own part)
+        await self._transport.reach()
         self._durable.pending.pop(self.message.seq, None)
         self._durable.done.add(self.message.seq)
         if self._stream.spec.retention == "work":
             self._stream.messages.pop(self.message.seq, None)
-        async with self._transport.hub.news:
-            self._transport.hub.news.notify_all()
+        async with self._transport.hub.changed:
+            self._transport.hub.changed.notify_all()
 
     async def nak(self, delay: float) -> None:
-        await self._transport._reach()  # noqa: SLF001 (its own part)
+        await self._transport.reach()
         self._durable.pending[self.message.seq] = time.monotonic() + delay
 
     async def term(self) -> None:
@@ -403,14 +406,12 @@ class _Given:
             self._durable.pending[self.message.seq] = time.monotonic() + self._durable.ack_wait
 
 
-async def _news(hub: MemoryHub, end: float) -> bool:
-    """Wait a moment for something new; tells whether there is time left to look again."""
+async def _wait_for_change(hub: MemoryHub, end: float) -> bool:
+    """Wait a moment for a new message; return whether there is time left to check again."""
     left = end - time.monotonic()
     if left <= 0:
         return False
-    try:
-        async with asyncio.timeout(min(left, _STEP_S)), hub.news:
-            await hub.news.wait()
-    except TimeoutError:
-        pass
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(min(left, _STEP_S)), hub.changed:
+            await hub.changed.wait()
     return True

@@ -1,0 +1,77 @@
+"""The checkpoints of readers: the last message whose event is acknowledged, in an SQLite table.
+
+The reader stores them and not the hub, whose own notes about its consumers have been wrong after
+crashes in both directions (nats-server issues 5412 and 8036).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from limpet.remote._dedup import DeliveredRanges
+
+__all__ = ["CheckpointStore", "StreamPosition"]
+
+_SCHEMA: Final = (
+    "create table if not exists limpet_checkpoint "
+    "(name text primary key, position text not null, acknowledged text not null)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPosition:
+    """A position in a stream: that of one message."""
+
+    stream: str
+    """When the stream was created: another stream of that name has its own numbers."""
+    seq: int
+    """Number of the message; 0 before the first one."""
+    id: str
+    """Its id."""
+    time: float
+    """When the hub stored it."""
+
+
+class CheckpointStore:
+    """Checkpoints in an SQLite file, or in a database of the program's own."""
+
+    def __init__(self, where: str | Path | sqlite3.Connection) -> None:
+        """Open the store.
+
+        Args:
+            where: A file; or a connection, then ``save`` becomes part of its open transaction, and
+                the program commits it.
+        """
+        self.owns_file = not isinstance(where, sqlite3.Connection)
+        """Whether the store opened the file, and the program has no connection to it."""
+        if isinstance(where, sqlite3.Connection):
+            self.connection = where
+        else:
+            self.connection = sqlite3.connect(where, check_same_thread=False, isolation_level=None)
+            self.connection.execute("pragma journal_mode=wal")
+        self.connection.execute(_SCHEMA)
+
+    def load(self, name: str) -> tuple[StreamPosition | None, DeliveredRanges]:
+        """Return a checkpoint: the position, and the events that are acknowledged."""
+        row = self.connection.execute(
+            "select position, acknowledged from limpet_checkpoint where name = ?", (name,)
+        ).fetchone()
+        if row is None:
+            return None, DeliveredRanges()
+        return StreamPosition(**json.loads(row[0])), DeliveredRanges.load(row[1])
+
+    def save(self, name: str, position: StreamPosition, acknowledged: DeliveredRanges) -> None:
+        """Store a checkpoint."""
+        self.connection.execute(
+            "insert or replace into limpet_checkpoint values (?, ?, ?)",
+            (name, json.dumps(asdict(position)), acknowledged.dump()),
+        )
+
+    def close(self) -> None:
+        """Close the file, unless it is the program's own."""
+        if self.owns_file:
+            self.connection.close()

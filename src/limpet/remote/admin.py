@@ -1,0 +1,27 @@
+"""Running an agent, and setting up and examining a hub: what the command line is made of."""
+
+from limpet.remote._agent import Agent, AgentError, AgentOptions, OutputSpec
+from limpet.remote._agent_config import AgentConfig, load_agent
+from limpet.remote._agent_follow import FollowSpec
+from limpet.remote._agent_watch import WatchSpec
+from limpet.remote._hub_check import Finding, examine
+from limpet.remote._server_config import BotGrant, FleetConfig, load_fleet, server_file
+from limpet.remote._stream_setup import init_nats
+
+__all__ = [
+    "Agent",
+    "AgentConfig",
+    "AgentError",
+    "AgentOptions",
+    "BotGrant",
+    "Finding",
+    "FleetConfig",
+    "FollowSpec",
+    "OutputSpec",
+    "WatchSpec",
+    "examine",
+    "init_nats",
+    "load_agent",
+    "load_fleet",
+    "server_file",
+]

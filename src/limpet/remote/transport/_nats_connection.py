@@ -1,0 +1,364 @@
+"""One connection to a NATS server: it reconnects by itself, and each question has an end.
+
+What is unusual here answers a fault that was seen (2026-11; nats-py 2.16, servers 2.9.10 and
+2.15.1). Futures of ``publish_async`` never end when the connection drops, so answers are awaited
+on a subscription of our own that a disconnection ends. A refusal by the permissions does not come
+as an answer but through ``error_cb``, lower-cased, so it is matched to the subject that waits.
+Nothing is left waiting in the client's memory while the hub is away (``pending_size=0``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from limpet._backoff import Backoff
+from limpet.errors import MissingExtraError, UsageError
+from limpet.remote.transport._base import (
+    Ack,
+    DisconnectedError,
+    HubError,
+    HubFullError,
+    Message,
+    MissingStreamError,
+    NotPermittedError,
+    TooLargeError,
+)
+
+__all__ = ["TIMEOUT_S", "ConnectOptions", "NatsConnection"]
+
+TIMEOUT_S: Final = 5.0
+"""Seconds to wait for the answers to a batch, or to a question."""
+_CONNECT_S: Final = 3.0
+"""Seconds to wait for the first connection."""
+_RECONNECT_S: Final = 0.3
+"""Seconds between attempts to reconnect, at most; each client shortens it by its own jitter."""
+
+_AUTHORIZATION: Final = "authorization violation"
+_PERMISSIONS: Final = "permissions violation"
+"""The server's words for a refusal (server/errors.go), for which nats-py has no classes."""
+_FULL: Final = {10077, 10076, 10122}
+"""Error codes: maximum messages, bytes or messages of a subject exceeded (server/errors.json)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectOptions:
+    """The address of a hub, and the user of a connection to it; see ``connect``."""
+
+    url: str
+    name: str
+    user: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+    inbox: str | None = None
+
+    def of_client(self) -> dict[str, Any]:
+        """Return them as nats-py takes them."""
+        options: dict[str, Any] = {
+            "servers": [self.url],
+            "name": self.name,
+            "inbox_prefix": (self.inbox or f"_INBOX_{self.name}").encode(),
+            "max_reconnect_attempts": -1,
+            "reconnect_time_wait": Backoff(_RECONNECT_S, _RECONNECT_S).next(),
+            "connect_timeout": 3,
+            "pending_size": 0,
+            "allow_reconnect": True,
+        }
+        if self.user is not None:
+            options |= {"user": self.user, "password": self.password or ""}
+        return options if self.tls is None else options | {"tls": self.tls}
+
+
+class NatsConnection:
+    """A connection, its questions to the server, and their answers."""
+
+    def __init__(self, options: ConnectOptions) -> None:
+        """Create it; ``open`` connects."""
+        self.url, self.name = options.url, options.name
+        self.client: Any = None
+        self.generation = 0
+        """Counts the connections so far."""
+        self.down = asyncio.Event()
+        """Set once the present connection is lost; each connection has its own."""
+        self._options = options
+        self._connecting: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        """The last complaint of the server, or of nats-py."""
+        self._refused = asyncio.Event()
+        """Set once waiting for the first connection is of no use."""
+        self._up = asyncio.Event()
+        self._answers: dict[str, asyncio.Future[bytes]] = {}
+        self._waiting: dict[str, set[asyncio.Future[bytes]]] = {}
+        """Subject -> answers that are waited for, and fail if the subject is refused."""
+        self._inbox = ""
+        self._count = 0
+
+    async def open(self, *, wait: bool) -> None:
+        """Connect; with ``wait`` in the background, however long that takes.
+
+        Raises:
+            MissingExtraError: nats-py is not installed.
+            UsageError: The URL has another scheme.
+            DisconnectedError: No hub answers (not with ``wait``).
+            NotPermittedError: The hub refuses the user (not with ``wait``).
+        """
+        try:
+            import nats.aio.client
+        except ImportError as error:
+            message = "the hub needs nats-py: pip install 'limpet[nats]'"
+            raise MissingExtraError(message) from error
+        if not self.url.startswith(("nats://", "tls://")):
+            message = f"cannot connect to {self.url!r}: the URL must begin with nats:// or tls://"
+            raise UsageError(message)
+        self.client = nats.aio.client.Client()
+        self._connecting = asyncio.ensure_future(
+            self.client.connect(
+                **self._options.of_client(),
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                error_cb=self._on_error,
+            )
+        )
+        if not wait:
+            await self._connect_once(self._connecting)
+
+    async def _connect_once(self, connecting: asyncio.Future[None]) -> None:
+        refused = asyncio.ensure_future(self._refused.wait())
+        either: set[asyncio.Future[Any]] = {connecting, refused}
+        await asyncio.wait(either, timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+        refused.cancel()
+        if connecting.done():
+            await self.ready()
+            return
+        await self.close()
+        if self._error is not None and isinstance(self.translated(self._error), NotPermittedError):
+            message = f"the hub at {self.url} does not let {self.name!r} in: {self._reason}"
+            raise NotPermittedError(message)
+        reason = f" ({self._reason})" if self._reason else ""
+        message = f"no hub answers at {self.url}{reason}; is it running?"
+        raise DisconnectedError(message)
+
+    async def close(self) -> None:
+        """Disconnect; questions that wait for their answer fail."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self._connecting
+        if self.client is not None:
+            with contextlib.suppress(Exception):
+                await self.client.close()
+        await self._on_disconnected()
+
+    @property
+    def connected(self) -> bool:
+        """Return whether the hub is connected now."""
+        return bool(self.client is not None and self.client.is_connected)
+
+    # -- callbacks of nats-py --------------------------------------------------------------------
+
+    def _on_connected(self) -> None:
+        self.generation += 1
+        self.down = asyncio.Event()
+        self._up.set()
+
+    async def _on_disconnected(self) -> None:
+        self._up.clear()
+        self.down.set()
+        for future in list(self._answers.values()):
+            if not future.done():
+                future.set_exception(self.away())
+
+    async def _on_reconnected(self) -> None:
+        self._on_connected()
+
+    async def _on_error(self, error: Exception) -> None:
+        self._error = error
+        if _AUTHORIZATION in self._reason or (
+            isinstance(error, ssl.SSLError)
+            and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        ):
+            self._refused.set()
+        if _PERMISSIONS not in self._reason:
+            return
+        subject = self._reason.partition(' to "')[2].partition('"')[0]
+        message = f"the hub does not allow it for {self.name!r}: {self._reason}"
+        for waiting, futures in list(self._waiting.items()):
+            if waiting.lower() == subject:
+                for future in list(futures):
+                    if not future.done():
+                        future.set_exception(NotPermittedError(message))
+
+    @property
+    def _reason(self) -> str:
+        return "" if self._error is None else str(self._error).lower()
+
+    # -- questions and answers -------------------------------------------------------------------
+
+    async def ready(self) -> None:
+        """Wait until there is a hub, and subscribe to its answers.
+
+        Raises:
+            DisconnectedError: There is none for some seconds.
+        """
+        try:
+            if self._connecting is not None:
+                await asyncio.wait_for(asyncio.shield(self._connecting), TIMEOUT_S)
+                self._connecting = None
+                self._on_connected()
+            if not self.connected:
+                await asyncio.wait_for(self._up.wait(), TIMEOUT_S)
+        except TimeoutError as error:
+            raise self.away(self._reason) from error
+        except Exception as error:
+            raise self.translated(error) from error
+        if not self._inbox:
+            self._inbox = self.new_inbox()
+            await self.client.subscribe(self._inbox + ".*", cb=self._on_answer)
+
+    def new_inbox(self) -> str:
+        """Return a subject for answers that no other has."""
+        prefix = self.client._inbox_prefix.decode()  # noqa: SLF001 - nats-py shows it nowhere else
+        return f"{prefix}.{secrets.token_hex(8)}"
+
+    async def _on_answer(self, message: Any) -> None:
+        future = self._answers.pop(message.subject.rpartition(".")[2], None)
+        if future is None or future.done():
+            return
+        if message.headers and message.headers.get("Status") == "503":
+            text = "no stream takes it (or JetStream is off); run 'limpet hub init'"
+            future.set_exception(MissingStreamError(text))
+        else:
+            future.set_result(message.data)
+
+    async def ask(
+        self, subject: str, data: bytes, headers: dict[str, str] | None = None
+    ) -> asyncio.Future[bytes]:
+        """Send a question, and return the future of its answer."""
+        self._count += 1
+        token = str(self._count)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._answers[token] = future
+        waiting = self._waiting.setdefault(subject, set())
+        waiting.add(future)
+
+        def end(ended: asyncio.Future[bytes]) -> None:
+            if not ended.cancelled():
+                ended.exception()  # a cancelled caller never reads it
+            self._answers.pop(token, None)
+            waiting.discard(future)
+            if not waiting:
+                self._waiting.pop(subject, None)
+
+        future.add_done_callback(end)
+        try:
+            await self.client.publish(
+                subject, data, reply=f"{self._inbox}.{token}", headers=headers
+            )
+        except Exception as error:
+            future.cancel()
+            raise self.translated(error) from error
+        return future
+
+    async def gather(self, futures: Sequence[asyncio.Future[bytes]]) -> list[bytes]:
+        """Wait for answers, for some seconds in all.
+
+        Raises:
+            DisconnectedError: The connection broke, or an answer did not come.
+            HubError: One of the questions was refused.
+        """
+        _, pending = await asyncio.wait(
+            futures, timeout=TIMEOUT_S, return_when=asyncio.FIRST_EXCEPTION
+        )
+        try:
+            for future in futures:
+                if future.done():
+                    future.result()
+            if pending:
+                message = f"the hub at {self.url} did not answer within {TIMEOUT_S:g} s"
+                raise DisconnectedError(message)
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                if future.done() and not future.cancelled():
+                    future.exception()
+                future.cancel()
+
+    async def request(self, subject: str, body: object = None) -> dict[str, Any]:
+        """Ask the server's JetStream interface.
+
+        Raises:
+            HubError: It refuses; ``DisconnectedError`` if it does not answer.
+        """
+        await self.ready()
+        data = b"" if body is None else json.dumps(body).encode()
+        (raw,) = await self.gather([await self.ask(subject, data)])
+        return _answer_of(raw, subject)
+
+    async def publish(self, batch: Sequence[Message]) -> list[Ack]:
+        """See ``Transport``."""
+        await self.ready()
+        limit = self.client.max_payload
+        for message in batch:
+            if len(message.data) > limit:
+                text = f"a message of {len(message.data):,} bytes is more than the hub's {limit:,}"
+                raise TooLargeError(text)
+        futures = [
+            await self.ask(
+                message.subject, message.data, {"Nats-Msg-Id": message.id} if message.id else None
+            )
+            for message in batch
+        ]
+        acks = []
+        for message, raw in zip(batch, await self.gather(futures), strict=True):
+            answer = _answer_of(raw, message.subject)
+            acks.append(Ack(int(answer["seq"]), bool(answer.get("duplicate"))))
+        return acks
+
+    # -- errors ----------------------------------------------------------------------------------
+
+    def away(self, reason: str = "") -> DisconnectedError:
+        """Return the error of a hub that is not there."""
+        return DisconnectedError(f"the hub at {self.url} is away{f' ({reason})' if reason else ''}")
+
+    def translated(self, error: Exception) -> HubError:
+        """Return limpet's error for one of nats-py's."""
+        from nats import errors
+        from nats.js import errors as js
+
+        if isinstance(error, HubError):
+            return error
+        text = f"{type(error).__name__}: {error}".rstrip(": ")
+        if isinstance(error, js.NotFoundError | js.NoStreamResponseError):
+            return MissingStreamError(f"the hub at {self.url} has no such stream or bucket: {text}")
+        said = text.lower()
+        refused = _AUTHORIZATION in said or _PERMISSIONS in said
+        if refused or isinstance(error, errors.AuthorizationError):
+            return NotPermittedError(f"the hub at {self.url} does not allow it: {text}")
+        return self.away(text)
+
+
+def _answer_of(raw: bytes, subject: str) -> dict[str, Any]:
+    """Return an answer of JetStream.
+
+    Raises:
+        HubError: It is a refusal.
+    """
+    answer: dict[str, Any] = json.loads(raw) if raw else {}
+    if "error" not in answer:
+        return answer
+    error = answer["error"]
+    code, text = int(error.get("err_code", 0)), str(error.get("description", "no reason given"))
+    if code in _FULL:
+        message = f"the hub refuses {subject!r}: {text}; raise its bound, or wait for readers"
+        raise HubFullError(message)
+    if int(error.get("code", 0)) == 404:
+        message = f"the hub has nothing for {subject!r}: {text}; run 'limpet hub init'"
+        raise MissingStreamError(message)
+    message = f"the hub refuses {subject!r}: {text} (code {code})"
+    raise HubError(message)
