@@ -346,7 +346,7 @@ def path_of(wire: Mapping[str, object], key: str) -> bytes | None:
     return text.encode() if isinstance(text, str) else None
 
 
-def put_path(wire: Json, key: str, path: Path) -> None:
+def put_path(wire: Json, key: str, path: PurePath | str) -> None:
     """Add a path under ``key`` and, unless it is valid UTF-8, its bytes under ``key`` + _b64."""
     name = str(path)
     wire[key] = _display(name)

@@ -28,6 +28,7 @@ from limpet.remote import (
     Spool,
     read_events,
 )
+from limpet.remote._agent_source import AgentSource
 from limpet.remote._command_executor import CommandExecutor, CommandOutput
 from limpet.remote._command_journal import CommandJournal
 from limpet.remote._envelope import decode, encode, notice
@@ -333,7 +334,7 @@ async def test_f8_the_stream_is_full(hub: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize("when_full", ["block", "collapse"])
 async def test_f9_the_spool_is_full(hub: Hub, tmp_path: Path, when_full: Any) -> None:
     await hub.kill()
-    given = options(tmp_path, max_events=50, when_full=when_full)
+    given = options(tmp_path, spool_options={"max_events": 50, "when_full": when_full})
     async with running(hub, given) as agent:
         spool, source = agent.spool, agent.sources[0]
         assert spool is not None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from limpet._backoff import Backoff
 from limpet._wire import Json
@@ -23,7 +23,7 @@ from limpet.remote._agent_source import AgentSource
 from limpet.remote._agent_watch import AgentWatch, WatchSpec
 from limpet.remote._command_executor import CommandExecutor, CommandOutput
 from limpet.remote._command_journal import CommandJournal
-from limpet.remote._spool import Spool, WhenFull
+from limpet.remote._spool import Spool
 from limpet.remote._spool_sender import SpoolSender
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import HubError, Transport
@@ -71,11 +71,8 @@ class AgentOptions:
     follows: Sequence[FollowSpec] = ()
     outputs: Sequence[OutputSpec] = ()
     prefix: str = "limpet"
-    max_bytes: int = 512 << 20
-    max_events: int = 2_000_000
-    when_full: WhenFull = "block"
-    durability: Literal["normal", "full"] = "normal"
-    retain_s: float = 300.0
+    spool_options: dict[str, Any] = field(default_factory=dict)
+    """Those of ``Spool``."""
 
 
 class Agent:
@@ -172,7 +169,10 @@ class Agent:
             for spec in specs
         ]
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(sender.run()), tasks.create_task(self._presence())]
+            background = [
+                tasks.create_task(sender.run()),
+                tasks.create_task(self._report(spool, transport)),
+            ]
             if outputs:
                 self.executor = CommandExecutor(
                     transport,
@@ -214,17 +214,9 @@ class Agent:
             await asyncio.sleep(backoff.next())
 
     def _open_spool(self) -> Spool:
-        options = self.options
-        path = Path(options.spool)
+        path = Path(self.options.spool)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Spool(
-            path,
-            max_bytes=options.max_bytes,
-            max_events=options.max_events,
-            when_full=options.when_full,
-            durability=options.durability,
-            retain_s=options.retain_s,
-        )
+        return Spool(path, **self.options.spool_options)
 
     # -- presence --------------------------------------------------------------------------------
 
@@ -246,40 +238,38 @@ class Agent:
             "outputs": [spec.name for spec in self.options.outputs],
         }
 
-    async def _presence(self) -> None:
+    async def _report(self, spool: Spool, transport: Transport) -> None:
         """Report regularly that this agent runs; end it if another agent has its name."""
-        options, transport = self.options, self.transport
-        assert transport is not None  # noqa: S101 - for the type checker
-        bucket, first = self.subjects.hosts, True
+        bucket, host, first = self.subjects.hosts, self.options.host, True
         while True:
             try:
                 if first:
-                    await self._refuse_twin(transport, bucket)
+                    self._refuse_twin(spool, await transport.get_value(bucket, host))
                     first = False
-                health = await asyncio.to_thread(self.health)
                 value: Json = {
-                    **health,
+                    **await asyncio.to_thread(self.health),
                     "v": 1,
-                    "session": self.spool.session if self.spool else "",
+                    "session": spool.session,
                     "instance": self._instance,
                     "os": platform.system(),
                     "until": self._clock() + _GONE_S,
                 }
                 data = json.dumps(value, separators=(",", ":")).encode()
-                await transport.put_value(bucket, options.host, data)
+                await transport.put_value(bucket, host, data)
             except HubError as error:
                 _log.debug("presence: %s", error)
             await asyncio.sleep(self._presence_s if not first else 0.25)
 
-    async def _refuse_twin(self, transport: Transport, bucket: str) -> None:
-        raw = await transport.get_value(bucket, self.options.host)
-        if raw is None or self.spool is None:
-            return
-        other = json.loads(raw)
-        alive = float(other.get("until", 0)) > self._clock()
-        if alive and other.get("session") != self.spool.session:
+    def _refuse_twin(self, spool: Spool, report: bytes | None) -> None:
+        """Compare the last report under this host's name with this agent.
+
+        Raises:
+            AgentError: Another agent made it, and still runs.
+        """
+        other = {} if report is None else json.loads(report)
+        if float(other.get("until", 0)) > self._clock() and other.get("session") != spool.session:
             message = (
-                f"another agent is {self.options.host!r} on the hub (it was there less than "
+                f"another agent is {self.options.host!r} on the hub (it reported less than "
                 f"{_GONE_S:.0f} s ago): give one of the two another host name"
             )
             raise AgentError(message, code="host-taken")

@@ -65,11 +65,18 @@ def _output(found: dict[str, Any]) -> OutputSpec:
 
 def _agent(found: dict[str, Any]) -> AgentConfig:
     spool = found.pop("spool")
-    names = {"path": "spool", "retain": "retain_s"}
-    options = {names.get(key, key): value for key, value in spool.items()}
-    for key, option in (("watch", "watches"), ("follow", "follows"), ("output", "outputs")):
-        options[option] = found.pop(key, ())
-    return AgentConfig(hub=found.pop("hub"), options=AgentOptions(**found, **options))
+    if "retain" in spool:
+        spool["retain_s"] = spool.pop("retain")
+    options = AgentOptions(
+        host=found["host"],
+        spool=spool.pop("path"),
+        spool_options=spool,
+        watches=found.get("watch", ()),
+        follows=found.get("follow", ()),
+        outputs=found.get("output", ()),
+        prefix=found.get("prefix", "limpet"),
+    )
+    return AgentConfig(hub=found["hub"], options=options)
 
 
 _CONTENT: Final = Table(

@@ -51,15 +51,7 @@ class AgentSource(ABC, Generic[S]):
     def __init__(
         self, spec: S, spool: Spool, *, host: str, subjects: Subjects, wake: Callable[[], None]
     ) -> None:
-        """Create a source; ``run`` starts it.
-
-        Args:
-            spec: Its settings.
-            spool: The destination of its events.
-            host: Slug of this host.
-            subjects: Those of the fleet.
-            wake: Called whenever there is something to send.
-        """
+        """Create a source; it calls ``wake`` whenever there is something to send."""
         self.spec = spec
         self.spool = spool
         self.host, self.subjects, self._wake = host, subjects, wake

@@ -8,10 +8,11 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import PurePath
 from typing import Any, Final, Literal
 
+from limpet._wire import Json, path_of, put_path
 from limpet.errors import OutputError, UsageError
 from limpet.events import FileStat
 from limpet.output import (
@@ -102,10 +103,10 @@ class RemoteResult:
     """``done``, or the reason of a refusal: a ``RefusalCode`` or a ``RemoteCode``."""
     message: str
     """Of a refusal: the operation, its target, the reason and the next step."""
-    path: RemotePath | None
-    bytes: int
-    existed: bool | None
-    stat: FileStat | None
+    path: RemotePath | None = None
+    bytes: int = 0
+    existed: bool | None = None
+    stat: FileStat | None = None
 
     def check(self) -> RemoteResult:
         """Return this result if it was performed.
@@ -181,8 +182,8 @@ def encode_command(
     if not _ID.fullmatch(id):
         message = f"the id {id!r} of a command must be 1 to 128 of A-Z, a-z, 0-9, '_' and '-'"
         raise UsageError(message)
-    body: dict[str, object] = {"v": 1, "id": id, "verb": verb_of(operation), "expires_s": expires_s}
-    _put_name(body, "name", operation.name)
+    body: Json = {"v": 1, "id": id, "verb": verb_of(operation), "expires_s": expires_s}
+    put_path(body, "name", _text_of(operation.name))
     options: dict[str, object] = {}
     for item in fields(operation):
         value = getattr(operation, item.name)
@@ -197,7 +198,7 @@ def encode_command(
         if value != item.default:
             options[item.name] = value
     if isinstance(operation, MoveFile):
-        _put_name(body, "target", operation.target)
+        put_path(body, "target", _text_of(operation.target))
     if isinstance(operation, CreateFile | OverwriteFile | AppendToFile):
         options.pop("encoding", None)
         options.pop("newline", None)
@@ -237,25 +238,16 @@ def decode_command(raw: bytes, verb: str) -> Command:
         raise CommandError(message) from error
 
 
-def _put_name(body: dict[str, object], key: str, name: str | PurePath) -> None:
-    text = name.as_posix() if isinstance(name, PurePath) else name
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        body[key + "_b64"] = base64.b64encode(os.fsencode(text)).decode("ascii")
-    else:
-        body[key] = text
+def _text_of(name: str | PurePath) -> str:
+    return name.as_posix() if isinstance(name, PurePath) else name
 
 
 def _name_of(body: Mapping[str, Any], key: str) -> str:
-    exact = body.get(key + "_b64")
-    if isinstance(exact, str):
-        return os.fsdecode(base64.b64decode(exact))
-    name = body[key]
-    if not isinstance(name, str):
-        message = f"its {key} is not text"
+    raw = path_of(body, key)
+    if raw is None:
+        message = f"it has no {key}"
         raise CommandError(message)
-    return name
+    return os.fsdecode(raw)
 
 
 # -- answers -------------------------------------------------------------------------------------
@@ -266,21 +258,18 @@ def encode_result(id: str, result: Result, flavour: Flavour) -> bytes:
     if not isinstance(result, Done):
         return encode_refusal(id, result.code, result.message)
     stat = result.stat
-    known = (
-        None if stat is None else {item.name: getattr(stat, item.name) for item in fields(FileStat)}
-    )
-    body: dict[str, object] = {
+    body: Json = {
         "v": 1,
         "id": id,
         "ok": True,
         "code": "done",
         "message": "",
         "flavour": flavour,
-        "path_b64": base64.b64encode(os.fsencode(result.path)).decode("ascii"),
         "bytes": result.bytes,
         "existed": result.existed,
-        "stat": known,
+        "stat": None if stat is None else asdict(stat),
     }
+    put_path(body, "path", result.path)
     return json.dumps(body, separators=(",", ":")).encode()
 
 

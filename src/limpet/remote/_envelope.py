@@ -172,45 +172,42 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
     try:
         envelope = json.loads(raw)
         data = envelope["data"]
-        session, seq = envelope["fssession"], int(envelope["sequence"])
-        claimed, _, watch = str(envelope["source"])[2:].partition("/")
         flavour: Flavour = "windows" if envelope.get("fsflavour") == "windows" else "posix"
-        kind = str(data["type"])
-        time = int(data["observed_us"]) / 1e6
-        origin = str(data["origin"])
-        paths = [
+        path, source, root = (
             RemotePath.from_wire(host, flavour, data, key) for key in ("path", "old_path", "root")
-        ]
+        )
+        claimed, _, watch = str(envelope["source"])[2:].partition("/")
         ref = data.get("content_ref")
-        content = None if ref is None else ObjectRef.from_json(ref)
+        event = RemoteEvent(
+            id=envelope["id"],
+            session=envelope["fssession"],
+            seq=int(envelope["sequence"]),
+            host=host,
+            watch=watch,
+            type=str(data["type"]),
+            path=path,
+            source=source,
+            root=root,
+            time=int(data["observed_us"]) / 1e6,
+            server_time=server_time,
+            origin=str(data["origin"]),
+            data=data,
+            object=None if ref is None else ObjectRef.from_json(ref),
+        )
         lost = data.get("lost")
-        if kind in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
-            _ = int(lost.get("first", seq)) + int(lost.get("last", seq))
+        if event.type in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
+            _ = int(lost.get("first", event.seq)) + int(lost.get("last", event.seq))
+        is_own_id = event.id == event_id(event.session, event.seq) and _ID.fullmatch(event.id)
     except DECODING_ERRORS as error:
         message = f"a message of host {host!r} is not an event: {error!r}"
         raise EnvelopeError(message) from error
     if claimed != host:
         message = f"an event on a subject of {host!r} claims to come from {claimed!r}"
         raise EnvelopeError(message)
-    if envelope.get("id") != event_id(session, seq) or not _ID.fullmatch(envelope["id"]):
-        message = f"an event of host {host!r} has the id {envelope.get('id')!r}, not its number's"
+    if not is_own_id:
+        message = f"an event of host {host!r} has the id {event.id!r}, not its number's"
         raise EnvelopeError(message)
-    return RemoteEvent(
-        id=envelope["id"],
-        session=session,
-        seq=seq,
-        host=host,
-        watch=watch,
-        type=kind,
-        path=paths[0],
-        source=paths[1],
-        root=paths[2],
-        time=time,
-        server_time=server_time,
-        origin=origin,
-        data=data,
-        object=content,
-    )
+    return event
 
 
 def resign(raw: bytes, session: str) -> bytes:

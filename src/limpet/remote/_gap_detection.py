@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent, notice
 
@@ -35,18 +37,15 @@ def _gap_event(event: RemoteEvent, first: int, last: int) -> RemoteEvent:
         time_us=round(event.time * 1e6),
         lost={"first": first, "last": last, "count": last - first + 1},
     )
-    return RemoteEvent(
+    return replace(
+        event,
         id=f"{event.session}.gap.{first}",
-        session=event.session,
         seq=0,
-        host=event.host,
-        watch=event.watch,
         type="watch.gap",
         path=None,
         source=None,
         root=None,
-        time=event.time,
-        server_time=event.server_time,
         origin="live",
         data=data,
+        object=None,
     )

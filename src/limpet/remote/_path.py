@@ -94,7 +94,10 @@ class RemotePath:
         if on != self.host:
             message = f"{self} is on {self.host!r}, and this is {on!r}"
             raise RemotePathError(message)
-        return self._here(self.pure)
+        if self.flavour != flavour_here():
+            message = f"{self} is a {self.flavour} path, and this system has others"
+            raise RemotePathError(message)
+        return Path(os.fsdecode(self.raw)) if os.name != "nt" else Path(str(self.pure))
 
     def map(self, mounts: MountMap) -> Path:
         """Return the path below the directory where it is mounted here; the longest match wins.
@@ -114,12 +117,6 @@ class RemotePath:
             raise RemotePathError(message)
         _, rest, here = max(fitting, key=_depth)
         return Path(here, *rest.parts)
-
-    def _here(self, pure: PurePosixPath | PureWindowsPath) -> Path:
-        if self.flavour != flavour_here():
-            message = f"{self} is a {self.flavour} path, and this system has others"
-            raise RemotePathError(message)
-        return Path(os.fsdecode(self.raw)) if os.name != "nt" else Path(str(pure))
 
 
 def _depth(item: tuple[int, object, object]) -> int:

@@ -102,16 +102,7 @@ class RemoteOutput:
         command = id or uuid.uuid4().hex
         if self._require_online and await self.presence() is None:
             message = f"the agent of {self.host!r} does not run; start it, or let the command wait"
-            return RemoteResult(
-                id=command,
-                ok=False,
-                code="host-away",
-                message=message,
-                path=None,
-                bytes=0,
-                existed=None,
-                stat=None,
-            )
+            return RemoteResult(id=command, ok=False, code="host-away", message=message)
         future: asyncio.Future[RemoteResult] = asyncio.get_running_loop().create_future()
         self._waiting[command] = future
         try:

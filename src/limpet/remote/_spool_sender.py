@@ -34,6 +34,13 @@ _PAUSE_MAX_S: Final = 60.0
 
 State = Literal["starting", "sending", "spooling", "hub full", "refused", "spool failed"]
 
+_STATES: Final[dict[type[Exception], State]] = {
+    NotPermittedError: "refused",
+    HubFullError: "hub full",
+    HubError: "spooling",
+    sqlite3.Error: "spool failed",
+}
+
 _log = logging.getLogger("limpet.agent")
 
 
@@ -69,15 +76,9 @@ class SpoolSender:
         window: int = _WINDOW,
         bucket: str = "",
     ) -> None:
-        """Create a sender; ``run`` starts it.
+        """Create a sender; after a failure it pauses ``pause_min`` seconds, doubled each time.
 
-        Args:
-            spool: The source of the events.
-            transport: Their destination.
-            pause_min: Seconds before the second attempt after a failure; doubled with each one.
-            pause_max: Maximum of that, in seconds.
-            window: Events in a batch.
-            bucket: Destination of large contents.
+        ``bucket`` is the destination of large contents, ``window`` the number of events in a batch.
         """
         self.spool, self.transport = spool, transport
         self.health = SenderHealth()
@@ -87,8 +88,6 @@ class SpoolSender:
         self.refused: set[str] = set()
         """Subjects that the hub does not allow; their events stay in the spool."""
         self._ask_again = 0.0
-        self._firsts: set[int] = set()
-        """Events that this process sends for the first time, of the present batch."""
         self._drained = asyncio.Event()
 
     def wake(self) -> None:
@@ -102,39 +101,36 @@ class SpoolSender:
 
     async def run(self) -> None:
         """Send until cancelled."""
-        backoff = self._backoff
         while True:
             try:
                 if not self.transport.connected and self.health.state in {"starting", "sending"}:
                     self.health.state, self.health.trouble = "spooling", "the hub is away"
                 await self._check_hub()
                 sent = await self._send()
-            except NotPermittedError as error:
-                self._fail("refused", error)
-                self._ask_again = time.monotonic() + backoff.longest
-                if self.refused:
-                    continue  # events of other subjects are sent at once
-                pause = backoff.longest
-            except HubFullError as error:
-                self._fail("hub full", error)
-                pause = max(4 * backoff.first, backoff.next())
-            except DisconnectedError as error:
-                self._fail("spooling", error)
-                pause = min(1.0, backoff.next())  # the connection has a back-off of its own
-            except HubError as error:
-                self._fail("spooling", error)
-                pause = backoff.next()
-            except sqlite3.Error as error:
-                self._fail("spool failed", error)
-                pause = backoff.next()
+            except (HubError, sqlite3.Error) as error:
+                await asyncio.sleep(self._failed(error))
             else:
-                backoff.reset()
+                self._backoff.reset()
                 if not self.refused:
                     self.health.state, self.health.trouble = "sending", ""
                 if not sent:
                     await self._rest()
-                continue
-            await asyncio.sleep(pause)
+
+    def _failed(self, error: HubError | sqlite3.Error) -> float:
+        """Note a failure, and return the seconds until the next attempt."""
+        state = next(state for kind, state in _STATES.items() if isinstance(error, kind))
+        if (state, str(error)) != (self.health.state, self.health.trouble):
+            _log.warning("%s: %s", state, error)
+        self.health.state, self.health.trouble = state, str(error)
+        if isinstance(error, NotPermittedError):
+            self._ask_again = time.monotonic() + self._backoff.longest
+            # Events of other subjects are sent at once.
+            return 0.0 if self.refused else self._backoff.longest
+        pause = self._backoff.next()
+        if isinstance(error, HubFullError):
+            return max(4 * self._backoff.first, pause)
+        # A connection has a back-off of its own.
+        return min(1.0, pause) if isinstance(error, DisconnectedError) else pause
 
     async def _rest(self) -> None:
         """Wait for new events, or for the next attempt at a refused subject."""
@@ -152,11 +148,6 @@ class SpoolSender:
         if left <= 0:
             self.refused.clear()
         return max(0.0, left)
-
-    def _fail(self, state: State, error: HubError | sqlite3.Error) -> None:
-        if (state, str(error)) != (self.health.state, self.health.trouble):
-            _log.warning("%s: %s", state, error)
-        self.health.state, self.health.trouble = state, str(error)
 
     async def _check_hub(self) -> None:
         """Check which hub it is; one that was restarted may have lost what it acknowledged."""
@@ -180,9 +171,7 @@ class SpoolSender:
         fresh = [row.seq for row in rows if not row.tried]
         if fresh:
             await asyncio.to_thread(self.spool.mark_tried, fresh)
-            self._firsts = set(fresh)
-        else:
-            self._firsts = set()
+        firsts = set(fresh)
         self.health.attempts += 1
         await self._put_contents(rows)
         batch = [
@@ -196,7 +185,7 @@ class SpoolSender:
             await self._find_refused(rows, batch)
             raise
         if any(
-            ack.duplicate and row.seq in self._firsts and not _is_marker(row)
+            ack.duplicate and row.seq in firsts and not _is_marker(row)
             for ack, row in zip(acks, rows, strict=True)
         ):
             await self._leave_session()

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import MemoryHub, MissingStreamError, NatsTransport, StreamSpec
-from limpet.remote.transport._memory import make_durable
 from limpet.remote.transport._nats_consumers import durable_config
 from limpet.remote.transport._nats_stores import stream_config
 
@@ -32,43 +31,30 @@ def stream_specs(
     ``discard=new``: a full stream refuses events, and they stay in the agents' spools.
     """
     prefix = subjects.prefix
+
+    def spec(name: str, pattern: str, days: float, size: int = 1 << 30, **more: Any) -> StreamSpec:
+        return StreamSpec(
+            name=name,
+            subjects=(pattern,),
+            max_age_s=days * _DAY_S,
+            max_bytes=size,
+            duplicate_window_s=duplicate_window_s,
+            replicas=replicas,
+            **more,
+        )
+
+    events = subjects.events_of()
     return [
-        StreamSpec(
-            name=subjects.events,
-            subjects=(subjects.events_of(),),
-            max_age_s=event_days * _DAY_S,
-            max_bytes=max_bytes,
-            max_msg_size=1 << 20,
-            duplicate_window_s=duplicate_window_s,
-            replicas=replicas,
-        ),
-        StreamSpec(
-            name=subjects.commands,
-            subjects=(f"{prefix}.v1.cmd.>",),
+        spec(subjects.events, events, event_days, max_bytes, max_msg_size=1 << 20),
+        spec(
+            subjects.commands,
+            f"{prefix}.v1.cmd.>",
+            1 / 24,
             retention="work",
-            max_age_s=3600.0,
-            max_bytes=1 << 30,
             max_msg_size=1 << 20,
-            duplicate_window_s=duplicate_window_s,
-            replicas=replicas,
         ),
-        StreamSpec(
-            name=subjects.results,
-            subjects=(f"{prefix}.v1.res.>",),
-            max_age_s=_DAY_S,
-            max_bytes=1 << 30,
-            max_per_subject=1,
-            duplicate_window_s=duplicate_window_s,
-            replicas=replicas,
-        ),
-        StreamSpec(
-            name=subjects.dead,
-            subjects=(f"{prefix}.v1.dead.>",),
-            max_age_s=30 * _DAY_S,
-            max_bytes=1 << 30,
-            duplicate_window_s=duplicate_window_s,
-            replicas=replicas,
-        ),
+        spec(subjects.results, f"{prefix}.v1.res.>", 1, max_per_subject=1),
+        spec(subjects.dead, f"{prefix}.v1.dead.>", 30),
     ]
 
 
@@ -79,7 +65,7 @@ def init_memory(
     for spec in stream_specs(subjects):
         hub.make(spec)
     for host in hosts:
-        make_durable(hub, subjects.commands, host, subjects.commands_of(host), ack_wait, 1)
+        hub.make_durable(subjects.commands, host, subjects.commands_of(host), ack_wait, 1)
 
 
 async def init_nats(

@@ -7,8 +7,8 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from limpet.remote.transport._base import (
     Ack,
@@ -21,26 +21,14 @@ from limpet.remote.transport._base import (
     StoredMessage,
     StreamSpec,
     TooLargeError,
+    Transport,
 )
 
-__all__ = ["MemoryHub", "MemoryTransport", "make_durable"]
+__all__ = ["MemoryHub", "MemoryTransport"]
 
 _STEP_S: Final = 0.01
 """Seconds between two checks for a message that is due to be delivered again."""
-
-
-@dataclass
-class _Stream:
-    spec: StreamSpec
-    made: str
-    messages: dict[int, StoredMessage] = field(default_factory=dict)
-    last: int = 0
-    size: int = 0
-    """Bytes of all messages, as last counted."""
-    counted: int = 0
-    """Number of messages at that time."""
-    ids: dict[str, tuple[int, float]] = field(default_factory=dict)
-    work: dict[str, _Durable] = field(default_factory=dict)
+T = TypeVar("T")
 
 
 @dataclass
@@ -52,6 +40,28 @@ class _Durable:
     pending: dict[int, float] = field(default_factory=dict)
     """Number -> when it is delivered again."""
     attempts: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Stream:
+    spec: StreamSpec
+    created: str
+    messages: dict[int, StoredMessage] = field(default_factory=dict)
+    last: int = 0
+    size: int = 0
+    """Bytes of all messages."""
+    ids: dict[str, tuple[int, float]] = field(default_factory=dict)
+    work: dict[str, _Durable] = field(default_factory=dict)
+
+    def remove(self, seqs: list[int]) -> None:
+        for seq in seqs:
+            if seq in self.messages:
+                self.size -= len(self.messages.pop(seq).data)
+
+    def select(self, pattern: str, wanted: Callable[[int], bool]) -> list[StoredMessage]:
+        return [
+            m for seq, m in self.messages.items() if wanted(seq) and matches(pattern, m.subject)
+        ]
 
 
 class MemoryHub:
@@ -75,11 +85,16 @@ class MemoryHub:
 
     def make(self, spec: StreamSpec) -> None:
         """Create a stream, or change its settings."""
-        there = self.streams.get(spec.name)
-        if there is None:
-            self.streams[spec.name] = _Stream(spec, secrets.token_hex(8))
+        if spec.name in self.streams:
+            self.streams[spec.name].spec = spec
         else:
-            there.spec = spec
+            self.streams[spec.name] = _Stream(spec, secrets.token_hex(8))
+
+    def make_durable(
+        self, stream: str, name: str, subject: str, ack_wait: float, limit: int
+    ) -> None:
+        """Create a durable consumer, as an administrator does."""
+        self.named(stream).work.setdefault(name, _Durable(subject, ack_wait, limit))
 
     def restart(self) -> None:
         """Become another server with the same streams."""
@@ -89,22 +104,10 @@ class MemoryHub:
     def roll_back(self, stream: str, last: int) -> None:
         """Remove the messages after a number, and their ids, as a power cut may."""
         found = self.streams[stream]
-        found.messages = {seq: m for seq, m in found.messages.items() if seq <= last}
+        found.remove([seq for seq in found.messages if seq > last])
         found.last = last
         found.ids = {key: value for key, value in found.ids.items() if value[0] <= last}
         self.restart()
-
-    def stream_for(self, subject: str) -> _Stream:
-        """Return the stream that takes a subject.
-
-        Raises:
-            MissingStreamError: None does.
-        """
-        for stream in self.streams.values():
-            if any(matches(pattern, subject) for pattern in stream.spec.subjects):
-                return stream
-        message = f"no stream takes {subject!r}; run 'limpet hub init'"
-        raise MissingStreamError(message)
 
     def named(self, name: str) -> _Stream:
         """Return a stream by name.
@@ -122,43 +125,34 @@ class MemoryHub:
 
         Raises:
             HubFullError: The stream is full.
-            MissingStreamError: There is none for it.
+            MissingStreamError: No stream takes it.
         """
-        stream, now = self.stream_for(message.subject), self.clock()
-        spec = stream.spec
-        window = spec.duplicate_window_s
+        for stream in self.streams.values():
+            if any(matches(pattern, message.subject) for pattern in stream.spec.subjects):
+                break
+        else:
+            text = f"no stream takes {message.subject!r}; run 'limpet hub init'"
+            raise MissingStreamError(text)
+        spec, now = stream.spec, self.clock()
         known = stream.ids.get(message.id)
-        if known is not None and now - known[1] <= window:
+        if known is not None and now - known[1] <= spec.duplicate_window_s:
             return Ack(known[0], duplicate=True)
-        if spec.max_bytes >= 0:
-            if stream.counted != len(stream.messages):
-                stream.size = sum(len(m.data) for m in stream.messages.values())
-            if stream.size + len(message.data) > spec.max_bytes:
-                text = f"the stream {spec.name} is full; raise its bound, or wait for readers"
-                raise HubFullError(text)
-        stream.last += 1
-        stored = StoredMessage(message.subject, message.data, message.id, stream.last, now)
+        if 0 <= spec.max_bytes < stream.size + len(message.data):
+            text = f"the stream {spec.name} is full; raise its bound, or wait for readers"
+            raise HubFullError(text)
         if spec.max_per_subject == 1:
-            stream.messages = {
-                k: m for k, m in stream.messages.items() if m.subject != message.subject
-            }
-            stream.size = sum(len(m.data) for m in stream.messages.values())
-        stream.messages[stream.last] = stored
+            stream.remove([m.seq for m in stream.messages.values() if m.subject == message.subject])
+        stream.last += 1
+        stream.messages[stream.last] = StoredMessage(
+            message.subject, message.data, message.id, stream.last, now
+        )
         stream.size += len(message.data)
-        stream.counted = len(stream.messages)
         if message.id:
             stream.ids[message.id] = (stream.last, now)
         for pattern, queue in self.listeners:
             if matches(pattern, message.subject):
                 queue.put_nowait(message)
         return Ack(stream.last)
-
-
-def make_durable(
-    hub: MemoryHub, stream: str, name: str, subject: str, ack_wait: float, limit: int
-) -> None:
-    """Create a durable consumer, as an administrator does."""
-    hub.named(stream).work.setdefault(name, _Durable(subject, ack_wait, limit))
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -172,7 +166,7 @@ def matches(pattern: str, subject: str) -> bool:
     return len(want) == len(have)
 
 
-class MemoryTransport:
+class MemoryTransport(Transport):
     """A connection to a hub in memory."""
 
     def __init__(self, hub: MemoryHub, user: str = "user") -> None:
@@ -181,7 +175,6 @@ class MemoryTransport:
 
     @property
     def connected(self) -> bool:
-        """Return whether the hub is up."""
         return self.hub.up
 
     async def reach(self) -> None:
@@ -196,7 +189,6 @@ class MemoryTransport:
             raise DisconnectedError(message)
 
     async def publish(self, batch: Sequence[Message]) -> list[Ack]:
-        """See ``Transport``."""
         await self.reach()
         for message in batch:
             if any(matches(pattern, message.subject) for pattern in self.hub.denied):
@@ -206,13 +198,34 @@ class MemoryTransport:
                 text = f"a message of {len(message.data):,} bytes is more than the hub takes"
                 raise TooLargeError(text)
         acks = [self.hub.store(message) for message in batch]
-        async with self.hub.changed:
-            self.hub.changed.notify_all()
+        await self.notify()
         if self.hub.lose_acks:
             self.hub.lose_acks -= 1
             text = "the connection broke before the answer"
             raise DisconnectedError(text)
         return acks
+
+    async def notify(self) -> None:
+        """Wake the consumers."""
+        async with self.hub.changed:
+            self.hub.changed.notify_all()
+
+    async def poll(self, timeout: float, take: Callable[[], list[T]]) -> list[T]:
+        """Return what ``take`` finds; an empty list after ``timeout`` seconds without any.
+
+        Raises:
+            DisconnectedError: The hub is away.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            await self.reach()
+            found = take()
+            left = end - time.monotonic()
+            if found or left <= 0:
+                return found
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _STEP_S)), self.hub.changed:
+                    await self.hub.changed.wait()
 
     async def read(
         self,
@@ -223,47 +236,40 @@ class MemoryTransport:
         after: int | None = None,
         since: float | None = None,
     ) -> _MemoryConsumer:
-        """See ``Transport``."""
         del name
         await self.reach()
         found = self.hub.named(stream)
         start = after or 0
         if since is not None:
-            before = [m.seq for m in found.messages.values() if m.time < since]
-            start = max(before, default=0)
+            start = max((m.seq for m in found.messages.values() if m.time < since), default=0)
         return _MemoryConsumer(self, found, subject, start)
 
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
     ) -> _MemoryWorker:
-        """See ``Transport``."""
         await self.reach()
-        found = self.hub.named(stream)
         if subject is not None:
-            found.work.setdefault(name, _Durable(subject, ack_wait, limit))
+            self.hub.make_durable(stream, name, subject, ack_wait, limit)
+        found = self.hub.named(stream)
         if name not in found.work:
             message = f"there is no consumer {name!r} at {stream}; run 'limpet hub init'"
             raise MissingStreamError(message)
         return _MemoryWorker(self, found, found.work[name])
 
     async def latest(self, stream: str, subject: str) -> StoredMessage | None:
-        """See ``Transport``."""
         await self.reach()
         messages = self.hub.named(stream).messages.values()
         return max((m for m in messages if m.subject == subject), key=_seq, default=None)
 
     async def at(self, stream: str, seq: int) -> StoredMessage | None:
-        """See ``Transport``."""
         await self.reach()
         return self.hub.named(stream).messages.get(seq)
 
     async def created(self, stream: str) -> str:
-        """See ``Transport``."""
         await self.reach()
-        return self.hub.named(stream).made
+        return self.hub.named(stream).created
 
     async def listen(self, subject: str) -> AsyncIterator[Message]:
-        """See ``Transport``."""
         queue: asyncio.Queue[Message] = asyncio.Queue()
         item = (subject, queue)
         self.hub.listeners.append(item)
@@ -274,32 +280,27 @@ class MemoryTransport:
             self.hub.listeners.remove(item)
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
-        """See ``Transport``."""
         await self.reach()
         self.hub.objects.setdefault((bucket, name), data)
 
     async def get_object(self, bucket: str, name: str) -> bytes | None:
-        """See ``Transport``."""
         await self.reach()
         return self.hub.objects.get((bucket, name))
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
-        """See ``Transport``."""
         await self.reach()
         self.hub.values[bucket, key] = value
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
-        """See ``Transport``."""
         await self.reach()
         return self.hub.values.get((bucket, key))
 
     async def identity(self) -> HubIdentity:
-        """See ``Transport``."""
         await self.reach()
         return HubIdentity(self.hub.server, "memory", self.hub.max_payload)
 
     async def close(self) -> None:
-        """See ``Transport``."""
+        pass
 
 
 def _seq(message: StoredMessage) -> int:
@@ -315,26 +316,19 @@ class _MemoryConsumer:
         self._server = transport.hub.server
 
     async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
-        hub = self._transport.hub
-        end = time.monotonic() + timeout
-        while True:
-            await self._transport.reach()
-            if hub.server != self._server:
+        def take() -> list[StoredMessage]:
+            if self._transport.hub.server != self._server:
                 message = "the hub was restarted: the consumer is gone"
                 raise DisconnectedError(message)
-            found = [
-                m
-                for seq, m in self._stream.messages.items()
-                if seq > self._after and matches(self._subject, m.subject)
-            ][:limit]
-            if found:
-                self._after = found[-1].seq
-                return found
-            if not await _wait_for_change(hub, end):
-                return []
+            return self._stream.select(self._subject, lambda seq: seq > self._after)[:limit]
+
+        found = await self._transport.poll(timeout, take)
+        if found:
+            self._after = found[-1].seq
+        return found
 
     async def close(self) -> None:
-        """Nothing remains open."""
+        pass
 
 
 class _MemoryWorker:
@@ -342,45 +336,35 @@ class _MemoryWorker:
         self._transport, self._stream, self._durable = transport, stream, durable
 
     async def fetch(self, limit: int, timeout: float) -> list[_MemoryWorkMessage]:
-        hub, durable = self._transport.hub, self._durable
-        end = time.monotonic() + timeout
-        while True:
-            await self._transport.reach()
+        durable = self._durable
+
+        def take() -> list[_MemoryWorkMessage]:
             now = time.monotonic()
-            for seq, due in list(durable.pending.items()):
-                if due <= now:
-                    del durable.pending[seq]
-            room = min(limit, durable.limit - len(durable.pending))
-            fresh = [
-                m
-                for seq, m in self._stream.messages.items()
-                if seq not in durable.done
-                and seq not in durable.pending
-                and matches(durable.subject, m.subject)
-            ]
+            for seq in [seq for seq, due in durable.pending.items() if due <= now]:
+                del durable.pending[seq]
+            fresh = self._stream.select(
+                durable.subject,
+                lambda seq: seq not in durable.done and seq not in durable.pending,
+            )
             # Repeated messages come after new ones: readers must not rely on the order.
             fresh.sort(key=lambda m: (durable.attempts.get(m.seq, 0) > 0, m.seq))
-            if fresh and room > 0:
-                found = []
-                for message in fresh[:room]:
-                    durable.pending[message.seq] = now + durable.ack_wait
-                    durable.attempts[message.seq] = durable.attempts.get(message.seq, 0) + 1
-                    found.append(
-                        _MemoryWorkMessage(self._transport, self._stream, durable, message)
-                    )
-                return found
-            if not await _wait_for_change(hub, end):
-                return []
+            found = fresh[: min(limit, max(0, durable.limit - len(durable.pending)))]
+            for message in found:
+                durable.pending[message.seq] = now + durable.ack_wait
+                durable.attempts[message.seq] = durable.attempts.get(message.seq, 0) + 1
+            return [_MemoryWorkMessage(self._transport, self._stream, durable, m) for m in found]
+
+        return await self._transport.poll(timeout, take)
 
     async def close(self) -> None:
-        """Nothing remains open."""
+        pass
 
 
 class _MemoryWorkMessage:
     def __init__(
         self, transport: MemoryTransport, stream: _Stream, durable: _Durable, message: StoredMessage
     ) -> None:
-        self.message = replace(message)
+        self.message = message
         self.attempt = durable.attempts[message.seq]
         self._transport, self._stream, self._durable = transport, stream, durable
 
@@ -390,9 +374,8 @@ class _MemoryWorkMessage:
         self._durable.pending.pop(self.message.seq, None)
         self._durable.done.add(self.message.seq)
         if self._stream.spec.retention == "work":
-            self._stream.messages.pop(self.message.seq, None)
-        async with self._transport.hub.changed:
-            self._transport.hub.changed.notify_all()
+            self._stream.remove([self.message.seq])
+        await self._transport.notify()
 
     async def nak(self, delay: float) -> None:
         await self._transport.reach()
@@ -404,14 +387,3 @@ class _MemoryWorkMessage:
     async def in_progress(self) -> None:
         if self.message.seq in self._durable.pending:
             self._durable.pending[self.message.seq] = time.monotonic() + self._durable.ack_wait
-
-
-async def _wait_for_change(hub: MemoryHub, end: float) -> bool:
-    """Wait a moment for a new message; return whether there is time left to check again."""
-    left = end - time.monotonic()
-    if left <= 0:
-        return False
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(min(left, _STEP_S)), hub.changed:
-            await hub.changed.wait()
-    return True

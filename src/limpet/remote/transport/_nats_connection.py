@@ -301,7 +301,6 @@ class NatsConnection:
         return _answer_of(raw, subject)
 
     async def publish(self, batch: Sequence[Message]) -> list[Ack]:
-        """See ``Transport``."""
         await self.ready()
         limit = self.client.max_payload
         for message in batch:

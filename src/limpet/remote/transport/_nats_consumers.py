@@ -33,7 +33,6 @@ class NatsConsumers(NatsConnection):
         after: int | None = None,
         since: float | None = None,
     ) -> _PullConsumer:
-        """See ``Transport``."""
         config: dict[str, Any] = {
             "name": name,
             "filter_subject": subject,
@@ -58,7 +57,6 @@ class NatsConsumers(NatsConnection):
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
     ) -> _PullWorker:
-        """See ``Transport``."""
         if subject is not None:
             config = {**durable_config(name, subject, ack_wait, limit), "name": name}
             await self._create(stream, subject, config)
@@ -72,7 +70,6 @@ class NatsConsumers(NatsConnection):
         )
 
     async def listen(self, subject: str) -> AsyncIterator[Message]:
-        """See ``Transport``."""
         await self.ready()
         subscription = await self.client.subscribe(subject)
         try:

@@ -17,6 +17,7 @@ from limpet.remote.transport._base import (
     MissingStreamError,
     StoredMessage,
     StreamSpec,
+    Transport,
 )
 from limpet.remote.transport._nats_connection import TIMEOUT_S, ConnectOptions
 from limpet.remote.transport._nats_consumers import NatsConsumers
@@ -58,15 +59,13 @@ async def connect(
     return transport
 
 
-class NatsTransport(NatsConsumers):
+class NatsTransport(NatsConsumers, Transport):
     """A connection to a NATS server with JetStream; ``connect`` returns one."""
 
     async def latest(self, stream: str, subject: str) -> StoredMessage | None:
-        """See ``Transport``."""
         return await self._direct(f"{stream}.{subject}", stream, "")
 
     async def at(self, stream: str, seq: int) -> StoredMessage | None:
-        """See ``Transport``."""
         return await self._direct(stream, stream, json.dumps({"seq": seq}))
 
     async def _direct(self, place: str, stream: str, body: str) -> StoredMessage | None:
@@ -97,11 +96,9 @@ class NatsTransport(NatsConsumers):
         )
 
     async def created(self, stream: str) -> str:
-        """See ``Transport``."""
         return str((await self.request(f"$JS.API.STREAM.INFO.{stream}"))["created"])
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
-        """See ``Transport``."""
         await self.ready()
         from nats.js.errors import ObjectNotFoundError
 
@@ -117,7 +114,6 @@ class NatsTransport(NatsConsumers):
             raise self.translated(error) from error
 
     async def get_object(self, bucket: str, name: str) -> bytes | None:
-        """See ``Transport``."""
         # Not by nats-py, which asks for the names of all streams, and no bot may (ADR-20).
         stream = f"OBJ_{bucket}"
         token = base64.urlsafe_b64encode(name.encode()).decode()
@@ -141,16 +137,13 @@ class NatsTransport(NatsConsumers):
         return pieces
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
-        """See ``Transport``."""
         await self.publish([Message(f"$KV.{bucket}.{key}", value)])
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
-        """See ``Transport``."""
         found = await self.latest(f"KV_{bucket}", f"$KV.{bucket}.{key}")
         return None if found is None else found.data
 
     async def identity(self) -> HubIdentity:
-        """See ``Transport``."""
         await self.ready()
         info = self.client._server_info  # noqa: SLF001 - nats-py shows version and id nowhere else
         return HubIdentity(
