@@ -1,7 +1,7 @@
 """``python -m benchmarks.remote``: events and commands over a hub; docs/performance-remote.md.
 
-Every round runs each kind of work on each nats-server that is found, one after the other, each with
-a server and a store of its own. Processor time is of the client's process and of the server's.
+Every round runs each kind of work on each nats-server that is installed, one after the other, each
+with a server and a store of its own. Processor time is of the client's process and of the server's.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_of(pid: int) -> float:
-    """Processor seconds of a process so far."""
+    """Return the processor seconds of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def wire_row(spool: Spool, seq: int) -> NewRow:
-    """Make an event as an agent makes it: about 580 bytes."""
+    """Return an event as an agent makes it: about 580 bytes."""
     wire = notice("file.created", watch="in", time_us=time.time_ns() // 1000)
     wire |= {"scope": "inside", "path": f"/srv/in/{seq:08}.csv", "rel": f"{seq:08}.csv"}
     wire |= {"stat": {"size": 1, "mtime_us": 1, "ino": "12345", "dev": "1"}, "entry": "file"}
@@ -68,10 +68,10 @@ def fill(spool: Spool, count: int) -> None:
 
 
 class Bench:
-    """One server, and what is measured on it."""
+    """One server, and the figures measured with it."""
 
     def __init__(self, version: str, folder: Path, count: int) -> None:
-        """Know what to use."""
+        """Create a server and its store."""
         self.server = Server(SERVERS[version], folder / "hub")
         self.folder, self.count = folder, count
         self.found: dict[str, Figures] = {}
@@ -81,7 +81,7 @@ class Bench:
         return await connect(self.server.url, name=name)
 
     async def timed(self, what: str, count: int, work: Callable[[], Awaitable[object]]) -> None:
-        """Do it, and note rate and cost."""
+        """Run ``work``, and store its rate and cost."""
         process = self.server.process
         pid = process.pid if process is not None else os.getpid()
         ours, theirs, begun = time.process_time(), cpu_of(pid), time.perf_counter()
@@ -106,7 +106,7 @@ class Bench:
         self.server.kill()
 
     async def publish(self) -> None:
-        """Messages without a spool, one by one and in windows."""
+        """Publish messages without a spool, one by one and in windows."""
         transport = await self.connect("web01")
         for window, count in ((1, self.count // 10), (16, self.count), (256, self.count)):
             subject = "limpet.v1.ev.web01.bench.file.created"
@@ -120,7 +120,7 @@ class Bench:
         await transport.close()
 
     async def spooled(self) -> None:
-        """The way of an agent: into the spool, then to the hub."""
+        """Store events in a spool, then send them to the hub, as an agent does."""
         spool = Spool(self.folder / "spool")
 
         async def store() -> None:
@@ -140,10 +140,10 @@ class Bench:
         spool.close()
 
     async def reading(self) -> None:
-        """The same events, by a cursor and in work mode."""
+        """Read the same events, with a checkpoint and in work mode."""
         bot = await self.connect("bot")
 
-        async def cursor() -> None:
+        async def in_order() -> None:
             reader = EventReader(
                 bot, bot="b", hosts=["web01"], store=self.folder / "c", start="all",
                 commit_every=1.0,
@@ -155,7 +155,7 @@ class Bench:
                     if seen == self.count:
                         break
 
-        await self.timed("read with a cursor", self.count, cursor)
+        await self.timed("read with a checkpoint", self.count, in_order)
         done = asyncio.Event()
         left = self.count
 
@@ -176,7 +176,7 @@ class Bench:
         await bot.close()
 
     async def commands(self) -> None:
-        """An append on another host, from the question to its answer."""
+        """Append on another host, from the command to its answer."""
         (self.folder / "out").mkdir()
         spool = Spool(self.folder / "journal")
         transport, bot = await self.connect("nas"), await self.connect("bot")
@@ -192,7 +192,7 @@ class Bench:
             )
             task = asyncio.create_task(executor.run())
 
-            async def ask() -> None:
+            async def send_all() -> None:
                 async with RemoteOutput(bot, bot="b", host="nas", output="o") as out:
                     for number in range(count):
                         begun = time.perf_counter()
@@ -200,7 +200,7 @@ class Bench:
                         (await out.perform(append)).check()
                         times.append(time.perf_counter() - begun)
 
-            await self.timed("a command and its answer", count, ask)
+            await self.timed("a command and its answer", count, send_all)
             task.cancel()
         times.sort()
         for name, at in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):

@@ -1,4 +1,4 @@
-"""Three hosts on one machine: a file made on A, a bot on B, a line written on C, a hub in between.
+"""Three hosts on one machine: a file created on A, a bot on B, a line written on C, and a hub.
 
 ``make demo-remote``, or ``python examples/remote/demo.py``. The hub, a nats-server, is killed in
 the middle and started again. Needs ``limpet[bot,cli,nats]`` and a nats-server, from
@@ -77,28 +77,28 @@ actions:
 
 
 class Hosts:
-    """The processes, and how they are ended."""
+    """The processes of the hosts."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, folder: str, *command: str) -> None:
-        """Start a program in a folder of its own; what it says goes into a log there."""
+        """Start a program in a directory of its own; its output goes to a log there."""
         with (self.home / folder / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 command, cwd=self.home / folder, stdout=log, stderr=log
             )
 
     def end(self, name: str, how: int = signal.SIGTERM) -> None:
-        """End one of them."""
+        """Stop one of them."""
         process = self.running.pop(name)
         process.send_signal(how)
         process.wait(timeout=30)
 
 
 def server() -> str:
-    """Find a nats-server."""
+    """Return the path of a nats-server."""
     here = Path(sys.executable).with_name("nats-server")
     found = str(here) if here.exists() else shutil.which("nats-server")
     if found is None:
@@ -107,16 +107,16 @@ def server() -> str:
 
 
 def until(what: str, condition: Callable[[], bool], limit: float = 60.0) -> None:
-    """Wait for something."""
+    """Wait for a condition."""
     end = time.monotonic() + limit
     while not condition():
         if time.monotonic() > end:
-            sys.exit(f"it did not come to pass: {what}")
+            sys.exit(f"timeout: {what}")
         time.sleep(0.05)
 
 
 def free_port() -> int:
-    """Find a port nobody uses."""
+    """Return a free port."""
     import socket
 
     with socket.socket() as probe:
@@ -125,7 +125,7 @@ def free_port() -> int:
 
 
 def main() -> None:
-    """Show it."""
+    """Run the demonstration."""
     home = Path(tempfile.mkdtemp(prefix="limpet-demo-"))
     port = free_port()
     url = f"nats://127.0.0.1:{port}"
@@ -165,7 +165,7 @@ def main() -> None:
         hosts.start("agent of c", "c", *LIMPET, "agent", "agent.yaml")
         hosts.start("bot", "b", *LIMPET, "run", "bot.yaml", "--state-dir", "state")
         until("A watches", lambda: "watches" in (home / "a" / "agent.log").read_text())
-        until("C is there", lambda: "offers" in (home / "c" / "agent of c.log").read_text())
+        until("C runs", lambda: "offers" in (home / "c" / "agent of c.log").read_text())
         archive = home / "c" / "archive" / "archive.txt"
 
         def lines() -> list[str]:
@@ -175,14 +175,14 @@ def main() -> None:
         for number_of in range(FILES):
             (home / "a" / "inbox" / f"{number_of:03}.txt").write_text(f"message {number_of}")
             if number_of == FILES // 2:
-                until("the first lines come", lambda: len(lines()) > 0)
+                until("the first lines arrive", lambda: len(lines()) > 0)
                 hosts.end("nats-server", signal.SIGKILL)
                 print(f"the hub: killed, with {len(lines())} lines written")
             if number_of == FILES * 3 // 4:
                 hosts.start("nats-server", "hub", *hub)
                 print("the hub: started again")
         until("every line is there", lambda: len(set(lines())) >= FILES)
-        time.sleep(1)  # a line that is written twice would come by then
+        time.sleep(1)  # a second write of a line would be there by then
         counts = Counter(lines())
         lost, twice = FILES - len(counts), sum(counts.values()) - len(counts)
         print(

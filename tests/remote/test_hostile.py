@@ -64,6 +64,7 @@ async def test_commands_after_an_invalid_one_are_performed(memory: Hub, tmp_path
         json.dumps(command(id="c2", options={"mode": "x", "make_parents": []})).encode(),
         json.dumps(command(id="c3", options={"mode": [1]})).encode(),
         json.dumps(command(id="c4", name="a\0b")).encode(),
+        json.dumps(command(id="c5", content_ref={"bucket": 1, "name": 2, "size": 3})).encode(),
     ]
     async with running(memory, options(tmp_path)):
         await bot.publish([Message(subject, body, f"w.{n}") for n, body in enumerate(bodies)])

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from limpet.remote import ConfigError, EventReader, Spool, Subjects
+from limpet.remote import EventReader, Spool, Subjects
 from limpet.remote._agent_follow import AgentFollow
 from limpet.remote._entry_snapshot import EntrySnapshot, diff_offline
 from limpet.remote._spool import NewRow
-from limpet.remote.admin import FollowSpec, load_fleet
+from limpet.remote.admin import FollowSpec
 from tests.remote.helpers import collect, options, running
 from tests.waiting import until
 
@@ -120,23 +120,3 @@ async def test_lines_give_up_the_oldest_as_events_do(tmp_path: Path) -> None:
     assert spool.stats().waiting <= 10
     assert spool.waiting(1)[0].subject == "limpet.v1.ev.web01.log.watch.overflow"
     spool.close()
-
-
-@pytest.mark.parametrize(
-    ("fleet", "message"),
-    [
-        ("hosts: [a]\nbots: [{name: a}]", "two users"),
-        ("hosts: [admin]", "two users"),
-        ("hosts: [b, c]\nbots: [{name: a, read: [b]}, {name: a-b, read: ['*']}]", "work-a-b"),
-        ("hosts: [b-c, c]\nbots: [{name: a, read: [b-c]}, {name: a-b, read: [c]}]", "bot-a-b-c"),
-        ("hosts: [a]\nbots: [{name: b, write: [a/x.append.c/append]}]", "output"),
-        ("hosts: [a]\nbots: [{name: b, write: ['*/x/append']}]", "host"),
-    ],
-)
-def test_names_that_would_share_rights_are_refused(
-    tmp_path: Path, fleet: str, message: str
-) -> None:
-    path = tmp_path / "fleet.yaml"
-    path.write_text(fleet + "\n")
-    with pytest.raises(ConfigError, match=message):
-        load_fleet(path)

@@ -1,0 +1,109 @@
+"""The files of agents and fleets: strict YAML, and every mistake with its position."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from limpet.remote import ConfigError
+from limpet.remote.admin import load_agent, load_fleet
+
+AGENT = """\
+host: web01
+hub: {url: 'nats://127.0.0.1'}
+spool: {path: spool.db}
+"""
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    """Return the problems of an agent's file, without the directory."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_agent(path)
+    assert refused.value.code == "config"
+    return [str(one).removeprefix(f"{tmp_path}/") for one in refused.value.problems]
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    text = AGENT + "watch: [{name: in, path: in, settle: 1, settle_max: 5, transient: true}]\n"
+    (tmp_path / "agent.yaml").write_text(text + "output: [{name: out, path: /srv/out}]\n")
+    options = load_agent(tmp_path / "agent.yaml").options
+    assert options.spool == str(tmp_path / "spool.db")
+    assert options.watches[0].path == str(tmp_path / "in")
+    assert options.watches[0].options == {"settle": 1.0, "settle_max": 5.0, "transient": True}
+    assert options.outputs[0].path == "/srv/out"
+
+
+@pytest.mark.parametrize(
+    ("added", "problem"),
+    [
+        ("host: nas", "4:1: error: agent.host: the key 'host' is a duplicate (line 1 has it, too)"),
+        ("prefix: !!python/name:os.system x", "4:9: error: agent.prefix: the tag !!python"),
+        ("prefix: yes", "4:9: error: agent.prefix: 'yes' is True to YAML 1.1"),
+        ("watch: {}", "4:8: error: agent.watch: must be a list"),
+        ("watch: [{name: a, path: a, backend: x}]", "4:37: error: agent.watch[0].backend: must be"),
+        ("watch: [{name: a, path: a, settle: -1}]", "4:36: error: agent.watch[0].settle: must be"),
+        ("watch: [{name: a, path: a, own: keep}]", "4:28: error: agent.watch[0].own: there is no"),
+        (
+            "watch: [{name: a, path: a, content: {encoding: no}}]",
+            "4:48: error: agent.watch[0].content.encoding: 'no' is False",
+        ),
+        (
+            "watch: [{name: a, path: a, content: {encoding: none}}]",
+            "4:37: error: agent.watch[0].content: cannot decode content",
+        ),
+        ("---\na: b", "5:1: error: this is a second document"),
+        ("x: [", "5:1: error: this is not YAML"),
+    ],
+)
+def test_a_mistake_in_an_agents_file(tmp_path: Path, added: str, problem: str) -> None:
+    found = problems(tmp_path, AGENT + added + "\n")
+    assert any(one.startswith(f"agent.yaml:{problem}") for one in found), found
+
+
+def test_a_bomb_of_aliases_in_an_agents_file_is_refused(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    found = problems(tmp_path, AGENT + "\n".join([*lines, "prefix: *a8"]))
+    assert any("more than 100000 values" in one for one in found)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_agent(tmp_path / "none")
+    (tmp_path / "empty").write_text("# nothing\n")
+    with pytest.raises(ConfigError, match="the file is empty"):
+        load_agent(tmp_path / "empty")
+    text = AGENT.replace("}", ", password_file: none}", 1)
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("agent.yaml:2:6: error: agent.hub: cannot read the password file")
+
+
+def test_the_error_survives_pickling(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_agent(tmp_path / "none")
+    again = pickle.loads(pickle.dumps(refused.value))  # noqa: S301 - made here
+    assert (str(again), again.problems) == (str(refused.value), refused.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("fleet", "message"),
+    [
+        ("hosts: [a]\nbots: [{name: a}]", "two users"),
+        ("hosts: [admin]", "two users"),
+        ("hosts: [b, c]\nbots: [{name: a, read: [b]}, {name: a-b, read: ['*']}]", "work-a-b"),
+        ("hosts: [b-c, c]\nbots: [{name: a, read: [b-c]}, {name: a-b, read: [c]}]", "bot-a-b-c"),
+        ("hosts: [a]\nbots: [{name: b, write: [a/x.append.c/append]}]", "output"),
+        ("hosts: [a]\nbots: [{name: b, write: ['*/x/append']}]", "host"),
+    ],
+)
+def test_names_that_would_share_rights_are_refused(
+    tmp_path: Path, fleet: str, message: str
+) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(fleet + "\n")
+    with pytest.raises(ConfigError, match=message):
+        load_fleet(path)
