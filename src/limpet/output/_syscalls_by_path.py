@@ -114,7 +114,7 @@ class PathSyscalls(Syscalls):
         os.rename(self._path(dir_fd, name), self._path(to, new))
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
-        """Give a file a second name that is free."""
+        """Link a file to a second name that is free."""
         os.link(self._path(dir_fd, name), self._path(to, new), follow_symlinks=False)
 
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:

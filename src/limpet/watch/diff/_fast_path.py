@@ -103,7 +103,7 @@ def emit_fast(
     if ends is None:
         return False
     for block in blocks:
-        _tell(context, block, ends)
+        _emit(context, block, ends)
     return True
 
 
@@ -168,7 +168,7 @@ def _stat(
         context.disk.close(handle)
 
 
-def _tell(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> None:
+def _emit(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> None:
     """Emit what was found in one directory, in the order of the hints."""
     directory, prefix, emit = block.directory, block.prefix, context.emit
     entries = directory.entries

@@ -67,7 +67,7 @@ class OwnWrites:
         registry.subscribe(self)
 
     def close(self) -> None:
-        """Receive no more."""
+        """Stop receiving own writes."""
         registry.unsubscribe(self)
         with registry.lock:
             self._notes.clear()
