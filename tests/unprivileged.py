@@ -19,7 +19,7 @@ def drop_rights() -> None:
     """Become a user without rights, if the process is root's; call it before the test's own work.
 
     All of limpet that the program may load later is loaded first: the clone may be below a
-    directory that the other user cannot enter, as /root is.
+    directory that the other user cannot enter, as root's home is.
     """
     for found in pkgutil.walk_packages(limpet.__path__, "limpet."):
         if found.name.startswith(PARTS):

@@ -29,11 +29,11 @@ BOTS: Final = {
     "three behaviours": {"answers": False, "behaviours": 3},
 }
 TARGET: Final = 3.0
-"""How many times mewbot's throughput limpet's is to have."""
+"""The wanted ratio of limpet's throughput to mewbot's."""
 
 
 def one_run(runner: str, what: str, count: int) -> dict[str, float]:
-    """Run one bot to its end, in this process; gives events a second, CPU and memory."""
+    """Run one bot to its end in this process; return events a second, CPU and memory."""
     from benchmarks.bots.parts import DONE, bot
 
     made = bot(count, bounded=runner == "limpet", **BOTS[what])  # type: ignore[arg-type]  # as named
@@ -56,7 +56,7 @@ def one_run(runner: str, what: str, count: int) -> dict[str, float]:
 
 
 def _run_mewbot(made: list[Any], done: list[float]) -> None:
-    """Run it in mewbot's own runner, and stop that once all is done."""
+    """Run a bot in mewbot's own runner, and stop that once all is done."""
     import logging
 
     from mewbot.bot import Bot
@@ -72,7 +72,7 @@ def _run_mewbot(made: list[Any], done: list[float]) -> None:
     async def watch() -> None:
         while not done:
             await asyncio.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGTERM)  # it has no other way to be stopped
+        os.kill(os.getpid(), signal.SIGTERM)  # it cannot be stopped otherwise
 
     watching = loop.create_task(watch())
     # Its queues wait for five seconds at the end; that is not counted.
@@ -81,7 +81,7 @@ def _run_mewbot(made: list[Any], done: list[float]) -> None:
 
 
 def measure(runner: str, what: str, count: int) -> dict[str, float]:
-    """Do one run in a process of its own."""
+    """Return the figures of one run in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.bots", "--run", runner, what, str(count)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -89,20 +89,20 @@ def measure(runner: str, what: str, count: int) -> dict[str, float]:
 
 
 def soak(count: int) -> dict[str, float]:
-    """Run many events through limpet's runner; gives memory after a twentieth and at the end."""
+    """Run many events through limpet's runner; return memory after a twentieth and at the end."""
     early = measure("limpet", "an output for each event", count // 20)
     late = measure("limpet", "an output for each event", count)
     return {"count": count, "early": early["memory"], "late": late["memory"], "rate": late["rate"]}
 
 
 def files(count: int) -> dict[str, float]:
-    """Have files made, watched, and answered with a line in a file: the whole way, in limpet."""
+    """Create files that a bot watches and answers with a line in a file: the whole way."""
     from limpet.bot import AppendToFileAction, Behaviour, FileSystem, FileSystemTrigger, Runner
 
     async def main(folder: Path) -> float:
-        place = folder / "in"
-        place.mkdir()
-        io = FileSystem(input_path=str(place), output_path=str(folder / "out"))
+        directory = folder / "in"
+        directory.mkdir()
+        io = FileSystem(input_path=str(directory), output_path=str(folder / "out"))
         behaviour = Behaviour()
         behaviour.add(FileSystemTrigger(events="file.created"))
         behaviour.add(AppendToFileAction(name="log", content="{rel}"))
@@ -114,7 +114,7 @@ def files(count: int) -> dict[str, float]:
 
         def make() -> None:
             for number in range(count):
-                os.close(os.open(place / f"f{number}", os.O_CREAT | os.O_WRONLY))
+                os.close(os.open(directory / f"f{number}", os.O_CREAT | os.O_WRONLY))
 
         began = time.monotonic()
         await asyncio.to_thread(make)
@@ -132,7 +132,7 @@ def files(count: int) -> dict[str, float]:
 def page(
     rounds: list[dict[str, dict[str, dict[str, float]]]], long: dict[str, float], rate: float
 ) -> str:
-    """Lay the figures out."""
+    """Return the page with the figures."""
     rows = []
     for what in BOTS:
         one = {who: median(r[what][who]["rate"] for r in rounds) for who in ("mewbot", "limpet")}

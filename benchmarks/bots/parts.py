@@ -1,4 +1,4 @@
-"""The components of the bots that are measured; written against mewbot alone."""
+"""The components of the measured bots; written against mewbot alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mewbot.api import v1
 from mewbot.core import InputEvent, OutputEvent
 
 DONE: list[float] = []
-"""Monotonic seconds at which the last event's work was done."""
+"""Monotonic seconds at which the last event was processed."""
 
 
 @dataclass
@@ -23,13 +23,13 @@ class Tick(InputEvent):
 
 @dataclass
 class Tock(OutputEvent):
-    """What it is answered with."""
+    """The answer to an event."""
 
     number: int
 
 
 class Source(v1.Input):
-    """Puts so many events, a thousand at most in the queue: mewbot's own has no bound."""
+    """Puts ``count`` events, at most a thousand at a time: mewbot's own queue has no bound."""
 
     def __init__(self, count: int, *, bounded: bool) -> None:
         super().__init__()
@@ -39,11 +39,11 @@ class Source(v1.Input):
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
-        """Ticks."""
+        """Return the class of events."""
         return {Tick}
 
     async def run(self) -> None:
-        """Put them."""
+        """Put all events."""
         import asyncio
 
         assert self.queue is not None  # noqa: S101 - bound by the runner
@@ -56,36 +56,36 @@ class Source(v1.Input):
 
 
 class Sink(v1.Output):
-    """Counts what comes."""
+    """Counts the outputs."""
 
     def __init__(self, count: int) -> None:
         self.left = count
 
     @staticmethod
     def consumes_outputs() -> set[type[OutputEvent]]:
-        """Tocks."""
+        """Return the class of outputs."""
         return {Tock}
 
     async def output(self, event: OutputEvent) -> bool:
-        """Count it."""
+        """Count an output."""
         self.left -= 1
         if not self.left:
             DONE.append(time.monotonic())
         return True
 
 
-class Place(v1.IOConfig):
+class TickIO(v1.IOConfig):
     """Source and sink."""
 
     def __init__(self, count: int, *, bounded: bool) -> None:
         self.source, self.sink = Source(count, bounded=bounded), Sink(count)
 
     def get_inputs(self) -> Iterable[v1.Input]:
-        """Give the source."""
+        """Return the source."""
         return [self.source]
 
     def get_outputs(self) -> Iterable[v1.Output]:
-        """Give the sink."""
+        """Return the sink."""
         return [self.sink]
 
 
@@ -94,11 +94,11 @@ class Ticks(v1.Trigger):
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Ticks."""
+        """Return the class of events."""
         return {Tick}
 
     def matches(self, event: InputEvent) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
 
@@ -107,7 +107,7 @@ class Even(v1.Condition):
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Ticks."""
+        """Return the class of events."""
         return {Tick}
 
     def allows(self, event: InputEvent) -> bool:
@@ -124,12 +124,12 @@ class Answer(v1.Action):
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Ticks."""
+        """Return the class of events."""
         return {Tick}
 
     @staticmethod
     def produces_outputs() -> set[type[OutputEvent]]:
-        """Tocks."""
+        """Return the class of outputs."""
         return {Tock}
 
     async def act(
@@ -145,8 +145,8 @@ class Answer(v1.Action):
 
 
 def bot(count: int, *, answers: bool, behaviours: int, bounded: bool) -> list[Any]:
-    """Give a place and so many behaviours; only the first one's work counts as the end."""
-    made: list[Any] = [Place(count, bounded=bounded)]
+    """Return an IOConfig and behaviours; the run ends with the work of the first one."""
+    made: list[Any] = [TickIO(count, bounded=bounded)]
     for at in range(behaviours):
         behaviour = v1.Behaviour()
         behaviour.name = f"behaviour {at}"

@@ -10,7 +10,7 @@ from limpet.bot import Behaviour, FileSystem, FileSystemTrigger, OverwriteFileAc
 
 
 async def main(folder: str) -> None:
-    """Answer each file with a file in the same folder; what the bot writes is no event for it."""
+    """Answer each file with a file in the same folder; the bot's own writes cause no events."""
     desk = FileSystem(input_path=folder, output_path=folder, content={"mode": "r"})
 
     answer = Behaviour(name="answer")

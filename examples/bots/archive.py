@@ -18,7 +18,7 @@ from limpet.bot import (
 
 
 async def main(folder: str) -> None:
-    """Archive what is said, as a file each and as one file a day."""
+    """Archive messages, as a file each and as one file a day."""
     archive = Behaviour(name="archive")
     archive.add(ClassTrigger(event_class="chat.ChatMessage"))
     archive.add(

@@ -11,14 +11,14 @@ from limpet.bot import AppendToFileAction, Behaviour, FileSystem, FileSystemTrig
 
 async def main(folder: str, logs: str) -> None:
     """Watch one folder, and write into the other."""
-    place = FileSystem(name="audited", input_path=folder, output_path=logs)
+    files = FileSystem(name="audited", input_path=folder, output_path=logs)
 
     audit = Behaviour(name="audit")
     audit.add(FileSystemTrigger())
     audit.add(AppendToFileAction(name="audit.log", content="{utc} {type} {path|json}"))
 
     print("watching", folder, flush=True)
-    await run([place, audit])
+    await run([files, audit])
 
 
 if __name__ == "__main__":

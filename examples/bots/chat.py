@@ -1,6 +1,6 @@
-"""A chat that is none: tells a few messages, as an input of Discord or Matrix would.
+"""A fake chat: delivers a few messages, as an input of Discord or Matrix would.
 
-It knows nothing of limpet: any component written for mewbot can stand here.
+It does not depend on limpet: any component written for mewbot can take its place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mewbot.api.v1 import Input, InputEvent, IOConfig, Output
 
 @dataclasses.dataclass
 class ChatMessage(InputEvent):
-    """Somebody said something."""
+    """A message of a chat."""
 
     id: str
     channel: str
@@ -25,7 +25,7 @@ class ChatMessage(InputEvent):
 
 MESSAGES = [
     ("general", "Ann", "hello, everybody"),
-    ("general", "../../etc/passwd", "a name that wants out"),
+    ("general", "../../etc/passwd", "a name that tries to leave the folder"),
     ("games/chess", "Bob", "e2-e4"),
     ("general", "Ann", "one line\nand another"),
     ("games/chess", "Cleo", "e7-e5"),
@@ -33,18 +33,18 @@ MESSAGES = [
 
 
 class FakeChat(IOConfig):
-    """Tells ``count`` messages, one after another, ``pause`` seconds apart."""
+    """Delivers ``count`` messages in order, ``pause`` seconds apart."""
 
     _count: int = len(MESSAGES)
     _pause: float = 0.0
 
     def __init__(self) -> None:
-        """Make the one input there is."""
+        """Create the only input."""
         self._input = FakeChatInput(self)
 
     @property
     def count(self) -> int:
-        """How many messages are told."""
+        """The number of messages."""
         return self._count
 
     @count.setter
@@ -53,7 +53,7 @@ class FakeChat(IOConfig):
 
     @property
     def pause(self) -> float:
-        """Seconds between two of them."""
+        """Seconds between two messages."""
         return self._pause
 
     @pause.setter
@@ -61,11 +61,11 @@ class FakeChat(IOConfig):
         self._pause = float(pause)
 
     def get_inputs(self) -> Iterable[Input]:
-        """Give the input."""
+        """Return the input."""
         return [self._input]
 
     def get_outputs(self) -> Iterable[Output]:
-        """Give none."""
+        """Return none."""
         return []
 
 
@@ -73,17 +73,17 @@ class FakeChatInput(Input):
     """Puts the messages into the bot's queue."""
 
     def __init__(self, io: FakeChat) -> None:
-        """Know how many are wanted."""
+        """Create the input of a fake chat."""
         super().__init__()
         self._io = io
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
-        """Messages."""
+        """Return the class of messages."""
         return {ChatMessage}
 
     async def run(self) -> None:
-        """Tell them."""
+        """Put all messages."""
         assert self.queue is not None
         for number in range(self._io.count):
             channel, author, text = MESSAGES[number % len(MESSAGES)]

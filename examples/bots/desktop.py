@@ -1,4 +1,4 @@
-"""Two places in one bot, one of them set while it runs: ``python desktop.py ONE TWO NOTES``."""
+"""Two folders in one bot, one of them set while it runs: ``python desktop.py ONE TWO NOTES``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from limpet.bot import AppendToFileAction, Behaviour, FileSystem, FileSystemTrig
 
 
 async def main(one: str, two: str, notes: str) -> None:
-    """Note what comes to either; the second is watched only once the bot runs."""
+    """Note new files in both; the second is watched only once the bot runs."""
     first = FileSystem(name="first", input_path=one, output_path=notes)
     second = FileSystem(name="second")  # no path yet: its input idles
 

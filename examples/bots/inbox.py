@@ -1,6 +1,6 @@
-"""An inbox with an action of one's own: ``python inbox.py INBOX``; Ctrl-C ends it.
+"""An inbox with a custom action: ``python inbox.py INBOX``; Ctrl-C ends it.
 
-The action may raise: it is tried again, and in the end the file goes to ``../failed``.
+The action may raise: it is retried, and after the last try the file moves to ``../failed``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from limpet.bot import (
     FileSystem,
     FileSystemTrigger,
     LimpetAction,
+    MoveProcessedFileAction,
     Outcome,
-    PutAwayAction,
     StillThereCondition,
     run,
 )
 
 
 class CountLines(LimpetAction):
-    """Counts the lines of a file; one without any is an error."""
+    """Counts the lines of a file; a file without lines is an error."""
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
@@ -36,22 +36,22 @@ class CountLines(LimpetAction):
         assert isinstance(event, FileInputEvent)
         lines = await asyncio.to_thread(lambda: event.path.read_bytes().count(b"\n"))
         if not lines:
-            raise ValueError("there is no line in it")  # noqa: EM101 - short is better here
+            raise ValueError("the file has no lines")  # noqa: EM101 - short is better here
         print(f"{event.path.name}: {lines} lines", flush=True)
         return
         yield
 
 
 async def main(inbox: str) -> None:
-    """Take each complete file."""
-    place = FileSystem(input_path=inbox, existing=True, settle=0.3)
+    """Process each complete file."""
+    files = FileSystem(input_path=inbox, existing=True, settle=0.3)
     process = Behaviour(name="process", concurrency=2, backoff=0.05)
     process.add(FileSystemTrigger(events=["file.created", "file.updated"], target="never"))
     process.add(StillThereCondition())
     process.add(CountLines())
-    process.add(PutAwayAction(done="../done", failed="../failed"))
+    process.add(MoveProcessedFileAction(done="../done", failed="../failed"))
     print("watching", inbox, flush=True)
-    await run([place, process])
+    await run([files, process])
 
 
 if __name__ == "__main__":

@@ -256,7 +256,7 @@ _MODULES = frozenset(
 )
 
 
-if not TYPE_CHECKING:  # the checker has the imports above, and shall know no other name
+if not TYPE_CHECKING:  # the checker has the imports above, and must accept no other name
 
     def __getattr__(name: str) -> object:
         """Load a public name, or one of the package's modules, when it is first used."""
@@ -272,5 +272,5 @@ if not TYPE_CHECKING:  # the checker has the imports above, and shall know no ot
 
 
 def __dir__() -> list[str]:
-    """Name what there is, loaded or not."""
+    """Return all names, loaded or not."""
     return sorted({*globals(), *_HOME, *_MODULES})

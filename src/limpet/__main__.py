@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the command line with the process's arguments and give the exit code."""
+    """Run the command line with the process's arguments and return the exit code."""
     if find_spec("rich") is None:
         print("limpet: the command line needs rich: pip install 'limpet[cli]'", file=sys.stderr)
         return 2

@@ -1,8 +1,8 @@
-"""What a file that grows is known by: the beginning it has, the bytes before a position, its inode.
+"""What identifies a growing file: its beginning, the bytes before a position, its inode.
 
-``st_size`` alone does not tell an append from a file that was emptied and filled again. Whoever
-reads on from a position therefore reads the bytes before it once more, in the same call, and
-compares (measured: 64 MiB in 0.090 s with, 0.091 s without).
+``st_size`` alone does not distinguish an append from a file that was truncated and filled again. So
+a reader that continues at a position reads the bytes before it again, in the same call, and
+compares them (measured: 64 MiB in 0.090 s with, 0.091 s without).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Final
 __all__ = ["HEAD", "OPEN_FLAGS", "WINDOW", "common", "digest", "inode_generation", "pread"]
 
 WINDOW: Final = 256
-"""Bytes before a position that must be as they were."""
+"""Bytes before a position that must be unchanged."""
 HEAD: Final = 1024
-"""Bytes at the beginning of a file that it is known again by after a restart."""
+"""Bytes at the beginning of a file by which it is recognised after a restart."""
 
 OPEN_FLAGS: Final = (
     os.O_RDONLY
@@ -27,14 +27,14 @@ OPEN_FLAGS: Final = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
-"""A FIFO that took the file's place is opened and not waited for."""
+"""A FIFO that took the file's place is opened without blocking."""
 
 _GET_GENERATION: Final = 0x80087601
 """``FS_IOC_GETVERSION`` of linux/fs.h, ``_IOR('v', 1, long)`` where a long has eight bytes."""
 
 
 def pread(fd: int, size: int, offset: int) -> bytes:
-    """Give up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
+    """Return up to ``size`` bytes from ``offset``; fewer only at the end of the file."""
     if sys.platform != "win32":
         data = os.pread(fd, size, offset)
         if len(data) == size or not data:
@@ -50,10 +50,10 @@ def pread(fd: int, size: int, offset: int) -> bytes:
 
 
 def inode_generation(fd: int) -> int | None:
-    """Give the number that differs when an inode is used again, or ``None`` where there is none.
+    """Return the number that differs when an inode is reused, or ``None`` where there is none.
 
-    ext4 gives the inode of a deleted file to the next one at once, under another such number;
-    tmpfs has none (``ENOTTY``).
+    ext4 gives the inode of a deleted file to the next one at once, under another such number; tmpfs
+    has none (``ENOTTY``).
     """
     if sys.platform != "linux" or sys.maxsize < 2**32:
         return None
@@ -70,15 +70,15 @@ def inode_generation(fd: int) -> int | None:
 
 
 def digest(data: bytes) -> str:
-    """Give 128 bits that stand for the bytes, as text."""
+    """Return 128 bits that stand for the bytes, as text."""
     return blake2b(data, digest_size=16).hexdigest()
 
 
 def common(first: int, second: int, *, limit: int, at: int, size: int = 1 << 18) -> int:
-    """Compare two open files from ``at`` up to ``limit``; give the offset up to which they agree.
+    """Compare two open files from ``at`` up to ``limit``; return the offset up to which they agree.
 
-    Agreement is told in whole pieces of ``size`` bytes: what is given is ``limit`` or a piece's
-    beginning.
+    Agreement is found in whole pieces of ``size`` bytes: the result is ``limit`` or the beginning
+    of a piece.
     """
     while at < limit:
         wanted = min(size, limit - at)

@@ -1,4 +1,4 @@
-"""Values whose fields are worked out when they are first asked for."""
+"""Values whose fields are worked out when they are first read."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ class Maker(Protocol):
     """Works out the fields of events; used from any thread."""
 
     def field(self, source: tuple[Any, ...], name: str) -> object:
-        """Give one field, the same whenever it is asked for."""
+        """Return one field, the same whenever it is read."""
 
 
 class Lazy:
-    """Lets the fields of an event be worked out when they are first asked for.
+    """Lets the fields of an event be worked out when they are first read.
 
-    An event is made for every change, and most of what it could tell is never looked at: to make
-    one with all its fields takes 8 microseconds, one that holds its source 0.4. A slot that is not
-    filled yet ends up in ``__getattr__``, one that is costs what any slot costs.
+    An event is made for every change, and most of its fields are never read. An event with all its
+    fields takes 8 microseconds to make, one that holds its source 0.4. A slot that is not filled
+    yet leads to ``__getattr__``; one that is filled costs what any slot costs.
     """
 
     __slots__ = ("_maker", "_source")
 
-    if not TYPE_CHECKING:  # the checker shall know the fields only, not any name
+    if not TYPE_CHECKING:  # the checker must accept the fields only
 
         def __getattr__(self, name: str) -> object:
             """Work a field out and keep it."""
@@ -48,7 +48,7 @@ def make_lazily(kind: type[_E], maker: Maker, source: tuple[Any, ...]) -> _E:
     """Make an event of ``kind`` whose fields are worked out by ``maker`` from ``source``.
 
     For the watch. What many events share belongs in the maker: a source of numbers and text alone
-    is nothing the garbage collector has to look into, and it looks at every event that is kept.
+    is nothing that the garbage collector must visit, and it visits every event that is kept.
     """
     event = _new(kind)
     _set_maker(event, maker)

@@ -1,4 +1,4 @@
-"""What was probably meant by a word that there is not."""
+"""Suggest the closest known name for an unknown one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["near"]
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Give the end of a message: the known word that is most like it, or nothing.
+    """Return the end of a message: the most similar known word, or nothing.
 
     Case does not count, and neither does whether words are joined by ``-`` or ``_``.
     """

@@ -2,9 +2,9 @@
 
 The contract is ``docs/semantics.md``, "On the wire". Beyond the schema's own fields an object may
 have: ``changes`` (sorted list) of an update; ``existing`` and ``transient``, there only when true;
-``replaced`` (a stat) of a rename; ``reason`` of a target's end, of a loss of sight and of a rescan;
-``found`` and ``expected`` of a mismatch. ``last_known`` is what was known before, of a deletion as
-of an update or a rename; it is left out where nothing was.
+``replaced`` (a stat) of a rename; ``reason`` of a target's end, of a degraded watch and of a
+rescan; ``found`` and ``expected`` of a mismatch. ``last_known`` is the status before, of a deletion
+as of an update or a rename; it is left out where there is none.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ _FORMS: Final = {
 
 @cache
 def schema() -> Json:
-    """Give the JSON Schema that every object of `to_wire` fulfils; one dict, not to be changed."""
+    """Return the JSON Schema that each object of `to_wire` fulfils; not to be changed."""
     import json
     from importlib.resources import files  # 20 ms that no event needs
 
@@ -289,12 +289,12 @@ def _content_fields(found: Mapping[str, Any] | None, given: str | bytes | None) 
 
 
 def to_json_line(event: Event, *, session: str, name: str | None = None) -> bytes:
-    """Give the event as one line of strict JSON in UTF-8, its line feed included."""
+    """Return the event as one line of strict JSON in UTF-8, its line feed included."""
     return dump_line(to_wire(event, session=session, name=name))
 
 
 def to_cloudevent(event: Event, *, session: str, name: str | None = None) -> Json:
-    """Give the event as a CloudEvents 1.0 object (structured mode); ``data`` is the wire object."""
+    """Return the event as a CloudEvents 1.0 object in structured mode; ``data`` is on the wire."""
     return cloudevent_of(to_wire(event, session=session, name=name), event.location)
 
 
@@ -315,7 +315,7 @@ def cloudevent_of(wire: Mapping[str, object], location: Path) -> Json:
 
 
 def dump_line(wire: Mapping[str, object]) -> bytes:
-    """Serialise to one line that no reader splits and no terminal obeys.
+    """Return one line that no reader splits and no terminal obeys.
 
     Raises:
         ValueError: There is a NaN or an infinity in it.
@@ -327,18 +327,18 @@ def dump_line(wire: Mapping[str, object]) -> bytes:
 
 
 def wire_time(microseconds: int) -> str:
-    """Write a moment, in microseconds since the epoch, as RFC 3339 in UTC."""
+    """Return a moment, in microseconds since the epoch, as RFC 3339 in UTC."""
     moment = _EPOCH + timedelta(microseconds=microseconds)
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def attribute_text(text: str) -> str:
-    """Give a text as a CloudEvents String may have it, with U+FFFD for what it must not hold."""
+    """Return a text as a CloudEvents String: with U+FFFD for what that must not contain."""
     return _NOT_TEXT.sub("\ufffd", text)
 
 
 def path_of(wire: Mapping[str, object], key: str) -> bytes | None:
-    """Give the exact bytes of the path that ``put_path`` put there; ``None`` if there is none."""
+    """Return the exact bytes of the path that ``put_path`` put there; ``None`` if there is none."""
     exact = wire.get(key + "_b64")
     if isinstance(exact, str):
         return base64.b64decode(exact)
@@ -347,7 +347,7 @@ def path_of(wire: Mapping[str, object], key: str) -> bytes | None:
 
 
 def put_path(wire: Json, key: str, path: Path) -> None:
-    """Put a path under ``key`` and, if its bytes are not valid UTF-8, them under ``key`` + _b64."""
+    """Add a path under ``key`` and, unless it is valid UTF-8, its bytes under ``key`` + _b64."""
     name = str(path)
     wire[key] = _display(name)
     if wire[key] != name:
@@ -387,7 +387,7 @@ def _put_entry(wire: Json, event: EntryEvent, *, exact: bool) -> None:
 
 
 def _stats(event: EntryEvent) -> tuple[FileStat | None, FileStat | None]:
-    """Give what the entry is now and what it was before, as far as its event knows."""
+    """Return the status of the entry now and before, as far as its event has them."""
     match event:
         case FileCreated() | DirCreated():
             return event.stat, None
@@ -400,7 +400,7 @@ def _stats(event: EntryEvent) -> tuple[FileStat | None, FileStat | None]:
 
 
 def _put_place(wire: Json, location: Path, path: Path, *, prefix: str = "") -> None:
-    """Put the path and, where it lies below the location, its way from there ("." for itself)."""
+    """Add the path and, if it is below the location, the path from there ("." for itself)."""
     put_path(wire, prefix + "path", path)
     if path.is_relative_to(location):
         put_path(wire, prefix + "rel", path.relative_to(location))
@@ -469,7 +469,7 @@ def _microseconds(seconds: float) -> int | None:
 
 
 def _bytes_of(name: str) -> bytes:
-    """Give the name's bytes; where a system allows lone surrogates, those in their own encoding."""
+    """Return the name's bytes; lone surrogates, where a system allows them, encoded as such."""
     try:
         return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -477,7 +477,7 @@ def _bytes_of(name: str) -> bytes:
 
 
 def _display(text: str) -> str:
-    """Give the text with U+FFFD for what is not Unicode; the same text if all of it is."""
+    """Return the text with U+FFFD for what is not Unicode; the same text if all of it is."""
     try:
         text.encode()
     except UnicodeEncodeError:

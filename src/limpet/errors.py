@@ -1,6 +1,8 @@
-"""Every exception limpet raises, cut by what the caller can do about it."""
+"""The exceptions that limpet raises, one tree, divided by what the caller can do about them."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 __all__ = [
     "BusyError",
@@ -28,17 +30,19 @@ __all__ = [
 
 
 class LimpetError(Exception):
-    """Root of the tree: catching it catches whatever limpet itself raises.
+    """Root of the tree: catching it catches everything that limpet itself raises.
 
     ``code`` is stable across releases and names a heading in ``docs/troubleshooting.md``.
     """
 
+    default_code: ClassVar[str] = "limpet"
+    """The ``code`` of an exception that is raised without one."""
     code: str
 
-    def __init__(self, message: str, *, code: str = "limpet") -> None:
+    def __init__(self, message: str, *, code: str | None = None) -> None:
         """Keep the message as it is shown and the code as it is looked up."""
         super().__init__(message)
-        self.code = code
+        self.code = self.default_code if code is None else code
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive pickling with the keyword argument."""
@@ -48,59 +52,48 @@ class LimpetError(Exception):
 class UsageError(LimpetError, ValueError):
     """The call is wrong (an empty path, a negative time): fix it. Nothing was started."""
 
-    def __init__(self, message: str, *, code: str = "usage") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "usage"
 
 
 class UnsupportedError(LimpetError):
-    """What was asked for by name does not work here: choose another. Nothing was started."""
+    """What was named does not work here: choose another. Nothing was started."""
 
-    def __init__(self, message: str, *, code: str = "unsupported") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "unsupported"
 
 
 class LimitError(LimpetError, OSError):
     """A limit of the system is used up: raise it (the message says which and to what)."""
 
-    def __init__(self, message: str, *, code: str = "limit") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "limit"
 
 
 class CheckpointBusyError(LimpetError):
     """Another follower uses the state file: give each its own. Nothing was started."""
 
-    def __init__(self, message: str, *, code: str = "state-busy") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "state-busy"
 
 
 class CheckpointCorruptError(LimpetError):
-    """No version of the state file can be read: remove it to begin anew. Nothing was started."""
+    """No version of the state file can be read: remove it to start again. Nothing was started."""
 
-    def __init__(self, message: str, *, code: str = "state-corrupt") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "state-corrupt"
 
 
 class MissingExtraError(LimpetError, ImportError):
     """An optional part is not installed: the message gives the command that installs it."""
 
-    def __init__(self, message: str, *, code: str = "missing-extra") -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code)
+    default_code = "missing-extra"
 
 
 class OutputError(LimpetError):
-    """Root of what a write into an output folder can be refused for; catches all of them.
+    """Root of the reasons for which an output refuses an operation; catches all of them.
 
     ``name`` is the name that was given, ``operation`` what was tried (``create``, ``append``, ...),
-    ``errno`` the system's word where there is one. Unless a class says otherwise nothing changed
+    ``errno`` that of the system where there is one. Unless a class says otherwise, nothing changed
     on disk and no temporary file was left.
     """
 
+    default_code = "output"
     name: str
     operation: str
     errno: int | None
@@ -109,12 +102,12 @@ class OutputError(LimpetError):
         self,
         message: str,
         *,
-        code: str = "output",
+        code: str | None = None,
         name: str = "",
         operation: str = "",
         errno: int | None = None,
     ) -> None:
-        """Keep the message as it is shown and the facts as they are asked for."""
+        """Keep the message as it is shown, and the facts as attributes."""
         super().__init__(message, code=code)
         self.name = name
         self.operation = operation
@@ -127,107 +120,81 @@ class OutputError(LimpetError):
 
 
 class NameRefusedError(OutputError, ValueError):
-    """The name is none that an output takes: choose another, or make one with ``safe_name``."""
+    """An output does not accept the name: choose another, or make one with ``safe_name``."""
 
-    def __init__(self, message: str, *, code: str = "bad-name", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "bad-name"
 
 
 class EscapeError(OutputError, PermissionError):
-    """The name leads out of the root, or through a symlink or mount: distrust whoever gave it."""
+    """The name leads out of the root, or through a symlink or mount: distrust its source."""
 
-    def __init__(self, message: str, *, code: str = "escape", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "escape"
 
 
 class ExistsError(OutputError, FileExistsError):
-    """The name is taken: choose another, or ask for it to be replaced."""
+    """The name is taken: choose another, or overwrite it."""
 
-    def __init__(self, message: str, *, code: str = "exists", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "exists"
 
 
 class MissingError(OutputError, FileNotFoundError):
-    """What is to be deleted, moved or appended to is not there."""
+    """What is to be deleted, moved or appended to does not exist."""
 
-    def __init__(self, message: str, *, code: str = "missing", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "missing"
 
 
 class NotAFileError(OutputError, OSError):
-    """Something else than a plain file of this folder's own stands at the name."""
+    """The name is that of something else than a regular file of this root's own."""
 
-    def __init__(self, message: str, *, code: str = "not-a-file", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "not-a-file"
 
 
 class DeniedError(OutputError, PermissionError):
-    """The system does not let this user do it, or nobody (a read-only file system)."""
+    """The system does not permit it to this user, or to any (a read-only file system)."""
 
-    def __init__(self, message: str, *, code: str = "denied", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "denied"
 
 
 class NoSpaceError(OutputError, OSError):
     """The disk or a quota is full: make room and try again."""
 
-    def __init__(self, message: str, *, code: str = "no-space", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "no-space"
 
 
 class CapError(OutputError):
     """A limit that the program itself has set would be passed."""
 
-    def __init__(self, message: str, *, code: str = "over-cap", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "over-cap"
 
 
 class BusyError(OutputError, OSError):
-    """Somebody else holds the file, or too much is waiting: try again later."""
+    """Another process holds the file, or too much is waiting: try again later."""
 
-    def __init__(self, message: str, *, code: str = "busy", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "busy"
 
 
 class RootGoneError(OutputError, FileNotFoundError):
-    """The root folder itself is not there, or another stands in its place."""
+    """The root directory itself is missing, or another is in its place."""
 
-    def __init__(self, message: str, *, code: str = "root-gone", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "root-gone"
 
 
 class ContentError(OutputError, ValueError):
-    """The text cannot be written in the encoding that was asked for; nothing was written."""
+    """The text cannot be written in the requested encoding; nothing was written."""
 
-    def __init__(self, message: str, *, code: str = "encoding", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "encoding"
 
 
 class DurabilityError(OutputError, OSError):
     """It is done and can be read, but may not survive a crash: check the disk."""
 
-    def __init__(self, message: str, *, code: str = "durability", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "durability"
 
 
 class OutputFailedError(OutputError, OSError):
     """The system failed at it (an I/O error, no descriptors left); the message says how."""
 
-    def __init__(self, message: str, *, code: str = "io", **facts: object) -> None:
-        """As the root, with a code of its own."""
-        super().__init__(message, code=code, **facts)  # type: ignore[arg-type]  # passed on as is
+    default_code = "io"
 
 
 def _rebuild_output(

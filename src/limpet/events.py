@@ -1,7 +1,7 @@
-"""Every event limpet delivers: plain, frozen values that know nothing of how they came to be.
+"""Every event that limpet delivers: plain, frozen values, independent of how they are found.
 
-The promise behind each type is the event contract in ``docs/semantics.md``; a rule number there
-(S1 to S25) says what happens on disk and which of these is delivered for it.
+The promise behind each type is the event contract in ``docs/semantics.md``; a rule number there (S1
+to S25) says what happens on disk and which of these is delivered for it.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ __all__ = [
 ]
 
 Kind = Literal["file", "dir", "symlink", "other"]
-"""What an entry is; ``other`` is a FIFO, a socket or a device (``stat.mode`` tells which)."""
+"""What an entry is; ``other`` is a FIFO, a socket or a device (``stat.mode`` says which)."""
 
 Change = Literal["content", "identity", "mode", "owner"]
-"""What differs after an update; ``identity`` means another inode stands there: it was replaced."""
+"""What differs after an update; ``identity`` means that another inode is at the path: replaced."""
 
 Origin = Literal["live", "initial", "offline", "rescan"]
-"""How the change came to be known: seen as it happened, there when the watch began, happened while
-no watch was running (``state=``), or found by looking at everything again."""
+"""How the change was found: seen as it happened, there when the watch began, happened while no
+watch was running (``state=``), or found by a full scan."""
 
 GoneReason = Literal["deleted", "moved", "ancestor", "replaced", "unmounted"]
-"""Why the target is gone: itself deleted or moved away, a folder above it was, something else took
-its place in one step, or its file system was unmounted."""
+"""Why the target is gone: itself deleted or moved away, a directory above it was, something else
+took its place in one step, or its file system was unmounted."""
 
 RescanReason = Literal["overflow", "backend", "interval", "ignore-file"]
-"""Why everything was looked at again: the kernel's queue overflowed, a backend had to be started
+"""Why everything was scanned again: the kernel's queue overflowed, a backend had to be started
 again, ``rescan_interval``, or an ignore file changed."""
 
 DegradedReason = Literal[
@@ -75,10 +75,10 @@ DegradedReason = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileStat:
-    """What was known of an entry at one moment."""
+    """The status of an entry at one moment."""
 
     size: int
-    """Bytes; for a folder or a symlink what the system reports."""
+    """Bytes; of a directory or a symlink what the system reports."""
     mtime: float
     """Last change of the content, unix seconds."""
     ctime: float
@@ -96,7 +96,7 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Event(Lazy):
-    """Something the watch at ``location`` has to say."""
+    """Something that the watch at ``location`` reports."""
 
     location: Path
     """The watch it belongs to: the path as given, made absolute, not resolved."""
@@ -106,8 +106,8 @@ class Event(Lazy):
     """Position in this watch's order; starts at 1, no gaps, no repeats."""
     origin: Origin = "live"
 
-    # The same for every type, so that they need not be generated for each: to load these types
-    # would else be a third of what it takes to start a watch.
+    # The same for every type, so that they need not be generated for each: loading these types
+    # would otherwise be a third of what it takes to start a watch.
 
     def __repr__(self) -> str:
         """Show all fields."""
@@ -115,7 +115,7 @@ class Event(Lazy):
         return f"{type(self).__qualname__}({shown})"
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is the same event: the same type, and every field equal."""
+        """Return whether it is the same event: the same type, and every field equal."""
         if type(other) is not type(self):
             return NotImplemented
         return all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self))
@@ -138,44 +138,45 @@ class EntryEvent(Event):
 
 
 class FileEvent(EntryEvent):
-    """An event about a file, symlink or other node that is not a folder."""
+    """An event about a file, symlink or other node that is not a directory."""
 
     __slots__ = ()
 
 
 class DirEvent(EntryEvent):
-    """An event about a folder."""
+    """An event about a directory."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileCreated(FileEvent):
-    """A file is there that was not there before."""
+    """A file exists that did not exist before."""
 
     stat: FileStat
     existing: bool = False
-    """It was there when the watch began (``existing=True`` asks for these)."""
+    """It was there when the watch began (reported with ``existing=True``)."""
     transient: bool = False
-    """It came and went before it could be looked at (``transient=True`` asks for these); ``stat``
-    then only knows the kind, and a deleted event follows at once."""
+    """It was created and deleted before it could be examined (reported with ``transient=True``);
+    ``stat`` then has the kind alone, and a deleted event follows at once."""
     content: str | bytes | None = None
-    """The file's content if asked for and readable; text in mode ``r``, bytes in mode ``rb``."""
+    """The file's content if it is an option and readable; text in mode ``r``, bytes in mode ``rb``.
+    """
     content_mode: Literal["r", "rb"] | None = None
     content_error: str | None = None
-    """Why there is no content though it was asked for: ``too_large``, ``vanished``, ``denied``,
+    """Why there is no content although it is an option: ``too_large``, ``vanished``, ``denied``,
     ``undecodable``, ``not_regular`` or ``error``; of what was appended also ``start_unknown``."""
     content_offset: int | None = None
-    """Of what was appended: where in the file it begins, in bytes; 0 if all of it is new."""
+    """Of what was appended: its offset in the file, in bytes; 0 if all of it is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileUpdated(FileEvent):
-    """A file that was there holds something else, or is something else."""
+    """The content of a file changed, or it was replaced."""
 
     stat: FileStat
     previous: FileStat | None
-    """What was known before; ``None`` if nobody had needed to know."""
+    """The status before; ``None`` if it was not needed until now."""
     changes: frozenset[Change]
     content: str | bytes | None = None
     content_mode: Literal["r", "rb"] | None = None
@@ -185,26 +186,26 @@ class FileUpdated(FileEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileRenamed(FileEvent):
-    """A file has another name: ``source`` before, ``path`` now; both lie in the watched folder."""
+    """A file has another name: ``source`` before, ``path`` now; both below the location."""
 
     source: Path
     stat: FileStat
     previous: FileStat | None
     replaced: FileStat | None = None
-    """What stood at ``path`` and is gone by the rename; it gets no event of its own. Its ``size``
-    is -1 and its times are 0 if it was there when the watch began and nobody had reason to look."""
+    """What was at ``path`` and is gone by the rename; it gets no event of its own. Its ``size`` is
+    -1 and its times are 0 if it was there when the watch began and needed no stat since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileDeleted(FileEvent):
-    """A file is gone: deleted, or moved out of the watched folder."""
+    """A file is gone: deleted, or moved out of the watched directory."""
 
     previous: FileStat | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirCreated(DirEvent):
-    """A folder is there; what it holds follows as events of their own."""
+    """A directory exists; its entries follow as events of their own."""
 
     stat: FileStat
     existing: bool = False
@@ -213,7 +214,7 @@ class DirCreated(DirEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirUpdated(DirEvent):
-    """A folder's mode or owner changed (``metadata=True`` asks for these)."""
+    """A directory's mode or owner changed (reported with ``metadata=True``)."""
 
     stat: FileStat
     previous: FileStat | None
@@ -222,7 +223,7 @@ class DirUpdated(DirEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirRenamed(DirEvent):
-    """A folder has another name and kept all it holds, for which there are no further events."""
+    """A directory has another name and kept its entries, for which no events follow."""
 
     source: Path
     stat: FileStat
@@ -232,7 +233,7 @@ class DirRenamed(DirEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class DirDeleted(DirEvent):
-    """A folder is gone; the deleted events of all it held came before."""
+    """A directory is gone; the deleted events of its entries came before."""
 
     previous: FileStat | None
 
@@ -244,7 +245,7 @@ class TargetEvent:
 
 
 class TargetFileCreated(FileCreated, TargetEvent):
-    """The watched file came to be."""
+    """The watched file appeared."""
 
     __slots__ = ()
 
@@ -263,33 +264,33 @@ class TargetFileDeleted(FileDeleted, TargetEvent):
 
 
 class TargetDirCreated(DirCreated, TargetEvent):
-    """The watched folder came to be; what it holds follows."""
+    """The watched directory appeared; its entries follow."""
 
     __slots__ = ()
 
 
 class TargetDirUpdated(DirUpdated, TargetEvent):
-    """The watched folder's mode or owner changed (``metadata=True``)."""
+    """The watched directory's mode or owner changed (``metadata=True``)."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class TargetDirDeleted(DirDeleted, TargetEvent):
-    """The watched folder is gone, after all it held; the watch waits for it to come back."""
+    """The watched directory is gone, after its entries; the watch waits for it to come back."""
 
     reason: GoneReason
 
 
 class WatchEvent(Event):
-    """About the watch, not the disk."""
+    """An event about the watch, not the disk."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Rescanned(WatchEvent):
-    """Detail was lost, so everything was looked at again; the differences follow."""
+    """Detail was lost, so everything was scanned again; the differences follow."""
 
     reason: RescanReason
 
@@ -306,21 +307,21 @@ class Degraded(WatchEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Recovered(WatchEvent):
-    """What a ``Degraded`` for ``path`` said no longer holds."""
+    """What a ``Degraded`` for ``path`` reported no longer holds."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mismatched(WatchEvent):
-    """The wrong kind of thing stands at the location; nothing is told of it until that changes."""
+    """The location is of the wrong kind; nothing is reported of it until that changes."""
 
     found: Kind
     expected: Kind
 
 
 def event_name(kind: type[Event]) -> str:
-    """Give the type's name on the wire: ``FileUpdated`` is ``file.updated``.
+    """Return the type's name on the wire: ``FileUpdated`` is ``file.updated``.
 
     A target event has the name of the type it also is; watch events start with ``watch.``.
     """

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
-from limpet.watch.index._entry_record import RACY_NS
+from limpet.watch import RACY_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,9 +40,9 @@ class StreamError(AssertionError):
 
 
 def listing(location: str | os.PathLike[str]) -> dict[Path, Kind]:
-    """Walk the disk plainly: every entry at and below ``location`` with its kind, no link followed.
+    """Walk the disk: return every entry at and below ``location`` with its kind, no link followed.
 
-    Empty if nothing (or not a folder) stands there; a folder that cannot be read has no content.
+    Empty if there is no directory; a directory that cannot be read has no content.
     """
     root = Path(location)
     found: dict[Path, Kind] = {}
@@ -91,7 +91,7 @@ class Mirror:
             self._children.setdefault(path.parent, set()).add(path)
 
     def paths(self) -> set[Path]:
-        """Give every path that is there, the target included."""
+        """Return every path that is there, the target included."""
         return set(self.entries)
 
     def apply(self, event: Event) -> None:
@@ -171,7 +171,7 @@ class Mirror:
 def check_stream(
     events: Iterable[Event], start: Mapping[Path, Kind] | None = None, *, first_seq: int = 1
 ) -> Mirror:
-    """Hold a whole stream to law L2, to gapless numbers and to time that never goes back.
+    """Verify a whole stream: law L2, gapless numbers, and time that never goes back.
 
     Args:
         events: All events of one watch since ``start``, in order, none left out.
@@ -199,7 +199,7 @@ def check_stream(
 
 
 def describe(event: Event) -> str:
-    """Write an event in one short line, as scenarios do: type, path below the location, detail.
+    """Return an event as one short line, as in scenarios: type, path below the location, detail.
 
     ``FileUpdated f {content,identity}``, ``FileRenamed a -> b``, ``TargetDirDeleted . (moved)``.
     """
@@ -244,7 +244,7 @@ _COMMANDS: Final = (
 
 
 def parse_scenario(text: str) -> list[tuple[list[str], list[str]]]:
-    """Read a scenario: blocks of steps and the events that one look must find for them.
+    """Read a scenario: blocks of steps and the events that one scan must find for them.
 
     Lines starting with ``$`` are steps, other lines are expected events as ``describe`` writes
     them; ``#`` starts a comment. Blocks follow each other; steps after events begin the next block.
@@ -267,9 +267,9 @@ def perform(step: str, location: Path) -> None:
     """Carry out one step; paths are relative to the location, ``.`` is the location itself.
 
     ``write P TEXT``, ``append P TEXT``, ``mkdir P``, ``mkdirs P``, ``rename P Q``, ``swap P Q``,
-    ``delete P`` (file or empty folder), ``rmtree P``, ``chmod MODE P``, ``touch P``, ``symlink
-    TARGET P``, ``link P Q``, ``fifo P``, ``age`` (wait until nothing there is so young that the
-    clock of the file system cannot tell it from what comes next). ``@NAME`` is a path beside the
+    ``delete P`` (file or empty directory), ``rmtree P``, ``chmod MODE P``, ``touch P``, ``symlink
+    TARGET P``, ``link P Q``, ``fifo P``, ``age`` (wait until everything there is old enough for the
+    file system's clock to distinguish it from what comes next). ``@NAME`` is a path beside the
     location.
 
     Raises:
@@ -312,8 +312,8 @@ def run_scenario(
 
     Args:
         text: The scenario, see ``parse_scenario``.
-        location: Where the watch stands.
-        fence: Gives all events so far, such as ``SyncWatch.fence``.
+        location: The location of the watch.
+        fence: Returns all events so far, such as ``SyncWatch.fence``.
 
     Returns:
         For each block its steps, the events expected and the events that came.

@@ -10,5 +10,5 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder under the name the system gives it, as events name it."""
+    """Return a directory by its canonical path, as events name it."""
     return Path(os.path.realpath(tmp_path))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from typing import Any
 from mewbot.api.v1 import InputEvent
 
 from limpet.bot import FileSystem, FileSystemInputEvent
+from limpet.bot._delivery import Delivery
 from limpet.bot.events._input_events import wrap
 from limpet.events import EntryEvent, FileCreated, FileRenamed, FileStat, event_name
-
-PATIENCE = 30.0
-"""Seconds anything may take; reached only by a failing test."""
+from tests.waiting import until
 
 
 def stat(size: int = 3, mtime: float = 1_700_000_000.0) -> FileStat:
@@ -29,7 +27,7 @@ def stat(size: int = 3, mtime: float = 1_700_000_000.0) -> FileStat:
 
 
 def created(name: str = "a.txt", *, location: str = "/srv/in", **more: Any) -> FileSystemInputEvent:
-    """An event about a file that need not be there."""
+    """Return an event about a file that need not exist."""
     at = more.pop("time", 1_764_072_000.0)
     event = FileCreated(
         location=Path(location), time=at, seq=more.pop("seq", 1), path=Path(location) / name,
@@ -47,31 +45,27 @@ def renamed(old: str, new: str, *, location: str = "/srv/in") -> FileSystemInput
 
 
 def put(path: Path, text: str = "x") -> None:
-    """Make a file in one step, so that no look finds it half made."""
+    """Create a file in one step, so that no scan finds it incomplete."""
     handle, name = tempfile.mkstemp()
     with os.fdopen(handle, "w") as file:
         file.write(text)
     Path(name).replace(path)
 
 
-async def until(condition: Callable[[], object], what: str = "") -> None:
-    """Return once the condition holds."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, what or "it never came to be so"
-        await asyncio.sleep(0.005)
-
-
-class Told:
-    """What an input put into its queue, in short: ``file.created a``."""
+class Received:
+    """The events that an input put into its queue, in short: ``file.created a``."""
 
     def __init__(self, queue: asyncio.Queue[InputEvent]) -> None:
         self.queue = queue
+        self.deliveries: list[Delivery] = []
         self.events: list[FileSystemInputEvent] = []
 
     def take_all(self) -> list[FileSystemInputEvent]:
         while not self.queue.empty():
-            event = self.queue.get_nowait()
+            event: object = self.queue.get_nowait()
+            if isinstance(event, Delivery):
+                self.deliveries.append(event)
+                event = event.event
             assert isinstance(event, FileSystemInputEvent)
             self.events.append(event)
         return self.events
@@ -85,7 +79,7 @@ class Told:
         return [short(event) for event in self.events]
 
     async def reach(self, *wanted: str) -> None:
-        """Return once all of these were told."""
+        """Return once all of these were received."""
         await until(lambda: set(wanted) <= set(self.take()), f"{wanted} of {self.lines}")
 
 
@@ -101,20 +95,20 @@ def short(event: FileSystemInputEvent) -> str:
 @asynccontextmanager
 async def running(
     io: FileSystem, queue: asyncio.Queue[InputEvent] | None = None
-) -> AsyncIterator[Told]:
+) -> AsyncIterator[Received]:
     """Run the input of a ``FileSystem`` alone, without a bot around it."""
     (one,) = io.get_inputs()
-    told = Told(queue if queue is not None else asyncio.Queue())
-    one.bind(told.queue)
+    received = Received(queue if queue is not None else asyncio.Queue())
+    one.bind(received.queue)
     task = asyncio.create_task(one.run())
     try:
         if io.input_path is not None:
             await until(lambda: getattr(one, "backend", None))
         else:
             await asyncio.sleep(0)
-        yield told
+        yield received
     finally:
         task.cancel()
         await asyncio.wait({task})
-        told.take_all()
+        received.take_all()
         assert task.cancelled(), task

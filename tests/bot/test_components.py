@@ -37,11 +37,11 @@ from limpet.bot import (
     LogAction,
     MakeDirAction,
     MoveFileAction,
+    MoveProcessedFileAction,
+    MoveProcessedFileOutputEvent,
     OverwriteFileAction,
     OverwriteFileOutputEvent,
     PrintAction,
-    PutAwayAction,
-    PutAwayOutputEvent,
     RateLimitCondition,
     RegexTrigger,
     RunCommandAction,
@@ -49,13 +49,14 @@ from limpet.bot import (
     StillThereCondition,
     TimeOfDayCondition,
 )
-from limpet.bot._dry_run import would_say
+from limpet.bot._dry_run import dry_run_report
 from limpet.bot.actions import CommandFailedError
-from limpet.bot.events._action_result import Work, outcome_of
+from limpet.bot.events._action_result import ActionState, outcome_of
 from limpet.bot.events._input_events import Lines, wrap
-from limpet.bot.io._archive_file import put_away
+from limpet.bot.io._archive_file import move_processed_file
 from limpet.errors import UsageError
-from tests.bot.factories import PATIENCE, created, renamed, stat
+from tests.bot.factories import created, renamed, stat
+from tests.waiting import PATIENCE, until
 
 
 @dataclasses.dataclass
@@ -68,10 +69,10 @@ class Whisper(Chat):
 
 
 def act(action: Any, event: InputEvent, state: dict[str, Any] | None = None) -> list[Any]:
-    """What an action asks for, in limpet's runner."""
+    """Return the outputs an action requests, as under limpet's runner."""
 
     async def main() -> list[OutputEvent]:
-        state_now = Work() if state is None else state
+        state_now = ActionState() if state is None else state
         return [one async for one in action.act(event, state_now) if one]
 
     return asyncio.run(main())
@@ -127,7 +128,7 @@ LINES = LinesAddedInputEvent(
     ],
 )  # fmt: skip
 def test_what_a_trigger_matches(trigger: Any, yes: list[InputEvent], no: list[InputEvent]) -> None:
-    """And no event of a class that it does not say it consumes."""
+    """And no event of a class that it does not declare."""
     assert [event for event in yes if not trigger.matches(event)] == []
     assert [event for event in no if trigger.matches(event)] == []
     consumed = tuple(trigger.consumes_inputs())
@@ -135,33 +136,33 @@ def test_what_a_trigger_matches(trigger: Any, yes: list[InputEvent], no: list[In
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "expected"),
     [
         (lambda: FileSystemTrigger(events="file.creatd"), "did you mean 'file.created'"),
         (lambda: GlobTrigger(), "needs the property 'globs'"),
-        (lambda: RegexTrigger(pattern="("), "is not right"),
+        (lambda: RegexTrigger(pattern="("), "is invalid"),
         (lambda: ExtensionCondition(extensions=[]), "that is not empty"),
         (lambda: TimeOfDayCondition(after="25:00"), "hour must be"),
-        (lambda: TimeOfDayCondition(after="09:00", before="09:00"), "the same"),
+        (lambda: TimeOfDayCondition(after="09:00", before="09:00"), "are equal"),
         (lambda: TimeOfDayCondition(timezone="Europe/Atlantis"), "no time zone"),
         (lambda: TimeOfDayCondition(days=["monday"]), "must be one of"),
-        (lambda: CreateFileAction(name="{naem"), "not ended"),
+        (lambda: CreateFileAction(name="{naem"), "without a '}'"),
         (lambda: RunCommandAction(command=[]), "not empty"),
         (lambda: AppendToFileAction(name="a", rotation={"keep": 1}), "nothing says when"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_refused_when_it_is_made(make: Callable[[], object], said: str) -> None:
-    """Before any event comes."""
+def test_wrong_properties_are_refused_at_once(make: Callable[[], object], expected: str) -> None:
+    """Before any event arrives."""
     with pytest.raises(UsageError) as refused:
         make()
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 # -- conditions ------------------------------------------------------------------------------------
 
 
 def test_size_age_and_extension() -> None:
-    """From what the event says; what has none of it is not let through."""
+    """By the values in the event; an event without them does not pass."""
     assert SizeCondition(min_bytes=3, max_bytes=3).allows(created())
     assert not SizeCondition(min_bytes=4).allows(created())
     assert not SizeCondition().allows(Chat())
@@ -178,7 +179,7 @@ def test_size_age_and_extension() -> None:
 
 
 def test_rate_limit() -> None:
-    """So many in so long, for each key apart; what it remembers is bounded."""
+    """A number in a span of time, for each key separately; its memory is bounded."""
     condition = RateLimitCondition(most=2, seconds=10, key="{name}")
     now = [0.0]
     condition.clock = lambda: now[0]
@@ -193,7 +194,7 @@ def test_rate_limit() -> None:
 
 
 def test_content(tmp_path: Path) -> None:
-    """What the event brings, else what the file holds, as far as it is to be read."""
+    """The content in the event, else that of the file, up to the limit."""
     condition = ContentCondition(pattern="(?i)urgent")
     assert condition.allows(created(content="very URGENT", content_mode="r"))
     assert condition.allows(created(content=b"\xffurgent", content_mode="rb"))
@@ -208,14 +209,14 @@ def test_content(tmp_path: Path) -> None:
 
 
 def test_still_there(tmp_path: Path) -> None:
-    """A dangling link is there, too."""
+    """A dangling link exists, too."""
     (tmp_path / "link").symlink_to("nowhere")
     assert StillThereCondition().allows(created("link", location=str(tmp_path)))
     assert not StillThereCondition().allows(created("gone", location=str(tmp_path)))
 
 
 def test_time_of_day() -> None:
-    """Also over midnight, where the days are those on which the span begins."""
+    """Also over midnight; the days are those on which the span begins."""
     night = TimeOfDayCondition(
         after="22:00", before="06:00", days=["fri"], timezone="Europe/London"
     )
@@ -252,7 +253,7 @@ def test_print_and_log(
 
 
 def test_what_the_file_actions_ask_for() -> None:
-    """Names made safe; contents as templates, or as they are."""
+    """Safe names; contents from templates, or unchanged."""
     event = created("sub/a.txt", content=b"\x00\xff", content_mode="rb")
     (made,) = act(CreateFileAction(name="x/{rel}", io="out"), event)
     assert isinstance(made, CreateFileOutputEvent)
@@ -280,53 +281,53 @@ def test_what_the_file_actions_ask_for() -> None:
 def test_in_mewbot_a_failure_is_logged_and_the_later_actions_stand_down(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its runner would end the bot; the file still goes where failures go."""
+    """Its runner would end the bot; the file still moves to the failures."""
     state: dict[str, Any] = {}
     event = created()
     assert act(CreateFileAction(name="{old_name}"), event, state) == []
     assert "no field 'old_name'" in caplog.text
     assert act(CreateFileAction(name="fine", content="x"), event, state) == []
-    (away,) = act(PutAwayAction(), event, state)
-    assert isinstance(away, PutAwayOutputEvent)
+    (away,) = act(MoveProcessedFileAction(), event, state)
+    assert isinstance(away, MoveProcessedFileOutputEvent)
     assert away.outcome is not None
     assert away.outcome.error is not None
 
 
-def test_put_away(tmp_path: Path) -> None:
+def test_processed_files_are_moved(tmp_path: Path) -> None:
     """To done or failed; a taken name gets a number before its extension; another file stays."""
-    place = tmp_path / "in"
-    (place / "sub").mkdir(parents=True)
+    directory = tmp_path / "in"
+    (directory / "sub").mkdir(parents=True)
 
     def away(which: str, *, failed: bool = False, **more: Any) -> Path | None:
-        found = (place / which).stat()
+        found = (directory / which).stat()
         event = created(
             which,
-            location=str(place),
+            location=str(directory),
             stat=dataclasses.replace(stat(), inode=found.st_ino, device=found.st_dev),
         )
-        state = Work()
+        state = ActionState()
         if failed:
             outcome_of(state).fail(OSError("it went wrong"))
-        (order,) = act(PutAwayAction(**more), event, state)
-        return asyncio.run(put_away(order))
+        (order,) = act(MoveProcessedFileAction(**more), event, state)
+        return asyncio.run(move_processed_file(order))
 
     for _ in range(2):
-        (place / "sub/a.txt").write_text("x")
+        (directory / "sub/a.txt").write_text("x")
         away("sub/a.txt")
-    (place / "b").write_text("x")
+    (directory / "b").write_text("x")
     away("b", failed=True)
-    (place / "c").write_text("x")
-    assert away("c", name="{stem}-{size}", done="kept") == place / "kept" / "c-3"
+    (directory / "c").write_text("x")
+    assert away("c", name="{stem}-{size}", done="kept") == directory / "kept" / "c-3"
     found = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert found == ["done/sub/a.1.txt", "done/sub/a.txt", "failed/b", "in/kept/c-3"]
-    (place / "d").write_text("x")
-    order = act(PutAwayAction(), created("d", location=str(place)))[0]
-    assert asyncio.run(put_away(order)) is None  # another inode stands there
-    assert (place / "d").exists()
-    order = act(PutAwayAction(), created("gone", location=str(place)))[0]
-    assert asyncio.run(put_away(order)) is None
+    (directory / "d").write_text("x")
+    order = act(MoveProcessedFileAction(), created("d", location=str(directory)))[0]
+    assert asyncio.run(move_processed_file(order)) is None  # another inode stands there
+    assert (directory / "d").exists()
+    order = act(MoveProcessedFileAction(), created("gone", location=str(directory)))[0]
+    assert asyncio.run(move_processed_file(order)) is None
     with pytest.raises(UsageError):
-        act(PutAwayAction(), Chat())
+        act(MoveProcessedFileAction(), Chat())
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -337,7 +338,7 @@ PYTHON = sys.executable
 def test_a_command_gets_its_arguments_and_the_event_and_little_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """D13: an argument arrives as it is, whatever is in it; no shell looks at it."""
+    """D13: an argument arrives unchanged; no shell interprets it."""
     monkeypatch.setenv("SECRET_TOKEN", "s3cret")
     monkeypatch.setenv("WANTED", "yes")
     name = '"; touch pwn; #$(touch pwn2)`.pdf'
@@ -348,7 +349,7 @@ def test_a_command_gets_its_arguments_and_the_event_and_little_else(
     action = RunCommandAction(
         command=[PYTHON, "-c", program, "{name}", "--x={name}"], folder=str(tmp_path), keep="WANTED"
     )
-    state = Work()
+    state = ActionState()
     act(action, created(name), state)
     argv, wire, environment = json.loads(state["command"]["output"])
     assert argv == [name, f"--x={name}"]
@@ -361,25 +362,25 @@ def test_a_command_gets_its_arguments_and_the_event_and_little_else(
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "expected"),
     [
         ({"command": [PYTHON, "-c", "import sys; sys.exit('no good')"]}, "status 1: no good"),
         ({"command": ["/no/such/program"]}, "cannot start"),
         ({"command": [PYTHON, "-c", "import time; time.sleep(600)"], "timeout": 0.5}, "more than"),
     ],
 )
-def test_a_command_that_fails(more: dict[str, Any], said: str) -> None:
-    """Says how; it is ended, with all it started, if it takes too long."""
+def test_a_command_that_fails(more: dict[str, Any], expected: str) -> None:
+    """The error has the reason; after the timeout the program and its children are ended."""
     begun = time.monotonic()
-    with pytest.raises(CommandFailedError, match=said):
+    with pytest.raises(CommandFailedError, match=expected):
         act(RunCommandAction(**more), created())
     assert time.monotonic() - begun < PATIENCE
 
 
 def test_output_without_end_is_bounded() -> None:
-    """What is beyond the bound is read and dropped; a program that reads nothing is no failure."""
+    """Output beyond the bound is read and dropped; a program that reads nothing is no failure."""
     program = "import sys; sys.stdin.close(); sys.stdout.write('x' * 3_000_000)"
-    state = Work()
+    state = ActionState()
     event = created(content="y" * 1_000_000, content_mode="r")
     act(RunCommandAction(command=[PYTHON, "-c", program], max_output=1000), event, state)
     assert state["command"] == {"status": 0, "output": "x" * 1000}
@@ -387,7 +388,7 @@ def test_output_without_end_is_bounded() -> None:
 
 @pytest.mark.parametrize(("busy", "wanted"), [("queue", "abc"), ("skip", "a"), ("restart", "c")])
 def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: str) -> None:
-    """Wait, leave the event out, or end the one that runs."""
+    """Wait, skip the event, or end the running program."""
     program = (
         "import pathlib, sys, time; here = pathlib.Path(sys.argv[1]); "
         "(here / ('began ' + sys.argv[2])).touch(); "
@@ -397,15 +398,13 @@ def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: st
     action = RunCommandAction(command=[PYTHON, "-c", program, str(tmp_path), "{name}"], busy=busy)
 
     async def one(name: str) -> None:
-        async for _ in action.act(created(name), Work()):
+        async for _ in action.act(created(name), ActionState()):
             pass
 
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(one("a"))
-            end = time.monotonic() + PATIENCE
-            while not (tmp_path / "began a").exists() and time.monotonic() < end:
-                await asyncio.sleep(0.01)
+            await until((tmp_path / "began a").exists)
             tasks = [group.create_task(one("b"))]
             await asyncio.sleep(0.05)
             tasks.append(group.create_task(one("c")))
@@ -418,11 +417,11 @@ def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: st
 
 
 def test_a_dry_run_runs_and_posts_nothing() -> None:
-    """It says what would be run."""
-    said: list[str] = []
-    token = would_say.set(said.append)
+    """It reports what it would run."""
+    expected: list[str] = []
+    token = dry_run_report.set(expected.append)
     try:
         act(RunCommandAction(command=["/no/such", "{name}"]), created("a b"))
     finally:
-        would_say.reset(token)
-    assert said == ["would run /no/such 'a b'"]
+        dry_run_report.reset(token)
+    assert expected == ["would run /no/such 'a b'"]

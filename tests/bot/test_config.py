@@ -1,4 +1,4 @@
-"""A bot's file: what is wrong with it, all at once; YAML's traps; the schema; the starters."""
+"""A bot's file: its problems, all at once; YAML's traps; the schema; the starters."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from limpet.bot import ConfigError, FileSystem
+from limpet.bot import BotConfigError, FileSystem
 from limpet.bot._starter_files import STARTERS, starter
 from limpet.bot.config import check, load, schema
-from limpet.bot.runner._load_components import parts_of
+from limpet.bot.runner._load_components import components_of
 
 VALID = Draft202012Validator(schema())
 
@@ -45,7 +45,7 @@ actions:
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
-    """Each as ``line:column where: message``, without the file's name."""
+    """Return each as ``line:column where: message``, without the file's name."""
     path = tmp_path / "bot.yaml"
     path.write_text(text, encoding="utf-8")
     return [str(one).removeprefix(f"{path}:") for one in check(path)]
@@ -57,7 +57,7 @@ def test_a_good_file_has_no_problems_and_is_what_mewbot_loads(tmp_path: Path) ->
     from mewbot.loader import configure_bot
 
     with (tmp_path / "bot.yaml").open() as stream:
-        theirs = parts_of(configure_bot("name", stream))
+        theirs = components_of(configure_bot("name", stream))
     ours = load(tmp_path / "bot.yaml")
     one, two = ours.io_configs[0], theirs.io_configs[0]
     assert isinstance(one, FileSystem)
@@ -71,8 +71,8 @@ def test_a_good_file_has_no_problems_and_is_what_mewbot_loads(tmp_path: Path) ->
     assert ours.idents == ("b",)
 
 
-def test_case_d16_every_mistake_is_said_with_its_place_and_what_was_meant(tmp_path: Path) -> None:
-    """D16: line, column, keys, did-you-mean; as many as there are."""
+def test_case_d16_every_mistake_is_reported_with_position_and_suggestion(tmp_path: Path) -> None:
+    """D16: line, column, keys, suggestion; all of them."""
     text = (
         GOOD.replace("settle:", "setle:")
         .replace("limpet.bot.AllEventsTrigger", "limpet.bot.AllEventTrigger")
@@ -97,7 +97,7 @@ def test_case_d16_every_mistake_is_said_with_its_place_and_what_was_meant(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ("kind: IOConfig", "kind: Behavior", "did you mean 'Behaviour'"),
         ("kind: IOConfig", "kind: ioconfig", "did you mean 'IOConfig'"),
@@ -105,39 +105,39 @@ def test_case_d16_every_mistake_is_said_with_its_place_and_what_was_meant(tmp_pa
         ("kind: IOConfig", "kind: 5", "there is no kind 5"),
         ("kind: IOConfig\n", "knd: IOConfig\n", "did you mean it by 'knd'"),
         ("uuid: io\n", "", "'uuid' is missing (it may be null)"),
-        ("uuid: io\n", "uuid: b\n", "the uuid 'b' is that of the component in line 1 too"),
+        ("uuid: io\n", "uuid: b\n", "the component in line 1 has the uuid 'b', too"),
         ("uuid: io\n", "uuid: 5\n", "must be a text, or null"),
         ("limpet.bot.FileSystem", "limpt.bot.FileSystem", "did you mean 'limpet.bot.FileSystem'"),
         ("limpet.bot.FileSystem", "FileSystem", "the full name of a class"),
-        ("limpet.bot.FileSystem", "limpet.bot.PrintAction", "is no IOConfig"),
-        ("limpet.bot.FileSystem", "os.path.join", "is no IOConfig"),
-        ("limpet.bot.FileSystem", "limpet.bot.need", "is no IOConfig"),
+        ("limpet.bot.FileSystem", "limpet.bot.PrintAction", "is not a class of kind IOConfig"),
+        ("limpet.bot.FileSystem", "os.path.join", "is not a class of kind IOConfig"),
+        ("limpet.bot.FileSystem", "limpet.bot.need", "is not a class of kind IOConfig"),
         ("conditions: []", "conditions: {}", "must be a list"),
-        ("conditions: []", "conditions: [5]", "a component is keys and values"),
+        ("conditions: []", "conditions: [5]", "a component must have keys and values"),
         ("properties: {}", "properties: null", "must be keys and values; {} if there are none"),
         ("properties: {}", "properties: []", "must be keys and values; {} if there are none"),
         ("io: inbox", "io: inbx", "did you mean 'inbox'"),
         ('name: "{rel}", ', "", "the property 'name' is missing"),
         ('"{rel}"', '"{rell}"', "did you mean 'rel'"),
-        ('"{rel}"', '"{rel"', "not ended"),
+        ('"{rel}"', '"{rel"', "without a '}'"),
         ("existing: true", "existing: 'true'", "must be true or false"),
         ("settle: 0.5", "settle: -0.5", "a number from 0"),
         ("settle: 0.5", "input_mode: lines", "needs input_path_type 'file'"),
     ],
 )
-def test_a_mistake(tmp_path: Path, old: str, new: str, said: str) -> None:
-    """One at a time; exactly one problem each, at the line it is in."""
+def test_a_mistake(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    """One at a time; exactly one problem each, at its line."""
     text = GOOD.replace(old, new, 1)
     assert text != GOOD
     found = [one for one in problems(tmp_path, text) if "error" in one]
-    wanted = [one for one in found if said in one]
+    wanted = [one for one in found if expected in one]
     assert wanted, found
-    # What the mistake leads to is said too, as when a name that others use is gone.
+    # Problems that follow from it are reported, too, such as an unknown name.
     assert len(found) <= 2, found
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         ("yes", "write true, or quote it: 'yes'"),
         ("Off", "write false, or quote it: 'Off'"),
@@ -152,18 +152,20 @@ def test_a_mistake(tmp_path: Path, old: str, new: str, said: str) -> None:
         ("!mine x", "the tag !mine"),
         ("!!binary aGk=", "the tag !!binary"),
         ("&a [*a]", "contains itself"),
-        ("{a: 1, a: 2}", "the key 'a' is there twice (line 5 has it too)"),
+        ("{a: 1, a: 2}", "the key 'a' is a duplicate (line 5 has it, too)"),
         ("{[1]: 2}", "a key must be a word"),
-        ("[", "this is no YAML"),
-        ("'", "this is no YAML"),
+        ("[", "this is not YAML"),
+        ("'", "this is not YAML"),
     ],
 )
-def test_yaml_that_two_readers_read_apart_is_refused(tmp_path: Path, value: str, said: str) -> None:
-    """And tags, double keys, what contains itself, what is no YAML."""
+def test_yaml_that_two_readers_read_apart_is_refused(
+    tmp_path: Path, value: str, expected: str
+) -> None:
+    """And tags, duplicate keys, recursion, and what is not YAML."""
     text = GOOD.replace("name: inbox", f"name: {value}", 1)
     found = problems(tmp_path, text)
-    assert any(said in one for one in found), found
-    assert any(one[0] in "56" for one in found) or "no YAML" in said, found
+    assert any(expected in one for one in found), found
+    assert any(one[0] in "56" for one in found) or "not YAML" in expected, found
 
 
 @pytest.mark.parametrize(
@@ -177,18 +179,18 @@ def test_yaml_that_two_readers_read_apart_is_refused(tmp_path: Path, value: str,
 )  # fmt: skip
 def test_what_both_versions_read_alike_is_taken(value: str, wanted: object) -> None:
     """YAML 1.2's core schema, and PyYAML agrees."""
-    from limpet.bot.config._yaml_document import Reader
+    from limpet.bot.config._yaml_document import YamlReader
 
-    reader = Reader(f"k: {value}\n", "f")
+    reader = YamlReader(f"k: {value}\n", "f")
     if value == "-":
-        reader = Reader('k: "-"\n', "f")
+        reader = YamlReader('k: "-"\n', "f")
     (node,) = reader.documents()
     assert reader.value(node, "") == {"k": wanted}
     assert reader.problems == []
 
 
 def test_anchors_and_merges_are_taken(tmp_path: Path) -> None:
-    """They mean the same to mewbot."""
+    """They have the same meaning for mewbot."""
     text = """\
 kind: IOConfig
 implementation: limpet.bot.FileSystem
@@ -225,7 +227,7 @@ actions:
 
 
 def test_a_bomb_of_aliases_is_defused(tmp_path: Path) -> None:
-    """Nine times nine times nine ... is counted, not made."""
+    """Nine times nine times nine ... is counted, not created."""
     lines = ["kind: IOConfig", "implementation: x.y", "uuid: a", "properties:", "  a0: &a0 [x]"]
     lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
     found = problems(tmp_path, "\n".join(lines))
@@ -233,31 +235,31 @@ def test_a_bomb_of_aliases_is_defused(tmp_path: Path) -> None:
 
 
 def test_empty_documents_are_no_matter(tmp_path: Path) -> None:
-    """mewbot's own loader dies of a '---' at the end."""
+    """mewbot's own loader fails at a '---' at the end."""
     assert problems(tmp_path, "# nothing\n---\n" + GOOD + "---\n# nothing\n") == []
     assert problems(tmp_path, "\ufeff" + GOOD) == []
 
 
 def test_kinds_that_mewbot_ignores_are_warned_of(tmp_path: Path) -> None:
-    """A file of mewbot's may have them."""
+    """A file written for mewbot may have them."""
     text = GOOD + "---\nkind: DataSource\nimplementation: x.y\nuuid: z\nproperties: {}\n"
     (found,) = problems(tmp_path, text)
-    assert found.startswith("25:7: warning: 3.kind: mewbot knows DataSource")
+    assert found.startswith("25:7: warning: 3.kind: mewbot ignores the kind DataSource")
 
 
 def test_case_d9_a_loop_is_warned_of(tmp_path: Path) -> None:
     """D9: an output in a watched folder, with own writes kept."""
     text = GOOD.replace("output_path: out", "output_path: in/out\n  own: keep")
     (found,) = problems(tmp_path, text)
-    assert "8:8: warning: 1.properties.own: output_path lies in the watched folder" in found
+    assert "8:8: warning: 1.properties.own: output_path is inside the watched folder" in found
     assert problems(tmp_path, text.replace("own: keep", "own: keep\n  exclude: /out/")) == []
 
 
-def test_a_folder_for_done_files_in_the_watched_one_is_refused(tmp_path: Path) -> None:
-    """Unless it is left out of the watch."""
+def test_a_done_directory_inside_the_watched_one_is_refused(tmp_path: Path) -> None:
+    """Unless the watch leaves it out."""
     action = """\
   - kind: Action
-    implementation: limpet.bot.PutAwayAction
+    implementation: limpet.bot.MoveProcessedFileAction
     uuid: null
     properties: {done: done, failed: ../failed}
 """
@@ -268,36 +270,36 @@ def test_a_folder_for_done_files_in_the_watched_one_is_refused(tmp_path: Path) -
 
 
 def test_names_and_state_files_are_not_shared(tmp_path: Path) -> None:
-    """Two of one name would get each other's outputs; two states would overwrite each other."""
+    """Equal names would get each other's outputs; one checkpoint would overwrite the other."""
     io = GOOD.partition("---")[0].replace("settle: 0.5", "state: s")
     text = io + "---\n" + io.replace("uuid: io", "uuid: io2")
     found = [one for one in problems(tmp_path, text) if "error" in one]
     assert [one.partition(": error: ")[2] for one in found] == [
-        "2.properties.name: another FileSystem is called 'inbox' too",
-        "2.properties.state: another FileSystem has the state file s too",
+        "2.properties.name: another FileSystem has the name 'inbox', too",
+        "2.properties.state: another FileSystem has the state file s, too",
     ]
 
 
 def test_what_does_nothing_is_warned_of(tmp_path: Path) -> None:
     """No behaviour, no trigger, no action."""
     found = problems(tmp_path, GOOD.partition("---")[0])
-    assert "such a bot does nothing" in found[0]
+    assert "so the bot does nothing" in found[0]
     text = GOOD.partition("actions:")[0] + "actions: []\n"
     assert "it has no actions" in problems(tmp_path, text)[0]
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """Says why, and where."""
+    """The problem has reason and position."""
     assert "cannot be read: No such file" in str(check(tmp_path / "none")[0])
     (tmp_path / "latin").write_bytes(b"a: b\nc: caf\xe9\n")
     assert ":2:7: error: this is not UTF-8" in str(check(tmp_path / "latin")[0])
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(BotConfigError) as refused:
         load(tmp_path / "none")
     assert refused.value.code == "bot-file"
     assert len(refused.value.problems) == 1
 
 
-def test_somebody_elses_components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_third_party_components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unknown properties, values that they refuse, modules that cannot be imported."""
     (tmp_path / "theirs.py").write_text(
         """
@@ -335,7 +337,7 @@ class Io(IOConfig):
     found = [one.partition(": error: ")[2] for one in problems(tmp_path, text) if "error" in one]
     assert found == [
         "2.properties.prt: there is no property 'prt'; did you mean 'port'?",
-        "3: it cannot be made: invalid literal for int() with base 10: 'abc'",
+        "3: the component cannot be created: invalid literal for int() with base 10: 'abc'",
         "4.properties.fixed: there is no property 'fixed' (Io has port)",
         "5.implementation: theirs has no Oi",
         "6.implementation: cannot import broken: RuntimeError: not today",
@@ -345,8 +347,8 @@ class Io(IOConfig):
 # -- schema and starters ---------------------------------------------------------------------------
 
 
-def test_the_schema_is_a_schema_and_stands_in_the_docs() -> None:
-    """``limpet check --schema > docs/reference/bot.schema.json`` renews it."""
+def test_the_schema_is_valid_and_is_the_one_in_the_docs() -> None:
+    """``limpet check --schema > docs/reference/bot.schema.json`` updates it."""
     Draft202012Validator.check_schema(schema())
     page = Path(__file__).parents[2] / "docs/reference/bot.schema.json"
     assert json.loads(page.read_text(encoding="utf-8")) == schema()
@@ -371,7 +373,7 @@ def test_the_schema_takes_what_the_check_takes_and_refuses_what_it_can() -> None
 
 @pytest.mark.parametrize("kind", STARTERS)
 def test_a_starter_is_right(tmp_path: Path, kind: str) -> None:
-    """No problem, valid by the schema, and no two the same."""
+    """No problem, valid by the schema, and with unique uuids."""
     text = starter(kind, f"{kind}.yaml")
     assert problems(tmp_path, text) == []
     for document in yaml.safe_load_all(text):

@@ -1,4 +1,4 @@
-"""The examples of bots as wholes: the YAML by ``limpet run``, the programs as they are."""
+"""The complete example bots: the YAML by ``limpet run``, the programs as they are."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from limpet.bot.config import schema
-from tests.bot.factories import PATIENCE, put
+from tests.bot.factories import put
+from tests.waiting import PATIENCE, until_sync
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "bots"
 
 
 class Running:
-    """A bot in a process of its own, in a folder of its own; ended with the block."""
+    """A bot in a process and a directory of its own; it ends with the block."""
 
     def __init__(self, folder: Path, *argv: str) -> None:
         self.log = folder / "the.log"
@@ -49,12 +50,9 @@ class Running:
         self._file.close()
 
     def until(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.01)
+        until_sync(condition, self.log.read_text)
 
-    def until_said(self, *words: str) -> None:
+    def until_logged(self, *words: str) -> None:
         self.until(lambda: all(word in self.log.read_text() for word in words))
 
     def ended(self) -> int:
@@ -79,25 +77,25 @@ def text(path: Path) -> str:
 
 
 def test_audit(tmp_path: Path) -> None:
-    """Everything that happens, a line each; also what happened while the bot was down, once."""
-    place, log = tmp_path / "audited", tmp_path / "audit" / "audit.log"
-    place.mkdir()
+    """A line for each change, also for those while the bot was down, once."""
+    directory, log = tmp_path / "audited", tmp_path / "audit" / "audit.log"
+    directory.mkdir()
     with bot(tmp_path, "audit.yaml") as running:
-        running.until_said("watching")
-        put(place / "a")
+        running.until_logged("watching")
+        put(directory / "a")
         running.until(lambda: "file.created" in text(log))
-        (place / "a").rename(place / "b")
+        (directory / "a").rename(directory / "b")
         running.until(lambda: "file.renamed" in text(log))
-    put(place / "c")
+    put(directory / "c")
     with bot(tmp_path, "audit.yaml") as running:
-        running.until(lambda: f'"{place / "c"}"' in text(log))
+        running.until(lambda: f'"{directory / "c"}"' in text(log))
     assert [line.split()[1] for line in text(log).splitlines()] == [
         "file.created", "file.renamed", "file.created",
     ]  # fmt: skip
 
 
 def test_case_d14_archive(tmp_path: Path) -> None:
-    """D14: a file each and a file a day, whatever people are called."""
+    """D14: a file for each message and for each day, with any author's name."""
     shutil.copy(EXAMPLES / "chat.py", tmp_path)
     with bot(tmp_path, "archive.yaml", "--until-done") as running:
         assert running.ended() == 0, running.log.read_text()
@@ -124,43 +122,43 @@ def check_archive(archive: Path) -> None:
 
 
 def test_inbox(tmp_path: Path) -> None:
-    """To done or to failed; subfolders stay; nothing is left."""
+    """To done or to failed; subdirectories stay; nothing is left."""
     inbox = tmp_path / "inbox"
     (inbox / "sub").mkdir(parents=True)
     put(inbox / "early", "1\n2\n")
     put(inbox / "empty", "")
     with bot(tmp_path, "inbox.yaml") as running:
-        running.until_said("early: 2 lines")
+        running.until_logged("early: 2 lines")
         put(inbox / "sub" / "late; rm -rf .txt", "1\n")
         running.until(lambda: (tmp_path / "done/sub/late; rm -rf .txt").exists())
         running.until(lambda: (tmp_path / "failed/empty").exists())
     assert [path for path in inbox.rglob("*") if path.is_file()] == []
-    letters = list(tmp_path.glob("xdg/limpet/*/dead-letters.jsonl"))
-    assert len(letters[0].read_text().splitlines()) == 1
+    dead_letters = list(tmp_path.glob("xdg/limpet/*/dead-letters.jsonl"))
+    assert len(dead_letters[0].read_text().splitlines()) == 1
 
 
 def test_inbox_without_yaml(tmp_path: Path) -> None:
-    """With an action of one's own that raises."""
+    """With a custom action that raises."""
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     put(inbox / "good", "1\n2\n")
     put(inbox / "bad", "no line")
     with program(tmp_path, "inbox.py", "inbox") as running:
-        running.until_said("good: 2 lines")
+        running.until_logged("good: 2 lines")
         running.until(lambda: (tmp_path / "failed/bad").exists())
         running.until(lambda: (tmp_path / "done/good").exists())
 
 
 @pytest.mark.parametrize("way", ["answer.yaml", "answer.py"])
 def test_answer(tmp_path: Path, way: str) -> None:
-    """D9: one answer for each question, in the same folder, and no answer to answers."""
+    """D9: one answer to each question, in the same directory, and no answer to answers."""
     desk = tmp_path / "desk"
     desk.mkdir()
     with bot(tmp_path, way) if way.endswith("yaml") else program(tmp_path, way, "desk") as running:
-        running.until_said("watching")
+        running.until_logged("watching")
         number = 0
 
-        def begun() -> bool:  # the program says so a moment before it does
+        def begun() -> bool:  # the program prints it a moment before it starts
             put(desk / "first", str(time.monotonic()))
             return (desk / "answer to first.txt").exists()
 
@@ -175,11 +173,11 @@ def test_answer(tmp_path: Path, way: str) -> None:
 
 
 def test_desktop(tmp_path: Path) -> None:
-    """B2: two places, each with its own output."""
+    """B2: two FileSystems, each with its own output."""
     for name in ("downloads", "scratch"):
         (tmp_path / name).mkdir()
     with bot(tmp_path, "desktop.yaml") as running:
-        running.until_said("downloads: watching", "scratch: watching")
+        running.until_logged("downloads: watching", "scratch: watching")
         put(tmp_path / "downloads" / "film.mkv", "12345")
         put(tmp_path / "scratch" / "draft", "text")
         running.until(lambda: text(tmp_path / "kept" / "draft") == "text")
@@ -195,7 +193,7 @@ def test_desktop_without_yaml(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     notes = tmp_path / "notes" / "notes.md"
     with program(tmp_path, "desktop.py", "one", "two", "notes") as running:
-        running.until_said("watching")
+        running.until_logged("watching")
         number = 0
 
         def more() -> bool:
@@ -213,7 +211,7 @@ def test_log(tmp_path: Path) -> None:
     log, alerts = tmp_path / "app.log", tmp_path / "alerts" / "alerts.log"
     log.touch()
     with bot(tmp_path, "log.yaml") as running:
-        running.until_said("watching")
+        running.until_logged("watching")
         for number in range(3):
             with log.open("a") as file:
                 file.write(f"ERROR {number}\n")
@@ -225,23 +223,23 @@ def test_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_the_schema_takes_every_example(path: Path) -> None:
-    """So that an editor says nothing wrong of them."""
+    """So that an editor reports no false error."""
     validator = Draft202012Validator(schema())
     for document in yaml.safe_load_all(path.read_text()):
         assert validator.is_valid(document), list(validator.iter_errors(document))
 
 
 def test_every_example_is_run() -> None:
-    """A new one needs a test here."""
+    """A new example needs a test here."""
     source = Path(__file__).read_text(encoding="utf-8")
     names = [path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".yaml"}]
     assert [name for name in names if f'"{name}"' not in source] == []
 
 
 def test_audit_without_yaml(tmp_path: Path) -> None:
-    """B5: it runs as it stands; its folder comes later."""
+    """B5: it runs unchanged; its directory is created later."""
     with program(tmp_path, "audit.py", "in", "logs") as running:
-        running.until_said("watching")
+        running.until_logged("watching")
         (tmp_path / "in").mkdir()
         number = 0
 

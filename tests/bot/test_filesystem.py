@@ -1,4 +1,4 @@
-"""``FileSystem`` alone: its properties, its input as paths come and go, its output."""
+"""``FileSystem`` alone: its properties, its input as paths change, its output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ from limpet.bot import (
 from limpet.bot.events._input_events import wrap
 from limpet.bot.io._event_queue import EventQueue
 from limpet.errors import UsageError
-from tests.bot.factories import Told, created, put, running, short, until
+from tests.bot.factories import Received, created, put, running, short
+from tests.waiting import until
 
 
 def run(coroutine: Any) -> Any:
@@ -50,7 +51,7 @@ def test_every_part_is_optional() -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "said"),
+    ("properties", "expected"),
     [
         ({"input_path_type": "folder"}, "must be one of file, dir, not 'folder'"),
         ({"input_path_type": "File"}, "did you mean 'file'"),
@@ -70,11 +71,11 @@ def test_every_part_is_optional() -> None:
         ({"input_mode": "lines", "input_path": "x"}, "needs input_path_type 'file'"),
     ],
 )
-def test_a_wrong_value_is_refused(properties: dict[str, Any], said: str) -> None:
-    """With the name of the property, and what would be right; by code as by YAML."""
+def test_a_wrong_value_is_refused(properties: dict[str, Any], expected: str) -> None:
+    """With the name of the property and a remedy; by code as by YAML."""
     with pytest.raises(UsageError) as refused:
         FileSystem(**properties)
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_it_serialises_to_what_the_loader_takes() -> None:
@@ -115,45 +116,45 @@ def test_events_are_written_once_and_compared_by_what_they_say() -> None:
 
 
 def test_an_input_runs_alone(folder: Path) -> None:
-    """I15, B4: bound to a queue of one's own, without a bot; and again after it was stopped."""
+    """I15, B4: bound to a separate queue, without a bot; and again after a stop."""
 
     async def main() -> None:
         io = FileSystem(input_path=str(folder / "in"))
         for name in ("a", "b"):
-            async with running(io) as told:
+            async with running(io) as received:
                 (folder / "in").mkdir(exist_ok=True)
                 put(folder / "in" / name)
-                await told.reach(f"file.created {name}")
+                await received.reach(f"file.created {name}")
 
     run(main())
 
 
 def test_the_path_comes_moves_and_goes_while_it_runs(folder: Path) -> None:
-    """B1: the input starts, moves and idles; nothing that happened at a path it had is lost."""
+    """B1: the input starts, moves and idles; no event of a path that it watched is lost."""
 
     async def main() -> None:
         io = FileSystem()
         one, two = folder / "one", folder / "two"
         one.mkdir()
         two.mkdir()
-        async with running(io) as told:
+        async with running(io) as received:
             put(one / "before")
             io.input_path = str(one)
             await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
             put(one / "a")
-            io.input_path = str(two)  # at once: the look at ``a`` may not have been made
-            await until(lambda: io.get_inputs()[0]._source.wanted.path == str(two))  # type: ignore[attr-defined]
+            io.input_path = str(two)  # at once: ``a`` may not be examined yet
+            await until(lambda: io.get_inputs()[0]._source.desired.path == str(two))  # type: ignore[attr-defined]
             put(two / "b")
             put(one / "unseen")
-            await told.reach("file.created a", "file.created b")
+            await received.reach("file.created a", "file.created b")
             io.input_path = None
             await until(lambda: not io.get_inputs()[0].backend)  # type: ignore[attr-defined]
             put(two / "unseen")
             io.input_path = str(one)
             await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
             put(one / "c")
-            await told.reach("file.created c")
-        assert told.lines == ["file.created a", "file.created b", "file.created c"]
+            await received.reach("file.created c")
+        assert received.lines == ["file.created a", "file.created b", "file.created c"]
 
     run(main())
 
@@ -165,9 +166,9 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
     """B1: a thread writes while the options change again and again."""
 
     async def main() -> None:
-        place = folder / "in"
-        place.mkdir()
-        io = FileSystem(input_path=str(place))
+        directory = folder / "in"
+        directory.mkdir()
+        io = FileSystem(input_path=str(directory))
         if state:
             io.state = str(folder / "state")
         names = [f"f{number}" for number in range(300)]
@@ -175,11 +176,11 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
 
         def write() -> None:
             for number, name in enumerate(names):
-                put(place / name)
+                put(directory / name)
                 if number % 20 == 0:
                     go.wait(0.02)
 
-        async with running(io) as told:
+        async with running(io) as received:
             writer = asyncio.create_task(asyncio.to_thread(write))
             changes = 0
             while not writer.done():
@@ -187,17 +188,17 @@ def test_other_options_of_the_same_path_lose_and_double_nothing(
                 io.exclude = [f"nothing{changes}"]
                 await asyncio.sleep(0.01)
             await writer
-            await told.reach(*(f"file.created {name}" for name in names))
+            await received.reach(*(f"file.created {name}" for name in names))
         assert changes > 2
-        # A file that was found between its creation and its write is told as updated then.
-        made = [line for line in told.lines if line.startswith("file.created")]
+        # A file that was found between its creation and its write is reported as updated, too.
+        made = [line for line in received.lines if line.startswith("file.created")]
         assert sorted(made) == sorted(f"file.created {name}" for name in names)
 
     run(main())
 
 
-def test_a_path_that_is_kept_in_part_is_told_once(folder: Path) -> None:
-    """B1: from a folder to the one above it, while files come."""
+def test_a_path_that_overlaps_the_old_one_is_reported_once(folder: Path) -> None:
+    """B1: from a directory to its parent, while files are created."""
 
     async def main() -> None:
         inner = folder / "outer" / "inner"
@@ -209,93 +210,95 @@ def test_a_path_that_is_kept_in_part_is_told_once(folder: Path) -> None:
             for path in paths:
                 put(path)
 
-        async with running(io) as told:
+        async with running(io) as received:
             writer = asyncio.create_task(asyncio.to_thread(write))
             io.input_path = str(folder / "outer")
             await writer
-            await until(lambda: (told.take(), {e.path for e in told.events} >= set(paths))[1])
-        made = [event.path for event in told.events if short(event).startswith("file.created")]
+            await until(
+                lambda: (received.take(), {e.path for e in received.events} >= set(paths))[1]
+            )
+        made = [event.path for event in received.events if short(event).startswith("file.created")]
         assert sorted(made) == sorted(paths)
 
     run(main())
 
 
-def test_case_d4_the_next_start_tells_what_happened_between(folder: Path) -> None:
+def test_case_d4_the_next_start_reports_what_happened_between(folder: Path) -> None:
     """D4: run, stop, change one, add one, delete one, start: three events; the next start none."""
 
     async def main() -> None:
-        place = folder / "in"
-        place.mkdir()
+        directory = folder / "in"
+        directory.mkdir()
         for name in ("stays", "changes", "goes"):
-            put(place / name)
-        io = FileSystem(input_path=str(place), state=str(folder / "keep" / "state"))
+            put(directory / name)
+        io = FileSystem(input_path=str(directory), state=str(folder / "keep" / "state"))
         async with running(io):
             pass
-        (place / "changes").write_text("other")
-        put(place / "new")
-        (place / "goes").unlink()
+        (directory / "changes").write_text("other")
+        put(directory / "new")
+        (directory / "goes").unlink()
         queue = EventQueue(100)
-        async with running(io, queue) as told:
-            await told.reach("file.updated changes", "file.created new", "file.deleted goes")
-            assert {event.event.origin for event in told.events} == {"offline"}
-            for event in told.events:
-                io.get_inputs()[0].settle(event)  # type: ignore[attr-defined]
-        async with running(io, EventQueue(100)) as told:
-            put(place / "last")
-            await told.reach("file.created last")
-        assert told.lines == ["file.created last"]
+        async with running(io, queue) as received:
+            await received.reach("file.updated changes", "file.created new", "file.deleted goes")
+            assert {event.event.origin for event in received.events} == {"offline"}
+            for delivery in received.deliveries:
+                delivery.acknowledge()
+        async with running(io, EventQueue(100)) as received:
+            put(directory / "last")
+            await received.reach("file.created last")
+        assert received.lines == ["file.created last"]
 
     run(main())
 
 
-def test_what_was_not_dealt_with_is_told_again(folder: Path) -> None:
-    """Taken from the queue is not done; what is left in the queue is not, either."""
+def test_unacknowledged_events_are_delivered_again(folder: Path) -> None:
+    """Events taken from the queue are not acknowledged, and neither are queued ones."""
 
     async def main() -> None:
-        place = folder / "in"
-        place.mkdir()
-        io = FileSystem(input_path=str(place), state=str(folder / "state"))
-        async with running(io, EventQueue(2)) as told:
+        directory = folder / "in"
+        directory.mkdir()
+        io = FileSystem(input_path=str(directory), state=str(folder / "state"))
+        async with running(io, EventQueue(2)) as received:
             for name in "abcde":
-                put(place / name)
-            await told.reach(*(f"file.created {name}" for name in "abcde"))
-            for event in told.events:
+                put(directory / name)
+            await received.reach(*(f"file.created {name}" for name in "abcde"))
+            for delivery, event in zip(received.deliveries, received.events, strict=True):
                 if event.path.name in "ace":
-                    io.get_inputs()[0].settle(event)  # type: ignore[attr-defined]
-        async with running(io, EventQueue(100)) as told:
-            await told.reach("file.created b", "file.created d")
-        assert sorted(told.lines) == ["file.created b", "file.created d"]
+                    delivery.acknowledge()
+        async with running(io, EventQueue(100)) as received:
+            await received.reach("file.created b", "file.created d")
+        assert sorted(received.lines) == ["file.created b", "file.created d"]
 
     run(main())
 
 
 def test_after_a_kill_the_start_before_counts(folder: Path) -> None:
-    """What the state file holds while the input runs is enough to lose nothing."""
+    """The checkpoint that exists while the input runs is enough to lose nothing."""
 
     async def main() -> None:
-        place, state = folder / "in", folder / "state"
-        place.mkdir()
-        io = FileSystem(input_path=str(place), state=str(state))
-        async with running(io, EventQueue(100)) as told:
+        directory, state = folder / "in", folder / "state"
+        directory.mkdir()
+        io = FileSystem(input_path=str(directory), state=str(state))
+        async with running(io, EventQueue(100)) as received:
             killed = state.read_bytes()  # what a kill now would leave
-            put(place / "a")
-            await told.reach("file.created a")
+            put(directory / "a")
+            await received.reach("file.created a")
         state.write_bytes(killed)
-        async with running(io, EventQueue(100)) as told:
-            await told.reach("file.created a")
+        async with running(io, EventQueue(100)) as received:
+            await received.reach("file.created a")
 
     run(main())
 
 
 def test_it_waits_while_many_events_are_queued(folder: Path) -> None:
-    """Also in a queue without a bound, as mewbot's own runner has."""
+    """Also with an unbounded queue, as mewbot's own runner has."""
 
     async def main(queue: asyncio.Queue[Any]) -> int:
-        place = folder / "in"
-        place.mkdir(exist_ok=True)
+        directory = folder / "in"
+        directory.mkdir(exist_ok=True)
         for number in range(200):
-            put(place / f"f{number}")
-        io = FileSystem(input_path=str(place), existing=True, max_waiting=10)
+            put(directory / f"f{number}")
+        io = FileSystem(input_path=str(directory), existing=True, max_waiting=10)
         most = 0
         async with running(io, queue):
             seen = 0
@@ -311,18 +314,18 @@ def test_it_waits_while_many_events_are_queued(folder: Path) -> None:
 
 
 def test_case_d3_what_is_there_at_the_start(folder: Path) -> None:
-    """D3: told with ``existing``, left alone without."""
+    """D3: reported with ``existing``, else not."""
 
     async def main(existing: bool) -> list[str]:
-        place = folder / "in"
-        place.mkdir(exist_ok=True)
+        directory = folder / "in"
+        directory.mkdir(exist_ok=True)
         for name in "abc":
-            put(place / name)
-        io = FileSystem(input_path=str(place), existing=existing)
-        async with running(io) as told:
-            put(place / f"last{existing}")
-            await told.reach(f"file.created last{existing}")
-        return sorted(told.lines)[:-1]
+            put(directory / name)
+        io = FileSystem(input_path=str(directory), existing=existing)
+        async with running(io) as received:
+            put(directory / f"last{existing}")
+            await received.reach(f"file.created last{existing}")
+        return sorted(received.lines)[:-1]
 
     assert run(main(False)) == []
     assert run(main(True))[:4] == ["dir.created .", *(f"file.created {name}" for name in "abc")]
@@ -332,26 +335,31 @@ def test_case_d6_a_file_that_is_not_there_comes_goes_and_comes(folder: Path) -> 
     """D6: with the classes of the target, and the input alive throughout."""
 
     async def main() -> None:
-        place = folder / "later" / "settings"
-        io = FileSystem(input_path=str(place), input_path_type="file")
-        async with running(io) as told:
-            place.parent.mkdir()
+        directory = folder / "later" / "settings"
+        io = FileSystem(input_path=str(directory), input_path_type="file")
+        async with running(io) as received:
+            directory.parent.mkdir()
             for size in (1, 2):
-                put(place, "x" * size)
-                await until(lambda: (told.take(), short_last(told).startswith("file.created"))[1])
-                assert told.events[-1].is_target
-                place.unlink()
-                await until(lambda: (told.take(), short_last(told).startswith("file.deleted"))[1])
+                put(directory, "x" * size)
+                await until(
+                    lambda: (received.take(), short_last(received).startswith("file.created"))[1]
+                )
+                assert received.events[-1].is_target
+                directory.unlink()
+                await until(
+                    lambda: (received.take(), short_last(received).startswith("file.deleted"))[1]
+                )
 
-    def short_last(told: Told) -> str:
-        return short(told.events[-1]) if told.events else ""
+    def short_last(received: Received) -> str:
+        events = received.take_all()
+        return short(events[-1]) if events else ""
 
     run(main())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of bytes")
 def test_case_d18_names_that_are_not_text(folder: Path) -> None:
-    """D18: bytes, line feeds, separators of other kinds; each told and written as JSON."""
+    """D18: bytes, line feeds, unusual separators; each is reported and written as JSON."""
     names = [os.fsdecode(b"caf\xff\xfe\xe9"), "two\nlines", "u\u2028x"]
 
     async def main() -> None:
@@ -359,11 +367,11 @@ def test_case_d18_names_that_are_not_text(folder: Path) -> None:
         from limpet.bot.settings._template_fields import wire_of
 
         io = FileSystem(input_path=str(folder))
-        async with running(io) as told:
+        async with running(io) as received:
             for name in names:
                 (folder / name).write_text("x")
-            await told.reach(*(f"file.created {name}" for name in names))
-        for event in told.events:
+            await received.reach(*(f"file.created {name}" for name in names))
+        for event in received.events:
             assert json.loads(dump_line(wire_of(event)).decode("utf-8"))["type"]
 
     run(main())
@@ -377,7 +385,7 @@ def output_of(io: FileSystem) -> Any:
 
 
 def test_what_each_output_event_does(folder: Path) -> None:
-    """Create, append, overwrite, move, delete, make a folder; and mewbot's own storage's event."""
+    """Create, append, overwrite, move, delete, make a directory; the event of mewbot's storage."""
 
     async def main() -> None:
         io = FileSystem(output_path=str(folder / "not" / "there"))
@@ -407,7 +415,7 @@ def test_what_each_output_event_does(folder: Path) -> None:
 
 
 def test_an_output_event_may_name_the_one_it_means(folder: Path) -> None:
-    """B2: by name or uuid; without one, each with a folder takes it."""
+    """B2: by name or uuid; without one, each with an output directory takes it."""
 
     async def main() -> None:
         one = FileSystem(name="one", output_path=str(folder / "1"))
@@ -432,8 +440,8 @@ def test_an_output_event_may_name_the_one_it_means(folder: Path) -> None:
     run(main())
 
 
-def test_the_output_folder_moves_while_it_runs(folder: Path) -> None:
-    """B1: the next event goes to where it is now."""
+def test_the_output_directory_moves_while_it_runs(folder: Path) -> None:
+    """B1: the next event is written to the new path."""
 
     async def main() -> None:
         io = FileSystem(output_path=str(folder / "1"))

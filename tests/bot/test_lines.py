@@ -17,7 +17,8 @@ from limpet.bot import (
     RunOptions,
 )
 from limpet.bot.io._event_queue import EventQueue
-from tests.bot.factories import Told, running, until
+from tests.bot.factories import Received, running
+from tests.waiting import until
 
 
 def io_for(log: Path, **more: Any) -> FileSystem:
@@ -26,18 +27,18 @@ def io_for(log: Path, **more: Any) -> FileSystem:
     )
 
 
-def lines_of(told: Told) -> list[str]:
-    told.take_all()
+def lines_of(received: Received) -> list[str]:
+    received.take_all()
     return [
         line
-        for event in told.events
+        for event in received.events
         if isinstance(event, LinesAddedInputEvent)
         for line in event.lines
     ]
 
 
-def is_count(told: Told, count: int) -> bool:
-    return len(lines_of(told)) == count
+def is_count(received: Received, count: int) -> bool:
+    return len(lines_of(received)) == count
 
 
 def append(log: Path, *lines: str) -> None:
@@ -46,40 +47,40 @@ def append(log: Path, *lines: str) -> None:
 
 
 def test_lines_come_across_rotation(tmp_path: Path) -> None:
-    """Each once, in order, with where in the file they are."""
+    """Each once, in order, with its offset in the file."""
 
     async def main() -> None:
         log = tmp_path / "app.log"
         append(log, "before")
-        async with running(io_for(log)) as told:
+        async with running(io_for(log)) as received:
             append(log, "one", "two")
-            await until(lambda: lines_of(told) == ["one", "two"])
+            await until(lambda: lines_of(received) == ["one", "two"])
             log.rename(tmp_path / "app.log.1")
             append(log, "three")
-            await until(lambda: lines_of(told) == ["one", "two", "three"])
-            first = told.events[0]
+            await until(lambda: lines_of(received) == ["one", "two", "three"])
+            first = received.events[0]
             assert isinstance(first, LinesAddedInputEvent)
             assert (first.path, first.event.start, first.io) == (log, len("before\n"), "log")
 
     asyncio.run(main())
 
 
-def test_a_state_goes_on_behind_what_was_dealt_with(tmp_path: Path) -> None:
-    """Not behind what was merely taken; out of order, behind what has nothing before it open."""
+def test_a_checkpoint_follows_the_acknowledged_lines(tmp_path: Path) -> None:
+    """Not after events that were only taken; out of order, after the last without a gap."""
 
     async def main() -> None:
         log = tmp_path / "app.log"
         log.touch()
         io = io_for(log, state=str(tmp_path / "keep" / "state"))
-        async with running(io, EventQueue(100)) as told:
+        async with running(io, EventQueue(100)) as received:
             for number in range(4):
                 append(log, str(number))
-                await until(partial(is_count, told, number + 1))
+                await until(partial(is_count, received, number + 1))
             for at in (0, 1, 3):
-                io.get_inputs()[0].settle(told.events[at])  # type: ignore[attr-defined]  # ours
+                received.deliveries[at].acknowledge()
         append(log, "4")
-        async with running(io, EventQueue(100)) as told:
-            await until(lambda: lines_of(told) == ["2", "3", "4"])
+        async with running(io, EventQueue(100)) as received:
+            await until(lambda: lines_of(received) == ["2", "3", "4"])
 
     asyncio.run(main())
 
@@ -91,23 +92,23 @@ def test_other_options_go_on_where_it_was(tmp_path: Path) -> None:
         log = tmp_path / "app.log"
         log.touch()
         io = io_for(log)
-        async with running(io, EventQueue(100)) as told:
+        async with running(io, EventQueue(100)) as received:
             append(log, "one")
-            await until(lambda: lines_of(told) == ["one"])
+            await until(lambda: lines_of(received) == ["one"])
             io.poll_interval = 0.5
             append(log, "two")
-            await until(lambda: lines_of(told) == ["one", "two"])
+            await until(lambda: lines_of(received) == ["one", "two"])
             io.input_mode = "events"
             await until(lambda: io.get_inputs()[0].backend not in {"", "follow"})  # type: ignore[attr-defined]
             append(log, "three")
-            await until(lambda: len(told.take_all()) > 2)
-            assert lines_of(told) == ["one", "two"]
+            await until(lambda: len(received.take_all()) > 2)
+            assert lines_of(received) == ["one", "two"]
 
     asyncio.run(main())
 
 
 def test_a_bot_of_lines(tmp_path: Path) -> None:
-    """From the log to the alerts; a stop keeps what was not done."""
+    """From the log to the alerts; a stop stores unprocessed lines."""
 
     async def main() -> None:
         log = tmp_path / "app.log"

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from tests.bot.factories import PATIENCE, put
+from tests.bot.factories import put
+from tests.waiting import PATIENCE, until_sync
 
 MEWBOT = """
 import asyncio, sys
@@ -61,14 +61,14 @@ actions:
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000008
     properties: {name: log, content: '{rel}'}
   - kind: Action
-    implementation: limpet.bot.PutAwayAction
+    implementation: limpet.bot.MoveProcessedFileAction
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000009
     properties: {}
 """
 
 
 class Bot:
-    """The bot under one of the two runners; ended with the block by SIGTERM, with exit code 0."""
+    """The bot under one of the two runners; SIGTERM ends it with the block, with exit code 0."""
 
     def __init__(self, folder: Path, runner: str, python: str = sys.executable) -> None:
         (folder / "bot.yaml").write_text(BOT, encoding="utf-8")
@@ -100,11 +100,11 @@ class Bot:
             assert code == 0, self.log.read_text()
 
     def until(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < end, self.log.read_text()
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.01)
+        def holds() -> bool:
+            assert self.process.poll() is None or condition(), self.log.read_text()
+            return bool(condition())
+
+        until_sync(holds, self.log.read_text)
 
 
 def check_both(folder: Path, python: str = sys.executable) -> None:
@@ -120,7 +120,7 @@ def check_both(folder: Path, python: str = sys.executable) -> None:
             put(folder / "in" / f"{runner} b.txt", "zwei")
             bot.until((folder / "done" / f"{runner} b.txt").exists)
         assert (folder / "out" / f"{runner} a.txt").read_text() == "HELLO"
-        # While nobody runs: the other runner tells of it, for the state is the same.
+        # While no runner runs: the other one reports it, because they share the checkpoint.
         put(folder / "in" / f"after {runner}.txt", "drei")
     assert not (folder / "out" / "limpet.bad").exists()
     assert (folder / "done" / "after mewbot.txt").exists()
@@ -130,17 +130,17 @@ def check_both(folder: Path, python: str = sys.executable) -> None:
         *(f"{who} {what}.txt" for who in ("mewbot", "limpet") for what in "ab"),
         "after mewbot.txt",
     }
-    # mewbot does not say what is done, so its last event may come again after a stop.
+    # mewbot does not acknowledge, so its last event may come again after a stop.
     assert len(lines) <= 6
 
 
 def test_the_same_file_under_both_runners(folder: Path) -> None:
-    """Files come out the same; a failure ends neither; a stop is in order."""
+    """Both produce the same files; a failure ends neither; a stop is in order."""
     check_both(folder)
 
 
-def test_what_mewbot_drops_at_a_stop_is_told_again(folder: Path) -> None:
-    """At least once, with a state file: it loses what is queued when it is stopped."""
+def test_what_mewbot_drops_at_a_stop_is_delivered_again(folder: Path) -> None:
+    """At least once, with a checkpoint: mewbot loses queued events when it stops."""
     (folder / "in").mkdir()
     names = [f"{number:02d}.txt" for number in range(40)]
     with Bot(folder, "mewbot") as bot:

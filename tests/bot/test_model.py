@@ -1,8 +1,8 @@
 """The runner's promise under random events, failures and stops: nothing lost, nothing doubled.
 
 Events have paths; components fail at random, some of them for good; the bot is stopped at random
-moments, with more or less patience, and started again with the same state folder. A model says what
-must have happened when the last run has ended.
+moments, with more or less patience, and started again with the same state directory. A model knows
+what must have happened when the last run has ended.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ SEEDS = range(400) if os.environ.get("LIMPET_PROFILE") == "soak" else range(24)
 
 
 @dataclasses.dataclass
-class Made(InputEvent):
+class NumberEvent(InputEvent):
     path: str
     number: int
 
 
 @dataclasses.dataclass
-class Sent(OutputEvent):
+class NumberOutput(OutputEvent):
     behaviour: str
     path: str
     number: int
 
 
 class World:
-    """What is there beside the bot, and stays when it is stopped."""
+    """The environment of the bot, which stays when the bot is stopped."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -52,7 +52,7 @@ class World:
         self.poison = self.random.choice((0.0, 0.05))
         self.slow = self.random.choice((0.0, 0.001, 0.004))
         self.next = 0
-        """The event that the input tells next: what it told, it does not tell again."""
+        """The event that the input delivers next: it delivers none twice."""
         self.done: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
         """Behaviour -> what it did, in order."""
         self.troubles: Counter[object] = Counter()
@@ -68,7 +68,7 @@ class World:
             await asyncio.sleep(0)
 
     def may_fail(self, key: object) -> None:
-        """Fail now and then, never more often than is tried; for what is cursed, always."""
+        """Fail at random, less often than the runner tries; for a cursed key, always."""
         if key not in self.troubles and self.chance(self.poison):
             self.cursed.add(key)
         if key in self.cursed or (self.troubles[key] < 2 and self.chance(self.fails)):
@@ -81,35 +81,35 @@ WORLD: list[World] = []
 
 
 class Source(v1.Input):
-    """Tells its events in order, and dies now and then between two of them."""
+    """Delivers its events in order, and fails at random between two of them."""
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
-        return {Made}
+        return {NumberEvent}
 
     async def run(self) -> None:
         world = WORLD[0]
         assert self.queue is not None
         while world.next < world.total:
             number = world.next
-            await self.queue.put(Made(f"p{number % world.paths}", number))
+            await self.queue.put(NumberEvent(f"p{number % world.paths}", number))
             world.next = number + 1
             await world.pause()
             if world.chance(0.02):
-                message = "the line is dead"
+                message = "the connection is lost"
                 raise ConnectionError(message)
 
 
 class Sink(v1.Output):
-    """Fails now and then: raises, or says no."""
+    """Fails at random: raises, or returns False."""
 
     @staticmethod
     def consumes_outputs() -> set[type[OutputEvent]]:
-        return {Sent}
+        return {NumberOutput}
 
     async def output(self, event: OutputEvent) -> bool:
         world = WORLD[0]
-        assert isinstance(event, Sent)
+        assert isinstance(event, NumberOutput)
         await world.pause()
         try:
             world.may_fail((event.behaviour, event.number, "out"))
@@ -121,7 +121,7 @@ class Sink(v1.Output):
         return True
 
 
-class Place(v1.IOConfig):
+class WorldIO(v1.IOConfig):
     def __init__(self) -> None:
         self._input, self._output = Source(), Sink()
 
@@ -132,25 +132,25 @@ class Place(v1.IOConfig):
         return [self._output]
 
 
-class Act(LimpetAction):
-    """Acts by itself, or asks the sink."""
+class WorldAction(LimpetAction):
+    """Acts by itself, or requests an output."""
 
     label = Setting(text(empty=True), "", "Which behaviour it belongs to.")
-    asks = Setting(flag(), False, "Whether it asks the sink.")
+    asks = Setting(flag(), False, "Whether it requests an output.")
 
     async def steps(self, event: InputEvent, state: Any, outcome: Any) -> AsyncIterator[Any]:
         world = WORLD[0]
-        assert isinstance(event, Made)
+        assert isinstance(event, NumberEvent)
         await world.pause()
         world.may_fail((self.label, event.number))
         if self.asks:
-            yield Sent(self.label, event.path, event.number)
+            yield NumberOutput(self.label, event.path, event.number)
         else:
             world.done[self.label].append((event.path, event.number))
 
 
 class Plain:
-    """A behaviour that is nothing but what mewbot's protocol asks for."""
+    """A behaviour with no more than mewbot's protocol requires."""
 
     name = "plain"
 
@@ -158,25 +158,25 @@ class Plain:
         raise NotImplementedError
 
     def consumes_inputs(self) -> set[type[InputEvent]]:
-        return {Made, InputEvent}  # mewbot's own runner would hand each event out twice
+        return {NumberEvent, InputEvent}  # mewbot's own runner would deliver each event twice
 
     async def process(self, event: InputEvent) -> AsyncIterator[OutputEvent]:
-        assert isinstance(event, Made)
+        assert isinstance(event, NumberEvent)
         await WORLD[0].pause()
-        yield Sent("plain", event.path, event.number)
+        yield NumberOutput("plain", event.path, event.number)
 
 
 def behaviour(name: str, *, concurrency: int = 1, asks: bool = False, actions: int = 1) -> Any:
     made = Behaviour(name=name, concurrency=concurrency)
     made.add(AllEventsTrigger())
     for number in range(actions):
-        made.add(Act(label=name if number == 0 else f"{name}{number}", asks=asks))
+        made.add(WorldAction(label=name if number == 0 else f"{name}{number}", asks=asks))
     return made
 
 
 def bot() -> list[Any]:
     return [
-        Place(),
+        WorldIO(),
         behaviour("single", actions=2),
         behaviour("many", concurrency=4),
         behaviour("asking", concurrency=3, asks=True),
@@ -198,7 +198,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path, seed: int) -> N
         options = RunOptions(
             state_dir=tmp_path,
             queue=world.random.choice((1, 10, 1000)),
-            lane=world.random.choice((1, 5, 100)),
+            behaviour_queue=world.random.choice((1, 5, 100)),
             backoff=0.0001,
             backoff_max=0.001,
             drain=10.0 if last else world.random.choice((0.0, 0.005, 10.0)),
@@ -225,13 +225,13 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path, seed: int) -> N
         runs += 1
     asyncio.run(one_run(last=True))
 
-    letters = [
+    dead_letters = [
         json.loads(line)
         for path in tmp_path.glob("dead-letters.jsonl")
         for line in path.read_text().splitlines()
     ]
-    dead = {(one["behaviour"]["name"], one["event"]["v"]["number"]) for one in letters}
-    assert len(dead) == len(letters)
+    dead = {(one["behaviour"]["name"], one["event"]["v"]["number"]) for one in dead_letters}
+    assert len(dead) == len(dead_letters)
     assert not (tmp_path / "journal.jsonl").exists()
     for label in LABELS:
         did = [number for _, number in world.done[label]]
@@ -246,4 +246,4 @@ def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path, seed: int) -> N
             assert numbers == sorted(numbers), f"{label} {path}"
     for who, number in dead:
         cursed = {(who, number), (f"{who}1", number), (who, number, "out")}
-        assert cursed & world.cursed, "given up though another try would have helped"
+        assert cursed & world.cursed, "given up though another try report_dry_run have helped"

@@ -11,14 +11,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.bot.factories import PATIENCE
 from tests.bot.test_mewbot import check_both
+from tests.waiting import PATIENCE, until_sync
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")
@@ -87,13 +86,13 @@ def interpreter(version: str) -> str | None:
 
 
 def plain() -> dict[str, str]:
-    """Give an environment without this run's own modules."""
+    """Return an environment without this run's own modules."""
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the interpreter of an environment with limpet, its extra, and mewbot-io's wheel."""
+    """Return the interpreter of an environment with limpet, its extra, and mewbot-io's wheel."""
     version = str(request.param)
     found = interpreter(version)
     if found is None:
@@ -119,7 +118,7 @@ def test_the_same_file_under_both_runners(
 
 
 def test_mewbot_ios_components_run_under_limpet(python: str, folder: Path) -> None:
-    """Written against mewbot alone; its inputs end at once, and go on all the same."""
+    """Written against mewbot alone; their inputs end at once, and still deliver."""
     ports = []
     for _ in range(2):
         with socket.socket() as free:
@@ -127,23 +126,23 @@ def test_mewbot_ios_components_run_under_limpet(python: str, folder: Path) -> No
             ports.append(free.getsockname()[1])
     text = IO_BOT.replace("PORT1", str(ports[0])).replace("PORT2", str(ports[1]))
     (folder / "bot.yaml").write_text(text, encoding="utf-8")
-    log, said = folder / "log", folder / "said"
+    log, printed = folder / "log", folder / "printed"
     argv = [python, "-m", "limpet", "run", "bot.yaml", "--state-dir", "state"]
-    with log.open("wb") as file, said.open("wb") as printed:
+    with log.open("wb") as file, printed.open("wb") as stdout:
         bot = subprocess.Popen(
-            argv, cwd=folder, stdout=printed, stderr=file,
+            argv, cwd=folder, stdout=stdout, stderr=file,
             env={**plain(), "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         try:
-            end = time.monotonic() + PATIENCE
 
-            def until(pattern: str) -> None:
-                while not re.search(pattern, log.read_text() + said.read_text()):
-                    assert time.monotonic() < end, log.read_text()
+            def logged(pattern: str) -> None:
+                def holds() -> bool:
                     assert bot.poll() is None, log.read_text()
-                    time.sleep(0.02)
+                    return re.search(pattern, log.read_text() + printed.read_text()) is not None
 
-            until("has ended.*\n(.*\n)*.*has ended")
+                until_sync(holds, log.read_text)
+
+            logged("has ended.*\n(.*\n)*.*has ended")
             with socket.create_connection(("127.0.0.1", ports[0]), PATIENCE) as line:
                 line.sendall(b"by socket\n")
                 assert line.recv(100).startswith(b"Accepted event")
@@ -151,11 +150,9 @@ def test_mewbot_ios_components_run_under_limpet(python: str, folder: Path) -> No
             request = urllib.request.Request(url, data=b"by http")
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
                 assert answer.status == 200
-            until(r"Processed event SocketInputEvent\(data=b'by socket")
-            until(r"Processed event IncomingWebhookEvent\(text='by http'")
-            while not (folder / "out/hooks.log").exists():
-                assert time.monotonic() < end
-                time.sleep(0.02)
+            logged(r"Processed event SocketInputEvent\(data=b'by socket")
+            logged(r"Processed event IncomingWebhookEvent\(text='by http'")
+            until_sync((folder / "out/hooks.log").exists, log.read_text)
             bot.terminate()
             assert bot.wait(PATIENCE) == 0, log.read_text()
         finally:

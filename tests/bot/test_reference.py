@@ -1,4 +1,4 @@
-"""``docs/reference/bot.md``, and the other pages on bots: what they show runs."""
+"""``docs/reference/bot.md``, and the other pages on bots: their examples run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from limpet.bot.config._schema import components
 from limpet.bot.settings._setting import settings_of
 from limpet.bot.settings._template import FILTERS
 from limpet.bot.settings._template_fields import FIELDS
-from tests.bot.factories import put, until
+from tests.bot.factories import put
 from tests.bot.test_webhook import Service
+from tests.waiting import until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "reference/bot.md").read_text(encoding="utf-8")
@@ -35,7 +36,7 @@ COMPONENTS = {
 
 @pytest.mark.parametrize("name", sorted(COMPONENTS))
 def test_every_component_has_its_section(name: str) -> None:
-    """With each property, an example of the right kind, and no property that there is not."""
+    """With each property, an example of the right kind, and no unknown property."""
     kind, value = COMPONENTS[name]
     section = SECTIONS[name]
     named = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
@@ -50,7 +51,7 @@ def test_every_field_and_filter_and_event_is_named() -> None:
     for word in [*FIELDS, *FILTERS]:
         assert re.search(rf"`{word}[`(]", PAGE), word
     events = [one for one in limpet.bot.__all__ if one.endswith("putEvent")]
-    internal = {"FileSystemOutputEvent", "PutAwayOutputEvent"}
+    internal = {"FileSystemOutputEvent", "MoveProcessedFileOutputEvent"}
     assert [one for one in events if f"`{one}" not in PAGE and one not in internal] == []
 
 
@@ -63,7 +64,7 @@ def part(kind: str, name: str, properties: dict[str, Any]) -> dict[str, Any]:
 def test_every_example_of_the_page_runs(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B5: in a bot with a file that it fits; it acts, and nothing fails."""
+    """B5: in a bot with a suitable file; it acts, and nothing fails."""
     monkeypatch.chdir(folder)
     kind, _ = COMPONENTS[name]
     (block,) = re.findall(r"```yaml\n(.*?)```", SECTIONS[name], re.DOTALL)
@@ -77,12 +78,12 @@ def test_every_example_of_the_page_runs(
 
 async def run_example(name: str, kind: str, example: dict[str, Any], folder: Path) -> None:
     lines = name == "LinesTrigger"
-    place: dict[str, Any] = {
+    values: dict[str, Any] = {
         "name": "here", "input_path": "in", "output_path": "out", "existing": True,
         "content": {"mode": "r"},
     }  # fmt: skip
     if lines:
-        place |= {"input_path": "in/report.txt", "input_path_type": "file", "input_mode": "lines"}
+        values |= {"input_path": "in/report.txt", "input_path_type": "file", "input_mode": "lines"}
     service = Service(204)
     server = await asyncio.start_server(service, "127.0.0.1", 0)
     if name == "WebhookAction":
@@ -94,7 +95,7 @@ async def run_example(name: str, kind: str, example: dict[str, Any], folder: Pat
         "conditions": [],
         "actions": [part("Action", "LogAction", {})],
     }
-    documents: list[dict[str, Any]] = [part("IOConfig", "FileSystem", place), behaviour]
+    documents: list[dict[str, Any]] = [part("IOConfig", "FileSystem", values), behaviour]
     if kind in {"Trigger", "Condition", "Action"}:
         behaviour[kind.lower() + "s"] = [example]
     elif kind == "Behaviour":
@@ -132,14 +133,14 @@ def blocks(page: str, kind: str) -> list[str]:
 
 
 def test_the_example_of_the_format_is_right(tmp_path: Path) -> None:
-    """As it stands there."""
+    """Unchanged."""
     (block,) = blocks("reference/bot-format.md", "yaml")
     (tmp_path / "bot.yaml").write_text(block, encoding="utf-8")
     assert len(load(tmp_path / "bot.yaml").behaviours) == 1
 
 
 def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
-    """The bot, for a moment; the action, in one."""
+    """The bot for a moment, and the action."""
     program, action = blocks("how-to/write-a-bot.md", "python")
     (tmp_path / "in").mkdir()
     ending = program.replace("asyncio.run(main())", "")
@@ -164,11 +165,11 @@ def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "log.txt").exists()
     scope: dict[str, Any] = {}
     exec(compile(action, "page", "exec"), scope)  # noqa: S102 (our own page)
-    from limpet.bot.events._action_result import Work
+    from limpet.bot.events._action_result import ActionState
     from tests.bot.factories import created
 
     async def greet() -> dict[str, Any]:
-        state = Work()
+        state = ActionState()
         async for _ in scope["Greet"](words="hi").act(created("Ann.txt"), state):
             pass
         return state

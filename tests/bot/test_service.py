@@ -17,10 +17,11 @@ from typing import Any, Self
 
 import pytest
 
-from tests.bot.factories import PATIENCE, put
+from tests.bot.factories import put
+from tests.waiting import PATIENCE, until_sync
 
 HELPERS = '''
-"""Components of a test's own, as a user has them beside a bot's file."""
+"""Components beside a bot's file, as a user has them."""
 import asyncio, dataclasses, os, pathlib, time
 from mewbot.api.v1 import Action, Input, IOConfig
 from mewbot.core import InputEvent
@@ -34,7 +35,7 @@ class NumberInput(Input):
     @staticmethod
     def produces_inputs(): return {Number}
     async def run(self):
-        mark = pathlib.Path("told")
+        mark = pathlib.Path("queued")
         if mark.exists(): return
         for number in range(self.count):
             await self.queue.put(Number(number))
@@ -50,7 +51,7 @@ class Numbers(IOConfig):
     def get_outputs(self): return []
 
 class Note(Action):
-    """Writes the number down once the gate is open, a little later."""
+    """Writes the number down once nothing hangs, a little later."""
     _wait = 0.0
     @property
     def wait(self): return self._wait
@@ -63,7 +64,7 @@ class Note(Action):
     async def act(self, event, state):
         while pathlib.Path("hang").exists(): await asyncio.sleep(0.01)
         await asyncio.sleep(self._wait)
-        if pathlib.Path("fail").exists(): raise OSError("told to fail")
+        if pathlib.Path("fail").exists(): raise OSError("failing as requested")
         with open("noted", "a") as file: file.write(f"{event.number}\\n")
         return
         yield
@@ -101,7 +102,7 @@ def noted(folder: Path) -> list[int]:
 
 
 class Program:
-    """``limpet`` in a process of its own, in a folder; it is ended with the block."""
+    """``limpet`` in a process of its own, in a directory; killed at the end of the block."""
 
     def __init__(self, folder: Path, *argv: str, **environment: str) -> None:
         self.log = folder / f"log{time.monotonic_ns()}"
@@ -125,15 +126,15 @@ class Program:
         self._file.close()
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def until(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < end, self.said
-            assert self.process.poll() is None or condition(), self.said
-            time.sleep(0.01)
+        def holds() -> bool:
+            assert self.process.poll() is None or condition(), self.output
+            return bool(condition())
+
+        until_sync(holds, lambda: self.output)
 
     def signal(self, name: str) -> None:
         self.process.send_signal(getattr(signal, name))
@@ -154,25 +155,25 @@ def limpet(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_thousand_queued_events_and_a_sigterm_lose_none(tmp_path: Path) -> None:
-    """Those that are not done in time are done at the next start, in order, each once."""
+    """Those that are not processed in time are processed at the next start, in order, each once."""
     numbers(tmp_path, 1000, 0.002)
     with Program(tmp_path, "run", "bot.yaml", "--drain", "0.3", "--queue", "1000") as program:
         program.until(lambda: len(noted(tmp_path)) > 10)
         program.signal("SIGTERM")
-        assert program.end() == 0, program.said
+        assert program.end() == 0, program.output
     first = noted(tmp_path)
     assert 10 < len(first) < 900
-    assert "the next start does them" in program.said
-    # The input was broken off, too: the rest it tells the next time.
-    told = len(first) + len(journal(tmp_path))
-    assert told >= 1000 or not (tmp_path / "told").exists()
+    assert "the next start processes them" in program.output
+    # The input was cancelled, too: it delivers the rest the next time.
+    queued = len(first) + len(journal(tmp_path))
+    assert queued >= 1000 or not (tmp_path / "queued").exists()
     helper = (tmp_path / "helpers.py").read_text()
-    again = helper.replace("range(self.count)", f"range({told}, self.count)")
+    again = helper.replace("range(self.count)", f"range({queued}, self.count)")
     (tmp_path / "helpers.py").write_text(again, encoding="utf-8")
     numbers_file = tmp_path / "bot.yaml"
     numbers_file.write_text(numbers_file.read_text().replace("wait: 0.002", "wait: 0.0"))
     with Program(tmp_path, "run", "bot.yaml", "--until-done") as program:
-        assert program.end() == 0, program.said
+        assert program.end() == 0, program.output
     assert noted(tmp_path) == list(range(1000))
 
 
@@ -184,77 +185,77 @@ def journal(folder: Path) -> list[str]:
     ]
 
 
-def test_a_drain_does_all_if_there_is_time(tmp_path: Path) -> None:
-    """SIGINT is as good as SIGTERM."""
+def test_a_drain_processes_all_if_there_is_time(tmp_path: Path) -> None:
+    """SIGINT stops like SIGTERM."""
     numbers(tmp_path, 200, 0.001)
     with Program(tmp_path, "run", "bot.yaml") as program:
-        program.until((tmp_path / "told").exists)
+        program.until((tmp_path / "queued").exists)
         program.signal("SIGINT")
-        assert program.end() == 0, program.said
+        assert program.end() == 0, program.output
     assert noted(tmp_path) == list(range(200))
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    """With the signal's number in the exit code, and everything kept."""
+    """With the signal's number in the exit code, and all events stored."""
     numbers(tmp_path, 5)
     (tmp_path / "hang").touch()
     with Program(tmp_path, "run", "bot.yaml", "--drain", "600") as program:
-        program.until((tmp_path / "told").exists)
+        program.until((tmp_path / "queued").exists)
         program.signal("SIGTERM")
-        program.until(lambda: "stopping" in program.said)
+        program.until(lambda: "stopping" in program.output)
         program.signal("SIGTERM")
-        assert program.end() == 128 + signal.SIGTERM, program.said
+        assert program.end() == 128 + signal.SIGTERM, program.output
     assert len(journal(tmp_path)) == 5
 
 
-def test_sighup_swaps_a_changed_file_in_or_says_why_not(tmp_path: Path) -> None:
-    """The process, and what is queued, stay."""
+def test_sighup_reloads_a_changed_file_or_logs_its_errors(tmp_path: Path) -> None:
+    """The process and its queued events stay."""
     file = numbers(tmp_path, 3)
     (tmp_path / "hang").touch()
     with Program(tmp_path, "run", "bot.yaml", "--drain", "0.1") as program:
-        program.until((tmp_path / "told").exists)
+        program.until((tmp_path / "queued").exists)
         good = file.read_text()
         file.write_text(good.replace("properties: {name: note}", "properties: {nme: note}"))
         program.signal("SIGHUP")
-        program.until(lambda: "the bot goes on as it is" in program.said)
-        assert "did you mean 'name'?" in program.said
+        program.until(lambda: "the bot goes on as it is" in program.output)
+        assert "did you mean 'name'?" in program.output
         file.write_text(good.replace("wait: 0.0", "wait: 0.001"))
         program.signal("SIGHUP")
-        program.until(lambda: "was read again, and swapped in" in program.said)
+        program.until(lambda: "reloaded " in program.output)
         (tmp_path / "hang").unlink()
         program.until(lambda: len(noted(tmp_path)) == 3)
         program.signal("SIGTERM")
-        assert program.end() == 0, program.said
+        assert program.end() == 0, program.output
     assert noted(tmp_path) == [0, 1, 2]
 
 
 def test_logs_as_json_and_the_health_endpoint(tmp_path: Path) -> None:
-    """Every line of the log is an object; the port stands in it."""
+    """Every line of the log is an object; one has the port."""
     numbers(tmp_path, 3)
     argv = ["run", "bot.yaml", "--log-format", "json", "--listen", "127.0.0.1:0"]
     with Program(tmp_path, *argv) as program:
-        program.until(lambda: len(noted(tmp_path)) == 3 and "at port" in program.said)
-        lines = [json.loads(line) for line in program.said.splitlines()]
+        program.until(lambda: len(noted(tmp_path)) == 3 and "at port" in program.output)
+        lines = [json.loads(line) for line in program.output.splitlines()]
         (port,) = (one["message"].split()[-1] for one in lines if "at port" in one["message"])
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
             assert json.load(answer)["status"] == "ok"
         program.signal("SIGTERM")
         assert program.end() == 0
-    assert {"ts", "level", "logger", "message"} <= set(json.loads(program.said.splitlines()[-1]))
+    assert {"ts", "level", "logger", "message"} <= set(json.loads(program.output.splitlines()[-1]))
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
-def test_systemd_is_told(tmp_path: Path) -> None:
-    """READY, signs of life, RELOADING, STOPPING; also by an abstract socket."""
+def test_systemd_is_notified(tmp_path: Path) -> None:
+    """READY, keep-alives, RELOADING, STOPPING; also by an abstract socket."""
     numbers(tmp_path, 1)
     name = f"\0limpet-test-{os.getpid()}" if sys.platform == "linux" else str(tmp_path / "n")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
-        inbox.bind(name)
-        inbox.settimeout(PATIENCE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(name)
+        manager.settimeout(PATIENCE)
 
         def next_with(word: str) -> str:
             while True:
-                text = inbox.recv(4096).decode()
+                text = manager.recv(4096).decode()
                 if word in text:
                     return text
 
@@ -308,12 +309,12 @@ actions:
     implementation: limpet.bot.OverwriteFileAction
     uuid: a2
     properties: {name: "{name}", content: "{content}"}
-  - {kind: Action, implementation: limpet.bot.PutAwayAction, uuid: a3, properties: {}}
+  - {kind: Action, implementation: limpet.bot.MoveProcessedFileAction, uuid: a3, properties: {}}
 """
 
 
 def test_case_d15_killed_at_random_moments_an_inbox_loses_nothing(tmp_path: Path) -> None:
-    """D15: every file at least once, every output whole whenever it is looked at."""
+    """D15: every file at least once, every output complete at any moment."""
     rng = random.Random(7)
     (tmp_path / "bot.yaml").write_text(INBOX, encoding="utf-8")
     (tmp_path / "in").mkdir()
@@ -325,26 +326,27 @@ def test_case_d15_killed_at_random_moments_an_inbox_loses_nothing(tmp_path: Path
         for path in (tmp_path / "out").glob("f*"):
             assert path.read_bytes() == content, path
 
-    kills = 0
-    while waiting or any((tmp_path / "in").iterdir()):
+    def processed() -> int:
+        return len(list((tmp_path / "done").glob("*")))
+
+    for kills_left in range(6, -1, -1):
         with Program(tmp_path, "run", "bot.yaml", "--log-level", "error") as program:
-            last = kills >= 6
-            end = time.monotonic() + (PATIENCE if last else 0.45 + rng.random() * 0.5)
-            while time.monotonic() < end:
-                for _ in range(3):
-                    if waiting:
-                        name = waiting.pop()
-                        put(tmp_path / "in" / name, content.decode())
+            before, share = processed(), len(waiting) // (kills_left + 1)
+
+            def is_far_enough(before: int = before, rest: int = len(waiting) - share) -> bool:
+                for _ in range(min(3, len(waiting) - rest)):
+                    put(tmp_path / "in" / waiting.pop(), content.decode())
                 check()
-                if last and not waiting and not list((tmp_path / "in").iterdir()):
-                    break
-                time.sleep(0.01)
+                return processed() > before and len(waiting) == rest
+
+            program.until(is_far_enough)
+            if kills_left:
+                time.sleep(rng.random() * 0.05)  # a random moment of its work
+            else:
+                program.until(lambda: not any((tmp_path / "in").iterdir()))
             program.process.kill()
             program.end()
-            kills += 1
         check()
-        assert kills < 10, program.said
-    assert kills > 2
     assert sorted(path.name for path in (tmp_path / "out").glob("f*")) == names
     lines = (tmp_path / "out" / "log").read_text().splitlines()
     assert set(lines) == set(names)
@@ -358,8 +360,8 @@ def test_case_d15_killed_at_random_moments_an_inbox_loses_nothing(tmp_path: Path
 # -- check, new, replay ----------------------------------------------------------------------------
 
 
-def test_case_d16_check_says_all_and_ends_with_2(tmp_path: Path) -> None:
-    """D16: or with 0, and nothing said; as JSON if asked."""
+def test_case_d16_check_reports_all_and_exits_with_2(tmp_path: Path) -> None:
+    """D16: or with 0 and no output; on request as JSON."""
     numbers(tmp_path, 1)
     done = limpet(tmp_path, "check", "bot.yaml")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -375,7 +377,7 @@ def test_case_d16_check_says_all_and_ends_with_2(tmp_path: Path) -> None:
 
 
 def test_new_writes_a_file_and_never_over_one(tmp_path: Path) -> None:
-    """Unless told to; a kind that there is not is refused."""
+    """Unless forced; an unknown kind is refused."""
     done = limpet(tmp_path, "new", "inbox")
     assert (done.returncode, done.stdout) == (0, "inbox.yaml\n")
     assert limpet(tmp_path, "check", "inbox.yaml").returncode == 0
@@ -385,26 +387,28 @@ def test_new_writes_a_file_and_never_over_one(tmp_path: Path) -> None:
     assert "must be one of" in limpet(tmp_path, "new", "inbx").stderr
 
 
-def test_replay_does_dead_letters_again(tmp_path: Path) -> None:
-    """What fails again stays; by id, only those; a dry run changes nothing."""
+def test_replay_processes_dead_letters_again(tmp_path: Path) -> None:
+    """Failures stay; ids select; a dry run changes nothing."""
     numbers(tmp_path, 3)
     (tmp_path / "fail").touch()
     argv = ["--state-dir", "state", "--backoff", "0.01"]
     run = limpet(tmp_path, "run", "bot.yaml", "--until-done", *argv)
     assert run.returncode == 0, run.stderr
     path = tmp_path / "state" / "dead-letters.jsonl"
-    letters: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len(letters) == 3
+    dead_letters: list[dict[str, Any]] = [
+        json.loads(line) for line in path.read_text().splitlines()
+    ]
+    assert len(dead_letters) == 3
     listed = limpet(tmp_path, "replay", "bot.yaml", "--list", *argv).stdout
-    assert listed.splitlines()[0] == f"{letters[0]['id']} note: told to fail"
+    assert listed.splitlines()[0] == f"{dead_letters[0]['id']} note: failing as requested"
 
     done = limpet(tmp_path, "replay", "bot.yaml", *argv)
     assert (done.returncode, done.stdout) == (1, "0 done, 3 left\n"), done.stderr
     (tmp_path / "fail").unlink()
     done = limpet(tmp_path, "replay", "bot.yaml", "--dry-run", *argv)
     assert done.returncode == 1
-    letters = [json.loads(line) for line in path.read_text().splitlines()]
-    done = limpet(tmp_path, "replay", "bot.yaml", letters[1]["id"], *argv)
+    dead_letters = [json.loads(line) for line in path.read_text().splitlines()]
+    done = limpet(tmp_path, "replay", "bot.yaml", dead_letters[1]["id"], *argv)
     assert (done.returncode, done.stdout) == (1, "1 done, 2 left\n"), done.stderr
     done = limpet(tmp_path, "replay", "bot.yaml", *argv)
     assert (done.returncode, done.stdout) == (0, "2 done, 0 left\n"), done.stderr
@@ -414,7 +418,7 @@ def test_replay_does_dead_letters_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "expected"),
     [
         (["run"], "takes BOT.yaml"),
         (["run", "a", "b"], "takes BOT.yaml"),
@@ -426,16 +430,16 @@ def test_replay_does_dead_letters_again(tmp_path: Path) -> None:
         (["new"], "takes KIND"),
     ],
 )
-def test_a_wrong_call_is_refused(tmp_path: Path, argv: list[str], said: str) -> None:
+def test_a_wrong_call_is_refused(tmp_path: Path, argv: list[str], expected: str) -> None:
     """Exit code 2."""
     numbers(tmp_path, 1)
     done = limpet(tmp_path, *argv)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert expected in done.stderr
 
 
-def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
-    """By the name of the extra."""
+def test_without_the_extra_it_names_the_package_to_install(tmp_path: Path) -> None:
+    """It names the extra."""
     program = (
         "import sys; sys.modules['mewbot'] = None; sys.argv = ['limpet', 'run', 'x'];"
         "from limpet.cli import main; sys.exit(main())"

@@ -1,4 +1,4 @@
-"""The template language: what it gives, what it refuses, and that nothing gets out of a name."""
+"""The template language: its results, its errors, and the safety of names."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ def fields(event: InputEvent | None = None, **state: object) -> Fields:
         ('{name|replace(" ", "}")}', "Report}1.tar.gz"),
     ],
 )  # fmt: skip
-def test_what_a_template_gives(source: str, wanted: str) -> None:
+def test_what_a_template_expands_to(source: str, wanted: str) -> None:
     """Fields, forms, filters."""
     assert Template(source).text(fields(command={"output": "out"})) == wanted
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "expected"),
     [
-        ("{name", "not ended"),
-        ("name}", "ends nothing"),
-        ("{}", "no field"),
+        ("{name", "without a '}'"),
+        ("name}", "a '}' without"),
+        ("{}", "is not a field"),
         ("{name|uper}", "did you mean 'upper'"),
         ("{name|limit}", "takes 1 to 2"),
         ("{name|limit(x)}", "neither"),
@@ -71,18 +71,18 @@ def test_what_a_template_gives(source: str, wanted: str) -> None:
         ("{event.event}", None),
         ("{state.__class__}", None),
         ("{naem}", "did you mean 'name'"),
-        ("{old_path}", "no field"),
-        ("{name:>}x{name:{size}}", "not ended"),
+        ("{old_path}", "has no field"),
+        ("{name:>}x{name:{size}}", "without a '}'"),
         ("{size:1000000000d}", "cannot be shown"),
-        ("{io!r}", "no field"),
-        ("{name[0]}", "no field"),
+        ("{io!r}", "is not a field"),
+        ("{name[0]}", "is not a field"),
     ],
 )
-def test_what_is_wrong_is_said(source: str, said: str | None) -> None:
-    """At once where that can be, else when there is an event without it; and nothing reaches in."""
+def test_errors_are_reported(source: str, expected: str | None) -> None:
+    """At once if possible, else with the event; and nothing reaches into an object."""
     with pytest.raises(UsageError) as refused:
         Template(source).text(fields())
-    assert said is None or said in str(refused.value)
+    assert expected is None or expected in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_said(source: str, said: str | None) -> None:
     ["../../etc/passwd", "..\\..\\x", "E:\\test", "a\0b", "x" * 5000, "CON", "", ".", "..", "a/b"],
 )
 def test_case_d12_nothing_in_a_value_leads_out(author: str) -> None:
-    """D12: whatever a chat user is called, it is one component of the name."""
+    """D12: any user's name is one component of the file name."""
     name = Template("by/{event.author}.txt").name(Fields(Message(author, "hi")))
     first, second = name.split("/")
     assert first == "by"
@@ -102,7 +102,7 @@ def test_case_d12_nothing_in_a_value_leads_out(author: str) -> None:
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_a_name_is_made_of_the_folders_of_the_template_alone(one: str, two: str) -> None:
-    """Also when values meet in a component."""
+    """Also when several values form a component."""
     name = Template("a/{event.author}-{event.text}/c").name(Fields(Message(one, two)))
     assert [*name.split("/")][0::2] == ["a", "c"]
     assert name.count("/") == 2
@@ -121,7 +121,7 @@ def test_what_parts_folders() -> None:
 
 
 def test_fields_of_a_rename_and_of_others_events() -> None:
-    """The name before; the public fields of a dataclass."""
+    """The old name; the public fields of a dataclass."""
     assert Template("{old_name} {name}").text(Fields(renamed("a", "b"))) == "a b"
     message = Fields(Message("Ann", "hi", {"id": 5}))
     assert Template("{event.author}: {event.text} {event.extra.id}").text(message) == "Ann: hi 5"

@@ -11,13 +11,13 @@ import pytest
 
 from limpet.bot import WebhookAction
 from limpet.bot.actions import WebhookError
-from limpet.bot.events._action_result import Work
+from limpet.bot.events._action_result import ActionState
 from limpet.errors import UsageError
 from tests.bot.factories import created
 
 
 class Service:
-    """Answers with these statuses, one after another, the last one for ever."""
+    """Answers with these statuses in order, and then always with the last one."""
 
     def __init__(self, *statuses: int, headers: str = "") -> None:
         self.statuses = list(statuses)
@@ -66,38 +66,38 @@ def serving(service: Service, work: Callable[[str], Awaitable[Any]]) -> Any:
 
 async def post(action: WebhookAction) -> None:
     try:
-        async for _ in action.act(created("a b.txt"), Work(word="hi")):
+        async for _ in action.act(created("a b.txt"), ActionState(word="hi")):
             pass
     finally:
         await action.aclose()
 
 
 def test_the_event_is_posted() -> None:
-    """As JSON, as a CloudEvent, or as a template; with the headers that were asked for."""
+    """As JSON, as a CloudEvent, or as a template; with the configured headers."""
     service = Service(204)
 
     async def work(url: str) -> None:
         await post(WebhookAction(url=url, headers={"x-mine": "1"}))
         await post(WebhookAction(url=url, body="cloudevent"))
-        await post(WebhookAction(url=url, body="text", text='{{"said": {state.word|json}}}'))
+        await post(WebhookAction(url=url, body="text", text='{{"word": {state.word|json}}}'))
         await post(WebhookAction(url=url, body="text", text="{name}"))
 
     serving(service, work)
-    (head, body), (cloud_head, cloud), (json_head, said), (text_head, text) = service.got
+    (head, body), (cloud_head, cloud), (json_head, json_body), (text_head, text) = service.got
     assert json.loads(body)["rel"] == "a b.txt"
     assert head["content-type"] == "application/json"
     assert head["x-mine"] == "1"
     assert head["idempotency-key"] == json.loads(body)["id"]
     assert cloud_head["content-type"] == "application/cloudevents+json"
     assert json.loads(cloud)["type"] == "limpet.file.created"
-    assert json.loads(said) == {"said": "hi"}
+    assert json.loads(json_body) == {"word": "hi"}
     assert json_head["content-type"] == "application/json"
     assert text == b"a b.txt"
     assert text_head["content-type"].startswith("text/plain")
 
 
 def test_a_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the bot's file need not hold it."""
+    """So that the bot's file need not contain it."""
     monkeypatch.setenv("HOOK_TOKEN", "s3cret")
     service = Service(200)
     serving(service, lambda url: post(WebhookAction(url=url, token_from="HOOK_TOKEN")))  # noqa: S106 (a name)
@@ -105,7 +105,7 @@ def test_a_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_may_go_well_later_is_tried_again() -> None:
-    """With one key for all tries."""
+    """With the same key at each try."""
     service = Service(503, 429, 200, headers="retry-after: 0\r\n")
     serving(service, lambda url: post(WebhookAction(url=url, backoff=0.001)))
     assert len(service.got) == 3
@@ -113,8 +113,8 @@ def test_what_may_go_well_later_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize(("status", "tries"), [(404, 1), (302, 1), (500, 3)])
-def test_what_fails_says_how(status: int, tries: int) -> None:
-    """At once where no other try would help; and limpet's runner tries no more."""
+def test_a_failure_has_its_reason(status: int, tries: int) -> None:
+    """At once where another try would not help; and limpet's runner does not retry."""
     service = Service(status)
     with pytest.raises(
         WebhookError, match=f"after {tries} tries: it answered with status {status}"
@@ -124,7 +124,7 @@ def test_what_fails_says_how(status: int, tries: int) -> None:
 
 
 def test_a_service_that_is_not_there() -> None:
-    """Is tried again, and then said."""
+    """It is retried, and then reported."""
 
     async def main() -> None:
         server = await asyncio.start_server(Service(200), "127.0.0.1", 0)
@@ -140,6 +140,6 @@ def test_a_service_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "no url", "http://"])
 def test_what_is_no_url_is_refused(url: str) -> None:
-    """When it is made."""
-    with pytest.raises(UsageError, match="no http or https URL"):
+    """When the action is created."""
+    with pytest.raises(UsageError, match="not an http or https URL"):
         WebhookAction(url=url)

@@ -165,7 +165,8 @@ def test_the_message_page_does_what_it_says(folder: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     (said,) = done.stdout.splitlines()
-    start, end = re.split(r" in \.\.\.: ", re.findall(r"says `(not kept.*?)`", page, re.DOTALL)[0])
+    (line,) = re.findall(r"prints `(not written.*?)`", page, re.DOTALL)
+    start, end = re.split(r" in \.\.\.: ", line)
     assert said.startswith(start)
     assert said.endswith(end.replace("\n", " "))
     found = [path for path in (folder / "archive").rglob("*") if path.is_file()]

@@ -41,7 +41,7 @@ def codes() -> Iterator[str]:
     for path in (ROOT / "src/limpet/cli/_doctor.py", *(ROOT / "src/limpet/bot").rglob("*.py")):
         yield from re.findall(r'code="([a-z-]+)"', read(path))
     for path in (ROOT / "src/limpet/remote").rglob("*.py"):
-        yield from re.findall(r'\bcode(?:: str)? ?= ?"([a-z-]+)"', read(path))
+        yield from re.findall(r'\b(?:default_)?code(?:: str)? ?= ?"([a-z-]+)"', read(path))
 
 
 @pytest.mark.parametrize("code", sorted(set(codes())))
@@ -60,7 +60,7 @@ def test_every_code_in_the_source_is_one_of_these() -> None:
     raised = {
         code
         for path in (ROOT / "src").rglob("*.py")
-        for code in re.findall(r'\bcode: str = "([a-z-]+)"', read(path))
+        for code in re.findall(r'\b(?:default_code|code: str) = "([a-z-]+)"', read(path))
     }
     assert raised <= set(codes())
 

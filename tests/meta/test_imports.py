@@ -1,6 +1,7 @@
-"""Imports point one way: values <- backends <- watch <- following, output <- bot <- cli."""
+"""Imports point one way: values <- backends <- watch <- following, output <- bot, remote <- cli."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ ALLOWED = {
     "limpet.errors": (),
     "limpet.config": ("limpet._option_fields", "limpet.errors", "limpet.events"),
     "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
-    "limpet.backends": ("limpet.backends", "limpet.config", "limpet.errors"),
+    "limpet.backends": ("limpet._libc", "limpet.backends", "limpet.config", "limpet.errors"),
     "limpet.watch": (
+        "limpet._libc",
         "limpet._atomic_file",
         "limpet._event_loop",
         "limpet._fingerprint",
@@ -44,6 +46,10 @@ ALLOWED = {
     "limpet._backoff": (),
     "limpet._event_loop": (),
     "limpet._file_lock": (),
+    "limpet._dead_letter": (),
+    "limpet._keyed_queue": (),
+    "limpet._process_group": (),
+    "limpet._libc": (),
     "limpet._option_fields": ("limpet.errors",),
     "limpet._own_write_registry": (),
     "limpet.following": (
@@ -95,7 +101,11 @@ ALLOWED = {
         "limpet",
         "limpet._atomic_file",
         "limpet._backoff",
+        "limpet._dead_letter",
         "limpet._file_lock",
+        "limpet._keyed_queue",
+        "limpet._process_group",
+        "limpet._option_fields",
         "limpet._suggest",
         "limpet._wire",
         "limpet.bot",
@@ -206,6 +216,110 @@ def test_only_the_shell_knows_an_event_loop(module: str) -> None:
     names = set(imports(module))
     assert not {name.partition(".")[0] for name in names} & EVENT_LOOPS
     assert not names & (SHELLS - CORED)
+
+
+ROOMS = ("index", "emit", "diff", "location", "")
+"""The rooms of ``limpet.watch``, each above the ones before it; the shells are above them all."""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if part_of(m) == "limpet.watch"])
+def test_inside_the_watch_each_room_imports_from_rooms_below(module: str) -> None:
+    """location -> diff -> emit -> index; a module of the watch itself may import from all."""
+
+    def room_of(name: str) -> str:
+        parts = name.split(".")
+        return parts[2] if len(parts) > 2 and parts[2] in ROOMS else ""
+
+    own = ROOMS.index(room_of(module))
+    wrong = {
+        name
+        for name in ours(module)
+        if part_of(name) == "limpet.watch" and ROOMS.index(room_of(name)) > own
+    }
+    assert not wrong
+
+
+def is_private(module: str, part: str) -> bool:
+    """Return whether a module of a package is not for other parts."""
+    below = module.removeprefix(part).split(".")
+    return any(name.startswith("_") for name in below if name)
+
+
+PACKAGES = sorted(
+    name for name, path in MODULES.items() if path.name == "__init__.py" and name.count(".") == 1
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_part_imports_from_another_what_its_face_offers(module: str) -> None:
+    """A private module of another package is never named; its ``__init__`` offers what is."""
+    wrong = [
+        name
+        for name in ours(module)
+        for part in PACKAGES
+        if name.startswith(part + ".") and not module.startswith(part) and is_private(name, part)
+    ]
+    assert not wrong
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that reach each other (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            group = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Not at run time, not lazily, and not for the type checker alone."""
+    graph = {name: (ours(name) & MODULES.keys()) - {name} for name in MODULES}
+    assert circles(graph) == []
+
+
+def test_a_circle_is_found() -> None:
+    """The test above can fail."""
+    graph: dict[str, set[str]] = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}
+    assert circles(graph) == [["a", "b", "c"]]
+
+
+def test_no_part_finds_another_by_a_string() -> None:
+    """``sys.modules`` is for classes that are stored by name, and for loops that may be loaded."""
+    allowed = {"limpet._event_loop", "limpet.bot.events._event_codec"}
+    users = {
+        name for name, path in MODULES.items() if "sys.modules" in path.read_text(encoding="utf-8")
+    }
+    assert users <= allowed
+
+
+def test_no_private_fact_travels_in_the_dict_of_an_event() -> None:
+    """A delivery carries what belongs to it; ``__dict__`` is for descriptors of settings alone."""
+    found = [
+        f"{name}: {line.strip()}"
+        for name, path in MODULES.items()
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"event\w*\.__dict__|made\.__dict__\[[\"']_", line)
+    ]
+    assert found == []
 
 
 PURE = [

@@ -11,7 +11,7 @@ import pytest
 
 import limpet
 from limpet.bot import FileCreatedInputEvent, Runner, RunOptions, run
-from limpet.bot.events._remote_input_events import local_form
+from limpet.bot.events._remote_input_events import to_local_event
 from limpet.bot.settings._template_fields import FIELDS, wire_of
 from limpet.remote import RemotePathError
 from limpet.remote._agent_watch import WatchSpec
@@ -132,7 +132,7 @@ def test_an_event_of_another_host_looks_like_one_and_cannot_be_opened(tmp_path: 
         (event,) = [e for e in watch.fence() if isinstance(e, limpet.FileCreated)]
     wire = to_wire(event, session="x", name="in")
     raw = encode(wire, session="0" * 32, seq=7, host="web01", watch="in", flavour="posix")
-    made = local_form(decode(raw, host="web01"), "io", "hello")
+    made = to_local_event(decode(raw, host="web01"), "io", "hello")
     assert isinstance(made, FileCreatedInputEvent)
     assert str(FIELDS["rel"](made)) == "a.txt"
     assert FIELDS["name"](made) == "a.txt"

@@ -17,7 +17,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import _libc
+from limpet import _libc
 from limpet.backends._base import (
     ATTRIB,
     CLOSED,

@@ -1,7 +1,7 @@
 """The mount table: which file system holds a path, and whether the table changed.
 
 proc(5), ``/proc/pid/mountinfo``: polling the file gives POLLERR and POLLPRI after every change of
-the table. fanotify says nothing of an unmount, so this is the only way to learn of one.
+the table. fanotify does not report an unmount, so this is the only way to find out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ NETWORK: Final = frozenset(
     "nfs nfs4 cifs smb3 smbfs smb2 9p afs ceph glusterfs lustre vboxsf prl_fs drvfs virtiofs davfs "
     "beegfs gpfs ocfs2 gfs2 ncpfs coda orangefs pvfs2 acfs fakeowner vmhgfs fuse".split()
 )
-"""File systems that others can change without this kernel telling (architecture: poll those)."""
+"""File systems that others can change without a report by this kernel (architecture: poll those).
+"""
 
 SILENT: Final = frozenset("proc sysfs debugfs tracefs cgroup cgroup2 configfs securityfs".split())
 """File systems whose files change without any notification though they can be marked."""
@@ -38,7 +39,7 @@ class Mount:
 
     @property
     def needs_polling(self) -> bool:
-        """Whether its files change without this kernel saying so."""
+        """Return whether its files change without a report by this kernel."""
         kind = self.filesystem
         return kind in NETWORK or kind in SILENT or kind.startswith("fuse.")
 
@@ -80,7 +81,7 @@ def _unescape(field: str) -> str:
 
 
 def find_mount(path: str, mounts: list[Mount]) -> Mount | None:
-    """Give the mount that holds the absolute, resolved ``path``; the topmost one wins."""
+    """Return the mount that holds the absolute, resolved ``path``; the topmost one wins."""
     best: Mount | None = None
     for mount in mounts:
         point = mount.point

@@ -1,4 +1,4 @@
-"""One descriptor to wait on: any source has news, the mount table changed, or somebody wakes us."""
+"""One descriptor to wait on: for records, a changed mount table, or a wake-up by a thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Poller"]
 
 
 class _Wake:
-    """A socket pair: a byte through it wakes whoever waits, from any thread, on any system."""
+    """A socket pair: a byte through it ends a wait, from any thread, on any system."""
 
     def __init__(self) -> None:
         self._in, self._out = socket.socketpair()
@@ -42,11 +42,11 @@ if sys.platform == "linux":
         """Waits with epoll for everything at once."""
 
         def __init__(self) -> None:
-            """Listen to wake-ups and to the mount table.
+            """Wait for wake-ups and for the mount table.
 
-            The kernel reports a change of the table once per open file, to whoever polls first. One
-            file ends a wait, which remembers it; another, which nobody waits on, is asked by who
-            did not wait.
+            The kernel reports a change of the table once per open file, to the first poll of it.
+            One file ends a wait, which records the change; another, on which nobody waits, is
+            polled by callers that have not waited.
             """
             super().__init__()
             self._epoll = select.epoll()
@@ -62,11 +62,11 @@ if sys.platform == "linux":
                 self._ask.register(self._mounts[1], select.POLLPRI)
 
         def add(self, fd: int) -> None:
-            """Listen to a source too."""
+            """Wait for a source too."""
             self._epoll.register(fd, select.EPOLLIN)
 
         def wait(self, timeout: float | None) -> None:
-            """Block until there is news, at most ``timeout`` seconds."""
+            """Block until there is something, at most ``timeout`` seconds."""
             wake = super().fileno()
             for fd, _ in self._epoll.poll(timeout):
                 if fd == wake:
@@ -75,9 +75,9 @@ if sys.platform == "linux":
                     self._mounts_changed = True
 
         def mounts_changed(self, *, waited: bool) -> bool:
-            """Whether the mount table changed since this was last asked.
+            """Return whether the mount table changed since the last call.
 
-            ``waited`` is for who has just waited: that told, so the table need not be asked.
+            ``waited`` is for a caller that has just waited: then the table need not be polled.
             """
             news, self._mounts_changed = self._mounts_changed, False
             return news or (not waited and bool(self._ask.poll(0)))
@@ -92,17 +92,17 @@ if sys.platform == "linux":
 else:
 
     class Poller(_Wake):
-        """Waits for wake-ups alone: the sources here have threads of their own, which wake."""
+        """Waits for wake-ups alone: the sources here have threads of their own, which wake it."""
 
         def add(self, fd: int) -> None:
-            """Listen to a source too; there is none with a descriptor here."""
+            """Do nothing: no source here has a descriptor."""
 
         def wait(self, timeout: float | None) -> None:
-            """Block until there is news, at most ``timeout`` seconds."""
+            """Block until there is something, at most ``timeout`` seconds."""
             if select.select([self.fileno()], [], [], timeout)[0]:
                 self.clear()
 
         def mounts_changed(self, *, waited: bool) -> bool:
-            """Whether the mount table changed; it is not told here."""
+            """Return False: changes of the mount table are not reported here."""
             del waited
             return False

@@ -1,7 +1,7 @@
 """Bots: file events in, file outputs out, from YAML or from Python (the extra ``bot``).
 
-``FileSystem`` and what goes with it are components for mewbot; ``run`` runs a bot with them, or
-with anybody's, and loses nothing on the way.
+``FileSystem`` and the triggers, conditions and actions here are components for mewbot. ``run`` runs
+a bot made of them, or of anybody's components, and loses no event.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from limpet.bot._names import MODULES, load
 from limpet.bot.compat._require_extra import need
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
         LogAction,
         MakeDirAction,
         MoveFileAction,
+        MoveProcessedFileAction,
         OverwriteFileAction,
         PrintAction,
-        PutAwayAction,
         RunCommandAction,
         WebhookAction,
     )
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         StillThereCondition,
         TimeOfDayCondition,
     )
-    from limpet.bot.config import ConfigError
+    from limpet.bot.config import BotConfigError
     from limpet.bot.events._action_result import Outcome
     from limpet.bot.events._input_events import (
         DirCreatedInputEvent,
@@ -66,8 +67,8 @@ if TYPE_CHECKING:
         FileSystemOutputEvent,
         MakeDirOutputEvent,
         MoveFileOutputEvent,
+        MoveProcessedFileOutputEvent,
         OverwriteFileOutputEvent,
-        PutAwayOutputEvent,
         WriteToFileOutputEvent,
     )
     from limpet.bot.io._filesystem import FileSystem
@@ -88,50 +89,14 @@ if TYPE_CHECKING:
 need("mewbot.core", "limpet.bot")
 need("mewbot.api", "limpet.bot")
 
-_HOMES = {
-    "limpet.bot._behaviour": "Behaviour",
-    "limpet.bot.events._input_events": """
-        DirCreatedInputEvent DirDeletedInputEvent DirInputEvent DirRenamedInputEvent
-        DirUpdatedInputEvent FileCreatedInputEvent FileDeletedInputEvent FileInputEvent
-        FileRenamedInputEvent FileSystemInputEvent FileUpdatedInputEvent LinesAddedInputEvent
-        TargetDirCreatedInputEvent TargetDirDeletedInputEvent TargetDirUpdatedInputEvent
-        TargetFileCreatedInputEvent TargetFileDeletedInputEvent TargetFileUpdatedInputEvent
-        WatchInputEvent
-        """,
-    "limpet.bot.io._filesystem": "FileSystem",
-    "limpet.bot.io._stdin_messages": "MessageInputEvent StdinMessages",
-    "limpet.bot.events._output_events": """
-        AppendToFileOutputEvent CreateFileOutputEvent DeleteFileOutputEvent FileSystemOutputEvent
-        MakeDirOutputEvent MoveFileOutputEvent OverwriteFileOutputEvent PutAwayOutputEvent
-        WriteToFileOutputEvent
-        """,
-    "limpet.bot.events._action_result": "Outcome",
-    "limpet.bot.io._remote_filesystem": "RemoteFileSystem",
-    "limpet.bot.settings._setting": "Setting",
-    "limpet.bot.actions": """
-        AppendToFileAction CreateFileAction DeleteFileAction LimpetAction LogAction MakeDirAction
-        MoveFileAction OverwriteFileAction PrintAction PutAwayAction RunCommandAction WebhookAction
-        """,
-    "limpet.bot.conditions": """
-        AgeCondition ContentCondition ExtensionCondition RateLimitCondition SizeCondition
-        StillThereCondition TimeOfDayCondition
-        """,
-    "limpet.bot.config": "ConfigError",
-    "limpet.bot.runner": "RunOptions Runner run",
-    "limpet.bot.triggers": """
-        AllEventsTrigger ClassTrigger FileSystemTrigger GlobTrigger LinesTrigger RegexTrigger
-        """,
-}
-_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
-
 __all__ = [
     "AgeCondition",
     "AllEventsTrigger",
     "AppendToFileAction",
     "AppendToFileOutputEvent",
     "Behaviour",
+    "BotConfigError",
     "ClassTrigger",
-    "ConfigError",
     "ContentCondition",
     "CreateFileAction",
     "CreateFileOutputEvent",
@@ -162,12 +127,12 @@ __all__ = [
     "MessageInputEvent",
     "MoveFileAction",
     "MoveFileOutputEvent",
+    "MoveProcessedFileAction",
+    "MoveProcessedFileOutputEvent",
     "Outcome",
     "OverwriteFileAction",
     "OverwriteFileOutputEvent",
     "PrintAction",
-    "PutAwayAction",
-    "PutAwayOutputEvent",
     "RateLimitCondition",
     "RegexTrigger",
     "RemoteFileSystem",
@@ -193,20 +158,19 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # the checker has the imports above, and shall know no other name
+if not TYPE_CHECKING:  # the type checker reads the imports above, and finds no other name
 
     def __getattr__(name: str) -> object:
         """Load a public name when it is first used."""
         if name == "values":
             return import_module("limpet.bot.settings._validators")
-        if name not in _HOME:
+        if name not in MODULES:
             message = f"module 'limpet.bot' has no attribute {name!r}"
             raise AttributeError(message)
-        value: object = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value
+        globals()[name] = value = load(name)
         return value
 
 
 def __dir__() -> list[str]:
-    """Name what there is, loaded or not."""
-    return sorted({*globals(), *_HOME})
+    """List all names, loaded or not."""
+    return sorted({*globals(), *MODULES})

@@ -1,4 +1,4 @@
-"""mewbot's ``Behaviour`` with what limpet's runner can be told about it."""
+"""mewbot's ``Behaviour`` with options for limpet's runner."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ __all__ = ["Behaviour"]
 
 
 class Behaviour(Configured, v1.Behaviour):
-    """A behaviour as mewbot's own, which ``limpet run`` can be told more about.
+    """A behaviour like mewbot's own, with options for ``limpet run``.
 
-    Under mewbot's own runner these properties do nothing.
+    Under mewbot's own runner these options do nothing.
     """
 
     concurrency = Setting(
         whole(least=1),
         1,
-        "Events it works on at once; those about one path still one after another, in order.",
+        "Events it processes at once; those about one path still run in order.",
     )
-    attempts = Setting(maybe(whole(least=1)), None, "How often a step is tried; null: as the bot.")
+    attempts = Setting(maybe(whole(least=1)), None, "Tries of a step; null: as for the bot.")
     backoff = Setting(
         maybe(number()),
         None,
-        "Seconds before the second try, then twice as long; null: as the bot.",
+        "Seconds before the second try, doubled for each further one; null: as for the bot.",
     )
     timeout = Setting(maybe(number(least=0.001)), None, "Seconds one try of a step may take.")
 
     def __init__(self, **unknown: object) -> None:
-        """Start without components; they are added."""
+        """Create a behaviour without components; ``add`` adds them."""
         Configured.__init__(self, **unknown)
         v1.Behaviour.__init__(self)

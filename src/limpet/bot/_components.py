@@ -1,4 +1,4 @@
-"""The components of one bot, whoever put them together."""
+"""The components of one bot."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 
 from mewbot.core import BehaviourInterface, InputInterface, IOConfigInterface, OutputInterface
 
-__all__ = ["Parts", "ident_of", "label_of", "workers_of"]
+__all__ = ["Components", "ident_of", "label_of", "workers_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Components:
     """The components of one bot, in the order of its file."""
 
     io_configs: tuple[IOConfigInterface, ...] = ()
     behaviours: tuple[BehaviourInterface, ...] = ()
     idents: tuple[str, ...] = field(default=())
-    """For each behaviour what it is called in the journal: the same at the next start."""
+    """For each behaviour its name in the journal: the same at the next start."""
 
     def __post_init__(self) -> None:
-        """Name the behaviours that were not named."""
+        """Name the behaviours, if no names were given."""
         if len(self.idents) != len(self.behaviours):
             made = tuple(ident_of(one, at) for at, one in enumerate(self.behaviours))
             object.__setattr__(self, "idents", made)
 
     def inputs(self) -> list[InputInterface]:
-        """Give the inputs, each once, in order."""
+        """Return the inputs, each once, in order."""
         return _once(one for io in self.io_configs for one in io.get_inputs())
 
     def outputs(self) -> list[OutputInterface]:
-        """Give the outputs, each once, in order."""
+        """Return the outputs, each once, in order."""
         return _once(one for io in self.io_configs for one in io.get_outputs())
 
     def active(self) -> list[tuple[BehaviourInterface, str]]:
-        """Give the behaviours that are switched on, with what the journal calls them."""
+        """Return the active behaviours, with their names in the journal."""
         return [
             (one, ident)
             for one, ident in zip(self.behaviours, self.idents, strict=True)
@@ -44,19 +44,19 @@ class Parts:
 
 
 def ident_of(behaviour: BehaviourInterface, at: int) -> str:
-    """Give a name that is the same at the next start: one's own or, without one, the place."""
+    """Return a name that is the same at the next start: its own or, without one, its number."""
     name = getattr(behaviour, "name", "")
     return f"name:{name}" if name else f"number:{at}"
 
 
 def workers_of(behaviour: BehaviourInterface) -> int:
-    """Give how many events a behaviour works on at once."""
+    """Return how many events a behaviour processes at once."""
     found = getattr(behaviour, "concurrency", 1)
     return found if isinstance(found, int) and found > 0 else 1
 
 
 def label_of(behaviour: BehaviourInterface, ident: str) -> str:
-    """Give what a behaviour is called in messages."""
+    """Return the name of a behaviour in messages."""
     return str(getattr(behaviour, "name", "") or ident)
 
 

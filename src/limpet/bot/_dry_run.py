@@ -1,4 +1,4 @@
-"""Saying what would be done instead of doing it (``limpet run --dry-run``)."""
+"""Report what would be done instead of doing it (``limpet run --dry-run``)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
-__all__ = ["would", "would_say"]
+__all__ = ["dry_run_report", "report_dry_run"]
 
-would_say: Final[ContextVar[Callable[[str], None] | None]] = ContextVar("would_say", default=None)
-"""Where lines about what would be done go; ``None`` is to do it."""
+dry_run_report: Final[ContextVar[Callable[[str], None] | None]] = ContextVar(
+    "dry_run_report", default=None
+)
+"""Takes the lines of a dry run; ``None`` outside of one."""
 
 
-def would(what: str) -> bool:
-    """Say what would be done, if nothing is to be done; tells whether that is so."""
-    say = would_say.get()
-    if say is None:
+def report_dry_run(action: str) -> bool:
+    """Report what would be done if this is a dry run; return whether it is one."""
+    report = dry_run_report.get()
+    if report is None:
         return False
-    say(f"would {what}")
+    report(f"would {action}")
     return True

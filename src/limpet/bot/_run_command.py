@@ -1,57 +1,53 @@
-"""Runs one program: input given, output bounded, and nothing of it left when it is over."""
+"""Run one program with bounded output, and leave no process of it behind."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-__all__ = ["Ended", "run_process"]
+from limpet._process_group import GRACE_S, end_group
 
-GRACE_S: Final = 5.0
-"""Between SIGTERM and SIGKILL: half of what container runtimes give the bot itself."""
+__all__ = ["CommandResult", "run_command"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandResult:
     """How a program ended."""
 
     status: int
-    """Its exit code; minus the signal's number if one ended it."""
+    """Its exit code; minus the signal's number if a signal ended it."""
     output: bytes
-    """What it wrote to standard output, up to the bound."""
+    """The beginning of its standard output, up to the bound."""
     errors: bytes
-    """The end of what it wrote to standard error, up to the bound."""
+    """The end of its standard error, up to the bound."""
 
 
-async def run_process(
+async def run_command(
     argv: Sequence[str],
     *,
     payload: bytes,
     environment: Mapping[str, str],
-    folder: str | None,
+    directory: str | None,
     timeout: float | None,
-    most: int,
+    max_output: int,
     grace: float = GRACE_S,
-) -> Ended:
+) -> CommandResult:
     """Run a program to its end, in a process group of its own.
 
     Args:
-        argv: Program and arguments; no shell looks at them.
-        payload: What it gets on standard input; it need not read it.
+        argv: Program and arguments; no shell interprets them.
+        payload: Its standard input; it need not read it.
         environment: All of its environment.
-        folder: Where it runs.
-        timeout: Seconds it may take; then it and all it started are ended.
-        most: Bytes of its output that are kept; the rest is read and dropped.
-        grace: Seconds between asking it to end and killing it.
+        directory: Its working directory.
+        timeout: Seconds it may take; then it and all that it started are ended.
+        max_output: Bytes of its output that are kept; the rest is read and dropped.
+        grace: Seconds between SIGTERM and SIGKILL.
 
     Raises:
         OSError: It could not be started.
-        TimeoutError: It took too long, and is ended.
+        TimeoutError: It took too long, and was ended.
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -59,35 +55,35 @@ async def run_process(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=dict(environment),
-        cwd=folder,
+        cwd=directory,
         start_new_session=True,
     )
-    assert process.stdin is not None  # noqa: S101 - asked for
-    assert process.stdout is not None  # noqa: S101 - asked for
-    assert process.stderr is not None  # noqa: S101 - asked for
+    assert process.stdin is not None  # noqa: S101 - requested above
+    assert process.stdout is not None  # noqa: S101 - requested above
+    assert process.stderr is not None  # noqa: S101 - requested above
     output, errors = bytearray(), bytearray()
-    jobs = [
+    streams = [
         asyncio.create_task(_feed(process.stdin, payload)),
-        asyncio.create_task(_head(process.stdout, output, most)),
-        asyncio.create_task(_tail(process.stderr, errors, min(most, 8192))),
+        asyncio.create_task(_head(process.stdout, output, max_output)),
+        asyncio.create_task(_tail(process.stderr, errors, min(max_output, 8192))),
     ]
     try:
         async with asyncio.timeout(timeout):
             status = await process.wait()
-            # What it started may hold its streams open for ever: that is not waited for.
-            await asyncio.wait(jobs, timeout=1.0)
+            # A child of it may hold the streams open for ever: that is not waited for.
+            await asyncio.wait(streams, timeout=1.0)
     except BaseException:
         await _end(process, grace)
         raise
     finally:
-        for job in jobs:
-            job.cancel()
-        await asyncio.wait(jobs)
-    return Ended(status, bytes(output), bytes(errors))
+        for stream in streams:
+            stream.cancel()
+        await asyncio.wait(streams)
+    return CommandResult(status, bytes(output), bytes(errors))
 
 
 async def _feed(stream: asyncio.StreamWriter, payload: bytes) -> None:
-    with contextlib.suppress(OSError):  # it may not want to read
+    with contextlib.suppress(OSError):  # the program may not read it
         stream.write(payload)
         await stream.drain()
     stream.close()
@@ -105,22 +101,13 @@ async def _tail(stream: asyncio.StreamReader, into: bytearray, most: int) -> Non
 
 
 async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
-    """Ask it and all it started to end, then make them; not to be left before."""
-    _signal(process, "SIGTERM")
-    try:
-        async with asyncio.timeout(grace):
-            await process.wait()
-    except (TimeoutError, asyncio.CancelledError):
-        pass
-    finally:
-        _signal(process, "SIGKILL")
-    with contextlib.suppress(asyncio.CancelledError):
-        await process.wait()
-
-
-def _signal(process: asyncio.subprocess.Process, name: str) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, getattr(signal, name))
-        elif process.returncode is None:
-            process.kill()
+    """End the program and all that it started; cancelled meanwhile, kill them at once."""
+    hurry = False
+    ending = asyncio.create_task(
+        end_group(process, sleep=asyncio.sleep, grace=grace, hurry=lambda: hurry)
+    )
+    while not ending.done():
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            hurry = True

@@ -1,4 +1,4 @@
-"""Starter files for ``limpet new``: bots that run as they are, and say what to change."""
+"""Starter files for ``limpet new``: bots that run as they are, with comments on what to change."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ __all__ = ["STARTERS", "starter"]
 _HEAD: Final = """\
 # {title}
 #
-#   limpet check {file}            # what is wrong with it, if anything
-#   limpet run --dry-run {file}    # say what it would do, and do nothing
+#   limpet check {file}            # report its problems, if any
+#   limpet run --dry-run {file}    # report what it would do, and do nothing
 #   limpet run {file}
 #
-# Documents are parted by '---'. Each component has a uuid: keep it when you change the rest, for
-# the bot's journal goes by it. Paths are relative to where the bot is started.
+# Documents are separated by '---'. Each component has a uuid: keep it when you change the rest,
+# because the bot's journal refers to it. Paths are relative to the folder the bot is started in.
 """
 
 STARTERS: Final[dict[str, tuple[str, str]]] = {
     "audit": (
-        "Audit: one line for everything that happens in a folder",
+        "Audit: one line for every change in a folder",
         """\
 kind: IOConfig
 implementation: limpet.bot.FileSystem
 uuid: @
 properties:
   name: audited
-  input_path: audited            # the folder to watch; it need not be there yet
+  input_path: audited            # the folder to watch; it need not exist yet
   metadata: true                 # changes of mode and owner, too
-  state: audit/.state.json       # so that the next start tells what happened meanwhile
+  state: audit/.state.json       # so that the next start reports changes meanwhile
   output_path: audit             # the folder to write into
 ---
 kind: Behaviour
@@ -41,7 +41,7 @@ triggers:
   - kind: Trigger
     implementation: limpet.bot.FileSystemTrigger
     uuid: @
-    properties: {}               # events: [file.created, file.deleted] would be fewer
+    properties: {}               # fewer events: {events: [file.created, file.deleted]}
 conditions: []
 actions:
   - kind: Action
@@ -50,7 +50,7 @@ actions:
     properties:
       name: 'audit-{utc:%Y-%m}.log'
       content: '{utc} {type} {path|json}'
-      rotation: {max_bytes: 10000000, compress: true}   # never removes anything by itself
+      rotation: {max_bytes: 10000000, compress: true}   # never deletes anything by itself
 """,
     ),
     "archive": (
@@ -82,10 +82,10 @@ actions:
   - kind: Action
     implementation: limpet.bot.CreateFileAction
     uuid: @
-    properties:                  # whatever a message or its author is called, the name is safe
+    properties:                  # the name is safe for any channel and id
       name: "{event.channel}/{utc:%Y-%m-%d}/{event.id}.txt"
       content: "{event.author}: {event.text}\\n"
-      if_exists: overwrite       # a message that comes again after a crash is the same file
+      if_exists: overwrite       # a message repeated after a crash is the same file
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: @
@@ -96,7 +96,7 @@ actions:
 """,
     ),
     "follow": (
-        "Follow a log: tell of lines that match",
+        "Follow a log: report lines that match",
         """\
 kind: IOConfig
 implementation: limpet.bot.FileSystem
@@ -105,8 +105,8 @@ properties:
   name: log
   input_path: app.log
   input_path_type: file
-  input_mode: lines              # the lines that come, across rotation
-  state: alerts/.state.json      # where to go on at the next start
+  input_mode: lines              # added lines, across rotation
+  state: alerts/.state.json      # the position for the next start
 ---
 kind: IOConfig
 implementation: limpet.bot.FileSystem
@@ -139,7 +139,7 @@ actions:
 """,
     ),
     "inbox": (
-        "Inbox: a program for each file, which then goes to done or to failed",
+        "Inbox: a program for each file, which then moves to done or failed",
         """\
 kind: IOConfig
 implementation: limpet.bot.FileSystem
@@ -147,8 +147,8 @@ uuid: @
 properties:
   name: inbox
   input_path: inbox
-  existing: true                 # what lies there at the start, too
-  settle: 2                      # a file is complete when it was closed, or quiet so many seconds
+  existing: true                 # files that exist at the start, too
+  settle: 2                      # wait until a file is closed, or unchanged for 2 seconds
 ---
 kind: Behaviour
 implementation: limpet.bot.Behaviour
@@ -156,7 +156,7 @@ uuid: @
 properties:
   name: process
   concurrency: 2                 # files at once
-  attempts: 3                    # tries; then a dead letter, and the file goes to 'failed'
+  attempts: 3                    # tries; then a dead letter, and the file moves to 'failed'
 triggers:
   - kind: Trigger
     implementation: limpet.bot.GlobTrigger
@@ -181,17 +181,17 @@ actions:
     uuid: @
     properties: {text: '{rel}: {state.command.output|one_line}'}
   - kind: Action
-    implementation: limpet.bot.PutAwayAction   # stands last
+    implementation: limpet.bot.MoveProcessedFileAction   # must be the last
     uuid: @
     properties: {done: ../done, failed: ../failed}
 """,
     ),
 }
-"""Name -> title and file; ``@`` stands for a uuid of its own."""
+"""Name -> title and file; each ``@`` becomes a new uuid."""
 
 
 def starter(kind: str, file: str) -> str:
-    """Give a starter file, with uuids of its own."""
+    """Return a starter file with new uuids."""
     title, body = STARTERS[kind]
     body = re.sub(r"(?<=uuid: )@", lambda _: str(uuid.uuid4()), body)
     return _HEAD.format(title=title, file=file) + body

@@ -1,7 +1,7 @@
-"""Conditions: which of the events that triggered are let through. All must allow it.
+"""Conditions: which of the triggering events pass. All conditions must allow an event.
 
-Those that look at the disk say so with ``waits``: limpet's runner asks them in a thread, mewbot's
-own asks them on its loop. An event without what a condition looks at is not let through.
+Conditions that read the disk declare it with ``waits``: limpet's runner calls them in a thread,
+mewbot's own on its loop. An event without the field that a condition checks does not pass.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ __all__ = [
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-_MOST_KEYS: Final = 10_000
-"""Keys a rate limit remembers; the one that was used longest ago is forgotten first."""
+_MAX_KEYS: Final = 10_000
+"""Keys that a rate limit remembers; the least recently used one is dropped first."""
 
 
 class _Condition(Configured, Condition):
@@ -57,18 +57,18 @@ class _Condition(Configured, Condition):
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Look at any event."""
+        """Accept any event."""
         return {InputEvent}
 
 
 class SizeCondition(_Condition):
-    """Lets files of some sizes through: the size in the event, not asked for again."""
+    """Passes files of some sizes, by the size in the event."""
 
-    min_bytes = Setting(whole(), 0, "No smaller than this.")
-    max_bytes = Setting(maybe(whole()), None, "No larger than this.")
+    min_bytes = Setting(whole(), 0, "Least size in bytes.")
+    max_bytes = Setting(maybe(whole()), None, "Most size in bytes.")
 
     def allows(self, event: InputEvent) -> bool:
-        """Whether the size is within the bounds."""
+        """Return whether the size is within the bounds."""
         size = FIELDS["size"](event)
         if not isinstance(size, int):
             return False
@@ -76,14 +76,14 @@ class SizeCondition(_Condition):
 
 
 class AgeCondition(_Condition):
-    """Lets files through by how long ago they were last changed, going by their own date."""
+    """Passes files by the age of their last change, from their modification time."""
 
-    min_seconds = Setting(number(), 0.0, "Changed at least so long ago.")
-    max_seconds = Setting(maybe(number()), None, "Changed no longer ago than this.")
+    min_seconds = Setting(number(), 0.0, "Least age in seconds.")
+    max_seconds = Setting(maybe(number()), None, "Most age in seconds.")
     clock: Callable[[], float] = staticmethod(time.time)
 
     def allows(self, event: InputEvent) -> bool:
-        """Whether the age is within the bounds."""
+        """Return whether the age is within the bounds."""
         changed = FIELDS["mtime"](event)
         if not isinstance(changed, float):
             return False
@@ -92,7 +92,7 @@ class AgeCondition(_Condition):
 
 
 class ExtensionCondition(_Condition):
-    """Lets names with some extensions through; case does not count."""
+    """Passes names with some extensions, in any case."""
 
     extensions = Setting(
         listed(text(), least=1),
@@ -100,10 +100,10 @@ class ExtensionCondition(_Condition):
         "Such as .pdf or .tar.gz, with or without the dot.",
         required=True,
     )
-    but_not = Setting(flag(), False, "Let through all but these.")
+    but_not = Setting(flag(), False, "Pass all names but these.")
 
     def allows(self, event: InputEvent) -> bool:
-        """Whether the name ends in one of them."""
+        """Return whether the name has one of the extensions."""
         name = FIELDS["name"](event)
         if not isinstance(name, str):
             return False
@@ -112,27 +112,27 @@ class ExtensionCondition(_Condition):
 
 
 class RateLimitCondition(_Condition):
-    """Lets so many events through in so many seconds; the others are dropped, not put off."""
+    """Passes a number of events in a span of time; further ones are dropped, not delayed."""
 
-    most = Setting(whole(least=1), 1, "So many events ...", required=True)
-    seconds = Setting(number(least=0.001), 60.0, "... in so many seconds.", required=True)
+    most = Setting(whole(least=1), 1, "Most events ...", required=True)
+    seconds = Setting(number(least=0.001), 60.0, "... in this number of seconds.", required=True)
     key = Setting(
         fitting(text(), template),
         Template("all"),
-        "Counted apart for each value of this template, such as {path}.",
+        "Template whose values are counted separately, such as {path}.",
         plain=lambda key: key.source,
     )
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
     def __init__(self, **unknown: object) -> None:
-        """Start with nothing counted."""
+        """Start with empty counts."""
         super().__init__(**unknown)
         self._passed: OrderedDict[str, deque[float]] = OrderedDict()
         self.dropped = 0
-        """Events that were not let through."""
+        """Events that did not pass."""
 
     def allows(self, event: InputEvent) -> bool:
-        """Whether there is room for one more."""
+        """Return whether the limit allows one more."""
         try:
             key = self.key.text(Fields(event))
         except MissingFieldError:
@@ -142,7 +142,7 @@ class RateLimitCondition(_Condition):
         self._passed.move_to_end(key)
         while passed and passed[0] <= now - self.seconds:
             passed.popleft()
-        if len(self._passed) > _MOST_KEYS:
+        if len(self._passed) > _MAX_KEYS:
             self._passed.popitem(last=False)
         if len(passed) >= self.most:
             self.dropped += 1
@@ -152,10 +152,10 @@ class RateLimitCondition(_Condition):
 
 
 class ContentCondition(_Condition):
-    """Lets files through whose content matches: what the event brings, else what the file holds.
+    """Passes files whose content matches: the content in the event, else that of the file.
 
-    At most ``max_bytes`` from the file's beginning are read. A file that cannot be read does not
-    match.
+    At most ``max_bytes`` from the beginning of the file are read. A file that cannot be read does
+    not match.
     """
 
     waits = True
@@ -163,15 +163,15 @@ class ContentCondition(_Condition):
     pattern = Setting(
         regex(),
         re.compile(""),
-        "The expression, as Python's re has it; it may match anywhere.",
+        "The expression, in the syntax of Python's re; it may match anywhere.",
         plain=lambda pattern: pattern.pattern,
         required=True,
     )
-    max_bytes = Setting(whole(least=1), 1 << 20, "Look no further than this.")
-    encoding = Setting(text(), "utf-8", "How the file is read; what does not fit is replaced.")
+    max_bytes = Setting(whole(least=1), 1 << 20, "Bytes that are searched, from the beginning.")
+    encoding = Setting(text(), "utf-8", "Encoding of the file; invalid bytes are replaced.")
 
     def allows(self, event: InputEvent) -> bool:
-        """Whether the content has it."""
+        """Return whether the content matches."""
         content = FIELDS["content"](event)
         if content is None:
             content = self._read(event)
@@ -183,7 +183,7 @@ class ContentCondition(_Condition):
         if not isinstance(event, FileSystemInputEvent):
             return None
         try:
-            # A FIFO, or a device, would be waited for.
+            # Opening a FIFO or a device could wait.
             handle = os.open(event.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except (OSError, ValueError):
             return None
@@ -195,18 +195,18 @@ class ContentCondition(_Condition):
 
 
 class StillThereCondition(_Condition):
-    """Lets an event through if what it is about is there now: it may have waited for its turn."""
+    """Passes an event if its path still exists: it may have waited in the queue."""
 
     waits = True
 
     def allows(self, event: InputEvent) -> bool:
-        """Whether the path is there."""
+        """Return whether the path exists."""
         return isinstance(event, FileSystemInputEvent) and os.path.lexists(event.path)
 
 
 def _clock_time(given: str) -> clock_time:
     if not re.fullmatch(r"[0-2]\d:[0-5]\d(:[0-5]\d)?", given):
-        message = f"{given!r} is no time of day such as '07:30' (in quotes)"
+        message = f"{given!r} is not a time of day such as '07:30' (in quotes)"
         raise ValueError(message)
     return clock_time.fromisoformat(given)
 
@@ -220,41 +220,41 @@ def _zone(given: str) -> ZoneInfo:
 
 
 class TimeOfDayCondition(_Condition):
-    """Lets events through at some hours, going by when they are looked at.
+    """Passes events at some hours, by the time at which they are checked.
 
-    ``after`` may be later than ``before``: then it is the night between. ``days`` are those on
-    which the span begins.
+    ``after`` may be later than ``before``: then the span includes midnight. ``days`` are the days
+    on which the span begins.
     """
 
     after = Setting(
         fitting(text(), _clock_time),
         clock_time(0),
-        "From this time of day on, such as '07:30'.",
+        "Beginning of the span, such as '07:30'.",
         plain=lambda moment: moment.isoformat(),
     )
     before = Setting(
         maybe(fitting(text(), _clock_time)),
         None,
-        "Up to this time of day, which is not in it any more; without it midnight.",
+        "End of the span, exclusive; by default midnight.",
         plain=lambda moment: None if moment is None else moment.isoformat(),
     )
-    days = Setting(listed(choice(*_DAYS)), _DAYS, "On these days: mon, tue, ...")
+    days = Setting(listed(choice(*_DAYS)), _DAYS, "Days: mon, tue, ...")
     timezone = Setting(
         maybe(fitting(text(), _zone)),
         None,
-        "Name of a time zone such as Europe/London; without it this system's.",
+        "Time zone such as Europe/London; by default that of this system.",
         plain=lambda zone: None if zone is None else zone.key,
     )
     clock: Callable[[], float] = staticmethod(time.time)
 
     def check(self) -> None:
-        """Refuse a span without length."""
+        """Refuse an empty span."""
         if self.before is not None and self.before == self.after:
-            message = "TimeOfDayCondition: after and before are the same, so no time is in between"
+            message = "TimeOfDayCondition: after and before are equal, so the span is empty"
             raise UsageError(message)
 
     def allows(self, event: InputEvent) -> bool:
-        """Whether it is the time."""
+        """Return whether the current time is in the span."""
         now = datetime.fromtimestamp(self.clock(), UTC).astimezone(self.timezone)
         moment, day, end = now.time(), now.weekday(), self.before
         if end is None:

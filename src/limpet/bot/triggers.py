@@ -1,4 +1,4 @@
-"""Triggers: which events a behaviour is about. Any one that matches is enough."""
+"""Triggers: the events that a behaviour reacts to. One match is enough."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class AllEventsTrigger(Configured, Trigger):
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Take any event."""
+        """Accept any event."""
         return {InputEvent}
 
     def matches(self, event: InputEvent) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
 
@@ -42,21 +42,21 @@ class ClassTrigger(Configured, Trigger):
     """Matches events of a class, and of those derived from it, from whatever input."""
 
     event_class = Setting(
-        text(), "", "Full name of the class, as my_bot.chat.Message.", required=True
+        text(), "", "Full name of the class, such as my_bot.chat.Message.", required=True
     )
 
     def __init__(self, **unknown: object) -> None:
-        """Remember which classes were looked at."""
+        """Start without cached classes."""
         super().__init__(**unknown)
         self._known: dict[type, bool] = {}
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Take any event: which class it is to be is known only from the file."""
+        """Accept any event: only the file names the class."""
         return {InputEvent}
 
     def matches(self, event: InputEvent) -> bool:
-        """Whether the event is of that class."""
+        """Return whether the event is of that class."""
         kind = type(event)
         found = self._known.get(kind)
         if found is None:
@@ -71,36 +71,36 @@ class ClassTrigger(Configured, Trigger):
 
 
 class FileSystemTrigger(Configured, Trigger):
-    """Matches what a ``FileSystem`` tells, by kind of event."""
+    """Matches events of a ``FileSystem``, by kind."""
 
     events = Setting(
         listed(choice(*EVENT_TYPES)),
         (),
-        "Kinds such as file.created; without them everything that happens on disk.",
+        "Kinds such as file.created; without them all changes on disk.",
     )
     io = Setting(maybe(text()), None, "Only events of the FileSystem of this name or uuid.")
     target = Setting(
         cast("Any", choice("any", "only", "never")),
         "any",
-        "only: what happens to the watched place itself; never: only what happens in it.",
+        "only: just events about the watched path itself; never: just events about its entries.",
     )
 
     def __init__(self, **unknown: object) -> None:
-        """Remember which classes were looked at."""
+        """Start without cached classes."""
         super().__init__(**unknown)
         self._known: dict[type[Event], bool] = {}
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Take what a ``FileSystem`` tells."""
+        """Accept the events of a ``FileSystem``."""
         return {FileSystemInputEvent}
 
     def on_change(self, name: str) -> None:
-        """Look at every class again."""
+        """Clear the cached classes."""
         self.__dict__["_known"] = {}
 
     def matches(self, event: InputEvent) -> bool:
-        """Whether the event is of one of the kinds, and from the right place."""
+        """Return whether the event is of one of the kinds, and of the right ``FileSystem``."""
         if not isinstance(event, FileSystemInputEvent) or isinstance(event, LinesAddedInputEvent):
             return False
         kind = type(event.event)
@@ -125,59 +125,59 @@ def _globs(patterns: tuple[str, ...]) -> tuple[str, ...]:
 class GlobTrigger(FileSystemTrigger):
     """Matches by kind of event and by globs on the path below the watched folder.
 
-    Globs are as in gitignore: ``*.pdf`` is any PDF, ``/in/*.pdf`` those directly in ``in``, and
-    ``!draft*`` takes out again. Of a rename the new name counts.
+    Globs follow gitignore: ``*.pdf`` matches any PDF, ``/in/*.pdf`` those directly in ``in``, and
+    ``!draft*`` excludes again. A rename is matched by its new name.
     """
 
     globs = Setting(fitting(listed(text(), least=1), _globs), (), "The globs.", required=True)
 
     def on_change(self, name: str) -> None:
-        """Put the globs together anew."""
+        """Compile the globs again."""
         super().on_change(name)
         self.__dict__["_spec"] = pathspec.GitIgnoreSpec.from_lines(self.globs)
 
     def matches(self, event: InputEvent) -> bool:
-        """Whether the kind fits, and the path one of the globs."""
+        """Return whether the kind and one of the globs match."""
         return super().matches(event) and bool(self.__dict__["_spec"].match_file(_rel(event)))
 
 
 class RegexTrigger(FileSystemTrigger):
     """Matches by kind of event and by a regular expression on the path below the watched folder.
 
-    It may match anywhere in the path; ``^`` and ``$`` hold on to its ends.
+    It may match anywhere in the path; ``^`` and ``$`` anchor it.
     """
 
     pattern = Setting(
         regex(),
         re.compile(""),
-        "The expression, as Python's re has it.",
+        "The expression, in the syntax of Python's re.",
         plain=lambda pattern: pattern.pattern,
         required=True,
     )
 
     def matches(self, event: InputEvent) -> bool:
-        """Whether the kind fits, and the path the expression."""
+        """Return whether the kind and the expression match."""
         return super().matches(event) and self.pattern.search(_rel(event)) is not None
 
 
 class LinesTrigger(Configured, Trigger):
-    """Matches lines that came to the end of a followed file (``input_mode: lines``)."""
+    """Matches lines added to a followed file (``input_mode: lines``)."""
 
     pattern = Setting(
         maybe(regex()),
         None,
-        "Only if one of the lines has it, as Python's re has it.",
+        "Only if it matches one of the lines; in the syntax of Python's re.",
         plain=lambda pattern: None if pattern is None else pattern.pattern,
     )
     io = Setting(maybe(text()), None, "Only lines of the FileSystem of this name or uuid.")
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Take lines."""
+        """Accept lines."""
         return {LinesAddedInputEvent}
 
     def matches(self, event: InputEvent) -> bool:
-        """Whether a line fits."""
+        """Return whether a line matches."""
         if not isinstance(event, LinesAddedInputEvent):
             return False
         if self.io is not None and self.io != event.io:

@@ -1,4 +1,4 @@
-"""``limpet run``, ``check``, ``new`` and ``replay`` as they are typed."""
+"""The command lines of ``limpet run``, ``check``, ``new`` and ``replay``."""
 
 from __future__ import annotations
 
@@ -21,26 +21,34 @@ __all__ = ["USES", "bot", "parser"]
 LogFormat = Literal["text", "json"]
 
 USES: Final = {
-    "run": ("BOT.yaml", "Run a bot until it is told to end."),
-    "check": ("BOT.yaml...", "Say everything that is wrong with bots' files, and run nothing."),
+    "run": ("BOT.yaml", "Run a bot until it is stopped."),
+    "check": ("BOT.yaml...", "Report all problems of bots' files, and run nothing."),
     "new": ("KIND [FILE]", "Write a commented starter file: audit, archive, follow or inbox."),
-    "replay": ("BOT.yaml [ID...]", "Do dead letters again: all, or those with these ids."),
+    "replay": ("BOT.yaml [ID...]", "Process dead letters again: all, or those with these ids."),
 }
-"""Command -> its words, and what it does."""
+"""Command -> its arguments, and its description."""
+
+_WORDS: Final = {
+    "run": "path of the bot's YAML file",
+    "check": "paths of bots' YAML files",
+    "new": "kind of bot, and path of the new file",
+    "replay": "path of the bot's YAML file, then ids of dead letters",
+}
+"""Command -> the help of its arguments."""
 
 _FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 def parser(command: str) -> Parser:
-    """Give the parser of a command's arguments."""
+    """Return the parser of a command's arguments."""
     words, does = USES[command]
     made = Parser(
         prog=f"limpet {command}",
         usage=f"limpet {command} {words} [OPTIONS]",
         description=does,
     )
-    made.add_argument("words", metavar=words.partition(" ")[0], nargs="*", help="what is meant")
+    made.add_argument("words", metavar=words.partition(" ")[0], nargs="*", help=_WORDS[command])
     add = made.add_argument
     if command in {"run", "replay"}:
         _add_run_options(made)
@@ -50,27 +58,44 @@ def parser(command: str) -> Parser:
     if command == "replay":
         add("--list", action="store_true", help="only list the dead letters")
     if command == "check":
-        add("--json", action="store_true", help="one JSON object a line for each problem")
+        add("--json", action="store_true", help="report each problem as a line of JSON")
         add("--schema", action="store_true", help="print the JSON Schema of the format and exit")
     if command == "new":
-        add("--force", action="store_true", help="replace a file that is there")
+        add("--force", action="store_true", help="replace an existing file")
     return made
 
 
 def _add_run_options(made: Parser) -> None:
     add = made.add_argument
-    add("--dry-run", action="store_true", help="say what would be done, and do none of it")
-    add("--state-dir", metavar="DIR", help="where the journal and the dead letters are kept")
-    add("--drain", metavar="S", type=_seconds, default=8.0, help="seconds a stop waits (8)")
+    add("--dry-run", action="store_true", help="report what would be done, and do none of it")
+    add("--state-dir", metavar="DIR", help="folder of the journal and the dead letters")
+    add(
+        "--drain",
+        metavar="S",
+        type=_seconds,
+        default=8.0,
+        help="most seconds a stop takes (8)",
+    )
     add("--attempts", metavar="N", type=at_least_one, default=3, help="tries of a step (3)")
-    add("--backoff", metavar="S", type=_seconds, default=0.5, help="wait before the second (0.5)")
-    add("--queue", metavar="N", type=at_least_one, default=1000, help="events that wait (1000)")
-    add("--log-format", metavar="|".join(_FORMATS), default="text", help="form of the log (text)")
-    add("--log-level", metavar="|".join(_LEVELS), default="info", help="how much is logged (info)")
+    add(
+        "--backoff",
+        metavar="S",
+        type=_seconds,
+        default=0.5,
+        help="wait before the second (0.5)",
+    )
+    add("--queue", metavar="N", type=at_least_one, default=1000, help="bound of the queue (1000)")
+    add("--log-format", metavar="|".join(_FORMATS), default="text", help="format of the log (text)")
+    add(
+        "--log-level",
+        metavar="|".join(_LEVELS),
+        default="info",
+        help="least level logged (info)",
+    )
 
 
 def bot(command: str, argv: list[str]) -> int:
-    """Carry out what the arguments say and give the exit code.
+    """Run the command, and return the exit code.
 
     Raises:
         UsageError: The call, or the bot's file, is wrong; nothing was started.
@@ -83,7 +108,7 @@ def bot(command: str, argv: list[str]) -> int:
         message = f"limpet {command} takes {USES[command][0]}, not {len(given.words)} words"
         raise UsageError(message)
     try:
-        import limpet.bot  # noqa: F401 - says what is missing, if something is
+        import limpet.bot  # noqa: F401 - reports a missing package
     except MissingExtraError as error:
         raise UsageError(str(error), code=error.code) from error
     match command:
@@ -98,29 +123,29 @@ def bot(command: str, argv: list[str]) -> int:
 
 
 def _run(given: Namespace) -> int:
-    from limpet.bot.runner._service import serve
+    from limpet.bot.program import serve
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
     return _logged(given, lambda: serve(given.words[0], options))
 
 
 def _logged(given: Namespace, work: Callable[[], int]) -> int:
-    from limpet.bot.runner._logging import logging_to
+    from limpet.bot.program import logging_to
 
     form: LogFormat = one_of("--log-format", given.log_format, _FORMATS)
     level = one_of("--log-level", given.log_level, _LEVELS)
-    sys.path.insert(0, "")  # a bot's own components lie where it is started, as with python -m
+    sys.path.insert(0, "")  # for a bot's own components, as with python -m
     with logging_to(form=form, level=level):
         return work()
 
 
 def _options(given: Namespace) -> RunOptions:
+    from limpet.bot.program import default_state_dir
     from limpet.bot.runner import RunOptions
-    from limpet.bot.runner._service import default_state_dir
 
-    folder = Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0])
+    directory = Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0])
     return RunOptions(
-        state_dir=folder,
+        state_dir=directory,
         drain=given.drain,
         attempts=given.attempts,
         backoff=given.backoff,
@@ -159,7 +184,7 @@ def _check(given: Namespace) -> int:
 
 
 def _new(given: Namespace) -> int:
-    from limpet.bot._starter_files import STARTERS, starter
+    from limpet.bot.program import STARTERS, starter
 
     kind = one_of("KIND", given.words[0], tuple(STARTERS))
     file = Path(given.words[1] if len(given.words) > 1 else f"{kind}.yaml")
@@ -167,7 +192,7 @@ def _new(given: Namespace) -> int:
         with file.open("w" if given.force else "x", encoding="utf-8") as out:
             out.write(starter(kind, str(file)))
     except FileExistsError as error:
-        message = f"{file} is there already; name another file, or say --force"
+        message = f"{file} exists; choose another file, or use --force"
         raise UsageError(message) from error
     except OSError as error:
         print(f"limpet: cannot write {file}: {error.strerror or error}", file=sys.stderr)
@@ -177,8 +202,7 @@ def _new(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from limpet.bot.runner._dead_letters import Letters
-    from limpet.bot.runner._service import replay
+    from limpet.bot.program import DeadLetters, replay
 
     file, *only = given.words
     options = _options(given)
@@ -186,11 +210,11 @@ def _replay(given: Namespace) -> int:
         from limpet.bot.config import load
 
         sys.path.insert(0, "")
-        load(file)  # the classes of the events must be there
-        letters = Letters(options.state_dir or Path())
-        for path in (letters.path.with_name("dead-letters.replaying.jsonl"), letters.path):
+        load(file)  # loads the classes of the events
+        dead_letters = DeadLetters(options.state_dir or Path())
+        for path in (dead_letters.replaying_path, dead_letters.path):
             if path.exists():
-                for one in letters.read(path):
+                for one in dead_letters.read(path):
                     print(f"{one.ident} {one.name or one.behaviour}: {one.error}")
         return 0
 

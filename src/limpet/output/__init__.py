@@ -16,6 +16,7 @@ from limpet.output._operations import (
     MoveFile,
     Operation,
     OverwriteFile,
+    verb_of,
 )
 from limpet.output._output import Output
 from limpet.output._results import Done, RefusalCode, Refused, Result, RootState
@@ -43,4 +44,5 @@ __all__ = [
     "Ticket",
     "open_output",
     "safe_name",
+    "verb_of",
 ]

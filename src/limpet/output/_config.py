@@ -1,4 +1,4 @@
-"""What an output can be told when it is opened."""
+"""The options of an output."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ class OutputOptions(TypedDict, total=False):
     """The keyword arguments of ``open_output`` and ``Output``."""
 
     create: bool
-    """Make the folder, and those above it, if it is missing, now or later; default False: refused
+    """Create the folder, and those above it, if it is missing, now or later; default False: refused
     with ``root-gone``."""
     durability: Durability
     """What survives a crash of the system: ``none`` (default), ``file`` or ``full``."""
     portable: bool
-    """Refuse new names that are none on every system; default False, on Windows always True."""
+    """Refuse new names that are not valid on every system; default False, on Windows always True.
+    """
     limits: OutputLimits
     """How much may be written; default no limit but 1,024 operations in flight."""
     moved: Moved
-    """Once the folder was moved away: ``reopen`` (default) what stands at its path then, ``refuse``
+    """Once the folder was moved away: ``reopen`` (default) the one at its path then, ``refuse``
     every operation, or ``stay`` in the folder wherever it is."""
     cross_mounts: bool
-    """Go into what is mounted below the root; default False: refused with ``mount``."""
+    """Write into what is mounted below the root; default False: refused with ``mount``."""
     lock_timeout: float
-    """Seconds an append waits for somebody else's lock; default 10."""
+    """Seconds an append waits for another process's lock; default 10."""
     clean: bool
     """When opened, remove the temporary files of processes that died; default True."""
     way: ResolverName
@@ -40,7 +41,7 @@ class OutputOptions(TypedDict, total=False):
 
 
 class Settings(TypedDict):
-    """The same with nothing left out."""
+    """All options, with none left out."""
 
     create: bool
     durability: Durability
@@ -54,7 +55,7 @@ class Settings(TypedDict):
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
-    """Fill in the defaults.
+    """Return the options with defaults filled in.
 
     Raises:
         UsageError: An option does not exist or is out of its range; the message names it.

@@ -1,4 +1,4 @@
-"""What stat said, in the form events have it."""
+"""A stat result in the form that events have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["file_stat"]
 
 
 def file_stat(found: os.stat_result) -> FileStat:
-    """Give the public form; there is a birth time where ``os.stat`` has one (not on Linux)."""
+    """Return the public form; with a birth time where ``os.stat`` has one (not on Linux)."""
     return FileStat(
         size=found.st_size,
         mtime=found.st_mtime,

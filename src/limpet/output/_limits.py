@@ -1,4 +1,4 @@
-"""How much may be written, and when a file that grows is put aside: what a program sets itself."""
+"""How much may be written, and when a growing file is rotated, as a program sets it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ __all__ = ["OutputLimits", "Rotation"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
-    """When a file that is appended to is put aside, and what becomes of those put aside.
+    """When a file that is appended to is rotated, and what is done with the rotated files.
 
-    ``log.txt`` becomes ``log.txt.1``, the next one ``log.txt.2``: the highest is the newest, and
-    none is ever renamed. Only files that this put aside are packed or removed, and only as long as
-    nobody else has changed them; a note beside the file (``.limpet-rotation.log.txt``) says which.
+    ``log.txt`` becomes ``log.txt.1``, the next one ``log.txt.2``: the highest number is the newest,
+    and no rotated file is renamed. Only files that this rotated are packed or removed, and only
+    while no other process has changed them; a manifest beside the file
+    (``.limpet-rotation.log.txt``) lists them.
 
     Raises:
-        UsageError: A bound is not positive, or nothing says when to rotate.
+        UsageError: A bound is not positive, or there is no condition to rotate.
     """
 
     max_bytes: int | None = None
-    """Put aside before a record that would make the file larger than this."""
+    """Rotate before a record that would make the file larger than this."""
     daily: bool = False
-    """Put aside before the first record of a day (UTC) later than that of the last change."""
+    """Rotate before the first record of a day (UTC) later than that of the last change."""
     compress: bool = False
-    """Pack what was put aside with gzip, as ``log.txt.1.gz``."""
+    """Pack rotated files with gzip, as ``log.txt.1.gz``."""
     keep: int | None = None
-    """Most files put aside that are kept."""
+    """Most rotated files that are kept."""
     max_age: float | None = None
-    """Longest time they are kept, in seconds since they were put aside."""
+    """Longest time they are kept, in seconds since they were rotated."""
     max_total_bytes: int | None = None
-    """Most bytes they may take together; the oldest go first."""
+    """Most bytes they may take together; the oldest are removed first."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
@@ -50,7 +51,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputLimits:
-    """How much an output may write; what would pass a limit is refused before anything is written.
+    """How much an output may write; what would exceed a limit is refused, and not begun.
 
     Raises:
         UsageError: A limit is not positive.
@@ -64,11 +65,11 @@ class OutputLimits:
     max_files: int | None = None
     """Most files below the root, counted likewise."""
     recount: float = 5.0
-    """Seconds a count is believed while others may write into the folder too."""
+    """Seconds for which a count holds while other processes may write into the folder too."""
     max_in_flight: int = 1024
     """Most operations that wait or run at a time in an async output."""
     when_full: Literal["wait", "refuse"] = "wait"
-    """What the next one does: wait its turn, or be refused with ``busy``."""
+    """What happens to the next one: it waits its turn, or is refused with ``busy``."""
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""

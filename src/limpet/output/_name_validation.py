@@ -1,8 +1,8 @@
-"""Which names an output takes, and how any text becomes one of them. Pure: no disk, no clock.
+"""Which names an output accepts, and how any text becomes one of them. Pure: no disk, no clock.
 
-A name is relative to the root, its components joined by ``/``. It is taken as it is or refused,
-never altered: what is decoded, folded or trimmed in silence is how ``..%2f`` and ``name.`` get
-somewhere else than they say. Only ``safe_name`` makes names, and says so by its own.
+A name is relative to the root, its components joined by ``/``. It is accepted as it is or refused,
+never altered: decoding, folding or trimming in silence is how ``..%2f`` and ``name.`` lead
+somewhere else than they say. Only ``safe_name`` makes names.
 
 Sources: naming-a-file in Microsoft's documentation of Windows files (device names, trailing dots,
 streams), path_resolution(7) and the limits of ext4, APFS and NTFS (255 bytes or UTF-16 units).
@@ -21,7 +21,7 @@ from limpet.errors import UsageError
 __all__ = ["STAGING", "BadNameError", "safe_name", "split"]
 
 STAGING: Final = ".limpet-"
-"""Names that begin so are limpet's own: temporary files and notes on rotation."""
+"""Names with this prefix are limpet's own: temporary files and manifests of rotation."""
 
 _MAX_COMPONENT: Final = 255
 _MAX_TOTAL: Final = 1024
@@ -32,31 +32,31 @@ _ROOTED: Final = re.compile(r"[/\\]|[A-Za-z]:")
 _PLAIN: Final = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){0,8}"
 )
-"""Names that break no rule but the portable ones: most of those there are, told in one step."""
+"""Names that break no rule but the portable ones: most names, decided in one step."""
 _DEVICE: Final = re.compile(
     r"(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:[.:].*)?",
     re.IGNORECASE | re.DOTALL,
 )
 _ALIAS: Final = re.compile(r"[^.]{1,7}~[0-9]{1,6}(?:\.[^.]{0,3})?", re.DOTALL)
-"""What Windows may make up as a second, short name of another file."""
+"""What Windows may make as a second, short name of another file."""
 _UNPORTABLE: Final = re.compile(r'[<>:"|?*]')
 _UNSEEN_CATEGORIES: Final = frozenset(("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"))
 """Controls, formats (bidi, zero width), private use, unassigned, surrogates, separators."""
 _BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Letters and marks that show as nothing."""
+"""Letters and marks without a visible shape."""
 
 _MARK: Final = "~"
 _HASH_CHARS: Final = 16
 """80 bits in base 32: two texts with one hash would take 2**40 tries to find."""
 _MADE: Final = re.compile(r"~[a-z2-7]{16}(?:\.[A-Za-z0-9]{1,12})?\Z")
-"""The end of a name that was made from a text it cannot show whole."""
+"""The end of a name that was made from a text it does not show completely."""
 _EXTENSION: Final = re.compile(r"(?<=[^.])\.[A-Za-z0-9]{1,12}\Z")
 _LEAST: Final = 40
 """Bytes a made name needs at least: one character, the hash, the longest extension."""
 
 
 class BadNameError(ValueError):
-    """A name is not taken; ``code`` says whether it is wrong or tries to get out."""
+    """A name is refused; ``code`` says whether it is invalid or leads out of the root."""
 
     def __init__(self, code: Literal["bad-name", "escape"], why: str) -> None:
         """Keep both; ``why`` follows "the name ..."."""
@@ -65,16 +65,16 @@ class BadNameError(ValueError):
 
 
 def split(name: str, *, portable: bool, undecodable: bool = False) -> tuple[str, ...]:
-    """Give the components of a name, each exactly as it was written.
+    """Return the components of a name, each exactly as it was written.
 
     Args:
         name: Relative to the root, ``/`` between components on every system.
-        portable: Refuse what is a name here but not on every system.
-        undecodable: Take names with bytes that are not UTF-8, in the form ``os.fsdecode`` gives:
-            they are there and may have to be deleted or moved.
+        portable: Refuse what is a valid name here but not on every system.
+        undecodable: Accept names with bytes that are not UTF-8, in the form ``os.fsdecode``
+            returns: they exist and may have to be deleted or moved.
 
     Raises:
-        BadNameError: With code ``escape`` if it points out of the root, else ``bad-name``.
+        BadNameError: With code ``escape`` if it leads out of the root, else ``bad-name``.
     """
     if not portable and _PLAIN.fullmatch(name):
         return tuple(name.split("/"))
@@ -98,7 +98,7 @@ def split(name: str, *, portable: bool, undecodable: bool = False) -> tuple[str,
 
 
 def _check(part: str, *, portable: bool, undecodable: bool) -> int:
-    """Check one component; gives its length in bytes."""
+    """Check one component; return its length in bytes."""
     if part in {"", "."}:
         raise BadNameError("bad-name", "has an empty component or '.' in it")
     if part.startswith(STAGING):
@@ -150,19 +150,19 @@ def safe_name(text: str, *, max_bytes: int = 200, taken: Collection[str] = ()) -
     await out.create(limpet.safe_name(message.author) + ".txt", message.text)
     ```
 
-    The same text always gives the same name. If the text is such a name already it is given
-    unchanged; else what cannot stand in a name becomes ``_``, a text that is too long is cut
+    The same text always gives the same name. A text that is such a name already is returned
+    unchanged; otherwise what a name cannot contain becomes ``_``, a text that is too long is cut
     between characters, and ``~`` with 16 characters of a hash of the whole text is added before the
     extension. So two texts never give one name, and a text that looks like a made name gets a hash
     of its own. The result is in Unicode's composed form (NFC), passes the portable rules, is no
-    hidden file and has no folder in it. Which characters have a meaning is what this Python's
-    version of Unicode says.
+    hidden file and has no directory in it. Which characters have a meaning depends on this Python's
+    version of Unicode.
 
     Args:
         text: Anything, lone surrogates too.
         max_bytes: Longest result in UTF-8; the default leaves room for an extension of your own.
-        taken: Names already there. One that differs from the result in case alone would be the
-            same file on some systems: the hash is added then, too.
+        taken: Existing names. One that differs from the result in case alone would be the same file
+            on some systems: the hash is added then, too.
 
     Raises:
         UsageError: ``max_bytes`` is not between 40 and 255.
@@ -184,7 +184,7 @@ def safe_name(text: str, *, max_bytes: int = 200, taken: Collection[str] = ()) -
 
 
 def _plain(text: str) -> str:
-    """Replace what cannot stand in a portable name; not yet cut."""
+    """Replace what a portable name cannot contain; not yet cut."""
     pieces = [
         "_" if (_unseen(one) and unicodedata.category(one) != "Zs") or one in '/\\<>:"|?*' else one
         for one in unicodedata.normalize("NFC", text)
@@ -210,7 +210,7 @@ def _base32(digest: bytes) -> str:
 
 
 def _cut(stem: str, room: int) -> str:
-    """Cut to so many bytes, not inside a character nor before the marks that belong to it."""
+    """Cut to this many bytes, not inside a character nor before the marks that belong to it."""
     raw = stem.encode()
     if len(raw) > room:
         stem = raw[:room].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""What can be asked of an output: plain values for bots and for the wire."""
+"""The operations of an output: plain values for bots and for the wire."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = [
 
 Durability = Literal["none", "file", "full"]
 """What survives a crash of the system (not of the program, which loses nothing that was answered):
-``none`` what the system had written by then; ``file`` the content of a file that is there; ``full``
-also that it is there, under this name."""
+``none`` what the system had written by then; ``file`` the content of an existing file; ``full``
+also that the file exists, under this name."""
 
 Name: TypeAlias = str | PurePath
 
@@ -35,12 +35,13 @@ Name: TypeAlias = str | PurePath
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Named:
     name: Name
-    """Relative to the root; ``/`` between folders on every system. Taken as it is or refused."""
+    """Relative to the root; ``/`` between directories on every system. Accepted as it is or
+    refused."""
     durability: Durability | None = None
-    """``None`` is what the output was opened with."""
+    """``None`` is that of the output."""
 
     def __post_init__(self) -> None:
-        """Refuse a level there is not."""
+        """Refuse an unknown durability."""
         if self.durability is not None and self.durability not in get_args(Durability):
             known = ", ".join(get_args(Durability))
             message = f"durability must be one of {known}, not {self.durability!r}"
@@ -55,11 +56,11 @@ class _WithContent(_Named):
     newline: Literal["", "\n", "\r\n"] = ""
     """What every line end of a text becomes; empty leaves them as they are."""
     parents: bool = True
-    """Make the folders on the way that are missing."""
+    """Create the directories on the way that are missing."""
 
     def __post_init__(self) -> None:
-        """Refuse what no content could be written with."""
-        _Named.__post_init__(self)  # super() knows the class before it got its slots
+        """Refuse an encoding or line end that does not exist."""
+        _Named.__post_init__(self)  # super() has the class as it was before it got its slots
         try:
             codecs.lookup(self.encoding)
         except LookupError as error:
@@ -70,7 +71,7 @@ class _WithContent(_Named):
             raise UsageError(message)
 
     def data(self) -> bytes:
-        """Give the bytes to write.
+        """Return the bytes to write.
 
         Raises:
             UnicodeEncodeError: The text does not fit the encoding.
@@ -85,72 +86,72 @@ class _WithContent(_Named):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateFile(_WithContent):
-    """Make a new file, whole at once; refused with ``exists`` if the name is taken."""
+    """Create a new file, complete at once; refused with ``exists`` if the name is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverwriteFile(_WithContent):
-    """Make a file hold this content, all or nothing; it need not be there before.
+    """Replace the content of a file, all or nothing; it need not exist before.
 
-    Permission bits, extended attributes and, where the system lets us, the owner stay. The file is
-    another one afterwards: its other hard links keep the old content, and who has it open reads on
-    in the old one.
+    Permission bits, extended attributes and, where the system permits it, the owner stay. The file
+    is another one afterwards: its other hard links keep the old content, and a program that has it
+    open reads on in the old one.
     """
 
     replace_link: bool = False
-    """Replace a symlink that stands at the name; never what it points to."""
+    """Replace a symlink at the name; never what it points to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendToFile(_WithContent):
-    """Add one record to the end of a file, in one write that no other's is mixed with."""
+    """Append one record to a file, in one write that is not mixed with any other."""
 
     create: bool = True
-    """Make the file if it is missing; else that is refused."""
+    """Create the file if it is missing; otherwise that is refused."""
     newline_guard: bool = False
-    """If the file does not end in a line end, put one before the record."""
+    """If the file does not end in a line end, write one before the record."""
     lock: bool = False
-    """Take the file's advisory lock (flock) for it, and wait for others that hold it."""
+    """Take the file's advisory lock (flock) for it, and wait for other processes that hold it."""
     rotation: Rotation | None = None
-    """Put the file aside before the record if it is time; takes the lock too."""
+    """Rotate the file before the record if it is time; takes the lock too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteFile(_Named):
-    """Remove a file, or a symlink or other node itself; a folder is refused."""
+    """Remove a file, or a symlink or other node itself; a directory is refused."""
 
     missing_ok: bool = False
-    """That nothing is there is as good as done."""
+    """A name that does not exist counts as done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteDir(_Named):
-    """Remove an empty folder; one that is not empty is refused."""
+    """Remove an empty directory; one that is not empty is refused."""
 
     missing_ok: bool = False
-    """That nothing is there is as good as done."""
+    """A name that does not exist counts as done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeDir(_Named):
-    """Make a folder."""
+    """Create a directory."""
 
     exist_ok: bool = False
-    """That it is there is as good as done."""
+    """A directory that exists counts as done."""
     parents: bool = True
-    """Make the folders on the way that are missing."""
+    """Create the directories on the way that are missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveFile(_Named):
-    """Give a file or folder another name inside the root; ``name`` is the one it has now."""
+    """Rename a file or directory inside the root; ``name`` is the one it has now."""
 
     target: Name
     """The new name, relative to the root too."""
     overwrite: bool = False
-    """Replace a file that stands at the new name; else that is refused with ``exists``."""
+    """Replace a file at the new name; otherwise that is refused with ``exists``."""
     parents: bool = True
-    """Make the folders on the way to the new name that are missing."""
+    """Create the directories on the way to the new name that are missing."""
 
 
 Operation: TypeAlias = (
@@ -169,5 +170,5 @@ _VERBS: dict[type[object], str] = {
 
 
 def verb_of(operation: Operation) -> str:
-    """Give the name of the method that does the same."""
+    """Return the name of the method that does the same."""
     return _VERBS[type(operation)]

@@ -1,4 +1,4 @@
-"""The choice of how this system is spoken to; nothing else asks which one it is."""
+"""Which system calls are used on this system; nothing else asks which system it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["default_calls"]
 
 
 def default_calls() -> Syscalls:
-    """Descriptors of folders where there are any, else (Windows) folders held open by path."""
+    """Return calls by descriptors of directories or, where there are none (Windows), by path."""
     if os.open in os.supports_dir_fd:
         return Syscalls()
     from limpet.output._syscalls_by_path import PathSyscalls, pin

@@ -1,4 +1,4 @@
-"""How much lies below the root, as far as a limit asks for it."""
+"""How many files and bytes are below the root, where a limit depends on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Quota"]
 
 
 class Quota:
-    """Counts files and their bytes when it has to, and adds what we write ourselves in between."""
+    """Counts files and their bytes when it must, and adds own writes in between."""
 
     def __init__(self, calls: Syscalls, limits: OutputLimits) -> None:
         """Start without a count."""
@@ -35,7 +35,7 @@ class Quota:
             )
 
     def check_room(self, root: RootHandle, adds_bytes: int, adds_files: int) -> None:
-        """Refuse what would pass the folder's limits; counted anew before that is said.
+        """Refuse what would exceed the limits; counted again before it is refused.
 
         Raises:
             RefusalError: ``over-cap``.
@@ -50,12 +50,12 @@ class Quota:
             raise RefusalError("over-cap", why)
 
     def add(self, size: int, files: int) -> None:
-        """An operation of ours changed it by so much."""
+        """Add what an operation changed."""
         self._bytes += size
         self._files += files
 
     def forget(self) -> None:
-        """The root is another folder now."""
+        """Count again next time: the root is another directory."""
         self._counted = float("-inf")
 
     def _why(self, adds_bytes: int, adds_files: int) -> str:
@@ -76,7 +76,7 @@ class Quota:
             try:
                 fd = walk.open(calls, root, parts)
             except (OSError, RefusalError):
-                continue  # gone meanwhile, or another file system's
+                continue  # gone meanwhile, or on another file system
             try:
                 for name, is_dir, is_file in calls.list(fd):
                     if is_dir:

@@ -1,9 +1,9 @@
-"""The way from the root down to a folder that cannot lead anywhere else: one component at a time.
+"""Resolves the path from the root down to a directory, one component at a time, confined.
 
-Each folder is opened in the one before by its descriptor and not through a symlink, so that
-whatever is renamed or swapped meanwhile, what was opened did stand below the root, component by
-component. This runs wherever folders have descriptors; the fast way (``_resolve_openat2``) is
-tested against it.
+Each directory is opened in the one before by its descriptor and not through a symlink. So whatever
+is renamed or swapped meanwhile, what was opened was below the root, component by component. This
+runs wherever directories have descriptors; the fast resolver (``_resolve_openat2``) is tested
+against it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Resolver", "RootHandle", "Walk", "same_mount"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootHandle:
-    """An open root, and how to tell whether something lies on the same mount."""
+    """An open root, and what identifies its mount."""
 
     fd: int
     device: int
@@ -32,23 +32,23 @@ class RootHandle:
 
 
 class Resolver(Protocol):
-    """A way down."""
+    """Resolves a path below the root."""
 
     name: str
 
     def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
-        """Open the folder that ``parts`` (at least one) lead to; the caller closes it.
+        """Open the directory that ``parts`` (at least one) lead to; the caller closes it.
 
         Raises:
-            RefusalError: ``symlink``, ``mount`` or ``not-a-file``: something on the way is none of
-                the root's own folders.
-            OSError: ENOENT: it is not there. Others as the system has them.
+            RefusalError: ``symlink``, ``mount`` or ``not-a-file``: something on the way is no
+                directory of the root's own.
+            OSError: ENOENT: it does not exist. Others as the system has them.
         """
         ...
 
 
 def same_mount(calls: Syscalls, root: RootHandle, fd: int) -> bool:
-    """Whether what is open lies on the root's mount, or need not."""
+    """Return whether an open file is on the root's mount, or need not be."""
     if root.cross_mounts:
         return True
     if root.mount:
@@ -57,12 +57,12 @@ def same_mount(calls: Syscalls, root: RootHandle, fd: int) -> bool:
 
 
 class Walk:
-    """Component by component."""
+    """Resolves component by component."""
 
     name = "walk"
 
     def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
-        """As ``Resolver`` says."""
+        """See ``Resolver``."""
         fd = root.fd
         try:
             for part in parts:
@@ -78,7 +78,7 @@ class Walk:
 
     @staticmethod
     def step(calls: Syscalls, root: RootHandle, fd: int, part: str) -> int:
-        """Open one folder in another.
+        """Open one directory in another.
 
         Raises:
             RefusalError: As ``Resolver.open``.
@@ -89,11 +89,11 @@ class Walk:
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
-            # What O_NOFOLLOW says of a symlink differs between systems, and with O_DIRECTORY.
+            # The errno of O_NOFOLLOW for a symlink differs between systems, and with O_DIRECTORY.
             if stat.S_ISLNK(calls.stat_at(fd, part).st_mode):
                 why = f"{part!r} is a symlink, and none is followed"
                 raise RefusalError("symlink", why, error.errno) from error
-            why = f"{part!r} is no folder"
+            why = f"{part!r} is no directory"
             raise RefusalError("not-a-file", why, error.errno) from error
         try:
             if not same_mount(calls, root, inner):

@@ -1,4 +1,4 @@
-"""The same way down in one call: Linux 5.6 resolves beneath a folder, without links and mounts."""
+"""Resolves in one call: since Linux 5.6 the kernel resolves beneath a directory, without links."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from limpet.output._syscalls import Syscalls
 __all__ = ["Openat2", "works"]
 
 _TRIES: Final = 8
-"""openat2(2), EAGAIN: a rename anywhere on the system may spoil one try. Then the walk, which
-cannot be spoilt, answers."""
+"""openat2(2), EAGAIN: a rename anywhere on the system may make one try fail. Then the walk, which
+cannot fail so, decides."""
 
 
 def works(calls: Syscalls, fd: int) -> bool:
-    """Whether this kernel, and whatever filters its calls (seccomp), has it; asked once a root."""
+    """Return whether this kernel, and what filters its calls (seccomp), has it; once for a root."""
     try:
         calls.close(calls.open_beneath(fd, ".", cross_mounts=False))
     except OSError:
@@ -26,16 +26,16 @@ def works(calls: Syscalls, fd: int) -> bool:
 
 
 class Openat2:
-    """One call for the whole way; the walk says what is wrong where that fails."""
+    """Resolves with one call for the whole path; where it fails, the walk finds out why."""
 
     name = "openat2"
 
     def __init__(self) -> None:
-        """Keep the walk at hand."""
+        """Create the walk that is used when it fails."""
         self._walk = Walk()
 
     def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
-        """As ``Resolver`` says."""
+        """See ``Resolver``."""
         relative = "/".join(parts)
         for _ in range(_TRIES):
             try:
@@ -44,13 +44,13 @@ class Openat2:
                 if error.errno == errno.EAGAIN:
                     continue
                 if error.errno == errno.ELOOP:
-                    why = "a symlink stands on the way, and none is followed"
+                    why = "a symlink is on the way, and none is followed"
                     raise RefusalError("symlink", why, error.errno) from error
                 if error.errno == errno.EXDEV:
                     why = "another file system is mounted on the way"
                     raise RefusalError("mount", why, error.errno) from error
                 if error.errno == errno.ENOTDIR:
-                    why = "something on the way is no dir_fd"
+                    why = "something on the way is no directory"
                     raise RefusalError("not-a-file", why, error.errno) from error
                 raise
         return self._walk.open(calls, root, parts)

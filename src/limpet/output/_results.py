@@ -1,4 +1,4 @@
-"""What an output answers: done, or refused with a reason the program can tell apart."""
+"""The results of an output: done, or refused with a code that a program can decide by."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from limpet.output._operations import Operation, verb_of
 __all__ = ["Done", "RefusalCode", "Refused", "Result", "RootState"]
 
 RootState = Literal["same", "reopened", "moved"]
-"""``same``: the folder that was open; ``reopened``: another one that stands at the root's path now;
-``moved``: when it was done, the folder no longer stood at the root's path."""
+"""``same``: the directory that was open; ``reopened``: another one, which is at the root's path
+now; ``moved``: when it was done, the directory was no longer at the root's path."""
 
 RefusalCode = Literal[
     "bad-name",
@@ -67,43 +67,43 @@ _CLASSES: dict[RefusalCode, type[OutputError]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """It is done."""
+    """The operation is done."""
 
     operation: Operation
     path: Path
     """Absolute: the root as it was given, and the name (of a move the new one)."""
     bytes: int
-    """Written, of the content; 0 where there is none."""
+    """Bytes of content that were written; 0 where there is none."""
     stat: FileStat | None
-    """What stood there right after; ``None`` of a deletion."""
+    """The status right after; ``None`` of a deletion."""
     existed: bool
-    """Whether something stood at the name before (of a move, at the new name)."""
+    """Whether the name was taken before (of a move, the new name)."""
     root: RootState = "same"
 
     @property
     def ok(self) -> Literal[True]:
-        """It was done."""
+        """Return True."""
         return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """It was not done; nothing changed on disk unless ``code`` is ``durability``."""
+    """The operation was not done; nothing changed on disk unless ``code`` is ``durability``."""
 
     operation: Operation
     code: RefusalCode
     message: str
     """What was tried, on what, why not, and what to do next."""
     errno: int | None = None
-    """The system's word, where there is one."""
+    """The system's errno, where there is one."""
 
     @property
     def ok(self) -> Literal[False]:
-        """It was not done."""
+        """Return False."""
         return False
 
     def error(self) -> OutputError:
-        """Give the exception that the method of this operation raises for it."""
+        """Return the exception that the method of this operation raises."""
         return _CLASSES[self.code](
             self.message,
             code=self.code,

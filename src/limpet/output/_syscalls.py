@@ -1,8 +1,8 @@
-"""Every system call an output makes, by descriptors of folders; tests make each of them fail.
+"""Every system call of an output, by descriptors of directories; tests make each of them fail.
 
 No name given to one of these has a ``/`` in it except in ``open_beneath``, and none follows a
 symlink at its end. Where a call does not exist on this system it raises ``OSError`` with ENOSYS,
-and the caller knows what to do without it.
+and the caller has another way.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def _flag(name: str) -> int:
 _CLOEXEC: Final = _flag("O_CLOEXEC") | _flag("O_NOINHERIT")
 _DIRECTORY: Final = _flag("O_DIRECTORY") | _CLOEXEC
 FOLDER_FLAGS: Final = _flag("O_PATH") | _flag("O_NOFOLLOW") | _DIRECTORY
-"""O_PATH: a folder that may be passed and written but not listed can still be written into."""
+"""O_PATH: a directory that may be passed and written but not listed can still be written into."""
 _FILE_FLAGS: Final = (
     _flag("O_NOFOLLOW") | _flag("O_NONBLOCK") | _flag("O_NOCTTY") | _flag("O_BINARY") | _CLOEXEC
 )
-"""O_NONBLOCK: a FIFO nobody reads must not be waited for. It changes nothing for plain files."""
+"""O_NONBLOCK: opening a FIFO without a reader must not block. No effect on regular files."""
 
 _OPENAT2: Final = 437
 """The call's number, the same on every architecture but Alpha (asm-generic/unistd.h)."""
@@ -46,7 +46,7 @@ _RENAME_NOREPLACE: Final = 1
 _STATX_MNT_ID: Final = 0x1000
 _AT_EMPTY_PATH: Final = 0x1000
 _MNT_ID_AT: Final = 144
-"""Where ``stx_mnt_id`` lies in struct statx (statx(2); since Linux 5.8)."""
+"""Offset of ``stx_mnt_id`` in struct statx (statx(2); since Linux 5.8)."""
 
 _libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -68,15 +68,15 @@ class Syscalls:
     # -- folders -------------------------------------------------------------------------------
 
     def open_root(self, path: str, *, follow: bool) -> int:
-        """Open the folder at an absolute path."""
+        """Open the directory at an absolute path."""
         return os.open(path, FOLDER_FLAGS & ~(_flag("O_NOFOLLOW") if follow else 0))
 
     def open_dir(self, dir_fd: int, name: str) -> int:
-        """Open a folder that stands in another; a symlink is refused (ELOOP or ENOTDIR)."""
+        """Open a directory in another; a symlink is refused (ELOOP or ENOTDIR)."""
         return os.open(name, FOLDER_FLAGS, dir_fd=dir_fd)
 
     def open_beneath(self, dir_fd: int, relative: str, *, cross_mounts: bool) -> int:
-        """Open a folder below another in one call that cannot be led out of it.
+        """Open a directory below another in one call that cannot leave it.
 
         Raises:
             OSError: ENOSYS or EPERM: there is no such call here. ELOOP: a symlink. EXDEV: it leads
@@ -92,7 +92,7 @@ class Syscalls:
         return _checked(int(_libc.syscall(_OPENAT2, dir_fd, name, how, _OPEN_HOW.size)))
 
     def mount_of(self, fd: int) -> int:
-        """Give a number that differs between mounts, also of one file system; 0 if unknown."""
+        """Return a number that differs between mounts, also of one file system; 0 if unknown."""
         if sys.platform != "linux":
             return 0
         buffer = ctypes.create_string_buffer(256)
@@ -103,23 +103,23 @@ class Syscalls:
         return int(struct.unpack_from("=Q", buffer, _MNT_ID_AT)[0])
 
     def make_dir(self, dir_fd: int, name: str) -> None:
-        """Make a folder in another."""
+        """Create a directory in another."""
         os.mkdir(name, dir_fd=dir_fd)
 
     def make_root(self, path: str) -> None:
-        """Make the root and the folders above it."""
+        """Create the root and the directories above it."""
         os.makedirs(path, exist_ok=True)
 
     def remove_dir(self, dir_fd: int, name: str) -> None:
-        """Remove an empty folder."""
+        """Remove an empty directory."""
         os.rmdir(name, dir_fd=dir_fd)
 
     def open_again(self, dir_fd: int) -> int:
-        """Open a folder so that it can be listed and synced, which an O_PATH descriptor cannot."""
+        """Open a directory for listing and syncing, which an O_PATH descriptor cannot do."""
         return os.open(".", os.O_RDONLY | _DIRECTORY, dir_fd=dir_fd)
 
     def list(self, dir_fd: int) -> Iterator[tuple[str, bool, bool]]:
-        """Give the entries of a folder: name, whether it is a folder, whether a plain file."""
+        """Yield the entries of a directory: name, is it a directory, is it a regular file."""
         fd = self.open_again(dir_fd)
         try:
             with os.scandir(fd) as entries:
@@ -132,44 +132,44 @@ class Syscalls:
     # -- names ---------------------------------------------------------------------------------
 
     def stat_path(self, path: str) -> os.stat_result:
-        """Stat what stands at an absolute path, a last symlink itself."""
+        """Return the status of an absolute path, of a last symlink itself."""
         return os.lstat(path)
 
     def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
-        """Stat what stands at a name, a symlink itself."""
+        """Return the status of a name, of a symlink itself."""
         return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
 
     def unlink(self, dir_fd: int, name: str) -> None:
-        """Remove a name that is no folder."""
+        """Remove a name that is no directory."""
         os.unlink(name, dir_fd=dir_fd)
 
     def rename(self, dir_fd: int, name: str, to: int, new: str) -> None:
-        """Rename, replacing what stands at the new name."""
+        """Rename; replace what has the new name."""
         os.rename(name, new, src_dir_fd=dir_fd, dst_dir_fd=to)
 
     def rename_new(self, dir_fd: int, name: str, to: int, new: str) -> None:
-        """Rename to a name that is free (EEXIST if not); EINVAL or ENOSYS where there is no way."""
+        """Rename to a free name (else EEXIST); EINVAL or ENOSYS where the system cannot."""
         if sys.platform != "linux":
             raise _missing()
         names = os.fsencode(name), os.fsencode(new)
         _checked(int(_libc.renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
-        """Give a file a second name that is free (EEXIST if not)."""
+        """Give a file a second name that is free (else EEXIST)."""
         os.link(name, new, src_dir_fd=dir_fd, dst_dir_fd=to, follow_symlinks=False)
 
     # -- files ---------------------------------------------------------------------------------
 
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
-        """Open a file in a folder: no symlink at its end, and without waiting for anybody."""
+        """Open a file in a directory: no symlink at its end, and without blocking."""
         return os.open(name, flags | _FILE_FLAGS, mode, dir_fd=dir_fd)
 
     def stat(self, fd: int) -> os.stat_result:
-        """Stat what is open."""
+        """Return the status of an open file."""
         return os.fstat(fd)
 
     def write(self, fd: int, data: bytes | memoryview) -> int:
-        """Write some of the data; gives how much."""
+        """Write some of the data; return how much."""
         return os.write(fd, data)
 
     def read_at(self, fd: int, size: int, offset: int) -> bytes:
@@ -180,11 +180,11 @@ class Syscalls:
         return os.pread(fd, size, offset)
 
     def truncate(self, fd: int, size: int) -> None:
-        """Cut a file."""
+        """Truncate a file."""
         os.ftruncate(fd, size)
 
     def sync(self, fd: int) -> None:
-        """Return once a file's or folder's content is on the disk."""
+        """Return once the content of a file or directory is on the disk."""
         os.fsync(fd)
 
     def chmod(self, fd: int, mode: int) -> None:
@@ -198,7 +198,7 @@ class Syscalls:
             os.fchown(fd, uid, gid)
 
     def attributes(self, fd: int) -> dict[str, bytes]:
-        """Give a file's extended attributes; empty where there are none."""
+        """Return a file's extended attributes; empty where there are none."""
         if sys.platform != "linux":
             return {}
         return {name: os.getxattr(fd, name) for name in os.listxattr(fd)}
@@ -209,9 +209,9 @@ class Syscalls:
             os.setxattr(fd, name, value)
 
     def lock(self, fd: int) -> bool:
-        """Take a file's advisory lock until it is closed; False if somebody else holds it.
+        """Take a file's advisory lock until it is closed; return False if another process holds it.
 
-        On Windows there is none to take: what is open there cannot be renamed or removed.
+        On Windows there is none to take: an open file cannot be renamed or removed there.
         """
         if sys.platform != "win32":
             try:
@@ -221,28 +221,28 @@ class Syscalls:
         return True
 
     def duplicate(self, fd: int) -> int:
-        """Give another descriptor of the same open file."""
+        """Return another descriptor of the same open file."""
         return os.dup(fd)
 
     def close(self, fd: int) -> None:
-        """Close a file or folder."""
+        """Close a file or directory."""
         os.close(fd)
 
     def close_quietly(self, fd: int) -> None:
-        """Close what was only read or passed through: that this fails changes nothing."""
+        """Close what was only read or passed through: an error of it changes nothing."""
         with contextlib.suppress(OSError):
             self.close(fd)
 
     # -- time ----------------------------------------------------------------------------------
 
     def now(self) -> float:
-        """Give the system's clock in unix seconds."""
+        """Return the system's clock in unix seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Give a clock that is never set, in seconds."""
+        """Return a clock that is never set, in seconds."""
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Wait for somebody else to be done."""
+        """Sleep while another process holds something."""
         time.sleep(seconds)

@@ -1,12 +1,12 @@
-"""The same system calls for a system whose folders have no descriptors to work from (Windows).
+"""The same system calls for a system whose directories have no descriptors (Windows).
 
-A folder is known by a number of our own that stands for its path, and the folder is held open
-meanwhile in a way that lets nobody rename, remove or replace it (``pin``): Windows refuses all
-three while a handle without FILE_SHARE_DELETE is open. Each component is pinned before the next is
-looked at, and one that is a link of any kind (a reparse point) is refused. So a path that was
-checked stays what it was for as long as it is used, which elsewhere descriptors see to.
+A directory is known by a number that stands for its path, and is held open meanwhile so that no
+other process can rename, remove or replace it (``pin``): Windows refuses all three while a handle
+without FILE_SHARE_DELETE is open. Each component is pinned before the next is examined, and one
+that is a link of any kind (a reparse point) is refused. So a path that was checked stays what it
+was for as long as it is used, which descriptors guarantee elsewhere.
 
-All but ``pin`` runs on every system, and is tested there; Windows itself it has not been run on.
+All but ``pin`` runs on every system, and is tested there; it has not been run on Windows itself.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from limpet.output._syscalls import Syscalls
 __all__ = ["PathSyscalls", "pin"]
 
 _FIRST: Final = 1 << 30
-"""Numbers of folders start here, far above any descriptor."""
+"""Numbers of directories start here, far above any descriptor."""
 _REPARSE_POINT: Final = 0x400
 """FILE_ATTRIBUTE_REPARSE_POINT: a symlink, junction or mounted folder."""
 
 
 class PathSyscalls(Syscalls):
-    """Folders by path, each held open for as long as its number is in use."""
+    """Directories by path, each held open for as long as its number is in use."""
 
     def __init__(self, pin: Callable[[str], Callable[[], None]] | None = None) -> None:
-        """Start without folders; ``pin`` holds one open and gives what lets go of it."""
+        """Start without directories; ``pin`` holds one open and returns what releases it."""
         self._pin = pin
         self._numbers = itertools.count(_FIRST)
         self._dirs: dict[int, tuple[str, Callable[[], None] | None]] = {}
@@ -60,15 +60,15 @@ class PathSyscalls(Syscalls):
         return number
 
     def open_root(self, path: str, *, follow: bool) -> int:
-        """Hold a folder at an absolute path."""
+        """Hold a directory at an absolute path."""
         return self._open(os.path.realpath(path, strict=True) if follow else path)
 
     def open_dir(self, dir_fd: int, name: str) -> int:
-        """Hold a folder in another."""
+        """Hold a directory in another."""
         return self._open(self._path(dir_fd, name))
 
     def open_beneath(self, dir_fd: int, relative: str, *, cross_mounts: bool) -> int:  # noqa: ARG002 - as the base has them
-        """There is no such call."""
+        """Raise ENOSYS: there is no such call."""
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     def open_again(self, dir_fd: int) -> int:
@@ -76,19 +76,19 @@ class PathSyscalls(Syscalls):
         return self._open(self._path(dir_fd))
 
     def mount_of(self, fd: int) -> int:  # noqa: ARG002 - as the base has it
-        """The device decides."""
+        """Return 0: the device decides."""
         return 0
 
     def make_dir(self, dir_fd: int, name: str) -> None:
-        """Make a folder in another."""
+        """Create a directory in another."""
         os.mkdir(self._path(dir_fd, name))
 
     def remove_dir(self, dir_fd: int, name: str) -> None:
-        """Remove an empty folder."""
+        """Remove an empty directory."""
         os.rmdir(self._path(dir_fd, name))
 
     def list(self, dir_fd: int) -> Iterator[tuple[str, bool, bool]]:
-        """Give the entries of a folder; a junction counts as neither folder nor file."""
+        """Yield the entries of a directory; a junction counts as neither directory nor file."""
         with os.scandir(self._path(dir_fd)) as entries:
             for entry in entries:
                 plain = not _is_link(entry.stat(follow_symlinks=False))
@@ -96,15 +96,15 @@ class PathSyscalls(Syscalls):
                 yield entry.name, is_dir, plain and entry.is_file(follow_symlinks=False)
 
     def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
-        """Stat what stands at a name."""
+        """Return the status of a name."""
         return os.lstat(self._path(dir_fd, name))
 
     def unlink(self, dir_fd: int, name: str) -> None:
-        """Remove a name that is no folder."""
+        """Remove a name that is no directory."""
         os.unlink(self._path(dir_fd, name))
 
     def rename(self, dir_fd: int, name: str, to: int, new: str) -> None:
-        """Rename, replacing what stands at the new name."""
+        """Rename; replace what has the new name."""
         os.replace(self._path(dir_fd, name), self._path(to, new))
 
     def rename_new(self, dir_fd: int, name: str, to: int, new: str) -> None:
@@ -118,7 +118,7 @@ class PathSyscalls(Syscalls):
         os.link(self._path(dir_fd, name), self._path(to, new), follow_symlinks=False)
 
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
-        """Open a file in a folder; a link at its end is refused, also one that comes meanwhile."""
+        """Open a file in a directory; refuse a link at its end, also one that comes meanwhile."""
         path = self._path(dir_fd, name)
         fd = os.open(path, flags | _FLAGS, mode)
         try:
@@ -131,16 +131,16 @@ class PathSyscalls(Syscalls):
         return fd
 
     def stat(self, fd: int) -> os.stat_result:
-        """Stat what is open, file or folder."""
+        """Return the status of an open file or directory."""
         return os.lstat(self._path(fd)) if fd in self._dirs else os.fstat(fd)
 
     def sync(self, fd: int) -> None:
-        """Sync a file; of a folder there is nothing to sync."""
+        """Sync a file; a directory has nothing to sync."""
         if fd not in self._dirs:
             os.fsync(fd)
 
     def close(self, fd: int) -> None:
-        """Close a file, or let go of a folder."""
+        """Close a file, or release a directory."""
         if fd not in self._dirs:
             os.close(fd)
             return
@@ -164,9 +164,9 @@ def _is_link(found: os.stat_result) -> bool:
 
 
 def pin(path: str) -> Callable[[], None]:
-    """Hold a folder open so that nobody can rename, remove or replace it; gives what lets go.
+    """Hold a directory open so that none can rename, remove or replace it; return what releases it.
 
-    CreateFileW with FILE_FLAG_BACKUP_SEMANTICS (a folder) and FILE_FLAG_OPEN_REPARSE_POINT (the
+    CreateFileW with FILE_FLAG_BACKUP_SEMANTICS (a directory) and FILE_FLAG_OPEN_REPARSE_POINT (the
     link itself, not where it leads), sharing reading and writing but not deleting.
 
     Raises:

@@ -23,10 +23,10 @@ class Tail(NamedTuple):
 
 
 def read_tail(root_dir: RootDir, parts: tuple[str, ...], count: int) -> Tail | None:
-    """Give the last ``count`` bytes of a plain file; ``None`` if nothing stands there.
+    """Return the last ``count`` bytes of a regular file; ``None`` if there is none.
 
     Raises:
-        RefusalError: No plain file stands there, or another mount; nothing was read.
+        RefusalError: It is no regular file, or on another mount; nothing was read.
         OSError: It cannot be opened or read.
     """
     calls = root_dir.calls
@@ -48,7 +48,7 @@ def read_tail(root_dir: RootDir, parts: tuple[str, ...], count: int) -> Tail | N
         opened = calls.stat(fd)
         check_plain(opened)
         if not same_mount(calls, root_dir.handle, fd):
-            raise RefusalError("mount", "another file is mounted there")
+            raise RefusalError("mount", "another file is mounted at the name")
         start = max(0, opened.st_size - count)
         pieces = []
         while start < opened.st_size:

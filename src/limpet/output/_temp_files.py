@@ -1,9 +1,9 @@
-"""Temporary files: made under names of our own, and told apart when their maker is dead.
+"""Temporary files: created under names of limpet's own, and recognised when their process is dead.
 
-A living writer holds the lock (flock) of its temporary file. The system lets go of it when the
+A living writer holds the lock (flock) of its temporary file. The system releases it when the
 process ends, however it ends, in whatever container it runs; so a temporary file whose lock can be
-taken belongs to nobody. A writer that loses its file to somebody cleaning up, in the instant
-between making and locking it, finds it missing when it is to get its name (ENOENT), and makes
+taken is a leftover. A writer that loses its file to another process's clean-up, in the instant
+between creating and locking it, finds it missing when it is to be renamed (ENOENT), and creates
 another.
 """
 
@@ -26,17 +26,17 @@ __all__ = ["Staged", "clean", "stage"]
 _TRIES: Final = 100
 _NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
 _SERIAL: Final = itertools.count(int.from_bytes(os.urandom(5), "big"))
-"""Numbers of this process's temporary files; where they start is another one's guess."""
+"""Numbers of this process's temporary files; another process cannot guess where they start."""
 _MASK: Final = (1 << 64) - 1
 _MAX_DIRS: Final = 100_000
-"""Folders looked through at an open; a tree beyond that is cleaned in part."""
+"""Directories examined at an open; a larger tree is cleaned in part."""
 
 
 class Staged:
-    """One temporary file, open for writing; it is removed unless it was given another name."""
+    """One temporary file, open for writing; removed unless it was renamed to its final name."""
 
     def __init__(self, calls: Syscalls, dir_fd: int, name: str, fd: int) -> None:
-        """Take over the open file."""
+        """Own the open file."""
         self._calls = calls
         self._dir_fd = dir_fd
         self.name = name
@@ -66,10 +66,10 @@ class Staged:
 
 
 def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:
-    """Make a temporary file in an open folder, locked.
+    """Create a temporary file in an open directory, locked.
 
     Raises:
-        OSError: There is none.
+        OSError: It could not be created.
     """
     for _ in range(_TRIES):
         name = f"{STAGING}{next(_SERIAL) + (os.getpid() << 41) & _MASK:016x}.tmp"
@@ -79,12 +79,12 @@ def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:
             continue
         staged = Staged(calls, dir_fd, name, fd)
         try:
-            # A file system without locks leaves the file to whoever sees that it is old.
+            # On a file system without locks a leftover is known by its age alone.
             locked = True
             with contextlib.suppress(OSError):
                 locked = calls.lock(fd)
             if not locked or calls.stat(fd).st_nlink == 0:
-                staged.placed = True  # its remover has it, or has removed it
+                staged.placed = True  # the process that cleans up has it, or has removed it
                 staged.close()
                 continue
         except BaseException:
@@ -95,9 +95,9 @@ def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:
 
 
 def clean(calls: Syscalls, root: RootHandle) -> int:
-    """Remove the temporary files of dead writers at and below the root; gives how many.
+    """Remove the leftovers of dead processes at and below the root; return how many.
 
-    Nothing is followed out of the root, and what cannot be looked at is left alone.
+    Nothing is followed out of the root, and what cannot be examined is left alone.
     """
     removed = 0
     seen = 0
@@ -109,7 +109,7 @@ def clean(calls: Syscalls, root: RootHandle) -> int:
         try:
             fd = walk.open(calls, root, parts)
         except (OSError, RefusalError):
-            continue  # gone, closed to us or swapped meanwhile
+            continue  # gone, closed to this user or swapped meanwhile
         try:
             for name, is_dir, is_file in calls.list(fd):
                 if is_dir:
@@ -132,7 +132,7 @@ def _remove(calls: Syscalls, dir_fd: int, name: str) -> bool:
     try:
         if not calls.lock(fd):
             return False
-        # Its writer may have placed it meanwhile, and another file may have come to the name.
+        # Its writer may have renamed it meanwhile, and another file may have taken the name.
         mine, there = calls.stat(fd), calls.stat_at(dir_fd, name)
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             return False

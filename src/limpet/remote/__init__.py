@@ -5,8 +5,9 @@ with `EventReader` and ask for writes with `RemoteOutput`. All of it runs on asy
 """
 
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
+from limpet.remote._connection_config import HubAddress
 from limpet.remote._envelope import EnvelopeError, ObjectRef, RemoteEvent
-from limpet.remote._event_reader import CursorStore, EventReader, Position, read_events
+from limpet.remote._event_reader import CursorStore, EventReader, Handle, Position, read_events
 from limpet.remote._path import MountMap, RemotePath, RemotePathError
 from limpet.remote._remote_output import INLINE_LIMIT, RemoteOutput
 from limpet.remote._spool import Spool, SpoolError, SpoolFullError
@@ -30,6 +31,8 @@ __all__ = [
     "DisconnectedError",
     "EnvelopeError",
     "EventReader",
+    "Handle",
+    "HubAddress",
     "HubError",
     "HubFullError",
     "MemoryHub",

@@ -20,8 +20,7 @@ from limpet.remote._envelope import ObjectRef, notice
 from limpet.remote._remote_output import INLINE_LIMIT
 from limpet.remote._spool import Spool
 from limpet.remote._subjects import Subjects
-from limpet.watch import watch_dir, watch_file
-from limpet.watch.emit._content import with_content
+from limpet.watch import watch_dir, watch_file, with_content
 
 if TYPE_CHECKING:
     from limpet.watch import Watch

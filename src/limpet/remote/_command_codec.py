@@ -22,10 +22,11 @@ from limpet.output import (
     Done,
     MakeDir,
     MoveFile,
+    Operation,
     OverwriteFile,
     Result,
+    verb_of,
 )
-from limpet.output._operations import Operation, verb_of
 from limpet.remote._envelope import ObjectRef
 from limpet.remote._path import Flavour, RemotePath
 

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from limpet.errors import OutputError
-from limpet.output import AppendToFile, Output, Result
-from limpet.output._operations import Operation
+from limpet.output import AppendToFile, Operation, Output, Result
 from limpet.remote._command_codec import (
     CommandError,
     answer_of,

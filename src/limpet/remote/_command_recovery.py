@@ -13,12 +13,12 @@ from limpet.output import (
     Done,
     MakeDir,
     MoveFile,
+    Operation,
     Output,
     OverwriteFile,
     Refused,
     Result,
 )
-from limpet.output._operations import Operation
 from limpet.remote._command_journal import Intent
 
 __all__ = ["redo"]

@@ -10,8 +10,7 @@ import uuid
 from types import TracebackType
 from typing import Final, Self
 
-from limpet.output import AppendToFile, CreateFile, OverwriteFile
-from limpet.output._operations import Operation, verb_of
+from limpet.output import AppendToFile, CreateFile, Operation, OverwriteFile, verb_of
 from limpet.remote._command_codec import RemoteResult, encode_command, read_answer
 from limpet.remote._envelope import ObjectRef
 from limpet.remote._subjects import Subjects, check_slug

@@ -12,7 +12,9 @@ from limpet.watch._sync_watch import SyncWatch
 from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
 from limpet.watch._watcher import Watcher, WatchStats, make_location, make_router
+from limpet.watch.emit._content import with_content
 from limpet.watch.emit._own_writes import own_write
+from limpet.watch.index._entry_record import RACY_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from limpet.config import BackendName, ContentOptions, OwnPolicy
 
 __all__ = [
+    "RACY_NS",
     "Options",
     "SyncWatch",
     "Unacknowledged",
@@ -30,7 +33,9 @@ __all__ = [
     "own_write",
     "watch_dir",
     "watch_file",
+    "with_content",
 ]
+"""For users: those that ``limpet`` has too. The others are for limpet's own parts."""
 
 
 class Options(TypedDict, total=False):
@@ -57,7 +62,7 @@ class Options(TypedDict, total=False):
 
 
 def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
-    """Watch what is in the folder at ``path``, whatever becomes of the folder meanwhile.
+    """Watch what is in the folder at ``path``, whatever happens to the folder meanwhile.
 
     ```python
     async with limpet.watch_dir("inbox") as watch:
@@ -65,8 +70,8 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
             print(event)
     ```
 
-    The folder need not exist. A relative path is made absolute, a symlink in it is followed each
-    time anew. Nothing happens before the block is entered.
+    The folder need not exist. A relative path is made absolute; a symlink in it is followed again
+    each time. Nothing happens before the block is entered.
 
     Args:
         path: The location.
@@ -79,9 +84,9 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
 
 
 def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
-    """Watch the one file at ``path``, whichever inode stands there; its siblings never show.
+    """Watch the one file at ``path``, whichever inode is there; its siblings are never reported.
 
-    Every event is a target event. As ``watch_dir`` otherwise.
+    Every event is a target event. Otherwise as ``watch_dir``.
 
     Raises:
         UsageError: The path is empty or has a NUL, or an option is out of its range.

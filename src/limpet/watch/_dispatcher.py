@@ -1,13 +1,13 @@
-"""Waits for the kernel on behalf of all watches of one event loop, in one thread for them all.
+"""The dispatcher: one thread that waits for the kernel on behalf of all watches of an event loop.
 
-The thread waits, looks and tells the loop: a change is two wake-ups away from the program, where
-waiting in the loop and looking in a worker thread makes three (measured: 0.5 against 1.6
-milliseconds). It only works for a watch that somebody asks for news of. When nobody asks, the
-kernel's queue fills, and its overflow is made good by looking at everything: a slow consumer costs
-detail, never memory.
+The thread waits, examines and wakes the loop: a change is two wake-ups away from the program, where
+waiting in the loop and examining in a worker thread makes three (measured: 0.5 against 1.6
+milliseconds). It works only for a watch that has a waiting consumer. While none waits, the kernel's
+queue fills, and its overflow is made good by a full scan: a slow consumer costs detail, never
+memory.
 
-A look that may take long (everything, a poll, a mount, contents) is not made here, for the other
-watches would wait for it: whoever asks makes it in a worker thread of the loop.
+An examination that may take long (a full scan, a poll, a mount, content) is not made here, because
+the other watches would wait for it: the waiting consumer makes it in a worker thread of its loop.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 __all__ = ["LoopDispatcher", "acquire"]
 
 _THREADS: Final = 4
-"""Long looks of one loop at a time; they take no token of the program's own thread limit."""
+"""Long scans of one loop at a time; they take no token of the program's own thread limit."""
 _GATHER_MIN_S: Final = 0.001
 _GATHER_MAX_S: Final = 0.014
-"""In a burst, hints are gathered this long before they are read: one look at forty names costs a
-quarter of forty looks at one. Twice as long with each look, so that a short burst is told soon."""
+"""In a burst, hints are gathered this long before they are read: one scan of forty names costs a
+quarter of forty scans of one. It doubles with each scan, so that a short burst is soon reported."""
 _BURST_S: Final = 0.010
-"""A hint that comes so soon after the last look is part of a burst."""
+"""A hint that comes this soon after the last scan is part of a burst."""
 
 
 class _Waiter:
-    """Tasks that wait for news of one watch."""
+    """Tasks that wait for events of one watch."""
 
     __slots__ = ("error", "event", "heavy", "tasks")
 
@@ -51,15 +51,15 @@ class _Waiter:
         self.event = anyio.Event()
         self.tasks = 0
         self.heavy = False
-        """A look is due that whoever asks must make."""
+        """A scan is due that a waiting task must make."""
         self.error: BaseException | None = None
 
 
 class LoopDispatcher:
-    """The hub of one event loop and the thread that waits for it."""
+    """The router of one event loop and the thread that waits for it."""
 
     def __init__(self) -> None:
-        """Open the hub; the thread starts when somebody first asks."""
+        """Open the router; the thread starts with the first consumer that waits."""
         self.router = make_router()
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
@@ -78,13 +78,13 @@ class LoopDispatcher:
     # -- in the event loop ---------------------------------------------------------------------
 
     async def news(self, core: Watcher) -> bool:
-        """Wait until something is ready to be handed out, or a long look is due.
+        """Wait until an event is ready, or a long scan is due.
 
         Returns:
-            Whether a look is due that the caller must make.
+            Whether a scan is due that the caller must make.
 
         Raises:
-            BaseException: What a look raised.
+            BaseException: What a scan raised.
         """
         ask = self._ask(core)
         try:
@@ -117,7 +117,7 @@ class LoopDispatcher:
         return ask
 
     def answer(self, core: Watcher) -> None:
-        """Let those go on who wait for this watch: somebody else looked, or it is closed."""
+        """Wake the tasks that wait for this watch: another one scanned, or it is closed."""
         with self._changed:
             ask = self._asks.pop(core, None)
             core.hints.awaited = False
@@ -133,7 +133,8 @@ class LoopDispatcher:
     ) -> None:
         """Run ``finish`` in a worker thread once no task works with this watch any more.
 
-        What is begun is ended, also if this is cancelled meanwhile; then that is raised.
+        What began is finished, also if this is cancelled meanwhile; then the cancellation is
+        raised.
         """
         cancelled: BaseException | None = None
         self.answer(core)
@@ -153,17 +154,17 @@ class LoopDispatcher:
             raise cancelled
 
     def is_idle(self, core: Watcher) -> None:
-        """Learn that no task works with this watch any more."""
+        """Record that no task works with this watch any more."""
         if core in self._leaving:
             self._leaving[core].set()
 
     def release(self) -> bool:
-        """One user less; tells whether it was the last."""
+        """Drop one user; return whether it was the last."""
         self.users -= 1
         return self.users == 0
 
     def close(self) -> None:
-        """End the thread and free the hub; blocks for as long as a look under way takes."""
+        """End the thread and free the router; blocks for as long as a scan under way takes."""
         with self._changed:
             self._ended = True
             self._changed.notify()
@@ -182,10 +183,10 @@ class LoopDispatcher:
             try:
                 self._post(partial(_tell, answers))
             except RuntimeError:
-                return  # the loop is closed: nobody will ask again
+                return  # the loop is closed: no task will wait again
 
     def _wait(self) -> bool:
-        """Wait for somebody who asks, and then for news; tells whether to go on."""
+        """Block until a consumer waits, then until hints arrive; return False on shutdown."""
         with self._changed:
             while not self._asks and not self._ended:
                 self._changed.wait()
@@ -209,7 +210,7 @@ class LoopDispatcher:
             return not self._ended
 
     def _examine(self) -> list[_Waiter]:
-        """Look for every watch that is asked for and has news; gives whom to tell."""
+        """Examine for every watch that is awaited and has work; return whom to wake."""
         answers: list[_Waiter] = []
         trouble: BaseException | None = None
         try:
@@ -251,7 +252,7 @@ _loop_hub: anyio.lowlevel.RunVar[LoopDispatcher | None] = anyio.lowlevel.RunVar(
 
 
 def acquire() -> LoopDispatcher:
-    """Give the hub of the running event loop, for one more user.
+    """Return the dispatcher of the running event loop, for one more user.
 
     Raises:
         LimitError: The process is out of file descriptors.

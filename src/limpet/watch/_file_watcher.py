@@ -1,4 +1,4 @@
-"""The file watch: one location, one file, whatever inode stands there."""
+"""The file watch: one location, one file, whichever inode is there."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ __all__ = ["FileWatcher"]
 _PLACE: Final = (None, "")
 
 _TRIES: Final = 3
-"""How often a file is looked at anew because an own write, of whatever file, began meanwhile."""
+"""How often a file is examined again because an own write, of any file, began meanwhile."""
 
 
 class FileWatcher:
-    """Watches one file location; siblings of the file never show."""
+    """Watches one file; its siblings are never reported."""
 
     expects: Kind = "file"
 
@@ -62,12 +62,12 @@ class FileWatcher:
         self._device_points: set[tuple[str, int]] = set()
         self._parent = ""
         self._put_off: int | None = None
-        """Bits of a look that waits for an own write to be finished."""
+        """Hint bits of an examination that waits for an own write to end."""
 
     def start(self, *, report: bool, origin: Origin, saved: bytes | None = None) -> None:
-        """Resolve and mark; ``report`` makes a created event if the file is there.
+        """Resolve and mark; ``report`` emits a created event if the file is there.
 
-        ``saved`` is what was believed when the watch last ran; the difference to it is told.
+        ``saved`` is the record when the watch last ran; the difference to it is emitted.
         """
         emit = self.emit
         emit.muted, emit.existing, emit.origin = not report, report, origin
@@ -79,7 +79,7 @@ class FileWatcher:
         self._set_timers()
 
     def examine(self, hints: PendingHints, *, force: bool = False) -> None:
-        """Take the hints, look, and leave the events with the emitter."""
+        """Examine what the hints and the timers name; the events are left in the factory."""
         self.scans += 1
         self.again = False
         now = self.disk.monotonic()
@@ -112,25 +112,25 @@ class FileWatcher:
         self._set_timers()
 
     def deadline(self) -> float | None:
-        """When the next look is due without any hint, monotonic seconds."""
+        """Return when the next examination is due without a hint, monotonic seconds."""
         times = (self._poll.next, self._rescan.next, self.debouncer.deadline())
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
-        """Take every mark away."""
+        """Remove every mark."""
         self.path_marks.close()
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
-        """Give what is believed to be there."""
+        """Yield what is in the index."""
         if self.record is not None:
             yield "", "file"
 
     def count(self) -> int:
-        """Count the entries believed in."""
+        """Return the number of entries in the index."""
         return int(self.record is not None)
 
     def _check(self, bits: int, *, lost: bool) -> None:
-        """Compare what stands at the location with the belief."""
+        """Compare what is at the location with the index."""
         tries = _TRIES
         while True:
             generation = self.own_writes.generation()
@@ -140,7 +140,7 @@ class FileWatcher:
             resolution = self.path_marks.update()
             tries -= 1
             if self.own_writes.generation() == generation or not tries:
-                break  # it was not seen in the middle of an own write
+                break  # it was not read in the middle of an own write
         if resolution.trouble:
             self.degradation.location_unreachable(self.emit, resolution.trouble)
             return
@@ -232,7 +232,7 @@ class FileWatcher:
         self.emit.deleted("", record, "file", foreign=bool(bits & OTHER), reason=reason)
 
     def _gone_reason(self, bits: int) -> GoneReason:
-        """Say why the file is gone."""
+        """Return why the file is gone."""
         points = {(mount.point, mount.device) for mount in read_mounts()}
         lost, self._device_points = self._device_points - points, points
         if any(self._parent == point or self._parent.startswith(point + "/") for point, _ in lost):
@@ -251,7 +251,7 @@ class FileWatcher:
         return facts is not None and kind_of_mode(facts.mode) == "dir"
 
     def _release(self) -> None:
-        """Tell of the file if it is held and its time has come."""
+        """Emit the event of the file if it is held and due."""
         if not self.debouncer.due(self.disk.monotonic()):
             return
         held = self.debouncer.take(_PLACE)

@@ -1,8 +1,8 @@
-"""Keeps the belief in a file between two runs, so that what happened in between can be told.
+"""The checkpoint of a watch: keeps the index between two runs, to report what happened in between.
 
-What is kept is what the *consumer* knows: events that were found but not handed out go into the
-file as they are, and a file that is held back is kept as it was before. The file is replaced in one
-step; one that cannot be read is set aside and said, never trusted.
+What is kept is what the *consumer* has: events that were found but not handed out go into the file
+as they are, and a file that is held by debounce is kept as it was before. The file is replaced in
+one step; one that cannot be read is moved aside and reported, never trusted.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class StateError(Exception):
 
 @dataclasses.dataclass(slots=True)
 class Saved:
-    """What a state file held."""
+    """The content of a state file."""
 
     root: DirNode | None
-    """The tree of a folder watch."""
+    """The tree of a directory watch."""
     record: bytes | None
-    """The file of a file watch."""
+    """The record of a file watch."""
     events: list[dict[str, Any]]
-    """Events that were found but not handed out: class name and fields."""
+    """Events that were found but not handed out, as ``to_wire`` gives them."""
     absent: bool
-    """The target was not there."""
+    """The target was missing."""
 
 
 def save(
@@ -113,7 +113,7 @@ def load(path: Path, location: Path) -> Saved | None:
 
 
 def set_aside(path: Path) -> None:
-    """Move an unusable state file out of the way, keeping it for whoever wants to know."""
+    """Move an unusable state file aside, so that it can be examined."""
     with contextlib.suppress(OSError):
         path.replace(path.with_name(path.name + ".bad"))
 
@@ -163,7 +163,7 @@ def _decode_root(rows: list[dict[str, Any]]) -> DirNode:
 
 def _encode_event(event: Event) -> dict[str, Any]:
     wire = to_wire(event, session="state", exact=True)
-    wire.pop("content", None)  # read again from the file, if it is there
+    wire.pop("content", None)  # it is read again from the file, if that is there
     return wire
 
 

@@ -23,8 +23,8 @@ __all__ = ["SyncWatch"]
 class SyncWatch:
     """A watch for plain scripts: a context manager, and an iterator that blocks.
 
-    ``for event in limpet.watch_dir(path).sync():`` starts by itself and ends with the loop's end or
-    ``close``. Every method belongs to one thread.
+    ``for event in limpet.watch_dir(path).sync():`` starts by itself and ends with the ``for`` loop
+    or with ``close``. Every method belongs to one thread.
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
@@ -52,24 +52,24 @@ class SyncWatch:
         self.close()
 
     def __del__(self) -> None:
-        """Free everything if the loop over the events was left without ``close``."""
+        """Free everything if the loop over the events ended without ``close``."""
         self.close()
 
     def __iter__(self) -> Iterator[Event]:
-        """Iterate over events, starting if need be."""
+        """Iterate over events; start if it is not running."""
         self._closed = False
         self._start()
         return self
 
     def __next__(self) -> Event:
-        """Give the next event, blocking until there is one."""
+        """Return the next event; block until there is one."""
         event = self.next()
         if event is None:
             raise StopIteration
         return event
 
     def next(self, timeout: float | None = None) -> Event | None:
-        """Give the next event, or ``None`` if none comes within ``timeout`` seconds."""
+        """Return the next event, or ``None`` if none comes within ``timeout`` seconds."""
         if self._closed:
             return None
         core, router = self._start()
@@ -88,7 +88,7 @@ class SyncWatch:
             core.examine()
 
     def batches(self) -> Iterator[list[Event]]:
-        """Give events in lists, blocking until there are some."""
+        """Iterate over lists of events; block until there are some."""
         core, _ = self._start()
         while not core.closed:
             event = self.next()
@@ -96,17 +96,17 @@ class SyncWatch:
                 yield [event, *core.pop_all()]
 
     def fence(self) -> list[Event]:
-        """Give all events for what happened on disk before the call that were not given yet."""
+        """Return the events of all that happened before the call and were not returned yet."""
         core, _ = self._start()
         core.examine(force=True)
         return core.pop_all()
 
     def entries(self) -> dict[Path, Kind]:
-        """Give what the watch believes to be there now, the target included."""
+        """Return what is in the index now, the target included."""
         return self._start()[0].entries()
 
     def stats(self) -> WatchStats:
-        """Give the watch's figures."""
+        """Return the watch's figures."""
         return self._start()[0].stats()
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
-"""The async shell of a watch: waits, has looks made, hands out events; decides nothing.
+"""The async shell of a watch: waits, has scans made, hands out events; decides nothing.
 
-Who asks for an event waits for the loop's hub (``_loop_hub.py``), which looks when there is
-something to look at. When nobody asks, nobody looks.
+A consumer waits on the loop's dispatcher. The disk is examined only while a consumer is waiting.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Watch:
 
     ``__anext__`` may be cancelled at any moment and no event is lost. Several tasks may iterate;
     each event goes to one of them. After the block the watch can be entered again. Outside the
-    block it can be pickled; what is kept is what was asked for.
+    block it can be pickled, by its path and options.
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
@@ -43,7 +42,7 @@ class Watch:
         self._active = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as what was asked for."""
+        """Pickle by path and options."""
         return (Watch, (self.location, self.options, self._expects))
 
     def __repr__(self) -> str:
@@ -54,14 +53,16 @@ class Watch:
         """Start: when this returns, every later change is seen.
 
         Raises:
-            UnsupportedError: The backend that was asked for does not work here.
+            UnsupportedError: The backend in the options does not work here.
             LimitError: The process is out of file descriptors.
             RuntimeError: It is running already.
         """
         if self._core is not None:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
-        from limpet.watch._dispatcher import acquire  # and with it anyio: scripts can do without
+        from limpet.watch._dispatcher import (
+            acquire,
+        )  # loaded here, and anyio with it: scripts do without
 
         self._router = acquire()
         self._core = Watcher(self.location, self.options, self._expects, self._router.router)
@@ -82,7 +83,7 @@ class Watch:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop; who waits for an event gets none. May be called twice and from any task."""
+        """Stop; a task that waits for an event gets none. May be called twice and from any task."""
         core, router = self._core, self._router
         if core is None or router is None:
             return
@@ -104,7 +105,7 @@ class Watch:
         return _Events(self, self._running())
 
     async def __anext__(self) -> Event:
-        """Give the next event, waiting for it if need be."""
+        """Return the next event; wait for it if there is none."""
         return await self._next(self._running())
 
     async def _next(self, core: Watcher) -> Event:
@@ -126,34 +127,34 @@ class Watch:
             await self._advance(core)
 
     def batches(self) -> AsyncIterator[list[Event]]:
-        """Give events in lists: all that is ready, never an empty list.
+        """Iterate over lists of events: all that is ready, never an empty list.
 
-        Cancel-safe like the watch itself: what was not handed out comes with the next call.
+        May be cancelled like the watch itself: what was not handed out comes with the next call.
         """
         return _Batches(self, self._running())
 
     async def fence(self) -> None:
         """Return once all that happened on disk before the call is delivered or ready to be.
 
-        Files that are held back until they settle stay held.
+        Files that are held by ``settle`` stay held.
         """
         core = self._running()
         await self._examine(core, force=True)
 
     def track(self, unacked: Unacknowledged | None) -> None:
-        """From now on an event counts as told when it is done, not when it is handed out.
+        """Count an event as acknowledged when it is done, not when it is handed out.
 
-        What is handed out is put into ``unacked``, and who has dealt with it takes it out with
-        ``pending.done(event)``. What is in it goes into the state file and is told again at the
-        next start. To be called before the first event is asked for; ``None`` ends it.
+        An event that is handed out is put into ``unacked``; the consumer acknowledges it with
+        ``unacked.done(event)``. What is still in it goes into the state file and is delivered again
+        at the next start. To be called before the first event is taken; ``None`` ends it.
         """
         self._running().unacked = unacked
 
     async def save(self, path: Path | None = None) -> None:
-        """Write the state file now, so that also after a kill nothing before it is told again.
+        """Write the state file now: nothing before it is delivered again, even after a kill.
 
-        Takes time in proportion to the tree, in a thread; the watch does not look meanwhile.
-        Nothing happens if the watch has no ``state`` and no path is given.
+        Takes time in proportion to the tree, in a thread; the watch does not scan meanwhile. Does
+        nothing if the watch has no ``state`` and no path is given.
 
         Args:
             path: Write another file in its form.
@@ -166,18 +167,18 @@ class Watch:
             await self._router.in_thread(lambda: core.save(path))
 
     def entries(self) -> dict[Path, Kind]:
-        """Give what the watch believes to be there now, the target included: path -> kind.
+        """Return what is in the index now, the target included: path -> kind.
 
         It is the listing that the events so far lead to, those not handed out yet included.
         """
         return self._running().entries()
 
     def stats(self) -> WatchStats:
-        """Give the watch's figures."""
+        """Return the watch's figures."""
         return self._running().stats()
 
     def sync(self) -> SyncWatch:
-        """Give the synchronous twin, for scripts without an event loop."""
+        """Return the synchronous form, for scripts without an event loop."""
         from limpet.watch._sync_watch import SyncWatch
 
         return SyncWatch(self.location, self.options, self._expects)
@@ -189,7 +190,7 @@ class Watch:
         return self._core
 
     async def _advance(self, core: Watcher) -> None:
-        """Wait for something to be found, and look for it if the hub leaves that to us."""
+        """Wait for events, and make the scan if the dispatcher leaves it to the consumer."""
         router = self._router
         if router is None:
             return
@@ -214,7 +215,7 @@ class Watch:
 
 
 class _Events:
-    """Iterates over one run of a watch, and is at its end once that is over."""
+    """Iterates over one run of a watch, and ends with it."""
 
     def __init__(self, watch: Watch, core: Watcher) -> None:
         self._watch, self._core = watch, core

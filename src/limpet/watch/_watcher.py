@@ -1,8 +1,8 @@
-"""One watch without its shell: builds the parts, looks when told to, keeps what was found.
+"""One watch without its shell: builds the parts, scans when called, keeps the events it found.
 
-Every method that may wait for the disk is meant for a worker thread; a lock makes sure that only
-one look runs at a time, also when the task that asked for it was cancelled and another asks again.
-What is found stays here until it is handed out, so no cancelled wait loses an event.
+Every method that may wait for the disk is meant for a worker thread. A lock makes sure that only
+one scan runs at a time, also when the task that started it was cancelled and another starts one.
+Events stay here until they are handed out, so no cancelled wait loses one.
 """
 
 from __future__ import annotations
@@ -53,29 +53,30 @@ _CONTENT_BUDGET: Final = 16 << 20
 
 
 _LIGHT: Final = 2_000
-"""Names that may be looked at while other watches of the same loop wait: some 20 milliseconds."""
+"""Names that may be examined while other watches of the loop wait: some 20 milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchStats:
-    """How a watch stands, for operators and tests."""
+    """Figures of a watch, for operators and tests."""
 
     backend: str
     """``fanotify``, ``inotify``, ``watchfiles`` or ``poll``."""
     marks: int
-    """Folders this watch has marked in the kernel, those on the way to the location included."""
+    """Directories this watch has marked in the kernel, those on the way to the location included.
+    """
     polled: int
-    """Folders that must be looked at in intervals."""
+    """Directories that must be scanned in intervals."""
     entries: int
-    """Entries believed to be below the location."""
+    """Entries in the index."""
     scans: int
-    """Times the disk was looked at."""
+    """Number of examinations."""
     rescans: int
-    """Times everything was looked at again."""
+    """Number of full scans after the first."""
     dirty: int
-    """Names with hints that wait for the next look."""
+    """Names with hints that wait for the next examination."""
     held: int
-    """Files held back until they settle."""
+    """Files held by debounce."""
     events: int
     """Events made since the start."""
 
@@ -99,7 +100,7 @@ def make_location(path: str | os.PathLike[str]) -> Path:
 
 
 def make_router() -> HintRouter:
-    """Open what the watches of a loop share.
+    """Open the router that the watches of a loop share.
 
     Raises:
         LimitError: The process is out of file descriptors.
@@ -131,10 +132,10 @@ class Watcher:
 
         Args:
             location: Absolute.
-            options: What was asked for.
+            options: The options of the watch.
             expects: ``file`` or ``dir``.
             router: Shared by the watches of one loop.
-            disk: Another way to the disk, for tests.
+            disk: Other system calls, for tests.
         """
         self.location = location
         self.options = options
@@ -152,12 +153,12 @@ class Watcher:
         self._found: deque[Event] = deque()
         self._ready: deque[Event] = deque()
         self.unacked: Unacknowledged | None = None
-        """Events handed out that do not count as told yet; ``None``: handing out is telling."""
+        """Events handed out and not acknowledged; ``None``: handing out acknowledges."""
         self._mutex = threading.Lock()
         self._services: WatchServices | None = None
         self._appended: Appended | None = None
         self._slow = options.content is not None
-        """Every look may take long: files are read, or a network is asked."""
+        """Every examination may take long: files are read, or a network answers."""
         self._engine: DirWatcher | FileWatcher | None = None
         self._context: DiffContext | None = None
 
@@ -167,7 +168,7 @@ class Watcher:
         """Choose a backend, mark and list; afterwards every later change is seen.
 
         Raises:
-            UnsupportedError: The backend that was asked for does not work here.
+            UnsupportedError: The backend in the options does not work here.
         """
         with self._mutex:
             if self.closed:
@@ -236,7 +237,7 @@ class Watcher:
             self._collect()
 
     def close(self) -> None:
-        """Take every mark away, save the state, and take part no more; may be called twice."""
+        """Remove every mark, save the checkpoint, and end; may be called twice."""
         self.stop()
         with self._mutex:
             engine, self._engine = self._engine, None
@@ -254,13 +255,13 @@ class Watcher:
                 self._own_writes.close()
 
     def save(self, path: Path | None) -> None:
-        """Write the state file, or another in its form, as things stand."""
+        """Write the state file, or another in its form, as things are now."""
         with self._mutex:
             if self._engine is not None and not self.closed:
                 self._save(self._engine, path)
 
     def stop(self) -> None:
-        """Have a look or start that is under way leave off."""
+        """Ask a scan that is running to stop."""
         self.closed = True
         if self._context is not None:
             self._context.stopping = True
@@ -268,15 +269,15 @@ class Watcher:
     # -- from anywhere -------------------------------------------------------------------------
 
     def pop(self) -> Event | None:
-        """Hand out the next event, if one is ready."""
+        """Return the next event, if one is ready."""
         if not self._ready:
             return None
-        if self.unacked is not None:  # before it leaves: ``save`` must find it in one of both
+        if self.unacked is not None:  # added first: ``save`` must find it in one of both
             self.unacked.add(self._ready[0])
         return self._ready.popleft()
 
     def pop_all(self) -> list[Event]:
-        """Hand out all that is ready."""
+        """Return all events that are ready."""
         batch: list[Event] = []
         while self._ready:
             if self.unacked is not None:
@@ -286,22 +287,22 @@ class Watcher:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to look at or to make ready."""
+        """Return whether there is something to examine or to make ready."""
         return bool(self.hints) or bool(self._found)
 
     @property
     def is_ready(self) -> bool:
-        """Whether who waits should go on without a look."""
+        """Return whether a consumer should go on without an examination."""
         return self.closed or bool(self._ready)
 
     @property
     def has_work(self) -> bool:
-        """Whether who waits should go on."""
+        """Return whether a consumer should go on."""
         return self.is_ready or self.waiting
 
     @property
     def is_heavy(self) -> bool:
-        """Whether what is to be looked at may take long, so that no other watch should wait."""
+        """Return whether an examination may take long: no other watch should wait for it."""
         hints = self.hints
         return bool(
             hints.lost
@@ -313,24 +314,24 @@ class Watcher:
         )
 
     def due(self) -> float:
-        """When a look is due without a hint, monotonic seconds; infinity is never."""
+        """Return when the next one is due without a hint, monotonic seconds; infinity is never."""
         due = self._engine.deadline() if self._engine is not None else None
         return math.inf if due is None else due
 
     def timeout(self) -> float | None:
-        """Seconds until a look is due without a hint; ``None`` is never."""
+        """Return the seconds until an examination is due without a hint; ``None`` is never."""
         due = self.due()
         return None if due == math.inf else max(0.0, due - self._disk.monotonic())
 
     def entries(self) -> dict[Path, Kind]:
-        """Give what is believed to be there."""
+        """Return what is in the index."""
         with self._mutex:
             if self._engine is None:
                 return {}
             return {self._emit.path(path): kind for path, kind in self._engine.listing()}
 
     def stats(self) -> WatchStats:
-        """Give the figures."""
+        """Return the figures."""
         engine = self._engine
         return WatchStats(
             backend=self.choice.name if self.choice is not None else "",

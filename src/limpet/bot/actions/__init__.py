@@ -1,8 +1,8 @@
-"""Actions: what is done about an event that was let through."""
+"""Actions: what a behaviour does about an event that passed its conditions."""
 
 from __future__ import annotations
 
-from limpet.bot.actions._archive import PutAwayAction
+from limpet.bot.actions._archive import MoveProcessedFileAction
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.actions._command import CommandFailedError, RunCommandAction
 from limpet.bot.actions._files import (
@@ -25,9 +25,9 @@ __all__ = [
     "LogAction",
     "MakeDirAction",
     "MoveFileAction",
+    "MoveProcessedFileAction",
     "OverwriteFileAction",
     "PrintAction",
-    "PutAwayAction",
     "RunCommandAction",
     "WebhookAction",
     "WebhookError",

@@ -1,4 +1,4 @@
-"""The action that puts a file away once the work on it is over."""
+"""The action that moves a file away once it is processed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mewbot.api.v1 import InputEvent, OutputEvent
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._input_events import FileSystemInputEvent
-from limpet.bot.events._output_events import PutAwayOutputEvent
+from limpet.bot.events._output_events import MoveProcessedFileOutputEvent
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._template import Template
 from limpet.bot.settings._template_fields import FIELDS, template
@@ -20,39 +20,41 @@ from limpet.bot.settings._validators import fitting, path, text
 from limpet.errors import UsageError
 from limpet.events import FileDeleted, FileEvent
 
-__all__ = ["PutAwayAction"]
+__all__ = ["MoveProcessedFileAction"]
 
 
-class PutAwayAction(LimpetAction):
-    """Moves the file of the event to one folder if all went well, and to another if not.
+class MoveProcessedFileAction(LimpetAction):
+    """Moves the file of the event to one folder if all actions succeeded, else to another.
 
-    Stands last. Both folders are relative to the watched one, and on its file system; one that lies
-    in it must be left out of the watch (``exclude``). A name that is taken gets a number. A file
-    that is gone meanwhile, or has been replaced by another, is left alone.
+    It must be the last action. Both folders are relative to the watched one and on its file system;
+    the watch must leave out (``exclude``) a folder inside it. A name that is taken gets a number. A
+    file that was deleted or replaced meanwhile is left alone.
     """
 
     after_failure: ClassVar[bool] = True
 
-    done = Setting(path(), "../done", "Folder for what went well, relative to the watched one.")
-    failed = Setting(path(), "../failed", "Folder for what did not.")
+    done = Setting(path(), "../done", "Folder for processed files, relative to the watched one.")
+    failed = Setting(path(), "../failed", "Folder for files that failed.")
     name = Setting(
         fitting(text(), template),
         Template("{rel}"),
-        "Name in that folder, as a template; by default subfolders are kept.",
+        "Name in that folder, as a template; by default subfolders stay.",
         plain=lambda value: value.source,
     )
 
     @staticmethod
     def produces_outputs() -> set[type[OutputEvent]]:
-        """Ask the ``FileSystem`` that the event came from."""
-        return {PutAwayOutputEvent}
+        """Request the move from the ``FileSystem`` of the event."""
+        return {MoveProcessedFileOutputEvent}
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Ask for it."""
+        """Request the move."""
         if not isinstance(event, FileSystemInputEvent) or not isinstance(event.event, FileEvent):
-            message = f"PutAwayAction puts files away; {type(event).__name__} is about none"
+            message = (
+                f"MoveProcessedFileAction moves files, and {type(event).__name__} is not about one"
+            )
             raise UsageError(message)
         if isinstance(event.event, FileDeleted):
             return
@@ -60,7 +62,7 @@ class PutAwayAction(LimpetAction):
         if event.is_target:
             place = place.parent
         stat = event.stat
-        yield PutAwayOutputEvent(
+        yield MoveProcessedFileOutputEvent(
             io=event.io or None,
             outcome=outcome,
             path=os.fspath(event.path),
@@ -73,7 +75,7 @@ class PutAwayAction(LimpetAction):
 
     def _name(self, event: InputEvent, state: dict[str, Any]) -> str:
         if self.name.source == "{rel}":
-            return str(FIELDS["rel"](event))  # it is a name already, and stays what it is
+            return str(FIELDS["rel"](event))  # it is a file name already, and must not change
         return self.name.name(self.fields(event, state))
 
 

@@ -1,43 +1,39 @@
-"""What limpet's actions have in common: one failure is no end, in whichever runner."""
+"""The base of limpet's actions: a failure ends the bot under neither runner."""
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 from mewbot.api.v1 import Action, InputEvent, OutputEvent
 
-from limpet.bot.events._action_result import Outcome, Work, outcome_of
-from limpet.bot.events._output_events import FileSystemOutputEvent
+from limpet.bot.compat._mewbot_failures import contained_steps
+from limpet.bot.events._action_result import ActionState, Outcome, outcome_of
 from limpet.bot.settings._setting import Configured
 from limpet.bot.settings._template_fields import Fields
-from limpet.errors import LimpetError
 
 __all__ = ["LimpetAction"]
 
-_LOG = logging.getLogger("limpet.bot.action")
-
 
 class LimpetAction(Configured, Action):
-    """An action that raises in limpet's runner, and says so and stands down in mewbot's own.
+    """An action that raises under limpet's runner; under mewbot's own, it logs the failure.
 
-    There an exception would end the bot; so it is logged, noted in what the actions of one event
-    share, and the later actions of limpet's leave off, except for the one that puts failures away.
+    There an exception would end the bot. So it is noted in the outcome that the actions of one
+    event share, and limpet's later actions do nothing, except for those with ``after_failure``.
     """
 
     after_failure: ClassVar[bool] = False
-    """Whether it acts though one before it has failed."""
+    """Whether it acts even though an earlier action has failed."""
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:
-        """Act on any event."""
+        """Accept any event."""
         return {InputEvent}
 
     @staticmethod
     def produces_outputs() -> set[type[OutputEvent]]:
-        """Ask for no output."""
+        """Request no output."""
         return set()
 
     async def act(
@@ -47,30 +43,18 @@ class LimpetAction(Configured, Action):
         outcome = outcome_of(state)
         if outcome.error is not None and not self.after_failure:
             return
-        if isinstance(state, Work):
-            async for output in self.steps(event, state, outcome):
-                yield output
-            return
-        try:
-            async for output in self.steps(event, state, outcome):
-                if isinstance(output, FileSystemOutputEvent) and output.outcome is outcome:
-                    # mewbot puts it into a queue: until it is done, the event is not.
-                    outcome.open += 1
-                    event.__dict__.setdefault("_outcomes", []).append(outcome)
-                yield output
-        except Exception as error:  # noqa: BLE001 - mewbot's runner would end the bot
-            outcome.fail(error)
-            known = isinstance(error, LimpetError | OSError)
-            _LOG.error(
-                "%s failed: %s", type(self).__name__, error, exc_info=None if known else error
-            )
+        steps = self.steps(event, state, outcome)
+        if not isinstance(state, ActionState):  # mewbot's own runner
+            steps = contained_steps(steps, type(self).__name__, event, outcome)
+        async for output in steps:
+            yield output
 
     @abstractmethod
     def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Do the work; gives the outputs it asks for."""
+        """Do the work, and yield the outputs it requests."""
 
     def fields(self, event: InputEvent, state: dict[str, Any]) -> Fields:
-        """Give the values its templates may use."""
+        """Return the values that its templates may use."""
         return Fields(event, state)

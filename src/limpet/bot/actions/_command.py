@@ -12,8 +12,8 @@ from typing import Any, Final, cast
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._wire import dump_line
-from limpet.bot._dry_run import would
-from limpet.bot._run_command import Ended, run_process
+from limpet.bot._dry_run import report_dry_run
+from limpet.bot._run_command import CommandResult, run_command
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.settings._setting import Setting
@@ -33,90 +33,90 @@ from limpet.errors import UsageError
 
 __all__ = ["CommandFailedError", "RunCommandAction"]
 
-_KEPT: Final = (
+_INHERITED: Final = (
     "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR",
     "TZ", "USER", "VIRTUAL_ENV",
 )  # fmt: skip
-"""What a program finds of our environment, with all that begins with LC_: tokens and passwords that
-a bot was given are not for everything it starts."""
+"""Variables that a program inherits from our environment, beside all that start with LC_: tokens
+and passwords of the bot are not for every program that it starts."""
 
 _LOG = logging.getLogger("limpet.bot.command")
 
 
 class CommandFailedError(RuntimeError):
-    """A program could not be started, ended with another status than 0, or took too long."""
+    """A program could not be started, exited with a status other than 0, or took too long."""
 
 
 class RunCommandAction(LimpetAction):
     """Runs a program: a list of arguments, never a shell; the event as a JSON line on its stdin.
 
-    It finds ``LIMPET_EVENT_TYPE``, ``LIMPET_PATH``, ``LIMPET_OLD_PATH`` and ``LIMPET_ROOT`` in its
-    environment, and little else of ours. Its output goes into ``state``, as
-    ``{state.command.output}`` and ``{state.command.status}``. Another status than 0 is a failure.
+    Its environment has ``LIMPET_EVENT_TYPE``, ``LIMPET_PATH``, ``LIMPET_OLD_PATH`` and
+    ``LIMPET_ROOT``, and a few variables of ours. Its output goes into ``state``, as
+    ``{state.command.output}`` and ``{state.command.status}``. A status other than 0 is a failure.
     """
 
     command = Setting(
         listed(fitting(text(empty=True), template), least=1),
         (),
-        "Program and arguments, each a template of its own; a value is never cut into words.",
+        "Program and arguments, each a template of its own; a value is never split into words.",
         plain=lambda value: [one.source for one in value],
         required=True,
     )
-    timeout = Setting(maybe(number(least=0.001)), 60.0, "Seconds it may take; null is for ever.")
+    timeout = Setting(maybe(number(least=0.001)), 60.0, "Seconds it may take; null is unlimited.")
     busy = Setting(
         cast("Any", choice("queue", "skip", "restart")),
         "queue",
-        "While as many run as may: wait, leave the event out, or end the one that began first.",
+        "While the most allowed run: wait, skip the event, or end the one that started first.",
     )
     jobs = Setting(
-        whole(least=1), 1, "How many may run at once; the behaviour's own bound holds too."
+        whole(least=1), 1, "How many may run at once, within the bound of the behaviour."
     )
-    folder = Setting(maybe(path()), None, "Where it runs; without it where the bot does.")
-    keep = Setting(listed(text()), (), "More names of variables that it gets from our environment.")
+    folder = Setting(maybe(path()), None, "Its working folder; by default that of the bot.")
+    keep = Setting(listed(text()), (), "More variables that it inherits from our environment.")
     max_output = Setting(whole(least=1), 65536, "Bytes of its output that are kept.")
 
     def __init__(self, **unknown: object) -> None:
-        """Start with none running."""
+        """Start without running programs."""
         super().__init__(**unknown)
-        self._running: dict[asyncio.Task[Ended], bool] = {}
-        """Running program -> whether it is being ended for another."""
+        self._running: dict[asyncio.Task[CommandResult], bool] = {}
+        """Running program -> whether it is being ended for another one."""
         self.skipped = 0
-        """Events that were left out."""
+        """Events that were skipped."""
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Run it to its end."""
+        """Run the program to its end."""
         fields = self.fields(event, state)
         argv = [_argument(one, fields) for one in self.command]
         shown = shlex.join(argv)
-        if would(f"run {shown}"):
+        if report_dry_run(f"run {shown}"):
             state["command"] = {"status": 0, "output": ""}
             return
         if not await self._admit(shown):
             return
-        ended = await self._run(argv, event, shown)
-        if ended is None:
+        result = await self._run(argv, event, shown)
+        if result is None:
             return
         state["command"] = {
-            "status": ended.status,
-            "output": ended.output.decode("utf-8", "replace").rstrip("\n"),
+            "status": result.status,
+            "output": result.output.decode("utf-8", "replace").rstrip("\n"),
         }
-        if ended.status != 0:
-            said = ended.errors.decode("utf-8", "replace").strip().splitlines()
-            message = f"{shown} ended with status {ended.status}" + (
-                f": {said[-1][:300]}" if said else ""
+        if result.status != 0:
+            lines = result.errors.decode("utf-8", "replace").strip().splitlines()
+            message = f"{shown} exited with status {result.status}" + (
+                f": {lines[-1][:300]}" if lines else ""
             )
             raise CommandFailedError(message)
         return
         yield
 
     async def _admit(self, shown: str) -> bool:
-        """Wait for room, or make it; tells whether the program is to be run."""
+        """Wait for room, or make room; return whether to run the program."""
         while len(self._running) >= self.jobs:
             if self.busy == "skip":
                 self.skipped += 1
-                _LOG.info("left out, for one runs already: %s", shown)
+                _LOG.info("skipped, because another one is running: %s", shown)
                 return False
             if self.busy == "restart":
                 first = next(iter(self._running))
@@ -125,15 +125,15 @@ class RunCommandAction(LimpetAction):
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         return True
 
-    async def _run(self, argv: list[str], event: InputEvent, shown: str) -> Ended | None:
-        """Run it; ``None`` if it was ended for another one."""
-        program = run_process(
+    async def _run(self, argv: list[str], event: InputEvent, shown: str) -> CommandResult | None:
+        """Run the program; return ``None`` if it was ended for another one."""
+        program = run_command(
             argv,
             payload=dump_line(wire_of(event)),
             environment=self._environment(event),
-            folder=self.folder,
+            directory=self.folder,
             timeout=self.timeout,
-            most=self.max_output,
+            max_output=self.max_output,
         )
         task = asyncio.ensure_future(program)
         self._running[task] = False
@@ -157,9 +157,11 @@ class RunCommandAction(LimpetAction):
             del self._running[task]
 
     def _environment(self, event: InputEvent) -> dict[str, str]:
-        kept = {*_KEPT, *self.keep}
+        inherited = {*_INHERITED, *self.keep}
         found = {
-            key: value for key, value in os.environ.items() if key in kept or key.startswith("LC_")
+            key: value
+            for key, value in os.environ.items()
+            if key in inherited or key.startswith("LC_")
         }
         for variable, field in (
             ("LIMPET_EVENT_TYPE", "type"),
@@ -175,6 +177,6 @@ class RunCommandAction(LimpetAction):
 def _argument(one: Template, fields: Any) -> str:  # noqa: ANN401 - Fields
     value = one.text(fields)
     if "\0" in value:
-        message = f"the argument {one.source!r} came out with a NUL, which no argument has"
+        message = f"the argument {one.source!r} expands to a text with a NUL"
         raise UsageError(message)
     return value

@@ -1,4 +1,4 @@
-"""Actions that ask for something to be written below an output folder."""
+"""Actions that request an operation below an output directory."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _FileAction(LimpetAction):
     name = Setting(
         _TEMPLATE,
         Template("_"),
-        "Name below the output folder, as a template; made safe, whatever the values are.",
+        "Name below the output folder, as a template; every value in it is made safe.",
         plain=_source,
         required=True,
     )
@@ -79,12 +79,12 @@ class _FileAction(LimpetAction):
             "durability": self.durability,
             "outcome": outcome,
         }
-        yield self.order(event, state, common)
+        yield self.request(event, state, common)
 
-    def order(
+    def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Give the output event; ``common`` are the fields that all of them have."""
+        """Return the output event; ``common`` are the fields that all of them have."""
         raise NotImplementedError
 
 
@@ -92,56 +92,56 @@ class _WritingAction(_FileAction):
     content = Setting(
         fitting(text(empty=True), template),
         Template("{content}"),
-        "What is written, as a template.",
+        "Content to write, as a template.",
         plain=_source,
     )
-    encoding = Setting(text(), "utf-8", "How it is encoded.")
+    encoding = Setting(text(), "utf-8", "Encoding of the content.")
 
-    def order(
+    def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Give it with its content."""
+        """Return the output event with its content."""
         fields = self.fields(event, state)
         content: str | bytes = ""
-        if self.content.source == "{content}":  # as it is, bytes as bytes
+        if self.content.source == "{content}":  # unchanged, bytes as bytes
             content = cast("str | bytes", fields.field("content"))
         else:
             content = self.content.text(fields)
         return self.write(common | {"content": content, "encoding": self.encoding})
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
-        """Give the output event."""
+        """Return the output event."""
         raise NotImplementedError
 
 
 class CreateFileAction(_WritingAction):
-    """Makes a new file; it fails if the name is taken, unless ``if_exists`` says otherwise."""
+    """Creates a new file; fails if the name is taken, unless ``if_exists`` is ``overwrite``."""
 
     if_exists = Setting(
-        cast("Any", choice("fail", "overwrite")), "fail", "fail, or overwrite it as a whole."
+        cast("Any", choice("fail", "overwrite")), "fail", "fail, or overwrite the whole file."
     )
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
-        """Create, or overwrite."""
+        """Return the event that creates or overwrites."""
         if self.if_exists == "overwrite":
             return OverwriteFileOutputEvent(**fields)
         return CreateFileOutputEvent(**fields)
 
 
 class OverwriteFileAction(_WritingAction):
-    """Makes a file hold this content, all or nothing."""
+    """Replaces the content of a file in one step."""
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
-        """Overwrite."""
+        """Return the event that overwrites."""
         return OverwriteFileOutputEvent(**fields)
 
 
 class AppendToFileAction(_WritingAction):
-    """Adds one record to the end of a file; a line end comes after it unless it has one."""
+    """Appends one record to a file, with a line end after it unless it has one."""
 
     newline = Setting(flag(), True, "End the record with a line end.")
-    newline_guard = Setting(flag(), False, "First end a line that was left open.")
-    lock = Setting(flag(), False, "Take the file's lock meanwhile.")
+    newline_guard = Setting(flag(), False, "First end a line that is incomplete.")
+    lock = Setting(flag(), False, "Hold the file's lock meanwhile.")
     rotation = Setting(
         maybe(
             record(
@@ -155,7 +155,7 @@ class AppendToFileAction(_WritingAction):
             )
         ),
         None,
-        "When the file is put aside, and what becomes of those put aside.",
+        "When the file is rotated, and what happens to rotated files.",
         plain=lambda value: (
             None
             if value is None
@@ -164,7 +164,7 @@ class AppendToFileAction(_WritingAction):
     )
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
-        """Append."""
+        """Return the event that appends."""
         content = fields["content"]
         end: Any = b"\n" if isinstance(content, bytes) else "\n"
         if self.newline and not content.endswith(end):
@@ -175,40 +175,40 @@ class AppendToFileAction(_WritingAction):
 
 
 class DeleteFileAction(_FileAction):
-    """Removes a file."""
+    """Deletes a file."""
 
-    missing_ok = Setting(flag(), True, "That nothing is there is as good as done.")
+    missing_ok = Setting(flag(), True, "A missing file is not an error.")
 
-    def order(
+    def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Delete."""
+        """Return the event that deletes."""
         return DeleteFileOutputEvent(missing_ok=self.missing_ok, **common)
 
 
 class MakeDirAction(_FileAction):
-    """Makes a folder."""
+    """Creates a folder."""
 
-    exist_ok = Setting(flag(), True, "That it is there is as good as done.")
+    exist_ok = Setting(flag(), True, "An existing folder is not an error.")
 
-    def order(
+    def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Make it."""
+        """Return the event that creates it."""
         return MakeDirOutputEvent(exist_ok=self.exist_ok, **common)
 
 
 class MoveFileAction(_FileAction):
-    """Gives what lies below the output folder another name there."""
+    """Renames an entry below the output folder."""
 
     target = Setting(
         _TEMPLATE, Template("_"), "The new name, as a template.", plain=_source, required=True
     )
     overwrite = Setting(flag(), False, "Replace a file that has the new name.")
 
-    def order(
+    def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Move it."""
+        """Return the event that moves it."""
         target = self.target.name(self.fields(event, state))
         return MoveFileOutputEvent(target=target, overwrite=self.overwrite, **common)

@@ -1,4 +1,4 @@
-"""Actions that tell somebody: on standard output, in the log."""
+"""Actions that write a line to standard output or to the log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PrintAction(LimpetAction):
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Write it, in a thread: a pipe may be full."""
+        """Write the line, in a thread: a pipe may be full."""
         if self.text is None:
             line = dump_line(wire_of(event)).decode()
         else:
@@ -62,15 +62,13 @@ class LogAction(LimpetAction):
         "The line, as a template.",
         plain=lambda value: value.source,
     )
-    level = Setting(
-        cast("Any", choice(*_LEVELS)), "info", "How loud: debug, info, warning or error."
-    )
+    level = Setting(cast("Any", choice(*_LEVELS)), "info", "Level: debug, info, warning or error.")
     logger = Setting(words(), "limpet.bot.log", "The logger's name.")
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Log it."""
+        """Log the line."""
         line = self.text.text(self.fields(event, state))
         logging.getLogger(self.logger).log(_LEVELS[self.level], "%s", line)
         return

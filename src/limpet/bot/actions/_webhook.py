@@ -1,11 +1,10 @@
-"""The action that tells a web service."""
+"""The action that posts an event to a web service."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import random
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._backoff import Backoff
 from limpet._wire import Json, cloudevent_of, dump_line, wire_time
-from limpet.bot._dry_run import would
+from limpet.bot._dry_run import report_dry_run
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.compat._require_extra import need
 from limpet.bot.events._action_result import Outcome
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 
 __all__ = ["WebhookAction", "WebhookError"]
 
-_AGAIN: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
-"""Statuses after which another try may go well (RFC 9110, section 15; RFC 6585, RFC 8470)."""
+_RETRIED: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
+"""Statuses after which another try may succeed (RFC 9110, section 15; RFC 6585, RFC 8470)."""
 
 _LONGEST_S: Final = 60.0
-"""Longest wait between two tries, also if the service asks for a longer one."""
+"""Longest delay between two tries, even if the service asks for a longer one."""
 
 
 class WebhookError(RuntimeError):
-    """The service could not be reached, or did not take it, in as many tries as there were."""
+    """The service could not be reached, or refused the request, at every try."""
 
     transient = False
-    """It was tried again already."""
+    """It was retried already."""
 
 
 def _url(given: str) -> str:
@@ -56,7 +56,7 @@ def _url(given: str) -> str:
 
     parts = urllib.parse.urlsplit(given)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        message = f"{given!r} is no http or https URL"
+        message = f"{given!r} is not an http or https URL"
         raise ValueError(message)
     return given
 
@@ -75,7 +75,7 @@ def _headers() -> Value[dict[str, str]]:
 
 
 class WebhookAction(LimpetAction):
-    """Posts the event, or a template, to a URL; tries again with growing waits if that may help.
+    """Posts the event, or a template, to a URL; retries with growing delays if that may help.
 
     ``body: event`` sends the event as JSON, ``cloudevent`` as a CloudEvent in structured mode. The
     ``Idempotency-Key`` header is the same for each try of one event.
@@ -84,46 +84,48 @@ class WebhookAction(LimpetAction):
     url = Setting(
         fitting(_words(), _url, {"type": "string", "format": "uri", "minLength": 1}),
         "",
-        "Where to post to.",
+        "URL to post to.",
         required=True,
     )
-    body = Setting(cast("Any", choice("event", "cloudevent", "text")), "event", "What is sent.")
+    body = Setting(cast("Any", choice("event", "cloudevent", "text")), "event", "What to send.")
     text = Setting(
         maybe(fitting(_words(), template)),
         None,
-        "With body: text, what is sent, as a template.",
+        "With body: text, the text to send, as a template.",
         plain=lambda value: None if value is None else value.source,
     )
-    headers = Setting(_headers(), {}, "More headers.")
+    headers = Setting(_headers(), {}, "Additional headers.")
     token_from = Setting(
         maybe(_words()),
         None,
-        "Name of the environment variable that holds a bearer token; the file need not.",
+        "Environment variable with a bearer token, so that the file need not contain it.",
     )
     timeout = Setting(number(least=0.001), 10.0, "Seconds one try may take.")
-    attempts = Setting(whole(least=1), 5, "How often it is tried.")
+    attempts = Setting(whole(least=1), 5, "Most tries.")
     backoff = Setting(
-        number(least=0.001), 0.5, "Seconds before the second try; then twice as long."
+        number(least=0.001),
+        0.5,
+        "Seconds before the second try, doubled for each further one.",
     )
 
     _client: httpx.AsyncClient | None = None
     _client_loop: asyncio.AbstractEventLoop | None = None
 
     def check(self) -> None:
-        """Make sure that it can work at all."""
+        """Check that httpx is installed."""
         need("httpx", "limpet.bot.WebhookAction")
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Post it."""
+        """Post the event."""
         data, kind, key = self._payload(event, state)
-        if would(f"post {len(data)} bytes to {self.url}"):
+        if report_dry_run(f"post {len(data)} bytes to {self.url}"):
             return
         headers = {"content-type": kind, "idempotency-key": key, **self.headers}
         if self.token_from is not None and (token := os.environ.get(self.token_from)):
             headers["authorization"] = f"Bearer {token}"
-        wait = self.backoff
+        backoff = Backoff(self.backoff, _LONGEST_S)
         for attempt in range(1, self.attempts + 1):
             why, again, asked = await self._post(data, headers)
             if not why:
@@ -131,9 +133,7 @@ class WebhookAction(LimpetAction):
             if not again or attempt == self.attempts:
                 message = f"posting to {self.url} failed after {attempt} tries: {why}"
                 raise WebhookError(message)
-            pause = max(asked, wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            await asyncio.sleep(min(pause, _LONGEST_S))
-            wait = min(wait * 2, _LONGEST_S)
+            await asyncio.sleep(min(max(asked, backoff.next()), _LONGEST_S))
         return
         yield
 
@@ -144,7 +144,7 @@ class WebhookAction(LimpetAction):
             await client.aclose()
 
     def _payload(self, event: InputEvent, state: dict[str, Any]) -> tuple[bytes, str, str]:
-        """Give what is sent, its media type, and a key that is the same at each try."""
+        """Return what to send, its media type, and a key that is the same at each try."""
         wire = wire_of(event)
         key = str(wire.get("id") or uuid.uuid4().hex)
         if self.body == "text":
@@ -159,8 +159,9 @@ class WebhookAction(LimpetAction):
     async def _post(self, data: bytes, headers: dict[str, str]) -> tuple[str, bool, float]:
         """Try once.
 
-        Gives why it failed (empty: it did not), whether another try may help, and how many seconds
-        the service asks to wait.
+        Returns:
+            Why it failed (empty on success), whether another try may help, and the seconds that the
+            service asks to wait.
         """
         import httpx
 
@@ -180,7 +181,7 @@ class WebhookAction(LimpetAction):
         if 200 <= status < 300:
             return "", False, 0.0
         seconds = float(asked) if asked.isdigit() else 0.0
-        return f"it answered with status {status}", status in _AGAIN, seconds
+        return f"it answered with status {status}", status in _RETRIED, seconds
 
 
 def _is_json(words: str) -> bool:

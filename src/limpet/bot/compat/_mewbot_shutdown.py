@@ -1,8 +1,8 @@
-"""Finishes what a loop that was left behind has not finished, before the process ends.
+"""Finish the tasks of an abandoned loop in order before the process ends.
 
-mewbot's own runner stops its loop without waiting for inputs to clean up: a watch would not have
-saved its state, and the threads that serve the loop would keep the process from ending. The loop is
-not closed, though, so it can be run once more, when Python waits for threads at the end.
+mewbot's own runner stops its loop without waiting for inputs to clean up. A watch would not save
+its state, and the threads that serve the loop would keep the process alive. But the loop is not
+closed, so it can run once more when Python waits for its threads at exit.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, Final
 
 __all__ = ["finish_at_exit"]
 
-_PATIENCE_S: Final = 5.0
+_TIMEOUT_S: Final = 5.0
 
 _tasks: dict[asyncio.Task[Any], asyncio.AbstractEventLoop] = {}
 _is_registered = [False]
 
 
 def finish_at_exit(task: asyncio.Task[Any]) -> None:
-    """Have a task ended in order should its loop stop before it is over."""
+    """Cancel and await a task at exit, in case its loop stops before the task is done."""
     _tasks[task] = task.get_loop()
-    task.add_done_callback(lambda over: _tasks.pop(over, None))  # the loop has seen to it
+    task.add_done_callback(lambda done: _tasks.pop(done, None))
     if not _is_registered[0]:
         _is_registered[0] = True
-        # What concurrent.futures uses for its own threads; there is no public name for it.
+        # concurrent.futures uses it for its own threads; there is no public name for it.
         register: Callable[[Callable[[], None]], None] | None
         register = getattr(threading, "_register_atexit", None)
         if register is not None:
@@ -40,6 +40,6 @@ def _finish() -> None:
             continue
         task.cancel()
         with contextlib.suppress(RuntimeError):
-            loop.run_until_complete(asyncio.wait({task}, timeout=_PATIENCE_S))
-            loop.run_until_complete(asyncio.sleep(0))  # what waits for it to be over
+            loop.run_until_complete(asyncio.wait({task}, timeout=_TIMEOUT_S))
+            loop.run_until_complete(asyncio.sleep(0))  # done callbacks
     _tasks.clear()

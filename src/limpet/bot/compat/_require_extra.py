@@ -1,4 +1,4 @@
-"""What the extra ``bot`` brings, and how to say that it is missing."""
+"""Check that the packages of the extra ``bot`` are installed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _PACKAGES: Final = {
 
 
 def need(module: str, what: str) -> None:
-    """Make sure that a module of the extra is there.
+    """Check that a module of the extra can be imported.
 
     Args:
-        module: Its name.
-        what: What needs it, as the subject of a sentence.
+        module: Name of the module.
+        what: What needs it, as the subject of the message.
 
     Raises:
-        MissingExtraError: It is not installed; the message says how to install it.
+        MissingExtraError: The module is not installed; the message says how to install it.
     """
     try:
         found = find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it lies in
+    except ModuleNotFoundError:  # its package is missing, too
         found = False
     if not found:
         message = f"{what} needs {_PACKAGES[module]}: pip install 'limpet[bot]'"

@@ -1,4 +1,4 @@
-"""Makes components out of blocks; what a class does not take is said where it stands."""
+"""Create components from blocks; what a class refuses is reported at its position."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any, Final
 
 from mewbot.core import BehaviourInterface, ComponentKind
 
-import limpet.bot
 from limpet._suggest import near
-from limpet.bot.config._documents import PARTS, Block
-from limpet.bot.config._yaml_document import Reader
+from limpet.bot._names import MODULES
+from limpet.bot.config._documents import COMPONENT_KEYS, Block
+from limpet.bot.config._yaml_document import YamlReader
 from limpet.bot.settings._setting import Configured, settings_of
 from limpet.bot.settings._validators import BadKeyError, BadValueError
 
 __all__ = ["build", "class_of"]
 
 _NAMESPACE: Final = uuid.UUID("5e1a6c1e-5f0c-4c39-9d3a-0b8f5f0a7c11")
-"""For components without a uuid: made from where they stand, theirs stays the same."""
+"""For components without a uuid: they get one from their position in the file."""
 
 
-def build(reader: Reader, block: Block) -> Any | None:  # noqa: ANN401 - any component
-    """Make a component with all its parts; ``None`` if something is wrong, which is said."""
+def build(reader: YamlReader, block: Block) -> Any | None:  # noqa: ANN401 - any component
+    """Create a component with its parts; return ``None`` after a problem, which is reported."""
     made = _make(reader, block)
     parts: list[tuple[Block, Any]] = [
-        (part, _make(reader, part)) for key in PARTS for part in block.parts.get(key, ())
+        (part, _make(reader, part)) for key in COMPONENT_KEYS for part in block.parts.get(key, ())
     ]
     if made is None or any(one is None for _, one in parts):
         return None
@@ -35,24 +35,24 @@ def build(reader: Reader, block: Block) -> Any | None:  # noqa: ANN401 - any com
         for part, one in parts:
             try:
                 made.add(one)
-            except Exception as error:  # noqa: BLE001 - anybody's code
-                reader.problem(part.node, part.where, f"the behaviour does not take it: {error}")
+            except Exception as error:  # noqa: BLE001 - foreign code
+                reader.problem(part.node, part.where, f"the behaviour refuses it: {error}")
                 return None
     return made
 
 
-def class_of(reader: Reader, block: Block) -> type[Any] | None:
-    """Give the class that a block names, if it is one of the block's kind."""
+def class_of(reader: YamlReader, block: Block) -> type[Any] | None:
+    """Return the class that a block names, if it is of the block's kind."""
     where, node = f"{block.where}.implementation", block.implementation_node
     if not block.implementation:
         return None
     module_name, _, class_name = block.implementation.rpartition(".")
-    ours = [f"limpet.bot.{name}" for name in limpet.bot.__all__]
+    ours = [f"limpet.bot.{name}" for name in MODULES]
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - anybody's code
+    except Exception as error:  # noqa: BLE001 - foreign code
         guess = near(block.implementation, [*ours, "mewbot.api.v1.Behaviour"])
-        reader.problem(node, where, f"cannot import {module_name}: {_said(error)}{guess}")
+        reader.problem(node, where, f"cannot import {module_name}: {_one_line(error)}{guess}")
         return None
     found = getattr(module, class_name, None)
     if found is None:
@@ -62,12 +62,12 @@ def class_of(reader: Reader, block: Block) -> type[Any] | None:
         return None
     interface = ComponentKind.interface(ComponentKind[block.kind])
     if not isinstance(found, type) or not issubclass(found, interface):
-        reader.problem(node, where, f"{block.implementation} is no {block.kind}")
+        reader.problem(node, where, f"{block.implementation} is not a class of kind {block.kind}")
         return None
     return found
 
 
-def _make(reader: Reader, block: Block) -> Any | None:  # noqa: ANN401 - any component
+def _make(reader: YamlReader, block: Block) -> Any | None:  # noqa: ANN401 - any component
     kind = class_of(reader, block)
     if kind is None:
         return None
@@ -80,13 +80,15 @@ def _make(reader: Reader, block: Block) -> Any | None:  # noqa: ANN401 - any com
         return None
     try:
         return kind(uid=block.uuid or uuid.uuid5(_NAMESPACE, block.where).hex, **block.properties)
-    except Exception as error:  # noqa: BLE001 - anybody's code
-        reader.problem(block.node, block.where, f"it cannot be made: {_said(error)}")
+    except Exception as error:  # noqa: BLE001 - foreign code
+        reader.problem(
+            block.node, block.where, f"the component cannot be created: {_one_line(error)}"
+        )
         return None
 
 
-def _check_ours(reader: Reader, block: Block, kind: type) -> None:
-    """Look at each value by itself, so that all that is wrong is said at once."""
+def _check_ours(reader: YamlReader, block: Block, kind: type) -> None:
+    """Check each value by itself, so that all problems are reported at once."""
     known = settings_of(kind)
     for key, value in block.properties.items():
         if key in block.wrong:
@@ -109,15 +111,15 @@ def _check_ours(reader: Reader, block: Block, kind: type) -> None:
             reader.problem(block.node, f"{block.where}.properties", message)
 
 
-def _check_others(reader: Reader, block: Block, kind: type) -> None:
-    """Look whether somebody else's class knows the properties; of values it alone can tell."""
+def _check_others(reader: YamlReader, block: Block, kind: type) -> None:
+    """Check that a foreign class has the properties; it checks the values itself."""
     try:
-        made_by: Any = kind.__init__  # type: ignore[misc]  # of the class itself
-        parameters = inspect.signature(made_by).parameters
+        constructor: Any = kind.__init__  # type: ignore[misc]  # of the class itself
+        parameters = inspect.signature(constructor).parameters
     except (TypeError, ValueError):
         return
     names = list(parameters)[1:]
-    if made_by is object.__init__:
+    if constructor is object.__init__:
         names = []
     elif any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
         return
@@ -127,7 +129,7 @@ def _check_others(reader: Reader, block: Block, kind: type) -> None:
             _unknown(reader, block, key, sorted({*names} - {"uuid"}))
 
 
-def _unknown(reader: Reader, block: Block, key: str, known: list[str]) -> None:
+def _unknown(reader: YamlReader, block: Block, key: str, known: list[str]) -> None:
     name = block.implementation.rpartition(".")[2]
     has = f" ({name} has {', '.join(known)})" if known else f" ({name} has none)"
     message = f"there is no property {key!r}{near(key, known) or has}"
@@ -139,8 +141,8 @@ def _is_settable(kind: type, name: str) -> bool:
     return isinstance(found, property) and found.fset is not None and name != "uuid"
 
 
-def _said(error: BaseException) -> str:
-    """Give an exception's text in one line, its type before it where it says little."""
+def _one_line(error: BaseException) -> str:
+    """Return an exception's text in one line, with its type unless that adds nothing."""
     text = " ".join(str(error).split()) or traceback.format_exception_only(error)[-1].strip()
     plain = isinstance(error, ImportError | ValueError)
     return text if plain else f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""What can only be seen of a bot as a whole: names that meet, folders that lie in one another."""
+"""Problems of a bot as a whole: duplicate names, and folders inside one another."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import Any
 import pathspec
 
 from limpet._suggest import near
-from limpet.bot.actions import PutAwayAction
-from limpet.bot.config._documents import PARTS, Block
-from limpet.bot.config._yaml_document import Reader
+from limpet.bot.actions import MoveProcessedFileAction
+from limpet.bot.config._documents import COMPONENT_KEYS, Block
+from limpet.bot.config._yaml_document import YamlReader
 from limpet.bot.io._filesystem import FileSystem
 from limpet.bot.settings._setting import Configured, settings_of
 
-__all__ = ["Made", "check_whole"]
+__all__ = ["BuiltComponent", "check_whole"]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A top-level block and the component it became."""
+class BuiltComponent:
+    """A top-level block and its component."""
 
     block: Block
     component: Any
 
 
-def check_whole(reader: Reader, blocks: list[Block], made: list[Made]) -> None:
-    """Say what does not go together."""
+def check_whole(reader: YamlReader, blocks: list[Block], built: list[BuiltComponent]) -> None:
+    """Report components that do not go together."""
     _check_uuids(reader, blocks)
-    places = [one for one in made if isinstance(one.component, FileSystem)]
-    _check_names(reader, places)
-    for one in places:
+    filesystems = [one for one in built if isinstance(one.component, FileSystem)]
+    _check_names(reader, filesystems)
+    for one in filesystems:
         _check_loop(reader, one)
-    for block, component in _components(made):
+    for block, component in _components(built):
         if isinstance(component, Configured) and "io" in settings_of(type(component)):
-            _check_io(reader, block, component, places)
-        if isinstance(component, PutAwayAction):
-            _check_away(reader, block, component, places)
+            _check_io(reader, block, component, filesystems)
+        if isinstance(component, MoveProcessedFileAction):
+            _check_processed_dirs(reader, block, component, filesystems)
     if any(problem.level == "error" for problem in reader.problems):
-        return  # what is missing may be what is wrong
+        return  # a component may be missing because of an error
     if not any(block.kind == "Behaviour" for block in blocks) and blocks:
-        message = "there is no Behaviour in this file: such a bot does nothing"
+        message = "this file has no Behaviour, so the bot does nothing"
         reader.problem(blocks[-1].node, "", message, warning=True)
     for block in blocks:
         for key in ("triggers", "actions"):
@@ -51,84 +51,94 @@ def check_whole(reader: Reader, blocks: list[Block], made: list[Made]) -> None:
                 reader.problem(block.node, block.where, message, warning=True)
 
 
-def _components(made: list[Made]) -> Iterator[tuple[Block, Any]]:
-    for one in made:
+def _components(built: list[BuiltComponent]) -> Iterator[tuple[Block, Any]]:
+    for one in built:
         if one.block.kind != "Behaviour":
             continue
-        for key in PARTS:
+        for key in COMPONENT_KEYS:
             yield from zip(one.block.parts[key], getattr(one.component, key, ()), strict=False)
 
 
-def _check_uuids(reader: Reader, blocks: list[Block]) -> None:
+def _check_uuids(reader: YamlReader, blocks: list[Block]) -> None:
     seen: dict[str, Block] = {}
     for block in [*blocks, *(part for one in blocks for key in one.parts.values() for part in key)]:
         if block.uuid is None:
             continue
         if block.uuid in seen:
             line = seen[block.uuid].node.start_mark.line + 1
-            message = f"the uuid {block.uuid!r} is that of the component in line {line} too"
+            message = f"the component in line {line} has the uuid {block.uuid!r}, too"
             reader.problem(block.node, f"{block.where}.uuid", message)
         seen.setdefault(block.uuid, block)
 
 
-def _check_names(reader: Reader, places: list[Made]) -> None:
-    names: dict[str, Made] = {}
-    states: dict[str, Made] = {}
-    for one in places:
+def _check_names(reader: YamlReader, filesystems: list[BuiltComponent]) -> None:
+    names: dict[str, BuiltComponent] = {}
+    states: dict[str, BuiltComponent] = {}
+    for one in filesystems:
         io = one.component
         if io.name and io.name in names:
-            message = f"another FileSystem is called {io.name!r} too"
+            message = f"another FileSystem has the name {io.name!r}, too"
             reader.problem(one.block.node, f"{one.block.where}.properties.name", message)
         names.setdefault(io.name, one)
         if io.state is not None:
             state = os.path.abspath(io.state)
             if state in states:
-                message = f"another FileSystem has the state file {io.state} too"
+                message = f"another FileSystem has the state file {io.state}, too"
                 node, where = one.block.node_at("state", ())
                 reader.problem(node, where, message)
             states.setdefault(state, one)
 
 
-def _check_io(reader: Reader, block: Block, component: Any, places: list[Made]) -> None:  # noqa: ANN401
+def _check_io(
+    reader: YamlReader,
+    block: Block,
+    component: Any,  # noqa: ANN401 - one with ``io``
+    filesystems: list[BuiltComponent],
+) -> None:
     named = component.io
-    if named is None or any(one.component.is_named(named) for one in places):
+    if named is None or any(one.component.is_named(named) for one in filesystems):
         return
-    known = [one.component.label for one in places]
+    known = [one.component.label for one in filesystems]
     node, where = block.node_at("io", ())
-    listed = f" (there are {', '.join(known)})" if known else ""
-    reader.problem(node, where, f"no FileSystem is called {named!r}{near(named, known)}{listed}")
+    listed = f" (known names: {', '.join(known)})" if known else ""
+    reader.problem(node, where, f"no FileSystem has the name {named!r}{near(named, known)}{listed}")
 
 
-def _check_loop(reader: Reader, one: Made) -> None:
+def _check_loop(reader: YamlReader, one: BuiltComponent) -> None:
     io = one.component
     if io.own != "keep" or io.input_path is None or io.output_path is None:
         return
-    if io.include or io.exclude or not _lies_in(io.output_path, io.input_path):
+    if io.include or io.exclude or not _is_inside(io.output_path, io.input_path):
         return
     node, where = one.block.node_at("own", ())
     message = (
-        "output_path lies in the watched folder, and with own: keep each write is an event: a "
+        "output_path is inside the watched folder, and with own: keep each write is an event: a "
         "behaviour that answers each event never ends; use own: drop, or exclude the folder"
     )
     reader.problem(node, where, message, warning=True)
 
 
-def _check_away(reader: Reader, block: Block, action: PutAwayAction, places: list[Made]) -> None:
-    for one in places:
+def _check_processed_dirs(
+    reader: YamlReader,
+    block: Block,
+    action: MoveProcessedFileAction,
+    filesystems: list[BuiltComponent],
+) -> None:
+    for one in filesystems:
         io = one.component
         if io.input_path is None or io.input_path_type != "dir" or not io.recursive:
             continue
         for key in ("done", "failed"):
             folder = os.path.abspath(os.path.join(io.input_path, getattr(action, key)))
-            if not _lies_in(folder, io.input_path):
+            if not _is_inside(folder, io.input_path):
                 continue
             rel = os.path.relpath(folder, os.path.abspath(io.input_path))
             if rel != "." and pathspec.GitIgnoreSpec.from_lines(io.exclude).match_file(rel + "/x"):
                 continue
             line = one.block.node.start_mark.line + 1
             message = (
-                f"{key} lies in the watched folder (line {line}), so what is put there is found "
-                f"again at the next start; add '/{rel}/' to its exclude, or put it elsewhere"
+                f"{key} is inside the watched folder (line {line}), so files in it are reported "
+                f"again at the next start; add '/{rel}/' to its exclude, or choose another folder"
             )
             node, where = block.node, f"{block.where}.properties.{key}"
             if key in block.property_nodes:
@@ -136,6 +146,6 @@ def _check_away(reader: Reader, block: Block, action: PutAwayAction, places: lis
             reader.problem(node, where, message)
 
 
-def _lies_in(inner: str, outer: str) -> bool:
+def _is_inside(inner: str, outer: str) -> bool:
     one, two = os.path.abspath(inner), os.path.abspath(outer)
     return os.path.commonpath([one, two]) == two

@@ -1,4 +1,4 @@
-"""The blocks of a bot's file: kinds, implementations, and the keys each must and may have."""
+"""The blocks of a bot's file: kinds, implementations, and the keys that each may have."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import yaml
 from mewbot.core import ComponentKind
 
 from limpet._suggest import near
-from limpet.bot.config._yaml_document import Reader
+from limpet.bot.config._yaml_document import YamlReader
 
-__all__ = ["PARTS", "Block", "read_blocks"]
+__all__ = ["COMPONENT_KEYS", "Block", "read_blocks"]
 
 _COMMON: Final = ("kind", "implementation", "uuid", "properties")
-PARTS: Final = {"triggers": "Trigger", "conditions": "Condition", "actions": "Action"}
-"""Key of a behaviour -> the kind of what stands there."""
+COMPONENT_KEYS: Final = {"triggers": "Trigger", "conditions": "Condition", "actions": "Action"}
+"""Key of a behaviour -> the kind of the components in it."""
 
 _TOP: Final = ("IOConfig", "Behaviour")
 _UNUSED: Final = ("DataSource", "Template")
-"""Kinds that mewbot knows and does nothing with."""
+"""Kinds that mewbot knows and ignores."""
 
 
 @dataclass(slots=True)
 class Block:
-    """One component as it stands in the file."""
+    """One component in the file."""
 
     kind: str
     implementation: str
@@ -36,17 +36,17 @@ class Block:
     property_nodes: dict[str, tuple[yaml.Node, yaml.Node]]
     parts: dict[str, list[Block]] = field(default_factory=dict)
     wrong: set[str] = field(default_factory=set)
-    """Properties that were said to be wrong already."""
+    """Properties whose problems were reported already."""
 
     def node_at(
         self, key: str, where: tuple[str | int, ...], *, at_key: bool = False
     ) -> tuple[yaml.Node, str]:
-        """Give the node that a part of a property's value stands at, and the way there.
+        """Return the node of a part of a property's value, and the path to it.
 
         Args:
             key: The property.
-            where: The way from its value to the part.
-            at_key: Give the last key on the way itself.
+            where: The path from its value to the part.
+            at_key: Return the node of the last key on the path instead.
         """
         node, path = self.property_nodes[key][1], f"{self.where}.properties.{key}"
         key_node: yaml.Node | None = None
@@ -67,8 +67,8 @@ class Block:
         return key_node if key_node is not None else node, path
 
 
-def read_blocks(reader: Reader) -> list[Block]:
-    """Give the blocks that can be made sense of; the rest is said."""
+def read_blocks(reader: YamlReader) -> list[Block]:
+    """Return the blocks that can be read; problems of the others are reported."""
     found = []
     for number, node in enumerate(reader.documents(), 1):
         block = _read(reader, node, str(number), None)
@@ -77,15 +77,17 @@ def read_blocks(reader: Reader) -> list[Block]:
     return found
 
 
-def _read(reader: Reader, node: yaml.Node, where: str, wanted: str | None) -> Block | None:
+def _read(reader: YamlReader, node: yaml.Node, where: str, wanted: str | None) -> Block | None:
     if not isinstance(node, yaml.MappingNode):
-        reader.problem(node, where, "a component is keys and values: kind, implementation, ...")
+        reader.problem(
+            node, where, "a component must have keys and values: kind, implementation, ..."
+        )
         return None
     pairs = reader.pairs(node, where)
     kind = _kind(reader, node, pairs, where, wanted)
     if kind is None:
         return None
-    parts = PARTS if kind == "Behaviour" else {}
+    parts = COMPONENT_KEYS if kind == "Behaviour" else {}
     known = (*_COMMON, *parts)
     for key, (key_node, _) in pairs.items():
         if key not in known:
@@ -129,7 +131,7 @@ def _read(reader: Reader, node: yaml.Node, where: str, wanted: str | None) -> Bl
 
 
 def _kind(
-    reader: Reader,
+    reader: YamlReader,
     node: yaml.Node,
     pairs: dict[str, tuple[yaml.Node, yaml.Node]],
     where: str,
@@ -146,7 +148,7 @@ def _kind(
     if kind in allowed:
         return str(kind)
     if wanted is None and kind in _UNUSED:
-        message = f"mewbot knows {kind} and does nothing with it yet; it is left out"
+        message = f"mewbot ignores the kind {kind}; it is skipped"
         reader.problem(value_node, f"{where}.kind", message, warning=True)
         return None
     names = [one.value for one in ComponentKind]
@@ -158,7 +160,7 @@ def _kind(
     return None
 
 
-def _read_properties(reader: Reader, block: Block, node: yaml.Node) -> None:
+def _read_properties(reader: YamlReader, block: Block, node: yaml.Node) -> None:
     where = f"{block.where}.properties"
     if not isinstance(node, yaml.MappingNode):
         reader.problem(node, where, "must be keys and values; {} if there are none")
@@ -171,7 +173,7 @@ def _read_properties(reader: Reader, block: Block, node: yaml.Node) -> None:
             block.wrong.add(key)
 
 
-def _read_parts(reader: Reader, block: Block, key: str, kind: str, node: yaml.Node) -> None:
+def _read_parts(reader: YamlReader, block: Block, key: str, kind: str, node: yaml.Node) -> None:
     where = f"{block.where}.{key}"
     if not isinstance(node, yaml.SequenceNode):
         reader.problem(node, where, "must be a list; [] if there are none")

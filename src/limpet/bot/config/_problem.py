@@ -1,4 +1,4 @@
-"""What is wrong with a bot's file: where, and what would be right."""
+"""Problems of a bot's file: their positions and remedies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from limpet.errors import UsageError
 
-__all__ = ["ConfigError", "Problem"]
+__all__ = ["BotConfigError", "Problem"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -21,24 +21,24 @@ class Problem:
     column: int
     """From 1, in characters."""
     where: str
-    """The way by keys, such as ``2.actions[0].properties.command``; a document's number first."""
+    """The path of keys, after the document's number: ``2.actions[0].properties.command``."""
     message: str
     level: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        """Give it as compilers do, so that editors find the place."""
+        """Return it in the form of compilers, so that editors find the position."""
         where = f"{self.where}: " if self.where else ""
         return f"{self.file}:{self.line}:{self.column}: {self.level}: {where}{self.message}"
 
 
-class ConfigError(UsageError):
-    """A bot's file is wrong; ``problems`` has every error, and the message says them all."""
+class BotConfigError(UsageError):
+    """A bot's file is wrong; ``problems`` and the message list every error."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        """Keep them."""
+        """Keep the problems."""
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, problems)), code="bot-file")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive pickling."""
-        return (ConfigError, (self.problems,))
+        """Return what pickle needs."""
+        return (BotConfigError, (self.problems,))

@@ -1,4 +1,4 @@
-"""The format as a JSON Schema, for editors; made from the same values that check the file."""
+"""The format as a JSON Schema, for editors; made from the validators that check the file."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any
 
 from mewbot.core import ComponentKind
 
-import limpet.bot
-from limpet.bot.config._documents import PARTS
+from limpet.bot._names import MODULES, load
+from limpet.bot.config._documents import COMPONENT_KEYS
 from limpet.bot.settings._setting import Configured, settings_of
 
 __all__ = ["components", "schema"]
 
 
 def components(kind: str) -> dict[str, type]:
-    """Give limpet's components of a kind: full name -> class, sorted."""
+    """Return limpet's components of a kind: full name -> class, sorted."""
     interface = ComponentKind.interface(ComponentKind[kind])
     found = {}
-    for name in limpet.bot.__all__:
-        value = getattr(limpet.bot, name)
+    for name in sorted(MODULES):
+        value: Any = load(name)
         concrete = isinstance(value, type) and issubclass(value, Configured)
         if concrete and issubclass(value, interface) and not value.__abstractmethods__:
             found[f"limpet.bot.{name}"] = value
@@ -26,12 +26,12 @@ def components(kind: str) -> dict[str, type]:
 
 
 def schema() -> dict[str, Any]:
-    """Give the JSON Schema of one document of a bot's file.
+    """Return the JSON Schema of one document of a bot's file.
 
-    It says what an editor can tell while one types; ``limpet check`` says more. Properties of
-    classes that are not limpet's are anything.
+    It covers what an editor can check while one types; ``limpet check`` checks more. It accepts any
+    properties of foreign classes.
     """
-    kinds = ("IOConfig", "Behaviour", *PARTS.values())
+    kinds = ("IOConfig", "Behaviour", *COMPONENT_KEYS.values())
     top = [{"$ref": f"#/$defs/{kind}"} for kind in ("IOConfig", "Behaviour")]
     unused = {
         "type": "object",
@@ -49,7 +49,7 @@ def schema() -> dict[str, Any]:
 
 def _block(kind: str) -> dict[str, Any]:
     ours = components(kind)
-    parts = PARTS if kind == "Behaviour" else {}
+    parts = COMPONENT_KEYS if kind == "Behaviour" else {}
     required = ["kind", "implementation", "uuid", "properties", *parts]
     return {
         "type": "object",
@@ -84,7 +84,7 @@ def _properties(kind: type) -> dict[str, Any]:
     properties: dict[str, Any] = {
         key: dict(one.value.schema) | {"description": one.__doc__} for key, one in known.items()
     }
-    for base in kind.__mro__:  # those that are not settings: name, active, path
+    for base in kind.__mro__:  # properties that are not settings: name, active, path
         for name, one in vars(base).items():
             if isinstance(one, property) and one.fset is not None and name not in {*known, "uuid"}:
                 properties.setdefault(name, {})

@@ -1,9 +1,9 @@
-"""YAML with places: values that know line and column, and nothing that two readers read apart.
+"""YAML with positions, limited to what every reader understands in the same way.
 
-mewbot's loader reads YAML 1.1 by PyYAML; editors, other languages and most people think of YAML
-1.2. A plain word that the two take for different values (``yes``, ``010``, ``12:30``, ``1e3``,
-``2026-11-25``) is refused: quoted, it is the same to everybody. So are keys that are there twice,
-of which a reader takes one in silence, and every tag: ``!!python`` first of all.
+mewbot's loader reads YAML 1.1 with PyYAML; editors, other languages and most people expect YAML
+1.2. A plain word with different values in the two (``yes``, ``010``, ``12:30``, ``1e3``,
+``2026-11-25``) is refused: quoted, it has one meaning. Duplicate keys, of which a reader silently
+takes one, are refused, too, and so is every tag, above all ``!!python``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import yaml
 from limpet.bot.compat._require_extra import need
 from limpet.bot.config._problem import Problem
 
-__all__ = ["Reader", "place_of"]
+__all__ = ["YamlReader", "position_of"]
 
 need("yaml", "a bot's file")
 
-_MOST_NODES: Final = 100_000
-"""Values one file may have, counted each time an alias repeats them."""
-_DEEPEST: Final = 50
+_MAX_NODES: Final = 100_000
+"""Most values of a file, counted each time an alias repeats them."""
+_MAX_DEPTH: Final = 50
 
 _CORE: Final = "tag:yaml.org,2002:"
 
@@ -41,18 +41,18 @@ _NAN: Final = re.compile(r"\.(?:nan|NaN|NAN)")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Reader:
-    """Reads one file; ``problems`` gathers what is wrong with it."""
+class YamlReader:
+    """Reads one file, and collects its ``problems``."""
 
     def __init__(self, text: str, file: str) -> None:
-        """Take the text; ``file`` is what problems call it."""
+        """Read this text; ``file`` names it in problems."""
         self.problems: list[Problem] = []
         self._text = text
         self._file = file
         self._count = 0
 
     def documents(self) -> Iterator[yaml.Node]:
-        """Give the documents that have something in them, as far as the text is YAML."""
+        """Yield the documents that are not empty, up to the first syntax error."""
         try:
             for node in yaml.compose_all(self._text, Loader=_LOADER):
                 if node is None or (isinstance(node, yaml.ScalarNode) and node.value == ""):
@@ -61,22 +61,22 @@ class Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-            said = ", ".join(part for part in (error.context, error.problem) if part)
-            self._say(line, column, "", f"this is no YAML: {said}")
+            reason = ", ".join(part for part in (error.context, error.problem) if part)
+            self._report(line, column, "", f"this is not YAML: {reason}")
         except yaml.YAMLError as error:
-            self._say(1, 1, "", f"this is no YAML: {error}")
+            self._report(1, 1, "", f"this is not YAML: {error}")
 
-    def value(self, node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - whatever stands there
-        """Give a node's value in plain types; what is wrong in it is said, and left out."""
+    def value(self, node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - any value
+        """Return a node's value in plain types; a part with a problem is reported and left out."""
         return self._value(node, where, ())
 
     def problem(self, node: yaml.Node, where: str, message: str, *, warning: bool = False) -> None:
-        """Say what is wrong at a node."""
-        line, column = place_of(node)
-        self._say(line, column, where, message, warning=warning)
+        """Report a problem at a node."""
+        line, column = position_of(node)
+        self._report(line, column, where, message, warning=warning)
 
     def pairs(self, node: yaml.MappingNode, where: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-        """Give a mapping's keys, each with its own node and its value's; doubles are said."""
+        """Return a mapping's keys with the nodes of key and value; duplicates are reported."""
         found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
@@ -88,8 +88,8 @@ class Reader:
                 continue
             name = key.value
             if name in found:
-                line, _ = place_of(found[name][0])
-                message = f"the key {name!r} is there twice (line {line} has it too)"
+                line, _ = position_of(found[name][0])
+                message = f"the key {name!r} is a duplicate (line {line} has it, too)"
                 self.problem(key, f"{where}.{name}", message)
                 continue
             found[name] = (key, value)
@@ -99,18 +99,18 @@ class Reader:
         found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for one in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             if not isinstance(one, yaml.MappingNode):
-                self.problem(one, where, "'<<' takes keys and values, or a list of such")
+                self.problem(one, where, "'<<' takes keys and values, or a list of mappings")
                 continue
             found = self.pairs(one, where) | found
         return found
 
     def _value(self, node: yaml.Node, where: str, above: tuple[int, ...]) -> Any:  # noqa: ANN401
         self._count += 1
-        if self._count == _MOST_NODES:
-            self.problem(node, where, f"there are more than {_MOST_NODES} values here")
-        if self._count >= _MOST_NODES:
+        if self._count == _MAX_NODES:
+            self.problem(node, where, f"the file has more than {_MAX_NODES} values")
+        if self._count >= _MAX_NODES:
             return None
-        if id(node) in above or len(above) > _DEEPEST:
+        if id(node) in above or len(above) > _MAX_DEPTH:
             self.problem(node, where, "it contains itself, or is nested too deeply")
             return None
         above = (*above, id(node))
@@ -153,9 +153,9 @@ class Reader:
     def _check_tag(self, node: yaml.Node, where: str, kind: str) -> None:
         if node.tag not in {_CORE + kind, "!"}:
             tag = node.tag.replace(_CORE, "!!")
-            self.problem(node, where, f"the tag {tag} is not taken; nothing in this file needs one")
+            self.problem(node, where, f"the tag {tag} is refused; nothing in this file needs one")
 
-    def _say(
+    def _report(
         self, line: int, column: int, where: str, message: str, *, warning: bool = False
     ) -> None:
         self.problems.append(
@@ -170,14 +170,14 @@ class Reader:
         )
 
 
-def place_of(node: yaml.Node) -> tuple[int, int]:
-    """Give line and column, both from 1."""
+def position_of(node: yaml.Node) -> tuple[int, int]:
+    """Return line and column, both from 1."""
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 @cache
 def _by_yaml_1_1(text: str) -> Any:  # noqa: ANN401 - a plain value
-    """Give what PyYAML, and so mewbot, makes of a plain word."""
+    """Return the value of a plain word for PyYAML, and so for mewbot."""
     try:
         return yaml.safe_load(text) if text else None
     except (yaml.YAMLError, ValueError):
@@ -185,7 +185,7 @@ def _by_yaml_1_1(text: str) -> Any:  # noqa: ANN401 - a plain value
 
 
 def _by_yaml_1_2(text: str) -> Any:  # noqa: ANN401 - a plain value
-    """Give what the core schema of YAML 1.2.2, section 10.3.2, makes of a plain word."""
+    """Return the value of a plain word in the core schema of YAML 1.2.2, section 10.3.2."""
     if _NULL.fullmatch(text):
         return None
     if _TRUE.fullmatch(text):

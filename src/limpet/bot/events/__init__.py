@@ -1,3 +1,3 @@
-"""The events of bots, how they are made from limpet's, and how they are stored."""
+"""The events of bots, their construction from limpet's events, and their form on disk."""
 
 __all__: list[str] = []

@@ -1,8 +1,8 @@
-"""Events as plain JSON and back: for the journal, and for dead letters.
+"""Events as plain JSON and back: for the journal and for dead letters.
 
-A dataclass becomes its class's name and its fields, whatever limpet, mewbot or a third party made
-it. Going back no module is imported and no code of the class is run: only classes that the bot has
-loaded are made, field by field. What cannot be said in JSON is refused, not guessed.
+A dataclass of limpet, mewbot or a third party becomes the name of its class and its fields.
+Decoding imports no module and runs no code of the class: only classes that the bot has loaded are
+created, field by field. A value without a form in JSON is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mewbot.core import InputEvent, OutputEvent
 from limpet.bot.events._action_result import Outcome
 from limpet.events import Event
 
-__all__ = ["CodecError", "decode", "encode"]
+__all__ = ["CodecError", "decode", "encode", "public_name"]
 
 _DEEPEST: Final = 20
 
@@ -29,23 +29,23 @@ _SINGLES: Final = (str, int, float, bool, type(None))
 
 
 class CodecError(ValueError):
-    """A value has no form in JSON, or the form is none of ours; the message says which."""
+    """A value has no form in JSON, or the JSON is not from ``encode``; the message has details."""
 
 
 def encode(value: object) -> object:
-    """Give a value as ``json.dumps`` takes it, strictly.
+    """Return a value in the form that ``json.dumps`` accepts.
 
     Raises:
-        CodecError: There is a part that cannot be said in JSON; the message names its type.
+        CodecError: A part of it has no form in JSON; the message names its type.
     """
     return _encode(value, 0)
 
 
 def decode(given: object) -> Any:  # noqa: ANN401 - whatever was encoded
-    """Give the value again.
+    """Return the value that was encoded.
 
     Raises:
-        CodecError: It is not what ``encode`` gives, or its class is not loaded.
+        CodecError: It is not from ``encode``, or a class in it is not loaded.
     """
     try:
         return _decode(given)
@@ -73,7 +73,7 @@ def _encode(value: object, depth: int) -> object:
     if isinstance(value, datetime):
         return {"$": "datetime", "v": value.isoformat()}
     if isinstance(value, enum.Enum):
-        return {"$": "enum", "c": _name(type(value)), "v": value.name}
+        return {"$": "enum", "c": public_name(type(value)), "v": value.name}
     if isinstance(value, list):
         return [_encode(one, depth + 1) for one in value]
     if type(value) in {tuple, set, frozenset}:
@@ -85,7 +85,7 @@ def _encode(value: object, depth: int) -> object:
             return {str(key): one for key, one in pairs}
         return {"$": "dict", "v": pairs}
     if dataclasses.is_dataclass(value) or isinstance(value, InputEvent | OutputEvent):
-        return {"$": "object", "c": _name(type(value)), "v": _fields(value, depth)}
+        return {"$": "object", "c": public_name(type(value)), "v": _fields(value, depth)}
     message = f"a {type(value).__module__}.{type(value).__qualname__} has no form in JSON"
     raise CodecError(message)
 
@@ -110,11 +110,11 @@ def _text(value: str) -> object:
     return value
 
 
-def _name(kind: type) -> str:
-    """Return ``module:class`` by the module that offers the class.
+def public_name(kind: type) -> str:
+    """Return ``module:class``, with the public module that offers the class.
 
-    A private module may move between two versions while what is on disk stays: of the packages
-    above one, the first that has the class in its ``__all__`` is named in its place.
+    A private module may move from one version to the next, but stored names must stay valid. So of
+    the packages above a private module, the first with the class in its ``__all__`` is named.
     """
     parts = kind.__module__.split(".")
     if any(part.startswith("_") for part in parts):
@@ -132,7 +132,7 @@ def _decode(given: object) -> object:
     if isinstance(given, list):
         return [_decode(one) for one in given]
     if not isinstance(given, dict):
-        message = f"it has a {type(given).__name__} in it"
+        message = f"it contains a {type(given).__name__}"
         raise CodecError(message)
     if "$" not in given:
         return {key: _decode(one) for key, one in given.items()}
@@ -161,7 +161,7 @@ def _decode(given: object) -> object:
         case "object":
             return _object(given["c"], {key: _decode(one) for key, one in value.items()})
         case other:
-            message = f"it has {other!r} in it"
+            message = f"it contains {other!r}"
             raise CodecError(message)
 
 
@@ -170,7 +170,7 @@ def _object(name: str, fields: dict[str, Any]) -> object:
     if issubclass(kind, Event):
         return kind(**fields)
     if not (dataclasses.is_dataclass(kind) or issubclass(kind, InputEvent | OutputEvent)):
-        message = f"{name} is no event"
+        message = f"{name} is not an event class"
         raise CodecError(message)
     made = kind.__new__(kind)
     known = {item.name for item in dataclasses.fields(kind)}
@@ -189,6 +189,6 @@ def _class(name: str, base: type) -> type[Any]:
     for part in path.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, base)):
-        message = f"the class {name} is not there; is the bot that made it loaded?"
+        message = f"the class {name} is not loaded; is this the bot that stored it?"
         raise CodecError(message)
     return found

@@ -1,8 +1,8 @@
-"""Input events: what happened on disk, in the classes that mewbot hands to behaviours.
+"""Input events: changes on disk, in the classes that mewbot passes to behaviours.
 
-Each carries the limpet event that it is about. Matching is by class, as everywhere in mewbot: a
-trigger on ``FileInputEvent`` sees all that happens to files, one on ``FileSystemInputEvent`` all
-there is. No class belongs to two families, for mewbot would hand its events out twice.
+Each wraps a limpet event. Triggers match by class, as everywhere in mewbot: one on
+``FileInputEvent`` gets all changes of files, one on ``FileSystemInputEvent`` all events. No class
+belongs to two families, because mewbot would deliver its events twice.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mewbot.core import InputEvent
 
 from limpet import events as ev
 from limpet.events import Event, FileStat
+
+if TYPE_CHECKING:
+    from limpet.remote import RemoteEvent
 
 __all__ = [
     "DirCreatedInputEvent",
@@ -43,13 +46,13 @@ __all__ = [
 
 
 class WriteOnce:
-    """Fields that are set once; a frozen dataclass cannot derive from mewbot's plain ones."""
+    """Fields that are set once; a frozen dataclass cannot derive from mewbot's unfrozen ones."""
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set a field that was not set before.
 
         Raises:
-            dataclasses.FrozenInstanceError: It was.
+            dataclasses.FrozenInstanceError: The field was set before.
         """
         if name in self.__dict__:
             message = f"cannot assign to field {name!r}"
@@ -59,107 +62,109 @@ class WriteOnce:
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class FileSystemInputEvent(WriteOnce, InputEvent):
-    """Something that a ``FileSystem`` has to say."""
+    """An event that a ``FileSystem`` reports."""
 
     event: Event
-    """What happened, as limpet tells it."""
+    """What happened, as limpet reports it."""
     io: str = ""
-    """Which ``FileSystem`` it comes from: its name or, if it has none, its uuid."""
+    """The ``FileSystem`` it comes from: its name or, without one, its uuid."""
     session: str = ""
-    """Which run of its watch it comes from; with ``event.seq`` it makes an id."""
+    """The run of the watch it comes from; together with ``event.seq`` it identifies the event."""
+    remote: RemoteEvent | None = dataclasses.field(default=None, repr=False)
+    """The event as another host sent it; ``None`` for one of this host."""
 
     kind: ClassVar[type[Event]] = Event
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are about the same happening, told by the same ``FileSystem``."""
+        """Return whether both are the same event of the same ``FileSystem``."""
         if not isinstance(other, FileSystemInputEvent):
             return NotImplemented
         return (type(self), self.io, self.event) == (type(other), other.io, other.event)
 
     def __hash__(self) -> int:
-        """Agree with equality."""
+        """Return a hash that agrees with equality."""
         return hash((type(self), self.io, self.event))
 
     @property
     def path(self) -> Path:
-        """What it is about; the watched place, where there is nothing nearer."""
+        """The path of the event or, if it has none, the watched path."""
         return getattr(self.event, "path", self.event.location)
 
     @property
     def time(self) -> float:
-        """When limpet saw it, unix seconds."""
+        """When limpet noticed it, in Unix seconds."""
         return self.event.time
 
     @property
     def is_target(self) -> bool:
-        """Whether it is about the watched place itself, not about what is in it."""
+        """Return whether it is about the watched path itself, not about an entry in it."""
         return isinstance(self.event, ev.TargetEvent)
 
     @property
     def stat(self) -> FileStat | None:
-        """What the entry is now or, once it is gone, what was last known of it."""
+        """The current status of the entry or, once it is deleted, the last known one."""
         found: FileStat | None = getattr(self.event, "stat", None)
         return getattr(self.event, "previous", None) if found is None else found
 
 
 class FileInputEvent(FileSystemInputEvent):
-    """Something happened to a file (or a symlink, or another node that is no folder)."""
+    """An event about a file (or a symlink, or another node that is not a directory)."""
 
 
 class FileCreatedInputEvent(FileInputEvent):
-    """A file is there that was not."""
+    """A file was created."""
 
     kind = ev.FileCreated
 
 
 class FileUpdatedInputEvent(FileInputEvent):
-    """A file holds something else."""
+    """The content of a file changed."""
 
     kind = ev.FileUpdated
 
 
 class FileRenamedInputEvent(FileInputEvent):
-    """A file has another name; ``event.source`` is the one before."""
+    """A file was renamed; ``event.source`` is the old path."""
 
     kind = ev.FileRenamed
 
 
 class FileDeletedInputEvent(FileInputEvent):
-    """A file is gone."""
+    """A file was deleted."""
 
     kind: ClassVar[type[Event]] = ev.FileDeleted
 
 
 class DirInputEvent(FileSystemInputEvent):
-    """Something happened to a folder."""
+    """An event about a directory."""
 
 
 class DirCreatedInputEvent(DirInputEvent):
-    """A folder is there that was not."""
+    """A directory was created."""
 
     kind = ev.DirCreated
 
 
 class DirUpdatedInputEvent(DirInputEvent):
-    """A folder's mode or owner changed (``metadata: true``)."""
+    """The mode or owner of a directory changed (``metadata: true``)."""
 
     kind = ev.DirUpdated
 
 
 class DirRenamedInputEvent(DirInputEvent):
-    """A folder has another name and kept what it holds."""
+    """A directory was renamed, with its content."""
 
     kind = ev.DirRenamed
 
 
 class DirDeletedInputEvent(DirInputEvent):
-    """A folder is gone."""
+    """A directory was deleted."""
 
     kind: ClassVar[type[Event]] = ev.DirDeleted
 
 
 class TargetFileCreatedInputEvent(FileCreatedInputEvent):
-    """The watched file came to be."""
+    """The watched file was created."""
 
     kind = ev.TargetFileCreated
 
@@ -171,58 +176,58 @@ class TargetFileUpdatedInputEvent(FileUpdatedInputEvent):
 
 
 class TargetFileDeletedInputEvent(FileDeletedInputEvent):
-    """The watched file is gone."""
+    """The watched file was deleted."""
 
     kind: ClassVar[type[Event]] = ev.TargetFileDeleted
 
 
 class TargetDirCreatedInputEvent(DirCreatedInputEvent):
-    """The watched folder came to be."""
+    """The watched directory was created."""
 
     kind = ev.TargetDirCreated
 
 
 class TargetDirUpdatedInputEvent(DirUpdatedInputEvent):
-    """The watched folder's mode or owner changed (``metadata: true``)."""
+    """The mode or owner of the watched directory changed (``metadata: true``)."""
 
     kind = ev.TargetDirUpdated
 
 
 class TargetDirDeletedInputEvent(DirDeletedInputEvent):
-    """The watched folder is gone."""
+    """The watched directory was deleted."""
 
     kind: ClassVar[type[Event]] = ev.TargetDirDeleted
 
 
 class WatchInputEvent(FileSystemInputEvent):
-    """About the watch, not the disk: it sees less, sees all again, or looked at everything."""
+    """An event about the watch: it is degraded, has recovered, or has rescanned everything."""
 
     kind = ev.WatchEvent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lines:
-    """What one read of a followed file gave."""
+    """The lines that one read of a followed file found."""
 
     location: Path
-    """The place that is followed."""
+    """The path that is followed."""
     path: Path
-    """The same."""
+    """The same path."""
     time: float
-    """When it was read, unix seconds."""
+    """When they were read, in Unix seconds."""
     generation: int
-    """Number of the file: after a rotation it is another."""
+    """Number of the file; it changes with each rotation."""
     start: int
-    """Where in the file the lines begin, in bytes."""
+    """Offset in the file at which the lines begin, in bytes."""
     end: int
-    """Where they end."""
+    """Offset at which they end."""
     lines: tuple[str, ...]
     """The lines, without their line ends."""
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class LinesAddedInputEvent(FileSystemInputEvent):
-    """Lines came to the end of a followed file (``input_mode: lines``)."""
+    """Lines were added to a followed file (``input_mode: lines``)."""
 
     event: Any
 
@@ -247,7 +252,7 @@ _new: Callable[[Any], Any] = object.__new__
 
 
 def wrap(event: Event, io: str, session: str) -> FileSystemInputEvent:
-    """Give a limpet event in the class that mewbot's triggers look for."""
+    """Return a limpet event in the class that mewbot's triggers match."""
     made: FileSystemInputEvent = _new(_CLASSES.get(type(event), WatchInputEvent))
     fields = made.__dict__
     fields["event"], fields["io"], fields["session"] = event, io, session

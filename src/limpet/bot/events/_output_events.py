@@ -1,13 +1,15 @@
-"""Output events: what is to be written, each as the limpet operation that it asks for.
+"""Output events: what to write, each with the limpet operation that performs it.
 
-Outputs are broadcast in mewbot: every ``FileSystem`` with an output folder gets each of these. One
-that names a ``FileSystem`` in ``io``, by name or uuid, is done by that one alone.
+mewbot broadcasts outputs: every ``FileSystem`` with an output directory gets each of them. One that
+addresses a ``FileSystem`` in ``io``, by name or uuid, is performed by that one alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from abc import abstractmethod
+from functools import cached_property
 
 from mewbot.core import OutputEvent
 
@@ -32,23 +34,28 @@ __all__ = [
     "FileSystemOutputEvent",
     "MakeDirOutputEvent",
     "MoveFileOutputEvent",
+    "MoveProcessedFileOutputEvent",
     "OverwriteFileOutputEvent",
-    "PutAwayOutputEvent",
     "WriteToFileOutputEvent",
 ]
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class FileSystemOutputEvent(WriteOnce, OutputEvent):
-    """Something that a ``FileSystem`` with an output folder is to do."""
+    """An operation for a ``FileSystem`` with an output directory."""
 
     io: str | None = None
-    """Name or uuid of the ``FileSystem`` that is meant; ``None`` is each with an output folder."""
+    """Name or uuid of the ``FileSystem``; ``None`` is each with an output directory."""
     outcome: Outcome | None = dataclasses.field(default=None, repr=False)
-    """Is told of a failure, so that a later step can act on it."""
+    """Notes a failure, so that a later action can react to it."""
+
+    @cached_property
+    def command_id(self) -> str:
+        """Identifies the command to another host: the same at each try, so it is done once."""
+        return uuid.uuid4().hex
 
     def __eq__(self, other: object) -> bool:
-        """Whether both ask for the same."""
+        """Return whether both request the same operation."""
         if type(other) is not type(self):
             return NotImplemented
         return all(
@@ -56,12 +63,12 @@ class FileSystemOutputEvent(WriteOnce, OutputEvent):
         )
 
     def __hash__(self) -> int:
-        """Agree with equality."""
+        """Return a hash that agrees with equality."""
         return hash((type(self), self.io))
 
     @abstractmethod
     def operation(self) -> Operation:
-        """Give what to do.
+        """Return the operation.
 
         Raises:
             UsageError: The fields do not go together.
@@ -71,7 +78,7 @@ class FileSystemOutputEvent(WriteOnce, OutputEvent):
 @dataclasses.dataclass(kw_only=True, eq=False)
 class _Named(FileSystemOutputEvent):
     name: str
-    """Relative to the output folder; ``/`` between folders."""
+    """Relative to the output directory; ``/`` separates directories."""
     durability: Durability | None = None
 
 
@@ -83,10 +90,10 @@ class _WithContent(_Named):
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class CreateFileOutputEvent(_WithContent):
-    """Make a new file; refused if the name is taken."""
+    """Create a new file; refused if the name is taken."""
 
     def operation(self) -> Operation:
-        """Give ``limpet.CreateFile``."""
+        """Return ``limpet.CreateFile``."""
         return CreateFile(
             name=self.name,
             content=self.content,
@@ -97,14 +104,14 @@ class CreateFileOutputEvent(_WithContent):
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class AppendToFileOutputEvent(_WithContent):
-    """Add one record to the end of a file."""
+    """Append one record to a file."""
 
     newline_guard: bool = False
     lock: bool = False
     rotation: Rotation | None = None
 
     def operation(self) -> Operation:
-        """Give ``limpet.AppendToFile``."""
+        """Return ``limpet.AppendToFile``."""
         return AppendToFile(
             name=self.name,
             content=self.content,
@@ -118,10 +125,10 @@ class AppendToFileOutputEvent(_WithContent):
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class OverwriteFileOutputEvent(_WithContent):
-    """Make a file hold this content, all or nothing."""
+    """Replace the content of a file in one step."""
 
     def operation(self) -> Operation:
-        """Give ``limpet.OverwriteFile``."""
+        """Return ``limpet.OverwriteFile``."""
         return OverwriteFile(
             name=self.name,
             content=self.content,
@@ -132,36 +139,36 @@ class OverwriteFileOutputEvent(_WithContent):
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class DeleteFileOutputEvent(_Named):
-    """Remove a file."""
+    """Delete a file."""
 
     missing_ok: bool = False
 
     def operation(self) -> Operation:
-        """Give ``limpet.DeleteFile``."""
+        """Return ``limpet.DeleteFile``."""
         return DeleteFile(name=self.name, missing_ok=self.missing_ok, durability=self.durability)
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class MakeDirOutputEvent(_Named):
-    """Make a folder."""
+    """Create a directory."""
 
     exist_ok: bool = True
 
     def operation(self) -> Operation:
-        """Give ``limpet.MakeDir``."""
+        """Return ``limpet.MakeDir``."""
         return MakeDir(name=self.name, exist_ok=self.exist_ok, durability=self.durability)
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class MoveFileOutputEvent(_Named):
-    """Give what lies in the output folder another name there."""
+    """Rename an entry below the output directory."""
 
     target: str
     """The new name."""
     overwrite: bool = False
 
     def operation(self) -> Operation:
-        """Give ``limpet.MoveFile``."""
+        """Return ``limpet.MoveFile``."""
         return MoveFile(
             name=self.name,
             target=self.target,
@@ -172,7 +179,7 @@ class MoveFileOutputEvent(_Named):
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class WriteToFileOutputEvent(FileSystemOutputEvent):
-    """What mewbot's own file storage takes, under its names, for programs that move over."""
+    """The event of mewbot's own file storage, with its field names, for programs that migrate."""
 
     path: str
     file_contents: str | bytes
@@ -180,7 +187,7 @@ class WriteToFileOutputEvent(FileSystemOutputEvent):
     may_overwrite: bool = False
 
     def operation(self) -> Operation:
-        """Give the operation that these flags mean."""
+        """Return the operation that the flags stand for."""
         if self.append:
             return AppendToFile(name=self.path, content=self.file_contents)
         make = OverwriteFile if self.may_overwrite else CreateFile
@@ -188,27 +195,27 @@ class WriteToFileOutputEvent(FileSystemOutputEvent):
 
 
 @dataclasses.dataclass(kw_only=True, eq=False)
-class PutAwayOutputEvent(FileSystemOutputEvent):
-    """Move a file that was dealt with out of the watched folder; ``PutAwayAction`` makes it."""
+class MoveProcessedFileOutputEvent(FileSystemOutputEvent):
+    """Move a processed file out of the watched directory; see ``MoveProcessedFileAction``."""
 
     path: str
     """The file, absolute."""
     location: str
-    """The watched place it was told of by, absolute."""
+    """The watched directory that it was reported from, absolute."""
     done: str
-    """Folder it goes to, absolute."""
+    """Directory it moves to, absolute."""
     failed: str
-    """Folder it goes to if something before failed, absolute."""
+    """Directory it moves to if an earlier action failed, absolute."""
     name: str
-    """What it is called there, relative to that folder."""
+    """Its new name, relative to that directory."""
     stat: tuple[int, int] | None = None
-    """Device and inode it had; another file that stands there now is left alone."""
+    """Device and inode of the file; another file at this path is left alone."""
 
     def operation(self) -> Operation:
-        """It is no operation in the output folder.
+        """Raise: it is no operation below the output directory.
 
         Raises:
             TypeError: Always.
         """
-        message = "a file is put away by the output itself"
+        message = "the output itself moves a processed file"
         raise TypeError(message)

@@ -1,3 +1,3 @@
-"""The inputs and outputs of a bot, and what stands between them and limpet."""
+"""The inputs and outputs of a bot, and their connection to limpet."""
 
 __all__: list[str] = []

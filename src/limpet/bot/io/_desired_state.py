@@ -1,4 +1,4 @@
-"""What a ``FileSystem`` is to watch and to write into, as values that can be compared."""
+"""What a ``FileSystem`` should watch and write into, as values that can be compared."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import limpet
 from limpet.output import AsyncOutput
 from limpet.watch import Watch
 
-__all__ = ["WantedOutput", "WantedWatch"]
+__all__ = ["DesiredOutput", "DesiredWatch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedWatch:
+class DesiredWatch:
     """A watch, or a follower of a file's lines."""
 
     path: str
@@ -22,7 +22,7 @@ class WantedWatch:
     options: tuple[tuple[str, Any], ...]
 
     def open(self, **changes: object) -> Watch:
-        """Give the watch, not entered yet; ``changes`` are options that are other than wanted.
+        """Return the watch, not entered yet; ``changes`` are options that differ.
 
         Raises:
             UsageError: An option is out of its range.
@@ -32,18 +32,18 @@ class WantedWatch:
 
     @property
     def state(self) -> str | None:
-        """The state file that was asked for."""
+        """The path of the checkpoint, if there is to be one."""
         found: str | None = dict(self.options)["state"]
         return found
 
     @property
-    def tells_all(self) -> bool:
-        """Whether every start tells of all that is there."""
+    def reports_all(self) -> bool:
+        """Return whether every start reports everything that exists."""
         return bool(dict(self.options)["existing"]) and self.state is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedOutput:
+class DesiredOutput:
     """An output."""
 
     path: str
@@ -51,5 +51,5 @@ class WantedOutput:
     timeout: float
 
     def open(self) -> AsyncOutput:
-        """Give the output, not entered yet."""
+        """Return the output, not entered yet."""
         return limpet.open_output(self.path, **dict(self.options))

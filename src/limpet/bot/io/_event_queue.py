@@ -1,64 +1,76 @@
-"""The queue that limpet's runner binds inputs to."""
+"""The bounded queue between the inputs of a bot and its dispatcher."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections import deque
+from typing import Any, Final
 
 from mewbot.core import InputEvent
 
+from limpet.bot._delivery import Delivery
+
 __all__ = ["EventQueue", "StoppedError"]
 
-_OVER: Final = 4
-"""``put_nowait`` may go beyond the bound by this factor: components written for mewbot's unbounded
-queue use it from callbacks that cannot wait."""
+_OVERFLOW_FACTOR: Final = 4
+"""``put_nowait`` may exceed the bound by this factor: components written for mewbot's unbounded
+queue call it from callbacks that cannot wait."""
+
+_STOPPING: Final = "the bot is stopping and takes no more events"
 
 
 class StoppedError(RuntimeError):
-    """The bot takes no more events: it is stopping."""
+    """The bot is stopping and takes no more events."""
 
 
-class EventQueue(asyncio.Queue[InputEvent]):
-    """A bounded queue: ``put`` waits for room, ``put_nowait`` may go over the bound for a while."""
+class EventQueue(asyncio.Queue[Any]):
+    """A queue of deliveries: ``put`` waits for room, ``put_nowait`` may exceed the bound.
+
+    Components written for mewbot put bare events. Each becomes a delivery without a source.
+    """
+
+    _queue: deque[Delivery]
+    """Made by the base class, which names it for subclasses."""
 
     def __init__(self, bound: int) -> None:
-        """Make it with room for so many events."""
+        """Create the queue with room for ``bound`` events."""
         super().__init__(bound)
-        self._most = bound * _OVER
+        self._limit = bound * _OVERFLOW_FACTOR
         self._closed = False
 
     def close(self) -> None:
-        """Take no more; what is in it can still be got."""
+        """Refuse more events; what is queued can still be taken."""
         self._closed = True
 
-    async def put(self, item: InputEvent) -> None:
-        """Put an event, waiting for room.
+    async def put(self, item: InputEvent | Delivery) -> None:
+        """Add an event, waiting for room.
 
         Raises:
-            StoppedError: The bot is stopping; the event was not taken.
+            StoppedError: The bot is stopping; the event was not added.
         """
         if self._closed:
-            message = "the bot is stopping and takes no more events"
-            raise StoppedError(message)
-        if not self.full():  # the base class would do the same in two calls more
+            raise StoppedError(_STOPPING)
+        if not self.full():  # the base class would do the same with two more calls
             self.put_nowait(item)
             return
         await super().put(item)
 
-    def put_nowait(self, item: InputEvent) -> None:
-        """Put an event at once, if need be beyond the bound.
+    def put_nowait(self, item: InputEvent | Delivery) -> None:
+        """Add an event at once, if need be beyond the bound.
 
         Raises:
-            asyncio.QueueFull: It is at four times its bound; the event was not taken.
-            StoppedError: The bot is stopping; the event was not taken.
+            asyncio.QueueFull: The queue holds four times its bound; the event was not added.
+            StoppedError: The bot is stopping; the event was not added.
         """
         if self._closed:
-            message = "the bot is stopping and takes no more events"
-            raise StoppedError(message)
-        if self.qsize() >= self._most:
+            raise StoppedError(_STOPPING)
+        if self.qsize() >= self._limit:
             raise asyncio.QueueFull
-        self._maxsize, bound = 0, self._maxsize  # so that the base class takes it at once
+        self._maxsize, bound = 0, self._maxsize  # so that the base class adds it at once
         try:
             super().put_nowait(item)
         finally:
             self._maxsize = bound
+
+    def _put(self, item: InputEvent | Delivery) -> None:
+        self._queue.append(item if isinstance(item, Delivery) else Delivery(item))

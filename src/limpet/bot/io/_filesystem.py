@@ -1,4 +1,4 @@
-"""``FileSystem``: one place that is watched, one folder that is written into, either or both."""
+"""``FileSystem``: one path that is watched, one directory that is written into, or both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mewbot.api.v1 import Input, IOConfig, Output
 
-from limpet.bot.io._desired_state import WantedOutput, WantedWatch
+from limpet.bot.io._desired_state import DesiredOutput, DesiredWatch
 from limpet.bot.io._filesystem_input import FileSystemInput
 from limpet.bot.io._filesystem_options import OUTPUT_OPTIONS, WATCH_OPTIONS, FileSystemOptions
 from limpet.bot.io._filesystem_output import FileSystemOutput
@@ -16,33 +16,33 @@ __all__ = ["FileSystem"]
 
 
 class FileSystem(FileSystemOptions, IOConfig):
-    """Watches ``input_path`` and writes into ``output_path``; each may be missing, or come later.
+    """Watches ``input_path`` and writes into ``output_path``; each may be missing, or be set later.
 
     ```python
     io = FileSystem(input_path="inbox", output_path="archive")
     io.input_path = "elsewhere"  # also while the bot runs
     ```
 
-    There is always one input and one output. The input idles as long as there is no path; when a
-    property changes it starts, moves or idles, and of a path that it keeps no event is lost or told
-    twice. Properties may be set from any thread; each set is checked and raises ``UsageError``.
+    There is always one input and one output. The input idles while it has no path. When a property
+    changes, it starts, moves or idles; for a path that it keeps, no event is lost or delivered
+    twice. Properties may be set from any thread; each value is checked and raises ``UsageError``.
     """
 
     _input: FileSystemInput | None = None
     _output: FileSystemOutput | None = None
 
     def check(self) -> None:
-        """Look at how the values go together."""
-        self._wanted_watch()
-        self._wanted_output()
+        """Check that the values go together."""
+        self._desired_watch()
+        self._desired_output()
 
     def on_change(self, name: str) -> None:
-        """Have the input or the output take the new value up."""
+        """Notify the input of the new value; the output reads it with its next event."""
         if self._input is not None and not name.startswith("output_"):
             self._input.changed()
 
     def become(self, other: FileSystem) -> None:
-        """Take over all values of another one, at once; uuid, input and output stay."""
+        """Take over all values of another component, at once; uuid, input and output stay."""
         before, after = dict(self.values()), dict(other.values())
         self.__dict__["_settings"] = dict(other.__dict__["_settings"])
         for name in sorted(before.keys() | after.keys()):
@@ -50,24 +50,21 @@ class FileSystem(FileSystemOptions, IOConfig):
                 self.on_change(name)
 
     def get_inputs(self) -> Sequence[Input]:
-        """Give the input: always one, and always the same."""
+        """Return the input: always one, and always the same."""
         if self._input is None:
             self._input = FileSystemInput(
-                self._wanted_watch, lambda: self.label, self._most_waiting
+                self._desired_watch, lambda: self.label, lambda: self.max_waiting
             )
         return [self._input]
 
     def get_outputs(self) -> Sequence[Output]:
-        """Give the output: always one, and always the same."""
+        """Return the output: always one, and always the same."""
         if self._output is None:
-            self._output = FileSystemOutput(self._wanted_output, self.is_named, lambda: self.label)
+            self._output = FileSystemOutput(self._desired_output, self.is_named, lambda: self.label)
         return [self._output]
 
-    def _most_waiting(self) -> int:
-        return self.max_waiting
-
-    def _wanted_watch(self) -> WantedWatch | None:
-        """Give what is to be watched now.
+    def _desired_watch(self) -> DesiredWatch | None:
+        """Return the watch that should run now.
 
         Raises:
             UsageError: The values do not go together.
@@ -77,21 +74,21 @@ class FileSystem(FileSystemOptions, IOConfig):
         if self.input_mode == "lines" and self.input_path_type != "file":
             message = "FileSystem: input_mode 'lines' needs input_path_type 'file'"
             raise UsageError(message)
-        return WantedWatch(
+        return DesiredWatch(
             path=self.input_path,
             kind=self.input_path_type,
             mode=self.input_mode,
             options=tuple((key, getattr(self, key)) for key in WATCH_OPTIONS),
         )
 
-    def _wanted_output(self) -> WantedOutput | None:
-        """Give what is to be written into now."""
+    def _desired_output(self) -> DesiredOutput | None:
+        """Return the output that should be written into now."""
         if self.output_path is None:
             return None
         options = {name: getattr(self, key) for key, name in OUTPUT_OPTIONS.items()}
         if options["limits"] is None:
             del options["limits"]
-        return WantedOutput(
+        return DesiredOutput(
             path=self.output_path, options=tuple(options.items()), timeout=self.output_timeout
         )
 
@@ -99,5 +96,5 @@ class FileSystem(FileSystemOptions, IOConfig):
         self.output_path = path
 
     path = property(
-        None, _set_path, doc="Another name for output_path: mewbot's own storage has it."
+        None, _set_path, doc="Another name for output_path, as in mewbot's own storage."
     )

@@ -1,13 +1,15 @@
-"""The properties of ``FileSystem``: what limpet's watch and output take, under YAML's names."""
+"""The properties of ``FileSystem``: options of limpet's watch and output, by their YAML names."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
-from limpet.bot.io._named_component import Labelled
+from limpet._option_fields import info_of
+from limpet.bot.io._named_component import NamedComponent
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._validators import (
+    Value,
     choice,
     fitting,
     flag,
@@ -19,10 +21,12 @@ from limpet.bot.settings._validators import (
     text,
     whole,
 )
-from limpet.config import ContentOptions
+from limpet.config import BackendName, ContentOptions, OwnPolicy, WatchOptions
 from limpet.output import OutputLimits
 
 __all__ = ["OUTPUT_OPTIONS", "WATCH_OPTIONS", "FileSystemOptions"]
+
+T = TypeVar("T")
 
 _CONTENT = record(
     ContentOptions,
@@ -54,11 +58,17 @@ def _words(values: tuple[str, ...]) -> tuple[str, ...]:
 _GLOBS = fitting(listed(text()), _words)
 
 
-class FileSystemOptions(Labelled):
-    """Every property, with its default; ``FileSystem`` says what they do together."""
+def _watch_option(name: str, value: Value[T]) -> Setting[T]:
+    """Return the setting of a watch's option, with the default and help of its field."""
+    _, default, info = info_of(WatchOptions, name)
+    return Setting(value, default, f"{info.help[0].upper()}{info.help[1:]}.")
+
+
+class FileSystemOptions(NamedComponent):
+    """All properties with their defaults; ``FileSystem`` describes how they work together."""
 
     input_path = Setting(
-        maybe(path()), None, "The file or folder to watch; without one the input idles."
+        maybe(path()), None, "File or folder to watch; without one the input idles."
     )
     input_path_type = Setting(
         cast("Any", choice("file", "dir")), "dir", "Whether input_path is a file or a folder (dir)."
@@ -66,61 +76,47 @@ class FileSystemOptions(Labelled):
     input_mode = Setting(
         cast("Any", choice("events", "lines")),
         "events",
-        "events: what happens to it; lines: the lines that come to the end of the file.",
+        "events: changes of it; lines: lines that are added to the file.",
     )
     output_path = Setting(
-        maybe(path()), None, "The folder to write into; without one nothing is written."
+        maybe(path()), None, "Folder to write into; without one nothing is written."
     )
 
-    recursive = Setting(flag(), True, "Watch the folders below too.")
-    existing = Setting(flag(), False, "First tell of what is already there.")
-    state = Setting(
-        maybe(path()), None, "File that remembers, so that the next start tells what changed since."
-    )
-    settle = Setting(
-        number(), 0.0, "Hold a file until its writer closed it, or it was quiet so many seconds."
-    )
-    settle_max = Setting(maybe(number()), None, "Hold it no longer than this, in seconds.")
-    metadata = Setting(flag(), False, "Also tell of changes of mode and owner.")
-    transient = Setting(flag(), False, "Also tell of what came and went between two looks.")
-    follow_symlinks = Setting(flag(), False, "Follow links to folders in the tree.")
-    own = Setting(
-        cast("Any", choice("drop", "mark", "keep")),
-        "drop",
-        "What becomes of events that limpet's own writes cause.",
-    )
+    recursive = _watch_option("recursive", flag())
+    existing = _watch_option("existing", flag())
+    state = _watch_option("state", maybe(path()))
+    settle = _watch_option("settle", number())
+    settle_max = _watch_option("settle_max", maybe(number()))
+    metadata = _watch_option("metadata", flag())
+    transient = _watch_option("transient", flag())
+    follow_symlinks = _watch_option("follow_symlinks", flag())
+    own = _watch_option("own", cast("Any", choice(*get_args(OwnPolicy))))
     content = Setting(
-        maybe(_CONTENT), None, "Put the file's content into its events.", plain=_as_mapping
+        maybe(_CONTENT), None, "Put a file's content into its events.", plain=_as_mapping
     )
-    include = Setting(_GLOBS, (), "Only files that match one of these globs.")
-    exclude = Setting(_GLOBS, (), "Leave out what matches one of these globs.")
-    ignore_file = Setting(maybe(text()), None, "Name of a file in gitignore syntax to honour.")
-    default_ignores = Setting(flag(), True, "Leave out partial downloads and swap files.")
-    backend = Setting(
-        cast("Any", choice("auto", "fanotify", "inotify", "watchfiles", "poll")),
-        "auto",
-        "What gives the hints.",
-    )
-    filesystem_mark = Setting(flag(), False, "With fanotify, mark file systems as a whole.")
-    poll_interval = Setting(number(least=0.001), 1.0, "Seconds between looks where nothing tells.")
-    rescan_interval = Setting(
-        maybe(number(least=0.001)), None, "Look at everything again every so many seconds."
-    )
+    include = _watch_option("include", _GLOBS)
+    exclude = _watch_option("exclude", _GLOBS)
+    ignore_file = _watch_option("ignore_file", maybe(text()))
+    default_ignores = _watch_option("default_ignores", flag())
+    backend = _watch_option("backend", cast("Any", choice(*get_args(BackendName))))
+    filesystem_mark = _watch_option("filesystem_mark", flag())
+    poll_interval = _watch_option("poll_interval", number(least=0.001))
+    rescan_interval = _watch_option("rescan_interval", maybe(number(least=0.001)))
 
-    output_create = Setting(flag(), True, "Make the output folder if it is missing.")
+    output_create = Setting(flag(), True, "Create the output folder if it is missing.")
     output_durability = Setting(
         cast("Any", choice("none", "file", "full")),
         "none",
         "What must survive a crash of the system.",
     )
-    output_portable = Setting(flag(), False, "Refuse names that are none on every system.")
-    output_limits = Setting(maybe(_LIMITS), None, "How much may be written.", plain=_as_mapping)
+    output_portable = Setting(flag(), False, "Refuse names that are invalid on any system.")
+    output_limits = Setting(maybe(_LIMITS), None, "Limits on what is written.", plain=_as_mapping)
     output_moved = Setting(
         cast("Any", choice("reopen", "refuse", "stay")),
         "reopen",
-        "What to do once the folder was moved away.",
+        "What to do when the folder was moved.",
     )
-    output_cross_mounts = Setting(flag(), False, "Go into what is mounted below the folder.")
+    output_cross_mounts = Setting(flag(), False, "Write to file systems mounted below the folder.")
     output_lock_timeout = Setting(number(), 10.0, "Seconds an append waits for a lock.")
     output_timeout = Setting(
         number(least=0.001), 60.0, "Seconds one output may take before it counts as failed."

@@ -1,14 +1,35 @@
-"""What limpet's inputs have in common: they go on while a stopping bot does what is queued."""
+"""The base of limpet's own inputs, which know what becomes of their events."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from mewbot.api.v1 import Input
 
-__all__ = ["OwnInput"]
+from limpet.bot._delivery import Delivery
+
+__all__ = ["LimpetInput"]
 
 
-class OwnInput(Input):
-    """Ended after what is queued is done, so that it still learns what was dealt with."""
+class LimpetInput(Input):
+    """An input that takes acknowledgements.
 
+    It goes on while a stopping bot drains its queues, so that the acknowledgements still reach it.
+    """
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """The name of the component that the input belongs to."""
+
+    @abstractmethod
     def quiesce(self) -> None:
-        """Hand out no more events."""
+        """Deliver no more events."""
+
+    @abstractmethod
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Note that the event was processed, or is stored elsewhere, and need not come again."""
+
+    @abstractmethod
+    def will_redeliver(self, delivery: Delivery) -> bool:
+        """Return whether the next start delivers the event even if nothing stores it."""

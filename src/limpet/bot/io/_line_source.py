@@ -1,4 +1,4 @@
-"""An input's source of lines: a follower of one file, and which of its batches were dealt with."""
+"""The source of an input that follows lines: one follower, and its unacknowledged batches."""
 
 from __future__ import annotations
 
@@ -9,50 +9,51 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from limpet.bot.events._input_events import FileSystemInputEvent, Lines, LinesAddedInputEvent
-from limpet.bot.io._desired_state import WantedWatch
-from limpet.bot.io._watch_source import make_folder_of
+from limpet.bot._delivery import Delivery, DeliverySource
+from limpet.bot.events._input_events import Lines, LinesAddedInputEvent
+from limpet.bot.io._desired_state import DesiredWatch
+from limpet.bot.io._watch_source import make_parent_of
 
 if TYPE_CHECKING:
     from limpet.following import Appended, Follower, FollowEvent
 
-__all__ = ["LineSource"]
+__all__ = ["LineBatch", "LineSource"]
 
 _LOG: Final = logging.getLogger("limpet.bot.input")
 
 
 class LineSource:
-    """One running follower. A batch is committed once it and all before it were dealt with."""
+    """One running follower. A batch is committed once it and all before it are acknowledged."""
 
     backend = "follow"
 
-    def __init__(self, wanted: WantedWatch, follower: Follower) -> None:
+    def __init__(self, desired: DesiredWatch, follower: Follower) -> None:
         """Made by ``open``."""
-        self.wanted = wanted
+        self.desired = desired
         self.session = os.urandom(8).hex()
         self.degraded: dict[str, str] = {}
         self._follower = follower
         self._open: deque[Appended] = deque()
-        """Batches that were handed out and are not committed, oldest first."""
-        self._done: set[int] = set()
+        """Delivered batches that are not committed, oldest first."""
+        self._acknowledged: set[int] = set()
         self.position = ""
-        """Where the last batch that was handed out ends, for a follower that is to go on there."""
+        """The end of the last delivered batch, where another follower can go on."""
 
     @classmethod
-    async def open(cls, wanted: WantedWatch, start: str = "") -> Self:
+    async def open(cls, desired: DesiredWatch, start: str = "") -> Self:
         """Start to follow.
 
         Args:
-            wanted: What is to be followed.
-            start: Position to go on at; else the state's or, without one, the file's end.
+            desired: What to follow.
+            start: Position to start at; if empty, the checkpoint's or, without one, the file's end.
 
         Raises:
-            LimpetError: It cannot be followed; the message says what to do.
+            LimpetError: It cannot be followed; the message names the remedy.
         """
         import limpet
         from limpet.following import Position
 
-        given = dict(wanted.options)
+        given = dict(desired.options)
         options: dict[str, Any] = {
             "commit": "manual",
             "state": given["state"],
@@ -66,24 +67,30 @@ class LineSource:
             options["start"] = first
         else:
             options |= {"start": "checkpoint", "fallback": first}
-            await asyncio.to_thread(make_folder_of, given["state"])
+            await asyncio.to_thread(make_parent_of, given["state"])
         if (content := given["content"]) is not None:
             options |= {"encoding": content.encoding, "errors": content.errors}
-        follower = limpet.follow(wanted.path, **options)
+        follower = limpet.follow(desired.path, **options)
         await follower.__aenter__()
-        return cls(wanted, follower)
+        return cls(desired, follower)
 
     async def batches(self) -> AsyncIterator[list[FollowEvent]]:
-        """Give what comes, one by one; may be cancelled and called again without losing one."""
+        """Yield events one by one; may be cancelled and called again without losing one."""
         async for event in self._follower.events():
             yield [event]
 
-    def wrap(self, event: Any, io: str) -> FileSystemInputEvent | None:  # noqa: ANN401 - see batches
-        """Give lines for mewbot; whatever else the follower tells goes to the log."""
+    def delivery(self, event: Any, io: str, source: DeliverySource) -> Delivery | None:  # noqa: ANN401 - see batches
+        """Return the delivery of a batch; whatever else the follower reports goes to the log.
+
+        Args:
+            event: What the follower reported.
+            io: The name of the ``FileSystem``.
+            source: Gets the acknowledgement.
+        """
         from limpet.following import Appended
 
         if not isinstance(event, Appended):
-            self._tell(event, io)
+            self._log(event, io)
             return None
         self._open.append(event)
         self.position = str(event.position)
@@ -101,35 +108,34 @@ class LineSource:
             lines=lines,
         )
         made = LinesAddedInputEvent(event=inner, io=io, session=self.session)
-        made.__dict__["_batch"] = (self, event)
-        return made
+        return Delivery(made, source, LineBatch(self, event))
 
-    def settle(self, batch: Appended) -> None:
-        """It was dealt with; committed is what has nothing before it that was not."""
-        self._done.add(id(batch))
-        while self._open and id(self._open[0]) in self._done:
+    def acknowledge(self, batch: Appended) -> None:
+        """Note that a batch was processed; commit all before the first that was not."""
+        self._acknowledged.add(id(batch))
+        while self._open and id(self._open[0]) in self._acknowledged:
             first = self._open.popleft()
-            self._done.discard(id(first))
+            self._acknowledged.discard(id(first))
             first.commit()
 
     async def save(self) -> None:
-        """Have what was committed on disk."""
+        """Write what was committed to disk."""
         await self._follower.save()
 
     async def rest(self) -> list[Any]:
-        """Give nothing: what was not read is read by the next follower."""
+        """Return nothing: the next follower reads what was not read."""
         return []
 
     async def close(self) -> None:
-        """Stop; the state file holds what was committed."""
+        """Stop; the checkpoint holds what was committed."""
         await self._follower.aclose()
 
-    def _tell(self, event: FollowEvent, io: str) -> None:
+    def _log(self, event: FollowEvent, io: str) -> None:
         from limpet import following as f
 
         match event:
             case f.Gap(kind=kind, bytes=count, path=path):
-                _LOG.warning("%s: %d bytes of %s will not come (%s)", io, count, path, kind)
+                _LOG.warning("%s: %d bytes of %s cannot be delivered (%s)", io, count, path, kind)
             case f.Truncated(kind=kind, lost=lost, path=path):
                 _LOG.warning("%s: %s was %s; %d bytes were lost", io, path, kind, lost)
             case f.Inaccessible(message=message, path=path):
@@ -144,3 +150,18 @@ class LineSource:
                 _LOG.warning("%s: %s", io, message)
             case _:
                 _LOG.debug("%s: %r", io, event)
+
+
+class LineBatch:
+    """A delivered batch of lines, and the source it is acknowledged to."""
+
+    __slots__ = ("_batch", "_source")
+
+    def __init__(self, source: LineSource, batch: Appended) -> None:
+        """Refer to a batch of a source."""
+        self._source = source
+        self._batch = batch
+
+    def acknowledge(self) -> None:
+        """Acknowledge the batch."""
+        self._source.acknowledge(self._batch)

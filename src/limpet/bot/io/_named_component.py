@@ -1,23 +1,23 @@
-"""What places in a bot are called."""
+"""Components with a name that events carry and output events address."""
 
 from __future__ import annotations
 
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._validators import text
 
-__all__ = ["Labelled"]
+__all__ = ["NamedComponent"]
 
 
-class Labelled(Configured):
-    """A component with a name that events say and output events may give."""
+class NamedComponent(Configured):
+    """A component with a name; its events carry it, and output events may address it."""
 
-    name = Setting(text(empty=True), "", "What it is called: outputs may name it, events say it.")
+    name = Setting(text(empty=True), "", "Name: events carry it, and outputs may address it.")
 
     @property
     def label(self) -> str:
-        """The name or, without one, the uuid: what an event says and an output event may name."""
+        """The name or, without one, the uuid."""
         return self.name or str(self.uuid)  # type: ignore[attr-defined]  # mewbot's base class has it
 
     def is_named(self, name: str) -> bool:
-        """Whether a name, or a uuid, means this one."""
+        """Return whether a name, or a uuid, is that of this component."""
         return name in {self.name, str(self.uuid)} - {""}  # type: ignore[attr-defined]  # see label

@@ -1,4 +1,4 @@
-"""Messages from standard input: whatever can print a line can feed a bot."""
+"""Messages from standard input: any program that prints lines can feed a bot."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ _LOG: Final = logging.getLogger("limpet.bot.input")
 
 @dataclasses.dataclass(kw_only=True)
 class MessageInputEvent(InputEvent):
-    """Somebody said something somewhere."""
+    """A message, such as one of a chat."""
 
     text: str
     author: str = ""
     channel: str = ""
     id: str = ""
-    """The same for the same message, wherever it came from."""
+    """Identifies the message; the same each time it arrives."""
     time: float = 0.0
-    """When it was said, unix seconds."""
+    """When it was sent, in Unix seconds."""
 
 
 class StdinMessages(Configured, IOConfig):
-    """Tells each line of standard input as a message: a JSON object, or plain text.
+    """Delivers each line of standard input as a message: a JSON object, or plain text.
 
     An object may have ``text``, ``author``, ``channel``, ``id`` and ``time``. While the bot is busy
-    nothing is read, so the other end of the pipe waits.
+    nothing is read, and the writer of the pipe waits.
     """
 
-    channel = Setting(text(), "stdin", "Channel of messages that name none.")
-    max_line = Setting(whole(least=1), 1 << 20, "Bytes a line may have; longer ones are cut.")
+    channel = Setting(text(), "stdin", "Channel of messages without one.")
+    max_line = Setting(whole(least=1), 1 << 20, "Most bytes of a line; longer ones are cut.")
 
     _input: _StdinInput | None = None
 
     def get_inputs(self) -> Sequence[Input]:
-        """Give the one that reads."""
+        """Return the input that reads."""
         if self._input is None:
             self._input = _StdinInput(self)
         return [self._input]
 
     def get_outputs(self) -> Sequence[Output]:
-        """Give none."""
+        """Return none."""
         return []
 
 
@@ -69,7 +69,7 @@ class _StdinInput(Input):
         return {MessageInputEvent}
 
     async def run(self) -> None:
-        """Read to the end. A thread of its own waits for lines: nothing can end such a wait."""
+        """Read to the end. A daemon thread waits for lines: nothing can interrupt such a wait."""
         loop = asyncio.get_running_loop()
         lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         turn = asyncio.Semaphore(0)
@@ -105,7 +105,7 @@ class _StdinInput(Input):
             try:
                 found = json.loads(words)
             except ValueError:
-                _LOG.warning("a line that begins like JSON is none; it is taken as text")
+                _LOG.warning("a line that starts like JSON is invalid JSON; it is taken as text")
             else:
                 known = {item.name for item in dataclasses.fields(MessageInputEvent)}
                 fields = {key: value for key, value in found.items() if key in known}

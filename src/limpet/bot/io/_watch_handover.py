@@ -1,4 +1,4 @@
-"""Opens watches, and lets one go on where another of the same place has stopped."""
+"""Open watches, and let a new one of the same path go on where the old one stopped."""
 
 from __future__ import annotations
 
@@ -8,80 +8,78 @@ import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 
-from limpet.bot.io._desired_state import WantedWatch
-from limpet.bot.io._watch_source import WatchSource
+from limpet._atomic_file import write_atomic
+from limpet.bot.io._desired_state import DesiredWatch
+from limpet.bot.io._watch_source import WatchSource, make_parent_of
 from limpet.watch import Unacknowledged
 
-__all__ = ["Opening"]
+__all__ = ["WatchHandover"]
 
 
-class Opening:
-    """How an input opens its watches; keeps what goes over from one to the next."""
+class WatchHandover:
+    """Opens the watches of one input, and keeps what one hands over to the next."""
 
-    def __init__(self, pending: Unacknowledged) -> None:
-        """Have every watch note in ``pending`` what it hands out."""
-        self._pending = pending
+    def __init__(self, unacked: Unacknowledged) -> None:
+        """Create it; each watch notes in ``unacked`` what it delivers."""
+        self._unacked = unacked
         self._scratch: str | None = None
-        self._handover: tuple[WantedWatch, Path] | None = None
-        """What a watch that was stopped knew, for one that is to go on from there."""
+        self._saved: tuple[DesiredWatch, Path] | None = None
+        """The state of a watch that was stopped, for one that goes on from there."""
         self.read_only = False
-        """Do not write the state file: it is read, and a copy goes on from there."""
+        """Do not write the checkpoint: a copy of it is used instead."""
 
-    async def open(self, wanted: WantedWatch) -> WatchSource:
-        """Start to watch, going on from where a watch of the same place has stopped, if any.
+    async def open(self, desired: DesiredWatch) -> WatchSource:
+        """Start to watch where a watch of the same path has stopped, if there was one.
 
         Raises:
-            LimpetError: It cannot be watched; the message says what to do.
-            OSError: The state file cannot be written.
+            LimpetError: It cannot be watched; the message names the remedy.
+            OSError: The checkpoint cannot be written.
         """
-        handover, self._handover = self._handover, None
-        if self.read_only and wanted.state is not None:
-            copy = Path(await self._scratch_folder()) / "state"
-            if handover is not None:
-                copy = handover[1]
-            elif await asyncio.to_thread(os.path.exists, wanted.state):
-                await asyncio.to_thread(_copy, Path(wanted.state), str(copy))
-            return await WatchSource.open(wanted, self._pending, state=copy)
-        if handover is None or handover[0] != wanted:
-            return await WatchSource.open(wanted, self._pending)
+        saved, self._saved = self._saved, None
+        if self.read_only and desired.state is not None:
+            copy = Path(await self._scratch_dir()) / "state"
+            if saved is not None:
+                copy = saved[1]
+            elif await asyncio.to_thread(os.path.exists, desired.state):
+                await asyncio.to_thread(_copy, Path(desired.state), str(copy))
+            return await WatchSource.open(desired, self._unacked, state=copy)
+        if saved is None or saved[0] != desired:
+            return await WatchSource.open(desired, self._unacked)
         try:
-            if wanted.state is None:
-                return await WatchSource.open(wanted, self._pending, state=handover[1])
-            await asyncio.to_thread(_copy, handover[1], wanted.state)
-            return await WatchSource.open(wanted, self._pending)
+            if desired.state is None:
+                return await WatchSource.open(desired, self._unacked, state=saved[1])
+            await asyncio.to_thread(_copy, saved[1], desired.state)
+            return await WatchSource.open(desired, self._unacked)
         except BaseException:
-            self._handover = handover  # for the next try
+            self._saved = saved  # for the next try
             raise
 
-    async def open_beside(self, wanted: WantedWatch, old: WatchSource) -> WatchSource:
-        """Start to watch another place while ``old`` runs; a state file of both is left alone."""
-        shared = wanted.state is not None and wanted.state == old.wanted.state
+    async def open_beside(self, desired: DesiredWatch, old: WatchSource) -> WatchSource:
+        """Start to watch another path while ``old`` runs; a shared checkpoint is left alone."""
+        shared = desired.state is not None and desired.state == old.desired.state
         changes = {"state": None} if shared else {}
-        return await WatchSource.open(wanted, self._pending, **changes)
+        return await WatchSource.open(desired, self._unacked, **changes)
 
-    async def stop(self, old: WatchSource, wanted: WantedWatch) -> None:
-        """Stop a watch whose place is watched on as ``wanted``: ``open`` goes on from there."""
-        old.watch.track(None)  # what was handed out stays with us, and is not told again
-        handover = Path(await self._scratch_folder()) / "handover"
-        await old.watch.save(handover)
-        self._handover = (wanted, handover)
+    async def stop(self, old: WatchSource, desired: DesiredWatch) -> None:
+        """Stop a watch; ``open`` with ``desired`` goes on where it stopped."""
+        old.watch.track(None)  # delivered events stay with us, and are not delivered again
+        saved = Path(await self._scratch_dir()) / "handover"
+        await old.watch.save(saved)
+        self._saved = (desired, saved)
         await old.close()
 
     def clean(self) -> None:
-        """Remove what was kept for going over."""
+        """Remove the temporary files."""
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-            self._scratch = None
+            self._scratch = self._saved = None
 
-    async def _scratch_folder(self) -> str:
+    async def _scratch_dir(self) -> str:
         if self._scratch is None:
             self._scratch = await asyncio.to_thread(mkdtemp, prefix="limpet-bot-")
         return self._scratch
 
 
 def _copy(source: Path, state: str) -> None:
-    target = Path(state).absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f".limpet-{target.name}.new")
-    new.write_bytes(source.read_bytes())
-    new.replace(target)
+    make_parent_of(state)
+    write_atomic(os.path.abspath(state), source.read_bytes())

@@ -1,4 +1,4 @@
-"""Where an input takes its events from: one opened watch, or one follower of a file's lines."""
+"""The source of an input that watches: one entered watch."""
 
 from __future__ import annotations
 
@@ -9,112 +9,123 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
-from limpet.bot.events._input_events import FileSystemInputEvent, wrap
-from limpet.bot.io._desired_state import WantedWatch
+from limpet.bot._delivery import Delivery, DeliverySource
+from limpet.bot.events._input_events import wrap
+from limpet.bot.io._desired_state import DesiredWatch
 from limpet.events import EntryEvent, Event, FileRenamed
 from limpet.watch import Unacknowledged, Watch
 
-__all__ = ["WatchSource", "make_folder_of"]
+__all__ = ["WatchSource", "make_parent_of"]
 
 
 class WatchSource:
-    """One entered watch, and which of its events another one has told already."""
+    """One entered watch; leaves out events that the watch before it has reported."""
 
-    def __init__(self, wanted: WantedWatch, watch: Watch, pending: Unacknowledged) -> None:
+    def __init__(self, desired: DesiredWatch, watch: Watch) -> None:
         """Made by ``open``."""
-        self.wanted = wanted
+        self.desired = desired
         self.watch = watch
-        self._pending = pending
         self.session = os.urandom(8).hex()
-        self._told: set[object] = set()
+        self._reported: set[object] = set()
         self._covered: Path | None = None
 
     @classmethod
-    async def open(cls, wanted: WantedWatch, pending: Unacknowledged, **changes: object) -> Self:
-        """Start to watch; with a state file, what it is now is on disk afterwards.
+    async def open(cls, desired: DesiredWatch, unacked: Unacknowledged, **changes: object) -> Self:
+        """Start to watch; with a checkpoint, the current state is on disk afterwards.
 
         Raises:
-            LimpetError: It cannot be watched; the message says what to do.
-            OSError: The state file cannot be written.
+            LimpetError: It cannot be watched; the message names the remedy.
+            OSError: The checkpoint cannot be written.
         """
-        if wanted.state is not None:
-            await asyncio.to_thread(make_folder_of, str(changes.get("state") or wanted.state))
-        watch = wanted.open(**changes)
+        if desired.state is not None:
+            await asyncio.to_thread(make_parent_of, str(changes.get("state") or desired.state))
+        watch = desired.open(**changes)
         await watch.__aenter__()
         try:
-            watch.track(pending)
+            watch.track(unacked)
             await watch.save()
         except BaseException:
             await watch.aclose()
             raise
-        return cls(wanted, watch, pending)
+        return cls(desired, watch)
 
     def batches(self) -> AsyncIterator[list[Event]]:
-        """Give events in lists; may be cancelled and called again without losing one."""
+        """Yield events in lists; may be cancelled and called again without losing one."""
         return self.watch.batches()
 
-    def wrap(self, event: Event, io: str) -> FileSystemInputEvent | None:
-        """Give an event for mewbot; ``None`` of one that was told already by the watch before."""
-        ours = event.location == self.watch.location  # else it comes from the watch before
-        if ours and self._covered is not None and self._is_told(event):
+    def delivery(self, event: Event, io: str, source: DeliverySource) -> Delivery | None:
+        """Return the delivery of an event; ``None`` if the watch before has reported it.
+
+        Args:
+            event: What the watch reported.
+            io: The name of the ``FileSystem``.
+            source: Gets the acknowledgement.
+        """
+        own = event.location == self.watch.location  # else the watch before has reported it
+        if own and self._covered is not None and self._is_reported(event):
             return None
-        return wrap(event, io, self.session)
+        return Delivery(wrap(event, io, self.session), source)
 
     @property
     def backend(self) -> str:
-        """Which backend gives the hints."""
+        """The backend that provides the hints."""
         return self.watch.stats().backend
 
     async def save(self) -> None:
-        """Write the state file, if there is to be one."""
+        """Write the checkpoint, if there is to be one."""
         await self.watch.save()
 
     async def rest(self) -> list[Event]:
-        """Give all that happened until now and was not given yet."""
+        """Return everything that happened until now and was not yielded yet."""
         await self.watch.fence()
         found: list[Event] = []
         batches = self.watch.batches()
         with contextlib.suppress(TimeoutError):
-            while True:  # what is ready comes without waiting; then there is nothing
+            while True:  # ready batches arrive without waiting; the first wait ends the loop
                 async with asyncio.timeout(0):
                     found += await anext(batches)
         return found
 
     async def close(self) -> None:
-        """Stop; a state file then holds what is known, and what was not dealt with."""
+        """Stop; the checkpoint then holds the index, and what was not acknowledged."""
         await self.watch.aclose()
 
-    def taken_over(self, other: WatchSource, last: list[Event]) -> None:
-        """Leave out what ``other``, which ran at the same time, has told: ``last`` of all."""
+    def exclude_reported(self, other: WatchSource, last: list[Event]) -> None:
+        """Leave out what ``other``, which ran at the same time, has reported.
+
+        Args:
+            other: The watch before.
+            last: Its last events: those that both may have reported.
+        """
         one, two = self.watch.location, other.watch.location
         if one.is_relative_to(two) or two.is_relative_to(one):
             self._covered = max(one, two, key=lambda path: len(path.parts))
-            self._told = {_mark(event) for event in last}
+            self._reported = {_signature(event) for event in last}
 
     def inherit(self, other: WatchSource) -> None:
-        """Go on leaving out what ``other`` left out."""
-        self._told, self._covered = other._told, other._covered
+        """Leave out what ``other`` leaves out."""
+        self._reported, self._covered = other._reported, other._covered
 
-    def _is_told(self, event: Event) -> bool:
-        assert self._covered is not None  # noqa: S101 - asked by who calls
+    def _is_reported(self, event: Event) -> bool:
+        assert self._covered is not None  # noqa: S101 - the caller has checked it
         if getattr(event, "existing", False) and isinstance(event, EntryEvent):
             return event.path.is_relative_to(self._covered)
-        if not self._told:
+        if not self._reported:
             return False
-        mark = _mark(event)
-        if mark in self._told:
-            self._told.discard(mark)
+        signature = _signature(event)
+        if signature in self._reported:
+            self._reported.discard(signature)
             return True
         return False
 
 
-def make_folder_of(state: str) -> None:
-    """Make the folder that a state file is to lie in."""
+def make_parent_of(state: str) -> None:
+    """Create the directory of a checkpoint."""
     os.makedirs(os.path.dirname(os.path.abspath(state)), exist_ok=True)
 
 
-def _mark(event: Event) -> object:
-    """Give what two watches' events about one change have in common."""
+def _signature(event: Event) -> object:
+    """Return what two watches' events about the same change have in common."""
     if not isinstance(event, EntryEvent):
         return id(event)
     stat = getattr(event, "stat", None)

@@ -1,16 +1,16 @@
-"""Runs any mewbot bot and loses nothing on the way: ``run``, ``Runner``."""
+"""The runner of bots, for any mewbot components; it loses no event: ``run``, ``Runner``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from limpet.bot._components import Parts
+from limpet.bot._components import Components
 from limpet.bot.runner._load_components import BotLike
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["Parts", "RunOptions", "Runner", "Stats", "run"]
+__all__ = ["Components", "RunOptions", "Runner", "Stats", "run"]
 
 
 async def run(bot: BotLike, **options: Any) -> Stats:  # noqa: ANN401 - the fields of RunOptions
@@ -21,14 +21,14 @@ async def run(bot: BotLike, **options: Any) -> Stats:  # noqa: ANN401 - the fiel
     await limpet.bot.run([FileSystem(...), behaviour], until_done=True)
     ```
 
-    Takes no signals and configures no logging: that is the program's. Cancelling it keeps what was
-    not done in ``state_dir``; ``Runner`` has ``stop``, which does what is queued first.
+    It handles no signals and configures no logging: that is up to the program. Cancellation stores
+    unprocessed events in ``state_dir``; ``Runner.stop`` processes queued events first.
 
     Args:
         bot: The path of a file, components (IOConfigs and Behaviours), or mewbot's ``Bot``.
         **options: See ``RunOptions``.
 
     Raises:
-        UsageError: The file or an option is wrong, or another bot runs with this state folder.
+        UsageError: The file or an option is wrong, or another bot runs with this state directory.
     """
     return await Runner(bot, RunOptions(**options)).run()

@@ -1,7 +1,7 @@
-"""What one behaviour does with one event, step by step.
+"""The steps of one behaviour for one event.
 
-A v1 behaviour is taken apart, so that a try begins at the step that failed and repeats nothing
-before it. One with a ``process`` of its own is one step.
+A v1 behaviour is taken apart, so that a retry starts at the failed step and repeats nothing before
+it. A behaviour with a ``process`` of its own is a single step.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any, Final
 from mewbot.api import v1
 from mewbot.core import BehaviourInterface, OutputEvent
 
-from limpet.bot._dry_run import would, would_say
-from limpet.bot.events._action_result import Work, outcome_of
-from limpet.bot.runner._behaviour_queue import Job
+from limpet.bot._dry_run import dry_run_report, report_dry_run
+from limpet.bot.events._action_result import ActionState, outcome_of
+from limpet.bot.events._event_codec import public_name
+from limpet.bot.runner._behaviour_queue import Task
 from limpet.bot.runner._retry import GaveUpError
 from limpet.bot.runner._stats import Stats
-from limpet.bot.runner._work_journal import Place
+from limpet.bot.runner._work_journal import Progress
 
-__all__ = ["Process", "is_stepwise"]
+__all__ = ["BehaviourPipeline", "is_stepwise"]
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
@@ -29,113 +30,122 @@ Send = Callable[[OutputEvent], Awaitable[None]]
 
 
 def is_stepwise(behaviour: BehaviourInterface) -> bool:
-    """Whether a behaviour does what mewbot's own does, and so can be done step by step."""
+    """Return whether a behaviour does what mewbot's own does, and so can run step by step."""
     return isinstance(behaviour, v1.Behaviour) and type(behaviour).process is v1.Behaviour.process
 
 
-class Process:
-    """One behaviour's way of dealing with events."""
+class BehaviourPipeline:
+    """Triggers, conditions and actions of one behaviour."""
 
-    def __init__(self, behaviour: BehaviourInterface, send: Send, stats: Stats) -> None:
-        """Look at what the behaviour has."""
+    def __init__(
+        self, behaviour: BehaviourInterface, send: Send, stats: Stats, timeout: float | None
+    ) -> None:
+        """Create the pipeline.
+
+        Args:
+            behaviour: The behaviour.
+            send: Sends an output event of an action, and returns once that is done.
+            stats: Counts.
+            timeout: Seconds that one try of an action may take.
+        """
         self._behaviour = behaviour
         self._send = send
         self._stats = stats
-        self._parts = behaviour if isinstance(behaviour, v1.Behaviour) else None
+        self._timeout = timeout
+        self._v1 = behaviour if isinstance(behaviour, v1.Behaviour) else None
         self._stepwise = is_stepwise(behaviour)
-        self.timeout: float | None = None
 
-    async def advance(self, job: Job) -> None:
-        """Go on where the job is, to its end.
+    async def advance(self, task: Task) -> None:
+        """Run a task from its current step to its end.
 
         Raises:
-            Exception: A step failed; ``job`` is at that step.
+            Exception: A step failed; ``task`` is at that step.
         """
-        parts = self._parts
-        if parts is None or not self._stepwise:
-            await self._whole(job)
+        behaviour = self._v1
+        if behaviour is None or not self._stepwise:
+            await self._run_whole(task)
             return
-        event = job.event
-        if job.step == 0:
-            for trigger in parts.triggers:
+        event = task.event
+        if task.step == 0:
+            for trigger in behaviour.triggers:
                 if trigger.matches(event):
                     break
             else:
                 return
-            for condition in parts.conditions:
+            for condition in behaviour.conditions:
                 if getattr(condition, "waits", False):
                     allowed = await asyncio.to_thread(condition.allows, event)
                 else:
                     allowed = condition.allows(event)
                 if not allowed:
                     return
-            job.step = 1
-            job.state = Work()
+            task.step = 1
+            task.state = ActionState()
             self._stats.acted += 1
-        state = job.state
-        assert state is not None  # noqa: S101 - made with the first step
-        actions = parts.actions
-        while job.step <= len(actions):
-            action = actions[job.step - 1]
-            if would_say.get() is not None and not _is_ours(action):
-                would(f"run the action {_name(action)}, which is not limpet's")
-            elif self.timeout is None:
+        state = task.state
+        assert state is not None  # noqa: S101 - set with the first step
+        actions = behaviour.actions
+        while task.step <= len(actions):
+            action = actions[task.step - 1]
+            if dry_run_report.get() is not None and not _is_ours(action):
+                report_dry_run(f"run the action {_name(action)}, which is not limpet's")
+            elif self._timeout is None:
                 await self._act(action.act(event, state))
             else:
-                async with asyncio.timeout(self.timeout):
+                async with asyncio.timeout(self._timeout):
                     await self._act(action.act(event, state))
-            job.step += 1
+            task.step += 1
 
-    def place(self, job: Job) -> Place | None:
-        """Say how far a job is, for the journal."""
-        if self._parts is None or not self._stepwise or job.step == 0:
+    def progress(self, task: Task) -> Progress | None:
+        """Return the progress of a task for the journal; ``None`` is at the beginning."""
+        if self._v1 is None or not self._stepwise or task.step == 0:
             return None
-        state = {key: one for key, one in (job.state or {}).items() if key != "limpet.outcome"}
-        return Place(job.step, self._actions(), state)
+        state = {key: one for key, one in (task.state or {}).items() if key != "limpet.outcome"}
+        return Progress(task.step, self._action_names(), state)
 
-    def go_on(self, job: Job, place: Place | None) -> None:
-        """Put a job where it was at the last stop, if the behaviour is still the same."""
-        if place is None or not self._stepwise or place.actions != self._actions():
+    def resume(self, task: Task, progress: Progress | None) -> None:
+        """Set a task to its progress at the last stop, if the behaviour is still the same."""
+        if progress is None or not self._stepwise or progress.actions != self._action_names():
             return
-        job.step, job.state = place.step, Work(place.state)
+        task.step, task.state = progress.step, ActionState(progress.state)
 
-    def _actions(self) -> tuple[str, ...]:
-        assert self._parts is not None  # noqa: S101 - stepwise
-        return tuple(_name(action) for action in self._parts.actions)
-
-    async def clean_up(self, job: Job, error: BaseException) -> None:
-        """After it failed for good: run the later actions that are there for failures."""
-        if self._parts is None or not self._stepwise or job.step == 0:
+    async def clean_up(self, task: Task, error: BaseException) -> None:
+        """Run the later actions that are meant for failures, after a task failed for good."""
+        if self._v1 is None or not self._stepwise or task.step == 0:
             return
-        state = job.state
-        assert state is not None  # noqa: S101 - made with the first step
+        state = task.state
+        assert state is not None  # noqa: S101 - set with the first step
         outcome_of(state).fail(error)
-        for action in self._parts.actions[job.step :]:
+        for action in self._v1.actions[task.step :]:
             if not getattr(action, "after_failure", False):
                 continue
             try:
-                await self._act(action.act(job.event, state))
-            except Exception as second:  # noqa: BLE001 - whatever it is, the next has its turn
+                await self._act(action.act(task.event, state))
+            except Exception as second:  # noqa: BLE001 - whatever it is, the next action runs
                 cause = second.__cause__ if isinstance(second, GaveUpError) else second
                 _LOG.error("after the failure, %s failed too: %s", _name(action), cause)
 
-    def step_name(self, job: Job) -> str:
-        """Say at which step a job is."""
-        if self._parts is None or not self._stepwise:
+    def step_name(self, task: Task) -> str:
+        """Return the name of a task's current step, for messages."""
+        if self._v1 is None or not self._stepwise:
             return "process"
-        if job.step == 0:
+        if task.step == 0:
             return "triggers and conditions"
-        return f"action {job.step} ({_name(self._parts.actions[job.step - 1])})"
+        return f"action {task.step} ({_name(self._v1.actions[task.step - 1])})"
 
-    async def _whole(self, job: Job) -> None:
-        if would(f"run the behaviour {_name(self._behaviour)}, which is not limpet's"):
+    def _action_names(self) -> tuple[str, ...]:
+        assert self._v1 is not None  # noqa: S101 - stepwise
+        return tuple(public_name(type(action)) for action in self._v1.actions)
+
+    async def _run_whole(self, task: Task) -> None:
+        if report_dry_run(f"run the behaviour {_name(self._behaviour)}, which is not limpet's"):
             return
         self._stats.acted += 1
-        async with asyncio.timeout(self.timeout):
-            await self._act(self._behaviour.process(job.event))
+        async with asyncio.timeout(self._timeout):
+            await self._act(self._behaviour.process(task.event))
 
-    async def _act(self, outputs: Any) -> None:  # noqa: ANN401 - mewbot's types call it otherwise
-        """Send what an action asks for, as it asks for it."""
+    async def _act(self, outputs: Any) -> None:  # noqa: ANN401 - mewbot's types differ
+        """Send each output of an action as soon as it is yielded."""
         try:
             async for output in outputs:
                 if output:
@@ -152,5 +162,4 @@ def _is_ours(component: object) -> bool:
 
 
 def _name(component: object) -> str:
-    kind = type(component)
-    return f"{kind.__module__}.{kind.__qualname__}".replace("._", ".")
+    return public_name(type(component)).replace(":", ".")

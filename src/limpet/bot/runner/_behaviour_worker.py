@@ -1,4 +1,4 @@
-"""Works on the jobs of one lane: tries again what may go well, and gives up into a dead letter."""
+"""Run the tasks of one behaviour: retry what may succeed, and give up into a dead letter."""
 
 from __future__ import annotations
 
@@ -8,108 +8,112 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from limpet.bot.runner._behaviour_pipeline import Process
-from limpet.bot.runner._behaviour_queue import Job, Lane
-from limpet.bot.runner._retry import GaveUpError, Patience, helps
-from limpet.bot.runner._state_dir import Keep
+from limpet.bot.runner._behaviour_pipeline import BehaviourPipeline
+from limpet.bot.runner._behaviour_queue import BehaviourQueue, Task
+from limpet.bot.runner._retry import GaveUpError, RetryPolicy, is_worth_retrying
+from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["SLICE_S", "Worker"]
+__all__ = ["SLICE_S", "BehaviourWorker"]
 
 SLICE_S: Final = 0.005
-"""Who never waits lets others run after so long: a loop's other callbacks see that as latency."""
+"""A worker that never waits yields to the loop after this time: it is the latency of others."""
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
-class Worker:
-    """One behaviour's jobs, done by as many tasks as the lane has workers."""
+class BehaviourWorker:
+    """Runs one behaviour's tasks, as many at once as its queue allows."""
 
     def __init__(
-        self, lane: Lane, process: Process, patience: Patience, keep: Keep, stats: Stats
+        self,
+        queue: BehaviourQueue,
+        pipeline: BehaviourPipeline,
+        retry: RetryPolicy,
+        state_dir: StateDir,
+        stats: Stats,
     ) -> None:
-        """Know whose work it is, and where what fails goes."""
-        self.lane = lane
-        self.process = process
-        self._patience = patience
-        self._keep = keep
+        """Create a worker that does not run yet.
+
+        Args:
+            queue: The tasks.
+            pipeline: The steps of each task.
+            retry: How often and when a failed step is retried.
+            state_dir: Takes the dead letters.
+            stats: Counts.
+        """
+        self.queue = queue
+        self.pipeline = pipeline
+        self._retry = retry
+        self._state_dir = state_dir
         self._stats = stats
-        self._tasks: list[asyncio.Task[None]] = []
+        self.loops: list[asyncio.Task[None]] = []
+        """What runs the tasks; cancelled, it leaves the tasks it works on in the queue."""
 
     def start(self, on_idle: Callable[[], None]) -> None:
-        """Begin; ``on_idle`` is called when the lane has nothing to do any more."""
-        name = f"behaviour {self.lane.name}"
-        self._tasks = [
-            asyncio.create_task(self._work(on_idle), name=name) for _ in range(self.lane.workers)
+        """Start to work; ``on_idle`` is called whenever the queue becomes idle."""
+        name = f"behaviour {self.queue.name}"
+        self.loops = [
+            asyncio.create_task(self._work(on_idle), name=name) for _ in range(self.queue.workers)
         ]
 
-    @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """The tasks that work; cancelled, they leave what they work on to the lane."""
-        return self._tasks
-
     async def _work(self, on_idle: Callable[[], None]) -> None:
-        lane, process, stats = self.lane, self.process, self._stats
+        queue, pipeline, stats = self.queue, self.pipeline, self._stats
         begun = time.monotonic()
         while True:
-            job = await lane.take()
+            task = await queue.get()
             try:
-                await process.advance(job)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-                await self._struggle(job, error)
+                await pipeline.advance(task)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other tasks go on
+                await self._retry_step(task, error)
             stats.done += 1
-            lane.finish(job)
-            job.delivery.done()
-            if lane.is_idle:
+            queue.finish(task)
+            task.delivery.finish()
+            if queue.is_idle:
                 on_idle()
             if (now := time.monotonic()) - begun > SLICE_S:
                 await asyncio.sleep(0)
                 begun = now
 
-    async def _struggle(self, job: Job, error: Exception) -> None:
-        """A step failed: try it again, and give up in the end."""
-        patience, process = self._patience, self.process
+    async def _retry_step(self, task: Task, error: Exception) -> None:
+        """Retry a failed step and those after it, and give up in the end."""
+        retry, pipeline = self._retry, self.pipeline
         while True:
-            step = process.step_name(job)
-            if job.attempt >= patience.attempts or not helps(error):
-                await self._give_up(job, step, error)
+            step = pipeline.step_name(task)
+            if task.attempt >= retry.attempts or not is_worth_retrying(error):
+                await self._give_up(task, step, error)
                 return
             known = isinstance(error, OSError | TimeoutError | RuntimeError)
             _LOG.warning(
                 "behaviour %s, %s, failed (try %d): %s",
-                job.lane.name,
+                self.queue.name,
                 step,
-                job.attempt,
+                task.attempt,
                 error,
                 exc_info=None if known else error,
             )
             self._stats.retries += 1
-            await asyncio.sleep(patience.wait(job.attempt))
-            job.attempt += 1
-            at = job.step
+            await asyncio.sleep(retry.delay_after(task.attempt))
+            task.attempt += 1
+            failed_step = task.step
             try:
-                await process.advance(job)
+                await pipeline.advance(task)
             except Exception as again:  # noqa: BLE001 - as above
                 error = again
-                if job.step != at:
-                    job.attempt = 1
+                if task.step != failed_step:
+                    task.attempt = 1
             else:
                 return
 
-    async def _give_up(self, job: Job, step: str, error: Exception) -> None:
+    async def _give_up(self, task: Task, step: str, error: Exception) -> None:
         self._stats.failed += 1
-        output, attempts, cause = None, job.attempt, error
+        output, attempts, cause = None, task.attempt, error
         if isinstance(error, GaveUpError) and isinstance(error.__cause__, Exception):
             output, attempts, cause = error.output, error.attempts, error.__cause__
-        _LOG.error(
-            "behaviour %s, %s, failed for good after %d tries: %s",
-            job.lane.name,
-            step,
-            attempts,
-            cause,
+        name = self.queue.name
+        _LOG.error("behaviour %s, %s, gave up after %d tries: %s", name, step, attempts, cause)
+        task.is_dead = True
+        await self._state_dir.write_dead_letter(
+            task.event, self.queue.ident, name, step, attempts, cause, output
         )
-        job.is_buried = True
-        await self._keep.bury(
-            job.event, job.lane.ident, job.lane.name, step, attempts, cause, output
-        )
-        await self.process.clean_up(job, cause)
+        await self.pipeline.clean_up(task, cause)

@@ -1,4 +1,4 @@
-"""Dead letters: what failed for good, as JSON lines to be read, and done with ``replay``."""
+"""Dead letters: events that were given up, as JSON lines to read and to replay."""
 
 from __future__ import annotations
 
@@ -8,72 +8,70 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mewbot.core import InputEvent
 
+from limpet._dead_letter import dead_letter, shortened
 from limpet.bot.events._event_codec import CodecError, decode, encode
 from limpet.bot.settings._template_fields import wire_of
 
-__all__ = ["DeadLetter", "Letters", "letter"]
+__all__ = ["DeadLetter", "DeadLetters", "dead_letter_line"]
 
-_LONGEST: Final = 2000
-"""Characters of an error's text: an error may carry a whole file."""
-
-_LOG: Final = logging.getLogger("limpet.bot.letters")
+_LOG: Final = logging.getLogger("limpet.bot.dead_letters")
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One event that a behaviour could not deal with."""
+    """One event that a behaviour gave up."""
 
     ident: str
     behaviour: str
-    """Which behaviour: as ``Lane.ident``."""
+    """Identifies the behaviour: as ``BehaviourQueue.ident``."""
     name: str
-    """What the behaviour is called."""
+    """The name of the behaviour in messages."""
     line: str
-    """As it stands in the file."""
+    """The line in the file."""
     error: str
     event: InputEvent | None
-    """``None`` if it cannot be made again; ``error`` says why not."""
+    """``None`` if it cannot be decoded; then ``error`` is the reason."""
 
 
-class Letters:
-    """The dead letters in one folder; synchronous, for any thread."""
+class DeadLetters:
+    """The dead letters in one directory; synchronous, for any thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use the file in this folder."""
-        self.path = folder / "dead-letters.jsonl"
-        self._turn = threading.Lock()
+    def __init__(self, directory: Path) -> None:
+        """Use the files in this directory."""
+        self.path = directory / "dead-letters.jsonl"
+        self.replaying_path = directory / "dead-letters.replaying.jsonl"
+        """Those that a replay has taken and not finished."""
+        self._lock = threading.Lock()
 
     def add(self, lines: list[str]) -> None:
-        """Add letters as they stand.
+        """Append lines, and sync them to disk.
 
         Raises:
-            OSError: They are not there.
+            OSError: They may be missing.
         """
-        with self._turn, self.path.open("a", encoding="utf-8") as file:
+        with self._lock, self.path.open("a", encoding="utf-8") as file:
             file.write("".join(line + "\n" for line in lines))
             file.flush()
             os.fsync(file.fileno())
 
     def take(self) -> Path | None:
-        """Put the file aside to work on it; ``None`` if there is none.
+        """Rename the file for a replay, and return its path; ``None`` if there is none.
 
-        One that was put aside before and not finished comes first.
+        A file that an earlier replay has not finished comes first.
         """
-        aside = self.path.with_name("dead-letters.replaying.jsonl")
-        if not aside.exists():
+        if not self.replaying_path.exists():
             with contextlib.suppress(FileNotFoundError):
-                self.path.replace(aside)
-        return aside if aside.exists() else None
+                self.path.replace(self.replaying_path)
+        return self.replaying_path if self.replaying_path.exists() else None
 
     @staticmethod
     def read(path: Path) -> list[DeadLetter]:
-        """Read letters.
+        """Return the dead letters of a file; a line that is none is logged.
 
         Raises:
             OSError: The file cannot be read.
@@ -83,20 +81,20 @@ class Letters:
             try:
                 wire = json.loads(line)
                 ident, behaviour = str(wire["id"]), wire["behaviour"]
-                name, said = str(behaviour["name"]), str(wire["error"]["message"])
+                name, error = str(behaviour["name"]), str(wire["error"]["message"])
             except (ValueError, KeyError, TypeError):
-                _LOG.error("a line of %s is no dead letter: %.200s", path, line)
+                _LOG.error("a line of %s is not a dead letter: %.200s", path, line)
                 continue
             event = None
             try:
                 event = decode(wire["event"])
-            except (CodecError, KeyError) as error:
-                said = f"it cannot be made again: {error}"
-            found.append(DeadLetter(ident, str(behaviour["id"]), name, line, said, event))
+            except (CodecError, KeyError) as failure:
+                error = f"the event cannot be decoded: {failure}"
+            found.append(DeadLetter(ident, str(behaviour["id"]), name, line, error, event))
         return found
 
 
-def letter(
+def dead_letter_line(
     event: InputEvent,
     *,
     behaviour: str,
@@ -106,18 +104,9 @@ def letter(
     error: BaseException,
     output: object = None,
 ) -> str:
-    """Give a dead letter as one line of JSON."""
-    wire: dict[str, Any] = {
-        "v": 1,
-        "id": os.urandom(8).hex(),
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "behaviour": {"id": behaviour, "name": name},
-        "step": step,
-        "attempts": attempts,
-        "error": {"type": type(error).__name__, "message": _cut(str(error))},
-        "about": wire_of(event),
-        "event": _encoded(event),
-    }
+    """Return a dead letter as one line of JSON."""
+    details = {"behaviour": {"id": behaviour, "name": name}, "step": step, "about": wire_of(event)}
+    wire = dead_letter(_encoded(event), attempts=attempts, error=error, **details)
     if output is not None:
         wire["output"] = _encoded(output)
     return json.dumps(wire, ensure_ascii=False, default=str)
@@ -127,9 +116,4 @@ def _encoded(value: object) -> object:
     try:
         return encode(value)
     except CodecError as error:
-        return {"$": "unknown", "v": _cut(repr(value)), "why": str(error)}
-
-
-def _cut(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+        return {"$": "unknown", "v": shortened(repr(value)), "why": str(error)}

@@ -1,7 +1,7 @@
-"""The behaviours of a bot at work: a dispatcher hands events to their lanes, workers empty those.
+"""Dispatch events to per-behaviour queues, and run the workers that drain them.
 
-An event is settled when every behaviour that is interested in it is done with it, has given it up
-into a dead letter, or has it in the journal. Only then does a watch's state file leave it out.
+An event is acknowledged once every interested behaviour has finished it, has given it up into a
+dead letter, or has it in the journal. Until then the checkpoint of its watch contains it.
 """
 
 from __future__ import annotations
@@ -11,244 +11,246 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
-from mewbot.core import InputEvent, OutputEvent
+from mewbot.core import InputEvent
 
-from limpet.bot._components import Parts, label_of, workers_of
+from limpet.bot._components import Components, label_of, workers_of
+from limpet.bot._delivery import Delivery
 from limpet.bot.io._event_queue import EventQueue
-from limpet.bot.runner._behaviour_pipeline import Process
-from limpet.bot.runner._behaviour_queue import Delivery, Lane
-from limpet.bot.runner._behaviour_worker import SLICE_S, Worker
-from limpet.bot.runner._load_components import patience_of
-from limpet.bot.runner._output_sender import Sender, close
-from limpet.bot.runner._retry import Patience
+from limpet.bot.runner._behaviour_pipeline import BehaviourPipeline
+from limpet.bot.runner._behaviour_queue import BehaviourQueue
+from limpet.bot.runner._behaviour_worker import SLICE_S, BehaviourWorker
+from limpet.bot.runner._output_sender import OutputSender, close
+from limpet.bot.runner._retry import RetryPolicy
 from limpet.bot.runner._run_options import RunOptions
-from limpet.bot.runner._state_dir import Keep
+from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
-from limpet.bot.runner._work_journal import Entry, Left, Place
+from limpet.bot.runner._work_journal import JournalEntry, Progress, Unfinished
 
-__all__ = ["Crew"]
+__all__ = ["Dispatcher"]
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
-class Crew:
-    """Lanes, workers and outputs of one set of components. Belongs to one loop."""
+class Dispatcher:
+    """Queues, workers and outputs of one set of components. Belongs to one loop."""
 
     def __init__(
         self,
-        parts: Parts,
+        components: Components,
         options: RunOptions,
         queue: EventQueue,
-        keep: Keep,
+        state_dir: StateDir,
         stats: Stats,
         on_idle: Callable[[], None],
     ) -> None:
-        """Make the lanes; nothing runs before ``start``.
+        """Create the queues; nothing runs before ``start``.
 
         Args:
-            parts: The components.
+            components: The components.
             options: How the bot is run.
             queue: Where events come from.
-            keep: Where journal and dead letters are.
-            stats: Counts what is done.
-            on_idle: Called when there may be nothing to do any more.
+            state_dir: Holds journal and dead letters.
+            stats: Counts.
+            on_idle: Called when there may be nothing left to do.
         """
         self.queue = queue
-        self.extra: deque[InputEvent] = deque()
-        """Events that come after all that is queued; only while stopping."""
-        self._keep = keep
+        self.extra: deque[Delivery] = deque()
+        """Events after all that are queued; only while stopping."""
+        self._state_dir = state_dir
         self._stats = stats
         self._on_idle = on_idle
-        self._routes: dict[type, tuple[Lane, ...]] = {}
-        self._in_hand: tuple[Delivery, list[Lane]] | None = None
-        """The event that is being handed to lanes, and those that have not got it."""
-        self._dispatcher: asyncio.Task[None] | None = None
-        waits = options.backoff, options.backoff_max
-        self.sender = Sender(
-            parts.outputs(),
-            patience=Patience(options.attempts, *waits),
+        self._routes: dict[type, tuple[BehaviourQueue, ...]] = {}
+        self._in_hand: tuple[Delivery, list[BehaviourQueue]] | None = None
+        """The event being dispatched, and the queues that do not have it yet."""
+        self._dispatch_task: asyncio.Task[None] | None = None
+        self.sender = OutputSender(
+            components.outputs(),
+            retry=RetryPolicy(options.attempts, options.backoff, options.backoff_max),
             timeout=options.output_timeout,
             stats=stats,
         )
-        self._workers: dict[Lane, Worker] = {}
-        for behaviour, ident in parts.active():
-            lane = Lane(
+        self._workers: dict[BehaviourQueue, BehaviourWorker] = {}
+        for behaviour, ident in components.active():
+            one = BehaviourQueue(
                 behaviour,
                 ident,
                 label_of(behaviour, ident),
-                bound=options.lane,
+                bound=options.behaviour_queue,
                 workers=workers_of(behaviour),
             )
-            process = Process(behaviour, self._send, stats)
-            timeout = getattr(behaviour, "timeout", None)
-            process.timeout = options.timeout if timeout is None else timeout
-            attempts, backoff = patience_of(behaviour, options)
-            patience = Patience(attempts, backoff, options.backoff_max)
-            self._workers[lane] = Worker(lane, process, patience, keep, stats)
-        self.lanes = list(self._workers)
+            timeout = _own(behaviour, "timeout", options.timeout)
+            pipeline = BehaviourPipeline(behaviour, self.sender.send, stats, timeout)
+            retry = RetryPolicy(
+                int(_own(behaviour, "attempts", options.attempts)),
+                float(_own(behaviour, "backoff", options.backoff)),
+                options.backoff_max,
+            )
+            self._workers[one] = BehaviourWorker(one, pipeline, retry, state_dir, stats)
+        self.behaviour_queues = list(self._workers)
 
     def start(self) -> None:
-        """Begin to work; events are taken from the queue once ``dispatch`` is called."""
+        """Start the workers; ``dispatch`` starts taking events from the queue."""
         for worker in self._workers.values():
             worker.start(self._on_idle)
 
     def dispatch(self) -> None:
-        """Begin to take events from the queue."""
-        self._dispatcher = asyncio.create_task(self._dispatch(), name="dispatch")
+        """Start to take events from the queue."""
+        self._dispatch_task = asyncio.create_task(self._dispatch(), name="dispatch")
 
     @property
-    def are_lanes_idle(self) -> bool:
-        """Whether no behaviour has anything to do."""
-        return all(lane.is_idle for lane in self.lanes)
+    def are_queues_idle(self) -> bool:
+        """Return whether no behaviour has anything to do."""
+        return all(one.is_idle for one in self.behaviour_queues)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is worked on."""
+        """Return whether no event waits and none is being processed."""
         idle = self.queue.empty() and not self.extra and self._in_hand is None
-        return idle and self.are_lanes_idle
+        return idle and self.are_queues_idle
 
-    async def feed(self, entries: Sequence[Entry]) -> None:
-        """Hand out what was kept, each to the behaviour that it was kept for."""
+    async def replay(self, entries: Sequence[JournalEntry]) -> None:
+        """Add stored events, each to the queue of the behaviour that it was stored for."""
         for entry in entries:
-            lane = self.lane_of(entry.behaviour)
-            if lane is None:
-                await self.bury_orphan(entry.event, entry.behaviour)
-                self._keep.done(entry.ident)
+            delivery = Delivery(entry.event, self._state_dir, entry.ident)
+            queue = self.queue_of(entry.behaviour)
+            if queue is None:
+                await self.give_up_orphan(entry.event, entry.behaviour)
+                delivery.finish()
                 continue
-            if lane.is_full:
-                await lane.room()
+            if queue.is_full:
+                await queue.wait_for_room()
             self._stats.replayed += 1
-            delivery = Delivery(entry.event, 1, self._entry_done, entry.ident)
-            self.take_over(delivery, lane, entry.place)
+            self.resume(delivery, queue, entry.progress)
 
-    def lane_of(self, ident: str) -> Lane | None:
-        """Give the lane of a behaviour by what the journal calls it."""
-        return next((lane for lane in self.lanes if lane.ident == ident), None)
+    def queue_of(self, ident: str) -> BehaviourQueue | None:
+        """Return the queue of a behaviour by its name in the journal."""
+        return next((one for one in self.behaviour_queues if one.ident == ident), None)
 
-    def take_over(self, delivery: Delivery, lane: Lane, place: Place | None) -> None:
-        """Go on with what was begun elsewhere."""
-        self._workers[lane].process.go_on(lane.add(delivery), place)
+    def resume(self, delivery: Delivery, queue: BehaviourQueue, progress: Progress | None) -> None:
+        """Add an event whose processing was started before."""
+        self._workers[queue].pipeline.resume(queue.put(delivery), progress)
 
-    async def bury_orphan(self, event: InputEvent, ident: str) -> None:
-        """Make a dead letter of an event whose behaviour is not there any more."""
-        _LOG.error(
-            "the behaviour %s, for which an event was kept, is not there any more; the event "
-            "becomes a dead letter",
-            ident,
-        )
-        gone = LookupError("the behaviour is not there any more")
-        await self._keep.bury(event, ident, "", "journal", 0, gone)
+    async def give_up_orphan(self, event: InputEvent, ident: str) -> None:
+        """Write a dead letter for an event whose behaviour no longer exists."""
+        message = "the behaviour %s of a stored event no longer exists; writing a dead letter"
+        _LOG.error(message, ident)
+        error = LookupError("the behaviour no longer exists")
+        await self._state_dir.write_dead_letter(event, ident, "", "journal", 0, error)
 
     async def pause(self) -> None:
-        """Take no more events from the queue; the one in hand is left to ``left``."""
-        dispatcher, self._dispatcher = self._dispatcher, None
-        if dispatcher is not None:
-            dispatcher.cancel()
-            await asyncio.wait({dispatcher})
+        """Stop taking events from the queue; the one in hand is among the ``unfinished``."""
+        task, self._dispatch_task = self._dispatch_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
 
-    async def end(self, patience: float) -> None:
-        """Break off what is not done; a second time, if it will not end in so many seconds."""
+    async def end(self, timeout: float) -> None:
+        """Cancel what is not done, a second time if it does not end within ``timeout`` seconds."""
         await self.pause()
-        tasks = [task for worker in self._workers.values() for task in worker.tasks]
-        for seconds in (patience, 0.5):
-            pending = [task for task in tasks if not task.done()]
-            for task in pending:
-                task.cancel()
+        loops = [one for worker in self._workers.values() for one in worker.loops]
+        for seconds in (timeout, 0.5):
+            pending = [one for one in loops if not one.done()]
+            for one in pending:
+                one.cancel()
             if pending:
                 await asyncio.wait(pending, timeout=seconds)
 
-    def left(self) -> list[tuple[Delivery, Left]]:
-        """Give what is begun or in the lanes and not done, oldest first, once it was ended."""
-        left: list[tuple[Delivery, Left]] = []
-        for lane, worker in self._workers.items():
-            for job in lane.left():
-                if job.is_buried:
-                    job.delivery.done()
+    def unfinished(self) -> list[tuple[Delivery, Unfinished]]:
+        """Return all dispatched events that are not processed, oldest first; after ``end``."""
+        found: list[tuple[Delivery, Unfinished]] = []
+        for queue, worker in self._workers.items():
+            for task in queue.unfinished():
+                if task.is_dead:
+                    task.delivery.finish()
                 else:
-                    left.append(_left(job.delivery, lane, worker.process.place(job)))
+                    progress = worker.pipeline.progress(task)
+                    found.append(self._unfinished(task.delivery, queue, progress))
         if self._in_hand is not None:
-            delivery, lanes = self._in_hand
-            left += [_left(delivery, lane) for lane in lanes]
-        return left
+            delivery, queues = self._in_hand
+            found += [self._unfinished(delivery, queue) for queue in queues]
+        return found
 
-    def queued(self) -> list[tuple[Delivery, Left]]:
-        """Take out all that is still queued."""
-        events = []
+    def take_queued(self) -> list[tuple[Delivery, Unfinished]]:
+        """Remove and return all events that are not dispatched."""
+        deliveries = []
         while not self.queue.empty():
-            events.append(self.queue.get_nowait())
-        events += self.extra
+            deliveries.append(self.queue.get_nowait())
+        deliveries += self.extra
         self.extra.clear()
-        left = []
-        for event in events:
-            lanes = self._route(event)
-            delivery = Delivery(event, len(lanes))
-            if not lanes:
-                delivery.settle()
-            left += [_left(delivery, lane) for lane in lanes]
-        return left
+        found = []
+        for delivery in deliveries:
+            queues = self._route(delivery.event)
+            delivery.remaining = len(queues)
+            if not queues:
+                delivery.acknowledge()
+            found += [self._unfinished(delivery, queue) for queue in queues]
+        return found
 
     async def close(self, *, but: Sequence[object] = ()) -> None:
-        """Close outputs and actions, except for those outputs that go on elsewhere."""
+        """Close outputs and actions, except for the outputs in ``but``."""
         for output in self.sender.outputs:
             if all(output is not other for other in but):
                 await close(output)
-        for lane in self.lanes:
-            for action in getattr(lane.behaviour, "actions", ()):
+        for queue in self.behaviour_queues:
+            for action in getattr(queue.behaviour, "actions", ()):
                 await close(action)
 
     # -- inside --------------------------------------------------------------------------------
 
     async def _dispatch(self) -> None:
-        """Hand each event to the lanes of those that are interested, in order."""
+        """Add each event to the queues of the interested behaviours, in order."""
         queue, extra, stats = self.queue, self.extra, self._stats
         begun = time.monotonic()
         while True:
             if not queue.empty():
-                event = queue.get_nowait()
+                delivery = queue.get_nowait()
             elif extra:
-                event = extra.popleft()
+                delivery = extra.popleft()
             else:
                 self._on_idle()
-                event = await queue.get()
+                delivery = await queue.get()
                 begun = time.monotonic()
-            lanes = self._routes.get(type(event))
-            if lanes is None:
-                lanes = self._route(event)
+            event = delivery.event
+            targets = self._routes.get(type(event))
+            if targets is None:
+                targets = self._route(event)
             stats.events += 1
             stats.last_event = time.time()
-            delivery = Delivery(event, len(lanes))
-            if not lanes:
+            delivery.remaining = len(targets)
+            if not targets:
                 stats.ignored += 1
-                delivery.settle()
-            for at, lane in enumerate(lanes):
-                if lane.is_full:
-                    self._in_hand = (delivery, list(lanes[at:]))
-                    await lane.room()
+                delivery.acknowledge()
+            for at, target in enumerate(targets):
+                if target.is_full:
+                    self._in_hand = (delivery, list(targets[at:]))
+                    await target.wait_for_room()
                     self._in_hand = None
                     begun = time.monotonic()
-                lane.add(delivery)
+                target.put(delivery)
             if (now := time.monotonic()) - begun > SLICE_S:
                 await asyncio.sleep(0)
                 begun = now
 
-    def _route(self, event: InputEvent) -> tuple[Lane, ...]:
-        lanes = self._routes.get(type(event))
-        if lanes is None:
-            lanes = tuple(lane for lane in self.lanes if lane.wants(event))
-            self._routes[type(event)] = lanes
-            if not lanes:
+    def _route(self, event: InputEvent) -> tuple[BehaviourQueue, ...]:
+        queues = self._routes.get(type(event))
+        if queues is None:
+            queues = tuple(one for one in self.behaviour_queues if one.takes(event))
+            self._routes[type(event)] = queues
+            if not queues:
                 _LOG.info("no behaviour is interested in %s", type(event).__name__)
-        return lanes
+        return queues
 
-    async def _send(self, output: OutputEvent) -> None:
-        await self.sender.send(output)
+    def _unfinished(
+        self, delivery: Delivery, queue: BehaviourQueue, progress: Progress | None = None
+    ) -> tuple[Delivery, Unfinished]:
+        entry = delivery.token if delivery.source is self._state_dir else None
+        ident = entry if isinstance(entry, str) else None
+        return delivery, Unfinished(ident, queue.ident, delivery.event, progress)
 
-    def _entry_done(self, delivery: Delivery) -> None:
-        if delivery.entry is not None:
-            self._keep.done(delivery.entry)
 
-
-def _left(delivery: Delivery, lane: Lane, place: Place | None = None) -> tuple[Delivery, Left]:
-    return delivery, Left(delivery.entry, lane.ident, delivery.event, place)
+def _own(behaviour: object, option: str, default: float | None) -> Any:  # noqa: ANN401 - a number
+    """Return an option of a behaviour or, where that has none, the bot's."""
+    found = getattr(behaviour, option, None)
+    return default if found is None else found

@@ -1,7 +1,6 @@
 """Health and metrics over HTTP, on loopback only: ``/health`` and ``/metrics``.
 
-The standard library's streams and a few lines: one request a connection, bounded in number, size
-and time.
+Built on asyncio's streams: one request per connection, bounded in number, size and time.
 """
 
 from __future__ import annotations
@@ -11,54 +10,56 @@ import contextlib
 import ipaddress
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from limpet.bot.runner._metrics import health_of, metrics_of
 from limpet.errors import UsageError
 
-if TYPE_CHECKING:
-    from limpet.bot.runner._runner import Runner
+__all__ = ["HealthServer"]
 
-__all__ = [
-    "HealthServer",
-]
-
-_MOST: Final = 16
-"""Connections at a time; more are closed at once."""
-_PATIENCE_S: Final = 5.0
-_LONGEST: Final = 8192
+_MAX_CONNECTIONS: Final = 16
+"""Connections at a time; further ones are closed at once."""
+_TIMEOUT_S: Final = 5.0
+_MAX_HEAD: Final = 8192
 """Bytes of a request's head."""
 
 
 class HealthServer:
-    """Answers on one address while the block lasts."""
+    """Answers requests on one address, from ``start`` to ``stop``."""
 
-    def __init__(self, runner: Runner, listen: str) -> None:
-        """Take the address: ``127.0.0.1:9000``, ``[::1]:9000``, ``localhost:0``.
+    def __init__(
+        self, listen: str, *, health: Callable[[], dict[str, Any]], metrics: Callable[[], str]
+    ) -> None:
+        """Create a server that does not listen yet.
+
+        Args:
+            listen: The address: ``127.0.0.1:9000``, ``[::1]:9000``, ``localhost:0``.
+            health: Returns the health, with a ``status``.
+            metrics: Returns the metrics in Prometheus' text format.
 
         Raises:
-            UsageError: It is none on loopback.
+            UsageError: The address is not on loopback.
         """
-        self._runner = runner
+        self._health = health
+        self._metrics = metrics
         self._host, self._port = _address(listen)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
         self.port = 0
-        """The port it listens on, once it does."""
+        """The port it listens on, once started."""
 
     async def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
             OSError: The address is taken.
         """
         self._server = await asyncio.start_server(
-            self._serve, self._host, self._port, limit=_LONGEST
+            self._serve, self._host, self._port, limit=_MAX_HEAD
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Listen no more, and end what is open."""
+        """Stop listening, and close open connections."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -72,9 +73,9 @@ class HealthServer:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - the server makes one for each
         with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.CancelledError):
-            if len(self._open) < _MOST:
+            if len(self._open) < _MAX_CONNECTIONS:
                 self._open.add(task)
-                async with asyncio.timeout(_PATIENCE_S):
+                async with asyncio.timeout(_TIMEOUT_S):
                     head = await reader.readuntil(b"\r\n\r\n")
                     writer.write(self._answer(head.decode("latin-1")))
                     await writer.drain()
@@ -86,16 +87,16 @@ class HealthServer:
     def _answer(self, head: str) -> bytes:
         words = head.partition("\r\n")[0].split(" ")
         method, target = (words[0], words[1]) if len(words) == 3 else ("", "")
-        status, kind, body = "404 Not Found", "text/plain", "there are /health and /metrics\n"
+        status, kind, body = "404 Not Found", "text/plain", "see /health and /metrics\n"
         if method not in {"GET", "HEAD"}:
             status, body = "405 Method Not Allowed", "only GET and HEAD\n"
         elif target.partition("?")[0] in {"/health", "/healthz"}:
-            health = health_of(self._runner)
+            health = self._health()
             status = "503 Service Unavailable" if health["status"] == "failing" else "200 OK"
             kind, body = "application/json", json.dumps(health) + "\n"
         elif target.partition("?")[0] == "/metrics":
             status, kind = "200 OK", "text/plain; version=0.0.4"
-            body = metrics_of(self._runner)
+            body = self._metrics()
         data = body.encode("utf-8", "replace")
         lines = [
             f"HTTP/1.1 {status}",

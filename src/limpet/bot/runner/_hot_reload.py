@@ -1,4 +1,4 @@
-"""Which components of a changed file go on as they are, and which come and go."""
+"""Decide which components of a changed file go on running."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 from mewbot.core import IOConfigInterface
 
-from limpet.bot._components import Parts
+from limpet.bot._components import Components
 from limpet.bot.io._filesystem import FileSystem
 
 __all__ = ["adopt"]
 
 
-def adopt(old: Parts, new: Parts) -> Parts:
-    """Give the new parts with those of the old that can go on.
+def adopt(old: Components, new: Components) -> Components:
+    """Return the new components, with those of the old that go on in place of their new ones.
 
-    A ``FileSystem`` of the same uuid goes on and gets the new values: a path that it keeps is
-    watched on without a gap. Another IOConfig of the same uuid, class and properties goes on, too.
+    A ``FileSystem`` with the same uuid goes on with the new values: a path that it keeps is watched
+    without a gap. Another IOConfig with the same uuid, class and properties goes on, too.
     """
     known = {_uuid(one): one for one in old.io_configs if _uuid(one)}
-    kept = [_kept(known.get(_uuid(one)), one) for one in new.io_configs]
-    return dataclasses.replace(new, io_configs=tuple(kept))
+    io_configs = [_chosen(known.get(_uuid(one)), one) for one in new.io_configs]
+    return dataclasses.replace(new, io_configs=tuple(io_configs))
 
 
-def _kept(old: IOConfigInterface | None, new: IOConfigInterface) -> IOConfigInterface:
+def _chosen(old: IOConfigInterface | None, new: IOConfigInterface) -> IOConfigInterface:
     if old is None or type(old) is not type(new):
         return new
     if isinstance(old, FileSystem) and isinstance(new, FileSystem):

@@ -1,4 +1,4 @@
-"""Keeps inputs running: one that dies is started again, later each time, and said loudly."""
+"""Keep inputs running: one that fails is restarted after a growing delay, and logged."""
 
 from __future__ import annotations
 
@@ -9,47 +9,51 @@ from typing import Final
 
 from mewbot.core import InputInterface
 
+from limpet.bot._restart import FIRST_S, run_again
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
-from limpet.bot.io._limpet_input import OwnInput
+from limpet.bot.io._limpet_input import LimpetInput
 from limpet.bot.runner._stats import Stats
+from limpet.errors import LimpetError
 
-__all__ = ["Supervisor"]
-
-FIRST_S: Final = 1.0
-"""Wait before an input that died is started again; twice as long each time."""
-
-LONGEST_S: Final = 60.0
-"""The longest such wait; an input that ran for as long begins with the first again."""
+__all__ = ["InputSupervisor"]
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
-class Supervisor:
+class InputSupervisor:
     """The inputs of a bot, each in a task of its own."""
 
     def __init__(
         self, queue: EventQueue, stats: Stats, *, on_end: Callable[[], None], first: float = FIRST_S
     ) -> None:
-        """Start with none."""
+        """Start without inputs.
+
+        Args:
+            queue: Where inputs put events.
+            stats: Counts restarts.
+            on_end: Called when an input ends.
+            first: Delay before the first restart, in seconds.
+        """
         self._queue = queue
         self._stats = stats
         self._on_end = on_end
         self._first = first
         self._tasks: dict[InputInterface, asyncio.Task[None]] = {}
+        self._is_quiet = False
         self.down: dict[str, str] = {}
-        """Inputs that died and wait to be started again -> why."""
+        """Inputs that failed and wait for their restart -> the reason."""
 
     @property
     def inputs(self) -> list[InputInterface]:
-        """Those there are, in order."""
+        """All inputs, in order."""
         return list(self._tasks)
 
     @property
     def all_ended(self) -> bool:
-        """Whether every one has ended by itself, or has nothing to tell of."""
+        """Return whether every input has ended by itself, or is idle."""
         return all(
-            task.done() or (isinstance(one, FileSystemInput) and one.has_nothing)
+            task.done() or (isinstance(one, FileSystemInput) and one.is_idle)
             for one, task in self._tasks.items()
         )
 
@@ -61,39 +65,43 @@ class Supervisor:
         self._tasks[one] = task
 
     def quiesce(self) -> None:
-        """Have limpet's own inputs hand out no more, though they go on to see what happens."""
+        """Let limpet's own inputs deliver no more, though they still notice changes."""
+        self._is_quiet = True
         for one in self._tasks:
-            if isinstance(one, OwnInput):
+            if isinstance(one, LimpetInput):
                 one.quiesce()
 
-    async def stop(self, which: list[InputInterface], patience: float) -> None:
-        """End inputs, and wait so long for them to clean up after themselves."""
-        tasks = {one: self._tasks.pop(one) for one in which if one in self._tasks}
+    async def stop(self, inputs: list[InputInterface], timeout: float) -> None:
+        """End inputs, and wait at most ``timeout`` seconds for their clean-up."""
+        tasks = {one: self._tasks.pop(one) for one in inputs if one in self._tasks}
         for task in tasks.values():
             task.cancel()
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks.values(), timeout=patience)
+        _, late = await asyncio.wait(tasks.values(), timeout=timeout)
         for one, task in tasks.items():
             if task in late:
-                _LOG.warning("%s did not end in %g s; it is left", type(one).__name__, patience)
+                _LOG.warning("%s did not end within %g s; not waiting", type(one).__name__, timeout)
 
     async def _run(self, one: InputInterface) -> None:
-        name, wait = type(one).__name__, self._first
-        loop = asyncio.get_running_loop()
-        while True:
-            begun = loop.time()
-            try:
-                self.down.pop(name, None)
-                await one.run()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is started again
-                wait = self._first if loop.time() - begun > LONGEST_S else wait
-                self._stats.restarts += 1
-                self.down[name] = f"{type(error).__name__}: {error}"
-                _LOG.exception("the input %s died; it is started again in %g s", name, wait)
-            else:
-                _LOG.info("the input %s has ended; what it has started goes on", name)
-                return
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LONGEST_S)
-            one.bind(self._queue)
+        name = one.label if isinstance(one, LimpetInput) else type(one).__name__
+
+        async def run() -> None:
+            if self._is_quiet and isinstance(one, LimpetInput):
+                return  # it failed while the bot stops: nothing more is delivered
+            self.down.pop(name, None)
+            await one.run()
+
+        def report(error: Exception, delay: float) -> None:
+            self._stats.restarts += 1
+            self.down[name] = f"{type(error).__name__}: {error}"
+            known = isinstance(one, LimpetInput) and isinstance(error, LimpetError | OSError)
+            message = "the input %s failed and restarts in %.1f s: %s"
+            _LOG.error(message, name, delay, error, exc_info=None if known else error)
+
+        try:
+            await run_again(run, report, first=self._first)
+            _LOG.info("the input %s has ended; what it has started goes on", name)
+        finally:
+            if isinstance(one, FileSystemInput):
+                one.handover.clean()

@@ -1,4 +1,4 @@
-"""The log of a bot that runs as a program: lines of text or of JSON, never in the loop's way."""
+"""The log of a bot that runs as a program: lines of text or JSON, written by a thread."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ __all__ = ["LogFormat", "logging_to"]
 LogFormat = Literal["text", "json"]
 
 _BOUND: Final = 10_000
-"""Lines that may wait to be written; more are dropped, and counted, rather than stop the bot."""
+"""Lines that may wait to be written; further ones are dropped and counted."""
 
 _REPEATS: Final = 20
 _WINDOW_S: Final = 60.0
-"""The same message so often in so long is said; what is more is counted and said with the next."""
+"""The same message is logged 20 times a minute; the next one reports how many were left out."""
 
-_MOST_KEYS: Final = 1000
+_MAX_KEYS: Final = 1000
 
 
 class _Repeats(logging.Filter):
-    """Lets a message through so often: a file that fails for ever must not fill a disk."""
+    """Limits repeated messages: a file that fails for ever must not fill a disk."""
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: OrderedDict[tuple[str, int, str], list[float]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.args:  # a whole message by itself: an action's line, which is data
+        if not record.args:  # a complete message, such as an action's line: it is data
             return True
         key = (record.name, record.levelno, str(record.msg))
         now = time.monotonic()
         started, count, left_out = self._seen.setdefault(key, [now, 0, 0])
         self._seen.move_to_end(key)
-        if len(self._seen) > _MOST_KEYS:
+        if len(self._seen) > _MAX_KEYS:
             self._seen.popitem(last=False)
         if now - started > _WINDOW_S:
             if left_out:
-                record.msg = f"{record.msg} ({left_out:.0f} like it were left out)"
+                record.msg = f"{record.msg} ({left_out:.0f} similar messages were left out)"
             self._seen[key] = [now, 1, 0]
             return True
         self._seen[key] = [started, count + 1, left_out + (count >= _REPEATS)]
@@ -55,7 +55,7 @@ class _Repeats(logging.Filter):
 
 
 class _Handler(logging.handlers.QueueHandler):
-    """Hands records to a thread; when that is behind by too many, they are counted and dropped."""
+    """Passes records to a thread; when too many wait, they are counted and dropped."""
 
     def __init__(self, records: queue.Queue[Any]) -> None:
         super().__init__(records)
@@ -99,7 +99,7 @@ class _Json(logging.Formatter):
 
 class _Stream(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError, ValueError):  # nobody is left to tell
+        with contextlib.suppress(OSError, ValueError):  # the stream is closed
             line = self.format(record) + "\n"
             encoding = getattr(self.stream, "encoding", None) or "utf-8"
             self.stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
@@ -110,10 +110,10 @@ class _Stream(logging.StreamHandler[TextIO]):
 def logging_to(
     stream: TextIO | None = None, *, form: LogFormat = "text", level: str = "info"
 ) -> Iterator[None]:
-    """Log to a stream (standard error, if none is given) while the block lasts.
+    """Log to a stream, by default standard error, while the block lasts.
 
-    Whatever was set up before is put aside: ``mewbot.bot`` sets the root logger up when it is
-    imported. A thread writes; when it is behind by 10,000 lines, the next are dropped and counted.
+    It replaces the existing configuration meanwhile: importing ``mewbot.bot`` configures the root
+    logger. A thread writes; when 10,000 lines wait, further ones are dropped and counted.
     """
     writer = _Stream(stream if stream is not None else sys.stderr)
     writer.setFormatter(_Json() if form == "json" else _Text())
@@ -135,7 +135,7 @@ def logging_to(
     finally:
         listener.stop()
         if handler.dropped:
-            writer.stream.write(f"limpet: {handler.dropped} lines of the log were dropped\n")
+            writer.stream.write(f"limpet: {handler.dropped} log lines were dropped\n")
         root.handlers[:] = before
         root.setLevel(level_before)
         for one, old in zip(quiet, levels, strict=True):

@@ -1,76 +1,84 @@
-"""What a running bot reports of itself: its health, and its figures."""
+"""Health and metrics of a running bot, from a snapshot of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from limpet.bot.io._filesystem_input import FileSystemInput
-
-if TYPE_CHECKING:
-    from limpet.bot.runner._runner import Runner
+from limpet.bot.runner._snapshot import RunnerSnapshot
 
 __all__ = ["health_of", "metrics_of"]
 
+_HELP: Final = {
+    "events": "Events taken from the queue.",
+    "ignored": "Events that no behaviour is interested in.",
+    "done": "Events finished by a behaviour, triggered or not.",
+    "acted": "Events whose actions were run.",
+    "retries": "Tries of steps and outputs beyond the first.",
+    "failed": "Events given up by a behaviour.",
+    "outputs": "Output events sent.",
+    "unwanted": "Output events that no output takes.",
+    "restarts": "Restarts of failed inputs.",
+    "replayed": "Events taken from the journal at the start.",
+    "reloads": "Reloads of the configuration.",
+}
+"""Counter of ``Stats`` -> its help text."""
 
-def health_of(runner: Runner) -> dict[str, Any]:
-    """Say how a bot is: ``ok``, ``degraded`` (it sees less than it should) or ``failing``."""
-    inputs = [one for one in runner.supervisor.inputs if isinstance(one, FileSystemInput)]
-    troubles = {**runner.supervisor.down}
-    troubles |= {one.label: one.trouble for one in inputs if one.trouble is not None}
-    degraded = {path: why for one in inputs for path, why in one.troubles.items()}
-    good = runner.state in {"running", "reloading"}
-    status = "failing" if troubles or not good else "degraded" if degraded else "ok"
+
+def health_of(snapshot: RunnerSnapshot) -> dict[str, Any]:
+    """Return the health of a bot: ``ok``, ``degraded`` (it sees too little) or ``failing``."""
+    last = snapshot.stats.last_event
     return {
-        "status": status,
-        "state": runner.state,
-        "inputs": {one.label: one.backend or None for one in inputs},
-        "troubles": troubles,
-        "degraded": degraded,
-        "queued": runner.queue.qsize(),
-        "dead_letters": runner.keep.buried,
-        "last_event_age_s": (
-            round(time.time() - runner.stats.last_event, 3) if runner.stats.last_event else None
-        ),
+        "status": _status(snapshot),
+        "state": snapshot.state,
+        "inputs": snapshot.inputs,
+        "failures": snapshot.failures,
+        "degraded": snapshot.degraded,
+        "queued": snapshot.queued,
+        "dead_letters": snapshot.dead_letters,
+        "last_event_age_s": round(time.time() - last, 3) if last else None,
     }
 
 
-def metrics_of(runner: Runner) -> str:
-    """Give the figures in Prometheus' text format, version 0.0.4."""
-    return "\n".join(_metrics(runner)) + "\n"
+def metrics_of(snapshot: RunnerSnapshot) -> str:
+    """Return the metrics in Prometheus' text format, version 0.0.4."""
+    return "\n".join(_metrics(snapshot)) + "\n"
 
 
-def _metrics(runner: Runner) -> Iterator[str]:
-    stats = dataclasses.asdict(runner.stats)
-    gauges = {
-        "started": ("limpet_bot_start_time_seconds", "When the bot started."),
-        "last_event": ("limpet_bot_last_event_time_seconds", "When the last event was taken."),
-    }
-    for name, value in stats.items():
-        if name in gauges:
-            metric, text = gauges[name]
-            yield from _one(metric, "gauge", text, {"": value})
-        else:
-            text = f"Number of: {name}."
-            yield from _one(f"limpet_bot_{name}_total", "counter", text, {"": value})
-    yield from _one(
-        "limpet_bot_dead_letters_total", "counter", "Dead letters.", {"": runner.keep.buried}
+def _status(snapshot: RunnerSnapshot) -> str:
+    if snapshot.failures or snapshot.state not in {"running", "reloading"}:
+        return "failing"
+    return "degraded" if snapshot.degraded else "ok"
+
+
+def _metrics(snapshot: RunnerSnapshot) -> Iterator[str]:
+    stats = dataclasses.asdict(snapshot.stats)
+    for name, text in _HELP.items():
+        yield from _metric(f"limpet_bot_{name}_total", "counter", text, {"": stats[name]})
+    text = "When the bot started, in Unix seconds."
+    yield from _metric("limpet_bot_start_time_seconds", "gauge", text, {"": stats["started"]})
+    text = "When the last event was taken, in Unix seconds; 0 is never."
+    yield from _metric(
+        "limpet_bot_last_event_time_seconds", "gauge", text, {"": stats["last_event"]}
     )
-    yield from _one(
-        "limpet_bot_queued", "gauge", "Events that wait in the queue.", {"": runner.queue.qsize()}
-    )
-    waiting = {_label("behaviour", lane.name): len(lane) for lane in runner.lanes}
-    yield from _one("limpet_bot_lane_waiting", "gauge", "Events that wait for it.", waiting)
-    active = {_label("behaviour", lane.name): len(lane.active) for lane in runner.lanes}
-    yield from _one("limpet_bot_lane_active", "gauge", "Events it works on.", active)
-    status = health_of(runner)["status"]
+    dead = {"": snapshot.dead_letters}
+    yield from _metric("limpet_bot_dead_letters_total", "counter", "Dead letters written.", dead)
+    text = "Events waiting for the dispatcher."
+    yield from _metric("limpet_bot_queued", "gauge", text, {"": snapshot.queued})
+    text = "Events waiting in this behaviour's queue."
+    depth = {_label("behaviour", one.behaviour): one.depth for one in snapshot.queues}
+    yield from _metric("limpet_bot_behaviour_queue_depth", "gauge", text, depth)
+    text = "Events being processed by this behaviour."
+    active = {_label("behaviour", one.behaviour): one.active for one in snapshot.queues}
+    yield from _metric("limpet_bot_behaviour_active", "gauge", text, active)
+    status = _status(snapshot)
     up = {_label("status", one): int(one == status) for one in ("ok", "degraded", "failing")}
-    yield from _one("limpet_bot_health", "gauge", "1 for the state it is in.", up)
+    yield from _metric("limpet_bot_health", "gauge", "1 for the current status, else 0.", up)
 
 
-def _one(name: str, kind: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
+def _metric(name: str, kind: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
     yield f"# HELP {name} {text}"
     yield f"# TYPE {name} {kind}"
     for labels, value in values.items():

@@ -1,4 +1,4 @@
-"""Hands output events to the outputs that take them, each once, in the order of the file."""
+"""Send output events to the outputs that take them, each once, in the order of the file."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any, Final
 
 from mewbot.core import OutputEvent, OutputInterface
 
-from limpet.bot._dry_run import would
-from limpet.bot.events._output_events import FileSystemOutputEvent, PutAwayOutputEvent
+from limpet.bot._dry_run import report_dry_run
+from limpet.bot.events._output_events import FileSystemOutputEvent, MoveProcessedFileOutputEvent
 from limpet.bot.io._filesystem_output import FileSystemOutput, NotMeantError
-from limpet.bot.runner._retry import GaveUpError, Patience, helps
+from limpet.bot.runner._retry import GaveUpError, RetryPolicy, is_worth_retrying
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["OutputRefusedError", "Sender"]
+__all__ = ["OutputRefusedError", "OutputSender"]
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
 class OutputRefusedError(RuntimeError):
-    """An output answered that it did not send the event; it does not say why."""
+    """An output returned False: it did not send the event, without a reason."""
 
 
-class Sender:
-    """Knows which outputs there are. Belongs to one loop."""
+class OutputSender:
+    """Sends to the outputs of one bot. Belongs to one loop."""
 
     def __init__(
         self,
         outputs: Iterable[OutputInterface],
         *,
-        patience: Patience,
+        retry: RetryPolicy,
         timeout: float,
         stats: Stats,
     ) -> None:
-        """Use these outputs, in this order."""
+        """Send to these outputs, in this order, each listed once."""
         self.outputs: list[OutputInterface] = []
         for output in outputs:
             if all(output is not other for other in self.outputs):
                 self.outputs.append(output)
-        self._patience = patience
+        self._retry = retry
         self._timeout = timeout
         self._stats = stats
         self._takers: dict[type, tuple[OutputInterface, ...]] = {}
 
     async def send(self, event: OutputEvent) -> None:
-        """Send it to all that take it; who fails is tried again, and does not stop the others.
+        """Send an event to all outputs that take it; each is retried without regard to the others.
 
         Raises:
-            GaveUpError: One of them failed for good, or nobody takes it.
+            GaveUpError: One of them failed for good, or no ``FileSystem`` takes the event.
         """
         takers = self._takers.get(type(event))
         if takers is None:
@@ -59,9 +59,9 @@ class Sender:
             one for one in takers if not isinstance(one, FileSystemOutput) or one.is_meant(event)
         ]
         if not meant:
-            self._nobody(event)
+            self._refuse(event)
             return
-        if would(describe(event)):
+        if report_dry_run(describe(event)):
             return
         failure: GaveUpError | None = None
         for output in meant:
@@ -73,24 +73,19 @@ class Sender:
             raise failure
         self._stats.outputs += 1
 
-    async def close(self) -> None:
-        """Close the outputs that can be."""
-        for output in self.outputs:
-            await close(output)
-
     def _find(self, event: OutputEvent) -> tuple[OutputInterface, ...]:
         takers = tuple(
             output for output in self.outputs if isinstance(event, tuple(output.consumes_outputs()))
         )
         if not takers:
-            _LOG.warning("no output takes %s; such events are dropped", type(event).__name__)
+            _LOG.warning("no output takes %s; dropping such events", type(event).__name__)
         return takers
 
-    def _nobody(self, event: OutputEvent) -> None:
+    def _refuse(self, event: OutputEvent) -> None:
         self._stats.unwanted += 1
         if isinstance(event, FileSystemOutputEvent):
-            named = f"is called {event.io!r}" if event.io is not None else "has an output_path"
-            message = f"no FileSystem {named}"
+            which = f"is named {event.io!r}" if event.io is not None else "has an output_path"
+            message = f"no FileSystem {which}"
             raise GaveUpError(event, 1) from NotMeantError(message)
 
     async def _deliver(self, output: OutputInterface, event: OutputEvent) -> None:
@@ -101,9 +96,9 @@ class Sender:
                     assert isinstance(event, FileSystemOutputEvent)  # noqa: S101 - it takes no other
                     await output.send(event)
                 else:
-                    await self._ask(output, event)
+                    await self._send_to(output, event)
             except Exception as error:
-                if attempt >= self._patience.attempts or not helps(error):
+                if attempt >= self._retry.attempts or not is_worth_retrying(error):
                     raise GaveUpError(event, attempt) from error
                 _LOG.warning(
                     "%s by %s failed (try %d): %s",
@@ -115,10 +110,10 @@ class Sender:
             else:
                 return
             self._stats.retries += 1
-            await asyncio.sleep(self._patience.wait(attempt))
+            await asyncio.sleep(self._retry.delay_after(attempt))
             attempt += 1
 
-    async def _ask(self, output: OutputInterface, event: OutputEvent) -> None:
+    async def _send_to(self, output: OutputInterface, event: OutputEvent) -> None:
         async with asyncio.timeout(self._timeout):
             done = await output.output(event)
         if done is False:
@@ -127,7 +122,7 @@ class Sender:
 
 
 async def close(component: object) -> None:
-    """Close a component that has ``aclose``; what goes wrong is logged."""
+    """Close a component that has ``aclose``; a failure is logged."""
     closing: Callable[[], Any] | None = getattr(component, "aclose", None)
     if closing is None:
         return
@@ -138,8 +133,8 @@ async def close(component: object) -> None:
 
 
 def describe(event: OutputEvent) -> str:
-    """Say what would be done, for a dry run; contents by their size."""
-    if isinstance(event, PutAwayOutputEvent):
+    """Return a line about an event for a dry run, with the size of its content."""
+    if isinstance(event, MoveProcessedFileOutputEvent):
         failed = event.outcome is not None and event.outcome.error is not None
         return f"move {event.path} to {event.failed if failed else event.done}"
     if not isinstance(event, FileSystemOutputEvent):

@@ -1,45 +1,47 @@
-"""When something that failed is tried again, and how long after."""
+"""The decision whether and when a failed step or output is retried."""
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
+from limpet._backoff import Backoff
+from limpet.bot.io._filesystem_output import is_transient
 
-from limpet.bot.io._filesystem_output import is_transient as _output_is_transient
-
-__all__ = ["GaveUpError", "Patience", "helps"]
+__all__ = ["GaveUpError", "RetryPolicy", "is_worth_retrying"]
 
 
 class GaveUpError(Exception):
-    """An output failed for good; ``__cause__`` says how. The step that asked for it has failed."""
+    """An output failed for good, and with it the step that requested it; see ``__cause__``."""
 
     transient = False
 
     def __init__(self, output: object, attempts: int) -> None:
-        """Keep what was to be sent."""
+        """Keep the output event, and the number of tries."""
         super().__init__(f"{type(output).__name__} could not be sent")
         self.output = output
         self.attempts = attempts
 
 
-def helps(error: BaseException) -> bool:
-    """Whether another try may go well: an error says so itself, or is known not to pass."""
-    said = getattr(error, "transient", None)
-    return bool(said) if said is not None else _output_is_transient(error)
+def is_worth_retrying(error: BaseException) -> bool:
+    """Return whether an error is transient, by its own ``transient`` or by its class."""
+    declared = getattr(error, "transient", None)
+    return bool(declared) if declared is not None else is_transient(error)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often, and with which waits."""
+class RetryPolicy:
+    """How often something is tried, and the delays between the tries."""
 
-    attempts: int
-    first: float
-    longest: float
+    __slots__ = ("_backoff", "attempts")
 
-    def wait(self, attempt: int) -> float:
-        """Give the seconds after the so-manieth failure.
+    def __init__(self, attempts: int, first: float, longest: float) -> None:
+        """Create a policy.
 
-        Twice as long each time, and not the same for all that failed at once.
+        Args:
+            attempts: Most tries.
+            first: Seconds before the second try; the delay doubles with each further one.
+            longest: The longest delay.
         """
-        longest: float = min(self.first * 2.0 ** min(attempt - 1, 30), self.longest)
-        return longest * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
+        self.attempts = attempts
+        self._backoff = Backoff(first, longest)
+
+    def delay_after(self, attempt: int) -> float:
+        """Return the delay in seconds after the given attempt, counted from 1."""
+        return self._backoff.after(attempt)

@@ -1,4 +1,4 @@
-"""What a run of a bot can be told."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -20,35 +20,34 @@ class RunOptions:
     """
 
     state_dir: Path | None = None
-    """Folder for the journal and the dead letters; ``None`` keeps neither, and says so when it
-    would have."""
+    """Directory of the journal and the dead letters; with ``None`` they are only logged."""
     queue: int = 1000
-    """Events that may wait to be handed to behaviours; inputs wait while there are as many."""
-    lane: int = 100
-    """Events that may wait for one behaviour; the queue waits while there are as many."""
+    """Most events that wait for the dispatcher; then inputs wait."""
+    behaviour_queue: int = 100
+    """Most events that wait for one behaviour; then the dispatcher waits."""
     attempts: int = 3
-    """How often a step, or an output, is tried."""
+    """Tries of a step, or of an output."""
     backoff: float = 0.5
-    """Seconds before the second try; then twice as long each time."""
+    """Seconds before the second try; the delay doubles with each further one."""
     backoff_max: float = 30.0
-    """The longest such wait."""
+    """The longest such delay."""
     timeout: float | None = None
-    """Seconds one try of an action may take; ``None`` is for ever."""
+    """Seconds one try of an action may take; ``None`` is unlimited."""
     output_timeout: float = 60.0
     """Seconds one try of an output may take."""
     drain: float = 8.0
-    """Seconds that a stop waits for what is queued: less than the ten that container runtimes give.
-    What is not done then goes to the journal."""
+    """Seconds that a stop waits for queued events: less than the ten of container runtimes.
+    Events that are not processed by then go to the journal."""
     until_done: bool = False
-    """End once every input has ended and all is done; else a bot runs until it is stopped."""
+    """End once every input has ended and all events are processed; else run until stopped."""
     dry_run: bool = False
-    """Say what would be written, run and posted, and do none of it."""
+    """Report what would be written, run and posted, and do none of it."""
     listen: str | None = None
     """``host:port`` on loopback for health and metrics; port 0 takes a free one."""
 
     def __post_init__(self) -> None:
-        """Refuse values without a meaning."""
-        for name in ("queue", "lane", "attempts"):
+        """Check the ranges."""
+        for name in ("queue", "behaviour_queue", "attempts"):
             if getattr(self, name) < 1:
                 message = f"{name} must be at least 1, got {getattr(self, name)!r}"
                 raise UsageError(message)

@@ -1,4 +1,4 @@
-"""The runner: starts a bot's parts in order, swaps changed ones in, and ends them in order."""
+"""The runner: starts the components of a bot, reloads changed ones, and stops them in order."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from typing import Final
 
 from mewbot.core import InputInterface
 
-from limpet.bot._components import Parts
-from limpet.bot._dry_run import would_say
+from limpet.bot._components import Components
+from limpet.bot._delivery import Delivery
+from limpet.bot._dry_run import dry_run_report
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
-from limpet.bot.io._limpet_input import OwnInput
-from limpet.bot.runner._behaviour_queue import Delivery, Lane
-from limpet.bot.runner._event_dispatcher import Crew
+from limpet.bot.io._limpet_input import LimpetInput
+from limpet.bot.runner._event_dispatcher import Dispatcher
 from limpet.bot.runner._health import HealthServer
 from limpet.bot.runner._hot_reload import adopt
-from limpet.bot.runner._input_supervisor import Supervisor
-from limpet.bot.runner._load_components import BotLike, parts_of
+from limpet.bot.runner._input_supervisor import InputSupervisor
+from limpet.bot.runner._load_components import BotLike, components_of
+from limpet.bot.runner._metrics import health_of, metrics_of
 from limpet.bot.runner._run_options import RunOptions
-from limpet.bot.runner._state_dir import Keep
+from limpet.bot.runner._snapshot import QueueSnapshot, RunnerSnapshot
+from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
-from limpet.bot.runner._work_journal import Entry, Left
+from limpet.bot.runner._work_journal import JournalEntry, Unfinished
 
 __all__ = ["Runner"]
 
 _CLEAN_UP_S: Final = 6.0
-"""What work that was broken off gets for cleaning up: a command's five seconds and one more."""
+"""What cancelled work gets for its clean-up: a command's five seconds and one more."""
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
@@ -52,63 +54,87 @@ class Runner:
         bot: BotLike,
         options: RunOptions | None = None,
         *,
-        entries: Sequence[Entry] | None = None,
+        entries: Sequence[JournalEntry] | None = None,
     ) -> None:
-        """Take the bot; nothing runs before ``run``.
+        """Load the bot; nothing runs before ``run``.
 
         Args:
             bot: The path of its file, its components, or mewbot's ``Bot``.
             options: How it is run.
-            entries: Do these and nothing else: no input is started.
+            entries: Process these and nothing else: no input is started.
 
         Raises:
-            UsageError: It is no bot, or its file is wrong; the message has every error.
+            UsageError: It is not a bot, or its file is wrong; the message lists every error.
         """
         self.options = options or RunOptions()
         self.entries = entries
         self.stats = Stats()
-        self.health = HealthServer(self, self.options.listen) if self.options.listen else None
-        self.parts = parts_of(bot)
+        self.health = (
+            HealthServer(
+                self.options.listen,
+                health=lambda: health_of(self.snapshot()),
+                metrics=lambda: metrics_of(self.snapshot()),
+            )
+            if self.options.listen
+            else None
+        )
+        self.components = components_of(bot)
         self.state = "starting"
         """``starting``, ``running``, ``reloading``, ``draining`` or ``stopped``."""
         self.queue = EventQueue(self.options.queue)
-        self.keep = Keep(self.options.state_dir, dry=self.options.dry_run)
-        self.supervisor = Supervisor(self.queue, self.stats, on_end=self._look_for_end)
+        self.state_dir = StateDir(self.options.state_dir, dry=self.options.dry_run)
+        self.supervisor = InputSupervisor(self.queue, self.stats, on_end=self._check_for_end)
         self.ready = asyncio.Event()
         """Set once all inputs were started."""
-        self._crew = self._make_crew(self.parts)
+        self._dispatcher = self._make_dispatcher(self.components)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
-        self._turn = asyncio.Lock()
-        """Held while parts are swapped, and while all is ended."""
-
-    @property
-    def lanes(self) -> list[Lane]:
-        """What waits for each behaviour, in the order of the file."""
-        return self._crew.lanes
+        self._lock = asyncio.Lock()
+        """Held while components are swapped, and while the bot stops."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is worked on."""
-        return self._crew.is_idle
+        """Return whether no event waits and none is being processed."""
+        return self._dispatcher.is_idle
+
+    def snapshot(self) -> RunnerSnapshot:
+        """Return the current state, for health and metrics."""
+        inputs = [one for one in self.supervisor.inputs if isinstance(one, FileSystemInput)]
+        failures = {one.label: one.failure for one in inputs if one.failure is not None}
+        return RunnerSnapshot(
+            state=self.state,
+            stats=self.stats,
+            queued=self.queue.qsize(),
+            dead_letters=self.state_dir.dead_letters,
+            inputs={one.label: one.backend or None for one in inputs},
+            failures=self.supervisor.down | failures,
+            degraded={path: why for one in inputs for path, why in one.degraded.items()},
+            queues=tuple(
+                QueueSnapshot(behaviour=one.name, depth=len(one), active=len(one.active))
+                for one in self._dispatcher.behaviour_queues
+            ),
+        )
 
     def stop(self) -> None:
-        """End in order: do what is queued while ``drain`` lasts, keep the rest. Twice: at once."""
+        """Stop in order: process queued events for ``drain`` seconds, store the rest.
+
+        A second call stops at once.
+        """
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
 
     async def run(self) -> Stats:
-        """Run until stopped; gives the figures. Cancelling it is a stop without patience.
+        """Run until stopped, and return the counters. Cancellation stops without draining.
 
         Raises:
-            UsageError: Another bot runs with this state folder.
-            OSError: The state folder cannot be used.
+            UsageError: Another bot runs with this state directory.
+            OSError: The state directory cannot be used.
         """
-        token = would_say.set(_say) if self.options.dry_run else None
+        token = dry_run_report.set(_log_dry_run) if self.options.dry_run else None
         try:
-            with self.keep:
+            with self.state_dir:
                 try:
                     await self._start_or_stop()
                     await self._stopping.wait()
@@ -119,43 +145,43 @@ class Runner:
                 await self._shut_down()
         finally:
             if token is not None:
-                would_say.reset(token)
+                dry_run_report.reset(token)
         return self.stats
 
     async def reload(self, bot: BotLike) -> None:
-        """Swap another bot in, or the same one changed; nothing that is queued is lost.
+        """Replace the running bot by another one, or by its changed self; no event is lost.
 
-        What is worked on is finished, for as long as ``drain``; then it is gone on with by the new
-        behaviour of the same uuid. Inputs that are in both go on.
+        Running tasks are finished, for at most ``drain`` seconds; those that are not go on in the
+        new behaviour with the same uuid. Inputs that are in both bots go on.
 
         Raises:
-            UsageError: It is wrong; the bot goes on as it is.
+            UsageError: The new bot is wrong; the old one goes on.
         """
-        parts = await asyncio.to_thread(parts_of, bot)
-        async with self._turn:
+        components = await asyncio.to_thread(components_of, bot)
+        async with self._lock:
             if self.state == "running":
-                await self._swap(parts)
+                await self._swap(components)
 
-    async def _swap(self, parts: Parts) -> None:
+    async def _swap(self, components: Components) -> None:
         self.state = "reloading"
-        new, old = adopt(self.parts, parts), self._crew
+        new, old = adopt(self.components, components), self._dispatcher
         staying = new.inputs()
         leaving = [one for one in self.supervisor.inputs if not _is_in(one, staying)]
         await old.pause()
-        await self._wait_for_lanes(old)
+        await self._wait_for_queues(old)
         await old.end(_CLEAN_UP_S)
         await self.supervisor.stop(leaving, 5.0)
-        self.parts, self._crew = new, self._make_crew(new)
-        self._crew.start()
-        for delivery, left in old.left():
-            lane = self._crew.lane_of(left.behaviour)
-            if lane is not None:
-                self._crew.take_over(delivery, lane, left.place)
+        self.components, self._dispatcher = new, self._make_dispatcher(new)
+        self._dispatcher.start()
+        for delivery, unfinished in old.unfinished():
+            queue = self._dispatcher.queue_of(unfinished.behaviour)
+            if queue is not None:
+                self._dispatcher.resume(delivery, queue, unfinished.progress)
             else:
-                await self._crew.bury_orphan(left.event, left.behaviour)
-                delivery.done()
-        self._crew.dispatch()
-        await old.close(but=self._crew.sender.outputs)
+                await self._dispatcher.give_up_orphan(unfinished.event, unfinished.behaviour)
+                delivery.finish()
+        self._dispatcher.dispatch()
+        await old.close(but=self._dispatcher.sender.outputs)
         for one in staying:
             if not _is_in(one, self.supervisor.inputs):
                 self._start_input(one)
@@ -165,7 +191,7 @@ class Runner:
     # -- starting ------------------------------------------------------------------------------
 
     async def _start_or_stop(self) -> None:
-        """Start, unless that is given up: the journal may hold the work of hours."""
+        """Start, unless stopped meanwhile: the journal may hold the work of hours."""
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -183,40 +209,46 @@ class Runner:
         if self.health is not None:
             await self.health.start()
             _LOG.info("health and metrics at port %d", self.health.port)
-        self._crew.start()
-        self._crew.dispatch()
+        self._dispatcher.start()
+        self._dispatcher.dispatch()
         if self.entries is not None:
-            await self._crew.feed(self.entries)
+            await self._dispatcher.replay(self.entries)
         else:
-            # What the last stop has left, before anything new.
-            await self._crew.feed(await asyncio.to_thread(self.keep.load))
-            for one in self.parts.inputs():
+            # Stored events of the last stop go before new ones.
+            await self._dispatcher.replay(await asyncio.to_thread(self.state_dir.load))
+            for one in self.components.inputs():
                 self._start_input(one)
         self.state = "running"
         self.ready.set()
-        _LOG.info("running: %d inputs, %d behaviours", len(self.supervisor.inputs), len(self.lanes))
-        self._look_for_end()
+        inputs, behaviours = len(self.supervisor.inputs), len(self._dispatcher.behaviour_queues)
+        _LOG.info("running: %d inputs, %d behaviours", inputs, behaviours)
+        self._check_for_end()
 
     def _start_input(self, one: InputInterface) -> None:
         if isinstance(one, FileSystemInput):
-            one.opening.read_only = self.options.dry_run
+            one.handover.read_only = self.options.dry_run
         self.supervisor.start(one)
 
-    def _make_crew(self, parts: Parts) -> Crew:
-        return Crew(
-            parts, self.options, self.queue, self.keep, self.stats, on_idle=self._look_for_end
+    def _make_dispatcher(self, components: Components) -> Dispatcher:
+        return Dispatcher(
+            components,
+            self.options,
+            self.queue,
+            self.state_dir,
+            self.stats,
+            on_idle=self._check_for_end,
         )
 
-    def _look_for_end(self) -> None:
-        if not self._crew.is_idle:
+    def _check_for_end(self) -> None:
+        if not self._dispatcher.is_idle:
             return
         self._idle.set()
         if self.options.until_done and self.ready.is_set() and self.supervisor.all_ended:
             self._stopping.set()
 
-    async def _wait_for_lanes(self, crew: Crew) -> None:
+    async def _wait_for_queues(self, dispatcher: Dispatcher) -> None:
         end = time.monotonic() + self.options.drain
-        while time.monotonic() < end and not crew.are_lanes_idle:
+        while time.monotonic() < end and not dispatcher.are_queues_idle:
             if self._stopping.is_set():
                 return
             await asyncio.sleep(0.01)
@@ -224,74 +256,76 @@ class Runner:
     # -- stopping ------------------------------------------------------------------------------
 
     async def _shut_down(self) -> None:
-        """Do what is queued while there is time, keep the rest, and close everything."""
-        async with self._turn:
-            await self._end_in_order()
+        """Process queued events while there is time, store the rest, and close everything."""
+        async with self._lock:
+            await self._stop_in_order()
 
-    async def _end_in_order(self) -> None:
+    async def _stop_in_order(self) -> None:
         self.state = "draining"
         begun = time.monotonic()
-        ours = [one for one in self.supervisor.inputs if isinstance(one, FileSystemInput)]
-        late = [one for one in self.supervisor.inputs if isinstance(one, OwnInput)]
-        others = [one for one in self.supervisor.inputs if not _is_in(one, late)]
+        watching = [one for one in self.supervisor.inputs if isinstance(one, FileSystemInput)]
+        ours = [one for one in self.supervisor.inputs if isinstance(one, LimpetInput)]
+        others = [one for one in self.supervisor.inputs if not _is_in(one, ours)]
         self.supervisor.quiesce()
-        # Theirs may still put what they have in hand while they clean up.
+        # Other inputs may still queue what they have while they clean up.
         await self.supervisor.stop(others, 0.0 if self._hurry.is_set() else 2.0)
-        await self._take_leftovers(ours)
+        await self._take_leftovers(watching)
         self.queue.close()
         await self._drain(self.options.drain - (time.monotonic() - begun))
-        await self._crew.end(0.5 if self._hurry.is_set() else _CLEAN_UP_S)
-        left = [*self._crew.left(), *self._crew.queued()]
-        await self.keep.settled()
-        await asyncio.to_thread(self._keep_left, left)
-        await self.supervisor.stop(list(late), 10.0)
-        await self._crew.close()
+        await self._dispatcher.end(0.5 if self._hurry.is_set() else _CLEAN_UP_S)
+        unfinished = [*self._dispatcher.unfinished(), *self._dispatcher.take_queued()]
+        await self.state_dir.flush()
+        await asyncio.to_thread(self._store_unfinished, unfinished)
+        await self.supervisor.stop(list(ours), 10.0)
+        await self._dispatcher.close()
         if self.health is not None:
             await self.health.stop()
         self.state = "stopped"
         _LOG.info("stopped after %.1f s", time.monotonic() - begun)
 
-    async def _take_leftovers(self, ours: list[FileSystemInput]) -> None:
-        """Queue what our inputs have found and not told, where no state file keeps it."""
-        extra = self._crew.extra
-        for one in ours:
+    async def _take_leftovers(self, inputs: list[FileSystemInput]) -> None:
+        """Queue what our inputs have found and not queued, where no checkpoint keeps it."""
+        extra = self._dispatcher.extra
+        for one in inputs:
             try:
                 async with asyncio.timeout(2.0):
                     extra += await one.leftovers()
-            except Exception:  # noqa: BLE001 - whatever it is, the rest is kept
-                _LOG.exception("what %s had found and not told is lost", one.label)
-        if extra and self.queue.empty():  # the dispatcher may wait there
+            except Exception:  # noqa: BLE001 - whatever it is, the other inputs go on
+                _LOG.exception("events that %s had found and not queued are lost", one.label)
+        if extra and self.queue.empty():  # the dispatcher may wait for the queue
             with contextlib.suppress(asyncio.QueueFull):
                 self.queue.put_nowait(extra.popleft())
 
-    async def _drain(self, patience: float) -> None:
+    async def _drain(self, timeout: float) -> None:
         self._idle.clear()
-        if self.is_idle or self._hurry.is_set() or patience <= 0:
+        if self.is_idle or self._hurry.is_set() or timeout <= 0:
             return
-        _LOG.info("stopping: doing what is queued, for at most %.1f s", patience)
+        _LOG.info("stopping: processing queued events for at most %.1f s", timeout)
         waits = [
             asyncio.create_task(self._idle.wait()),
             asyncio.create_task(self._hurry.wait()),
         ]
         try:
-            await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
 
-    def _keep_left(self, left: list[tuple[Delivery, Left]]) -> None:
-        """Put what is not done into the journal; then nobody need tell it again."""
+    def _store_unfinished(self, unfinished: list[tuple[Delivery, Unfinished]]) -> None:
+        """Write unprocessed events to the journal, and acknowledge them to their inputs."""
         if self.options.dry_run:
             return
-        if self.keep.write([what for one, what in left if not one.is_told_again]):
-            for one, _ in left:
+        if self.state_dir.store(
+            [one for delivery, one in unfinished if not delivery.is_redelivered]
+        ):
+            for delivery, one in unfinished:
                 if one.entry is None:
-                    one.done()
+                    delivery.finish()
 
 
 def _is_in(one: object, others: Sequence[object]) -> bool:
     return any(one is other for other in others)
 
 
-def _say(line: str) -> None:
+def _log_dry_run(line: str) -> None:
     logging.getLogger("limpet.bot.dry").info("%s", line)

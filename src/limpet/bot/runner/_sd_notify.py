@@ -1,4 +1,4 @@
-"""Tells systemd how the bot is: sd_notify(3), without its library."""
+"""Notify systemd of the state of the bot: sd_notify(3), without its library."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _WATCHDOG: Final = "WATCHDOG_USEC"
 
 
 class Notifier:
-    """Sends to the service manager, if there is one; what goes wrong is no matter."""
+    """Sends to the service manager, if there is one; failures are ignored."""
 
     def __init__(self) -> None:
-        """Look where to."""
+        """Read the address from the environment."""
         self._address = os.environ.get(_SOCKET, "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]
 
     @property
     def watchdog(self) -> float | None:
-        """Seconds between two signs of life: half of what is waited for; ``None`` where none is."""
+        """Seconds between two keep-alive messages: half of the timeout; ``None`` without one."""
         wait = os.environ.get(_WATCHDOG, "")
         mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         if not (self._address and wait.isdigit() and int(wait) > 0 and mine):

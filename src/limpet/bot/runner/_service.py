@@ -1,4 +1,4 @@
-"""A bot as a program: obeys signals, tells systemd, and swaps a changed file in."""
+"""A bot as a program: handles signals, notifies systemd, and reloads a changed file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from limpet.bot.config import ConfigError
-from limpet.bot.runner._dead_letters import DeadLetter, Letters
+from limpet.bot.runner._dead_letters import DeadLetter, DeadLetters
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
 from limpet.bot.runner._sd_notify import Notifier
-from limpet.bot.runner._work_journal import Entry
+from limpet.bot.runner._work_journal import JournalEntry
 from limpet.errors import LimpetError, UsageError
 
 __all__ = ["default_state_dir", "replay", "serve"]
@@ -26,9 +25,9 @@ _LOG: Final = logging.getLogger("limpet.bot")
 
 
 def default_state_dir(file: str | os.PathLike[str]) -> Path:
-    """Give the folder for a bot's journal: the same for the same file, another for another.
+    """Return the state directory of a bot: the same for the same file, another for another.
 
-    ``STATE_DIRECTORY``, as systemd sets it, or a folder of its own below ``XDG_STATE_HOME``.
+    It is ``STATE_DIRECTORY``, as systemd sets it, or a directory below ``XDG_STATE_HOME``.
     """
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if given:
@@ -42,60 +41,62 @@ def default_state_dir(file: str | os.PathLike[str]) -> Path:
 
 
 def serve(file: str, options: RunOptions) -> int:
-    """Run a bot's file until it is told to end; gives the exit code.
+    """Run a bot's file until a signal, and return the exit code.
 
-    0: it ended in order, also by a signal. 128 + n: a second signal n ended it at once.
+    0: it stopped in order, also by a signal. 128 + n: a second signal n stopped it at once.
 
     Raises:
         ConfigError: The file is wrong; nothing was started.
-        UsageError: Another bot runs with this state folder.
-        OSError: The state folder, or the address for health, cannot be used.
+        UsageError: Another bot runs with this state directory.
+        OSError: The state directory, or the address for health, cannot be used.
     """
     return asyncio.run(_Program(file, Runner(file, options)).run())
 
 
 def replay(file: str, options: RunOptions, *, only: Sequence[str] = ()) -> tuple[int, int]:
-    """Have the dead letters of a bot done again; gives how many were, and how many are left.
+    """Process the dead letters of a bot again; return how many succeeded, and how many are left.
 
     What fails again becomes a dead letter again. No input is started.
 
     Args:
         file: The bot's file.
-        options: As for ``serve``; ``state_dir`` says where the letters are.
-        only: The ids of those that are meant; all, if there are none.
+        options: As for ``serve``; ``state_dir`` holds the dead letters.
+        only: The ids of the dead letters to process; empty for all.
 
     Raises:
         ConfigError: The file is wrong.
-        UsageError: There is no state folder, or another bot runs with it.
-        OSError: The letters cannot be read.
+        UsageError: There is no state directory, or another bot runs with it.
+        OSError: The dead letters cannot be read.
     """
     if options.state_dir is None:
-        message = "there is no state folder to take dead letters from"
+        message = "there is no state directory to take dead letters from"
         raise UsageError(message)
     runner = Runner(file, replace(options, until_done=True, listen=None), entries=())
-    idents = [ident for _, ident in runner.parts.active()]
-    letters = Letters(Path(options.state_dir))
-    aside = letters.take()
-    if aside is None:
+    idents = [ident for _, ident in runner.components.active()]
+    dead_letters = DeadLetters(Path(options.state_dir))
+    taken = dead_letters.take()
+    if taken is None:
         return 0, 0
-    found = letters.read(aside)
-    meant, rest = _sort(found, idents, only)
-    runner.entries = [Entry(one.ident, one.behaviour, one.event) for one in meant if one.event]
+    found = dead_letters.read(taken)
+    chosen, rest = _sort(found, idents, only)
+    runner.entries = [
+        JournalEntry(one.ident, one.behaviour, one.event) for one in chosen if one.event
+    ]
     if not options.dry_run and rest:
-        letters.add([one.line for one in rest])
+        dead_letters.add([one.line for one in rest])
     asyncio.run(_Program(file, runner).run())
     if options.dry_run:
-        aside.replace(letters.path)
+        taken.replace(dead_letters.path)
         return 0, len(found)
-    aside.unlink()
-    return len(meant) - runner.keep.buried, len(rest) + runner.keep.buried
+    taken.unlink()
+    return len(chosen) - runner.state_dir.dead_letters, len(rest) + runner.state_dir.dead_letters
 
 
 def _sort(
     found: list[DeadLetter], idents: list[str], only: Sequence[str]
 ) -> tuple[list[DeadLetter], list[DeadLetter]]:
-    """Part those that can be done from those that stay, and say why they do."""
-    meant, rest = [], []
+    """Separate those to process from those that stay, and log the reason of the latter."""
+    chosen, rest = [], []
     for one in found:
         if only and one.ident not in only:
             rest.append(one)
@@ -108,8 +109,8 @@ def _sort(
             )
             rest.append(one)
         else:
-            meant.append(one)
-    return meant, rest
+            chosen.append(one)
+    return chosen, rest
 
 
 class _Program:
@@ -121,70 +122,68 @@ class _Program:
         self._notifier = Notifier()
         self._code = 0
         self._signals = 0
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-                self._obey(loop, stack, name)
-            watching = asyncio.create_task(self._tell_manager())
+                self._handle_signal(loop, stack, name)
+            notifying = asyncio.create_task(self._notify_manager())
             try:
                 await self._runner.run()
             finally:
-                watching.cancel()
-                for job in self._jobs:
-                    job.cancel()
-                await asyncio.wait({watching, *self._jobs})
+                notifying.cancel()
+                for reload_task in self._reloads:
+                    reload_task.cancel()
+                await asyncio.wait({notifying, *self._reloads})
         return self._code
 
-    def _obey(
+    def _handle_signal(
         self, loop: asyncio.AbstractEventLoop, stack: contextlib.ExitStack, name: str
     ) -> None:
         number = getattr(signal, name, None)
         if number is None:
             return
         if signal.getsignal(number) is signal.SIG_IGN and name != "SIGHUP":
-            return  # the parent ignores it for us
-        react = self._hang_up if name == "SIGHUP" else self._end
+            return  # the parent process ignores it for us
+        react = self._on_hangup if name == "SIGHUP" else self._on_stop
         try:
             loop.add_signal_handler(number, react, number)
         except (NotImplementedError, RuntimeError, ValueError):
-            # Windows, or no main thread: there Ctrl-C cancels the run, and what is left is kept.
+            # Windows, or not the main thread: Ctrl-C cancels the run, which stores what is left.
             return
         stack.callback(loop.remove_signal_handler, number)
 
-    def _end(self, number: int) -> None:
+    def _on_stop(self, number: int) -> None:
         self._signals += 1
         name = signal.Signals(number).name
         if self._signals == 1:
-            _LOG.info("%s: stopping; a second one ends at once", name)
+            _LOG.info("%s: stopping; a second signal stops at once", name)
         else:
-            _LOG.warning("%s again: ending at once; what is not done is kept", name)
+            _LOG.warning("%s again: stopping at once; unprocessed events are stored", name)
             self._code = 128 + number
         self._notifier.send("STOPPING=1", f"STATUS=stopping, by {name}")
         self._runner.stop()
 
-    def _hang_up(self, _: int) -> None:
+    def _on_hangup(self, _: int) -> None:
         task = asyncio.get_running_loop().create_task(self._reload())
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     async def _reload(self) -> None:
         self._notifier.send("RELOADING=1")
         try:
             await self._runner.reload(self._file)
-        except ConfigError as error:
-            _LOG.error("the changed file is wrong, so the bot goes on as it is:\n%s", error)
-        except LimpetError as error:
-            _LOG.error("the bot goes on as it is: %s", error)
-        except Exception:  # noqa: BLE001 - anybody's code was imported
-            _LOG.exception("the bot goes on as it is, for the changed file cannot be loaded")
+        except LimpetError as error:  # of a wrong file each problem has a line
+            _LOG.error("the reload failed; the bot goes on as it is:\n%s", error)
+        except Exception:  # noqa: BLE001 - foreign code was imported
+            _LOG.exception("the changed file cannot be loaded; the bot goes on as it is")
         else:
-            _LOG.info("%s was read again, and swapped in", self._file)
+            _LOG.info("reloaded %s", self._file)
         self._notifier.send("READY=1", "STATUS=running")
 
-    async def _tell_manager(self) -> None:
+    async def _notify_manager(self) -> None:
         await self._runner.ready.wait()
         self._notifier.send("READY=1", "STATUS=running")
         pause = self._notifier.watchdog

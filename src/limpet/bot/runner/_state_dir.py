@@ -1,4 +1,4 @@
-"""The folder in which a run keeps what must not be lost: the journal, and the dead letters."""
+"""The state directory of a run: its lock, its journal, and its dead letters."""
 
 from __future__ import annotations
 
@@ -6,48 +6,64 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from mewbot.core import InputEvent
 
-from limpet.bot.runner._dead_letters import Letters, letter
-from limpet.bot.runner._work_journal import Entry, Journal, Left
+from limpet._file_lock import FileLock
+from limpet.bot._delivery import Delivery
+from limpet.bot.runner._dead_letters import DeadLetters, dead_letter_line
+from limpet.bot.runner._work_journal import JournalEntry, Unfinished, WorkJournal
 from limpet.errors import UsageError
 
-__all__ = ["Keep"]
+__all__ = ["StateDir"]
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
-class Keep:
-    """A state folder that one run holds; without a folder, what would be kept is said and lost."""
+class StateDir:
+    """A state directory that one run has locked; without a path, losses are logged.
 
-    def __init__(self, folder: Path | None, *, dry: bool = False) -> None:
-        """Use this folder; nothing is touched before the block is entered."""
-        self._folder = None if folder is None else Path(os.path.abspath(folder))
+    It is the source of the deliveries from its journal.
+    """
+
+    def __init__(self, path: Path | None, *, dry: bool = False) -> None:
+        """Use this directory; nothing is touched before the block is entered.
+
+        Args:
+            path: The directory, or ``None``.
+            dry: Read and write nothing.
+        """
+        self._path = None if path is None else Path(os.path.abspath(path))
         self._dry = dry
-        self._lock: Any = None
-        self._journal = Journal(self._folder) if self._folder is not None else None
-        self.letters = Letters(self._folder) if self._folder is not None else None
+        self._lock: FileLock | None = None
+        self._journal = WorkJournal(self._path) if self._path is not None else None
+        self._dead_letters = DeadLetters(self._path) if self._path is not None else None
         self._done: list[str] = []
-        self._noting: asyncio.Task[None] | None = None
+        self._marking: asyncio.Task[None] | None = None
         self._writes: set[asyncio.Task[None]] = set()
-        self.buried = 0
-        """Dead letters written."""
+        self.dead_letters = 0
+        """Dead letters written by this run."""
 
     def __enter__(self) -> Self:
-        """Make the folder, and hold it alone.
+        """Create and lock the directory.
 
         Raises:
-            UsageError: Another run holds it.
-            OSError: It cannot be made.
+            UsageError: Another run has locked it.
+            OSError: It cannot be created.
         """
-        if self._folder is not None and not self._dry:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self._folder / "lock")
+        if self._path is not None and not self._dry:
+            self._path.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock = FileLock(self._path / "lock")
+            except BlockingIOError as error:
+                message = (
+                    f"another bot runs with the state directory {str(self._path)!r}: "
+                    "give each bot its own"
+                )
+                raise UsageError(message, code="state-in-use") from error
         return self
 
     def __exit__(
@@ -56,53 +72,62 @@ class Keep:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go of it."""
+        """Release the directory."""
         if self._journal is not None:
             self._journal.close()
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.close()
 
-    def load(self) -> list[Entry]:
-        """Give what the last stop has left.
+    def load(self) -> list[JournalEntry]:
+        """Return the events that the last stop has stored.
 
         Raises:
             OSError: The journal cannot be read.
         """
         return [] if self._journal is None or self._dry else self._journal.load()
 
-    def done(self, entry: str) -> None:
-        """An entry of the journal is done; that is noted soon."""
-        self._done.append(entry)
-        if self._noting is None or self._noting.done():
-            self._noting = asyncio.create_task(self._note(), name="journal")
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Mark the journal entry of a delivery as done, soon."""
+        self._done.append(str(delivery.token))
+        if self._marking is None or self._marking.done():
+            self._marking = asyncio.create_task(self._mark_done(), name="journal")
 
-    async def settled(self) -> None:
-        """Return once all that is done is noted, and every dead letter is written."""
-        while tasks := {task for task in (self._noting, *self._writes) if task and not task.done()}:
+    def will_redeliver(self, delivery: Delivery) -> bool:
+        """Return False: storing its events replaces the journal."""
+        del delivery
+        return False
+
+    async def flush(self) -> None:
+        """Wait until all done entries are marked, and all dead letters are written."""
+        while tasks := {
+            task for task in (self._marking, *self._writes) if task and not task.done()
+        }:
             await asyncio.wait(tasks)
 
-    async def _note(self) -> None:
+    async def _mark_done(self) -> None:
         while self._done and self._journal is not None:
             entries, self._done = self._done, []
-            await asyncio.to_thread(self._journal.done, entries)
+            await asyncio.to_thread(self._journal.mark_done, entries)
 
-    def write(self, left: Sequence[Left]) -> bool:
-        """Keep what is left for the next start; tells whether nobody need keep it otherwise."""
+    def store(self, unfinished: Sequence[Unfinished]) -> bool:
+        """Store events for the next start, and return whether all of them are stored."""
         if self._journal is None:
-            if left:
-                _LOG.warning("%d events were not done, and are kept nowhere (state_dir)", len(left))
+            if unfinished:
+                message = "%d events were not processed and are lost: there is no state_dir"
+                _LOG.warning(message, len(unfinished))
             return False
         try:
-            kept, lost = self._journal.keep(left)
+            stored, lost = self._journal.store(unfinished)
         except OSError as error:
-            _LOG.error("cannot write %s: %s; %d events", self._journal.path, error, len(left))
+            message = "cannot write %s: %s; %d events"
+            _LOG.error(message, self._journal.path, error, len(unfinished))
             return False
-        if kept:
-            _LOG.warning("%d events were not done; the next start does them", kept)
+        if stored:
+            _LOG.warning("%d events were not processed; the next start processes them", stored)
         return not lost
 
-    async def bury(
+    async def write_dead_letter(
         self,
         event: InputEvent,
         behaviour: str,
@@ -112,9 +137,9 @@ class Keep:
         error: BaseException,
         output: object = None,
     ) -> None:
-        """Write a dead letter; where that cannot be, the log gets it."""
-        self.buried += 1
-        line = letter(
+        """Write a dead letter; where that is impossible, log it."""
+        self.dead_letters += 1
+        line = dead_letter_line(
             event,
             behaviour=behaviour,
             name=name,
@@ -123,32 +148,17 @@ class Keep:
             error=error,
             output=output,
         )
-        if self.letters is None or self._dry:
+        if self._dead_letters is None or self._dry:
             _LOG.error("dead letter: %s", line)
             return
-        # A task of its own: who waits for it may be broken off, and it is written all the same.
-        task = asyncio.create_task(self._write_letter(self.letters, line))
+        # A task of its own: it is written even if the caller is cancelled.
+        task = asyncio.create_task(self._write(self._dead_letters, line))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         await asyncio.shield(task)
 
-    async def _write_letter(self, letters: Letters, line: str) -> None:
+    async def _write(self, dead_letters: DeadLetters, line: str) -> None:
         try:
-            await asyncio.to_thread(letters.add, [line])
+            await asyncio.to_thread(dead_letters.add, [line])
         except OSError as failure:
-            _LOG.error("cannot write %s: %s; dead letter: %s", letters.path, failure, line)
-
-
-def _locked(path: Path) -> Any:  # noqa: ANN401 - an open file
-    file = path.open("a")
-    try:
-        fcntl: Any = import_module("fcntl")
-    except ImportError:  # no advisory locks there
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        message = f"another bot runs with the state folder {str(path.parent)!r}: give each its own"
-        raise UsageError(message, code="state-in-use") from error
-    return file
+            _LOG.error("cannot write %s: %s; dead letter: %s", dead_letters.path, failure, line)

@@ -1,4 +1,4 @@
-"""The figures of a run."""
+"""The counters of a run."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ __all__ = ["Stats"]
 
 @dataclass(slots=True)
 class Stats:
-    """What a run has done so far; counts only grow."""
+    """What a run has done so far; counters only grow."""
 
     started: float = field(default_factory=time.time)
-    """Unix seconds."""
+    """When the run started, in Unix seconds."""
     events: int = 0
     """Events taken from the queue."""
     ignored: int = 0
     """Of these, events that no behaviour is interested in."""
     done: int = 0
-    """Times a behaviour was done with an event, whether it triggered or not."""
+    """Times a behaviour finished an event, whether it triggered or not."""
     acted: int = 0
-    """Of these, times its actions were run."""
+    """Of these, times its actions ran."""
     retries: int = 0
     """Tries beyond the first, of steps and outputs."""
     failed: int = 0
-    """Times a behaviour could not be done with an event."""
+    """Times a behaviour gave an event up."""
     outputs: int = 0
     """Output events that were sent."""
     unwanted: int = 0
     """Output events that no output takes."""
     restarts: int = 0
-    """Times an input died and was started again."""
+    """Restarts of failed inputs."""
     replayed: int = 0
     """Events taken from the journal at the start."""
     reloads: int = 0
-    """Times the configuration was swapped."""
+    """Reloads of the configuration."""
     last_event: float = 0.0
-    """When the last event was taken, unix seconds; 0 is never."""
+    """When the last event was taken, in Unix seconds; 0 is never."""

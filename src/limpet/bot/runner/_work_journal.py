@@ -1,9 +1,9 @@
-"""What could not be done before the end, kept for the next start.
+"""Events that were not processed before the end, stored for the next start.
 
-One JSON object a line: an event and the behaviour that has still to deal with it, then, as that is
-done, lines that say so. The file is written anew in one step at each stop that leaves something,
-and removed once all in it is done. An entry that is done and not noted, as after a kill, is done
-again: at least once.
+One JSON object a line: an event and the behaviour that still has to process it; then, as they are
+processed, lines that mark them done. Each stop that leaves events replaces the file in one step;
+once all its entries are done, it is removed. An entry that was processed but not marked, as after
+a kill, is processed again: at least once.
 """
 
 from __future__ import annotations
@@ -20,70 +20,71 @@ from typing import IO, Any, Final
 
 from mewbot.core import InputEvent
 
+from limpet._atomic_file import write_atomic
 from limpet.bot.events._event_codec import CodecError, decode, encode
 
-__all__ = ["Entry", "Journal", "Left", "Place", "write_whole"]
+__all__ = ["JournalEntry", "Progress", "Unfinished", "WorkJournal"]
 
 _LOG: Final = logging.getLogger("limpet.bot.journal")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A step of a behaviour, so that what was done before it is not done again."""
+class Progress:
+    """The step a behaviour has reached, so that the steps before it are not repeated."""
 
     step: int
     actions: tuple[str, ...]
-    """The classes of its actions: if they are others now, it begins anew."""
+    """The classes of its actions, by their public names; if they differ now, it starts over."""
     state: dict[str, Any]
-    """What the actions before it have left."""
+    """The state that the actions before it have left."""
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What is to be kept."""
+class Unfinished:
+    """An event to store, for one behaviour."""
 
     entry: str | None
-    """Its entry in the journal, if it comes from there."""
+    """Its entry in the journal, if it came from there."""
     behaviour: str
     event: InputEvent
-    place: Place | None
+    progress: Progress | None
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One event for one behaviour."""
+class JournalEntry:
+    """A stored event, for one behaviour."""
 
     ident: str
-    """Its own name in the journal."""
+    """Identifies the entry in the journal."""
     behaviour: str
-    """Which behaviour: as ``Lane.ident``."""
+    """Identifies the behaviour: as ``BehaviourQueue.ident``."""
     event: InputEvent
-    place: Place | None = None
-    """How far the behaviour was; ``None`` is at the beginning."""
+    progress: Progress | None = None
+    """The progress of the behaviour; ``None`` is at the beginning."""
 
 
-class Journal:
-    """The journal in one folder. Synchronous; the runner calls what waits in a thread."""
+class WorkJournal:
+    """The journal in one directory. Synchronous; the runner calls it in threads."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use the file in this folder; nothing is read yet."""
-        self.path = folder / "journal.jsonl"
-        self._raw: dict[str, str] = {}
+    def __init__(self, directory: Path) -> None:
+        """Use the file in this directory; nothing is read yet."""
+        self.path = directory / "journal.jsonl"
+        self._lines: dict[str, str] = {}
         """Entries that are not done -> their lines."""
-        self._notes: IO[str] | None = None
+        self._done_file: IO[str] | None = None
         self._is_loaded = False
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
 
-    def load(self) -> list[Entry]:
-        """Give what is to be done, oldest first; what cannot be read is kept and said.
+    def load(self) -> list[JournalEntry]:
+        """Return the entries, oldest first; one that cannot be read stays, and is logged.
 
         Raises:
-            OSError: The file is there and cannot be read.
+            OSError: The file exists and cannot be read.
         """
-        with self._turn:
+        with self._lock:
             return self._load()
 
-    def _load(self) -> list[Entry]:
+    def _load(self) -> list[JournalEntry]:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -100,54 +101,53 @@ class Journal:
         entries = []
         for ident, line in lines.items():
             found = json.loads(line)
-            self._raw[ident] = line
+            self._lines[ident] = line
             try:
-                event, place = decode(found["event"]), _place(found.get("place"))
-                entries.append(Entry(ident, found["behaviour"], event, place))
+                event, progress = decode(found["event"]), _progress(found.get("progress"))
+                entries.append(JournalEntry(ident, found["behaviour"], event, progress))
             except (CodecError, KeyError) as error:
-                _LOG.error("an entry of %s is kept and not done: %s", self.path, error)
-                continue
+                _LOG.error("an entry of %s cannot be read and stays there: %s", self.path, error)
         return entries
 
-    def done(self, idents: Iterable[str]) -> None:
-        """Note that entries are done; with the last one the file goes."""
-        with self._turn:
-            self._note(idents)
+    def mark_done(self, idents: Iterable[str]) -> None:
+        """Mark entries as done; with the last one the file is removed."""
+        with self._lock:
+            self._mark_done(idents)
 
-    def _note(self, idents: Iterable[str]) -> None:
-        noted = [ident for ident in idents if self._raw.pop(ident, None) is not None]
-        if not noted:
+    def _mark_done(self, idents: Iterable[str]) -> None:
+        done = [ident for ident in idents if self._lines.pop(ident, None) is not None]
+        if not done:
             return
         try:
-            if not self._raw:
-                self._close()
+            if not self._lines:
+                self.close()
                 self.path.unlink(missing_ok=True)
                 return
-            if self._notes is None:
-                self._notes = self.path.open("a", encoding="utf-8")
-            self._notes.writelines(json.dumps({"done": ident}) + "\n" for ident in noted)
-            self._notes.flush()
+            if self._done_file is None:
+                self._done_file = self.path.open("a", encoding="utf-8")
+            self._done_file.writelines(json.dumps({"done": ident}) + "\n" for ident in done)
+            self._done_file.flush()
         except OSError as error:
-            _LOG.error("cannot note in %s what is done: %s", self.path, error)
+            _LOG.error("cannot mark entries of %s as done: %s", self.path, error)
 
-    def keep(self, left: Iterable[Left]) -> tuple[int, int]:
-        """Write what is left, in one step, in order.
+    def store(self, unfinished: Iterable[Unfinished]) -> tuple[int, int]:
+        """Write events in one step, in order; earlier entries that are not done stay.
 
-        Entries of before that were not done stay. Gives how many are kept, and how many events have
-        no form that could be kept; those are logged.
+        Returns:
+            How many events are stored, and how many have no form in JSON; those are logged.
 
         Raises:
             OSError: The old file is unchanged.
         """
-        with self._turn:
-            if not self._is_loaded:  # stopped before it began: what is in it stays
+        with self._lock:
+            if not self._is_loaded:  # stopped before it began: the entries stay
                 self._load()
-            return self._keep(left)
+            return self._store(unfinished)
 
-    def _keep(self, left: Iterable[Left]) -> tuple[int, int]:
+    def _store(self, unfinished: Iterable[Unfinished]) -> tuple[int, int]:
         lines: dict[str, str] = {}
         lost = 0
-        for one in left:
+        for one in unfinished:
             ident = one.entry or os.urandom(8).hex()
             try:
                 wire: dict[str, Any] = {
@@ -155,61 +155,42 @@ class Journal:
                     "id": ident,
                     "behaviour": one.behaviour,
                     "event": encode(one.event),
-                    "place": _encoded_place(one.place),
+                    "progress": _encoded(one.progress),
                 }
                 lines[ident] = json.dumps(wire, ensure_ascii=False, allow_nan=False)
             except CodecError as error:
                 lost += 1
-                _LOG.error("this event is lost, for it cannot be kept: %s: %r", error, one.event)
-        self._close()
-        # Those of before in the order they had; they are older than what came since.
-        lines = {ident: lines.get(ident, line) for ident, line in self._raw.items()} | lines
+                _LOG.error(
+                    "an event is lost, because it cannot be stored: %s: %r", error, one.event
+                )
+        self.close()
+        # Earlier entries keep their order, and are older than the new ones.
+        lines = {ident: lines.get(ident, line) for ident, line in self._lines.items()} | lines
         if not lines:
             self.path.unlink(missing_ok=True)
             return 0, lost
-        write_whole(self.path, "".join(line + "\n" for line in lines.values()))
-        self._raw = lines
+        write_atomic(self.path, "".join(line + "\n" for line in lines.values()).encode())
+        self._lines = lines
         return len(lines), lost
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._close()
-
-    def _close(self) -> None:
-        notes, self._notes = self._notes, None
-        if notes is not None:
-            notes.close()
+        """Close the file."""
+        file, self._done_file = self._done_file, None
+        if file is not None:
+            file.close()
 
 
-def _encoded_place(place: Place | None) -> object:
-    if place is None:
+def _encoded(progress: Progress | None) -> object:
+    if progress is None:
         return None
     try:
-        return {"step": place.step, "actions": place.actions, "state": encode(place.state)}
+        state = encode(progress.state)
     except CodecError:
-        return None  # what an action left cannot be kept, so all of them are done again
+        return None  # the state cannot be stored, so the behaviour starts over
+    return {"step": progress.step, "actions": progress.actions, "state": state}
 
 
-def _place(found: dict[str, Any] | None) -> Place | None:
+def _progress(found: dict[str, Any] | None) -> Progress | None:
     if found is None:
         return None
-    return Place(int(found["step"]), tuple(found["actions"]), decode(found["state"]))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file in one step, and have it on disk.
-
-    Raises:
-        OSError: The old file is unchanged.
-    """
-    temporary = path.with_name(f".limpet-{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    return Progress(int(found["step"]), tuple(found["actions"]), decode(found["state"]))

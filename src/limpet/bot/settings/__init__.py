@@ -1,3 +1,3 @@
-"""The settings of a component: how a value is checked, and templates that are filled in."""
+"""The settings of components: validators of values, and templates."""
 
 __all__: list[str] = []

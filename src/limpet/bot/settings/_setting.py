@@ -1,8 +1,8 @@
-"""Properties of components: checked when they are set, by code as by YAML.
+"""Properties of components: checked when they are set, by code or by YAML.
 
-mewbot sets what the YAML has through ``property`` objects, before ``__init__`` is called; whatever
-``__init__`` assigned would overwrite it. So values live in one dict that is made with the instance,
-defaults on the class, and ``__init__`` only looks at how the values go together.
+mewbot sets the values of the YAML through ``property`` objects before it calls ``__init__``, which
+would overwrite them. So the values are in one dict that is created with the instance, the defaults
+are on the class, and ``__init__`` only checks that the values go together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STORE: Final = "_settings"
 
 
 class Setting(property, Generic[T]):
-    """One property of a component: ``settle = Setting(number(), 0.0, "What it is.")``."""
+    """One property of a component: ``settle = Setting(number(), 0.0, "Its help text.")``."""
 
     name: str
 
@@ -35,13 +35,13 @@ class Setting(property, Generic[T]):
         plain: Callable[[T], object] | None = None,
         required: bool = False,
     ) -> None:
-        """Keep what may be set.
+        """Create a property.
 
         Args:
-            value: What is taken.
-            default: What it is as long as nothing was set.
-            doc: What it is for; goes into the schema.
-            plain: Gives the value as YAML has it, where it is kept in another form.
+            value: Checks and converts a value.
+            default: The value while nothing is set.
+            doc: The help text, also in the schema.
+            plain: Converts the value back to its form in YAML, where the two differ.
             required: There is no default: a component without it is refused.
         """
         super().__init__(self._read, self._write, doc=doc)
@@ -52,7 +52,7 @@ class Setting(property, Generic[T]):
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Learn under which name it stands."""
+        """Note the name of the property."""
         self.name = name
 
     @overload
@@ -60,14 +60,14 @@ class Setting(property, Generic[T]):
     @overload
     def __get__(self, instance: object, owner: type | None = None) -> T: ...
     def __get__(self, instance: object | None, owner: type | None = None) -> Self | T:
-        """Give the value, or of the class the property itself."""
+        """Return the value or, on the class, the property itself."""
         return self if instance is None else self._read(instance)
 
-    def __set__(self, instance: object, given: Any) -> None:  # noqa: ANN401 - it is checked here
-        """Check and keep a value.
+    def __set__(self, instance: object, given: Any) -> None:  # noqa: ANN401 - checked here
+        """Check and set a value.
 
         Raises:
-            UsageError: It does not fit; the old value stays.
+            UsageError: The value is invalid; the old one stays.
         """
         self._write(instance, given)
 
@@ -75,7 +75,7 @@ class Setting(property, Generic[T]):
         value: T = instance.__dict__[_STORE].get(self.name, self.default)
         return value
 
-    def _write(self, instance: object, given: Any) -> None:  # noqa: ANN401 - it is checked here
+    def _write(self, instance: object, given: Any) -> None:  # noqa: ANN401 - checked here
         try:
             value = self.value.take(given)
         except BadValueError as error:
@@ -91,7 +91,7 @@ class Setting(property, Generic[T]):
 
 
 def settings_of(kind: type) -> dict[str, Setting[Any]]:
-    """Give the settings of a component's class by name, in the order they are written in."""
+    """Return the settings of a component's class by name, in the order of definition."""
     found: dict[str, Setting[Any]] = {}
     for base in reversed(kind.__mro__):
         found |= {name: one for name, one in vars(base).items() if isinstance(one, Setting)}
@@ -99,19 +99,19 @@ def settings_of(kind: type) -> dict[str, Setting[Any]]:
 
 
 class Configured:
-    """What limpet's components have in common; stands before mewbot's base class."""
+    """The base of limpet's components; it goes before mewbot's base class."""
 
     def __new__(cls, *_args: object, **_given: object) -> Self:
-        """Make it with a place for its values: they are set before ``__init__`` is called."""
+        """Create the instance with its dict of values: they are set before ``__init__``."""
         made = super().__new__(cls)
         made.__dict__[_STORE] = {}
         return made
 
     def __init__(self, **unknown: object) -> None:
-        """Refuse what is no property, and what is missing.
+        """Refuse unknown properties, and missing ones.
 
         Raises:
-            UsageError: There is no such property, or one that is needed was not given.
+            UsageError: A property is unknown, or a required one is missing.
         """
         known = settings_of(type(self))
         name = type(self).__name__
@@ -128,13 +128,13 @@ class Configured:
         self.check()
 
     def check(self) -> None:
-        """Look at how the values go together; what does not is a ``UsageError``."""
+        """Check that the values go together; raise ``UsageError`` if not."""
 
     def on_change(self, name: str) -> None:
-        """A property got another value than it had."""
+        """React to a changed value of a property."""
 
     def values(self) -> Mapping[str, object]:
-        """Give what was set, by name, as YAML has it."""
+        """Return the values that were set, by name, in their form in YAML."""
         known = settings_of(type(self))
         return {
             key: plain(value) if (plain := known[key].plain) is not None else _plain(value)
@@ -142,7 +142,7 @@ class Configured:
         }
 
     def serialise(self) -> Any:  # noqa: ANN401 - mewbot's own form, a typed dict
-        """Give the component as its YAML block, in plain values that ``yaml.safe_dump`` takes."""
+        """Return the component as its YAML block, in plain values for ``yaml.safe_dump``."""
         from mewbot.api.registry import ComponentRegistry
 
         kind, _ = ComponentRegistry.api_version(self)  # type: ignore[arg-type]  # a component

@@ -1,10 +1,10 @@
-"""A small language for names and contents: values in a text, and nothing that runs.
+"""A small language for names and contents: values in a text, without code.
 
-``{field}`` is a value of the event, ``{field:form}`` a value in a form (of a time as ``strftime``
-takes it, of a number as ``format`` does), ``{field|filter|filter(arguments)}`` a value that was
-worked on; ``{{`` and ``}}`` are braces. A field is looked up in the values it is given and nowhere
-else: no attribute, no call, no index reaches into an object, so a text from anywhere can be
-expanded. It is parsed once; what is wrong with it is said then.
+``{field}`` is a value of the event, ``{field:form}`` a formatted value (a time as by ``strftime``,
+a number as by ``format``), ``{field|filter|filter(arguments)}`` a filtered value; ``{{`` and ``}}``
+are braces. A field is looked up in the given values and nowhere else: no attribute, call or index
+reaches into an object, so even a text from outside is safe to expand. A template is parsed once,
+and its errors are reported then.
 """
 
 from __future__ import annotations
@@ -30,64 +30,64 @@ _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*")
 _FILTER: Final = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _FORM: Final = re.compile(r"(?:.?[<>=^])?[-+ ]?#?0?\d{0,3},?(?:\.\d{1,2})?[a-zA-Z%]?")
 _MOST: Final = 16 << 20
-"""Characters an expansion may have; a webhook or a file has its own limits below that."""
+"""Most characters of an expansion; webhooks and files have lower limits of their own."""
 
 
 class Lookup(Protocol):
-    """Gives the values of fields."""
+    """Provides the values of fields."""
 
     def field(self, name: str) -> object:
-        """Give a value; raises ``MissingFieldError`` where there is none."""
+        """Return a value; raise ``MissingFieldError`` if there is none."""
 
 
 class MissingFieldError(UsageError):
-    """This event has no such field; ``{field|default(...)}`` says what to take then."""
+    """The event has no such field; ``{field|default(...)}`` provides a default."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Hole:
+class _Placeholder:
     field: str
     form: str
     filters: tuple[tuple[str, tuple[object, ...]], ...]
 
 
 class Template:
-    """One parsed text; frozen, and usable from any thread."""
+    """One parsed text; immutable, and usable from any thread."""
 
     __slots__ = ("_pieces", "source")
 
     def __init__(self, source: str) -> None:
-        """Parse it.
+        """Parse a text.
 
         Raises:
-            UsageError: It is wrong; the message says where.
+            UsageError: It has an error; the message names the place.
         """
         self.source = source
         self._pieces = tuple(_parse(source))
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same text."""
+        """Return whether both are the same text."""
         return isinstance(other, Template) and self.source == other.source
 
     def __hash__(self) -> int:
-        """Agree with equality."""
+        """Return a hash that agrees with equality."""
         return hash(self.source)
 
     def __repr__(self) -> str:
-        """Show the text."""
+        """Return the text, for debugging."""
         return f"Template({self.source!r})"
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields it looks up."""
-        return frozenset(piece.field for piece in self._pieces if isinstance(piece, _Hole))
+        """The fields that it uses."""
+        return frozenset(piece.field for piece in self._pieces if isinstance(piece, _Placeholder))
 
     def text(self, values: Lookup) -> str:
-        """Give the text with its values.
+        """Return the text with its values.
 
         Raises:
-            MissingFieldError: There is no such field, and no default.
-            UsageError: A value does not go with its form or filter.
+            MissingFieldError: A field is missing, and has no default.
+            UsageError: A value does not fit its form or filter.
         """
         pieces = [
             piece if isinstance(piece, str) else _shown(_value(piece, values), piece)
@@ -99,14 +99,14 @@ class Template:
         return "".join(pieces)
 
     def name(self, values: Lookup) -> str:
-        """Give a name for a file below an output folder, safe whatever the values are.
+        """Return a file name below an output directory that is safe for any values.
 
-        ``/`` in the template itself parts folders, also in the form of a time (``{time:%Y/%m}``),
-        and so do the folders of a path such as ``{rel}``. Each component is then made by
-        ``limpet.safe_name``: what a value holds can neither leave the folder nor make one.
+        A ``/`` in the template itself separates directories, also in the form of a time
+        (``{time:%Y/%m}``), and so do the components of a path such as ``{rel}``. Each component
+        then goes through ``limpet.safe_name``: no value can leave the directory or add one.
 
         Raises:
-            MissingFieldError: There is no such field, and no default.
+            MissingFieldError: A field is missing, and has no default.
             UsageError: The name is empty.
         """
         parts = [""]
@@ -121,15 +121,15 @@ class Template:
                 form = piece.form or "%Y-%m-%dT%H%M%S"  # a colon is in no portable name
                 first, *rest = value.strftime(form).split("/")
             elif isinstance(value, PurePath) and not piece.form:
-                parts_of = [part for part in value.parts if part != value.anchor]
-                first, *rest = parts_of or [""]
+                components_of = [part for part in value.parts if part != value.anchor]
+                first, *rest = components_of or [""]
             else:
                 first, rest = _shown(value, piece), []
             parts[-1] += first
             parts += rest
         made = [safe_name(part) for part in parts if part]
         if not made:
-            message = f"the name {self.source!r} came out empty"
+            message = f"the name {self.source!r} expands to an empty text"
             raise UsageError(message)
         return "/".join(made)
 
@@ -137,7 +137,7 @@ class Template:
 # -- parsing ---------------------------------------------------------------------------------------
 
 
-def _parse(source: str) -> Iterable[str | _Hole]:
+def _parse(source: str) -> Iterable[str | _Placeholder]:
     at, plain = 0, ""
     while at < len(source):
         one = source[at]
@@ -149,10 +149,10 @@ def _parse(source: str) -> Iterable[str | _Hole]:
             if plain:
                 yield plain
             plain = ""
-            yield _hole(source[at + 1 : end], source)
+            yield _placeholder(source[at + 1 : end], source)
             at = end + 1
         elif one == "}":
-            raise _wrong(source, "a '}' that ends nothing; write '}}' for the brace itself")
+            raise _wrong(source, "a '}' without a '{'; write '}}' for the brace itself")
         else:
             plain += one
             at += 1
@@ -161,7 +161,7 @@ def _parse(source: str) -> Iterable[str | _Hole]:
 
 
 def _end(source: str, start: int) -> int:
-    """Find the brace that ends a field; one in quotes is none."""
+    """Return the index of the brace that closes a field; one in quotes does not count."""
     quote = ""
     for at in range(start + 1, len(source)):
         one = source[at]
@@ -173,20 +173,20 @@ def _end(source: str, start: int) -> int:
             return at
         elif one == "{":
             break
-    raise _wrong(source, "a '{' that is not ended; write '{{' for the brace itself")
+    raise _wrong(source, "a '{' without a '}'; write '{{' for the brace itself")
 
 
-def _hole(inside: str, source: str) -> _Hole:
+def _placeholder(inside: str, source: str) -> _Placeholder:
     head, *rest = _cut(inside, "|")
     field, _, form = head.partition(":")
     field = field.strip()
     if not _FIELD.fullmatch(field):
-        raise _wrong(source, f"{field!r} is no field")
+        raise _wrong(source, f"{field!r} is not a field")
     filters = []
     for one in rest:
         found = _FILTER.fullmatch(one)
         if found is None:
-            raise _wrong(source, f"{one.strip()!r} is no filter")
+            raise _wrong(source, f"{one.strip()!r} is not a filter")
         name, arguments = found[1], found[2]
         if name not in FILTERS:
             raise _wrong(source, f"there is no filter {name!r}{near(name, FILTERS)}")
@@ -197,11 +197,11 @@ def _hole(inside: str, source: str) -> _Hole:
                 source, f"the filter {name!r} takes {least} to {most} arguments, not {len(given)}"
             )
         filters.append((name, given))
-    return _Hole(field, form, tuple(filters))
+    return _Placeholder(field, form, tuple(filters))
 
 
 def _cut(text: str, mark: str) -> list[str]:
-    """Split at a character that stands in no quotes and no parentheses."""
+    """Split at a character outside of quotes and parentheses."""
     parts, quote, depth = [""], "", 0
     for one in text:
         if quote:
@@ -235,10 +235,10 @@ def _wrong(source: str, why: str) -> UsageError:
 # -- expanding -------------------------------------------------------------------------------------
 
 
-def _value(hole: _Hole, values: Lookup) -> object:
-    filters = hole.filters
+def _value(placeholder: _Placeholder, values: Lookup) -> object:
+    filters = placeholder.filters
     try:
-        value = values.field(hole.field)
+        value = values.field(placeholder.field)
     except MissingFieldError:
         if not filters or filters[0][0] != "default":
             raise
@@ -248,13 +248,14 @@ def _value(hole: _Hole, values: Lookup) -> object:
     return value
 
 
-def _shown(value: object, hole: _Hole) -> str:
+def _shown(value: object, placeholder: _Placeholder) -> str:
     if value is None:
-        message = f"the field {hole.field!r} is empty here; {{{hole.field}|default('...')}} helps"
+        name = placeholder.field
+        message = f"the field {name!r} is empty here; use {{{name}|default('...')}}"
         raise MissingFieldError(message)
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    if not hole.form:
+    if not placeholder.form:
         if isinstance(value, float) and value.is_integer():
             return str(int(value))
         if isinstance(value, datetime):
@@ -264,13 +265,15 @@ def _shown(value: object, hole: _Hole) -> str:
         return str(value)
     try:
         if isinstance(value, datetime):
-            return value.strftime(hole.form)
-        if isinstance(value, int | float | str) and _FORM.fullmatch(hole.form):
-            return format(value, hole.form)
+            return value.strftime(placeholder.form)
+        if isinstance(value, int | float | str) and _FORM.fullmatch(placeholder.form):
+            return format(value, placeholder.form)
     except ValueError as error:
-        message = f"{hole.field!r} cannot be shown as {hole.form!r}: {error}"
+        message = f"{placeholder.field!r} cannot be shown as {placeholder.form!r}: {error}"
         raise UsageError(message) from error
-    message = f"{hole.field!r}, a {type(value).__name__}, cannot be shown as {hole.form!r}"
+    message = (
+        f"{placeholder.field!r}, a {type(value).__name__}, cannot be shown as {placeholder.form!r}"
+    )
     raise UsageError(message)
 
 
@@ -292,7 +295,7 @@ def _time(value: object, form: object) -> str:
         return value.strftime(str(form))
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC).strftime(str(form))
-    message = f"{value!r} is no time"
+    message = f"{value!r} is not a time"
     raise UsageError(message)
 
 
@@ -319,4 +322,4 @@ FILTERS: Final[dict[str, tuple[Callable[..., object], int, int]]] = {
     "upper": (lambda value: _text(value).upper(), 0, 0),
     "url": (lambda value: urllib.parse.quote(_bytes(value), safe=""), 0, 0),
 }
-"""Name -> what it does, and how many arguments it takes at least and at most."""
+"""Name -> the function, and its least and most numbers of arguments."""

@@ -1,4 +1,4 @@
-"""The fields of an event that templates, conditions and commands may look at."""
+"""The fields of an event that templates, conditions and commands can use."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from limpet.events import event_name
 __all__ = ["FIELDS", "Fields", "template", "wire_of"]
 
 _SESSION: Final = os.urandom(8).hex()
-"""For events that were made by hand."""
+"""For events created by hand."""
 
 
 def wire_of(event: InputEvent) -> Json:
-    """Give an event as one JSON object.
+    """Return an event as one JSON object.
 
-    One of limpet's is as ``event.schema.json`` says; of others it has the class and the public
-    fields, as far as JSON has them.
+    An event of limpet's follows ``event.schema.json``. Others have their class and their public
+    fields, as far as JSON can express them.
     """
-    remote = event.__dict__.get("remote")
-    if remote is not None:
-        return dict(remote.data)
+    if isinstance(event, FileSystemInputEvent) and event.remote is not None:
+        return dict(event.remote.data)
     if isinstance(event, FileSystemInputEvent) and not isinstance(event, LinesAddedInputEvent):
         return to_wire(event.event, session=event.session or _SESSION, name=event.io or None)
     if isinstance(event, LinesAddedInputEvent):
@@ -89,10 +88,10 @@ def _jsonable(value: object, depth: int) -> object:
 
 
 def template(source: str) -> Template:
-    """Parse a template, and look whether an event may have the fields it names.
+    """Parse a template, and check that its fields exist.
 
     Raises:
-        UsageError: It is wrong; the message says where.
+        UsageError: It has an error; the message names the place.
     """
     made = Template(source)
     for field in sorted(made.fields):
@@ -106,20 +105,20 @@ def template(source: str) -> Template:
 
 
 class Fields:
-    """Looks fields up in one event, and in what earlier actions left in ``state``."""
+    """The fields of one event, and the ``state`` that earlier actions have left."""
 
     __slots__ = ("_event", "_state")
 
     def __init__(self, event: InputEvent, state: Mapping[str, Any] | None = None) -> None:
-        """Look into this event."""
+        """Use this event, and this state."""
         self._event = event
         self._state = state or {}
 
     def field(self, name: str) -> object:
-        """Give a field's value: text, a number, a time, bytes, or a path.
+        """Return a field's value: text, a number, a time, bytes, or a path.
 
         Raises:
-            MissingFieldError: This event has no such field.
+            MissingFieldError: The event has no such field.
         """
         first, _, rest = name.partition(".")
         if first == "event" and rest:
@@ -191,7 +190,7 @@ def _source(event: InputEvent) -> Path | None:
 
 
 def _moment(event: InputEvent) -> datetime:
-    """Give the event's time in the time zone of this system: what a daily file goes by."""
+    """Return the event's time in the time zone of this system, for daily files."""
     found = getattr(event, "time", None)
     seconds = found if isinstance(found, int | float) else time.time()
     return datetime.fromtimestamp(seconds, UTC).astimezone()
@@ -237,4 +236,4 @@ FIELDS: Final[dict[str, Callable[[InputEvent], object]]] = {
     "type": _type,
     "utc": lambda event: _moment(event).astimezone(UTC),
 }
-"""Field -> where it comes from; beside these ``event.KEY`` and ``state.KEY``."""
+"""Field -> the function that reads it; there are also ``event.KEY`` and ``state.KEY``."""

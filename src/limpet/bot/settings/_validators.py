@@ -1,7 +1,7 @@
-"""What may stand at a key of a bot's file: how it is taken, and how a JSON Schema says it.
+"""The values that a property accepts: their checks, and their JSON Schemas.
 
-The same value checks a property that is set by code, one that is read from YAML, and writes the
-schema, so that the three never disagree.
+The same validator checks a property set by code, one read from YAML, and provides the schema, so
+the three never disagree.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ U = TypeVar("U")
 
 
 class BadValueError(ValueError):
-    """A value does not fit; ``where`` leads to the part of it that does not: keys and places."""
+    """A value is invalid; ``where`` is the path to its invalid part: keys and indices."""
 
     def __init__(
         self,
@@ -46,29 +46,29 @@ class BadValueError(ValueError):
         where: tuple[str | int, ...] = (),
         more: Sequence[BadValueError] = (),
     ) -> None:
-        """Keep them; the message follows the name of the key."""
+        """Keep the path; the message follows the name of the key."""
         super().__init__(message)
         self.where = where
         self.more = list(more)
-        """What else is wrong in the same value."""
+        """Other problems of the same value."""
 
     def below(self, key: str | int) -> list[BadValueError]:
-        """Give all of it one level further out."""
+        """Return all problems, with paths that start one level further out."""
         return [type(one)(str(one), (key, *one.where)) for one in (self, *self.more)]
 
 
 class BadKeyError(BadValueError):
-    """It is the key that ``where`` leads to that there is not; its value does not matter."""
+    """The key at the end of ``where`` is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value(Generic[T]):
-    """One kind of value."""
+    """A validator of one kind of value."""
 
     take: Callable[[Any], T]
-    """Gives the value as it is kept; raises ``BadValueError``."""
+    """Checks and converts a value; raises ``BadValueError``."""
     schema: Mapping[str, Any]
-    """The same in JSON Schema, as far as that can say it."""
+    """The same in JSON Schema, as far as that can express it."""
 
 
 def _refuse(wanted: str, given: object) -> BadValueError:
@@ -79,7 +79,7 @@ def _refuse(wanted: str, given: object) -> BadValueError:
 
 
 def text(*, empty: bool = False) -> Value[str]:
-    """Any text."""
+    """Accept any text."""
 
     def take(given: object) -> str:
         if not isinstance(given, str):
@@ -92,7 +92,7 @@ def text(*, empty: bool = False) -> Value[str]:
 
 
 def path() -> Value[str]:
-    """A path, as text or as a path object; ``~`` at its beginning is the user's home."""
+    """Accept a path, as text or as a path object; a leading ``~`` is the user's home."""
 
     def take(given: object) -> str:
         if isinstance(given, os.PathLike):
@@ -107,7 +107,7 @@ def path() -> Value[str]:
 
 
 def flag() -> Value[bool]:
-    """True or false."""
+    """Accept true or false."""
 
     def take(given: object) -> bool:
         if not isinstance(given, bool):
@@ -118,7 +118,7 @@ def flag() -> Value[bool]:
 
 
 def number(*, least: float = 0.0, most: float | None = None) -> Value[float]:
-    """A number of seconds, for example; finite."""
+    """Accept a finite number, such as seconds."""
     wanted = f"a number from {least:g}" + ("" if most is None else f" to {most:g}")
 
     def take(given: object) -> float:
@@ -134,7 +134,7 @@ def number(*, least: float = 0.0, most: float | None = None) -> Value[float]:
 
 
 def whole(*, least: int = 0) -> Value[int]:
-    """A whole number."""
+    """Accept a whole number."""
 
     def take(given: object) -> int:
         if not isinstance(given, int) or isinstance(given, bool) or given < least:
@@ -145,7 +145,7 @@ def whole(*, least: int = 0) -> Value[int]:
 
 
 def choice(*words: str) -> Value[str]:
-    """One of a few words."""
+    """Accept one of a few words."""
     known = f"one of {', '.join(words)}"
 
     def take(given: object) -> str:
@@ -158,7 +158,7 @@ def choice(*words: str) -> Value[str]:
 
 
 def regex() -> Value[re.Pattern[str]]:
-    """A regular expression, as Python's ``re`` has it."""
+    """Accept a regular expression of Python's ``re``."""
 
     def make(source: str) -> re.Pattern[str]:
         return re.compile(source)
@@ -167,7 +167,7 @@ def regex() -> Value[re.Pattern[str]]:
 
 
 def maybe(value: Value[T]) -> Value[T | None]:
-    """The value, or nothing."""
+    """Accept what ``value`` accepts, or null."""
     return Value(
         lambda given: None if given is None else value.take(given),
         {"anyOf": [dict(value.schema), {"type": "null"}]},
@@ -175,7 +175,7 @@ def maybe(value: Value[T]) -> Value[T | None]:
 
 
 def listed(value: Value[T], *, least: int = 0) -> Value[tuple[T, ...]]:
-    """A list of such values; one of them alone is a list of one."""
+    """Accept a list of values; a single value is a list of one."""
 
     def take(given: object) -> tuple[T, ...]:
         if isinstance(given, list | tuple):
@@ -193,11 +193,11 @@ def listed(value: Value[T], *, least: int = 0) -> Value[tuple[T, ...]]:
 def fitting(
     value: Value[T], make: Callable[[T], U], schema: Mapping[str, Any] | None = None
 ) -> Value[U]:
-    """The value, made into something else; what that refuses with a ``ValueError`` is refused."""
+    """Accept what ``value`` accepts, converted by ``make``; a ``ValueError`` of it is a refusal."""
 
     def take(given: object) -> U:
         if not isinstance(given, str | int | float | bool | list | tuple | dict | type(None)):
-            return _made(make, given)  # type: ignore[arg-type]  # set by code: made already
+            return _made(make, given)  # type: ignore[arg-type]  # set by code: converted already
         return _made(make, value.take(given))
 
     return Value(take, value.schema if schema is None else schema)
@@ -209,13 +209,13 @@ def _made(make: Callable[[T], U], given: T) -> U:
     except BadValueError:
         raise
     except (ValueError, re.error) as error:
-        raise BadValueError(f"is not right: {error}") from error
+        raise BadValueError(f"is invalid: {error}") from error
 
 
 def record(kind: type[T], **values: Value[Any]) -> Value[T]:
-    """Keys and values, made into a frozen value of limpet's; one of those is taken as it is."""
+    """Accept keys and values for a dataclass, or an instance of it."""
 
-    def kind_of(key: Any) -> Value[Any]:  # noqa: ANN401 - whatever stands there
+    def kind_of(key: Any) -> Value[Any]:  # noqa: ANN401 - any key
         if key not in values:
             known = f"; known are {', '.join(values)}"
             raise BadKeyError(f"there is no such key{near(str(key), values) or known}")
@@ -230,7 +230,7 @@ def record(kind: type[T], **values: Value[Any]) -> Value[T]:
         try:
             return kind(**found)
         except UsageError as error:
-            raise BadValueError(f"is not right: {error}") from error
+            raise BadValueError(f"is invalid: {error}") from error
         except TypeError as error:
             raise BadValueError(f"lacks a key: {error}") from error
 
@@ -248,7 +248,7 @@ def record(kind: type[T], **values: Value[Any]) -> Value[T]:
 
 
 def _each(pairs: Iterable[tuple[Any, object]], value_of: Callable[[Any], Value[T]]) -> dict[Any, T]:
-    """Take each of several values; all that is wrong with them is raised together."""
+    """Check each of several values; their problems are raised together."""
     found, wrong = {}, []
     for key, given in pairs:
         try:

@@ -1,7 +1,7 @@
-"""Weighs what was remembered of an entry against what stands there now, with the hints' help.
+"""Decides whether an entry is the same file, and what changed of it.
 
-Is it still the same file, and what changed of it? Pure: the long way of a look and the short one
-ask the same questions here, so that they cannot give different answers.
+From its record, a fresh stat and the hints. Pure. The full path of an examination and the fast one
+decide here, so that they agree.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["changed_besides_its_name", "changes_of", "is_same"]
 
 
 def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: int) -> bool:
-    """Whether what stands there is what stood there, and not another of the same name.
+    """Return whether what is at a name is what was there, and not another of the same name.
 
     Args:
-        directory: The folder it lies in.
-        old: What was remembered of it.
-        facts: What stat says now.
+        directory: The directory it is in.
+        old: The record in the index.
+        facts: The stat result now.
         link: Inode of the symlink it was reached through, or 0.
         bits: The hints.
     """
@@ -57,15 +57,15 @@ def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: 
 def changes_of(
     record: int | bytes, facts: StatResult, bits: int, *, seen: int, exact: bool, metadata: bool
 ) -> set[Change]:
-    """Say what is to be told of an entry that is still the same.
+    """Return which changes to report of an entry that is still the same.
 
     Args:
-        record: What was remembered.
-        facts: What stat says now.
+        record: The record in the index.
+        facts: The stat result now.
         bits: The hints.
-        seen: When its folder was listed.
+        seen: When its directory was listed.
         exact: The kernel gives every change after a stat a time stamp of its own.
-        metadata: Changes of mode and owner are asked for.
+        metadata: Changes of mode and owner are reported.
     """
     changes = differences(
         record,
@@ -77,14 +77,14 @@ def changes_of(
         exact=exact,
     )
     if facts.mode & 0o170000 == 0o040000:
-        changes.discard("content")  # a folder's content is told entry by entry
+        changes.discard("content")  # the content of a directory is reported entry by entry
     return changes if metadata else changes - {"mode", "owner"}
 
 
 def changed_besides_its_name(
     record: int | bytes, facts: StatResult, bits: int, *, seen: int, exact: bool, metadata: bool
 ) -> set[Change]:
-    """Say what is to be told of a file that was renamed: its new name explains a new ctime."""
+    """Return which changes to report of a renamed file: its new name explains a new ctime."""
     written = bool(bits & WRITE) and isinstance(record, bytes)
     if isinstance(record, bytes) and unpack(record).ctime != facts.ctime:
         written = False

@@ -1,8 +1,8 @@
-"""Looks at the places that may have changed, and says how disk and belief differ there.
+"""Examines names that may have changed, and finds how disk and index differ there.
 
-A place is a name in a folder of the belief. Looking changes nothing: it gives departures (believed,
-but not there any more), arrivals (there, but not believed) and updates (the same entry, different).
-What belongs together, and in which order it is told, is for ``_arrange.py``.
+Nothing is changed by it. It finds departures (in the index, no longer on disk), arrivals (on disk,
+not in the index) and updates (the same entry, changed). Which of them belong together is for
+``_rename_pairing.py``, and in which order they are emitted for ``_event_order.py``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EntryRef = tuple[DirNode, str]
 
 @dataclass(slots=True, eq=False, repr=False)
 class Departure:
-    """What the belief has at a place and the disk has no more."""
+    """A name that is in the index and no longer on disk."""
 
     directory: DirNode
     name: str
@@ -45,13 +45,13 @@ class Departure:
 
     @property
     def is_indexed(self) -> bool:
-        """Whether the belief still has it there."""
+        """Return whether the index still has it."""
         return self.directory.entries.get(self.name) is self.entry
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Arrival:
-    """What the disk has at a place and the belief has not."""
+    """A name that is on disk and not in the index."""
 
     directory: DirNode
     name: str
@@ -60,7 +60,7 @@ class Arrival:
     link: int = 0
     departure: Departure | None = None
     found: DirNode | None = None
-    """For a new folder: its node and what was found in it, attached to nothing yet."""
+    """Of a new directory: its node and what was found in it, not yet part of the tree."""
     done: bool = False
     visiting: bool = False
 
@@ -79,27 +79,27 @@ class Update:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Differences:
-    """The outcome of one round of looking, by place, in the order of looking."""
+    """What one round finds, by name, in the order of examination."""
 
     order: list[EntryRef] = field(default_factory=list)
     departures: dict[EntryRef, Departure] = field(default_factory=dict)
     arrivals: dict[EntryRef, Arrival] = field(default_factory=dict)
     updates: dict[EntryRef, Update] = field(default_factory=dict)
     fleeting: list[tuple[DirNode, str, int]] = field(default_factory=list)
-    """Came and went unseen: folder, name, bits."""
+    """Created and deleted again before the stat: directory, name, bits."""
     later: Agenda = field(default_factory=Agenda)
     """What could not be examined yet: its directory is being moved."""
     refilter: list[DirNode] = field(default_factory=list)
-    """Folders whose ignore file changed."""
+    """Directories whose ignore file changed."""
     root_lost: bool = False
-    """The location leads elsewhere."""
+    """The location leads to something else."""
 
 
 class Comparison:
-    """One round of looking."""
+    """One round of examination."""
 
     def __init__(self, context: DiffContext) -> None:
-        """Start with nothing looked at."""
+        """Start with nothing examined."""
         self.context = context
         self.differences = Differences()
         self._seen: set[EntryRef] = set()
@@ -121,7 +121,7 @@ class Comparison:
                 self.compare_dir(directory.parent, {directory.name: 0}, listing=False)
 
     def compare_dir(self, directory: DirNode, names: dict[str, int], *, listing: bool) -> None:
-        """Look at names of one folder."""
+        """Examine names of one directory, or all of it."""
         context, later = self.context, self.differences.later
         if not context.index.contains(directory) or self._is_leaving(directory):
             if context.index.contains(directory):
@@ -158,7 +158,7 @@ class Comparison:
             context.disk.close(handle)
 
     def _list(self, directory: DirNode, handle: Handle, names: dict[str, int]) -> dict[str, int]:
-        """List a folder again: every name that is there or believed to be is to be looked at."""
+        """List a directory again: every name on disk or in the index is to be examined."""
         context = self.context
         if directory.mark is None or directory in context.doubted:
             context.mark(directory, handle)
@@ -190,7 +190,7 @@ class Comparison:
         facts, link = context.examine(directory, handle, name)
         if (
             context.own_writes.generation() != generation
-        ):  # it may have been seen in the middle of an own write
+        ):  # it may have been read in the middle of an own write
             differences.later.put_off(directory, {name: bits}, listing=False)
             return
         self._seen.add(ref)
@@ -220,7 +220,7 @@ class Comparison:
     def _compare(
         self, directory: DirNode, name: str, old: Entry, facts: StatResult, bits: int
     ) -> None:
-        """Note what changed of an entry that is still the same."""
+        """Record what changed of an entry that is still the same."""
         context, differences = self.context, self.differences
         is_directory = isinstance(old, DirNode)
         record = old.record if isinstance(old, DirNode) else old
@@ -249,7 +249,7 @@ class Comparison:
             context.debouncer.close((directory, name))
 
     def _is_leaving(self, directory: DirNode) -> bool:
-        """Whether the folder, or one above it, was found gone in this round."""
+        """Return whether the directory, or one above it, was found gone in this round."""
         departures = self.differences.departures
         while directory.parent is not None:
             if (directory.parent, directory.name) in departures:

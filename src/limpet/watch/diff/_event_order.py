@@ -1,9 +1,9 @@
-"""Pairs what departed with what arrived, and tells it all in an order that can be replayed.
+"""Pairs departures with arrivals, and emits everything in an order that can be replayed.
 
-The order is found by doing: each change first makes way for itself. An arrival needs its folder to
-be there and its name to be free; a deleted folder first lets go what was moved out of it. Where
-renames wait for each other in a circle (two names exchanged), the circle is opened by telling its
-members as replaced (files) or as gone and come anew (folders).
+The order is found by doing: each change first makes room for itself. An arrival needs its directory
+to exist and its name to be free; a deleted directory first releases what was moved out of it. Where
+renames wait for each other in a circle (two names exchanged), the circle is opened: its files are
+emitted as replaced, its directories as deleted and created.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ __all__ = ["EventOrderer"]
 
 
 class EventOrderer:
-    """Tells the findings of one round and brings the belief up to them."""
+    """Emits the differences of one round and updates the index to match."""
 
     def __init__(
         self, context: DiffContext, comparison: Comparison, origins: dict[EntryRef, EntryRef]
     ) -> None:
-        """Take the findings.
+        """Keep the differences.
 
         Args:
-            context: The watch's tree.
-            comparison: The round of looking; asked again where a pair needs its other half.
-            origins: What the backend saw of renames: place now -> place before.
+            context: What the watch shares.
+            comparison: The round; asked again where a pair needs its other half.
+            origins: Renames that the backend reported: name now -> name before.
         """
         self.context = context
         self.comparison = comparison
@@ -54,7 +54,7 @@ class EventOrderer:
         self.tops = self.pairing.tops
 
     def run(self) -> None:
-        """Pair, then tell."""
+        """Pair, then emit."""
         self.pairing.directories()
         self.pairing.files()
         differences = self.differences
@@ -76,14 +76,14 @@ class EventOrderer:
             if departure is not None:
                 self._depart(departure)
         for arrival in list(differences.arrivals.values()):
-            self._arrive(arrival)  # those met inside new folders, and those whose folder came late
+            self._arrive(arrival)  # found inside new directories, or in a directory that came late
         for arrival in self.tops.values():
             if not arrival.done and arrival.found is not None:
                 self._discard(arrival.found)
         self._put_off_rest()
 
     def _put_off_rest(self) -> None:
-        """Have looked at again whatever could not be told, so that nothing is left behind."""
+        """Leave for the next round what could not be emitted, so that nothing is lost."""
         differences, index = self.differences, self.context.index
         rest: list[Arrival | Departure] = [a for a in differences.arrivals.values() if not a.done]
         rest.extend(d for d in differences.departures.values() if not d.done)
@@ -122,7 +122,7 @@ class EventOrderer:
         arrival.done = True
 
     def _has_directory(self, arrival: Arrival) -> bool:
-        """Make sure that the folder it arrived in is in the tree, telling it first if it is new."""
+        """Make sure that the arrival's directory is in the tree; emit it first if it is new."""
         directory: DirNode | None = arrival.directory
         while directory is not None and directory not in self.tops:
             directory = directory.parent
@@ -135,7 +135,7 @@ class EventOrderer:
         return False
 
     def _make_way(self, arrival: Arrival) -> Departure | None:
-        """Free the name; gives the file that the arrival replaces in one step."""
+        """Free the name; return the file that the arrival replaces in one step."""
         ref = (arrival.directory, arrival.name)
         occupant = arrival.directory.entries.get(arrival.name)
         departure = self.differences.departures.get(ref)
@@ -165,7 +165,7 @@ class EventOrderer:
             arrival = self.differences.arrivals.get((departure.directory, departure.name))
 
     def _move_out(self, directory: DirNode, entry: DirNode) -> None:
-        """Let go what was moved out of ``entry`` and holds ``directory``."""
+        """Release what was moved out of ``entry`` and now holds ``directory``."""
         for other in list(self.differences.departures.values()):
             node = other.entry
             if (
@@ -194,12 +194,12 @@ class EventOrderer:
             for other in list(self.differences.departures.values()):
                 if other.arrival is not None and not other.done and other.directory.lies_in(entry):
                     self._arrive(other.arrival)
-                    if not other.done:  # it waits for this very folder to go
+                    if not other.done:  # it waits for this very directory to go
                         _unpair(other)
         self.remove(departure.directory, departure.name, foreign=bool(departure.bits & OTHER))
 
     def remove(self, directory: DirNode, name: str, *, foreign: bool = False) -> None:
-        """Tell that an entry is gone, and before it all that is in it."""
+        """Emit that an entry is gone, and before it all that was in it."""
         entry = directory.entries[name]
         context = self.context
         if isinstance(entry, DirNode):
@@ -217,7 +217,7 @@ class EventOrderer:
         context.emit.deleted(directory.relative_of(name), entry, kind_of(entry), foreign=foreign)
 
     def empty(self, top: DirNode) -> None:
-        """Tell that all is gone that is in a folder, children first."""
+        """Emit that everything in a directory is gone, children first."""
         for directory in reversed(list(top.walk())):
             for name, entry in list(directory.entries.items()):
                 if not isinstance(entry, DirNode):
@@ -226,7 +226,7 @@ class EventOrderer:
                 self.remove(directory.parent, directory.name)
 
     def _discard(self, top: DirNode) -> None:
-        """Forget a scanned folder that never became part of the tree."""
+        """Drop a scanned directory that never became part of the tree."""
         for directory in list(top.walk()):
             self.context.drop(directory)
 
@@ -249,7 +249,7 @@ class EventOrderer:
         self.report_content(found)
 
     def report_content(self, top: DirNode) -> None:
-        """Tell all that is in a folder as created, parents first."""
+        """Emit everything in a directory as created, parents first."""
         for directory in top.walk():
             if directory is not top:
                 self.context.emit.created(directory.relative(), unpack(directory.record))
@@ -273,7 +273,7 @@ class EventOrderer:
         context.emit.created(directory.relative_of(name), facts, foreign=foreign)
 
     def _replaced(self, arrival: Arrival, departure: Departure) -> None:
-        """Tell that another file stands at a name: one update."""
+        """Emit that another file is at a name: one update."""
         entry = departure.entry
         if isinstance(entry, DirNode):
             return
@@ -361,14 +361,14 @@ class EventOrderer:
             self._updated(directory, name, facts, entry, changes, arrival.bits | departure.bits)
 
     def _what_stood(self, replaced: Departure | None) -> bool:
-        """Whether the stream knows what is replaced (it may have been held back until now)."""
+        """Return whether what is replaced was ever emitted (it may have been held until now)."""
         if replaced is None:
             return False
         held = self.context.debouncer.take((replaced.directory, replaced.name))
         return held is None or not held.created
 
     def _changed_too(self, entry: Record, departure: Departure, arrival: Arrival) -> set[Change]:
-        """What changed of a file besides its name; the name itself explains a new ctime."""
+        """Return what changed of a file besides its name, which itself explains a new ctime."""
         return changed_besides_its_name(
             entry,
             arrival.facts,

@@ -1,6 +1,7 @@
-"""Finds out what belongs together: which arrivals are departures under another name.
+"""Rename pairing: finds which arrivals are departures under another name.
 
-Folders first, for a new folder is scanned and may hold what departed elsewhere; then files.
+Directories come first, because a new directory is scanned and may hold what departed elsewhere;
+then files.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ __all__ = ["RenamePairing"]
 
 
 class RenamePairing:
-    """The pairs of one round's findings."""
+    """The pairs among the differences of one round."""
 
     def __init__(
         self, context: DiffContext, comparison: Comparison, origins: dict[EntryRef, EntryRef]
     ) -> None:
-        """Take the findings; see ``EventOrderer``."""
+        """Keep the differences; see ``EventOrderer``."""
         self.context = context
         self.comparison = comparison
         self.differences: Differences = comparison.differences
         self.origins = origins
         self.tops: dict[DirNode, Arrival] = {}
-        """New folders that are scanned but not told yet -> their arrival."""
+        """New directories that are scanned but not emitted yet -> their arrival."""
 
     def directories(self) -> None:
-        """Find out for each folder that arrived whether it is known; take in those that are not."""
+        """Find the new directories that the index has elsewhere, and scan the others."""
         differences, index = self.differences, self.context.index
         handled: set[Arrival] = set()
         while waiting := [
@@ -53,8 +54,8 @@ class RenamePairing:
                 if ref not in differences.departures:
                     self.comparison.compare(Agenda({node.parent: {node.name: 0}}))
                     if node.name in differences.later.names.get(node.parent, {}):
-                        # Its old folder is on the move itself. A folder stands in one place only,
-                        # so it has left there.
+                        # Its old directory is being moved itself. A directory is in one place
+                        # only, so it has left that one.
                         differences.departures[ref] = Departure(node.parent, node.name, node, 0)
                         differences.order.append(ref)
                 departure = differences.departures.get(ref)
@@ -69,14 +70,14 @@ class RenamePairing:
                 self.take_in(arrival, adopt=True)
 
     def take_in(self, arrival: Arrival, *, adopt: bool) -> None:
-        """Scan a new folder; what is met in it that is known from elsewhere arrives there."""
+        """Scan a new directory; an entry found in it that the index has elsewhere arrives in it."""
         context, facts = self.context, arrival.facts
         before = context.index.by_identity.get((facts.device, facts.inode))
         directory = context.make_node(arrival.name, arrival.directory, facts, link=arrival.link)
         try:
             handle = context.open(directory)
         except ElsewhereError:
-            # It changed again since it was looked at; its place is looked at once more.
+            # It changed again since it was examined; its name is examined once more.
             context.index.forget(directory)
             if before is not None:
                 context.index.add(before)
@@ -130,7 +131,7 @@ class RenamePairing:
         self.differences.departures.setdefault((departure.directory, departure.name), departure)
 
     def _add_implied(self, departed: dict[int, list[Departure]]) -> None:
-        """Count as departed what a rename took out of a folder that cannot be looked into now."""
+        """Count as departed what a rename took out of a directory that cannot be examined now."""
         differences, later = self.differences, self.differences.later
         for ref, origin in self.origins.items():
             arrival = differences.arrivals.get(ref)
@@ -148,7 +149,7 @@ class RenamePairing:
                 departed.setdefault(arrival.facts.inode, []).append(departure)
 
     def _add_hidden(self, departed: dict[int, list[Departure]]) -> None:
-        """Count as departed what may have been moved out of a folder before that went itself."""
+        """Count as departed what may have been moved out of a directory before that went itself."""
         differences = self.differences
         wanted = {
             a.facts.inode
@@ -170,7 +171,7 @@ class RenamePairing:
                         departed.setdefault(inode, []).append(Departure(directory, name, entry, 0))
 
     def _lift_out(self, top: DirNode, departed: dict[int, list[Departure]]) -> list[Arrival]:
-        """Take files that were moved into a new folder out of it, as arrivals of their own."""
+        """Take files that were moved into a new directory out of it, as arrivals of their own."""
         lifted = []
         for directory in top.walk():
             for name, entry in list(directory.entries.items()):
@@ -188,13 +189,13 @@ class RenamePairing:
         return lifted
 
     def _is_move(self, departure: Departure, arrival: Arrival) -> bool:
-        """Weigh the evidence that what arrived is what departed."""
+        """Return whether what arrived is what departed, by the evidence."""
         entry, facts = departure.entry, arrival.facts
         record: Record = entry.record if isinstance(entry, DirNode) else entry
         if (departure.directory, departure.name) == (arrival.directory, arrival.name):
             return False  # it was found to be another
         if isinstance(entry, DirNode) and not entry.inode:
-            return False  # the kernel has said that it is gone
+            return False  # the kernel has reported that it is gone
         if inode_of(record) != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
             return False
         origin = self.origins.get((arrival.directory, arrival.name))

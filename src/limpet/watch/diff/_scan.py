@@ -1,4 +1,4 @@
-"""Takes a folder that is new to the watch into the belief, with all that is in it."""
+"""Scans a directory that is new to the watch, and adds all that is in it to the index."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["Known", "read_ignore_file", "scan"]
 
 _OPEN: Final = 12
-"""Folders held open on the way down; few trees are deeper, and few processes short of so many."""
+"""Directories held open on the way down; few trees are deeper, and few processes have fewer
+descriptors left."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Known:
-    """A folder met in a new one that the belief has elsewhere: it was probably moved here."""
+    """A directory found in a new one that the index has elsewhere: it was probably moved here."""
 
     directory: DirNode
     name: str
@@ -35,7 +36,7 @@ class Known:
 
 
 class _Frame:
-    """A folder that was entered, and the folders in it still to be entered."""
+    """A directory that was entered, and the directories in it still to be entered."""
 
     __slots__ = ("directory", "handle", "names", "path")
 
@@ -47,7 +48,8 @@ class _Frame:
         """Open on it; ``None`` if it was closed again, so that what is in it is opened by path."""
         self.path = path
         self.names = names
-        """Folders to enter, the last one first, and the symlink each is reached through, or 0."""
+        """Directories to enter, the last one first, and the symlink each is reached through, or 0.
+        """
 
 
 def scan(
@@ -55,19 +57,20 @@ def scan(
 ) -> list[Known]:
     """Mark and list ``top`` and all below it.
 
-    A folder is opened by its name in its parent, which is still open, so it is the parent's child
-    whatever becomes of their paths meanwhile. In very deep trees, where the descriptors would run
-    out, it is opened by its path and then asked what lies above it.
+    A directory is opened by its name in its parent, which is still open, so it is the parent's
+    child whatever happens to their paths meanwhile. In very deep trees, where the descriptors would
+    run out, it is opened by its path, and then its parent is verified.
 
     Args:
-        context: The watch's tree.
-        top: A node that is in no folder's entries yet, or the root.
+        context: What the watch shares.
+        top: A node that is in no directory's entries yet, or the root.
         handle: Open on it; stays open.
-        stats: Stat every file (for events that carry it), instead of noting what the listing tells.
-        adopt: Folders that the belief knows elsewhere are given back rather than taken in anew.
+        stats: Stat every file (for events that carry it), instead of keeping what the listing
+            gives.
+        adopt: Return directories that the index has elsewhere, instead of adding them again.
 
     Raises:
-        StoppedError: The watch is being closed; the belief is incomplete.
+        StoppedError: The watch is being closed; the index is incomplete.
     """
     return _Scan(context, stats=stats, adopt=adopt).run(top, handle)
 
@@ -84,7 +87,7 @@ class _Scan:
         self.links: list[tuple[DirNode, str, str]] = []
         self.base = len(context.base) + 1
         self.handle: Handle | None = None
-        """Open on the top; not ours to close."""
+        """Open on the top; closed by the caller."""
 
     def run(self, top: DirNode, handle: Handle) -> list[Known]:
         context, frames = self.context, self.frames
@@ -107,7 +110,7 @@ class _Scan:
         return self.known
 
     def _let_go(self, frame: _Frame) -> None:
-        """Close a folder; what is still to be entered in it is opened by its path."""
+        """Close a directory; what is still to be entered in it is opened by its path."""
         if frame.handle is not None and frame.handle != self.handle:
             self.context.disk.close(frame.handle)
         frame.handle = None
@@ -119,7 +122,7 @@ class _Scan:
             handle = self._open(frame, name, path, link)
         except OSError as error:
             if error.errno in NOT_THERE:
-                # Gone since the listing, or its folder was moved and stands elsewhere now.
+                # Gone since the listing, or its directory was moved and is elsewhere now.
                 context.relist.add(parent)
             else:
                 self._take_in_blind(parent, name, error)
@@ -134,7 +137,7 @@ class _Scan:
             if not link:
                 node = context.index.by_identity.get((device, inode))
                 if node is not None and _is_below_link(parent):
-                    # A followed link leads back into the tree: each real folder is told once.
+                    # A followed link leads back into the tree: each directory is reported once.
                     parent.entries[name] = record
                     return
                 if node is not None and self.adopt and node.parent is not None:
@@ -163,7 +166,7 @@ class _Scan:
         return disk.open(path)
 
     def _take_in_blind(self, parent: DirNode, name: str, error: OSError) -> None:
-        """Take in a folder that cannot be opened: its name is an entry, its content is not seen."""
+        """Add a directory that cannot be opened: its name is an entry, its content is unknown."""
         context = self.context
         try:
             handle = context.open(parent)
@@ -183,7 +186,7 @@ class _Scan:
         context.blind(directory, error)
 
     def _follow(self, directory: DirNode, name: str, path: str) -> None:
-        """Follow a symlink if it leads to a folder that is not in the tree yet."""
+        """Follow a symlink if it leads to a directory that is not in the tree yet."""
         context = self.context
         try:
             handle = context.open(directory)
@@ -200,7 +203,7 @@ class _Scan:
             self.frames.append(_Frame(directory, None, path[: -len(name) - 1], [(name, link)]))
 
     def _enter(self, directory: DirNode, handle: Handle, path: str) -> bool:
-        """Mark and list one folder that is open; tells whether it stays open."""
+        """Mark and list one open directory; return whether it stays open."""
         context, disk, options = self.context, self.context.disk, self.context.options
         context.mark(directory, handle)
         if not context.services.capabilities.complete:
@@ -244,7 +247,7 @@ class _Scan:
         return kept
 
     def _statted(self, handle: Handle, entries: dict[str, int], now: int) -> dict[str, Entry]:
-        """Stat all that was listed; what cannot be asked is kept as it was listed."""
+        """Stat all that was listed; without an answer an entry is kept as it was listed."""
         disk = self.context.disk
         try:
             records: Iterable[bytes | int | None] = disk.records(handle, entries, now)
@@ -264,7 +267,7 @@ def _stat_one(
 
 
 def _is_child(context: DiffContext, handle: Handle, parent: DirNode) -> bool:
-    """Whether an open folder lies in ``parent``, not in another that took its path."""
+    """Return whether an open directory is in ``parent``, not in another that took its path."""
     above = context.disk.stat_at(handle, "..")
     return above is not None and (above.device, above.inode) == (parent.device, parent.inode)
 
@@ -281,7 +284,7 @@ def _is_below_link(directory: DirNode) -> bool:
 def read_ignore_file(
     context: DiffContext, relative: str, path: str, names: Collection[str]
 ) -> bool:
-    """Take in the ignore file that counts for a folder, if any; tell whether it is news."""
+    """Take in the ignore file that counts for a directory, if any; return whether it changed."""
     wanted = context.options.ignore_file
     if wanted is None:
         return False

@@ -1,8 +1,8 @@
 """Puts into an event what was added to its file since the last one (``ContentOptions.appended``).
 
-A position is kept for each file that had an event, with the bytes before it: they are read once
-more with what follows, so a file that was emptied and has grown again is not taken for one that was
-appended to. No descriptor is kept; ``limpet.follow`` does what that makes impossible.
+A position is kept for each file that had an event, with the bytes before it. They are read again
+together with what follows, so a file that was truncated and has grown again is not taken for one
+that was appended to. No descriptor is kept; ``limpet.follow`` does what that makes impossible.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 __all__ = ["Appended"]
 
 _MOST: Final = 50_000
-"""Files of which a position is kept; the one that had no event for longest is forgotten first."""
+"""Files of which a position is kept; the one without an event for the longest time goes first."""
 
 
 class _Place(NamedTuple):
-    """How far a file is told."""
+    """How far a file was delivered."""
 
     device: int
     inode: int
     offset: int
     window: bytes
-    """The bytes before the offset; none is not known."""
+    """The bytes before the offset; empty if they are not known."""
 
 
 class Appended:
     """The positions of one watch."""
 
     def __init__(self, options: ContentOptions) -> None:
-        """Know how to read."""
+        """Keep the options."""
         self._options = options
         self._paths: OrderedDict[str, _Place] = OrderedDict()
 
     def put(self, event: Event) -> tuple[Event, int]:
-        """Give the event with what was added, or with the reason why not, and the bytes read."""
+        """Return the event with what was added, or with the reason why not, and the bytes read."""
         match event:
             case FileRenamed() | DirRenamed():
                 self._move(os.fspath(event.source), os.fspath(event.path), event)
@@ -82,7 +82,7 @@ class Appended:
     ) -> tuple[Event, int]:
         ref = self._paths.get(path) or self._before(event)
         size, offset, window = status.st_size, 0, b""
-        if ref is None:  # nobody knows how long it was
+        if ref is None:  # the size before is not known
             self._keep(path, status, size, _end(fd, size))
             return self._made(event, None, None, "start_unknown"), 0
         window = ref.window
@@ -93,7 +93,7 @@ class Appended:
         if same:
             offset = ref.offset
         else:
-            window = b""  # it was emptied or replaced: all of it is new
+            window = b""  # truncated or replaced: all of it is new
         if size - offset > self._options.max_bytes:
             self._keep(path, status, size, _end(fd, size))
             return self._made(event, None, offset, "too_large"), 0
@@ -107,14 +107,14 @@ class Appended:
                 content = decoder.decode(data)
                 held = decoder.getstate()[0]
                 if 0 < len(held) < 8 and data.endswith(held):
-                    whole -= len(held)  # a character that is not there as a whole yet
+                    whole -= len(held)  # a character of which only a part is there
             except UnicodeError:
                 content, trouble = None, "undecodable"
         self._keep(path, status, offset + whole, (window + data[:whole])[-WINDOW:])
         return self._made(event, content, offset, trouble), len(data)
 
     def _before(self, event: FileCreated | FileUpdated) -> _Place | None:
-        """Give where a file began that had no event yet."""
+        """Return where a file began that had no event yet."""
         if isinstance(event, FileCreated):
             size = event.stat.size if event.existing else 0
             return _Place(event.stat.device, event.stat.inode, size, b"")

@@ -24,9 +24,10 @@ _FLAGS: Final = (
 
 
 def with_content(event: Event, options: ContentOptions) -> tuple[Event, int]:
-    """Give the event with its file's content, or with the reason why not, and the bytes read.
+    """Return the event with its file's content, or with the reason why not, and the bytes read.
 
-    Only regular files are read; a FIFO or a device that took the file's place is never waited for.
+    Only regular files are read; a FIFO or a device that took the place of the file is not waited
+    for.
     """
     if not isinstance(event, FileCreated | FileUpdated):
         return event, 0
@@ -73,7 +74,7 @@ def _read(path: str, limit: int) -> tuple[bytes | None, str | None]:
 
 
 def reason_of(error: OSError) -> str:
-    """Give the word for why a file could not be read."""
+    """Return the word for why a file could not be read."""
     if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
         return "vanished"
     return "denied" if error.errno in {errno.EACCES, errno.EPERM} else "error"

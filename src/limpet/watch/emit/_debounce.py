@@ -1,7 +1,7 @@
-"""Holds created and updated files back until their writer is done.
+"""Debounce: holds created and updated files until their writer is done.
 
-What is held keeps its place by folder node and name, so a renamed folder carries it along. What is
-held as created is not yet part of the stream: if it goes again, nobody hears of it.
+A held file is known by directory node and name, so a renamed directory carries it along. A file
+that is held as created is not yet part of the stream: if it is deleted again, no event is emitted.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ __all__ = ["Debouncer", "PendingFile"]
 
 @dataclass(slots=True, eq=False, repr=False)
 class PendingFile:
-    """One file that is held back."""
+    """One file that is held."""
 
     first: float
     """When it was first held, monotonic seconds."""
     last: float
     """When it last changed."""
     created: bool
-    """The stream does not know it yet."""
+    """No event of it was emitted yet."""
     previous: Record | None = None
-    """What the stream knows, for an update."""
+    """Its record as of its last event, for an update."""
     changes: set[Change] = field(default_factory=set)
     foreign: bool = False
     closed: bool = False
-    """Its writer closed it: it can go."""
+    """Its writer closed it: its event is due."""
 
 
 class Debouncer:
-    """The files of one watch that are held, by place (any hashable)."""
+    """The held files of one watch, by any hashable key."""
 
     def __init__(self, quiet: float, limit: float) -> None:
-        """Hold for ``quiet`` seconds without a change, ``limit`` at most; 0 holds nothing."""
+        """Hold for ``quiet`` seconds without a change, at most for ``limit``; 0 holds nothing."""
         self.quiet = quiet
         self.limit = limit
         self.held: dict[tuple[object, str], PendingFile] = {}
@@ -54,7 +54,7 @@ class Debouncer:
         foreign: bool = False,
         closed: bool = False,
     ) -> None:
-        """Hold a file, or note that a held one changed again."""
+        """Hold a file, or record that a held one changed again."""
         held = self.held.get(ref)
         if held is None:
             held = self.held[ref] = PendingFile(now, now, created, previous)
@@ -64,24 +64,24 @@ class Debouncer:
         held.closed = closed
 
     def close(self, ref: tuple[object, str]) -> None:
-        """Note that the writer of a held file closed it."""
+        """Record that the writer of a held file closed it."""
         held = self.held.get(ref)
         if held is not None:
             held.closed = True
 
     def take(self, ref: tuple[object, str]) -> PendingFile | None:
-        """Give a held file up to somebody who knows better what became of it."""
+        """Return a held file and stop holding it: its event is emitted, or what became of it is."""
         return self.held.pop(ref, None)
 
     def move(self, source: tuple[object, str], target: tuple[object, str]) -> PendingFile | None:
-        """A held file was renamed."""
+        """Carry a held file over to its new name."""
         held = self.held.pop(source, None)
         if held is not None:
             self.held[target] = held
         return held
 
     def due(self, now: float) -> list[tuple[object, str]]:
-        """Give the places whose time has come, in the order they were held."""
+        """Return the files whose time has come, in the order they were held."""
         return [
             ref
             for ref, held in self.held.items()
@@ -89,7 +89,7 @@ class Debouncer:
         ]
 
     def deadline(self) -> float | None:
-        """When the next one is due, monotonic seconds."""
+        """Return when the next one is due, monotonic seconds."""
         return min(
             (min(held.last + self.quiet, held.first + self.limit) for held in self.held.values()),
             default=None,

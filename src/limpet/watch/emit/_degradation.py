@@ -1,4 +1,4 @@
-"""What the watch cannot see, each said once when it begins and once when it ends."""
+"""What the watch cannot see: each trouble is reported once when it begins and once when it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Degradation", "limit_message"]
 
 _RETRY: Final = frozenset(("descriptors", "unavailable", "unreadable", "path-too-long"))
-"""Reasons that nothing tells the end of, so they are tried again in intervals."""
+"""Reasons whose end leaves no hint: these directories are tried again in intervals."""
 
 
 class Degradation:
@@ -26,7 +26,7 @@ class Degradation:
         """Start without any.
 
         Args:
-            hints: A backend tells when permissions change.
+            hints: A backend reports when permissions change.
         """
         self.blind: dict[DirNode, DegradedReason] = {}
         self.unmarked: set[DirNode] = set()
@@ -36,7 +36,7 @@ class Degradation:
         self._limit_at: str | None = None
 
     def retries(self) -> list[DirNode]:
-        """Folders to try again without waiting for a hint."""
+        """Return the directories to try again without a hint."""
         return [
             directory
             for directory, reason in self.blind.items()
@@ -46,7 +46,7 @@ class Degradation:
     def cannot_read(
         self, emit: EventFactory, directory: DirNode, reason: DegradedReason, error: OSError
     ) -> None:
-        """A folder cannot be listed."""
+        """Report a directory that cannot be listed."""
         if self.blind.get(directory) == reason:
             return
         self.blind[directory] = reason
@@ -60,12 +60,12 @@ class Degradation:
         )
 
     def can_read(self, emit: EventFactory, directory: DirNode) -> None:
-        """It can be listed again."""
+        """Report that it can be listed again."""
         if self.blind.pop(directory, None) is not None:
             emit.recovered(directory.relative())
 
     def not_marked(self, emit: EventFactory, directory: DirNode, error: MarkError) -> None:
-        """A folder could not be marked and is polled; that is said once for the watch."""
+        """Report that a directory could not be marked and is polled; once for the watch."""
         first = not self.unmarked
         self.unmarked.add(directory)
         if first:
@@ -83,12 +83,12 @@ class Degradation:
                 )
 
     def marked(self, emit: EventFactory, directory: DirNode) -> None:
-        """A folder that had to be polled is marked now."""
+        """Record that a directory that was polled is marked now."""
         self.unmarked.discard(directory)
         self._all_marked(emit)
 
     def forget(self, directory: DirNode) -> None:
-        """A folder is gone, and its troubles with it."""
+        """Drop the troubles of a directory that is gone."""
         self.blind.pop(directory, None)
         self.unmarked.discard(directory)
 
@@ -98,7 +98,7 @@ class Degradation:
             self._limit_at = None
 
     def location_unreachable(self, emit: EventFactory, code: int) -> None:
-        """The way to the location cannot be followed."""
+        """Report that the way to the location is not open."""
         if self.location != code:
             self.location = code
             text = os.strerror(code)
@@ -117,14 +117,14 @@ class Degradation:
             )
 
     def location_reachable(self, emit: EventFactory) -> None:
-        """It can be followed again."""
+        """Report that it is open again."""
         if self.location:
             self.location = 0
             emit.recovered("")
 
 
 def limit_message() -> str:
-    """Say which limit of watched folders is used up and how to raise it."""
+    """Return which limit of watched directories is reached and how to raise it."""
     lines = []
     for name in ("fs.inotify.max_user_watches", "fs.fanotify.max_user_marks"):
         try:

@@ -1,7 +1,7 @@
-"""Turns what the engine found into events: numbers, times, paths and who did it, in one place.
+"""Makes events of what the watch found: numbers, times, paths and origin, in one place.
 
-An event is made with its source, from which its fields are worked out when somebody looks at them
-(``events.make_lazily``): what cannot come out the same later is fixed when the event is made.
+An event is made with its source, from which its fields are worked out when they are first read
+(``make_lazily``). What could come out differently later is fixed when the event is made.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ __all__ = ["EventFactory", "Now", "Record", "barely_known", "stat_of"]
 
 Record = int | bytes
 Now = StatResult | bytes
-"""What stands there now: as stat said it or packed."""
+"""What is at the name now: a stat result, or a packed record."""
 
 
 def stat_of(record: Record | None) -> FileStat | None:
-    """Give the public form of a record, if it holds more than a listing told."""
+    """Return the public form of a record, if it holds more than a listing gives."""
     return file_stat(unpack(record)) if isinstance(record, bytes) else None
 
 
 def barely_known(record: Record, device: int) -> FileStat:
-    """Give what a listing told of a file that nobody had reason to stat: its size is -1."""
+    """Return what a listing gives of a file that needed no stat: its size is -1."""
     facts = StatResult(_FORMS[kind_of(record)], 0, 0, 0, device, inode_of(record), -1, 0, 0, 0)
     return file_stat(facts)
 
@@ -61,8 +61,8 @@ _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o12000
 _CONTENT: Final[frozenset[Change]] = frozenset(("content",))
 
 _Source = tuple[int, float, "Origin", bool, str, "Now | None", "Record | None", str]
-"""What is an event's own: number, time, origin, own, relative path, what stands there, what stood
-there, and the relative path before a rename."""
+"""What is an event's own: number, time, origin, own, relative path, record now, record before, and
+the relative path before a rename."""
 
 _DEFAULTS: Final[dict[str, object]] = {
     "existing": False,
@@ -76,20 +76,20 @@ _DEFAULTS: Final[dict[str, object]] = {
 
 
 class _Maker:
-    """Works out the fields of one watch's events about entries, from what they have in common.
+    """Works out the fields of one watch's entry events from what they share.
 
-    Whoever keeps an event keeps no more of its watch than this.
+    An event that is kept keeps this of its watch, and no more.
     """
 
     __slots__ = ("_common", "_paths")
 
     def __init__(self, refs: PathCache, common: dict[str, object]) -> None:
-        """Take the paths of the watch, and fields that are the same for all."""
+        """Keep the paths of the watch, and the fields that all its events share."""
         self._paths = refs
         self._common = common
 
     def field(self, source: _Source, name: str) -> object:
-        """Give one field of an event."""
+        """Return one field of an event."""
         seq, time, origin, own, relative, now, previous, before = source
         if name == "path":
             return self._paths.path(relative)
@@ -134,7 +134,7 @@ class EventFactory:
         self.origin: Origin = "live"
         self.existing = False
         self.muted = False
-        """Make no events of entries: the first listing when nobody asked for what exists."""
+        """Make no events of entries: the first scan, unless existing entries are to be reported."""
         self.made = 0
         self._paths = PathCache(location)
         self._prefix = self._paths.prefix
@@ -148,14 +148,14 @@ class EventFactory:
         self._time = 0.0
 
     def fetch(self) -> list[Event]:
-        """Take what was made since the last call."""
+        """Return what was made since the last call."""
         out, self.out = self.out, []
         return out
 
     def created(
         self, relative: str, now: Now, *, foreign: bool = False, transient: bool = False
     ) -> None:
-        """Something is there that was not."""
+        """Emit that an entry was created."""
         own = self._is_own(relative, now, foreign=foreign)
         if own is None:
             return
@@ -178,7 +178,7 @@ class EventFactory:
         *,
         foreign: bool = False,
     ) -> None:
-        """Something that was there differs."""
+        """Emit that an entry changed."""
         own = self._is_own(relative, now, previous, foreign=foreign)
         if own is None:
             return
@@ -202,7 +202,7 @@ class EventFactory:
         *,
         foreign: bool = False,
     ) -> None:
-        """Something has another name."""
+        """Emit that an entry has another name."""
         own = self._is_own(relative, now, previous, foreign=foreign)
         if self._own != "keep" and not self._own_writes.is_quiet:
             self._own_writes.explains(self._prefix + source, None)
@@ -221,7 +221,7 @@ class EventFactory:
         foreign: bool = False,
         reason: GoneReason = "deleted",
     ) -> None:
-        """Something is there no more."""
+        """Emit that an entry is gone."""
         own = self._is_own(relative, None, foreign=foreign)
         if own is None:
             return
@@ -235,25 +235,25 @@ class EventFactory:
         self._add(made, maker, own, relative, None, record)
 
     def rescanned(self, reason: RescanReason) -> None:
-        """Everything was looked at again."""
+        """Emit that everything was scanned again."""
         self._watch(ev.Rescanned, reason=reason)
 
     def degraded(self, relative: str, reason: DegradedReason, message: str) -> None:
-        """The watch sees less than it should."""
+        """Emit that the watch sees less than it should."""
         self._watch(ev.Degraded, path=self.path(relative), reason=reason, message=message)
 
     def recovered(self, relative: str) -> None:
-        """It sees again."""
+        """Emit that it sees again."""
         self._watch(ev.Recovered, path=self.path(relative))
 
     def mismatched(self, found: Kind, expected: Kind) -> None:
-        """The wrong kind of thing stands at the location."""
+        """Emit that the location is of the wrong kind."""
         self._watch(ev.Mismatched, found=found, expected=expected)
 
     def _is_own(
         self, relative: str, now: Now | None, previous: Record | None = None, *, foreign: bool
     ) -> bool | None:
-        """Tell whether to mark the event as own; ``None`` is to drop it."""
+        """Return whether to mark the event as own; ``None`` drops it."""
         if self._own == "keep" or self._own_writes.is_quiet:
             return False
         path = self._prefix + relative if relative else str(self.location)

@@ -1,12 +1,12 @@
-"""Which changes are limpet's own: a claim before the write, the state it left after it.
+"""Which changes are own writes: a state before the write and a state after it, compared exactly.
 
-While a claim is open, watches put off looking at its paths. When it closes, what stands there is
-noted in the inbox of every running watch; the event that finds exactly that state (inode, size,
-mtime, ctime) is own. Another state means that somebody else changed the file since, however soon,
-and the event is not own. Where the state before the write is noted too, the event is own only if
-the watch had seen that one: else somebody else's change came in between. Nothing here depends on
-who the kernel says it was, so it holds on every backend; a kernel that names the process only takes
-away from what counts as own, never adds.
+While an own write is open, watches put off examining its path. When it ends, the state that it left
+is recorded for every running watch; the event that finds exactly that state (inode, size, mtime,
+ctime) is own. Another state means that another process changed the file since, however soon, and
+the event is not own. Where the state before the write is recorded too, the event is own only if the
+watch had that one in its index: otherwise a foreign change came in between. None of this depends on
+the process that the kernel names, so it holds on every backend; a kernel that names it only removes
+events from those that count as own, and never adds one.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ if TYPE_CHECKING:
 __all__ = ["OwnWrites", "own_write"]
 
 _LIMIT: Final = 10_000
-"""States one watch remembers; older ones are forgotten first, and their events count as foreign."""
+"""States one watch keeps; older ones are dropped first, and their events count as foreign."""
 
 _MOST_NOTES: Final = 16
-"""Writes to one path that are kept apart between two looks; of more, the older ones are one."""
+"""Writes to one path that are kept apart between two scans; of more, the oldest become one."""
 _PUT_OFF_S: Final = 0.05
-"""How long a path that is claimed over and over is not looked at."""
+"""How long a path with one own write after the other is not examined."""
 _PATIENCE_S: Final = 2.0
-"""Longest wait for an own write that was seen before it was noted: a batch of them takes less."""
+"""Longest wait for an own write that was seen before it was recorded: a batch takes less."""
 
 _Note = tuple[State | None, State | None]
 """State before an own write, state after it; ``None`` is nothing there."""
 
 
 class OwnWrites:
-    """What one watch knows of own writes; safe to use from any thread."""
+    """The own writes that one watch has to account for; safe to use from any thread."""
 
     def __init__(self, wake: Callable[[], None], *, keeps: str | None = None) -> None:
-        """Start with nothing.
+        """Start empty.
 
         Args:
-            wake: Called when a claim has closed.
-            keeps: The location, if own writes into it are delivered like any other.
+            wake: Called when an own write has ended.
+            keeps: The location, if own writes into it are delivered like any other change.
         """
         self.wake = wake
         self.keeps = keeps
         self._notes: OrderedDict[str, list[_Note]] = OrderedDict()
-        """Path -> the own writes to it that were not yet accounted for, oldest first."""
+        """Path -> the own writes to it that are not yet accounted for, oldest first."""
         self._opened = 0
         self._put_off: dict[str, float] = {}
-        """Path that was found claimed -> when first; only those that are claimed now and again."""
+        """Path -> when it was first put off; only paths with own writes now and again."""
 
     def open(self) -> None:
-        """Hear of own writes from now on."""
+        """Receive own writes from now on."""
         self._opened = default_disk().now()
         registry.subscribe(self)
 
     def close(self) -> None:
-        """Hear no more."""
+        """Receive no more."""
         registry.unsubscribe(self)
         with registry.lock:
             self._notes.clear()
@@ -75,19 +75,19 @@ class OwnWrites:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether there is nothing that an event could be own by."""
+        """Return whether there is nothing that an event could be own by."""
         return not (self._notes or registry.open_writes)
 
     @staticmethod
     def generation() -> int:
-        """Count the own writes that were ever begun."""
+        """Return how many times own writes were begun."""
         return registry.generation()
 
     def is_open(self, path: str) -> bool:
-        """Whether to put off looking at ``path``, for an own write to it is under way.
+        """Return whether to put off examining ``path`` because an own write to it is open.
 
-        A file that is written to all the time would be put off for ever: after a while it is looked
-        at, and ``explains`` waits for the one write that is under way then.
+        A file that is written to all the time would be put off for ever: after a while it is
+        examined, and ``explains`` waits for the one write that is open then.
         """
         if path not in registry.open_writes:
             self._put_off.pop(path, None)
@@ -99,11 +99,11 @@ class OwnWrites:
 
     @staticmethod
     def any_open() -> bool:
-        """Whether any own write is under way."""
+        """Return whether any own write is open."""
         return registry.any_open()
 
     def note(self, path: str, state: State | None, before: State | None = ANY) -> None:
-        """Remember what an own write found and left; guarded by the registry's lock."""
+        """Record what an own write found and left; guarded by the registry's lock."""
         notes = self._notes.setdefault(path, [])
         if before == ANY:
             notes.clear()
@@ -119,15 +119,15 @@ class OwnWrites:
     def explains(
         self, path: str, facts: StatResult | None, previous: int | bytes | None = None
     ) -> bool:
-        """Whether the state found at ``path`` is by own writes alone.
+        """Return whether the state found at ``path`` is by own writes alone.
 
-        It was found a moment ago: since then an own write may have gone on, and one that was seen
-        on disk may be about to be noted, which is waited for.
+        It was found a moment ago. Since then an own write may have gone on, and one that was seen
+        on disk may be about to be recorded, which is waited for.
 
         Args:
             path: Where it was found.
-            facts: What was found; ``None`` of nothing.
-            previous: What the watch believed to be there; ``None`` of nothing.
+            facts: What was found; ``None`` if nothing was.
+            previous: What the index had there; ``None`` if nothing.
         """
         if not self._notes and not registry.open_writes:
             return False
@@ -142,35 +142,37 @@ class OwnWrites:
             if notes is None:
                 return False
             if at < 0:
-                # Somebody else's. What we wrote on top of it may be about to be found.
+                # A foreign change. An own write on top of it may be about to be found.
                 while notes and _content(notes[0][0]) != _content(state):
                     del notes[0]
                 if not notes:
                     del self._notes[path]
                 return False
-            # That something is gone is our doing, whatever else became of it before.
+            # That something is gone is by the own write, whatever happened to it before.
             own = state is None or (
                 self._began(notes[0][0], previous)
                 and all(_follows(notes[i], notes[i + 1]) for i in range(at))
             )
-            # The same state may be told of twice, as by a move and a change.
+            # The same state may be reported twice, as by a move and a change.
             notes[: at + 1] = [(ANY, state)] if own else []
             if not notes:
                 del self._notes[path]
             return own
 
     def _find(self, path: str, state: State | None) -> int:
-        """Give the last note that left that state; -1 if none did."""
+        """Return the index of the last note that left that state; -1 if none did."""
         notes = self._notes.get(path, ())
         return next((i for i in reversed(range(len(notes))) if notes[i][1] == state), -1)
 
     def _began(self, start: State | None, previous: int | bytes | None) -> bool:
-        """Whether what the watch believed is what stood there before the first own write."""
+        """Return whether the index had what the first own write found."""
         if start in {ANY, FOREIGN}:
             return start == ANY
         if start is None or previous is None:
             return start is None and previous is None
-        if isinstance(previous, int):  # never looked at, so it is as it was when the watch began
+        if isinstance(
+            previous, int
+        ):  # no stat was needed so far, so it is as it was when the watch began
             return previous >> 2 == start[0] and (len(start) < 4 or start[3] < self._opened)
         return _content(_state(unpack(previous))) == _content(start)
 
@@ -186,7 +188,7 @@ def own_write(*paths: str | os.PathLike[str]) -> Iterator[None]:
 
     The events are dropped, marked or kept as the watch's ``own`` option says. Name every path that
     is created, written, replaced or deleted; for a rename both names. May be used from any thread.
-    The paths must be spelled below the location as the watch was given it (made absolute).
+    The paths must be spelled below the location as it was given to the watch (made absolute).
     """
     names = [os.path.abspath(os.fspath(path)) for path in paths]
     registry.begin(names, is_brief=False)
@@ -212,12 +214,12 @@ def _examine(path: str) -> State | None:
 
 
 def _follows(one: _Note, next_one: _Note) -> bool:
-    """Whether a write found what the one before it left: nobody else wrote in between."""
+    """Return whether a write found what the one before it left: nothing foreign came in between."""
     return next_one[0] == ANY or _content(one[1]) == _content(next_one[0])
 
 
 def _content(state: State | None) -> State | None:
-    """Leave out ctime: a new mode or a link elsewhere changes it, and is no change of content."""
+    """Return a state without its ctime: a new mode or a link changes it, and not the content."""
     return None if state is None else state[:3]
 
 
@@ -225,5 +227,5 @@ def _state(facts: StatResult | None) -> State | None:
     if facts is None:
         return None
     if facts.mode & 0o170000 == 0o040000:
-        return (facts.inode,)  # a folder's size and times change with what is put into it
+        return (facts.inode,)  # size and times of a directory change with what is put into it
     return (facts.inode, facts.size, facts.mtime, facts.ctime)

@@ -1,4 +1,4 @@
-"""The paths of one watch, made when somebody asks for them."""
+"""The paths of one watch, made when they are first needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["PathCache", "join_name"]
 
 
 def _quick_join() -> Callable[[Path, str], Path] | None:
-    """Give pathlib's own way to join a path with one name, where it has one that does so."""
+    """Return pathlib's own way to join a path with one name, where it has one."""
     join = getattr(Path, "_make_child_relpath", None)
     if join is None:
         return None
@@ -34,9 +34,9 @@ _join: Final[Any] = _quick_join() or Path.__truediv__
 
 
 def join_name(directory: Path, name: str) -> Path:
-    """Join a folder's path with a name in it, which has no separator and is no dot entry.
+    """Join a directory's path with a name, which has no separator and is no dot entry.
 
-    ``folder / name`` parses both anew; pathlib's way for its own listings knows that there is
+    ``directory / name`` parses both again; pathlib's way for its own listings knows that there is
     nothing to parse (measured: 0.4 against 1.8 microseconds, and every event's path is made so).
     """
     return cast("Path", _join(directory, name))
@@ -48,12 +48,12 @@ class PathCache:
     __slots__ = ("_folder", "location", "prefix")
 
     def __init__(self, location: Path) -> None:
-        """Take the location, absolute."""
+        """Keep the location, absolute."""
         self.location = location
         self.prefix = str(location).rstrip("/") + "/"
         """The location as text, with a separator at its end."""
         self._folder = ("", location)
-        # The folder of the last path: the next one mostly lies in the same.
+        # The directory of the last path: mostly that of the next one, too.
 
     def path(self, relative: str) -> Path:
         """Join the location with a relative path; ``""`` is the location itself."""

@@ -1,10 +1,10 @@
-"""What is remembered of one entry, in a few dozen bytes, and what differs between two of them.
+"""What the index keeps of one entry, in a few dozen bytes, and what differs between two of them.
 
-A folder's entries map a name to one of three things:
+A directory's entries map a name to one of three things:
 
-- ``int``: listed but never needed: ``inode << 2 | kind``. No lstat was spent on it.
-- ``bytes``: a packed record of what stat said.
-- a folder node.
+- ``int``: listed, and nothing more was needed: ``inode << 2 | kind``. No lstat was spent on it.
+- ``bytes``: a packed stat result.
+- a directory node.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ __all__ = [
 ]
 
 RACY_NS: Final = 20_000_000
-"""Two changes closer than this may carry one time stamp: the kernel stamps with a coarse clock that
-ticks every 1 to 10 ms (CONFIG_HZ), so a record taken that soon after a change proves nothing."""
+"""Two changes closer than this may have the same time stamp: the kernel stamps with a coarse clock
+that ticks every 1 to 10 ms (CONFIG_HZ), so a record taken so soon after a change proves nothing."""
 
 _KINDS: Final[tuple[Kind, ...]] = ("file", "dir", "symlink", "other")
 _DIR_FORM: Final = 4
@@ -51,15 +51,15 @@ _FORMS: Final[tuple[Kind, ...]] = tuple(
 )
 """The kind by the upper four bits of a mode, inode(7)."""
 BRIEF_FILE, BRIEF_DIR, BRIEF_SYMLINK, BRIEF_OTHER = range(4)
-"""Low bits of a brief record, ``inode << 2 | kind``: no more than a listing tells."""
+"""Low bits of a brief record, ``inode << 2 | kind``: what a listing gives."""
 
 _RECORD: Final = struct.Struct("<QqIIIIHqqqB")
 """inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime, flags: in this order, so that
 parts of two records can be compared as they are (below), which takes a tenth of unpacking both."""
 pack_stat: Final = _RECORD.pack
-"""Packs the fields one by one, for who has them so."""
+"""Packs the fields one by one, for callers that have them so."""
 BEARING: Final = slice(0, 34)
-"""All that writing to a file leaves as it is: identity, device, links, owner and mode."""
+"""All that a write to a file leaves unchanged: identity, device, links, owner and mode."""
 CONTENT: Final = slice(34, 50)
 """Size and mtime."""
 _TIMES: Final = slice(34, 58)
@@ -73,7 +73,7 @@ _YOUNG: Final = 2
 
 
 class StatResult(NamedTuple):
-    """What stat said, with times in nanoseconds; ``birth`` is 0 where the file system has none."""
+    """A stat result with times in nanoseconds; ``birth`` is 0 where the file system has none."""
 
     mode: int
     nlink: int
@@ -90,19 +90,19 @@ class StatResult(NamedTuple):
 
 
 def kind_of_mode(mode: int) -> Kind:
-    """Give the kind for a stat mode."""
+    """Return the kind for a stat mode."""
     return _FORMS[mode >> 12 & 15]
 
 
 def pack(facts: StatResult, now: int) -> bytes:
-    """Pack what stat said at ``now`` (nanoseconds of the system's clock) or a little later."""
+    """Pack what stat returned at ``now`` (nanoseconds of the system's clock) or a little later."""
     mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth, _, _ = facts
     flags = (now - ctime < RACY_NS) | (now - birth < RACY_NS) << 1
     return _RECORD.pack(inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime, flags)
 
 
 def unpack(record: bytes) -> StatResult:
-    """Undo ``pack``."""
+    """Return the stat result that was packed."""
     (inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime,
      flags) = _RECORD.unpack(record)  # fmt: skip
     return StatResult(
@@ -112,27 +112,27 @@ def unpack(record: bytes) -> StatResult:
 
 
 def inode_of(record: int | bytes) -> int:
-    """Inode of a record of either form."""
+    """Return the inode of a record of either form."""
     return record >> 2 if isinstance(record, int) else int.from_bytes(record[:8], "little")
 
 
 def kind_of(record: int | bytes) -> Kind:
-    """Kind of a record of either form."""
+    """Return the kind of a record of either form."""
     return _KINDS[record & 3] if isinstance(record, int) else _FORMS[record[_KIND_AT] >> 4]
 
 
 def is_dir(record: bytes) -> bool:
-    """Whether a packed record is a folder's."""
+    """Return whether a packed record is of a directory."""
     return record[_KIND_AT] >> 4 == _DIR_FORM
 
 
 def only_written(old: bytes, new: bytes, *, deleted: bool, exact: bool) -> bool | None:
-    """Tell the common cases apart without unpacking: written to, unchanged, or neither (``None``).
+    """Decide the common cases without unpacking: written to, unchanged, or neither (``None``).
 
     Args:
-        old: What was remembered.
-        new: What stat says now.
-        deleted: A hint says that the name went away meanwhile.
+        old: The record in the index.
+        new: The stat result now.
+        deleted: A hint says that the name was deleted meanwhile.
         exact: The kernel gives every change after a stat a time stamp of its own.
     """
     if old[BEARING] != new[BEARING] or old[8:16] == _NO_BIRTH:
@@ -145,7 +145,7 @@ def only_written(old: bytes, new: bytes, *, deleted: bool, exact: bool) -> bool 
 
 
 def file_stat(facts: StatResult) -> FileStat:
-    """Give the public form."""
+    """Return the public form."""
     return FileStat(
         size=facts.size,
         mtime=facts.mtime / 1e9,
@@ -161,7 +161,7 @@ def file_stat(facts: StatResult) -> FileStat:
 
 
 def same_file(old: int | bytes, seen: int, new: StatResult) -> bool:
-    """Tell, without a hint, whether ``new`` is the file that ``old`` was.
+    """Return, without a hint, whether ``new`` is the file that ``old`` was.
 
     Inode numbers are reused at once (ext4), so they are no evidence alone. Evidence is an unchanged
     birth time that is older than the record; for an entry that was only listed, a birth before the
@@ -188,15 +188,15 @@ def differences(
     seen: int,
     exact: bool,
 ) -> set[Change]:
-    """Say what differs for an entry that is still the same file.
+    """Return what differs for an entry that is still the same file.
 
     Args:
-        old: What was remembered.
-        new: What stat says now.
+        old: The record in the index.
+        new: The stat result now.
         written: A backend saw a write since ``old`` was taken or shortly before.
         touched: A backend saw an attribute change.
-        hinted: A backend that would have seen a write gave the reason to look.
-        seen: When the folder was listed, for an ``old`` that is no more than that (nanoseconds).
+        hinted: A backend that would have seen a write gave the reason to examine it.
+        seen: When the directory was listed, for an ``old`` from a listing (nanoseconds).
         exact: The kernel gives every change after a stat a time stamp of its own.
     """
     changes: set[Change] = set()
@@ -212,8 +212,8 @@ def differences(
     if was.size != new.size or was.mtime != new.mtime:
         changes.add("content")
     elif was.ctime != new.ctime:
-        # chmod, chown and link explain a new ctime; nothing else does but a write with the mtime
-        # put back, which a hint shows, or which must be assumed where there are no hints.
+        # chmod, chown and link explain a new ctime. Otherwise it was a write that set the mtime
+        # back: a hint shows it, or it must be assumed where there are no hints.
         explained = bool(changes) or was.nlink != new.nlink
         if written or (not hinted and not explained):
             changes.add("content")

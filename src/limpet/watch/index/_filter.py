@@ -1,8 +1,8 @@
-"""Which names are part of the watch at all: what is left out is neither marked nor remembered.
+"""Which names are part of the watch: what is left out is neither marked nor in the index.
 
 All patterns have gitignore syntax (pathspec), so one rule explains ``include``, ``exclude`` and the
-ignore file. The default ignores are plain prefixes and suffixes of a name, for they are asked for
-every entry of every folder.
+ignore file. The default ignores are plain prefixes and suffixes of a name, because they are tested
+for every entry of every directory.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ _SIGNS: Final = (
     "/.", "/~$", "/#", "Thumbs.db", "desktop.ini",
     "~/", "swp/", "swx/", "swo/", ".part", "download/", ".aria2/", "___jb_",
 )  # fmt: skip
-"""Whatever is left out by default has one of these in it, between slashes: to look for them in all
-names of a folder at once takes a third of asking for each name. A test holds them to the tables."""
+"""Every name that is left out by default contains one of these, between slashes. To search all
+names of a directory at once takes a third of testing each name. A test holds them to the tables."""
 
 
 def compile_patterns(lines: Iterable[str]) -> pathspec.PathSpec[Any] | None:
-    """Compile gitignore lines, or give ``None`` if none of them says anything."""
+    """Compile gitignore lines; return ``None`` if none of them is a pattern."""
     kept = [line for line in lines if line.strip() and not line.startswith("#")]
     if not kept:
         return None
-    import pathspec  # only now: most watches have no patterns, and it takes long to load
+    import pathspec  # loaded here: most watches have no patterns, and loading takes long
 
     return pathspec.PathSpec.from_lines("gitignore", kept)
 
 
 class Filter:
-    """Decides by relative path and kind; knows ignore files as they are found."""
+    """Decides by relative path and kind; takes in ignore files as they are found."""
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class Filter:
         self._exclude = compile_patterns(exclude)
         self._defaults = default_ignores
         self._ignore_files: dict[str, pathspec.PathSpec[Any]] = {}
-        """Folder (relative, ``""`` or ending in ``/``) -> what its ignore file says."""
+        """Directory (relative, ``""`` or ending in ``/``) -> the patterns of its ignore file."""
         self.plain = self._include is None and self._exclude is None
-        """Whether a name alone decides (the fast way)."""
+        """A name alone decides (the fast way)."""
 
     def set_ignore_file(self, directory: str, lines: Iterable[str]) -> bool:
-        """Take what the ignore file in ``directory`` says; tells whether that is news."""
+        """Set the patterns of the ignore file in ``directory``; return whether they changed."""
         prefix = f"{directory}/" if directory else ""
         compiled = compile_patterns(lines)
         before = self._ignore_files.get(prefix)
@@ -96,23 +96,23 @@ class Filter:
         return before is None or before.patterns != compiled.patterns
 
     def move(self, source: str, target: str) -> None:
-        """A folder was renamed: its ignore files go with it."""
+        """Move the ignore files of a directory that was renamed."""
         old, new = f"{source}/", f"{target}/"
         for prefix in [p for p in self._ignore_files if p.startswith(old)]:
             self._ignore_files[new + prefix[len(old) :]] = self._ignore_files.pop(prefix)
 
     def drop(self, directory: str) -> None:
-        """A folder is gone: so are its ignore files."""
+        """Drop the ignore files of a directory that is gone."""
         if self._ignore_files:
             old = f"{directory}/"
             for prefix in [p for p in self._ignore_files if p.startswith(old)]:
                 del self._ignore_files[prefix]
 
     def hidden(self, directory: str, listing: Mapping[str, int]) -> list[str]:
-        """Give the names of a listing that are left out.
+        """Return the names of a listing that are left out.
 
-        Where names alone decide, one search through all of them tells whether any may be: hardly
-        any folder holds one (measured: 1.2 against 4 microseconds for ten names).
+        Where names alone decide, one search through all of them finds whether any may be: hardly
+        any directory has one (measured: 1.2 against 4 microseconds for ten names).
         """
         if self.plain and not self._ignore_files:
             if not self._defaults:
@@ -130,7 +130,7 @@ class Filter:
         ]
 
     def hides(self, directory: str, name: str, *, is_dir: bool) -> bool:
-        """Whether ``name`` in ``directory`` (relative path) is left out."""
+        """Return whether ``name`` in ``directory`` (relative path) is left out."""
         if self._defaults and (
             name.endswith(DEFAULT_SUFFIXES)
             or name.startswith(DEFAULT_PREFIXES)
@@ -149,7 +149,7 @@ class Filter:
         return self._ignored(relative, slashed)
 
     def _ignored(self, relative: str, slashed: str) -> bool:
-        """Ask the ignore files from the outermost in; the last one with an opinion decides."""
+        """Apply the ignore files from the outermost in; the last one that matches decides."""
         verdict = False
         for prefix in sorted(self._ignore_files, key=len):
             if relative.startswith(prefix):

@@ -1,8 +1,8 @@
-"""The engine's hands: every call that reads the disk, never following a last link by accident.
+"""Every call of the watch that reads the disk; a last symlink is never followed by accident.
 
-Where the system has descriptors for folders (Linux, macOS) a name is looked up in an open folder,
-so that nothing can be slipped in between; a path longer than the system takes in one call is opened
-in steps, so a tree may be deeper than PATH_MAX. Elsewhere (Windows) paths stand in for descriptors.
+Where directories have descriptors (Linux, macOS), a name is looked up in an open directory, so that
+no other can be put in between. A path longer than the system takes in one call is opened in steps,
+so a tree may be deeper than PATH_MAX. Elsewhere (Windows) paths are used in place of descriptors.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
-"""The name leads nowhere, which is an answer; any other errno means it could not be asked."""
+"""errno of a name that does not exist, which is an answer; any other means that there is none."""
 OUT_OF_DESCRIPTORS: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 
 _PATH_LIMIT: Final = 3800
@@ -52,7 +52,7 @@ _COARSE: Final = 5
 """CLOCK_REALTIME_COARSE, clock_gettime(2)."""
 
 Handle = int | str
-"""An open folder: a descriptor or, where there is no such thing, its path."""
+"""An open directory: a descriptor or, where there is none, its path."""
 
 
 class FileSystemCalls:
@@ -62,7 +62,7 @@ class FileSystemCalls:
     """Every change after a stat gets a time stamp of its own."""
 
     def now(self) -> int:
-        """Give the clock that stamps files, in nanoseconds.
+        """Return the clock that stamps files, in nanoseconds.
 
         The kernel stamps with its coarse clock, which lags behind the exact one by up to a tick; a
         file that changes later never has a smaller stamp than this.
@@ -72,15 +72,15 @@ class FileSystemCalls:
         return time.time_ns()
 
     def time(self) -> float:
-        """Give the system's clock in unix seconds."""
+        """Return the system's clock in unix seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Give a clock that is never set, in seconds."""
+        """Return a clock that is never set, in seconds."""
         return time.monotonic()
 
     def open(self, path: str, *, follow: bool = False) -> Handle:
-        """Open the folder at ``path``, however long the path is.
+        """Open the directory at ``path``, however long the path is.
 
         Raises:
             OSError: As ``open``; no descriptor is left open.
@@ -91,7 +91,7 @@ class FileSystemCalls:
         return _open_in_steps([part for part in path.split("/") if part], last)
 
     def open_in(self, handle: Handle, name: str, path: str) -> Handle:
-        """Open the folder ``name`` in an open folder; ``path`` is where it is believed to stand.
+        """Open the directory ``name`` in an open one; ``path`` is where the index has it.
 
         Raises:
             OSError: As ``open``; no descriptor is left open.
@@ -101,15 +101,15 @@ class FileSystemCalls:
         return self.open(path)
 
     def close(self, handle: Handle) -> None:
-        """Close what ``open`` gave."""
+        """Close what ``open`` returned."""
         if isinstance(handle, int):
             os.close(handle)
 
     def stat(self, handle: Handle) -> StatResult:
-        """Stat the open folder itself.
+        """Stat the open directory itself.
 
         Raises:
-            OSError: It could not be asked.
+            OSError: There is no answer.
         """
         if sys.platform == "linux" and isinstance(handle, int):
             facts = statx(handle, "", follow=True)
@@ -119,10 +119,10 @@ class FileSystemCalls:
         return _from_result(os.stat(handle))
 
     def directory(self, handle: Handle, now: int) -> tuple[bytes, int, int]:
-        """Give the packed record, device and inode of the open folder.
+        """Return the packed record, device and inode of the open directory.
 
         Raises:
-            OSError: It could not be asked.
+            OSError: There is no answer.
         """
         if sys.platform == "linux" and isinstance(handle, int):
             return statx_directory(handle, now)
@@ -130,10 +130,10 @@ class FileSystemCalls:
         return pack(facts, now), facts.device, facts.inode
 
     def identity(self, handle: Handle) -> tuple[int, int]:
-        """Give device and inode of the open folder.
+        """Return device and inode of the open directory.
 
         Raises:
-            OSError: It could not be asked.
+            OSError: There is no answer.
         """
         if isinstance(handle, int):
             result = os.fstat(handle)
@@ -142,10 +142,10 @@ class FileSystemCalls:
         return facts.device, facts.inode
 
     def stat_at(self, handle: Handle, name: str, *, follow: bool = False) -> StatResult | None:
-        """Stat ``name`` in the open folder; ``None`` if it is not there.
+        """Stat ``name`` in the open directory; return ``None`` if it does not exist.
 
         Raises:
-            OSError: It could not be asked (EACCES, EIO, ...).
+            OSError: There is no answer (EACCES, EIO, ...).
         """
         if sys.platform == "linux" and isinstance(handle, int):
             return statx(handle, name, follow=follow)
@@ -159,10 +159,10 @@ class FileSystemCalls:
             raise
 
     def records(self, handle: Handle, names: Iterable[str], now: int) -> list[bytes | None]:
-        """Stat each name in the open folder and pack what was found; ``None`` if it is gone.
+        """Stat each name in the open directory and pack the results; ``None`` where it is gone.
 
         Raises:
-            OSError: One of them could not be asked.
+            OSError: For one of them there is no answer.
         """
         if sys.platform == "linux" and isinstance(handle, int):
             return statx_records(handle, names, now)
@@ -170,10 +170,10 @@ class FileSystemCalls:
         return [None if facts is None else pack(facts, now) for facts in found]
 
     def read(self, handle: Handle) -> dict[str, int]:
-        """Give name and brief record of every entry, from the listing alone where it tells.
+        """Return name and brief record of every entry, from the listing where it has the kind.
 
-        One expression, for it is most of what a start costs; ``is_dir`` and ``is_file`` are only
-        asked of what is no symlink, so that they need no stat.
+        One expression, because it is most of what a start costs. ``is_dir`` and ``is_file`` are
+        only called for what is no symlink, so that they need no stat.
         """
         with os.scandir(handle) as entries:
             return {
@@ -191,10 +191,10 @@ class FileSystemCalls:
             }
 
     def stat_path(self, path: str) -> StatResult | None:
-        """Stat what ``path`` leads to, symlinks followed; ``None`` if nothing is there.
+        """Stat what ``path`` leads to, symlinks followed; return ``None`` if it does not exist.
 
         Raises:
-            OSError: It could not be asked.
+            OSError: There is no answer.
         """
         try:
             if sys.platform == "linux":
@@ -207,12 +207,12 @@ class FileSystemCalls:
 
 
 class PathSystemCalls(FileSystemCalls):
-    """The same by paths alone, for systems whose folders have no descriptors (Windows)."""
+    """The same by paths alone, for systems whose directories have no descriptors (Windows)."""
 
     exact_times = False
 
     def open(self, path: str, *, follow: bool = False) -> Handle:
-        """Check that a folder is there; the path is its handle."""
+        """Verify that a directory exists; its path is its handle."""
         facts = os.stat(path) if follow else os.lstat(path)
         if facts.st_mode & 0o170000 != 0o040000:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
@@ -224,7 +224,7 @@ class PathSystemCalls(FileSystemCalls):
 
 
 def default_disk() -> FileSystemCalls:
-    """Choose the way of this system."""
+    """Return the implementation for this system."""
     return (
         FileSystemCalls()
         if os.scandir in os.supports_fd and os.stat in os.supports_dir_fd

@@ -1,7 +1,8 @@
-"""The belief: which entries are on disk below a location, as a tree of folders.
+"""The index: which entries the watch takes to be on disk below a location, as a tree.
 
-A folder maps each name to a record (``_record.py``) or to another folder; a renamed folder moves
-with all below it by changing one reference. Paths are built by walking up, only when somebody asks.
+A directory maps each name to a record (``_entry_record.py``) or to another directory. A renamed
+directory moves with all below it by changing one reference. Paths are built by walking up, only
+when they are needed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["DirNode", "Entry", "Index"]
 
 
 class DirNode(Subscriber):
-    """A folder that is watched, what it holds, and how it is watched."""
+    """A watched directory: its entries, and how it is watched."""
 
     __slots__ = (
         "blind",
@@ -43,25 +44,25 @@ class DirNode(Subscriber):
         self.name = name
         self.parent = parent
         self.inode = inode
-        """0 once the kernel has said that the folder is gone."""
+        """0 once the kernel has reported that the directory is gone."""
         self.device = device
         self.record = record
         self.entries: dict[str, Entry] = {}
         self.seen = 0
         """When it was last listed, nanoseconds of the system's clock; 0 is never."""
         self.mark: Mark | None = None
-        """How the kernel tells of it; ``None`` means it must be polled."""
+        """The mark that reports it; ``None`` means it must be polled."""
         self.blind: str | None = None
-        """Why its content cannot be seen now (a ``DegradedReason``), or ``None``."""
+        """Why its content cannot be read now (a ``DegradedReason``), or ``None``."""
         self.link = 0
-        """Inode of the symlink through which it is reached, 0 for a folder reached directly."""
+        """Inode of the symlink through which it is reached, 0 for one that is reached directly."""
 
     def __repr__(self) -> str:
-        """Show where it stands."""
-        return f"Folder({self.relative() or '.'})"
+        """Show its path."""
+        return f"DirNode({self.relative() or '.'})"
 
     def relative(self) -> str:
-        """Path below the location, ``""`` for the location itself."""
+        """Return the path below the location, ``""`` for the location itself."""
         parts = []
         directory = self
         while directory.parent is not None:
@@ -76,7 +77,7 @@ class DirNode(Subscriber):
         return f"{relative}/{name}" if relative else name
 
     def depth(self) -> int:
-        """Count the folders above."""
+        """Return the number of directories above."""
         count = 0
         directory = self
         while directory.parent is not None:
@@ -85,7 +86,7 @@ class DirNode(Subscriber):
         return count
 
     def lies_in(self, other: DirNode) -> bool:
-        """Whether this is ``other`` or somewhere below it."""
+        """Return whether this is ``other`` or below it."""
         directory: DirNode | None = self
         while directory is not None:
             if directory is other:
@@ -94,7 +95,7 @@ class DirNode(Subscriber):
         return False
 
     def walk(self) -> Iterator[DirNode]:
-        """Yield this folder and all below it, parents first."""
+        """Yield this directory and all below it, parents first."""
         waiting = [self]
         while waiting:
             directory = waiting.pop()
@@ -108,34 +109,34 @@ Entry = int | bytes | DirNode
 
 
 class Index:
-    """The tree below one location; ``root`` is ``None`` while no folder is there."""
+    """The tree below one location; ``root`` is ``None`` while no directory is there."""
 
     def __init__(self) -> None:
-        """Believe in nothing."""
+        """Create an empty index."""
         self.root: DirNode | None = None
         self.by_identity: dict[tuple[int, int], DirNode] = {}
-        """(device, inode) -> folder, for those reached directly."""
+        """(device, inode) -> directory, for those reached directly."""
         self.by_link_target: dict[tuple[int, int], DirNode] = {}
-        """(device, inode) -> folder, for those reached through a symlink."""
+        """(device, inode) -> directory, for those reached through a symlink."""
 
     def add(self, directory: DirNode) -> None:
-        """Know a folder by its identity."""
+        """Add a directory to the identity tables."""
         table = self.by_link_target if directory.link else self.by_identity
         table[directory.device, directory.inode] = directory
 
     def forget(self, directory: DirNode) -> None:
-        """Know it no more."""
+        """Remove the directory from the identity tables."""
         table = self.by_link_target if directory.link else self.by_identity
         if table.get((directory.device, directory.inode)) is directory:
             del table[directory.device, directory.inode]
 
     def lose_identity(self, directory: DirNode) -> None:
-        """The folder is gone from the disk: whatever has its inode number now is another."""
+        """Record that the directory is gone: what has its inode number now is another."""
         self.forget(directory)
         directory.inode = 0
 
     def contains(self, directory: DirNode) -> bool:
-        """Whether the folder is still part of the tree."""
+        """Return whether the directory is still part of the tree."""
         while directory.parent is not None:
             if directory.parent.entries.get(directory.name) is not directory:
                 return False
@@ -143,13 +144,13 @@ class Index:
         return directory is self.root
 
     def count(self) -> int:
-        """Count the entries below the location."""
+        """Return the number of entries below the location."""
         if self.root is None:
             return 0
         return sum(len(directory.entries) for directory in self.root.walk())
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
-        """Yield relative path and kind of every entry, folders before what they hold."""
+        """Yield relative path and kind of every entry, directories before their entries."""
         if self.root is None:
             return
         waiting = [("", self.root)]

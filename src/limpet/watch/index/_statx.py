@@ -1,7 +1,7 @@
-"""``statx`` for Linux: as ``os.stat``, and the birth time that ``os.stat`` leaves out.
+"""``statx`` for Linux: ``os.stat`` with the birth time that it leaves out.
 
-statx(2), since Linux 4.11. A birth time tells a renamed file from another that got its inode
-number.
+statx(2), since Linux 4.11. A birth time distinguishes a renamed file from another that got its
+inode number.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-from limpet.backends._base import ENCODE_ERRORS, ENCODING  # noqa: E402
-from limpet.backends._libc import statx_call  # noqa: E402
+from limpet._libc import statx_call  # noqa: E402
+from limpet.backends import ENCODE_ERRORS, ENCODING  # noqa: E402
 
 __all__ = ["EXACT_TIMES", "statx", "statx_directory", "statx_records"]
 
@@ -36,16 +36,19 @@ _NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _SECOND: Final = 1_000_000_000
 
 _spare: list[ctypes.Array[ctypes.c_char]] = []
-"""Buffers not in use; taking one and giving it back are single steps, so threads may share them.
-Making one anew costs more than the call (measured: 7 against 3 microseconds)."""
+"""Buffers not in use; taking one and putting it back are single steps, so threads may share them. A
+new one costs more than the call (measured: 7 against 3 microseconds)."""
 _device = functools.lru_cache(maxsize=256)(os.makedev)
 
 
 def statx(fd: int, name: str, *, follow: bool) -> StatResult | None:
-    """Stat ``name`` in the folder open at ``fd`` (``""``: the folder); ``None`` if it is not there.
+    """Stat ``name`` in the directory open at ``fd`` (``""``: the directory itself).
+
+    Returns:
+        The result, or ``None`` if the name does not exist.
 
     Raises:
-        OSError: It could not be asked.
+        OSError: There is no answer.
     """
     flags = _EMPTY_PATH if not name else 0 if follow else _NO_FOLLOW
     buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
@@ -67,10 +70,10 @@ def statx(fd: int, name: str, *, follow: bool) -> StatResult | None:
 
 
 def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
-    """Give the packed record, device and inode of the folder open at ``fd``.
+    """Return the packed record, device and inode of the directory open at ``fd``.
 
     Raises:
-        OSError: It could not be asked.
+        OSError: There is no answer.
     """
     buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
     failed = statx_call(fd, b"", _EMPTY_PATH, _WANTED, buffer) < 0
@@ -92,13 +95,13 @@ def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
 
 
 def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]:
-    """Give the packed record of each name in the folder open at ``fd``, ``None`` if it is gone.
+    """Return the packed record of each name in the directory open at ``fd``, or ``None``.
 
     As ``pack(statx(...), now)`` for each, at a third of its cost (measured: 3 against 9
-    microseconds), for it is most of what a look costs.
+    microseconds): it is most of what a scan costs.
 
     Raises:
-        OSError: One of them could not be asked.
+        OSError: For one of them there is no answer.
     """
     buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
     call, unpack, pack = statx_call, _LAYOUT.unpack_from, pack_stat
@@ -131,5 +134,5 @@ def _release() -> tuple[int, ...]:
 
 
 EXACT_TIMES: Final = _release() >= (6, 13)
-"""Since Linux 6.13 a file that was statted gets a finer time stamp at its next change (multigrain
+"""Since Linux 6.13 a file after a stat gets a finer time stamp at its next change (multigrain
 timestamps; ext4, xfs, btrfs, tmpfs), so an equal ctime proves that nothing changed since."""

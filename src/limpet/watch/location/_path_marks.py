@@ -1,7 +1,7 @@
 """Keeps the marks on the way to a location in step with where the location leads.
 
 Mark, then resolve again, until two resolutions in a row agree: a change in between is either seen
-by the second look or told by a mark that was there before it.
+by the second resolution or reported by a mark that was there before it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["PathMarks", "Waypoint"]
 
 _ROUNDS: Final = 8
-"""A path that changes faster than this many looks in a row is looked at again a moment later."""
+"""A path that changes faster than this many resolutions in a row is resolved again a moment later.
+"""
 
 
 class Waypoint(Subscriber):
-    """A marked folder on the way, and the names in it that matter."""
+    """A marked directory on the way, and the names in it that matter."""
 
     __slots__ = ("mark", "names", "path", "what")
 
@@ -40,7 +41,7 @@ class Waypoint(Subscriber):
 
 
 class PathMarks:
-    """The location of one watch."""
+    """The marks on the way to one location."""
 
     def __init__(self, services: WatchServices, *, content: bool) -> None:
         """Mark nothing yet.
@@ -86,7 +87,7 @@ class PathMarks:
         return not trouble
 
     def concerns(self, waypoint: Waypoint, name: str, bits: int) -> bool:
-        """Whether a hint may mean that the location leads elsewhere (or its file changed)."""
+        """Return whether a hint may mean that the location leads elsewhere, or its file changed."""
         if name == "":
             return bool(bits & (GONE | SELF_MOVED | ATTRIB))
         return name in waypoint.names and waypoint.what != 0
@@ -119,7 +120,7 @@ class PathMarks:
         try:
             facts = self._disk.stat(fd)
             if (facts.device, facts.inode) != identity or not isinstance(fd, int):
-                return True  # it changed under us: the next round resolves again
+                return True  # it changed meanwhile: the next round resolves again
             waypoint.mark = self._router.mark(
                 self._order, fd, what, waypoint, self._services.hints, device=facts.device
             )
@@ -131,7 +132,7 @@ class PathMarks:
         return True
 
     def close(self) -> None:
-        """Take every mark away."""
+        """Remove every mark."""
         for waypoint in self._waypoints.values():
             if waypoint.mark is not None:
                 self._router.unmark(waypoint.mark, waypoint, waypoint.path)
@@ -139,5 +140,5 @@ class PathMarks:
 
     @property
     def marks(self) -> int:
-        """Folders on the way that are marked."""
+        """Return the number of marked directories on the way."""
         return len(self._waypoints)

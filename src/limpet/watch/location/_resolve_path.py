@@ -1,9 +1,8 @@
-"""Where the location leads now, and what must be marked to hear when that changes.
+"""Where the location leads now, and what must be marked so that a change of it leaves a hint.
 
-The path is resolved component by component, symlinks included. Each folder on the way is marked
-just as far as it can change the answer: its own going and moving where the next step exists; the
-names in it where the next step is a symlink (it may be pointed elsewhere) or is missing (it may
-appear).
+The path is resolved component by component, symlinks included. Each directory on the way is marked
+just as far as it can change the answer: its own deletion and move where the next step exists; the
+names in it where the next step is a symlink (it may be replaced) or is missing (it may appear).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _PATH_ONLY: Final = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A folder on the way."""
+    """A directory on the way."""
 
     path: str
     """Real path: no symlink in it."""
@@ -42,15 +41,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What the location is right now."""
+    """What the location leads to right now."""
 
     steps: tuple[Step, ...]
     facts: StatResult | None
-    """Of the target, symlinks followed; ``None`` if nothing is there."""
+    """Of the target, symlinks followed; ``None`` if it does not exist."""
     path: str
-    """Real path of the target, or of the last folder on the way that exists."""
+    """Real path of the target, or of the last directory on the way that exists."""
     trouble: int = 0
-    """errno why the way cannot be followed although something may be there, 0 if it can."""
+    """errno why the way is closed although there may be a target, 0 if it is open."""
 
     @property
     def identity(self) -> tuple[int, int] | None:
@@ -59,12 +58,12 @@ class Resolution:
 
 
 def can_resolve() -> bool:
-    """Whether this system lets a path be followed step by step without opening what it names."""
+    """Return whether this system can follow a path step by step without opening what it names."""
     return hasattr(os, "O_PATH")
 
 
 def resolve_without_marks(disk: FileSystemCalls, path: str) -> Resolution:
-    """Ask the system for the target alone, where the way to it cannot be watched anyway."""
+    """Stat the target alone, where the way to it cannot be marked anyway."""
     try:
         return Resolution((), disk.stat_path(path), path)
     except OSError as error:
@@ -75,9 +74,9 @@ def resolve(disk: FileSystemCalls, path: str, *, content: bool = False) -> Resol
     """Follow the absolute ``path`` from the root.
 
     Args:
-        disk: Where to look.
+        disk: The system calls.
         path: Absolute.
-        content: Also mark the folder that holds the target for writes (a file watch).
+        content: Also mark the directory of the target for writes (a file watch).
     """
     steps: list[Step] = []
     links = 0
@@ -112,7 +111,7 @@ def resolve(disk: FileSystemCalls, path: str, *, content: bool = False) -> Resol
         elif facts is not None and _form(facts) == _DIR:
             what = MARK_SELF
         else:
-            what = MARK_NAMES  # a symlink, nothing, or something that is not a folder
+            what = MARK_NAMES  # a symlink, nothing, or something that is no directory
         steps.append(Step(here, directory.device, directory.inode, name, what))
         if facts is None or (target is None and todo and _form(facts) != _DIR):
             return Resolution(tuple(steps), None, here)

@@ -1,4 +1,4 @@
-"""What stands at the location of a folder watch: gained, lost, replaced, of the wrong kind."""
+"""What is at the location of a directory watch: it appears, vanishes, is replaced or mismatched."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 __all__ = ["RootLifecycle"]
 
 _ROUNDS: Final = 6
-"""A location that changes faster than this many looks in a row is looked at a moment later."""
+"""A location that changes faster than this many checks in a row is checked again a moment later."""
 
 
 class RootLifecycle:
-    """The target of one folder watch; keeps the root of the tree in step with it."""
+    """The target of one directory watch; keeps the root of the index in step with it."""
 
     def __init__(self, context: DiffContext, path_marks: PathMarks) -> None:
-        """Nothing is looked at before the first check."""
+        """Examine nothing before the first check."""
         self.context = context
         self.path_marks = path_marks
         self.found: Kind | None = None
-        """What stands there, if it is no folder."""
+        """What is there, if it is no directory."""
         self.bits = 0
-        """What hints have said of the root itself."""
+        """Hint bits about the root itself."""
         self.missed = False
-        """A cautious watch found its target gone, once."""
+        """A watch on a network mount found its target gone, once."""
         self.mounted: dict[str, int] = {}
-        """Mounts at, below or above the location when they were last looked at."""
+        """Mounts at, below or above the location when the table was last read."""
         self.real = context.base
         """Real path of the location, as the mount table spells it."""
 
     @property
     def is_blind(self) -> bool:
-        """Whether nothing tells when something else comes to stand there."""
+        """Return whether no hint would come if something else came to the location."""
         path_marks = self.path_marks
         return (
             path_marks.blind
@@ -54,7 +54,7 @@ class RootLifecycle:
         )
 
     def check(self, reason: GoneReason) -> None:
-        """Find out what stands at the location and, if it is another, tell the change."""
+        """Find out what is at the location, and emit the change if it is another."""
         context = self.context
         for _ in range(_ROUNDS):
             resolution = self.path_marks.update()
@@ -74,7 +74,7 @@ class RootLifecycle:
                     self.missed = False
                     return
                 if context.services.network and not self.missed:
-                    self.missed = True  # and ask again, after RETRY_S at the latest
+                    self.missed = True  # and check again, after RETRY_S at the latest
                     return
                 self.missed = False
                 self._lose(reason if facts is None or reason == "unmounted" else "replaced")
@@ -94,12 +94,12 @@ class RootLifecycle:
 
     @staticmethod
     def _not_reborn(root: DirNode, facts: StatResult | None) -> bool:
-        """Whether the inode number still means the same folder."""
+        """Return whether the inode number still means the same directory."""
         born = unpack(root.record).birth
         return facts is None or not born or not facts.birth or born == facts.birth
 
     def _compare(self, root: DirNode, facts: StatResult | None) -> None:
-        """Tell changes of the target's own mode and owner, if asked to."""
+        """Emit changes of the target's own mode and owner, if that is an option."""
         context = self.context
         if facts is None:
             return
@@ -117,7 +117,7 @@ class RootLifecycle:
                 context.relist.add(root)
 
     def _lose(self, reason: GoneReason) -> None:
-        """The target is gone: all it held first, then itself."""
+        """Emit that the target is gone: all that was in it first, then itself."""
         context = self.context
         root = context.index.root
         if root is None:
@@ -133,7 +133,7 @@ class RootLifecycle:
         context.emit.deleted("", root.record, "dir", reason=reason)
 
     def _gain(self, facts: StatResult) -> bool:
-        """The target came to be; tells whether it could be entered as the one that was resolved."""
+        """Enter a target that appeared; return whether it was the one that was resolved."""
         context = self.context
         root = context.make_node("", None, facts)
         context.index.root = root
@@ -165,7 +165,7 @@ class RootLifecycle:
         return True
 
     def gone_reason(self) -> GoneReason:
-        """Say why the target would be gone if it is, from what was seen of it."""
+        """Return why the target would be gone if it is, from the hints about it."""
         root = self.context.index.root
         if root is None:
             return "deleted"
@@ -189,7 +189,7 @@ class RootLifecycle:
             return False
 
     def mounts_below(self) -> dict[str, int]:
-        """Mount points at, below or above the location -> device, the topmost of a stack."""
+        """Return mount points at, below or above the location -> device, the topmost of a stack."""
         real = self.real
         return {
             mount.point: mount.device

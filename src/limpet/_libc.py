@@ -36,7 +36,7 @@ _libc: Any = ctypes.CDLL(None, use_errno=True)
 
 
 def _bind(name: str, *arguments: Any) -> Any:  # noqa: ANN401 (ctypes is untyped)
-    """Look a function up in libc; one that is missing fails with ENOSYS when called."""
+    """Return a function of libc; one that is missing fails with ENOSYS when called."""
     try:
         function = getattr(_libc, name)
     except AttributeError:
@@ -63,9 +63,9 @@ _name_to_handle_at.argtypes = None  # as statx_call, below
 _open_by_handle_at = _bind("open_by_handle_at", _int, ctypes.c_void_p, _int)
 statx_call = _bind("statx")
 statx_call.argtypes = None
-"""Raw ``statx``: returns -1 and leaves errno to ``ctypes.get_errno``. It is told no types, for
-checking them takes as long as half the call (measured: 2.9 against 2.1 microseconds): give it
-int, bytes, int, int and a buffer, and none of the numbers larger than an ``int`` of C."""
+"""Raw ``statx``: returns -1 and leaves errno to ``ctypes.get_errno``. It has no argument types,
+because checking them takes as long as half the call (measured: 2.9 against 2.1 microseconds). Pass
+int, bytes, int, int and a buffer, and no number larger than an ``int`` of C."""
 
 
 def _checked(result: int) -> int:
@@ -76,7 +76,7 @@ def _checked(result: int) -> int:
 
 
 def fanotify_init(flags: int) -> int:
-    """Make a fanotify group that reports to a close-on-exec descriptor."""
+    """Create a fanotify group that reports to a close-on-exec descriptor."""
     return _checked(_fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
 
 
@@ -87,12 +87,12 @@ def fanotify_mark(group: int, flags: int, mask: int, fd: int, path: bytes | None
 
 
 def inotify_init() -> int:
-    """Make a non-blocking, close-on-exec inotify instance."""
+    """Create a non-blocking, close-on-exec inotify instance."""
     return _checked(_inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def inotify_add_watch(instance: int, path: bytes, mask: int) -> int:
-    """Watch what stands at ``path``; gives the watch descriptor."""
+    """Watch what is at ``path``; return the watch descriptor."""
     return _checked(_inotify_add_watch(instance, path, mask))
 
 
@@ -106,13 +106,13 @@ _mask = functools.lru_cache(maxsize=64)(_u64)
 
 _Buffers = tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_int]]
 _handles: list[_Buffers] = []
-"""Buffers not in use: making one anew costs four times the call. Taking one and giving it back are
+"""Buffers not in use: a new one costs four times the call. Taking one and putting it back are
 single steps, so threads may share them."""
 _SIZE = struct.Struct("=I")
 
 
 def name_to_handle(fd: int) -> bytes:
-    """Give the file handle of the object open at ``fd``: length, type, then the opaque bytes."""
+    """Return the file handle of the object open at ``fd``: length, type, then the opaque bytes."""
     buffer, mount = (
         _handles.pop()
         if _handles
@@ -128,7 +128,7 @@ def name_to_handle(fd: int) -> bytes:
 
 
 def open_by_handle(mount_fd: int, handle: bytes) -> int:
-    """Open the folder a handle from ``name_to_handle`` names; needs CAP_DAC_READ_SEARCH."""
+    """Open the directory that a handle of ``name_to_handle`` names; needs CAP_DAC_READ_SEARCH."""
     buffer = ctypes.create_string_buffer(handle, len(handle))
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     return _checked(_open_by_handle_at(mount_fd, buffer, flags))

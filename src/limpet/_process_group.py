@@ -1,0 +1,88 @@
+"""Processes in a group of their own: signal the group, and end all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+__all__ = ["GRACE_S", "GroupLeader", "end_group", "group_exists", "signal_group"]
+
+GRACE_S: Final = 5.0
+"""Between SIGTERM and SIGKILL: half of what container runtimes give limpet itself."""
+
+_POLL_S: Final = 0.02
+"""How often an ending group is checked: the kernel does not report when it is empty."""
+
+
+class GroupLeader(Protocol):
+    """A process started with ``start_new_session=True``, by asyncio or by anyio."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, which is the number of its group."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; ``None`` while it runs."""
+
+    def kill(self) -> None:
+        """Kill the process."""
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+
+
+def signal_group(leader: GroupLeader, name: str) -> None:
+    """Send a signal to all of a group; where there are no groups, end the leader alone.
+
+    Args:
+        leader: The leader of the group.
+        name: The signal, such as ``SIGTERM``.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(leader.pid, getattr(signal, name))
+        elif leader.returncode is None:
+            leader.kill()
+
+
+def group_exists(leader: GroupLeader) -> bool:
+    """Return whether any process of a group is left.
+
+    The number of the leader is not reused while its group has members (setpgid(2)), so it is never
+    that of another group. A group that has changed its user is not ours to wait for.
+    """
+    if not hasattr(os, "killpg"):
+        return leader.returncode is None
+    try:
+        os.killpg(leader.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+async def end_group(
+    leader: GroupLeader,
+    *,
+    sleep: Callable[[float], Awaitable[object]],
+    grace: float = GRACE_S,
+    hurry: Callable[[], bool] = lambda: False,
+) -> None:
+    """Ask all of a group to end, then kill what is left; must not be cancelled.
+
+    Args:
+        leader: The leader of the group.
+        sleep: ``asyncio.sleep`` or ``anyio.sleep``: whatever the caller runs on.
+        grace: Seconds between SIGTERM and SIGKILL.
+        hurry: Returns whether to kill the group now.
+    """
+    signal_group(leader, "SIGTERM")
+    end = time.monotonic() + grace
+    while group_exists(leader) and time.monotonic() < end and not hurry():
+        await sleep(_POLL_S)
+    signal_group(leader, "SIGKILL")
+    await leader.wait()

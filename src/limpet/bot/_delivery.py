@@ -1,0 +1,59 @@
+"""One event on its way through a bot, with the source that waits for its acknowledgement."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mewbot.core import InputEvent
+
+__all__ = ["Delivery", "DeliverySource"]
+
+
+class DeliverySource(Protocol):
+    """Where deliveries come from: an input of limpet's, or the journal."""
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Note that the event need not be delivered again."""
+
+    def will_redeliver(self, delivery: Delivery) -> bool:
+        """Return whether the next start delivers the event even if nothing stores it."""
+
+
+class Delivery:
+    """An event, and how many behaviours still have to finish it."""
+
+    __slots__ = ("event", "remaining", "source", "token")
+
+    def __init__(
+        self,
+        event: InputEvent,
+        source: DeliverySource | None = None,
+        token: object = None,
+    ) -> None:
+        """Wrap an event.
+
+        Args:
+            event: The event.
+            source: Gets the acknowledgement; ``None`` for inputs that do not expect one.
+            token: What the source needs to find the event again.
+        """
+        self.event = event
+        self.source = source
+        self.token = token
+        self.remaining = 1
+
+    def finish(self) -> None:
+        """Count one behaviour as finished, or its work as stored; the last one acknowledges."""
+        self.remaining -= 1
+        if self.remaining == 0:
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Acknowledge the event to its source."""
+        if self.source is not None:
+            self.source.acknowledge(self)
+
+    @property
+    def is_redelivered(self) -> bool:
+        """Return whether the next start delivers the event even if nothing stores it."""
+        return self.source is not None and self.source.will_redeliver(self)

@@ -1,0 +1,19 @@
+"""A bot as a program of its own: what ``limpet run``, ``new`` and ``replay`` are made of."""
+
+from __future__ import annotations
+
+from limpet.bot._starter_files import STARTERS, starter
+from limpet.bot.runner._dead_letters import DeadLetters
+from limpet.bot.runner._logging import LogFormat, logging_to
+from limpet.bot.runner._service import default_state_dir, replay, serve
+
+__all__ = [
+    "STARTERS",
+    "DeadLetters",
+    "LogFormat",
+    "default_state_dir",
+    "logging_to",
+    "replay",
+    "serve",
+    "starter",
+]
