@@ -259,7 +259,7 @@ class FollowThread:
                 engine.examine_paths(hinted)
             if time.monotonic() >= self._pass_due:
                 engine.examine(())
-        if work.watches:
+        if work.watches or everything:
             self._watch_links()
 
     def _report(self, degraded: list[Degraded]) -> None:
@@ -361,11 +361,18 @@ class FollowThread:
                 self._watch(path, "file")
 
     def _watch_links(self) -> None:
-        """Watch symlinks too: a directory's watch does not report changes of what they lead to."""
-        for path in self.engine.state.paths.keys() - self._watched_paths:
-            if os.path.islink(path):
-                self._watched_paths.add(path)
-                self._watch(path, "file")
+        """Watch symlinks too: a directory's watch does not report changes of what they lead to.
+
+        They are examined once more, for what happened before they were watched.
+        """
+        links = {
+            p for p in self.engine.state.paths.keys() - self._watched_paths if os.path.islink(p)
+        }
+        for path in links:
+            self._watched_paths.add(path)
+            self._watch(path, "file")
+        if links:
+            self.engine.examine_paths(links)
 
     def _signal(self, watch: FollowWatch) -> None:
         with self._condition:
