@@ -67,25 +67,6 @@ __all__ = [
 Json = dict[str, object]
 """A JSON object: its values are what ``json.dumps`` takes."""
 
-EVENT_TYPES: Final = tuple(
-    event_name(kind)
-    for kind in (
-        FileCreated,
-        FileUpdated,
-        FileRenamed,
-        FileDeleted,
-        DirCreated,
-        DirUpdated,
-        DirRenamed,
-        DirDeleted,
-        Rescanned,
-        Degraded,
-        Recovered,
-        Mismatched,
-    )
-)
-"""Every ``type`` an event can have, entry events first."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST_US, _MOST_US = -62135596800000000, 9007199254740991
 """What the schema allows: from the year 1, which is the first that a date can name, to 2**53 - 1,
@@ -106,6 +87,9 @@ _CLASSES: Final[dict[tuple[str, bool], type[Event]]] = {
     and kind not in {Event, EntryEvent, FileEvent, DirEvent, WatchEvent}
 }
 """Type on the wire, whether it is about the location itself -> class."""
+
+EVENT_TYPES: Final = tuple(dict.fromkeys(name for name, _ in _CLASSES))
+"""Every ``type`` an event can have, entry events first."""
 
 _MOMENTS: Final = ("mtime_us", "ctime_us", "birthtime_us")
 

@@ -14,7 +14,6 @@ from limpet.following._sync_follower import SyncFollower
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from types import TracebackType
 
     from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
@@ -69,12 +68,7 @@ class Follower:
         await self._start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Save what is committed and free everything."""
         await self.aclose()
 

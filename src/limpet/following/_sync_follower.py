@@ -14,7 +14,6 @@ from limpet.following._follow_thread import FollowThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
@@ -41,12 +40,7 @@ class SyncFollower:
         self._start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Save what is committed and free everything."""
         self.close()
 

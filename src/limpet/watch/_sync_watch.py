@@ -10,7 +10,6 @@ from limpet.watch._watcher import Watcher, make_router
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from limpet.backends import HintRouter
     from limpet.config import WatchOptions
@@ -42,12 +41,7 @@ class SyncWatch:
         self._start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop and free everything."""
         self.close()
 

@@ -12,7 +12,6 @@ from limpet.watch._watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-    from types import TracebackType
 
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
@@ -73,12 +72,7 @@ class Watch:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop: afterwards no task, descriptor or mark is left."""
         await self.aclose()
 

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from mewbot.core import InputEvent
@@ -66,12 +65,7 @@ class StateDir:
                 raise UsageError(message, code="state-in-use") from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the directory."""
         if self._journal is not None:
             self._journal.close()
