@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Collection
 from typing import Final, Generic, TypeVar
 
-__all__ = ["EVERY_KEY", "KeyedItem", "KeyedQueue"]
-
 EVERY_KEY: Final = ""
 """Key of an item that goes after all before it, and before all after it."""
 

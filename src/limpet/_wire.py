@@ -48,22 +48,6 @@ from limpet.events import (
     event_name,
 )
 
-__all__ = [
-    "EVENT_TYPES",
-    "Json",
-    "attribute_text",
-    "cloudevent_of",
-    "dump_line",
-    "from_wire",
-    "path_of",
-    "put_path",
-    "schema",
-    "to_cloudevent",
-    "to_json_line",
-    "to_wire",
-    "wire_time",
-]
-
 Json = dict[str, object]
 """A JSON object: its values are what ``json.dumps`` takes."""
 

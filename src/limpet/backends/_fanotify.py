@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-__all__ = ["FANOTIFY", "Fanotify"]
-
 FANOTIFY: Final = Capabilities(kind="marks", whole_filesystem=True, reports_unreadable=True)
 
 _CLOEXEC, _NONBLOCK, _DIR_FID, _NAME = 0x1, 0x2, 0x400, 0x800

@@ -20,8 +20,6 @@ from limpet.backends._select import make_source
 if TYPE_CHECKING:
     from limpet.backends._base import MarkSource
 
-__all__ = ["HINT_LIMIT", "HintRouter", "Mark", "PendingHints", "Subscriber"]
-
 HINT_LIMIT: Final = 200_000
 """Names one watch may have pending. To examine more, one by one, costs more than a full scan."""
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-__all__ = ["INOTIFY", "Inotify"]
 
 INOTIFY: Final = Capabilities(kind="marks")
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from mewbot.core import BehaviourInterface, InputInterface, IOConfigInterface, OutputInterface
 
-__all__ = ["Components", "ident_of", "label_of", "workers_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:

@@ -23,8 +23,6 @@ from limpet.following._position import Position
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MISSING_S", "Checkpoint", "CheckpointStore", "SavedFile", "SavedPath"]
-
 _FORMAT: Final = "limpet-follow"
 _VERSION: Final = 1
 MISSING_S: Final = 7 * 86400.0

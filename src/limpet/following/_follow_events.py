@@ -13,27 +13,6 @@ if TYPE_CHECKING:
     from limpet.following._line_splitter import Block
     from limpet.following._position import Position
 
-__all__ = [
-    "Accessible",
-    "Appeared",
-    "Appended",
-    "CaughtUp",
-    "CheckpointCorrupt",
-    "Content",
-    "FollowEvent",
-    "Gap",
-    "GapKind",
-    "Gone",
-    "Inaccessible",
-    "Line",
-    "Replaced",
-    "Retired",
-    "Rotated",
-    "Truncated",
-    "TruncationKind",
-    "WatchDegraded",
-]
-
 TruncationKind = Literal["truncated", "trimmed", "rewritten"]
 """What became of the bytes that were read: they are gone; only the first of them are left; other
 bytes have replaced them."""

@@ -13,8 +13,6 @@ from limpet.errors import UsageError
 from limpet.following._line_splitter import LongLines
 from limpet.following._position import Position
 
-__all__ = ["FollowOptions", "Start"]
-
 Start = Literal["end", "beginning", "checkpoint", "last"]
 _CHOICES: dict[str, object] = {
     "mode": Literal["lines", "chunks", "whole"],

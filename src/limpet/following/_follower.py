@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
 
-__all__ = ["Follower"]
-
 
 class Follower:
     """Files that grow: an async context manager, and an async iterator of their lines.

@@ -12,8 +12,6 @@ from typing import Final, Literal
 from limpet._fingerprint import WINDOW
 from limpet.following._text_codec import Codec, codec_for, sniff
 
-__all__ = ["Block", "ChunkSplitter", "LineSplitter", "LongLines"]
-
 LongLines = Literal["truncate", "split", "skip"]
 
 _MOST_LINES: Final = 10_000

@@ -11,8 +11,6 @@ from limpet.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Position", "Print", "make_print"]
-
 _MARK: Final = "limpet-position-1"
 Print = tuple[int, str]
 """Number of bytes, and their digest."""

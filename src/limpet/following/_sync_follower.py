@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
 
-__all__ = ["SyncFollower"]
-
 
 class SyncFollower:
     """A follower for plain scripts: a context manager, and an iterator of lines that blocks.

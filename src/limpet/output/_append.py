@@ -22,8 +22,6 @@ from limpet.output._rotate import is_due, rotate
 from limpet.output._syscalls import Syscalls
 from limpet.output._write_context import WriteContext
 
-__all__ = ["Appender"]
-
 _TRIES: Final = 50
 """How often other processes may rotate or remove a file between its opening and its lock."""
 

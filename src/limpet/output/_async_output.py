@@ -21,8 +21,6 @@ from limpet.output._output_thread import OutputThread, Request
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, RefusalCode, Refused, Result
 
-__all__ = ["AsyncOutput", "Ticket", "open_output"]
-
 _Request: TypeAlias = Request[Operation, Result]
 
 

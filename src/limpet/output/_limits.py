@@ -8,8 +8,6 @@ from typing import Literal
 
 from limpet.errors import UsageError
 
-__all__ = ["OutputLimits", "Rotation"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:

@@ -10,20 +10,6 @@ from typing import Literal, TypeAlias, get_args
 from limpet.errors import UsageError
 from limpet.output._limits import Rotation
 
-__all__ = [
-    "AppendToFile",
-    "CreateFile",
-    "DeleteDir",
-    "DeleteFile",
-    "Durability",
-    "MakeDir",
-    "MoveFile",
-    "Name",
-    "Operation",
-    "OverwriteFile",
-    "verb_of",
-]
-
 Durability = Literal["none", "file", "full"]
 """What survives a crash of the system (not of the program, which loses nothing that was answered):
 ``none`` what the system had written by then; ``file`` the content of an existing file; ``full``

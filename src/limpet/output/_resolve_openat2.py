@@ -9,8 +9,6 @@ from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["Openat2", "works"]
-
 _TRIES: Final = 8
 """openat2(2), EAGAIN: a rename anywhere on the system may make one try fail. Then the walk, which
 cannot fail so, decides."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from limpet.events import Event, Kind
     from limpet.watch._watcher import WatchStats
 
-__all__ = ["SyncWatch"]
-
 
 class SyncWatch:
     """A watch for plain scripts: a context manager, and an iterator that blocks.

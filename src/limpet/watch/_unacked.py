@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from limpet.events import Event
 
-__all__ = ["Unacknowledged"]
-
 
 class Unacknowledged:
     """What a consumer took and has not acknowledged: goes into the state file as if not handed out.

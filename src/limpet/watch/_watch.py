@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from limpet.watch._unacked import Unacknowledged
     from limpet.watch._watcher import WatchStats
 
-__all__ = ["Watch"]
-
 
 class Watch:
     """One watched location: an async context manager, and an async iterator of events.

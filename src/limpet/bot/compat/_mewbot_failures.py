@@ -12,8 +12,6 @@ from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._output_events import FileSystemOutputEvent
 from limpet.errors import LimpetError
 
-__all__ = ["contained_output", "contained_steps"]
-
 _LOG = logging.getLogger("limpet.bot.action")
 
 

@@ -22,8 +22,6 @@ from limpet.bot.compat._mewbot_shutdown import finish_at_exit
 from limpet.bot.io._event_queue import EventQueue
 from limpet.errors import LimpetError
 
-__all__ = ["DeliverySink", "MewbotSink", "output_done", "output_requested", "sink_for"]
-
 _LOG = logging.getLogger("limpet.bot.input")
 
 

@@ -7,8 +7,6 @@ from typing import Final
 
 from limpet.errors import MissingExtraError
 
-__all__ = ["need"]
-
 _PACKAGES: Final = {
     "mewbot.core": "mewbot-core",
     "mewbot.api": "mewbot-api",

@@ -18,8 +18,6 @@ import yaml
 from limpet.bot.compat._require_extra import need
 from limpet.bot.config._problem import Problem
 
-__all__ = ["YamlReader", "position_of"]
-
 need("yaml", "a bot's file")
 
 _MAX_NODES: Final = 100_000

@@ -20,31 +20,6 @@ from limpet.events import Event, FileStat
 if TYPE_CHECKING:
     from limpet.remote import RemoteEvent
 
-__all__ = [
-    "DirCreatedInputEvent",
-    "DirDeletedInputEvent",
-    "DirInputEvent",
-    "DirRenamedInputEvent",
-    "DirUpdatedInputEvent",
-    "FileCreatedInputEvent",
-    "FileDeletedInputEvent",
-    "FileInputEvent",
-    "FileRenamedInputEvent",
-    "FileSystemInputEvent",
-    "FileUpdatedInputEvent",
-    "LinesAddedInputEvent",
-    "TargetDirCreatedInputEvent",
-    "TargetDirDeletedInputEvent",
-    "TargetDirUpdatedInputEvent",
-    "TargetFileCreatedInputEvent",
-    "TargetFileDeletedInputEvent",
-    "TargetFileUpdatedInputEvent",
-    "WatchInputEvent",
-    "WriteOnce",
-    "wrap",
-]
-
-
 _CLASSES: Final[dict[type[Event], type[FileSystemInputEvent]]] = {}
 """Class of a limpet event -> the class that wraps it."""
 

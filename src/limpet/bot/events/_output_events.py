@@ -27,18 +27,6 @@ from limpet.output import (
     Rotation,
 )
 
-__all__ = [
-    "AppendToFileOutputEvent",
-    "CreateFileOutputEvent",
-    "DeleteFileOutputEvent",
-    "FileSystemOutputEvent",
-    "MakeDirOutputEvent",
-    "MoveFileOutputEvent",
-    "MoveProcessedFileOutputEvent",
-    "OverwriteFileOutputEvent",
-    "WriteToFileOutputEvent",
-]
-
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class FileSystemOutputEvent(WriteOnce, OutputEvent):

@@ -15,8 +15,6 @@ from limpet.bot.events._input_events import FileSystemInputEvent, wrap
 from limpet.events import EntryEvent, Event, Rescanned
 from limpet.remote import RemoteEvent, RemotePath, RemotePathError
 
-__all__ = ["host_path", "to_local_event"]
-
 
 @lru_cache(maxsize=256)
 def _class_for(host: str, base: type[PurePath]) -> type[PurePath]:

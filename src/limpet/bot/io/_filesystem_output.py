@@ -15,8 +15,6 @@ from limpet.bot.io._desired_state import DesiredOutput
 from limpet.errors import OutputError, UsageError
 from limpet.output import AsyncOutput, Done, Refused
 
-__all__ = ["FileSystemOutput", "NotMeantError", "is_transient"]
-
 _TRANSIENT: Final = frozenset(("busy", "closed", "durability", "io", "no-space", "root-gone"))
 """Refusals that may be gone at the next try; the others are about the name or the entry there."""
 

@@ -17,8 +17,6 @@ from limpet.bot.io._watch_source import make_parent_of
 if TYPE_CHECKING:
     from limpet.following import Appended, Follower, FollowEvent
 
-__all__ = ["LineBatch", "LineSource"]
-
 _LOG: Final = logging.getLogger("limpet.bot.input")
 
 

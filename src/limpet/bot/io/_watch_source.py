@@ -15,8 +15,6 @@ from limpet.bot.io._desired_state import DesiredWatch
 from limpet.events import EntryEvent, Event, FileRenamed
 from limpet.watch import Unacknowledged, Watch
 
-__all__ = ["WatchSource", "make_parent_of"]
-
 
 class WatchSource:
     """One entered watch; leaves out events that the watch before it has reported."""

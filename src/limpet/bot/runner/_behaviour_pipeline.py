@@ -22,8 +22,6 @@ from limpet.bot.runner._retry import GaveUpError
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import Progress
 
-__all__ = ["BehaviourPipeline", "is_stepwise"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 Send = Callable[[OutputEvent], Awaitable[None]]

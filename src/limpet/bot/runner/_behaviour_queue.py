@@ -14,8 +14,6 @@ from limpet.bot._delivery import Delivery
 from limpet.bot.events._action_result import ActionState
 from limpet.bot.events._input_events import DirInputEvent, FileSystemInputEvent
 
-__all__ = ["BehaviourQueue", "Task", "keys_of"]
-
 _EVERY_PATH = (EVERY_KEY,)
 _NO_PATH: tuple[str, ...] = ("\0",)
 """Key of events about no path: they run in order among themselves."""

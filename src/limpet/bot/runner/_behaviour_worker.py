@@ -14,8 +14,6 @@ from limpet.bot.runner._retry import GaveUpError, RetryPolicy, is_worth_retrying
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["SLICE_S", "BehaviourWorker"]
-
 SLICE_S: Final = 0.005
 """A worker that never waits yields to the loop after this time: it is the latency of others."""
 

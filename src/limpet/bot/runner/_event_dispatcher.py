@@ -28,8 +28,6 @@ from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import JournalEntry, Progress, Unfinished
 
-__all__ = ["Dispatcher"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 

@@ -16,8 +16,6 @@ from limpet.bot.io._limpet_input import LimpetInput
 from limpet.bot.runner._stats import Stats
 from limpet.errors import LimpetError
 
-__all__ = ["InputSupervisor"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 

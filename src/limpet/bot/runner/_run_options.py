@@ -8,8 +8,6 @@ from pathlib import Path
 
 from limpet.errors import UsageError
 
-__all__ = ["RunOptions"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:

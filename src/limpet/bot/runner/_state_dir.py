@@ -17,8 +17,6 @@ from limpet.bot.runner._dead_letters import DeadLetters, dead_letter_line
 from limpet.bot.runner._work_journal import JournalEntry, Unfinished, WorkJournal
 from limpet.errors import UsageError
 
-__all__ = ["StateDir"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 

@@ -23,8 +23,6 @@ from mewbot.core import InputEvent
 from limpet._atomic_file import write_atomic
 from limpet.bot.events._event_codec import CodecError, decode, encode
 
-__all__ = ["JournalEntry", "Progress", "Unfinished", "WorkJournal"]
-
 _LOG: Final = logging.getLogger("limpet.bot.journal")
 
 

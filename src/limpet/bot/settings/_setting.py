@@ -14,8 +14,6 @@ from limpet._suggest import near
 from limpet.bot.settings._validators import BadValueError, Value
 from limpet.errors import UsageError
 
-__all__ = ["Configured", "Setting", "settings_of"]
-
 T = TypeVar("T")
 
 _STORE: Final = "_settings"

@@ -24,8 +24,6 @@ from limpet._suggest import near
 from limpet.errors import UsageError
 from limpet.output import safe_name
 
-__all__ = ["FILTERS", "Lookup", "MissingFieldError", "Template"]
-
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*")
 _FILTER: Final = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _FORM: Final = re.compile(r"(?:.?[<>=^])?[-+ ]?#?0?\d{0,3},?(?:\.\d{1,2})?[a-zA-Z%]?")

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from limpet.watch.index._index import DirNode
 
-__all__ = ["Agenda"]
-
 
 @dataclass(slots=True, eq=False)
 class Agenda:

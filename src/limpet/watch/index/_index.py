@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.backends import Mark
     from limpet.events import Kind
 
-__all__ = ["DirNode", "Entry", "Index"]
-
 
 class DirNode(Subscriber):
     """A watched directory: its entries, and how it is watched."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._index import DirNode
     from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["RootLifecycle"]
-
 _ROUNDS: Final = 6
 """A location that changes faster than this many checks in a row is checked again a moment later."""
 
