@@ -46,7 +46,6 @@ class KeyedQueue(Generic[ItemT]):
         """Unfinished items after the barrier."""
 
     def __len__(self) -> int:
-        """Return the number of waiting items."""
         return len(self._ready) + len(self._blocked)
 
     @property

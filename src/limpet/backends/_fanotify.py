@@ -82,7 +82,6 @@ class Fanotify(KernelReader):
     capabilities = FANOTIFY
 
     def __init__(self) -> None:
-        """Create the group; nothing is marked yet."""
         super().__init__(_libc.fanotify_init(_CLOEXEC | _NONBLOCK | _DIR_FID | _NAME))
         self._pid = os.getpid()
         self._masks: dict[Key, int] = {}

@@ -65,7 +65,6 @@ class PendingHints:
         """A consumer of this watch waits while another thread reads the router."""
 
     def __bool__(self) -> bool:
-        """Return whether there is something to examine."""
         return bool(
             self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
         )

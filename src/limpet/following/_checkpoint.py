@@ -84,7 +84,6 @@ class CheckpointStore:
     """A state file, locked while it is open."""
 
     def __init__(self, path: Path, durability: str) -> None:
-        """Store the path; see ``open``."""
         self.path = path
         self.saves = 0
         self._durable = durability == "fsync"

@@ -47,7 +47,6 @@ class FollowThread:
     """Drives one engine; ``pop``, ``when_ready`` and ``stats`` may be called from any thread."""
 
     def __init__(self, engine: FollowEngine) -> None:
-        """Store the engine; nothing is started."""
         self.engine = engine
         self.error: BaseException | None = None
         self._notifier: ChangeNotifier | None = None

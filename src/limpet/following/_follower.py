@@ -37,11 +37,9 @@ class Follower:
         FollowEngine(paths, options)  # mistakes in the call are reported now
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the paths and options."""
         return (Follower, (self.paths, self.options))
 
     def __repr__(self) -> str:
-        """Show what is followed."""
         return f"<Follower {', '.join(repr(os.fspath(path)) for path in self.paths)}>"
 
     def __del__(self) -> None:

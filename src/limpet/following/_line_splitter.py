@@ -68,7 +68,6 @@ class LineSplitter:
         on_long: LongLines = "truncate",
         codec: Codec | None = None,
     ) -> None:
-        """Start at the beginning of a file, or with ``codec`` at another offset (see ``seek``)."""
         self.encoding = encoding
         self.codec = codec
         self.offset = 0

@@ -46,7 +46,6 @@ class Position:
     """The offset lies within a line that is too long and whose rest is left out."""
 
     def __str__(self) -> str:
-        """Return the position as one printable word."""
         inode_generation = "-" if self.inode_generation is None else self.inode_generation
         return "/".join(
             (

@@ -27,7 +27,6 @@ class SyncFollower:
     """
 
     def __init__(self, paths: tuple[str | os.PathLike[str], ...], options: FollowOptions) -> None:
-        """Use ``limpet.follow(path).sync()``."""
         self.paths: Final = paths
         self.options: Final = options
         self._thread: FollowThread | None = None

@@ -24,7 +24,6 @@ class WholeFile:
     """One path whose content is delivered as a whole."""
 
     def __init__(self, state: FollowerState, path: str) -> None:
-        """Store the path; nothing is read."""
         self.state = state
         self.path = path
         self.event_path = Path(path)

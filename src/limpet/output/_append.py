@@ -50,7 +50,6 @@ class Appender:
     """
 
     def __init__(self, context: WriteContext) -> None:
-        """Start with no file open; ``context`` is what the batch writes with."""
         self._context = context
         self._calls = context.calls
         self._open: dict[object, _OpenFile] = {}

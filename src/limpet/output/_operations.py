@@ -27,7 +27,6 @@ class _Named:
     """``None`` is that of the output."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown durability."""
         if self.durability is not None and self.durability not in get_args(Durability):
             known = ", ".join(get_args(Durability))
             message = f"durability must be one of {known}, not {self.durability!r}"
@@ -45,7 +44,6 @@ class _WithContent(_Named):
     """Create the directories on the way that are missing."""
 
     def __post_init__(self) -> None:
-        """Refuse an encoding or line end that does not exist."""
         _Named.__post_init__(self)  # super() has the class as it was before it got its slots
         try:
             codecs.lookup(self.encoding)

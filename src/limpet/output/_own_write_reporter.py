@@ -51,7 +51,6 @@ class OwnWriteReport(NoReport):
     is_active: ClassVar[bool] = True
 
     def __init__(self, bases: tuple[str, ...]) -> None:
-        """Start empty; ``bases`` are the spellings of the root's path."""
         self._bases = bases
         self._begun: set[str] = set()
         self._notes: list[tuple[str, State | None, State | None]] = []

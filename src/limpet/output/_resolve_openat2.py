@@ -29,7 +29,6 @@ class Openat2:
     name = "openat2"
 
     def __init__(self) -> None:
-        """Create the walk that is used when it fails."""
         self._walk = Walk()
 
     def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:

@@ -25,7 +25,6 @@ class SyncWatch:
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
-        """Use ``watch_dir(path).sync()``."""
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects

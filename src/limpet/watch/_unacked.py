@@ -19,7 +19,6 @@ class Unacknowledged:
         self._events: dict[int, Event] = {}
 
     def __len__(self) -> int:
-        """Return the number of events."""
         return len(self._events)
 
     def add(self, event: Event) -> None:

@@ -30,7 +30,6 @@ class Watch:
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
-        """Use ``watch_dir`` or ``watch_file``."""
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects
@@ -39,11 +38,9 @@ class Watch:
         self._active = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by path and options."""
         return (Watch, (self.location, self.options, self._expects))
 
     def __repr__(self) -> str:
-        """Show what is watched."""
         return f"<Watch {self._expects} {str(self.location)!r}>"
 
     async def __aenter__(self) -> Self:

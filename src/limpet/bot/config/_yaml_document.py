@@ -43,7 +43,6 @@ class YamlReader:
     """Reads one file, and collects its ``problems``."""
 
     def __init__(self, text: str, file: str) -> None:
-        """Read this text; ``file`` names it in problems."""
         self.problems: list[Problem] = []
         self._text = text
         self._file = file

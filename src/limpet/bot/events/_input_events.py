@@ -60,13 +60,11 @@ class FileSystemInputEvent(WriteOnce, InputEvent):
             _CLASSES[kind] = cls
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both are the same event of the same ``FileSystem``."""
         if not isinstance(other, FileSystemInputEvent):
             return NotImplemented
         return (type(self), self.io, self.event) == (type(other), other.io, other.event)
 
     def __hash__(self) -> int:
-        """Return a hash that agrees with equality."""
         return hash((type(self), self.io, self.event))
 
     @property

@@ -65,7 +65,6 @@ class WorkJournal:
     """The journal in one directory. Synchronous; the runner calls it in threads."""
 
     def __init__(self, directory: Path) -> None:
-        """Use the file in this directory; nothing is read yet."""
         self.path = directory / "journal.jsonl"
         self._lines: dict[str, str] = {}
         """Entries that are not done -> their lines."""

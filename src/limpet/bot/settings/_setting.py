@@ -50,7 +50,6 @@ class Setting(property, Generic[T]):
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Note the name of the property."""
         self.name = name
 
     @overload

@@ -64,15 +64,12 @@ class Template:
         self._pieces = tuple(_parse(source))
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both are the same text."""
         return isinstance(other, Template) and self.source == other.source
 
     def __hash__(self) -> int:
-        """Return a hash that agrees with equality."""
         return hash(self.source)
 
     def __repr__(self) -> str:
-        """Return the text, for debugging."""
         return f"Template({self.source!r})"
 
     @property

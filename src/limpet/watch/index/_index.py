@@ -55,7 +55,6 @@ class DirNode(Subscriber):
         """Inode of the symlink through which it is reached, 0 for one that is reached directly."""
 
     def __repr__(self) -> str:
-        """Show its path."""
         return f"DirNode({self.relative() or '.'})"
 
     def relative(self) -> str:

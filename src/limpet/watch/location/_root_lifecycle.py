@@ -26,7 +26,6 @@ class RootLifecycle:
     """The target of one directory watch; keeps the root of the index in step with it."""
 
     def __init__(self, context: DiffContext, path_marks: PathMarks) -> None:
-        """Examine nothing before the first check."""
         self.context = context
         self.path_marks = path_marks
         self.found: Kind | None = None
