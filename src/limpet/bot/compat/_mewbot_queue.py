@@ -106,12 +106,7 @@ _by_output: WeakValueDictionary[int, _InFlight] = WeakValueDictionary()
 
 
 def sink_for(queue: InputQueue, bound: Callable[[], int]) -> DeliverySink:
-    """Return the way into a queue, by the runner that the queue belongs to.
-
-    Args:
-        queue: The queue an input was bound to.
-        bound: Returns how many events may wait in a queue of mewbot's own.
-    """
+    """Return the way into a queue, by the runner that the queue belongs to."""
     return DeliverySink(queue) if isinstance(queue, EventQueue) else MewbotSink(queue, bound)
 
 

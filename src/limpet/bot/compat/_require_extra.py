@@ -18,10 +18,6 @@ _PACKAGES: Final = {
 def need(module: str, what: str) -> None:
     """Check that a module of the extra can be imported.
 
-    Args:
-        module: Name of the module.
-        what: What needs it, as the subject of the message.
-
     Raises:
         MissingExtraError: The module is not installed; the message says how to install it.
     """

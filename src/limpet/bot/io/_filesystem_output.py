@@ -39,13 +39,6 @@ class FileSystemOutput(Output):
         is_named: Callable[[str], bool],
         label: Callable[[], str],
     ) -> None:
-        """Create an output that writes into what ``desired`` returns.
-
-        Args:
-            desired: Returns the output that should be open now, or ``None``.
-            is_named: Returns whether a name is that of the ``FileSystem``.
-            label: Returns the name of the ``FileSystem``.
-        """
         self._desired = desired
         self._is_named = is_named
         self._label = label

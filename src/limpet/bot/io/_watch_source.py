@@ -51,13 +51,7 @@ class WatchSource:
         return self.watch.batches()
 
     def delivery(self, event: Event, io: str, source: DeliverySource) -> Delivery | None:
-        """Return the delivery of an event; ``None`` if the watch before has reported it.
-
-        Args:
-            event: What the watch reported.
-            io: The name of the ``FileSystem``.
-            source: Gets the acknowledgement.
-        """
+        """Return the delivery of an event; ``None`` if the watch before has reported it."""
         own = event.location == self.watch.location  # else the watch before has reported it
         if own and self._covered is not None and self._is_reported(event):
             return None

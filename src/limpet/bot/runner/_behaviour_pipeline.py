@@ -38,14 +38,6 @@ class BehaviourPipeline:
     def __init__(
         self, behaviour: BehaviourInterface, send: Send, stats: Stats, timeout: float | None
     ) -> None:
-        """Create the pipeline.
-
-        Args:
-            behaviour: The behaviour.
-            send: Sends an output event of an action, and returns once that is done.
-            stats: Counts.
-            timeout: Seconds that one try of an action may take.
-        """
         self._behaviour = behaviour
         self._send = send
         self._stats = stats

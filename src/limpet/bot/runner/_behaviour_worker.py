@@ -31,15 +31,6 @@ class BehaviourWorker:
         state_dir: StateDir,
         stats: Stats,
     ) -> None:
-        """Create a worker that does not run yet.
-
-        Args:
-            queue: The tasks.
-            pipeline: The steps of each task.
-            retry: How often and when a failed step is retried.
-            state_dir: Takes the dead letters.
-            stats: Counts.
-        """
         self.queue = queue
         self.pipeline = pipeline
         self._retry = retry

@@ -43,16 +43,6 @@ class Dispatcher:
         stats: Stats,
         on_idle: Callable[[], None],
     ) -> None:
-        """Create the queues; nothing runs before ``start``.
-
-        Args:
-            components: The components.
-            options: How the bot is run.
-            queue: Where events come from.
-            state_dir: Holds journal and dead letters.
-            stats: Counts.
-            on_idle: Called when there may be nothing left to do.
-        """
         self.queue = queue
         self.extra: deque[Delivery] = deque()
         """Events after all that are queued; only while stopping."""

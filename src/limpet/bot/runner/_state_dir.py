@@ -27,12 +27,7 @@ class StateDir:
     """
 
     def __init__(self, path: Path | None, *, dry: bool = False) -> None:
-        """Use this directory; nothing is touched before the block is entered.
-
-        Args:
-            path: The directory, or ``None``.
-            dry: Read and write nothing.
-        """
+        """Use this directory; nothing is touched before the block is entered."""
         self._path = None if path is None else Path(os.path.abspath(path))
         self._dry = dry
         self._lock: FileLock | None = None
