@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from typing import Final
 
-__all__ = ["Backoff"]
-
 _JITTER: Final = 0.25
 """Share of a delay that is left to chance: a thousand clients of a restarted server spread over a
 quarter of the delay. (AWS Architecture Blog, "Exponential Backoff and Jitter".)"""
@@ -18,7 +16,6 @@ class Backoff:
     __slots__ = ("_delay", "first", "longest")
 
     def __init__(self, first: float, longest: float) -> None:
-        """Start at the first delay, in seconds."""
         self.first = first
         self.longest = longest
         self._delay = first

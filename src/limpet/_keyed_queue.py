@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Collection
 from typing import Final, Generic, TypeVar
 
-__all__ = ["EVERY_KEY", "KeyedItem", "KeyedQueue"]
-
 EVERY_KEY: Final = ""
 """Key of an item that goes after all before it, and before all after it."""
 
@@ -18,7 +16,6 @@ class KeyedItem:
     __slots__ = ("blocked", "blockers", "keys")
 
     def __init__(self, keys: Collection[str] = ()) -> None:
-        """Create an item with these keys."""
         self.keys = keys
         self.blockers = 0
         """Earlier items with a common key that are not finished."""
@@ -37,7 +34,6 @@ class KeyedQueue(Generic[ItemT]):
     """
 
     def __init__(self) -> None:
-        """Create an empty queue."""
         self.active: dict[ItemT, None] = {}
         """Items that were taken and are not finished, oldest first."""
         self._ready: deque[ItemT] = deque()
@@ -50,7 +46,6 @@ class KeyedQueue(Generic[ItemT]):
         """Unfinished items after the barrier."""
 
     def __len__(self) -> int:
-        """Return the number of waiting items."""
         return len(self._ready) + len(self._blocked)
 
     @property

@@ -21,8 +21,6 @@ from limpet.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     import yaml
 
-__all__ = ["ConfigError", "Problem", "YamlReader", "kind_of"]
-
 _MAX_NODES: Final = 100_000
 """Most values of a file, counted each time an alias repeats them."""
 _MAX_DEPTH: Final = 50
@@ -76,7 +74,6 @@ class ConfigError(UsageError):
         super().__init__(message or "\n".join(map(str, problems)))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what pickle needs."""
         return type(self), (str(self),), {"problems": self.problems}
 
 

@@ -752,6 +752,38 @@ def test_row_69_a_batch_that_failed_comes_again(p: Path, tmp_path: Path) -> None
     third.close()
 
 
+class RotatingAtRestore(SteppedFileIO):
+    """Rotates the file between the examination of its names and its opening."""
+
+    path: Path | None = None
+
+    def glob(self, pattern: str) -> list[str]:
+        names = super().glob(pattern)
+        path, self.path = self.path, None
+        if path is not None:
+            os.rename(path, f"{path}.1")
+            write(path, "b0\n")
+        return names
+
+
+def test_rotated_while_the_checkpoint_is_restored(p: Path, tmp_path: Path) -> None:
+    """It is found under its new name: nothing comes again, and no gap is reported."""
+    options: dict[str, Any] = {"state": tmp_path / "state", "rotated": "app.log.*"}
+    write(p, "a0\n")
+    first = Driven(p, **options)
+    first.catch_up()
+    first.commit()
+    first.close()
+    append(p, "a1\n")
+    io = RotatingAtRestore()
+    io.path = p
+    second = Driven(p, io=io, **options)
+    second.catch_up()
+    assert second.lines() == ["a1", "b0"]
+    assert second.of(Gap) == []
+    second.close()
+
+
 def test_a_path_that_two_patterns_match_is_followed_once(p: Path, tmp_path: Path) -> None:
     """And has one entry in the checkpoint."""
     write(p, "a0\n")

@@ -21,13 +21,6 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = [
-    "ATTRIB", "CLOSED", "CREATE", "DELETE", "ENCODE_ERRORS", "ENCODING", "GONE", "ISDIR",
-    "MARK_ALL", "MARK_NAMES", "MARK_SELF", "MOVED", "OTHER", "OWN", "SELF_MOVED", "WRITE",
-    "Capabilities", "Key", "MarkError", "MarkReceiver", "MarkSource", "Source", "TimerSource",
-    "TreeReceiver", "TreeSource",
-]  # fmt: skip
-
 WRITE: Final = 1
 """Content was written."""
 CLOSED: Final = 2
@@ -84,7 +77,6 @@ class MarkError(Exception):
     """A directory could not be marked; ``limit`` says whether a limit of the system is used up."""
 
     def __init__(self, errno: int, *, limit: bool = False) -> None:
-        """Keep the system's errno."""
         super().__init__(errno)
         self.errno = errno
         self.limit = limit

@@ -20,8 +20,6 @@ from limpet.backends._select import make_source
 if TYPE_CHECKING:
     from limpet.backends._base import MarkSource
 
-__all__ = ["HINT_LIMIT", "HintRouter", "Mark", "PendingHints", "Subscriber"]
-
 HINT_LIMIT: Final = 200_000
 """Names one watch may have pending. To examine more, one by one, costs more than a full scan."""
 
@@ -51,7 +49,6 @@ class PendingHints:
     """Hints for one watch that it has not examined yet; guarded by the router's lock."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.dirty: dict[Subscriber, dict[str, int]] = {}
         """Subscriber -> name -> bits; the name ``""`` is the directory itself."""
         self.moves: list[tuple[Subscriber, str, Subscriber, str]] = []
@@ -68,7 +65,6 @@ class PendingHints:
         """A consumer of this watch waits while another thread reads the router."""
 
     def __bool__(self) -> bool:
-        """Return whether there is something to examine."""
         return bool(
             self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
         )

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BUFFER", "KernelReader", "MaskTable"]
-
 BUFFER: Final = 64 * 1024
 """Bytes read at a time."""
 
@@ -19,7 +17,6 @@ class KernelReader:
     """A descriptor that records are read from, and the buffer they are read into."""
 
     def __init__(self, fd: int) -> None:
-        """Own the descriptor, which must not block."""
         self._fd = fd
         self._buffer = bytearray(BUFFER)
 

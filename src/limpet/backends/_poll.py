@@ -9,8 +9,6 @@ from limpet.backends._base import Capabilities
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["POLL", "PollSource", "Timer"]
-
 POLL: Final = Capabilities(kind="timer")
 
 
@@ -47,7 +45,6 @@ class PollSource(Timer):
     capabilities = POLL
 
     def __init__(self, interval: float) -> None:
-        """Start with no directory; ``interval`` in seconds."""
         super().__init__(interval)
         self.directories: set[Hashable] = set()
 

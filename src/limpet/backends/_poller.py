@@ -8,8 +8,6 @@ import select
 import socket
 import sys
 
-__all__ = ["Poller"]
-
 
 class _Wake:
     """A socket pair: a byte through it ends a wait, from any thread, on any system."""
@@ -53,13 +51,13 @@ if sys.platform == "linux":
             self._epoll.register(super().fileno(), select.EPOLLIN)
             self._mounts: list[int] = []
             self._mounts_changed = False
-            self._ask = select.poll()
+            self._mount_poll = select.poll()
             with contextlib.suppress(OSError):
                 for _ in range(2):
                     fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
                     self._mounts.append(fd)
                 self._epoll.register(self._mounts[0], select.EPOLLPRI)
-                self._ask.register(self._mounts[1], select.POLLPRI)
+                self._mount_poll.register(self._mounts[1], select.POLLPRI)
 
         def add(self, fd: int) -> None:
             """Wait for a source too."""
@@ -79,8 +77,8 @@ if sys.platform == "linux":
 
             ``waited`` is for a caller that has just waited: then the table need not be polled.
             """
-            news, self._mounts_changed = self._mounts_changed, False
-            return news or (not waited and bool(self._ask.poll(0)))
+            changed, self._mounts_changed = self._mounts_changed, False
+            return changed or (not waited and bool(self._mount_poll.poll(0)))
 
         def close(self) -> None:
             """Free every descriptor."""

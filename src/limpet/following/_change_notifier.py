@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from limpet.config import BackendName
     from limpet.events import Kind
 
-__all__ = ["ChangeNotifier", "FollowWatch", "acquire", "release"]
-
 _BURST_S: Final = 0.005
 _GATHER_S: Final = 0.002
 """Hints that come within ``_BURST_S`` of the last ones are part of a burst, and are gathered for
@@ -45,7 +43,6 @@ class FollowWatch:
         backend: BackendName,
         poll_interval: float,
     ) -> None:
-        """Store what to watch; see ``start``."""
         options = WatchOptions(
             recursive=recursive,
             own="keep",
@@ -87,13 +84,13 @@ class FollowWatch:
 
     @property
     def polls(self) -> bool:
-        """Whether the system reports no changes here."""
+        """Return whether the system reports no changes here."""
         choice = self._watcher.choice
         return choice is not None and choice.name == "poll"
 
     @property
     def on_network(self) -> bool:
-        """Whether the path lies on a network, or another file system that others change unseen."""
+        """Return whether others can change the path unseen, as on a network file system."""
         choice = self._watcher.choice
         return choice is not None and choice.network
 

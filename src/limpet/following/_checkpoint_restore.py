@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["restore"]
-
 
 @dataclass(slots=True)
 class _Candidate:
@@ -56,8 +54,15 @@ def restore(state: FollowerState, saved: dict[str, SavedPath], *, since: float, 
         if followed.rotated is not None:
             near.update(followed.rotated.names(state.io))
             _examine(state, near, candidates)
+        examined_again = False
         for entry in one.files:
             fd = None if entry.gone else _find(state, entry, path, candidates, near)
+            if fd is None and not entry.gone and not examined_again:
+                examined_again = True  # it may have been rotated since it was examined
+                if followed.rotated is not None:
+                    near.update(followed.rotated.names(state.io))
+                _examine(state, near, candidates, again=True)
+                fd = _find(state, entry, path, candidates, near)
             if fd is not None:
                 found = candidates[identity_of(state.io.fstat(fd))]
                 _seek(state, followed, entry, found, fd, now)
@@ -70,8 +75,13 @@ def restore(state: FollowerState, saved: dict[str, SavedPath], *, since: float, 
         _take_delivered(followed, one, candidates, since)
 
 
-def _examine(state: FollowerState, names: Iterable[str], candidates: _Candidates) -> None:
-    """Learn the identity of files. They are opened one by one, because there may be thousands."""
+def _examine(
+    state: FollowerState, names: Iterable[str], candidates: _Candidates, *, again: bool = False
+) -> None:
+    """Find the identity of files, or with ``again`` their present names.
+
+    They are opened one by one, because there may be thousands.
+    """
     io = state.io
     for name in names:
         with suppress(OSError):
@@ -82,7 +92,9 @@ def _examine(state: FollowerState, names: Iterable[str], candidates: _Candidates
                 status = io.fstat(fd)
                 if modes.S_ISREG(status.st_mode):
                     candidate = _Candidate(name, status, io.inode_generation(fd))
-                    candidates.setdefault(identity_of(status), candidate)
+                    known = candidates.setdefault(identity_of(status), candidate)
+                    if again:
+                        known.name = name
             finally:
                 io.close(fd)
 

@@ -10,8 +10,6 @@ from typing import Final
 
 from limpet._fingerprint import OPEN_FLAGS, inode_generation, pread
 
-__all__ = ["MISSING", "FileIO", "Identity", "Stamp", "identity_of", "stamp_of"]
-
 Identity = tuple[int, int]
 """Device and inode: exact while a descriptor of the file is open, a guess afterwards."""
 Stamp = tuple[int, int, int]
@@ -23,7 +21,6 @@ MISSING: Final = frozenset((errno.ENOENT, errno.ENOTDIR))
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the identity of a file."""
     return status.st_dev, status.st_ino
 
 

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_file import Change, FollowedFile
     from limpet.following._followed_path import FollowedPath
 
-__all__ = ["FollowEngine", "FollowStats"]
-
 _SAVE_S: Final = 1.0
 _SAVE_BYTES: Final = 8 << 20
 """The checkpoint is saved after this time, or once this much is acknowledged."""
@@ -237,7 +235,7 @@ class FollowEngine:
     # -- passes --------------------------------------------------------------------------------
 
     def examine(self, hints: Iterable[str] | None = None) -> None:
-        """Learn what became of the files.
+        """Examine the files.
 
         Args:
             hints: Paths that are known to have changed; ``None`` is all. The others are examined
@@ -254,7 +252,7 @@ class FollowEngine:
             self._examine_all(self.paths, now, hinted)
 
     def examine_paths(self, paths: Iterable[str]) -> None:
-        """Learn what became of some paths only."""
+        """Examine some paths only."""
         now = self.io.monotonic()
         self.state.counters.passes += 1
         names: set[str] = set()
@@ -413,7 +411,7 @@ class FollowEngine:
 
     @property
     def at_end(self) -> bool:
-        """Whether a follower that ends by itself is at its end, once ``fetch`` returns nothing."""
+        """Return whether a follower that ends by itself has ended, once ``fetch`` is empty."""
         paths = self.state.paths.values()
         if self.options.until == "retired":
             return self.state.next_number > 1 and not any(

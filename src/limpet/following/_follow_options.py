@@ -13,8 +13,6 @@ from limpet.errors import UsageError
 from limpet.following._line_splitter import LongLines
 from limpet.following._position import Position
 
-__all__ = ["FollowOptions", "Start"]
-
 Start = Literal["end", "beginning", "checkpoint", "last"]
 _CHOICES: dict[str, object] = {
     "mode": Literal["lines", "chunks", "whole"],
@@ -113,7 +111,6 @@ class FollowOptions:
     """When to end: once everything that is there is delivered, or once every file is closed."""
 
     def __post_init__(self) -> None:
-        """Check the values."""
         for name, choice in _CHOICES.items():
             value = getattr(self, name)
             words = [word for part in get_args(choice) for word in (get_args(part) or (part,))]

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from limpet.events import Degraded, Kind
     from limpet.following._follow_engine import FollowEngine, FollowStats
 
-__all__ = ["FollowThread"]
-
 _MANY: Final = 16
 """From this number of paths in one directory, the directory is watched: a watch takes 15 KiB."""
 _READ_AHEAD: Final = 2
@@ -49,7 +47,6 @@ class FollowThread:
     """Drives one engine; ``pop``, ``when_ready`` and ``stats`` may be called from any thread."""
 
     def __init__(self, engine: FollowEngine) -> None:
-        """Store the engine; nothing is started."""
         self.engine = engine
         self.error: BaseException | None = None
         self._notifier: ChangeNotifier | None = None
@@ -144,7 +141,7 @@ class FollowThread:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more comes, once ``pop`` returns ``None``."""
+        """Return whether nothing more comes, once ``pop`` returns ``None``."""
         return self._over
 
     def when_ready(self, notify: Callback) -> None:
@@ -259,7 +256,7 @@ class FollowThread:
                 engine.examine_paths(hinted)
             if time.monotonic() >= self._pass_due:
                 engine.examine(())
-        if work.watches:
+        if work.watches or everything:
             self._watch_links()
 
     def _report(self, degraded: list[Degraded]) -> None:
@@ -361,11 +358,18 @@ class FollowThread:
                 self._watch(path, "file")
 
     def _watch_links(self) -> None:
-        """Watch symlinks too: a directory's watch does not report changes of what they lead to."""
-        for path in self.engine.state.paths.keys() - self._watched_paths:
-            if os.path.islink(path):
-                self._watched_paths.add(path)
-                self._watch(path, "file")
+        """Watch symlinks too: a directory's watch does not report changes of what they lead to.
+
+        They are examined once more, for what happened before they were watched.
+        """
+        links = {
+            p for p in self.engine.state.paths.keys() - self._watched_paths if os.path.islink(p)
+        }
+        for path in links:
+            self._watched_paths.add(path)
+            self._watch(path, "file")
+        if links:
+            self.engine.examine_paths(links)
 
     def _signal(self, watch: FollowWatch) -> None:
         with self._condition:

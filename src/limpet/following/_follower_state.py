@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_file import Change, FollowedFile
     from limpet.following._followed_path import FollowedPath
 
-__all__ = ["Counters", "FollowerState"]
-
 _MAX_EVENTS: Final = 1000
 """Events about files that wait while nobody consumes them. Beyond that, the oldest informing ones
 are dropped and losses of one file are added up."""
@@ -56,7 +54,6 @@ class Counters:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        """Start at zero."""
         self.bytes_read = self.lines = self.passes = self.events_dropped = 0
         self.gaps = self.gap_bytes = self.truncations = self.lost_bytes = 0
         self.last_error = ""
@@ -66,7 +63,6 @@ class FollowerState:
     """State of one follower; used by one thread, except for ``acknowledge``."""
 
     def __init__(self, options: FollowOptions, io: FileIO) -> None:
-        """Start with no path and no file."""
         self.options = options
         self.io = io
         self.network_paths: tuple[str, ...] = ()

@@ -21,32 +21,14 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
 
-__all__ = [
-    "close_due",
-    "close_file",
-    "close_quiet",
-    "drop",
-    "find_closed",
-    "finish",
-    "hold",
-    "make_room",
-    "open_for_turn",
-    "refresh",
-    "refresh_all",
-    "reopen",
-    "report_unreadable",
-    "retire",
-]
-
 _REOPEN_S: Final = 1.0
 """Shortest time between two attempts to open an unreadable file again, in seconds."""
-
 
 # -- refreshing ------------------------------------------------------------------------------------
 
 
 def refresh(state: FollowerState, file: FollowedFile, now: float, *, hinted: bool = False) -> bool:
-    """Learn what became of a file; return whether it may be read on.
+    """Examine a file; return whether it may be read on.
 
     A change is only noted in ``state.changes``; the engine handles it afterwards.
     """
@@ -67,7 +49,7 @@ def refresh(state: FollowerState, file: FollowedFile, now: float, *, hinted: boo
 def refresh_all(
     state: FollowerState, followed: FollowedPath, now: float, *, hinted: bool = False
 ) -> None:
-    """Learn what became of every file of a path."""
+    """Examine every file of a path."""
     for file in followed.files:
         refresh(state, file, now, hinted=hinted)
 

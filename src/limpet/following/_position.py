@@ -11,8 +11,6 @@ from limpet.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Position", "Print", "make_print"]
-
 _MARK: Final = "limpet-position-1"
 Print = tuple[int, str]
 """Number of bytes, and their digest."""
@@ -48,7 +46,6 @@ class Position:
     """The offset lies within a line that is too long and whose rest is left out."""
 
     def __str__(self) -> str:
-        """Return the position as one printable word."""
         inode_generation = "-" if self.inode_generation is None else self.inode_generation
         return "/".join(
             (
@@ -107,13 +104,14 @@ class Position:
             size: Of the file.
             read: Returns ``size`` bytes of the file from an offset: ``read(size, offset)``.
         """
-        same = device_inode[1] == self.inode
         if size < self.offset:
             return False
-        if same and None not in {inode_generation, self.inode_generation}:
-            if inode_generation != self.inode_generation:
-                return False
-        elif not self.offset:
+        same = device_inode[1] == self.inode
+        certain = same and None not in {inode_generation, self.inode_generation}
+        if certain and inode_generation != self.inode_generation:
+            # Another file got the inode number; it may still be a copy of this one.
+            same = certain = False
+        if not self.offset and not certain:
             return same
         return all(
             make_print(read(size, at)) == (size, known)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["read", "reading_order"]
-
 
 def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     """Read one chunk of the file whose turn it is; return whether anything was done.
@@ -93,7 +91,7 @@ def _read_chunk(
     if blocks and held:
         file.partial_since = now
     if file.offset >= file.size:
-        file.size = max(file.learn_status(io, now).st_size, file.size)
+        file.size = max(file.refresh_status(io, now).st_size, file.size)
     state.deliver(file, blocks)
     if file.moved_to is not None and not file.backlog:
         if file.moved_to in state.paths:

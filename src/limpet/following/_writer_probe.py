@@ -1,4 +1,4 @@
-"""Whether any process has a file open for writing, where Linux can say so.
+"""Finds out whether a process has a file open for writing, where Linux can say so.
 
 fcntl(2), "Leases": the file's owner, or a process with CAP_LEASE, gets a read lease only while
 nobody has the file open for writing. The lease is returned at once. A process that opens the file
@@ -8,8 +8,6 @@ in that moment with O_NONBLOCK gets EWOULDBLOCK, so this is only done if an opti
 from __future__ import annotations
 
 import sys
-
-__all__ = ["has_writer"]
 
 
 def has_writer(fd: int) -> bool | None:

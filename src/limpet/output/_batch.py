@@ -9,14 +9,11 @@ from limpet.output._results import Result, RootState
 from limpet.output._syscalls import Syscalls
 from limpet.output._write_context import WriteContext
 
-__all__ = ["Batch"]
-
 
 class Batch:
     """What the operations of one batch share."""
 
     def __init__(self, calls: Syscalls, bases: tuple[str, ...], lock_timeout: float) -> None:
-        """Start with nothing open."""
         self.context = WriteContext(calls, open_report(bases), FsyncBatch(calls), lock_timeout)
         self.appender = Appender(self.context)
         self.results: list[Result] = []

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["FsyncBatch"]
-
 _MOST_OPEN = 64
 """Descriptors held for later; with more, those held are synced at once."""
 
@@ -19,7 +17,6 @@ class FsyncBatch:
     """The files and directories of one batch that are to be synced."""
 
     def __init__(self, calls: Syscalls) -> None:
-        """Start empty."""
         self._calls = calls
         self._held: dict[tuple[int, int], tuple[int, set[int]]] = {}
         """Device and inode -> descriptor, the operations that need it."""

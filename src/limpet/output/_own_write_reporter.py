@@ -13,8 +13,6 @@ from typing import ClassVar
 from limpet import _own_write_registry as registry
 from limpet._own_write_registry import ANY, State
 
-__all__ = ["NoReport", "OwnWriteReport", "open_report", "state_of", "watched_with_keep"]
-
 
 def state_of(found: os.stat_result | None) -> State | None:
     """Return what distinguishes one state of a name from another; ``None`` if nothing is there."""
@@ -53,7 +51,6 @@ class OwnWriteReport(NoReport):
     is_active: ClassVar[bool] = True
 
     def __init__(self, bases: tuple[str, ...]) -> None:
-        """Start empty; ``bases`` are the spellings of the root's path."""
         self._bases = bases
         self._begun: set[str] = set()
         self._notes: list[tuple[str, State | None, State | None]] = []
@@ -63,26 +60,21 @@ class OwnWriteReport(NoReport):
         return [os.path.join(base, *parts) for base in self._bases]
 
     def begin(self, parts: tuple[str, ...]) -> None:
-        """See ``NoReport``."""
         new = [path for path in self._paths(parts) if path not in self._begun]
         if new:
             registry.begin(new)
             self._begun.update(new)
 
     def wrote(self, parts: tuple[str, ...], before: State | None, after: State | None) -> None:
-        """See ``NoReport``."""
         self._notes += [(path, before, after) for path in self._paths(parts)]
 
     def moved(self, parts: tuple[str, ...], after: State | None) -> None:
-        """See ``NoReport``."""
         self._notes += [(path, ANY, after) for path in self._paths(parts)]
 
     def unsure(self, parts: tuple[str, ...]) -> None:
-        """See ``NoReport``."""
         self._unsure.update(self._paths(parts))
 
     def close(self) -> None:
-        """See ``NoReport``."""
         if self._begun or self._notes:
             registry.end(self._begun, self._notes, self._unsure)
 

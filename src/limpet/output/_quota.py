@@ -7,14 +7,11 @@ from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["Quota"]
-
 
 class Quota:
     """Counts files and their bytes when it must, and adds own writes in between."""
 
     def __init__(self, calls: Syscalls, limits: OutputLimits) -> None:
-        """Start without a count."""
         self._calls = calls
         self._limits = limits
         self._bytes = 0

@@ -20,8 +20,6 @@ from limpet.output._results import RootState
 from limpet.output._syscalls import Syscalls
 from limpet.output._write_context import WriteContext
 
-__all__ = ["Moved", "ResolverName", "RootDir"]
-
 Moved = Literal["reopen", "refuse", "stay"]
 """What to do once the directory that was opened is no longer at the root's path."""
 
@@ -42,7 +40,6 @@ class RootDir:
         cross_mounts: bool,
         way: ResolverName,
     ) -> None:
-        """Keep the options; the disk is not touched."""
         self.calls = calls
         self.path = path
         self._real = path

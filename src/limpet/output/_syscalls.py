@@ -20,8 +20,6 @@ from typing import Any, Final
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FOLDER_FLAGS", "Syscalls"]
-
 
 def _flag(name: str) -> int:
     return int(getattr(os, name, 0))
@@ -155,7 +153,7 @@ class Syscalls:
         _checked(int(_libc.renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
-        """Give a file a second name that is free (else EEXIST)."""
+        """Link a file to a second name that is free (else EEXIST)."""
         os.link(name, new, src_dir_fd=dir_fd, dst_dir_fd=to, follow_symlinks=False)
 
     # -- files ---------------------------------------------------------------------------------

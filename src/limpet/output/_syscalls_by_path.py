@@ -22,8 +22,6 @@ from typing import Any, Final
 
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["PathSyscalls", "pin"]
-
 _FIRST: Final = 1 << 30
 """Numbers of directories start here, far above any descriptor."""
 _REPARSE_POINT: Final = 0x400
@@ -114,7 +112,7 @@ class PathSyscalls(Syscalls):
         os.rename(self._path(dir_fd, name), self._path(to, new))
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
-        """Give a file a second name that is free."""
+        """Link a file to a second name that is free."""
         os.link(self._path(dir_fd, name), self._path(to, new), follow_symlinks=False)
 
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:

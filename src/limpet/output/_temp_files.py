@@ -21,8 +21,6 @@ from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["Staged", "clean", "stage"]
-
 _TRIES: Final = 100
 _NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
 _SERIAL: Final = itertools.count(int.from_bytes(os.urandom(5), "big"))
@@ -36,7 +34,6 @@ class Staged:
     """One temporary file, open for writing; removed unless it was renamed to its final name."""
 
     def __init__(self, calls: Syscalls, dir_fd: int, name: str, fd: int) -> None:
-        """Own the open file."""
         self._calls = calls
         self._dir_fd = dir_fd
         self.name = name

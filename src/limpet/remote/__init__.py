@@ -13,7 +13,8 @@ from limpet.remote._envelope import EnvelopeError, ObjectRef, RemoteEvent
 from limpet.remote._event_reader import DeliveredEvent, EventReader
 from limpet.remote._path import MountMap, RemotePath, RemotePathError
 from limpet.remote._remote_output import INLINE_LIMIT, RemoteOutput
-from limpet.remote._spool import Spool, SpoolError, SpoolFullError
+from limpet.remote._spool import Spool
+from limpet.remote._spool_file import SpoolError, SpoolFullError
 from limpet.remote._subjects import Subjects, slug_of
 from limpet.remote._worker_pool import read_events
 from limpet.remote.transport import (

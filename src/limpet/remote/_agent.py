@@ -28,8 +28,6 @@ from limpet.remote._spool_sender import SpoolSender
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import HubError, Transport
 
-__all__ = ["Agent", "AgentError", "AgentOptions", "OutputSpec"]
-
 _PRESENCE_S: Final = 10.0
 """Seconds between two reports of an agent's presence."""
 _GONE_S: Final = 60.0

@@ -29,8 +29,6 @@ from limpet.remote._config_tables import (
 from limpet.remote._connection_config import HUB_TABLE, HubAddress
 from limpet.watch import watch_dir
 
-__all__ = ["AgentConfig", "load_agent"]
-
 _SET_BY_AGENT: Final = frozenset({"existing", "own", "state", "content"})
 """Options of a watch that its entry in the file does not pass on."""
 

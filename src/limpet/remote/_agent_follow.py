@@ -19,8 +19,6 @@ from limpet.following import Appended, FollowEvent, Gap, Truncated, follow
 from limpet.remote._agent_source import AgentSource, SourceEvent, now_us
 from limpet.remote._envelope import notice
 
-__all__ = ["AgentFollow", "FollowSpec"]
-
 _PART: Final = 64 * 1024
 """Bytes of lines in one event: escaped as JSON, still far below the limit of a hub."""
 

@@ -12,10 +12,9 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from limpet._wire import Json
 from limpet.remote._envelope import ObjectRef, encode, notice
 from limpet.remote._path import flavour_here
-from limpet.remote._spool import NewRow, Spool, SpoolFullError
+from limpet.remote._spool import NewRow, Spool
+from limpet.remote._spool_file import SpoolFullError
 from limpet.remote._subjects import Subjects
-
-__all__ = ["AgentSource", "SourceEvent", "now_us"]
 
 _FULL_PAUSE_S: Final = 0.25
 _log = logging.getLogger("limpet.agent")

@@ -20,8 +20,6 @@ from limpet.remote._envelope import ObjectRef, notice
 from limpet.remote._remote_output import INLINE_LIMIT
 from limpet.watch import watch_dir, watch_file, with_content
 
-__all__ = ["AgentWatch", "WatchSpec"]
-
 _PART: Final = 500
 """Events stored in one transaction."""
 

@@ -14,8 +14,6 @@ from typing import Final
 
 from limpet.remote._dedup import DeliveredRanges
 
-__all__ = ["CheckpointStore", "StreamPosition"]
-
 _SCHEMA: Final = (
     "create table if not exists limpet_checkpoint "
     "(name text primary key, position text not null, acknowledged text not null)"

@@ -31,21 +31,6 @@ from limpet.output import (
 from limpet.remote._envelope import DECODING_ERRORS, ObjectRef
 from limpet.remote._path import Flavour, RemotePath
 
-__all__ = [
-    "OPERATIONS",
-    "Command",
-    "CommandError",
-    "CommandRefused",
-    "RemoteCode",
-    "RemoteRefusedError",
-    "RemoteResult",
-    "decode_answer",
-    "decode_command",
-    "encode_command",
-    "encode_refusal",
-    "encode_result",
-]
-
 OPERATIONS: Final[dict[str, type[Operation]]] = {
     "create": CreateFile,
     "overwrite": OverwriteFile,
@@ -82,7 +67,6 @@ class CommandRefused(Exception):  # noqa: N818 - a result, not a failure
     """A command is not executed; its answer has this code and this text."""
 
     def __init__(self, text: str, *, code: RemoteCode) -> None:
-        """Keep both."""
         super().__init__(text)
         self.code = code
 

@@ -41,8 +41,6 @@ from limpet.remote.transport import (
     WorkMessage,
 )
 
-__all__ = ["CommandExecutor", "CommandOutput"]
-
 _ACK_WAIT_S: Final = 30.0
 _log = logging.getLogger("limpet.agent")
 

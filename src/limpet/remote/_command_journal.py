@@ -8,8 +8,6 @@ from typing import Final, NamedTuple
 
 from limpet.remote._spool import Spool
 
-__all__ = ["CommandJournal", "CommandRecord"]
-
 _RETAIN_S: Final = 86_400.0
 """Seconds an answer is stored: as long as on the hub, and far longer than a command waits."""
 
@@ -27,7 +25,6 @@ class CommandJournal:
     """The commands of one agent."""
 
     def __init__(self, spool: Spool, clock: Callable[[], float] = time.time) -> None:
-        """Use the file of this spool."""
         self._spool, self._clock = spool, clock
 
     def find(self, key: str) -> CommandRecord | None:

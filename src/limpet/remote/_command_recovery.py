@@ -22,8 +22,6 @@ from limpet.output import (
 from limpet.remote._command_codec import CommandRefused
 from limpet.remote._command_journal import CommandRecord
 
-__all__ = ["resume"]
-
 
 def resume(record: CommandRecord, operation: Operation, output: Output) -> Result:
     """Complete an operation that was started, and return its result.

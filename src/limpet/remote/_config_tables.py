@@ -22,23 +22,6 @@ from limpet.remote._subjects import check_slug
 if TYPE_CHECKING:
     import yaml
 
-__all__ = [
-    "Table",
-    "checked",
-    "each",
-    "flag",
-    "number",
-    "of_type",
-    "one_of",
-    "options_of",
-    "path",
-    "read_yaml",
-    "size",
-    "slug",
-    "text",
-    "whole",
-]
-
 Take: TypeAlias = Callable[[YamlReader, "yaml.Node", str], Any]
 """Reads a node, at this path of keys."""
 
@@ -55,7 +38,6 @@ class Table:
     """Makes the value from what was read without a problem; its ``UsageError`` is reported."""
 
     def __call__(self, reader: YamlReader, node: yaml.Node, where: str) -> Any:
-        """Read a mapping."""
         known = ", ".join(self.keys)
         if kind_of(node) != "mapping":
             reader.problem(node, where, f"must be a mapping with keys from {known}")

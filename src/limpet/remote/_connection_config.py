@@ -12,8 +12,6 @@ from limpet._yaml_nodes import ConfigError
 from limpet.remote._config_tables import Table, path, text
 from limpet.remote.transport import NatsTransport, connect
 
-__all__ = ["HUB_TABLE", "HubAddress"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubAddress:

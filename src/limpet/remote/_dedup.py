@@ -10,8 +10,6 @@ import bisect
 import json
 from typing import Final
 
-__all__ = ["DeliveredRanges"]
-
 _SESSIONS: Final = 1_000
 """Sessions that are remembered; the one without an event for longest is removed first."""
 _RANGES: Final = 10_000
@@ -22,7 +20,6 @@ class DeliveredRanges:
     """A set of (session, number) that is small when the numbers have few holes."""
 
     def __init__(self) -> None:
-        """Create an empty set."""
         self._ranges: dict[str, list[list[int]]] = {}
 
     def add(self, session: str, seq: int) -> bool:

@@ -14,8 +14,6 @@ from typing import Final, NamedTuple
 
 from limpet._wire import Json, path_of
 
-__all__ = ["EntrySnapshot", "diff_offline", "load_snapshots", "update_snapshot"]
-
 _SEP: Final = os.sep.encode()
 _AFTER_SEP: Final = bytes([_SEP[0] + 1])
 """The paths below a directory sort between these two."""

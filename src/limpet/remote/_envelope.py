@@ -18,18 +18,6 @@ from typing import Any, Final, Self
 from limpet._wire import Json, attribute_text, dump_line, wire_time
 from limpet.remote._path import Flavour, RemotePath
 
-__all__ = [
-    "DECODING_ERRORS",
-    "EnvelopeError",
-    "ObjectRef",
-    "RemoteEvent",
-    "decode",
-    "encode",
-    "event_id",
-    "notice",
-    "resign",
-]
-
 DECODING_ERRORS: Final = (
     ValueError,
     LookupError,

@@ -26,8 +26,6 @@ from limpet.remote.transport import (
     Transport,
 )
 
-__all__ = ["DeliveredEvent", "EventReader"]
-
 _BATCH: Final = 256
 _WAIT_S: Final = 2.0
 """Seconds that a request for messages is open at the hub."""
@@ -133,7 +131,6 @@ class EventReader:
         self.trouble = ""
 
     async def __aenter__(self) -> Self:
-        """Start to read after the checkpoint."""
         for one in self._subscriptions:
             found = await self._in_store(self.store.load, one.name)
             one.checkpoint, one.acknowledged = found
@@ -153,7 +150,6 @@ class EventReader:
                 await one.consumer.close()
 
     def __aiter__(self) -> AsyncIterator[RemoteEvent]:
-        """Iterate over the events as they arrive."""
         return self
 
     async def __anext__(self) -> RemoteEvent:

@@ -7,8 +7,6 @@ from dataclasses import replace
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent, notice
 
-__all__ = ["admit", "span_of"]
-
 
 def admit(delivered: DeliveredRanges, event: RemoteEvent) -> list[RemoteEvent]:
     """Return the events to deliver: none if it is repeated; before it a gap, if any are missing."""

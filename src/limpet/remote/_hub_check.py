@@ -17,8 +17,6 @@ from limpet.remote.transport import (
 )
 from limpet.remote.transport._nats_stores import stream_config
 
-__all__ = ["Finding", "examine"]
-
 FLOOR = (2, 9, 10)
 """Older servers were not tested."""
 ADVISED = (2, 14, 0)

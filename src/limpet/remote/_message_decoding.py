@@ -11,8 +11,6 @@ from limpet.remote._envelope import RemoteEvent, decode
 from limpet.remote._subjects import Subjects
 from limpet.remote.transport import HubError, StoredMessage, WorkMessage
 
-__all__ = ["event_of", "keep_in_progress"]
-
 _log = logging.getLogger("limpet.remote")
 
 

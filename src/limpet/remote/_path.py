@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 from limpet._wire import path_of
 from limpet.errors import UsageError
 
-__all__ = ["Flavour", "MountMap", "RemotePath", "RemotePathError", "flavour_here"]
-
 Flavour = Literal["posix", "windows"]
 
 MountMap: TypeAlias = Mapping[tuple[str, str], str | os.PathLike[str]]

@@ -16,8 +16,6 @@ from limpet.remote._envelope import ObjectRef
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import DisconnectedError, HubError, Message, Transport
 
-__all__ = ["INLINE_LIMIT", "RemoteOutput"]
-
 INLINE_LIMIT: Final = 128 * 1024
 """Maximum bytes of a content in a message; a larger one goes through the object store."""
 _ASK_AGAIN_S: Final = 2.0
@@ -65,7 +63,6 @@ class RemoteOutput:
         self._listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Subscribe to answers."""
         self._listener = asyncio.create_task(self._listen())
         await asyncio.sleep(0)
         return self

@@ -30,8 +30,6 @@ from limpet.remote._config_tables import (
 )
 from limpet.remote._subjects import Subjects, check_slug
 
-__all__ = ["BotGrant", "FleetConfig", "load_fleet", "server_file"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotGrant:

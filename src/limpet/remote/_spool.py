@@ -15,9 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from limpet.remote._spool_file import Durability, SpoolError, SpoolFile, SpoolFullError
-
-__all__ = ["NewRow", "Row", "Spool", "SpoolError", "SpoolFullError", "WhenFull"]
+from limpet.remote._spool_file import Durability, SpoolFile, SpoolFullError
 
 WhenFull = Literal["block", "collapse"]
 """``block``: the watch is not read, and scans everything again once there is room; ``collapse``:

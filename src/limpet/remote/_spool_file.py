@@ -20,8 +20,6 @@ from typing import Final, Literal
 from limpet._file_lock import FileLock
 from limpet.errors import LimpetError
 
-__all__ = ["Durability", "SpoolError", "SpoolFile", "SpoolFullError"]
-
 Durability = Literal["normal", "full"]
 
 _SCHEMA: Final = """

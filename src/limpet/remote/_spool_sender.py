@@ -25,8 +25,6 @@ from limpet.remote.transport import (
     Transport,
 )
 
-__all__ = ["SenderHealth", "SpoolSender"]
-
 _WINDOW: Final = 256
 """Events in a batch: more gains nothing (research, 2026-11), and is what may be sent twice."""
 _PAUSE_MIN_S: Final = 0.25

@@ -10,8 +10,6 @@ from limpet.remote.transport import MemoryHub, MissingStreamError, NatsTransport
 from limpet.remote.transport._nats_consumers import durable_config
 from limpet.remote.transport._nats_stores import stream_config
 
-__all__ = ["ACK_WAIT_S", "init_memory", "init_nats", "stream_specs"]
-
 ACK_WAIT_S: Final = 30.0
 """Seconds without an answer after which a command is delivered again."""
 _DAY_S: Final = 86_400.0

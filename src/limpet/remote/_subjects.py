@@ -13,12 +13,6 @@ from typing import Final
 
 from limpet.errors import UsageError
 
-__all__ = [
-    "Subjects",
-    "check_slug",
-    "slug_of",
-]
-
 _SLUG: Final = re.compile(r"[a-z0-9_-]{1,48}")
 _PREFIX: Final = re.compile(r"[a-z0-9_-]{1,24}")
 
@@ -50,7 +44,6 @@ class Subjects:
     prefix: str = "limpet"
 
     def __post_init__(self) -> None:
-        """Refuse a prefix that is not a token."""
         if not _PREFIX.fullmatch(self.prefix):
             message = f"prefix {self.prefix!r} must be 1 to 24 of a-z, 0-9, '_' and '-'"
             raise UsageError(message, code="bad-slug")

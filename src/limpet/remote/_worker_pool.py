@@ -25,8 +25,6 @@ from limpet.remote.transport import (
     WorkMessage,
 )
 
-__all__ = ["read_events"]
-
 _log = logging.getLogger("limpet.remote")
 
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from limpet.watch._watcher import Watcher
 
-__all__ = ["LoopDispatcher", "acquire"]
-
 _THREADS: Final = 4
 """Long scans of one loop at a time; they take no token of the program's own thread limit."""
 _GATHER_MIN_S: Final = 0.001
@@ -45,18 +43,18 @@ _BURST_S: Final = 0.010
 class _Waiter:
     """Tasks that wait for events of one watch."""
 
-    __slots__ = ("error", "event", "heavy", "tasks")
+    __slots__ = ("error", "event", "must_scan", "tasks")
 
     def __init__(self) -> None:
         self.event = anyio.Event()
         self.tasks = 0
-        self.heavy = False
+        self.must_scan = False
         """A scan is due that a waiting task must make."""
         self.error: BaseException | None = None
 
 
 class LoopDispatcher:
-    """The router of one event loop and the thread that waits for it."""
+    """The dispatcher of one event loop: its router, and the thread that waits for it."""
 
     def __init__(self) -> None:
         """Open the router; the thread starts with the first consumer that waits."""
@@ -65,19 +63,19 @@ class LoopDispatcher:
         self.limiter = anyio.CapacityLimiter(_THREADS)
         self._post = EventLoop().post
         self._changed = threading.Condition(threading.Lock())
-        self._asks: dict[Watcher, _Waiter] = {}
+        self._waiters: dict[Watcher, _Waiter] = {}
         self._leaving: dict[Watcher, anyio.Event] = {}
         """Set once no task works any more with a watch that is being closed."""
         self._thread: threading.Thread | None = None
         self._until: float | None = None
         """While the thread waits for the kernel: until when (monotonic); else ``None``."""
         self._ended = False
-        self._last_look = 0.0
+        self._last_scan = 0.0
         self._gather = 0.0
 
     # -- in the event loop ---------------------------------------------------------------------
 
-    async def news(self, core: Watcher) -> bool:
+    async def wait(self, watcher: Watcher) -> bool:
         """Wait until an event is ready, or a long scan is due.
 
         Returns:
@@ -86,50 +84,52 @@ class LoopDispatcher:
         Raises:
             BaseException: What a scan raised.
         """
-        ask = self._ask(core)
+        waiter = self._add_waiter(watcher)
         try:
-            await ask.event.wait()
+            await waiter.event.wait()
         finally:
-            ask.tasks -= 1
-            if not ask.tasks:
+            waiter.tasks -= 1
+            if not waiter.tasks:
                 with self._changed:
-                    if self._asks.get(core) is ask:
-                        del self._asks[core]
-                        core.hints.awaited = False
-        if ask.error is not None:
-            raise ask.error
-        return ask.heavy
+                    if self._waiters.get(watcher) is waiter:
+                        del self._waiters[watcher]
+                        watcher.hints.awaited = False
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.must_scan
 
-    def _ask(self, core: Watcher) -> _Waiter:
+    def _add_waiter(self, watcher: Watcher) -> _Waiter:
         with self._changed:
-            ask = self._asks.get(core)
-            if ask is None:
-                ask = self._asks[core] = _Waiter()
-                core.hints.awaited = True
-            ask.tasks += 1
+            waiter = self._waiters.get(watcher)
+            if waiter is None:
+                waiter = self._waiters[watcher] = _Waiter()
+                watcher.hints.awaited = True
+            waiter.tasks += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="limpet router", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="limpet dispatcher", daemon=True
+                )
                 self._thread.start()
             elif self._until is None:
                 self._changed.notify()
-            elif core.has_work or core.due() < self._until:
+            elif watcher.has_work or watcher.due() < self._until:
                 self.router.wake()
-        return ask
+        return waiter
 
-    def answer(self, core: Watcher) -> None:
+    def release_waiters(self, watcher: Watcher) -> None:
         """Wake the tasks that wait for this watch: another one scanned, or it is closed."""
         with self._changed:
-            ask = self._asks.pop(core, None)
-            core.hints.awaited = False
-        if ask is not None:
-            ask.event.set()
+            waiter = self._waiters.pop(watcher, None)
+            watcher.hints.awaited = False
+        if waiter is not None:
+            waiter.event.set()
 
     async def in_thread(self, function: Callable[[], object]) -> None:
         """Run what may take long in a worker thread."""
         await anyio.to_thread.run_sync(function, limiter=self.limiter)
 
     async def leave(
-        self, core: Watcher, is_idle: Callable[[], bool], finish: Callable[[], None]
+        self, watcher: Watcher, is_idle: Callable[[], bool], finish: Callable[[], None]
     ) -> None:
         """Run ``finish`` in a worker thread once no task works with this watch any more.
 
@@ -137,26 +137,26 @@ class LoopDispatcher:
         raised.
         """
         cancelled: BaseException | None = None
-        self.answer(core)
+        self.release_waiters(watcher)
         while True:
             try:
                 with anyio.CancelScope(shield=True):
                     while not is_idle():
-                        self._leaving[core] = anyio.Event()
-                        await self._leaving[core].wait()
+                        self._leaving[watcher] = anyio.Event()
+                        await self._leaving[watcher].wait()
                     await self.in_thread(finish)
                 break
             except anyio.get_cancelled_exc_class() as error:
                 cancelled = error  # asyncio's own cancel() passes a shield
             finally:
-                self._leaving.pop(core, None)
+                self._leaving.pop(watcher, None)
         if cancelled is not None:
             raise cancelled
 
-    def is_idle(self, core: Watcher) -> None:
+    def is_idle(self, watcher: Watcher) -> None:
         """Record that no task works with this watch any more."""
-        if core in self._leaving:
-            self._leaving[core].set()
+        if watcher in self._leaving:
+            self._leaving[watcher].set()
 
     def release(self) -> bool:
         """Drop one user; return whether it was the last."""
@@ -177,30 +177,30 @@ class LoopDispatcher:
 
     def _run(self) -> None:
         while self._wait():
-            answers = self._examine()
-            if not answers:
+            done = self._examine()
+            if not done:
                 continue
             try:
-                self._post(partial(_tell, answers))
+                self._post(partial(_wake, done))
             except RuntimeError:
                 return  # the loop is closed: no task will wait again
 
     def _wait(self) -> bool:
         """Block until a consumer waits, then until hints arrive; return False on shutdown."""
         with self._changed:
-            while not self._asks and not self._ended:
+            while not self._waiters and not self._ended:
                 self._changed.wait()
             if self._ended:
                 return False
-            until = min(core.due() for core in self._asks)
-            if any(core.has_work for core in self._asks):
+            until = min(watcher.due() for watcher in self._waiters)
+            if any(watcher.has_work for watcher in self._waiters):
                 until = 0.0
             self._until = until
         now = time.monotonic()
         if until > now:
             self.router.wait(None if until == math.inf else until - now)
             now = time.monotonic()
-        if now - self._last_look < _BURST_S:
+        if now - self._last_scan < _BURST_S:
             self._gather = min(_GATHER_MAX_S, max(_GATHER_MIN_S, 2 * self._gather))
             time.sleep(self._gather)
         else:
@@ -211,44 +211,46 @@ class LoopDispatcher:
 
     def _examine(self) -> list[_Waiter]:
         """Examine for every watch that is awaited and has work; return whom to wake."""
-        answers: list[_Waiter] = []
+        done: list[_Waiter] = []
         trouble: BaseException | None = None
         try:
             self.router.drain(waited=True)
-        except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
+        except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
             trouble = error
         now = time.monotonic()
         with self._changed:
-            asks = list(self._asks.items())
-        for core, ask in asks:
-            ask.error = trouble
-            if not (core.is_ready or trouble):
-                ask.heavy = core.is_heavy
-                if not (ask.heavy or core.hints):
-                    if core.due() > now:
+            waiters = list(self._waiters.items())
+        for watcher, waiter in waiters:
+            waiter.error = trouble
+            if not (watcher.is_ready or trouble):
+                waiter.must_scan = watcher.is_heavy
+                if not (waiter.must_scan or watcher.hints):
+                    if watcher.due() > now:
                         continue
-                    ask.heavy = True
-                if not ask.heavy:
+                    waiter.must_scan = True
+                if not waiter.must_scan:
                     try:
-                        ask.heavy = not core.examine(drained=True)
-                    except BaseException as error:  # noqa: BLE001 (it is raised from who asks)
-                        ask.error = error
-                    self._last_look = time.monotonic()
-            if core.is_ready or ask.heavy or ask.error is not None:
+                        waiter.must_scan = not watcher.examine(drained=True)
+                    except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
+                        waiter.error = error
+                    self._last_scan = time.monotonic()
+            if watcher.is_ready or waiter.must_scan or waiter.error is not None:
                 with self._changed:
-                    if self._asks.get(core) is ask:
-                        del self._asks[core]
-                        core.hints.awaited = False
-                answers.append(ask)
-        return answers
+                    if self._waiters.get(watcher) is waiter:
+                        del self._waiters[watcher]
+                        watcher.hints.awaited = False
+                done.append(waiter)
+        return done
 
 
-def _tell(asks: list[_Waiter]) -> None:
-    for ask in asks:
-        ask.event.set()
+def _wake(waiters: list[_Waiter]) -> None:
+    for waiter in waiters:
+        waiter.event.set()
 
 
-_loop_hub: anyio.lowlevel.RunVar[LoopDispatcher | None] = anyio.lowlevel.RunVar("limpet_hub", None)
+_current: anyio.lowlevel.RunVar[LoopDispatcher | None] = anyio.lowlevel.RunVar(
+    "limpet_dispatcher", None
+)
 
 
 def acquire() -> LoopDispatcher:
@@ -257,9 +259,9 @@ def acquire() -> LoopDispatcher:
     Raises:
         LimitError: The process is out of file descriptors.
     """
-    router = _loop_hub.get()
-    if router is None or router.users == 0:
-        router = LoopDispatcher()
-        _loop_hub.set(router)
-    router.users += 1
-    return router
+    dispatcher = _current.get()
+    if dispatcher is None or dispatcher.users == 0:
+        dispatcher = LoopDispatcher()
+        _current.set(dispatcher)
+    dispatcher.users += 1
+    return dispatcher

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["FileWatcher"]
-
 _PLACE: Final = (None, "")
 
 _TRIES: Final = 3
@@ -43,7 +41,6 @@ class FileWatcher:
     expects: Kind = "file"
 
     def __init__(self, services: WatchServices, path_marks: PathMarks) -> None:
-        """Examine nothing before ``start``."""
         self.path_marks = path_marks
         self.options = services.options
         self.disk = services.disk

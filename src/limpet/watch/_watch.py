@@ -12,7 +12,6 @@ from limpet.watch._watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-    from types import TracebackType
 
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from limpet.watch._sync_watch import SyncWatch
     from limpet.watch._unacked import Unacknowledged
     from limpet.watch._watcher import WatchStats
-
-__all__ = ["Watch"]
 
 
 class Watch:
@@ -33,20 +30,17 @@ class Watch:
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
-        """Use ``watch_dir`` or ``watch_file``."""
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects
         self._core: Watcher | None = None
-        self._router: LoopDispatcher | None = None
+        self._dispatcher: LoopDispatcher | None = None
         self._active = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by path and options."""
         return (Watch, (self.location, self.options, self._expects))
 
     def __repr__(self) -> str:
-        """Show what is watched."""
         return f"<Watch {self._expects} {str(self.location)!r}>"
 
     async def __aenter__(self) -> Self:
@@ -64,41 +58,36 @@ class Watch:
             acquire,
         )  # loaded here, and anyio with it: scripts do without
 
-        self._router = acquire()
-        self._core = Watcher(self.location, self.options, self._expects, self._router.router)
+        self._dispatcher = acquire()
+        self._core = Watcher(self.location, self.options, self._expects, self._dispatcher.router)
         try:
-            await self._router.in_thread(self._core.start)
+            await self._dispatcher.in_thread(self._core.start)
         except BaseException:
             await self.aclose()
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop: afterwards no task, descriptor or mark is left."""
         await self.aclose()
 
     async def aclose(self) -> None:
         """Stop; a task that waits for an event gets none. May be called twice and from any task."""
-        core, router = self._core, self._router
-        if core is None or router is None:
+        watcher, dispatcher = self._core, self._dispatcher
+        if watcher is None or dispatcher is None:
             return
-        self._core = self._router = None
-        core.stop()
-        last = router.release()
+        self._core = self._dispatcher = None
+        watcher.stop()
+        last = dispatcher.release()
 
         def finish() -> None:
             try:
-                core.close()
+                watcher.close()
             finally:
                 if last:
-                    router.close()
+                    dispatcher.close()
 
-        await router.leave(core, lambda: self._active == 0, finish)
+        await dispatcher.leave(watcher, lambda: self._active == 0, finish)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Iterate over events one by one, until the block is left."""
@@ -108,23 +97,23 @@ class Watch:
         """Return the next event; wait for it if there is none."""
         return await self._next(self._running())
 
-    async def _next(self, core: Watcher) -> Event:
+    async def _next(self, watcher: Watcher) -> Event:
         while True:
-            event = core.pop()
+            event = watcher.pop()
             if event is not None:
                 return event
-            if core.closed:
+            if watcher.closed:
                 raise StopAsyncIteration
-            await self._advance(core)
+            await self._advance(watcher)
 
-    async def _next_batch(self, core: Watcher) -> list[Event]:
+    async def _next_batch(self, watcher: Watcher) -> list[Event]:
         while True:
-            batch = core.pop_all()
+            batch = watcher.pop_all()
             if batch:
                 return batch
-            if core.closed:
+            if watcher.closed:
                 raise StopAsyncIteration
-            await self._advance(core)
+            await self._advance(watcher)
 
     def batches(self) -> AsyncIterator[list[Event]]:
         """Iterate over lists of events: all that is ready, never an empty list.
@@ -138,8 +127,8 @@ class Watch:
 
         Files that are held by ``settle`` stay held.
         """
-        core = self._running()
-        await self._examine(core, force=True)
+        watcher = self._running()
+        await self._examine(watcher, force=True)
 
     def track(self, unacked: Unacknowledged | None) -> None:
         """Count an event as acknowledged when it is done, not when it is handed out.
@@ -162,9 +151,9 @@ class Watch:
         Raises:
             OSError: The old file, if any, is unchanged.
         """
-        core = self._running()
-        if self._router is not None and (path is not None or self.options.state is not None):
-            await self._router.in_thread(lambda: core.save(path))
+        watcher = self._running()
+        if self._dispatcher is not None and (path is not None or self.options.state is not None):
+            await self._dispatcher.in_thread(lambda: watcher.save(path))
 
     def entries(self) -> dict[Path, Kind]:
         """Return what is in the index now, the target included: path -> kind.
@@ -189,36 +178,36 @@ class Watch:
             raise RuntimeError(message)
         return self._core
 
-    async def _advance(self, core: Watcher) -> None:
+    async def _advance(self, watcher: Watcher) -> None:
         """Wait for events, and make the scan if the dispatcher leaves it to the consumer."""
-        router = self._router
-        if router is None:
+        dispatcher = self._dispatcher
+        if dispatcher is None:
             return
         self._active += 1
         try:
-            if core.waiting or await router.news(core):
-                await self._examine(core, force=False)
+            if watcher.waiting or await dispatcher.wait(watcher):
+                await self._examine(watcher, force=False)
         finally:
             self._active -= 1
             if not self._active:
-                router.is_idle(core)
+                dispatcher.is_idle(watcher)
 
-    async def _examine(self, core: Watcher, *, force: bool) -> None:
-        router = self._router
-        if router is None or core.closed:
+    async def _examine(self, watcher: Watcher, *, force: bool) -> None:
+        dispatcher = self._dispatcher
+        if dispatcher is None or watcher.closed:
             return
         try:
-            await router.in_thread(lambda: core.examine(force=force))
+            await dispatcher.in_thread(lambda: watcher.examine(force=force))
         finally:
-            if core.is_ready:
-                router.answer(core)
+            if watcher.is_ready:
+                dispatcher.release_waiters(watcher)
 
 
 class _Events:
     """Iterates over one run of a watch, and ends with it."""
 
-    def __init__(self, watch: Watch, core: Watcher) -> None:
-        self._watch, self._core = watch, core
+    def __init__(self, watch: Watch, watcher: Watcher) -> None:
+        self._watch, self._core = watch, watcher
 
     def __aiter__(self) -> Self:
         return self
@@ -230,8 +219,8 @@ class _Events:
 class _Batches:
     """The same in lists."""
 
-    def __init__(self, watch: Watch, core: Watcher) -> None:
-        self._watch, self._core = watch, core
+    def __init__(self, watch: Watch, watcher: Watcher) -> None:
+        self._watch, self._core = watch, watcher
 
     def __aiter__(self) -> Self:
         return self

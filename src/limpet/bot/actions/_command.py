@@ -31,8 +31,6 @@ from limpet.bot.settings._validators import (
 )
 from limpet.errors import UsageError
 
-__all__ = ["CommandFailedError", "RunCommandAction"]
-
 _INHERITED: Final = (
     "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR",
     "TZ", "USER", "VIRTUAL_ENV",
@@ -76,7 +74,6 @@ class RunCommandAction(LimpetAction):
     max_output = Setting(whole(least=1), 65536, "Bytes of its output that are kept.")
 
     def __init__(self, **unknown: object) -> None:
-        """Start without running programs."""
         super().__init__(**unknown)
         self._running: dict[asyncio.Task[CommandResult], bool] = {}
         """Running program -> whether it is being ended for another one."""

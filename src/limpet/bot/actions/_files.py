@@ -33,15 +33,6 @@ from limpet.bot.settings._validators import (
 )
 from limpet.output import Rotation
 
-__all__ = [
-    "AppendToFileAction",
-    "CreateFileAction",
-    "DeleteFileAction",
-    "MakeDirAction",
-    "MoveFileAction",
-    "OverwriteFileAction",
-]
-
 _TEMPLATE = fitting(text(), template)
 _DURABILITY: Any = maybe(choice("none", "file", "full"))
 
@@ -182,7 +173,6 @@ class DeleteFileAction(_FileAction):
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Return the event that deletes."""
         return DeleteFileOutputEvent(missing_ok=self.missing_ok, **common)
 
 
@@ -209,6 +199,5 @@ class MoveFileAction(_FileAction):
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Return the event that moves it."""
         target = self.target.name(self.fields(event, state))
         return MoveFileOutputEvent(target=target, overwrite=self.overwrite, **common)

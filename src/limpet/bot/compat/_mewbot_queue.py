@@ -22,8 +22,6 @@ from limpet.bot.compat._mewbot_shutdown import finish_at_exit
 from limpet.bot.io._event_queue import EventQueue
 from limpet.errors import LimpetError
 
-__all__ = ["DeliverySink", "MewbotSink", "output_done", "output_requested", "sink_for"]
-
 _LOG = logging.getLogger("limpet.bot.input")
 
 
@@ -31,7 +29,6 @@ class DeliverySink:
     """The way into the queue of limpet's own runner, which restarts inputs and acknowledges."""
 
     def __init__(self, queue: EventQueue) -> None:
-        """Put into this queue."""
         self._queue = queue
 
     async def supervise(self, run: Callable[[], Awaitable[None]], label: str) -> None:
@@ -109,12 +106,7 @@ _by_output: WeakValueDictionary[int, _InFlight] = WeakValueDictionary()
 
 
 def sink_for(queue: InputQueue, bound: Callable[[], int]) -> DeliverySink:
-    """Return the way into a queue, by the runner that the queue belongs to.
-
-    Args:
-        queue: The queue an input was bound to.
-        bound: Returns how many events may wait in a queue of mewbot's own.
-    """
+    """Return the way into a queue, by the runner that the queue belongs to."""
     return DeliverySink(queue) if isinstance(queue, EventQueue) else MewbotSink(queue, bound)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["ActionState", "Outcome", "outcome_of"]
-
 _KEY: Final = "limpet.outcome"
 
 
@@ -15,7 +13,6 @@ class Outcome:
     __slots__ = ("error",)
 
     def __init__(self) -> None:
-        """Start without a failure."""
         self.error: BaseException | None = None
 
     def fail(self, error: BaseException) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Final
 
 from mewbot.core import InputEvent
 
@@ -20,29 +20,8 @@ from limpet.events import Event, FileStat
 if TYPE_CHECKING:
     from limpet.remote import RemoteEvent
 
-__all__ = [
-    "DirCreatedInputEvent",
-    "DirDeletedInputEvent",
-    "DirInputEvent",
-    "DirRenamedInputEvent",
-    "DirUpdatedInputEvent",
-    "FileCreatedInputEvent",
-    "FileDeletedInputEvent",
-    "FileInputEvent",
-    "FileRenamedInputEvent",
-    "FileSystemInputEvent",
-    "FileUpdatedInputEvent",
-    "LinesAddedInputEvent",
-    "TargetDirCreatedInputEvent",
-    "TargetDirDeletedInputEvent",
-    "TargetDirUpdatedInputEvent",
-    "TargetFileCreatedInputEvent",
-    "TargetFileDeletedInputEvent",
-    "TargetFileUpdatedInputEvent",
-    "WatchInputEvent",
-    "WriteOnce",
-    "wrap",
-]
+_CLASSES: Final[dict[type[Event], type[FileSystemInputEvent]]] = {}
+"""Class of a limpet event -> the class that wraps it."""
 
 
 class WriteOnce:
@@ -73,16 +52,19 @@ class FileSystemInputEvent(WriteOnce, InputEvent):
     remote: RemoteEvent | None = dataclasses.field(default=None, repr=False)
     """The event as another host sent it; ``None`` for one of this host."""
 
-    kind: ClassVar[type[Event]] = Event
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 - whatever a base takes
+        """Register a class of this module for the limpet event whose name it extends."""
+        super().__init_subclass__(**options)
+        kind = getattr(ev, cls.__name__.removesuffix("InputEvent"), None)
+        if kind is not None and cls.__module__ == __name__:
+            _CLASSES[kind] = cls
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both are the same event of the same ``FileSystem``."""
         if not isinstance(other, FileSystemInputEvent):
             return NotImplemented
         return (type(self), self.io, self.event) == (type(other), other.io, other.event)
 
     def __hash__(self) -> int:
-        """Return a hash that agrees with equality."""
         return hash((type(self), self.io, self.event))
 
     @property
@@ -114,25 +96,17 @@ class FileInputEvent(FileSystemInputEvent):
 class FileCreatedInputEvent(FileInputEvent):
     """A file was created."""
 
-    kind = ev.FileCreated
-
 
 class FileUpdatedInputEvent(FileInputEvent):
     """The content of a file changed."""
-
-    kind = ev.FileUpdated
 
 
 class FileRenamedInputEvent(FileInputEvent):
     """A file was renamed; ``event.source`` is the old path."""
 
-    kind = ev.FileRenamed
-
 
 class FileDeletedInputEvent(FileInputEvent):
     """A file was deleted."""
-
-    kind: ClassVar[type[Event]] = ev.FileDeleted
 
 
 class DirInputEvent(FileSystemInputEvent):
@@ -142,67 +116,45 @@ class DirInputEvent(FileSystemInputEvent):
 class DirCreatedInputEvent(DirInputEvent):
     """A directory was created."""
 
-    kind = ev.DirCreated
-
 
 class DirUpdatedInputEvent(DirInputEvent):
     """The mode or owner of a directory changed (``metadata: true``)."""
-
-    kind = ev.DirUpdated
 
 
 class DirRenamedInputEvent(DirInputEvent):
     """A directory was renamed, with its content."""
 
-    kind = ev.DirRenamed
-
 
 class DirDeletedInputEvent(DirInputEvent):
     """A directory was deleted."""
-
-    kind: ClassVar[type[Event]] = ev.DirDeleted
 
 
 class TargetFileCreatedInputEvent(FileCreatedInputEvent):
     """The watched file was created."""
 
-    kind = ev.TargetFileCreated
-
 
 class TargetFileUpdatedInputEvent(FileUpdatedInputEvent):
     """The watched file changed or was replaced."""
-
-    kind = ev.TargetFileUpdated
 
 
 class TargetFileDeletedInputEvent(FileDeletedInputEvent):
     """The watched file was deleted."""
 
-    kind: ClassVar[type[Event]] = ev.TargetFileDeleted
-
 
 class TargetDirCreatedInputEvent(DirCreatedInputEvent):
     """The watched directory was created."""
-
-    kind = ev.TargetDirCreated
 
 
 class TargetDirUpdatedInputEvent(DirUpdatedInputEvent):
     """The mode or owner of the watched directory changed (``metadata: true``)."""
 
-    kind = ev.TargetDirUpdated
-
 
 class TargetDirDeletedInputEvent(DirDeletedInputEvent):
     """The watched directory was deleted."""
 
-    kind: ClassVar[type[Event]] = ev.TargetDirDeleted
-
 
 class WatchInputEvent(FileSystemInputEvent):
     """An event about the watch: it is degraded, has recovered, or has rescanned everything."""
-
-    kind = ev.WatchEvent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -237,16 +189,6 @@ class LinesAddedInputEvent(FileSystemInputEvent):
         found: tuple[str, ...] = self.event.lines
         return found
 
-
-_CLASSES: dict[type[Event], type[FileSystemInputEvent]] = {
-    one.kind: one
-    for one in (
-        FileCreatedInputEvent, FileUpdatedInputEvent, FileRenamedInputEvent, FileDeletedInputEvent,
-        DirCreatedInputEvent, DirUpdatedInputEvent, DirRenamedInputEvent, DirDeletedInputEvent,
-        TargetFileCreatedInputEvent, TargetFileUpdatedInputEvent, TargetFileDeletedInputEvent,
-        TargetDirCreatedInputEvent, TargetDirUpdatedInputEvent, TargetDirDeletedInputEvent,
-    )
-}  # fmt: skip
 
 _new: Callable[[Any], Any] = object.__new__
 

@@ -17,8 +17,6 @@ from limpet.bot.io._watch_source import make_parent_of
 if TYPE_CHECKING:
     from limpet.following import Appended, Follower, FollowEvent
 
-__all__ = ["LineBatch", "LineSource"]
-
 _LOG: Final = logging.getLogger("limpet.bot.input")
 
 
@@ -28,7 +26,6 @@ class LineSource:
     backend = "follow"
 
     def __init__(self, desired: DesiredWatch, follower: Follower) -> None:
-        """Made by ``open``."""
         self.desired = desired
         self.session = os.urandom(8).hex()
         self.degraded: dict[str, str] = {}
@@ -80,13 +77,7 @@ class LineSource:
             yield [event]
 
     def delivery(self, event: Any, io: str, source: DeliverySource) -> Delivery | None:  # noqa: ANN401 - see batches
-        """Return the delivery of a batch; whatever else the follower reports goes to the log.
-
-        Args:
-            event: What the follower reported.
-            io: The name of the ``FileSystem``.
-            source: Gets the acknowledgement.
-        """
+        """Return the delivery of a batch; whatever else the follower reports goes to the log."""
         from limpet.following import Appended
 
         if not isinstance(event, Appended):
@@ -158,10 +149,8 @@ class LineBatch:
     __slots__ = ("_batch", "_source")
 
     def __init__(self, source: LineSource, batch: Appended) -> None:
-        """Refer to a batch of a source."""
         self._source = source
         self._batch = batch
 
     def acknowledge(self) -> None:
-        """Acknowledge the batch."""
         self._source.acknowledge(self._batch)

@@ -17,8 +17,6 @@ from limpet._dead_letter import dead_letter, shortened
 from limpet.bot.events._event_codec import CodecError, decode, encode
 from limpet.bot.settings._template_fields import wire_of
 
-__all__ = ["DeadLetter", "DeadLetters", "dead_letter_line"]
-
 _LOG: Final = logging.getLogger("limpet.bot.dead_letters")
 
 
@@ -42,7 +40,6 @@ class DeadLetters:
     """The dead letters in one directory; synchronous, for any thread."""
 
     def __init__(self, directory: Path) -> None:
-        """Use the files in this directory."""
         self.path = directory / "dead-letters.jsonl"
         self.replaying_path = directory / "dead-letters.replaying.jsonl"
         """Those that a replay has taken and not finished."""

@@ -7,8 +7,6 @@ import os
 import socket
 from typing import Final
 
-__all__ = ["Notifier"]
-
 _SOCKET: Final = "NOTIFY_SOCKET"
 _WATCHDOG: Final = "WATCHDOG_USEC"
 
@@ -17,7 +15,6 @@ class Notifier:
     """Sends to the service manager, if there is one; failures are ignored."""
 
     def __init__(self) -> None:
-        """Read the address from the environment."""
         self._address = os.environ.get(_SOCKET, "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]

@@ -19,8 +19,6 @@ from limpet.bot.settings._template import MissingFieldError, Template
 from limpet.errors import UsageError
 from limpet.events import event_name
 
-__all__ = ["FIELDS", "Fields", "template", "wire_of"]
-
 _SESSION: Final = os.urandom(8).hex()
 """For events created by hand."""
 
@@ -110,7 +108,6 @@ class Fields:
     __slots__ = ("_event", "_state")
 
     def __init__(self, event: InputEvent, state: Mapping[str, Any] | None = None) -> None:
-        """Use this event, and this state."""
         self._event = event
         self._state = state or {}
 

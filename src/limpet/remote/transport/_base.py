@@ -13,24 +13,6 @@ from typing import Literal, Protocol
 
 from limpet.errors import LimpetError
 
-__all__ = [
-    "Ack",
-    "Consumer",
-    "DisconnectedError",
-    "HubError",
-    "HubFullError",
-    "HubIdentity",
-    "Message",
-    "MissingStreamError",
-    "NotPermittedError",
-    "StoredMessage",
-    "StreamSpec",
-    "TooLargeError",
-    "Transport",
-    "WorkConsumer",
-    "WorkMessage",
-]
-
 
 class HubError(LimpetError):
     """The hub could not do what was asked of it; the message gives the next step."""

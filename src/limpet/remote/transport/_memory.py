@@ -24,8 +24,6 @@ from limpet.remote.transport._base import (
     Transport,
 )
 
-__all__ = ["MemoryHub", "MemoryTransport"]
-
 _STEP_S: Final = 0.01
 """Seconds between two checks for a message that is due to be delivered again."""
 T = TypeVar("T")
@@ -68,7 +66,6 @@ class MemoryHub:
     """Streams that live as long as this; any number of transports may be connected to it."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Create a hub without streams."""
         self.streams: dict[str, _Stream] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
         self.values: dict[tuple[str, str], bytes] = {}
@@ -170,7 +167,6 @@ class MemoryTransport(Transport):
     """A connection to a hub in memory."""
 
     def __init__(self, hub: MemoryHub, user: str = "user") -> None:
-        """Connect."""
         self.hub, self.user = hub, user
 
     @property

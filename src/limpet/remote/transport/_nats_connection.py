@@ -31,8 +31,6 @@ from limpet.remote.transport._base import (
     TooLargeError,
 )
 
-__all__ = ["TIMEOUT_S", "ConnectOptions", "NatsConnection"]
-
 TIMEOUT_S: Final = 5.0
 """Seconds to wait for the answers to a batch, or to a question."""
 _CONNECT_S: Final = 3.0
@@ -79,7 +77,6 @@ class NatsConnection:
     """A connection, its questions to the server, and their answers."""
 
     def __init__(self, options: ConnectOptions) -> None:
-        """Create it; ``open`` connects."""
         self.url, self.name = options.url, options.name
         self.client: Any = None
         self.generation = 0

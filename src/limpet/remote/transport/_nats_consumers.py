@@ -18,8 +18,6 @@ from limpet.remote.transport._base import (
 )
 from limpet.remote.transport._nats_connection import NatsConnection
 
-__all__ = ["NatsConsumers", "durable_config"]
-
 
 class NatsConsumers(NatsConnection):
     """A connection that reads streams."""

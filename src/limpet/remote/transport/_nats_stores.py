@@ -22,8 +22,6 @@ from limpet.remote.transport._base import (
 from limpet.remote.transport._nats_connection import TIMEOUT_S, ConnectOptions
 from limpet.remote.transport._nats_consumers import NatsConsumers
 
-__all__ = ["NatsTransport", "connect", "stream_config"]
-
 
 async def connect(
     url: str,

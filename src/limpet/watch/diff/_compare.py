@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._fs import Handle
     from limpet.watch.index._index import Entry
 
-__all__ = ["Arrival", "Comparison", "Departure", "Differences", "EntryRef", "Update"]
-
 EntryRef = tuple[DirNode, str]
 
 
@@ -99,7 +97,6 @@ class Comparison:
     """One round of examination."""
 
     def __init__(self, context: DiffContext) -> None:
-        """Start with nothing examined."""
         self.context = context
         self.differences = Differences()
         self._seen: set[EntryRef] = set()

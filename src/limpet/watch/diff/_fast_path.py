@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from limpet.watch.diff._compare import EntryRef
     from limpet.watch.diff._context import DiffContext
 
-__all__ = ["emit_fast"]
-
 _Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet[Change]"]
 """Name, hints, record before, record now, and what changed: ``True`` is the content, ``False``
 nothing. Text, numbers and bytes alone are no work for the garbage collector."""
@@ -103,7 +101,7 @@ def emit_fast(
     if ends is None:
         return False
     for block in blocks:
-        _tell(context, block, ends)
+        _emit(context, block, ends)
     return True
 
 
@@ -168,7 +166,7 @@ def _stat(
         context.disk.close(handle)
 
 
-def _tell(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> None:
+def _emit(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> None:
     """Emit what was found in one directory, in the order of the hints."""
     directory, prefix, emit = block.directory, block.prefix, context.emit
     entries = directory.entries

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from limpet.watch.emit._event_factory import Record
     from limpet.watch.index._entry_record import StatResult
 
-__all__ = ["RenamePairing"]
-
 
 class RenamePairing:
     """The pairs among the differences of one round."""
@@ -31,7 +29,6 @@ class RenamePairing:
     def __init__(
         self, context: DiffContext, comparison: Comparison, origins: dict[EntryRef, EntryRef]
     ) -> None:
-        """Keep the differences; see ``EventOrderer``."""
         self.context = context
         self.comparison = comparison
         self.differences: Differences = comparison.differences

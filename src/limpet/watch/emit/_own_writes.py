@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from limpet.watch.index._entry_record import StatResult
 
-__all__ = ["OwnWrites", "own_write"]
-
 _LIMIT: Final = 10_000
 """States one watch keeps; older ones are dropped first, and their events count as foreign."""
 
@@ -67,7 +65,7 @@ class OwnWrites:
         registry.subscribe(self)
 
     def close(self) -> None:
-        """Receive no more."""
+        """Stop receiving own writes."""
         registry.unsubscribe(self)
         with registry.lock:
             self._notes.clear()
@@ -99,7 +97,6 @@ class OwnWrites:
 
     @staticmethod
     def any_open() -> bool:
-        """Return whether any own write is open."""
         return registry.any_open()
 
     def note(self, path: str, state: State | None, before: State | None = ANY) -> None:

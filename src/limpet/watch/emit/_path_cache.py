@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PathCache", "join_name"]
-
 
 def _quick_join() -> Callable[[Path, str], Path] | None:
     """Return pathlib's own way to join a path with one name, where it has one."""
@@ -48,7 +46,6 @@ class PathCache:
     __slots__ = ("_folder", "location", "prefix")
 
     def __init__(self, location: Path) -> None:
-        """Keep the location, absolute."""
         self.location = location
         self.prefix = str(location).rstrip("/") + "/"
         """The location as text, with a separator at its end."""

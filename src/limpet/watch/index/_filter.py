@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     import pathspec
 
-__all__ = ["DEFAULT_NAMES", "DEFAULT_PREFIXES", "DEFAULT_SUFFIXES", "Filter", "compile_patterns"]
-
 DEFAULT_SUFFIXES: Final = (
     ".crdownload",  # Chromium, a download under way
     ".part",  # Firefox, wget, many others
@@ -47,7 +45,6 @@ DEFAULT_NAMES: Final = frozenset(
     (".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".Spotlight-V100", ".Trashes")
 )
 
-
 _SIGNS: Final = (
     "/.", "/~$", "/#", "Thumbs.db", "desktop.ini",
     "~/", "swp/", "swx/", "swo/", ".part", "download/", ".aria2/", "___jb_",
@@ -76,7 +73,6 @@ class Filter:
         exclude: tuple[str, ...] = (),
         default_ignores: bool = True,
     ) -> None:
-        """Compile the patterns once."""
         self._include = compile_patterns(include)
         self._exclude = compile_patterns(exclude)
         self._defaults = default_ignores

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.backends import Mark
     from limpet.events import Kind
 
-__all__ = ["DirNode", "Entry", "Index"]
-
 
 class DirNode(Subscriber):
     """A watched directory: its entries, and how it is watched."""
@@ -40,7 +38,6 @@ class DirNode(Subscriber):
     def __init__(
         self, name: str, parent: DirNode | None, inode: int, device: int, record: bytes
     ) -> None:
-        """Start empty, unmarked and attached to nothing."""
         self.name = name
         self.parent = parent
         self.inode = inode
@@ -58,7 +55,6 @@ class DirNode(Subscriber):
         """Inode of the symlink through which it is reached, 0 for one that is reached directly."""
 
     def __repr__(self) -> str:
-        """Show its path."""
         return f"DirNode({self.relative() or '.'})"
 
     def relative(self) -> str:
@@ -112,7 +108,6 @@ class Index:
     """The tree below one location; ``root`` is ``None`` while no directory is there."""
 
     def __init__(self) -> None:
-        """Create an empty index."""
         self.root: DirNode | None = None
         self.by_identity: dict[tuple[int, int], DirNode] = {}
         """(device, inode) -> directory, for those reached directly."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from limpet.backends import Mark
     from limpet.watch.emit._services import WatchServices
 
-__all__ = ["PathMarks", "Waypoint"]
-
 _ROUNDS: Final = 8
 """A path that changes faster than this many resolutions in a row is resolved again a moment later.
 """
@@ -33,7 +31,6 @@ class Waypoint(Subscriber):
     __slots__ = ("mark", "names", "path", "what")
 
     def __init__(self, path: str) -> None:
-        """Start unmarked."""
         self.path = path
         self.names: set[str] = set()
         self.what = 0
