@@ -110,7 +110,7 @@ class AgentSource(ABC, Generic[S]):
         return len(rows)
 
     def _collapse(self) -> None:
-        """Give up the oldest events of a full spool, and store an event with their numbers."""
+        """Drop the oldest events of a full spool, and store an event with their numbers."""
         first, last, count = self.spool.drop_oldest(self.spool.over)
         if not count:
             return

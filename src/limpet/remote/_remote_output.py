@@ -83,7 +83,7 @@ class RemoteOutput:
         expires: float = 3600.0,
         timeout: float | None = None,
     ) -> RemoteResult:
-        """Have an operation performed, and return the answer.
+        """Send an operation to the host, and return its answer.
 
         Args:
             operation: The operation.

@@ -162,7 +162,7 @@ class Spool(SpoolFile):
         return max(self._waiting - self.max_events * 9 // 10, self._waiting // 10, 1)
 
     def drop_oldest(self, count: int) -> tuple[int, int, int]:
-        """Give up the oldest waiting events, in a transaction; return first, last, how many."""
+        """Drop the oldest waiting events, in a transaction; return first, last, how many."""
         rows = self._db.execute(
             "select seq, length(data), coalesce(first, seq) from spool where acked is null "
             "order by seq limit ?",

@@ -54,14 +54,18 @@ class ConnectOptions:
     user: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
-    inbox: str | None = None
+    reply_prefix: str | None = None
+
+    @property
+    def replies(self) -> str:
+        return self.reply_prefix or f"_INBOX_{self.name}"
 
     def of_client(self) -> dict[str, Any]:
         """Return them as nats-py takes them."""
         options: dict[str, Any] = {
             "servers": [self.url],
             "name": self.name,
-            "inbox_prefix": (self.inbox or f"_INBOX_{self.name}").encode(),
+            "inbox_prefix": self.replies.encode(),
             "max_reconnect_attempts": -1,
             "reconnect_time_wait": Backoff(_RECONNECT_S, _RECONNECT_S).next(),
             "connect_timeout": 3,
@@ -93,7 +97,7 @@ class NatsConnection:
         self._answers: dict[str, asyncio.Future[bytes]] = {}
         self._waiting: dict[str, set[asyncio.Future[bytes]]] = {}
         """Subject -> answers that are waited for, and fail if the subject is refused."""
-        self._inbox = ""
+        self._replies = ""
         self._count = 0
 
     async def open(self, *, wait: bool) -> None:
@@ -214,14 +218,13 @@ class NatsConnection:
             raise self.away(self._reason) from error
         except Exception as error:
             raise self.translated(error) from error
-        if not self._inbox:
-            self._inbox = self.new_inbox()
-            await self.client.subscribe(self._inbox + ".*", cb=self._on_answer)
+        if not self._replies:
+            self._replies = self.new_reply_subject()
+            await self.client.subscribe(self._replies + ".*", cb=self._on_answer)
 
-    def new_inbox(self) -> str:
+    def new_reply_subject(self) -> str:
         """Return a subject for answers that no other has."""
-        prefix = self.client._inbox_prefix.decode()  # noqa: SLF001 - nats-py shows it nowhere else
-        return f"{prefix}.{secrets.token_hex(8)}"
+        return f"{self._options.replies}.{secrets.token_hex(8)}"
 
     async def _on_answer(self, message: Any) -> None:
         future = self._answers.pop(message.subject.rpartition(".")[2], None)
@@ -255,7 +258,7 @@ class NatsConnection:
         future.add_done_callback(end)
         try:
             await self.client.publish(
-                subject, data, reply=f"{self._inbox}.{token}", headers=headers
+                subject, data, reply=f"{self._replies}.{token}", headers=headers
             )
         except Exception as error:
             future.cancel()

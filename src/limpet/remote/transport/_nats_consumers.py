@@ -105,7 +105,7 @@ class _PullConsumer:
     async def open(cls, connection: NatsConnection, stream: str, name: str) -> _PullConsumer:
         await connection.ready()
         subscription = await connection.client.subscribe(
-            connection.new_inbox(), pending_msgs_limit=1_000_000, pending_bytes_limit=-1
+            connection.new_reply_subject(), pending_msgs_limit=1_000_000, pending_bytes_limit=-1
         )
         return cls(connection, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", subscription)
 
@@ -126,9 +126,8 @@ class _PullConsumer:
         if self._down.is_set():
             raise connection.away()
         body = json.dumps({"batch": limit, "expires": int(timeout * 1e9)}).encode()
-        inbox = self._subscription.subject
         try:
-            await connection.client.publish(self._subject, body, reply=inbox)
+            await connection.client.publish(self._subject, body, reply=self._subscription.subject)
         except Exception as error:
             raise connection.translated(error) from error
         found: list[Any] = []

@@ -30,18 +30,19 @@ async def connect(
     user: str | None = None,
     password: str | None = None,
     tls: ssl.SSLContext | None = None,
-    inbox: str | None = None,
+    reply_prefix: str | None = None,
     wait: bool = False,
 ) -> NatsTransport:
     """Connect to a hub; a connection that breaks later is restored by itself.
 
     Args:
         url: ``nats://host:port`` or ``tls://host:port``.
-        name: The name in the hub's monitoring; also part of the inbox, which permissions name.
+        name: The name in the hub's monitoring; also part of the reply subjects, which permissions
+            name.
         user: With ``password``, instead of a certificate.
         password: See ``user``.
         tls: Certificates.
-        inbox: Prefix of the subjects of answers; ``_INBOX_<name>`` if not given.
+        reply_prefix: Prefix of the reply subjects; ``_INBOX_<name>`` if not given.
         wait: Return at once even if no hub is there yet.
 
     Raises:
@@ -51,7 +52,9 @@ async def connect(
         NotPermittedError: The hub refuses the user (not with ``wait``).
     """
     transport = NatsTransport(
-        ConnectOptions(url=url, name=name, user=user, password=password, tls=tls, inbox=inbox)
+        ConnectOptions(
+            url=url, name=name, user=user, password=password, tls=tls, reply_prefix=reply_prefix
+        )
     )
     await transport.open(wait=wait)
     return transport
