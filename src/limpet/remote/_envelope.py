@@ -107,12 +107,14 @@ class RemoteEvent:
         if isinstance(text, str):
             return text
         packed = found.get("b64")
-        if not isinstance(packed, str):
-            return None
-        raw = base64.b64decode(packed)
-        if found.get("encoding"):
-            return raw.decode(str(found["encoding"]), str(found.get("errors", "strict")))
-        return raw
+        return self.decoded(base64.b64decode(packed)) if isinstance(packed, str) else None
+
+    def decoded(self, raw: bytes) -> str | bytes:
+        """Return these bytes of the content as the agent's configuration says: text or bytes."""
+        found = self.data.get("content")
+        if not isinstance(found, dict) or found.get("mode") != "r":
+            return raw
+        return raw.decode(str(found.get("encoding", "utf-8")), str(found.get("errors", "strict")))
 
 
 def event_id(session: str, seq: int) -> str:

@@ -239,12 +239,7 @@ class EventReader:
         if hashlib.sha256(data).hexdigest() != ref.name:
             message = f"the content of {event.path} on the hub is damaged"
             raise HubError(message, code="hub-object")
-        found = event.data.get("content")
-        if isinstance(found, dict) and found.get("mode") == "r":
-            return data.decode(
-                str(found.get("encoding", "utf-8")), str(found.get("errors", "strict"))
-            )
-        return data
+        return event.decoded(data)
 
     # -- inside ----------------------------------------------------------------------------------
 

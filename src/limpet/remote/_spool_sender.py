@@ -70,19 +70,17 @@ class SpoolSender:
         transport: Transport,
         *,
         pause_min: float = _PAUSE_MIN_S,
-        pause_max: float = _PAUSE_MAX_S,
-        window: int = _WINDOW,
         bucket: str = "",
     ) -> None:
         """Create a sender; after a failure it pauses ``pause_min`` seconds, doubled each time.
 
-        ``bucket`` is the destination of large contents, ``window`` the number of events in a batch.
+        ``bucket`` is the destination of large contents.
         """
         self.spool, self.transport = spool, transport
         self.health = SenderHealth()
         self._wakeup = asyncio.Event()
-        self._backoff = Backoff(pause_min, pause_max)
-        self._window, self._bucket = window, bucket
+        self._backoff = Backoff(pause_min, _PAUSE_MAX_S)
+        self._bucket = bucket
         self.refused: set[str] = set()
         """Subjects that the hub does not allow; their events stay in the spool."""
         self._ask_again = 0.0
@@ -162,7 +160,7 @@ class SpoolSender:
 
     async def _send(self) -> int:
         rows = await asyncio.to_thread(
-            partial(self.spool.waiting, self._window, without=tuple(self.refused))
+            partial(self.spool.waiting, _WINDOW, without=tuple(self.refused))
         )
         if not rows:
             return 0

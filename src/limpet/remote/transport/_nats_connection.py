@@ -137,11 +137,12 @@ class NatsConnection:
         if connecting.done():
             await self.ready()
             return
+        failure, reason = self._error, self._reason  # closing may cause another error
         await self.close()
-        if self._error is not None and isinstance(self.translated(self._error), NotPermittedError):
-            message = f"the hub at {self.url} does not let {self.name!r} in: {self._reason}"
+        if failure is not None and isinstance(self.translated(failure), NotPermittedError):
+            message = f"the hub at {self.url} does not let {self.name!r} in: {reason}"
             raise NotPermittedError(message)
-        reason = f" ({self._reason})" if self._reason else ""
+        reason = f" ({reason})" if reason else ""
         message = f"no hub answers at {self.url}{reason}; is it running?"
         raise DisconnectedError(message)
 
@@ -179,6 +180,8 @@ class NatsConnection:
         self._on_connected()
 
     async def _on_error(self, error: Exception) -> None:
+        if self._refused.is_set() and not self.generation:
+            return  # a refusal is the reason, not what followed it
         self._error = error
         if _AUTHORIZATION in self._reason or (
             isinstance(error, ssl.SSLError)
