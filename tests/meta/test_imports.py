@@ -84,7 +84,9 @@ ALLOWED = {
     "limpet.cli": (
         "limpet",
         "limpet._event_loop",
+        "limpet._keyed_queue",
         "limpet._option_fields",
+        "limpet._process_group",
         "limpet._wire",
         "limpet.backends",
         "limpet.bot",
