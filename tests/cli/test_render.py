@@ -30,6 +30,7 @@ from tests.cli.fakes import ROOT, STAT, FakeStats, base, created, deleted, renam
 
 READY = Ready(root=ROOT, kind="dir", backend="poll", session="s1", time=1_764_000_000.5)
 ABOUT: dict[str, Any] = {"location": ROOT, "time": 1_764_000_000.5, "seq": 1}
+STATS: Any = FakeStats()
 NASTY = os.fsdecode(b"a\n\x1b]0;owned\x07\xff\\")
 
 
@@ -191,7 +192,7 @@ def test_paths0_gives_bytes() -> None:
         (Recovered(**ABOUT, path=ROOT), "watch.recovered /srv/in can be seen again"),
         (
             Rescanned(**ABOUT, reason="overflow"),
-            "watch.rescanned /srv/in was looked at again (overflow)",
+            "watch.rescanned /srv/in was scanned again (overflow)",
         ),
         (
             Mismatched(**ABOUT, found="file", expected="dir"),
@@ -207,10 +208,10 @@ def test_what_a_watch_says_of_itself(event: Event, said: str) -> None:
 
 def test_stats_lines() -> None:
     """Words for people, an object for programs."""
-    assert stats_line(ROOT, FakeStats(), structured=False) == (
+    assert stats_line(ROOT, STATS, structured=False) == (
         "watch.stats /srv/in backend=fake marks=3 entries=4"
     )
-    assert json.loads(stats_line(ROOT, FakeStats(), structured=True)) == {
+    assert json.loads(stats_line(ROOT, STATS, structured=True)) == {
         "v": 1,
         "type": "watch.stats",
         "root": "/srv/in",

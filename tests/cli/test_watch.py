@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 import pytest
 
-from limpet.cli import _run_watch
+from limpet.cli import _run_session
 from limpet.cli._run_watch import run
 from limpet.cli._watch_plan import Command, Plan, Target
 from limpet.config import WatchOptions
@@ -104,7 +104,7 @@ def test_for_people_what_a_watch_says_of_itself_is_on_stderr(form: Any) -> None:
     """Standard output holds what happened on disk."""
     done = Run(replace(PLAN, format=form), ending([RESCANNED, created("a"), DEGRADED]))
     assert b"rescanned" not in done.out
-    assert "limpet: watch.rescanned /srv/in was looked at again (overflow)\n" in done.err
+    assert "limpet: watch.rescanned /srv/in was scanned again (overflow)\n" in done.err
     assert "limpet: watch.degraded /srv/in/x: cannot read (permission)\n" in done.err
 
 
@@ -295,7 +295,7 @@ def test_a_blocked_output_stops_the_pulling(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Back-pressure reaches the watch, which merges what happens; a signal still ends it."""
-    monkeypatch.setattr(_run_watch, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(_run_session, "PATIENCE_S", 0.01)
     reading, writing = os.pipe()
     watch = FakeWatch([[created("a" * 200) for _ in range(1000)]] * 5)
     seen: list[int] = []
@@ -410,7 +410,7 @@ def test_exec_runs_the_command_and_writes_nothing(tmp_path: Path) -> None:
     assert (done.code, done.out) == (0, b"")
     assert done.err == (
         "limpet: watch.ready /srv/in (fake)\n"
-        "limpet: watch.rescanned /srv/in was looked at again (overflow)\n"
+        "limpet: watch.rescanned /srv/in was scanned again (overflow)\n"
     )
 
 
@@ -470,5 +470,5 @@ def test_a_signal_ends_the_command_and_tells_what_is_left(presses: int, tmp_path
     done = Run(plan, FakeWatch([[created("a"), created("b"), created("c")]]))
     thread.join()
     assert done.code == 130
-    assert "limpet: 2 events were not handed to a command any more\n" in done.err
+    assert "limpet: 2 events were left without a command\n" in done.err
     assert presses == 2 or Path(f"{log}.end").exists()

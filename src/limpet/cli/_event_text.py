@@ -63,7 +63,7 @@ def describe(event: Event) -> str:
         case Recovered():
             said = f"{escape(str(event.path))} can be seen again"
         case Rescanned():
-            said = f"{escape(str(event.location))} was looked at again ({event.reason})"
+            said = f"{escape(str(event.location))} was scanned again ({event.reason})"
         case Mismatched():
             said = (
                 f"{escape(str(event.location))} is a {event.found}, not a {event.expected}: "

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol, TextIO, assert_never
+from typing import TYPE_CHECKING, Protocol, TextIO, assert_never
 
 from limpet._wire import (
     Json,
@@ -19,12 +19,14 @@ from limpet._wire import (
 )
 from limpet.cli._event_text import Ready, encoding_of, escape, facts
 from limpet.cli._watch_plan import Format
-from limpet.cli._watching import Stats
 from limpet.events import (
     EntryEvent,
     Event,
     event_name,
 )
+
+if TYPE_CHECKING:
+    from limpet.watch import WatchStats
 
 __all__ = [
     "CloudEvents",
@@ -152,7 +154,7 @@ def ready_wire(ready: Ready) -> Json:
     return wire
 
 
-def stats_line(root: Path, stats: Stats, *, structured: bool) -> str:
+def stats_line(root: Path, stats: WatchStats, *, structured: bool) -> str:
     """Give a watch's figures as a line: a JSON object with its line feed, or words without one."""
     values = asdict(stats)
     if structured:
