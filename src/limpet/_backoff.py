@@ -18,7 +18,6 @@ class Backoff:
     __slots__ = ("_delay", "first", "longest")
 
     def __init__(self, first: float, longest: float) -> None:
-        """Start at the first delay, in seconds."""
         self.first = first
         self.longest = longest
         self._delay = first

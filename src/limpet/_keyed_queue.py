@@ -18,7 +18,6 @@ class KeyedItem:
     __slots__ = ("blocked", "blockers", "keys")
 
     def __init__(self, keys: Collection[str] = ()) -> None:
-        """Create an item with these keys."""
         self.keys = keys
         self.blockers = 0
         """Earlier items with a common key that are not finished."""
@@ -37,7 +36,6 @@ class KeyedQueue(Generic[ItemT]):
     """
 
     def __init__(self) -> None:
-        """Create an empty queue."""
         self.active: dict[ItemT, None] = {}
         """Items that were taken and are not finished, oldest first."""
         self._ready: deque[ItemT] = deque()

@@ -84,7 +84,6 @@ class MarkError(Exception):
     """A directory could not be marked; ``limit`` says whether a limit of the system is used up."""
 
     def __init__(self, errno: int, *, limit: bool = False) -> None:
-        """Keep the system's errno."""
         super().__init__(errno)
         self.errno = errno
         self.limit = limit

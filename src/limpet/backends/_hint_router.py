@@ -51,7 +51,6 @@ class PendingHints:
     """Hints for one watch that it has not examined yet; guarded by the router's lock."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.dirty: dict[Subscriber, dict[str, int]] = {}
         """Subscriber -> name -> bits; the name ``""`` is the directory itself."""
         self.moves: list[tuple[Subscriber, str, Subscriber, str]] = []

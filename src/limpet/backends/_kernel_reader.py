@@ -19,7 +19,6 @@ class KernelReader:
     """A descriptor that records are read from, and the buffer they are read into."""
 
     def __init__(self, fd: int) -> None:
-        """Own the descriptor, which must not block."""
         self._fd = fd
         self._buffer = bytearray(BUFFER)
 

@@ -47,7 +47,6 @@ class PollSource(Timer):
     capabilities = POLL
 
     def __init__(self, interval: float) -> None:
-        """Start with no directory; ``interval`` in seconds."""
         super().__init__(interval)
         self.directories: set[Hashable] = set()
 

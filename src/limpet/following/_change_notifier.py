@@ -45,7 +45,6 @@ class FollowWatch:
         backend: BackendName,
         poll_interval: float,
     ) -> None:
-        """Store what to watch; see ``start``."""
         options = WatchOptions(
             recursive=recursive,
             own="keep",
@@ -87,13 +86,13 @@ class FollowWatch:
 
     @property
     def polls(self) -> bool:
-        """Whether the system reports no changes here."""
+        """Return whether the system reports no changes here."""
         choice = self._watcher.choice
         return choice is not None and choice.name == "poll"
 
     @property
     def on_network(self) -> bool:
-        """Whether the path lies on a network, or another file system that others change unseen."""
+        """Return whether others can change the path unseen, as on a network file system."""
         choice = self._watcher.choice
         return choice is not None and choice.network
 

@@ -80,7 +80,7 @@ def restore(state: FollowerState, saved: dict[str, SavedPath], *, since: float, 
 def _examine(
     state: FollowerState, names: Iterable[str], candidates: _Candidates, *, again: bool = False
 ) -> None:
-    """Learn the identity of files, or with ``again`` their present names.
+    """Find the identity of files, or with ``again`` their present names.
 
     They are opened one by one, because there may be thousands.
     """

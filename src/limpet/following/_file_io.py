@@ -23,7 +23,6 @@ MISSING: Final = frozenset((errno.ENOENT, errno.ENOTDIR))
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return the identity of a file."""
     return status.st_dev, status.st_ino
 
 

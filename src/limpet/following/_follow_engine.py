@@ -237,7 +237,7 @@ class FollowEngine:
     # -- passes --------------------------------------------------------------------------------
 
     def examine(self, hints: Iterable[str] | None = None) -> None:
-        """Learn what became of the files.
+        """Examine the files.
 
         Args:
             hints: Paths that are known to have changed; ``None`` is all. The others are examined
@@ -254,7 +254,7 @@ class FollowEngine:
             self._examine_all(self.paths, now, hinted)
 
     def examine_paths(self, paths: Iterable[str]) -> None:
-        """Learn what became of some paths only."""
+        """Examine some paths only."""
         now = self.io.monotonic()
         self.state.counters.passes += 1
         names: set[str] = set()
@@ -413,7 +413,7 @@ class FollowEngine:
 
     @property
     def at_end(self) -> bool:
-        """Whether a follower that ends by itself is at its end, once ``fetch`` returns nothing."""
+        """Return whether a follower that ends by itself has ended, once ``fetch`` is empty."""
         paths = self.state.paths.values()
         if self.options.until == "retired":
             return self.state.next_number > 1 and not any(

@@ -95,7 +95,7 @@ class Line:
 
     @property
     def truncated(self) -> bool:
-        """Whether the rest was left out because the line is longer than ``max_line``."""
+        """Return whether the rest was left out because the line is longer than ``max_line``."""
         return self._of.cut
 
     def __repr__(self) -> str:
@@ -147,7 +147,6 @@ class Appended(FollowEvent):
         commit: Callable[[Block], None],
         position: Callable[[Block], Position],
     ) -> None:
-        """Created by the follower."""
         self._block = block
         self._commit = commit
         self._position = position
@@ -183,12 +182,12 @@ class Appended(FollowEvent):
 
     @property
     def complete(self) -> bool:
-        """Whether the last line has its end."""
+        """Return whether the last line has its end."""
         return self._block.complete
 
     @property
     def continued(self) -> bool:
-        """Whether the first line is the rest of one whose beginning was delivered."""
+        """Return whether the first line continues one whose beginning was delivered."""
         return self._block.continued
 
     @property

@@ -144,7 +144,7 @@ class FollowThread:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more comes, once ``pop`` returns ``None``."""
+        """Return whether nothing more comes, once ``pop`` returns ``None``."""
         return self._over
 
     def when_ready(self, notify: Callback) -> None:

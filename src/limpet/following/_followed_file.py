@@ -96,7 +96,6 @@ class CopySuspicion:
     __slots__ = ("compared", "original")
 
     def __init__(self) -> None:
-        """Start without a comparison."""
         self.original: FollowedFile | None = None
         """The file that it agrees with so far."""
         self.compared = 0
@@ -221,7 +220,7 @@ class FollowedFile:
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether all that was delivered is acknowledged and no unfinished line is held."""
+        """Return whether all is acknowledged and no unfinished line is held."""
         return self.acknowledged.offset >= self.offset
 
     @property
@@ -292,7 +291,7 @@ class FollowedFile:
 
     # -- checking ------------------------------------------------------------------------------
 
-    def learn_status(self, io: FileIO, now: float) -> os.stat_result:
+    def refresh_status(self, io: FileIO, now: float) -> os.stat_result:
         """Return the status of the open file, and note whether it grew or was deleted."""
         status = io.fstat(self.open_fd)
         if status.st_size > self.size:
@@ -303,7 +302,7 @@ class FollowedFile:
     def find_change(
         self, io: FileIO, now: float, *, hinted: bool, on_network: bool
     ) -> Change | None:
-        """Learn the size, and return what became of the bytes that were read or known.
+        """Update the size, and return how the bytes that were read or known have changed.
 
         Args:
             io: Access to the disk.
@@ -316,7 +315,7 @@ class FollowedFile:
         """
         if self.fd is None:
             return None
-        status = self.learn_status(io, now)
+        status = self.refresh_status(io, now)
         stamp = stamp_of(status)
         if stamp == self.stamp and not hinted and self.shrunk_since is None:
             return None
@@ -388,7 +387,6 @@ class FollowedFile:
             continuation.file.acknowledge(block)
 
     def position_after(self, block: Block) -> Position:
-        """Return the position after a block."""
         return self.position(ReadPoint(block.end, block.tail, block.skipping))
 
     def position(self, point: ReadPoint) -> Position:

@@ -31,7 +31,6 @@ class Follower:
     """
 
     def __init__(self, paths: tuple[str | os.PathLike[str], ...], options: FollowOptions) -> None:
-        """Use ``limpet.follow``."""
         self.paths: Final = paths
         self.options: Final = options
         self._thread: FollowThread | None = None
@@ -232,7 +231,7 @@ class Follower:
 
     @property
     def auto_commit(self) -> bool:
-        """Whether asking for the next batch commits the last one."""
+        """Return whether asking for the next batch commits the last one."""
         return self.options.commit == "auto"
 
     @property

@@ -56,7 +56,6 @@ class Counters:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        """Start at zero."""
         self.bytes_read = self.lines = self.passes = self.events_dropped = 0
         self.gaps = self.gap_bytes = self.truncations = self.lost_bytes = 0
         self.last_error = ""
@@ -66,7 +65,6 @@ class FollowerState:
     """State of one follower; used by one thread, except for ``acknowledge``."""
 
     def __init__(self, options: FollowOptions, io: FileIO) -> None:
-        """Start with no path and no file."""
         self.options = options
         self.io = io
         self.network_paths: tuple[str, ...] = ()

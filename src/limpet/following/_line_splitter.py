@@ -281,7 +281,6 @@ class ChunkSplitter:
     held = 0
 
     def __init__(self) -> None:
-        """Start at the beginning."""
         self.codec = codec_for(None)
         self.offset = 0
         self.tail = b""

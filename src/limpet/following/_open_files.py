@@ -46,7 +46,7 @@ _REOPEN_S: Final = 1.0
 
 
 def refresh(state: FollowerState, file: FollowedFile, now: float, *, hinted: bool = False) -> bool:
-    """Learn what became of a file; return whether it may be read on.
+    """Examine a file; return whether it may be read on.
 
     A change is only noted in ``state.changes``; the engine handles it afterwards.
     """
@@ -67,7 +67,7 @@ def refresh(state: FollowerState, file: FollowedFile, now: float, *, hinted: boo
 def refresh_all(
     state: FollowerState, followed: FollowedPath, now: float, *, hinted: bool = False
 ) -> None:
-    """Learn what became of every file of a path."""
+    """Examine every file of a path."""
     for file in followed.files:
         refresh(state, file, now, hinted=hinted)
 

@@ -22,7 +22,6 @@ class PathPattern:
     """One path or glob, absolute."""
 
     def __init__(self, text: str, *, is_glob: bool) -> None:
-        """Store what was asked for."""
         self.text = text
         self.is_glob = is_glob
 
@@ -36,7 +35,7 @@ class PathPattern:
 
     @property
     def recursive(self) -> bool:
-        """Whether a match may lie in a directory below ``dir``."""
+        """Return whether a match may lie in a directory below ``dir``."""
         return os.path.dirname(self.text) != self.dir
 
 

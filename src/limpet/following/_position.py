@@ -107,13 +107,14 @@ class Position:
             size: Of the file.
             read: Returns ``size`` bytes of the file from an offset: ``read(size, offset)``.
         """
-        same = device_inode[1] == self.inode
         if size < self.offset:
             return False
-        if same and None not in {inode_generation, self.inode_generation}:
-            if inode_generation != self.inode_generation:
-                return False
-        elif not self.offset:
+        same = device_inode[1] == self.inode
+        certain = same and None not in {inode_generation, self.inode_generation}
+        if certain and inode_generation != self.inode_generation:
+            # Another file got the inode number; it may still be a copy of this one.
+            same = certain = False
+        if not self.offset and not certain:
             return same
         return all(
             make_print(read(size, at)) == (size, known)

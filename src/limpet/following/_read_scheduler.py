@@ -93,7 +93,7 @@ def _read_chunk(
     if blocks and held:
         file.partial_since = now
     if file.offset >= file.size:
-        file.size = max(file.learn_status(io, now).st_size, file.size)
+        file.size = max(file.refresh_status(io, now).st_size, file.size)
     state.deliver(file, blocks)
     if file.moved_to is not None and not file.backlog:
         if file.moved_to in state.paths:

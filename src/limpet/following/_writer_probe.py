@@ -1,4 +1,4 @@
-"""Whether any process has a file open for writing, where Linux can say so.
+"""Finds out whether a process has a file open for writing, where Linux can say so.
 
 fcntl(2), "Leases": the file's owner, or a process with CAP_LEASE, gets a read lease only while
 nobody has the file open for writing. The lease is returned at once. A process that opens the file

@@ -30,7 +30,6 @@ class Ticket:
     """One operation that was submitted; it is done whether or not a task waits for it."""
 
     def __init__(self, request: _Request, finished: anyio.Event) -> None:
-        """Created by ``AsyncOutput.submit``."""
         self._job = request
         self._finished = finished
 

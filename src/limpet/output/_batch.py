@@ -16,7 +16,6 @@ class Batch:
     """What the operations of one batch share."""
 
     def __init__(self, calls: Syscalls, bases: tuple[str, ...], lock_timeout: float) -> None:
-        """Start with nothing open."""
         self.context = WriteContext(calls, open_report(bases), FsyncBatch(calls), lock_timeout)
         self.appender = Appender(self.context)
         self.results: list[Result] = []

@@ -19,7 +19,6 @@ class FsyncBatch:
     """The files and directories of one batch that are to be synced."""
 
     def __init__(self, calls: Syscalls) -> None:
-        """Start empty."""
         self._calls = calls
         self._held: dict[tuple[int, int], tuple[int, set[int]]] = {}
         """Device and inode -> descriptor, the operations that need it."""

@@ -63,26 +63,21 @@ class OwnWriteReport(NoReport):
         return [os.path.join(base, *parts) for base in self._bases]
 
     def begin(self, parts: tuple[str, ...]) -> None:
-        """See ``NoReport``."""
         new = [path for path in self._paths(parts) if path not in self._begun]
         if new:
             registry.begin(new)
             self._begun.update(new)
 
     def wrote(self, parts: tuple[str, ...], before: State | None, after: State | None) -> None:
-        """See ``NoReport``."""
         self._notes += [(path, before, after) for path in self._paths(parts)]
 
     def moved(self, parts: tuple[str, ...], after: State | None) -> None:
-        """See ``NoReport``."""
         self._notes += [(path, ANY, after) for path in self._paths(parts)]
 
     def unsure(self, parts: tuple[str, ...]) -> None:
-        """See ``NoReport``."""
         self._unsure.update(self._paths(parts))
 
     def close(self) -> None:
-        """See ``NoReport``."""
         if self._begun or self._notes:
             registry.end(self._begun, self._notes, self._unsure)
 

@@ -14,7 +14,6 @@ class Quota:
     """Counts files and their bytes when it must, and adds own writes in between."""
 
     def __init__(self, calls: Syscalls, limits: OutputLimits) -> None:
-        """Start without a count."""
         self._calls = calls
         self._limits = limits
         self._bytes = 0

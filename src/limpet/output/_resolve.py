@@ -62,7 +62,6 @@ class Walk:
     name = "walk"
 
     def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
-        """See ``Resolver``."""
         fd = root.fd
         try:
             for part in parts:

@@ -35,7 +35,6 @@ class Openat2:
         self._walk = Walk()
 
     def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:
-        """See ``Resolver``."""
         relative = "/".join(parts)
         for _ in range(_TRIES):
             try:

@@ -42,7 +42,6 @@ class RootDir:
         cross_mounts: bool,
         way: ResolverName,
     ) -> None:
-        """Keep the options; the disk is not touched."""
         self.calls = calls
         self.path = path
         self._real = path

@@ -36,7 +36,6 @@ class Staged:
     """One temporary file, open for writing; removed unless it was renamed to its final name."""
 
     def __init__(self, calls: Syscalls, dir_fd: int, name: str, fd: int) -> None:
-        """Own the open file."""
         self._calls = calls
         self._dir_fd = dir_fd
         self.name = name

@@ -43,7 +43,6 @@ class FileWatcher:
     expects: Kind = "file"
 
     def __init__(self, services: WatchServices, path_marks: PathMarks) -> None:
-        """Examine nothing before ``start``."""
         self.path_marks = path_marks
         self.options = services.options
         self.disk = services.disk

@@ -18,7 +18,6 @@ class Unacknowledged:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self._events: dict[int, Event] = {}
 
     def __len__(self) -> int:

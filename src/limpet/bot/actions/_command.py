@@ -76,7 +76,6 @@ class RunCommandAction(LimpetAction):
     max_output = Setting(whole(least=1), 65536, "Bytes of its output that are kept.")
 
     def __init__(self, **unknown: object) -> None:
-        """Start without running programs."""
         super().__init__(**unknown)
         self._running: dict[asyncio.Task[CommandResult], bool] = {}
         """Running program -> whether it is being ended for another one."""

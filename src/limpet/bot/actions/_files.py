@@ -182,7 +182,6 @@ class DeleteFileAction(_FileAction):
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Return the event that deletes."""
         return DeleteFileOutputEvent(missing_ok=self.missing_ok, **common)
 
 
@@ -209,6 +208,5 @@ class MoveFileAction(_FileAction):
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Return the event that moves it."""
         target = self.target.name(self.fields(event, state))
         return MoveFileOutputEvent(target=target, overwrite=self.overwrite, **common)

@@ -31,7 +31,6 @@ class DeliverySink:
     """The way into the queue of limpet's own runner, which restarts inputs and acknowledges."""
 
     def __init__(self, queue: EventQueue) -> None:
-        """Put into this queue."""
         self._queue = queue
 
     async def supervise(self, run: Callable[[], Awaitable[None]], label: str) -> None:

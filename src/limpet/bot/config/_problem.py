@@ -35,7 +35,6 @@ class BotConfigError(UsageError):
     """A bot's file is wrong; ``problems`` and the message list every error."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        """Keep the problems."""
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, problems)), code="bot-file")
 

@@ -15,7 +15,6 @@ class Outcome:
     __slots__ = ("error",)
 
     def __init__(self) -> None:
-        """Start without a failure."""
         self.error: BaseException | None = None
 
     def fail(self, error: BaseException) -> None:

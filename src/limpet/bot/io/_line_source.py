@@ -28,7 +28,6 @@ class LineSource:
     backend = "follow"
 
     def __init__(self, desired: DesiredWatch, follower: Follower) -> None:
-        """Made by ``open``."""
         self.desired = desired
         self.session = os.urandom(8).hex()
         self.degraded: dict[str, str] = {}
@@ -158,10 +157,8 @@ class LineBatch:
     __slots__ = ("_batch", "_source")
 
     def __init__(self, source: LineSource, batch: Appended) -> None:
-        """Refer to a batch of a source."""
         self._source = source
         self._batch = batch
 
     def acknowledge(self) -> None:
-        """Acknowledge the batch."""
         self._source.acknowledge(self._batch)

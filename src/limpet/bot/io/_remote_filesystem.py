@@ -123,7 +123,6 @@ class RemoteInput(LimpetInput):
     """Made by ``RemoteFileSystem``; nothing is read before ``run``."""
 
     def __init__(self, owner: RemoteFileSystem) -> None:
-        """Create the input of a ``RemoteFileSystem``."""
         super().__init__()
         self._owner = owner
         self._sink: DeliverySink | None = None
@@ -257,7 +256,6 @@ class RemoteFileSystemOutput(FileSystemOutput):
     """Made by ``RemoteFileSystem``; it connects to the hub with the first event."""
 
     def __init__(self, owner: RemoteFileSystem) -> None:
-        """Create the output of a ``RemoteFileSystem``."""
         super().__init__(lambda: None, owner.is_named, lambda: owner.label)
         self._owner = owner
         self._remote: tuple[RemoteOutput, Transport, asyncio.AbstractEventLoop] | None = None

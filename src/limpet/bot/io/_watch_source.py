@@ -22,7 +22,6 @@ class WatchSource:
     """One entered watch; leaves out events that the watch before it has reported."""
 
     def __init__(self, desired: DesiredWatch, watch: Watch) -> None:
-        """Made by ``open``."""
         self.desired = desired
         self.watch = watch
         self.session = os.urandom(8).hex()

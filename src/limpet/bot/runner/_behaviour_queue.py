@@ -27,7 +27,6 @@ class Task(KeyedItem):
     __slots__ = ("attempt", "delivery", "event", "is_dead", "state", "step")
 
     def __init__(self, delivery: Delivery, keys: Collection[str]) -> None:
-        """Start at the triggers."""
         self.keys = keys  # as KeyedItem does; a call for each task is measurable
         self.blockers = 0
         self.blocked = None

@@ -42,7 +42,6 @@ class DeadLetters:
     """The dead letters in one directory; synchronous, for any thread."""
 
     def __init__(self, directory: Path) -> None:
-        """Use the files in this directory."""
         self.path = directory / "dead-letters.jsonl"
         self.replaying_path = directory / "dead-letters.replaying.jsonl"
         """Those that a replay has taken and not finished."""

@@ -58,7 +58,6 @@ class InputSupervisor:
         )
 
     def start(self, one: InputInterface) -> None:
-        """Start an input."""
         one.bind(self._queue)
         task = asyncio.create_task(self._run(one), name=f"input {type(one).__name__}")
         task.add_done_callback(lambda _: self._on_end())

@@ -17,7 +17,6 @@ class Notifier:
     """Sends to the service manager, if there is one; failures are ignored."""
 
     def __init__(self) -> None:
-        """Read the address from the environment."""
         self._address = os.environ.get(_SOCKET, "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]

@@ -110,7 +110,6 @@ class Fields:
     __slots__ = ("_event", "_state")
 
     def __init__(self, event: InputEvent, state: Mapping[str, Any] | None = None) -> None:
-        """Use this event, and this state."""
         self._event = event
         self._state = state or {}
 

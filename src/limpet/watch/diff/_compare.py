@@ -99,7 +99,6 @@ class Comparison:
     """One round of examination."""
 
     def __init__(self, context: DiffContext) -> None:
-        """Start with nothing examined."""
         self.context = context
         self.differences = Differences()
         self._seen: set[EntryRef] = set()

@@ -31,7 +31,6 @@ class RenamePairing:
     def __init__(
         self, context: DiffContext, comparison: Comparison, origins: dict[EntryRef, EntryRef]
     ) -> None:
-        """Keep the differences; see ``EventOrderer``."""
         self.context = context
         self.comparison = comparison
         self.differences: Differences = comparison.differences

@@ -41,7 +41,6 @@ class Appended:
     """The positions of one watch."""
 
     def __init__(self, options: ContentOptions) -> None:
-        """Keep the options."""
         self._options = options
         self._paths: OrderedDict[str, _Place] = OrderedDict()
 

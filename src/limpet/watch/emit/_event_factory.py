@@ -89,7 +89,6 @@ class _Maker:
         self._common = common
 
     def field(self, source: _Source, name: str) -> object:
-        """Return one field of an event."""
         seq, time, origin, own, relative, now, previous, before = source
         if name == "path":
             return self._paths.path(relative)
@@ -127,7 +126,6 @@ class EventFactory:
     def __init__(
         self, location: Path, options: WatchOptions, disk: FileSystemCalls, own_writes: OwnWrites
     ) -> None:
-        """Start at sequence number 1."""
         self.location = location
         self.out: list[Event] = []
         """Events made and not yet fetched, in order."""

@@ -99,7 +99,6 @@ class OwnWrites:
 
     @staticmethod
     def any_open() -> bool:
-        """Return whether any own write is open."""
         return registry.any_open()
 
     def note(self, path: str, state: State | None, before: State | None = ANY) -> None:

@@ -48,7 +48,6 @@ class PathCache:
     __slots__ = ("_folder", "location", "prefix")
 
     def __init__(self, location: Path) -> None:
-        """Keep the location, absolute."""
         self.location = location
         self.prefix = str(location).rstrip("/") + "/"
         """The location as text, with a separator at its end."""

@@ -76,7 +76,6 @@ class Filter:
         exclude: tuple[str, ...] = (),
         default_ignores: bool = True,
     ) -> None:
-        """Compile the patterns once."""
         self._include = compile_patterns(include)
         self._exclude = compile_patterns(exclude)
         self._defaults = default_ignores

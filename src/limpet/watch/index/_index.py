@@ -40,7 +40,6 @@ class DirNode(Subscriber):
     def __init__(
         self, name: str, parent: DirNode | None, inode: int, device: int, record: bytes
     ) -> None:
-        """Start empty, unmarked and attached to nothing."""
         self.name = name
         self.parent = parent
         self.inode = inode
@@ -112,7 +111,6 @@ class Index:
     """The tree below one location; ``root`` is ``None`` while no directory is there."""
 
     def __init__(self) -> None:
-        """Create an empty index."""
         self.root: DirNode | None = None
         self.by_identity: dict[tuple[int, int], DirNode] = {}
         """(device, inode) -> directory, for those reached directly."""

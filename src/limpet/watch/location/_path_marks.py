@@ -33,7 +33,6 @@ class Waypoint(Subscriber):
     __slots__ = ("mark", "names", "path", "what")
 
     def __init__(self, path: str) -> None:
-        """Start unmarked."""
         self.path = path
         self.names: set[str] = set()
         self.what = 0
