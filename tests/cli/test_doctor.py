@@ -13,8 +13,8 @@ import pytest
 
 from limpet.backends import Choice
 from limpet.cli import _doctor, _kernel_limits
-from limpet.cli._doctor import Report, count_folders, examine, run
-from limpet.cli._kernel_limits import Limit, count_taken, read_limits
+from limpet.cli._doctor import Report, count_dirs, examine, run
+from limpet.cli._kernel_limits import Limit, count_usage, read_limits
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError
 
@@ -98,7 +98,7 @@ def test_nothing_stands_in_the_way(proc: Proc, tree: Path) -> None:
     assert codes(report) == []
     assert report.folders is not None
     assert (report.folders.count, report.folders.complete) == (10, True)
-    assert report.stands == "dir"
+    assert report.found == "dir"
     assert report.limits["fs.inotify.max_user_watches"].value == 1000
     assert list(report.limits)[-1] == "RLIMIT_NOFILE"
 
@@ -112,11 +112,11 @@ def test_what_is_taken_is_counted_over_all_processes_of_the_user(proc: Proc) -> 
     (proc.path / "11/fd/5").symlink_to("anon_inode:inotify")  # closed meanwhile: no fdinfo
     (proc.path / "12").mkdir()  # ended meanwhile, or not to be looked into
     (proc.path / "notes").mkdir()
-    taken = count_taken(proc.path, os.getuid())
-    assert (taken.inotify_instances, taken.inotify_watches) == (3, 12)
-    assert (taken.fanotify_groups, taken.fanotify_marks) == (1, 9)
-    assert taken.hidden == 1
-    assert count_taken(proc.path, os.getuid() + 1).inotify_instances == 0
+    usage = count_usage(proc.path, os.getuid())
+    assert (usage.inotify_instances, usage.inotify_watches) == (3, 12)
+    assert (usage.fanotify_groups, usage.fanotify_marks) == (1, 9)
+    assert usage.hidden == 1
+    assert count_usage(proc.path, os.getuid() + 1).inotify_instances == 0
     limits = read_limits(proc.path)
     assert limits["fs.inotify.max_user_watches"].used == 12
     assert limits["fs.inotify.max_queued_events"].used is None
@@ -135,7 +135,7 @@ def test_too_many_folders(backend: str, sysctl: str, proc: Proc, tree: Path) -> 
     report = examine(tree, proc=proc.path, choose=chosen(backend))
     assert codes(report) == ["limit"]
     problem = report.problems[0]
-    assert f"{sysctl} is 20, of which 11 are taken" in problem.message
+    assert f"{sysctl} is 20, of which 11 are in use" in problem.message
     assert "the 10 folders" in problem.message
     assert problem.commands == (
         f"sudo sysctl {sysctl}=524288",
@@ -190,7 +190,7 @@ def test_a_file_system_that_does_not_tell(proc: Proc, tree: Path) -> None:
     choose = chosen("poll", filesystem="nfs4", mount_point="/mnt/a\nb", network=True)
     report = examine(tree, proc=proc.path, choose=choose)
     assert codes(report) == ["network"]
-    assert r"nfs4, mounted at /mnt/a\nb, does not tell" in report.problems[0].message
+    assert r"nfs4, mounted at /mnt/a\nb, does not report" in report.problems[0].message
 
 
 @pytest.mark.parametrize(
@@ -265,14 +265,14 @@ def test_a_folder_on_the_way_that_is_closed(
         monkeypatch.setattr(os, "stat", look)
     report = examine(closed / "x/y/z", proc=proc.path, choose=chosen())
     assert codes(report) == ["permission"]
-    assert report.problems[0].message.startswith(f"{closed} may not be passed through")
+    assert report.problems[0].message.startswith(f"{closed} cannot be entered")
 
 
 def test_a_file_that_is_a_mount_of_its_own(proc: Proc, tree: Path) -> None:
     """Container runtimes do this; an editor outside then replaces another file."""
     file = tree / "f"
     report = examine(file, proc=proc.path, choose=chosen(mount_point=str(file)))
-    assert (report.stands, codes(report)) == ("file", ["file-mount"])
+    assert (report.found, codes(report)) == ("file", ["file-mount"])
     assert codes(examine(file, proc=proc.path, choose=chosen())) == []
 
 
@@ -281,14 +281,14 @@ def test_what_stands_there(proc: Proc, tree: Path) -> None:
     os.mkfifo(tree / "fifo")
     for path, stands in ((tree / "no/such", "nothing"), (tree / "fifo", "other")):
         report = examine(path, proc=proc.path, choose=chosen())
-        assert (report.stands, report.folders, codes(report)) == (stands, None, [])
+        assert (report.found, report.folders, codes(report)) == (stands, None, [])
 
 
 def test_counting_is_cut_short(tree: Path) -> None:
     """By number or by time; what was counted is then a lower bound and says so."""
-    cut = count_folders(tree, most=4)
+    cut = count_dirs(tree, most=4)
     assert (cut.count, cut.complete) == (4, False)
-    assert not count_folders(tree, seconds=0).complete
+    assert not count_dirs(tree, seconds=0).complete
 
 
 def test_a_system_without_proc(tmp_path: Path, tree: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_system_without_limits(
     assert report.limits == {}
     monkeypatch.setattr(_doctor, "examine", lambda *_, **__: report)
     assert run(str(tree), requested="auto", as_json=False) == 0
-    assert f"limits       {sys.platform} does not tell\n" in capsys.readouterr().out
+    assert f"limits       not known on {sys.platform}\n" in capsys.readouterr().out
 
 
 def test_the_text(
@@ -322,7 +322,7 @@ def test_the_text(
     lines = capsys.readouterr().out.splitlines()
     assert lines[:5] == [
         f"path         {tree}",
-        "there now    a folder",
+        "found        a folder",
         "backend      inotify (the best that works here)",
         "file system  ext4, mounted at /",
         "folders      10",

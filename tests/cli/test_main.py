@@ -1,4 +1,4 @@
-"""The program as it is called: exit codes, one-line errors, and help that comes quickly."""
+"""The program as it is called: exit codes, one-line errors, and help that starts quickly."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from limpet.errors import LimitError
 
 @pytest.fixture
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """What the watch command was asked to carry out; nothing is watched."""
-    asked: list[Plan] = []
+    """The plans that the watch command carries out; nothing is watched."""
+    plans: list[Plan] = []
 
     def run(plan: Plan) -> int:
-        asked.append(plan)
+        plans.append(plan)
         return 7
 
     monkeypatch.setattr(_run_watch, "run", run)
-    return asked
+    return plans
 
 
 def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["watch"], "a PATH to watch is missing"),
+        (["watch"], "expected PATH..., got 0 arguments"),
         (["watch", ".", "--nope"], "unrecognized arguments: --nope"),
         (["watch", ".", "--recurs"], "unrecognized arguments: --recurs"),
         (["watch", ".", "--no-rec"], "unrecognized arguments: --no-rec"),
@@ -98,21 +98,21 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ".", "--count"], "--count: expected one argument"),
         (["watch", ".", "--settle", "x"], "--settle: invalid float value: 'x'"),
         (["watch", ".", "--settle", "nan"], "settle must be at least 0 seconds"),
-        (["watch", ".", "--own", "x"], "--own must be one of drop, mark, keep, not 'x'"),
-        (["watch", ".", "--backend", "x"], "--backend must be one of auto, fanotify"),
-        (["watch", ".", "--format", "x"], "--format must be one of text, jsonl, cloudevents, pat"),
-        (["watch", ".", "--content", "x"], "--content must be one of r, rb"),
+        (["watch", ".", "--own", "x"], "--own: must be one of drop, mark, keep, not 'x'"),
+        (["watch", ".", "--backend", "x"], "--backend: must be one of auto, fanotify"),
+        (["watch", ".", "--format", "x"], "--format: must be one of text, jsonl, cloudevents, pat"),
+        (["watch", ".", "--content", "x"], "--content: must be one of r, rb"),
         (["watch", ".", "--content", "r", "--encoding", "x"], "unknown encoding: x"),
         (["watch", ".", "--errors", "strict"], "they need --content"),
         (["watch", ".", "--only", "x"], "known are file.created"),
         (["watch", ".", "--jobs", "2"], "they need --exec"),
         (["watch", ".", "--busy", "skip"], "they need --exec"),
-        (["watch", ".", "--busy", "x", "--exec", "true"], "--busy must be one of queue"),
+        (["watch", ".", "--busy", "x", "--exec", "true"], "--busy: must be one of queue"),
         (["watch", ".", "--exec"], "--exec needs a command"),
-        (["watch", ".", ".", "--state", "s"], "run limpet once for each path"),
-        (["watch", "/no/such"], "say --file or --dir"),
+        (["watch", ".", ".", "--state", "s"], "run limpet once for each"),
+        (["watch", "/no/such"], "add --file or --dir"),
         (["watch", ""], "must not be empty"),
-        (["doctor", "--format", "x"], "--format must be one of text, jsonl, not 'x'"),
+        (["doctor", "--format", "x"], "--format: must be one of text, jsonl, not 'x'"),
         (["doctor", "a", "b"], "argument"),
         (["nope"], "there is no command 'nope'; known are watch, follow, doctor"),
         (["--nope"], "unrecognized arguments: --nope"),
@@ -177,16 +177,16 @@ def test_what_a_command_raises(
 
 def test_doctor_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """And gives the code it is given."""
-    asked: list[object] = []
+    plans: list[object] = []
 
     def run(path: str, **options: object) -> int:
-        asked.append((path, options))
+        plans.append((path, options))
         return 1
 
     monkeypatch.setattr(_doctor, "run", run)
     assert main(["doctor"]) == 1
     assert main(["doctor", "x", "--backend", "poll", "--format", "jsonl"]) == 1
-    assert asked == [
+    assert plans == [
         (".", {"requested": "auto", "as_json": False}),
         ("x", {"requested": "poll", "as_json": True}),
     ]
@@ -216,7 +216,7 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
 
 
 def loaded(*argv: str) -> set[str]:
-    """The modules that the program has loaded when it is done with these arguments."""
+    """Return the modules that are loaded after a run with these arguments."""
     program = (
         "import sys; from limpet.cli import main; main(sys.argv[1:]); print(' '.join(sys.modules))"
     )

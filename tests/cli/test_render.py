@@ -189,7 +189,7 @@ def test_paths0_gives_bytes() -> None:
             Degraded(**ABOUT, path=ROOT / "x\n", reason="permission", message="cannot\nread"),
             r"watch.degraded /srv/in/x\n: cannot\nread (permission)",
         ),
-        (Recovered(**ABOUT, path=ROOT), "watch.recovered /srv/in can be seen again"),
+        (Recovered(**ABOUT, path=ROOT), "watch.recovered /srv/in is watched again"),
         (
             Rescanned(**ABOUT, reason="overflow"),
             "watch.rescanned /srv/in was scanned again (overflow)",

@@ -35,6 +35,7 @@ ALLOWED = {
     ),
     "limpet.output": (
         "limpet._event_loop",
+        "limpet._option_fields",
         "limpet._own_write_registry",
         "limpet.errors",
         "limpet.events",
@@ -58,6 +59,7 @@ ALLOWED = {
         "limpet._event_loop",
         "limpet._file_lock",
         "limpet._fingerprint",
+        "limpet._option_fields",
         "limpet.config",
         "limpet.errors",
         "limpet.events",

@@ -1,4 +1,4 @@
-"""The words for one event: what a terminal and a plain line both show."""
+"""The text of one event: what a terminal and a plain line both show."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STYLES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """From here on, all that happens at ``root`` is seen."""
+    """Reports that every later change at ``root`` is seen."""
 
     root: Path
     kind: TargetKind
@@ -56,26 +56,26 @@ class Ready:
 
 
 def describe(event: Event) -> str:
-    """Say in one plain line what a watch has to say about itself, for standard error."""
+    """Return one plain line about an event of the watch itself, for standard error."""
     match event:
         case Degraded():
-            said = f"{escape(str(event.path))}: {escape(event.message)} ({event.reason})"
+            text = f"{escape(str(event.path))}: {escape(event.message)} ({event.reason})"
         case Recovered():
-            said = f"{escape(str(event.path))} can be seen again"
+            text = f"{escape(str(event.path))} is watched again"
         case Rescanned():
-            said = f"{escape(str(event.location))} was scanned again ({event.reason})"
+            text = f"{escape(str(event.location))} was scanned again ({event.reason})"
         case Mismatched():
-            said = (
+            text = (
                 f"{escape(str(event.location))} is a {event.found}, not a {event.expected}: "
                 "waiting for that to change"
             )
         case _:
-            said = escape(str(event.location))
-    return f"{event_name(type(event))} {said}"
+            text = escape(str(event.location))
+    return f"{event_name(type(event))} {text}"
 
 
 def facts(event: Event) -> Iterator[str]:
-    """Give what else there is to say about an event, each as ``key=value`` or a word, escaped."""
+    """Yield further facts about an event, each as ``key=value`` or a word, escaped."""
     if isinstance(event, TargetEvent):
         yield "target"
     if isinstance(event, FileCreated | FileUpdated) and not getattr(event, "transient", False):
@@ -110,11 +110,11 @@ def facts(event: Event) -> Iterator[str]:
 
 
 def escape(text: str) -> str:
-    r"""Give the text as printable characters only, so that no line breaks and no terminal obeys.
+    r"""Return the text in printable characters, so that it breaks no line and drives no terminal.
 
     Control characters, separators other than a space, and marks without a shape of their own become
     ``\n``, ``\x1b`` or ``\u202e``; a byte that is not UTF-8 becomes ``\xff``. A backslash becomes
-    two, where it does not separate folders: no two names look the same.
+    two, where it does not separate directories: no two names are shown alike.
     """
     if text.isprintable() and ("\\" not in text or os.sep == "\\"):
         return text
@@ -135,5 +135,5 @@ def _visible(character: str) -> str:
 
 
 def encoding_of(stream: TextIO | None) -> str:
-    """Give the encoding a text stream wants; what it cannot say is escaped."""
+    """Return the encoding of a text stream; characters that it does not have are escaped."""
     return getattr(stream, "encoding", None) or "utf-8"

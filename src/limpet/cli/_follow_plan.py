@@ -1,4 +1,4 @@
-"""What one `limpet follow` is to do."""
+"""The plan of one ``limpet follow``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["FollowPlan"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowPlan:
-    """What was asked for."""
+    """Everything that one run needs."""
 
     paths: tuple[str, ...]
     options: dict[str, Any]

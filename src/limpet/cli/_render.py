@@ -40,24 +40,24 @@ __all__ = [
 
 
 class Renderer(Protocol):
-    """How events are written; what it gives is a whole number of lines, or nothing."""
+    """How events are written: as a whole number of lines, or nothing."""
 
     @property
     def structured(self) -> bool:
-        """Whether events about the watch belong into the stream, for a program to read."""
+        """Return whether events about the watch are part of the stream, for a program to read."""
         ...
 
     def ready(self, ready: Ready) -> bytes:
-        """Give the first line of a watch; nothing if the format has no place for it."""
+        """Return the first line of a watch; empty if the format has no place for it."""
         ...
 
     def event(self, event: Event, session: str) -> bytes:
-        """Give the event's line; nothing if the format has no place for it."""
+        """Return the event's line; empty if the format has no place for it."""
         ...
 
 
 def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
-    """Give the renderer for a format; text is coloured and aligned if ``stream`` is a terminal."""
+    """Return the renderer of a format; text has colours and columns if ``stream`` is a terminal."""
     match form:
         case "text":
             if stream is not None and stream.isatty():
@@ -147,7 +147,7 @@ class Paths:
 
 
 def ready_wire(ready: Ready) -> Json:
-    """Give the first object of a watch; it is no event, and so has no ``seq``."""
+    """Return the first object of a watch, which is no event and has no ``seq``."""
     wire: Json = {"v": 1, "type": "watch.ready"}
     put_path(wire, "root", ready.root)
     wire |= {"kind": ready.kind, "backend": ready.backend, "session": ready.session}
@@ -155,7 +155,7 @@ def ready_wire(ready: Ready) -> Json:
 
 
 def stats_line(root: Path, stats: WatchStats, *, structured: bool) -> str:
-    """Give a watch's figures as a line: a JSON object with its line feed, or words without one."""
+    """Return statistics as a line: a JSON object with its line feed, or words without one."""
     values = asdict(stats)
     if structured:
         wire: Json = {"v": 1, "type": "watch.stats"}
@@ -166,6 +166,6 @@ def stats_line(root: Path, stats: WatchStats, *, structured: bool) -> str:
 
 
 def _utc(moment: float) -> str:
-    """Give the moment in UTC to the millisecond, as RFC 3339."""
+    """Return the moment in UTC to the millisecond, as RFC 3339."""
     whole, fraction = divmod(int(moment * 1000), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{fraction:03d}Z"

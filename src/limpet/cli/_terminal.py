@@ -1,4 +1,4 @@
-"""Events for somebody who looks at a terminal: colours, aligned columns, local time."""
+"""Events on a terminal: colours, aligned columns, local time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Terminal"]
 
 
 class Terminal:
-    """One line for each event; what is below the location stands out. Honours ``NO_COLOR``."""
+    """One line for each event, with the path below the location in bold; honours ``NO_COLOR``."""
 
     structured = False
 
@@ -26,10 +26,10 @@ class Terminal:
 
     def ready(self, ready: Ready) -> bytes:
         """See `Renderer`."""
-        said = f"{escape(str(ready.root))}  {ready.backend}"
+        text = f"{escape(str(ready.root))}  {ready.backend}"
         return self._encode(
             Line.assemble(
-                _clock(ready.time), "watch.ready".ljust(TYPE_WIDTH), "  ", said, style="dim"
+                _clock(ready.time), "watch.ready".ljust(TYPE_WIDTH), "  ", text, style="dim"
             )
         )
 
@@ -58,7 +58,7 @@ class Terminal:
 
 
 def _readable(fact: str) -> str:
-    """Give a fact as a reader likes it: sizes with a unit, ``key value`` without a sign."""
+    """Return a fact for people: sizes with a unit, ``key value`` without a sign."""
     key, equals, value = fact.partition("=")
     if key == "size":
         return decimal(int(value))
@@ -68,6 +68,6 @@ def _readable(fact: str) -> str:
 
 
 def _clock(moment: float) -> str:
-    """Give the local time of day to the millisecond, and the space after it."""
+    """Return the local time of day to the millisecond, and the space after it."""
     whole, fraction = divmod(int(moment * 1000), 1000)
     return f"{time.strftime('%H:%M:%S', time.localtime(whole))}.{fraction:03d}  "

@@ -1,14 +1,13 @@
-"""One operation below a root: done, and said as JSON if asked; why not is the exit code."""
+"""One operation below a root; its result is the exit code, and JSON if that is asked for."""
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from limpet._wire import Json, put_path
 from limpet.errors import OutputError, UsageError
 from limpet.output import Done, Operation, Output, RefusalCode, Refused
 
@@ -40,13 +39,13 @@ EXIT_CODES: Final[dict[RefusalCode, int]] = {
 
 
 def content() -> bytes:
-    """Give all of standard input; it is read to its end before anything is written.
+    """Return all of standard input; it is read to its end before anything is written.
 
     Raises:
         UsageError: There is none.
     """
     if sys.stdin is None:
-        message = "there is no standard input to take the content from"
+        message = "there is no standard input to read the content from"
         raise UsageError(message)
     return sys.stdin.buffer.read()
 
@@ -59,55 +58,42 @@ def run(
     portable: bool,
     as_json: bool,
 ) -> int:
-    """Open the root, do it, and give the exit code.
+    """Open the root, carry out the operation and return the exit code.
 
     Args:
-        root: The folder.
-        operation: Gives what to do, once the root is open: a wrong root costs no input.
-        create: Make the root if it is missing.
-        portable: Take only portable names.
-        as_json: Write the answer to standard output, done or not.
+        root: The directory.
+        operation: Is called once the root is open: a wrong root consumes no input.
+        create: Create the root if it is missing.
+        portable: Accept only portable names.
+        as_json: Write the result to standard output, that of a refusal too.
 
     Raises:
         UsageError: The root's path is no path.
     """
-    out = Output(root, create=create, portable=portable)
+    refusal: Refused | OutputError
     try:
-        with out:
-            answer = out.perform(operation())
+        with Output(root, create=create, portable=portable) as out:
+            result = out.perform(operation())
     except OutputError as error:
-        return _refused(error.code, str(error), error.errno, as_json=as_json)
-    if isinstance(answer, Refused):
-        return _refused(answer.code, answer.message, answer.errno, as_json=as_json)
+        refusal = error
+    else:
+        if isinstance(result, Done):
+            if as_json:
+                print(json.dumps(_wire(result)))
+            return 0
+        refusal = result
+    message = refusal.message if isinstance(refusal, Refused) else str(refusal)
     if as_json:
-        _say(_done(answer))
-    return 0
-
-
-def _refused(code: str, message: str, number: int | None, *, as_json: bool) -> int:
-    if as_json:
-        _say({"v": 1, "ok": False, "code": code, "message": message, "errno": number})
+        wire = {"v": 1, "ok": False, "code": refusal.code, "message": message}
+        print(json.dumps(wire | {"errno": refusal.errno}))
     print(f"limpet: {message}", file=sys.stderr)
-    return next((exit_code for known, exit_code in EXIT_CODES.items() if known == code), 1)
+    return {str(code): number for code, number in EXIT_CODES.items()}.get(refusal.code, 1)
 
 
-def _done(answer: Done) -> dict[str, Any]:
-    path = os.fspath(answer.path)
-    wire: dict[str, Any] = {
-        "v": 1,
-        "ok": True,
-        "path": os.fsencode(path).decode("utf-8", "replace"),
-        "bytes": answer.bytes,
-        "existed": answer.existed,
-        "root": answer.root,
-    }
-    if wire["path"] != path:
-        wire["path_b64"] = base64.b64encode(os.fsencode(path)).decode("ascii")
-    if answer.stat is not None:
-        wire["size"] = answer.stat.size
-        wire["mode"] = f"{answer.stat.mode & 0o7777:04o}"
+def _wire(done: Done) -> Json:
+    wire: Json = {"v": 1, "ok": True}
+    put_path(wire, "path", done.path)
+    wire |= {"bytes": done.bytes, "existed": done.existed, "root": done.root}
+    if done.stat is not None:
+        wire |= {"size": done.stat.size, "mode": f"{done.stat.mode & 0o7777:04o}"}
     return wire
-
-
-def _say(wire: dict[str, Any]) -> None:
-    print(json.dumps(wire, ensure_ascii=True))

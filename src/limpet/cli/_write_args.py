@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError, Namespace
-from typing import Final, get_args
+from argparse import Namespace
+from typing import Any, Final, get_args
 
-from limpet.cli._parser import Parser, at_least_one, one_of, parse
+from limpet.cli._option_args import add_options, given_options
+from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import UsageError
 from limpet.output import (
     AppendToFile,
@@ -20,100 +21,82 @@ from limpet.output import (
     Rotation,
 )
 
-__all__ = ["USES", "parser", "write"]
+__all__ = ["USES", "main", "parser"]
 
 LEVELS: Final[tuple[Durability, ...]] = get_args(Durability)
 IF_EXISTS: Final = ("refuse", "replace")
 
 USES: Final = {
-    "put": ("NAME", "Make NAME hold what comes on standard input, all of it or nothing."),
-    "append": ("NAME", "Add what comes on standard input to the end of NAME, as one record."),
-    "rm": ("NAME", "Remove the file NAME; a symlink itself, never what it points to."),
-    "mv": ("NAME TARGET", "Give NAME, a file or folder, the name TARGET."),
-    "mkdir": ("NAME", "Make the folder NAME."),
+    "put": ("NAME", "Write standard input to the file NAME, all of it or nothing."),
+    "append": ("NAME", "Append standard input to the file NAME, as one record."),
+    "rm": ("NAME", "Remove the file NAME; of a symlink, the link itself."),
+    "mv": ("NAME TARGET", "Rename NAME, a file or folder, to TARGET."),
+    "mkdir": ("NAME", "Create the folder NAME."),
 }
-"""Command -> its words, and what it does."""
+"""Command -> its arguments, and its description."""
+
+_KINDS: Final[dict[str, type[Operation]]] = {
+    "put": CreateFile,
+    "append": AppendToFile,
+    "rm": DeleteFile,
+    "mv": MoveFile,
+    "mkdir": MakeDir,
+}
+_FIELDS: Final = {
+    "put": ("parents",),
+    "append": ("create", "newline_guard", "lock", "parents"),
+    "rm": ("missing_ok",),
+    "mv": ("parents",),
+    "mkdir": ("exist_ok", "parents"),
+}
+"""Command -> fields of its operation that are options."""
 
 _FLAGS: Final = {
-    "--no-create": "refuse a file that is missing",
-    "--newline-guard": "first end a line that was left open",
-    "--lock": "take the file's lock (flock)",
-    "--rotate-daily": "put the file aside on a new day (UTC)",
-    "--gzip": "pack what is put aside",
-    "--folder": "NAME is an empty folder",
-    "--missing-ok": "nothing there is as good as done",
-    "--exist-ok": "a folder there is as good as done",
-    "--no-parents": "do not make the folders on the way",
-    "--portable": "take only names that are names on every system",
-    "--create-root": "make the root if it is missing",
+    "--rotate-daily": ("append", "rotate the file before the first record of a day in UTC"),
+    "--gzip": ("append", "compress rotated files"),
+    "--folder": ("rm", "NAME is an empty folder"),
+    "--portable": ("put append mv mkdir", "accept only names that are valid on every system"),
+    "--create-root": ("put append mkdir", "create the root if it is missing"),
 }
-_FLAGS_OF: Final = {
-    "put": ("--no-parents", "--portable", "--create-root"),
-    "append": (
-        "--no-create", "--newline-guard", "--lock", "--rotate-daily", "--gzip", "--no-parents",
-        "--portable", "--create-root",
-    ),
-    "rm": ("--folder", "--missing-ok"),
-    "mv": ("--no-parents", "--portable"),
-    "mkdir": ("--exist-ok", "--no-parents", "--portable", "--create-root"),
-}  # fmt: skip
+"""Option -> the commands that have it, and its help."""
 
 
 def parser(command: str) -> Parser:
-    """Give the parser of a command's arguments."""
+    """Return the parser of a command's arguments."""
     words, does = USES[command]
     made = Parser(
-        prog=f"limpet {command}",
+        command,
+        words,
+        "name below the root",
+        f"{does}\n\nNames are relative to the root; nothing outside it is changed.",
         usage=f"limpet {command} {words} --root FOLDER [OPTIONS]",
-        description=f"{does}\n\nNames are relative to the root; nothing outside it is touched.",
     )
-    made.add_argument("names", metavar=words.partition(" ")[0], nargs="*", help="what is meant")
-    made.add_argument(
-        "--root", metavar="FOLDER", required=True, help="write below this folder and nowhere else"
-    )
+    add = made.add_argument
+    add("--root", metavar="FOLDER", required=True, help="write below this folder and nowhere else")
     if command in {"put", "mv"}:
-        made.add_argument(
-            "--if-exists",
-            metavar="|".join(IF_EXISTS),
-            default="refuse",
-            help="what to do with a taken name (refuse)",
-        )
+        add_choice(add, "--if-exists", IF_EXISTS, "what to do if the name is taken", "refuse")
+    add_options(add, _KINDS[command], _FIELDS[command])
     if command == "append":
-        made.add_argument(
+        add(
             "--rotate-bytes",
             metavar="N",
-            type=at_least_one,
-            help="put the file aside before it gets larger",
+            type=whole_number(1),
+            help="rotate the file before a record that would make it larger than this",
         )
-        made.add_argument("--keep", metavar="N", type=_whole, help="keep so many put aside")
-    for flag in _FLAGS_OF[command]:
-        made.add_argument(flag, action="store_true", help=_FLAGS[flag])
-    made.add_argument(
-        "--durability",
-        metavar="|".join(LEVELS),
-        default="none",
-        help="what must survive a crash of the system (none)",
-    )
-    made.add_argument(
-        "--json", action="store_true", help="write what was done, or why not, as JSON"
-    )
+        add("--keep", metavar="N", type=whole_number(0), help="most rotated files to keep (all)")
+    add_flags(add, {flag: text for flag, (of, text) in _FLAGS.items() if command in of.split()})
+    add_choice(add, "--durability", LEVELS, "what survives a crash of the system", "none")
+    add_flags(add, {"--json": "write the result as JSON, that of a refusal too"})
     return made
 
 
-def write(command: str, argv: list[str]) -> int:
-    """Carry out what the arguments say and give the exit code.
+def main(command: str, argv: list[str]) -> int:
+    """Carry out one operation and return the exit code.
 
     Raises:
         UsageError: The call is wrong; nothing was written.
     """
-    given = parse(parser(command), argv, "names")
-    wanted = USES[command][0].split(" ")
-    if len(given.names) != len(wanted):
-        message = f"limpet {command} takes {' and '.join(wanted)}, not {len(given.names)} words"
-        raise UsageError(message)
-    given.level = one_of("--durability", given.durability, LEVELS)
-    if command in {"put", "mv"}:
-        given.replace = one_of("--if-exists", given.if_exists, IF_EXISTS) == "replace"
+    given = parser(command).read(argv)
     rotation = _rotation(given) if command == "append" else None
     from limpet.cli._write import run
 
@@ -127,54 +110,32 @@ def write(command: str, argv: list[str]) -> int:
 
 
 def _operation(command: str, given: Namespace, rotation: Rotation | None) -> Operation:
-    """Give what to do; what brings content reads it here."""
-    name, level = given.names[0], given.level
+    """Return what to do; standard input is read here."""
+    kind = _KINDS[command]
+    values: dict[str, Any] = given_options(given, kind, _FIELDS[command])
+    values |= {"name": given.words[0], "durability": given.durability}
+    replace = getattr(given, "if_exists", "") == "replace"
     match command:
-        case "put":
+        case "put" | "append":
             from limpet.cli._write import content
 
-            kind = OverwriteFile if given.replace else CreateFile
-            return kind(
-                name=name, content=content(), durability=level, parents=not given.no_parents
-            )
-        case "append":
-            from limpet.cli._write import content
-
-            return AppendToFile(
-                name=name,
-                content=content(),
-                durability=level,
-                create=not given.no_create,
-                parents=not given.no_parents,
-                newline_guard=given.newline_guard,
-                lock=given.lock,
-                rotation=rotation,
-            )
-        case "rm":
-            gone = DeleteDir if given.folder else DeleteFile
-            return gone(name=name, missing_ok=given.missing_ok, durability=level)
+            values["content"] = content()
+            if command == "append":
+                values["rotation"] = rotation
+            elif replace:
+                kind = OverwriteFile
+        case "rm" if given.folder:
+            kind = DeleteDir
         case "mv":
-            return MoveFile(
-                name=name,
-                target=given.names[1],
-                overwrite=given.replace,
-                durability=level,
-                parents=not given.no_parents,
-            )
-        case _:
-            return MakeDir(
-                name=name,
-                exist_ok=given.exist_ok,
-                durability=level,
-                parents=not given.no_parents,
-            )
+            values |= {"target": given.words[1], "overwrite": replace}
+    return kind(**values)
 
 
 def _rotation(given: Namespace) -> Rotation | None:
-    """Give when a file that is appended to is put aside.
+    """Return when a file that is appended to is rotated.
 
     Raises:
-        UsageError: It is said what becomes of those put aside, but not when that is.
+        UsageError: There are options for rotated files, and none that rotates.
     """
     if given.rotate_bytes is not None or given.rotate_daily:
         return Rotation(
@@ -184,20 +145,6 @@ def _rotation(given: Namespace) -> Rotation | None:
             compress=given.gzip,
         )
     if given.keep is not None or given.gzip:
-        message = (
-            "--keep and --gzip are about what is put aside: they need --rotate-bytes or -daily"
-        )
+        message = "--keep and --gzip are about rotated files: they need --rotate-bytes or -daily"
         raise UsageError(message)
     return None
-
-
-def _whole(word: str) -> int:
-    """Read a number of which none is fine.
-
-    Raises:
-        ArgumentTypeError: It is no number, or less than none.
-    """
-    if not (word.isascii() and word.isdigit()):
-        message = f"must be a whole number from 0, not {word!r}"
-        raise ArgumentTypeError(message)
-    return int(word)
