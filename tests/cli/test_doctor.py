@@ -113,10 +113,10 @@ def test_what_is_taken_is_counted_over_all_processes_of_the_user(proc: Proc) -> 
     (proc.path / "12").mkdir()  # ended meanwhile, or not to be looked into
     (proc.path / "notes").mkdir()
     usage = count_usage(proc.path, os.getuid())
-    assert (usage.inotify_instances, usage.inotify_watches) == (3, 12)
-    assert (usage.fanotify_groups, usage.fanotify_marks) == (1, 9)
-    assert usage.hidden == 1
-    assert count_usage(proc.path, os.getuid() + 1).inotify_instances == 0
+    assert (usage["inotify_instances"], usage["inotify_watches"]) == (3, 12)
+    assert (usage["fanotify_groups"], usage["fanotify_marks"]) == (1, 9)
+    assert usage["hidden"] == 1
+    assert count_usage(proc.path, os.getuid() + 1)["inotify_instances"] == 0
     limits = read_limits(proc.path)
     assert limits["fs.inotify.max_user_watches"].used == 12
     assert limits["fs.inotify.max_queued_events"].used is None

@@ -20,7 +20,7 @@ from limpet.cli import (
     _follow_args,
     _hub_args,
     _watch_args,
-    _write_args,
+    _write,
 )
 from limpet.cli._doctor import examine
 from limpet.cli._exec import VARIABLES
@@ -32,7 +32,7 @@ SECTIONS: dict[str, list[Parser]] = {
     "limpet watch": [_watch_args.parser("watch")],
     "limpet follow": [_follow_args.parser("follow")],
     "limpet doctor": [_doctor_args.parser("doctor")],
-    "Writing": [_write_args.parser(command) for command in _write_args.USES],
+    "Writing": [_write.parser(command) for command in _write.USES],
     "limpet agent": [_agent_args.parser("agent")],
     "limpet hub": [_hub_args.parser("hub")],
     **{f"limpet {command}": [_bot_args.parser(command)] for command in _bot_args.USES},

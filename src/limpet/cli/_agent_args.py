@@ -28,11 +28,7 @@ def parser(command: str) -> Parser:
 
 
 def main(command: str, argv: list[str]) -> int:
-    """Run an agent and return the exit code.
-
-    Raises:
-        UsageError: The call, or the configuration, is wrong.
-    """
+    """Run the command and return the exit code."""
     given = parser(command).read(argv)
     from limpet.cli._run_agent import run
 

@@ -39,28 +39,26 @@ USES: Final = {
 """Command -> its arguments, their help, and its description."""
 
 
+_FLAGS: Final = {
+    "run": {"--until-done": "end once every input has ended"},
+    "check": {
+        "--json": "report each problem as a line of JSON",
+        "--schema": "print the JSON Schema of the format and exit",
+    },
+    "new": {"--force": "replace an existing file"},
+    "replay": {"--list": "only list the dead letters"},
+}
+
+
 def parser(command: str) -> Parser:
     """Return the parser of a command's arguments."""
     made = Parser(command, *USES[command])
-    add = made.add_argument
     if command in {"run", "replay"}:
         _add_run_options(made)
-    match command:
-        case "run":
-            add_flags(add, {"--until-done": "end once every input has ended"})
-            add("--listen", metavar="HOST:PORT", help="serve health and metrics, on loopback")
-        case "check":
-            add_flags(
-                add,
-                {
-                    "--json": "report each problem as a line of JSON",
-                    "--schema": "print the JSON Schema of the format and exit",
-                },
-            )
-        case "new":
-            add_flags(add, {"--force": "replace an existing file"})
-        case _:
-            add_flags(add, {"--list": "only list the dead letters"})
+    add_flags(made.add_argument, _FLAGS[command])
+    if command == "run":
+        text = "serve health and metrics, on loopback"
+        made.add_argument("--listen", metavar="HOST:PORT", help=text)
     return made
 
 
@@ -93,19 +91,14 @@ def _seconds(word: str) -> float:
 
 
 def main(command: str, argv: list[str]) -> int:
-    """Run the command, and return the exit code.
-
-    Raises:
-        UsageError: The call, or the bot's file, is wrong; nothing was started.
-    """
+    """Run the command and return the exit code."""
     given = parser(command).read(argv)
     try:
         import limpet.bot  # noqa: F401 - reports a missing package
     except MissingExtraError as error:
         raise UsageError(str(error), code=error.code) from error
     sys.path.insert(0, "")  # for a bot's own components, as with python -m
-    work = {"run": _run, "check": _check, "new": _new, "replay": _replay}[command]
-    return work(given)
+    return {"run": _run, "check": _check, "new": _new, "replay": _replay}[command](given)
 
 
 def _run(given: Namespace) -> int:

@@ -51,7 +51,11 @@ def dispatch(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    """Load the module of the command, and no other: what the others need takes time."""
+    """Run a command by its module, and load no other: what the others need takes time.
+
+    Raises:
+        UsageError: The call, or a file that it names, is wrong; nothing was started.
+    """
     match argv[:1]:
         case ["watch"]:
             from limpet.cli._watch_args import main
@@ -60,7 +64,7 @@ def _run(argv: list[str]) -> int:
         case ["doctor"]:
             from limpet.cli._doctor_args import main
         case ["put" | "append" | "rm" | "mv" | "mkdir"]:
-            from limpet.cli._write_args import main
+            from limpet.cli._write import main
         case ["run" | "check" | "new" | "replay"]:
             from limpet.cli._bot_args import main
         case ["agent"]:

@@ -35,11 +35,7 @@ def parser(command: str) -> Parser:
 
 
 def main(command: str, argv: list[str]) -> int:
-    """Examine a path, or a hub, and return the exit code.
-
-    Raises:
-        UsageError: The call is wrong.
-    """
+    """Run the command and return the exit code."""
     given = parser(command).read(argv)
     as_json = given.format == "jsonl"
     if given.hub is not None:

@@ -28,7 +28,16 @@ from limpet.events import (
     event_name,
 )
 
-__all__ = ["STYLES", "TYPE_WIDTH", "Ready", "describe", "encoding_of", "escape", "facts"]
+__all__ = [
+    "STYLES",
+    "TYPE_WIDTH",
+    "Ready",
+    "Renderer",
+    "describe",
+    "encoding_of",
+    "escape",
+    "facts",
+]
 
 
 TYPE_WIDTH: Final = len("file.created")
@@ -53,6 +62,22 @@ class Ready:
     backend: str
     session: str
     time: float
+
+
+class Renderer:
+    """How events are written: as a whole number of lines, or nothing."""
+
+    structured = False
+    """Whether events about the watch are part of the stream, for a program to read."""
+
+    def ready(self, ready: Ready) -> bytes:
+        """Return the first line of a watch; empty if the format has no place for it."""
+        del ready
+        return b""
+
+    def event(self, event: Event, session: str) -> bytes:
+        """Return the event's line; empty if the format has no place for it."""
+        raise NotImplementedError
 
 
 def describe(event: Event) -> str:

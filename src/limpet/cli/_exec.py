@@ -41,18 +41,14 @@ class Job(KeyedItem):
     def __init__(
         self, title: str, keys: Collection[str], environment: dict[str, str], payload: bytes
     ) -> None:
-        """Create a job that waits.
-
-        Args:
-            title: Type and path for messages, printable.
-            keys: The paths that the event is about.
-            environment: Values of ``VARIABLES``.
-            payload: The event's JSON line, for standard input.
-        """
+        """Create a job for an event about the paths ``keys``."""
         super().__init__(keys)
         self.title = title
+        """Type and path for messages, printable."""
         self.environment = environment
+        """Values of ``VARIABLES``."""
         self.payload = payload
+        """The event's JSON line, for standard input."""
 
 
 def job_for(event: Event, payload: bytes) -> Job:

@@ -1,13 +1,11 @@
-"""``limpet follow`` as it is typed: options and their help, turned into a plan."""
+"""``limpet follow`` as it is typed: options and their help."""
 
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from glob import has_magic
 from typing import Any, Final
 
-from limpet.cli._follow_plan import FollowPlan
 from limpet.cli._option_args import add_options, given_options
 from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import UsageError
@@ -21,18 +19,6 @@ OPTIONS: Final = (
 )  # fmt: skip
 _LINES: Final = 10
 """Lines shown of a file that exists at the start, as ``tail`` has it."""
-
-
-def main(command: str, argv: list[str]) -> int:
-    """Follow and return the exit code.
-
-    Raises:
-        UsageError: The call is wrong; nothing was started.
-    """
-    plan = _plan(parser(command).read(argv))
-    from limpet.cli._run_follow import run
-
-    return run(plan)
 
 
 def parser(command: str) -> Parser:
@@ -67,8 +53,9 @@ def parser(command: str) -> Parser:
     return made
 
 
-def _plan(given: Namespace) -> FollowPlan:
-    """Put the plan together, and refuse what does not go together."""
+def main(command: str, argv: list[str]) -> int:
+    """Run the command and return the exit code."""
+    given = parser(command).read(argv)
     if given.from_start and given.lines is not None:
         message = "--from-start and --lines are two places to start: give one of them"
         raise UsageError(message)
@@ -82,10 +69,14 @@ def _plan(given: Namespace) -> FollowPlan:
     if given.until_eof:
         options["until"] = "eof"
     first = given.words[0]
-    return FollowPlan(
-        paths=tuple(given.words),
-        options=options,
-        format=given.format,
-        prefix=len(given.words) > 1 or (has_magic(first) and not os.path.lexists(first)),
-        stats=given.stats,
+    from limpet.cli._run_follow import FollowPlan, run
+
+    return run(
+        FollowPlan(
+            paths=tuple(given.words),
+            options=options,
+            format=given.format,
+            prefix=len(given.words) > 1 or (has_magic(first) and not os.path.lexists(first)),
+            stats=given.stats,
+        )
     )

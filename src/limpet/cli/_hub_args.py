@@ -41,11 +41,7 @@ def parser(command: str) -> Parser:
 
 
 def main(command: str, argv: list[str]) -> int:
-    """Set up a hub and return the exit code.
-
-    Raises:
-        UsageError: The call, or the file, is wrong.
-    """
+    """Run the command and return the exit code."""
     given = parser(command).read(argv)
     what, path = given.words
     if what == "config":

@@ -9,6 +9,7 @@ counts as one that uses nothing.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LIMITS", "Limit", "Usage", "count_usage", "read_limits"]
+__all__ = ["LIMITS", "Limit", "count_usage", "read_limits"]
 
 LIMITS: Final = {
     "fs.inotify.max_user_watches": "inotify_watches",
@@ -26,7 +27,7 @@ LIMITS: Final = {
     "fs.fanotify.max_user_groups": "fanotify_groups",
     "fs.fanotify.max_queued_events": None,
 }
-"""Sysctl -> what of `Usage` counts against it; how full a queue is does not show."""
+"""Sysctl -> what of `count_usage` counts against it; how full a queue is does not show."""
 
 _INSTANCES: Final = {
     "anon_inode:inotify": ("inotify_instances", "inotify_watches", b"inotify wd:"),
@@ -48,18 +49,6 @@ class Limit:
         return max(0, self.value - (self.used or 0))
 
 
-@dataclass(slots=True)
-class Usage:
-    """What this user's processes use."""
-
-    inotify_instances: int = 0
-    inotify_watches: int = 0
-    fanotify_groups: int = 0
-    fanotify_marks: int = 0
-    hidden: int = 0
-    """Processes of this user that could not be examined."""
-
-
 def read_limits(proc: Path) -> dict[str, Limit]:
     """Return the limits of this system, by name, with what is used of each.
 
@@ -71,29 +60,28 @@ def read_limits(proc: Path) -> dict[str, Limit]:
     for name, counts in LIMITS.items():
         with suppress(OSError, ValueError):
             value = int((proc / "sys" / name.replace(".", "/")).read_bytes())
-            used = None if counts is None else getattr(usage, counts)
+            used = None if counts is None else usage[counts]
             limits.append(Limit(name=name, value=value, used=used))
     limits.extend(_descriptors(proc))
     return {limit.name: limit for limit in limits}
 
 
-def count_usage(proc: Path, user: int) -> Usage:
-    """Count the instances, watches and marks of all processes of a user that can be examined."""
-    usage = Usage()
+def count_usage(proc: Path, user: int) -> Counter[str]:
+    """Count the instances, watches and marks of a user's processes; ``hidden`` ones show none."""
+    usage: Counter[str] = Counter()
     for process in _processes(proc, user):
         try:
             descriptors = os.listdir(process / "fd")
         except OSError:
-            usage.hidden += 1
+            usage["hidden"] += 1
             continue
         for descriptor in descriptors:
             with suppress(OSError):
                 kind = _INSTANCES.get(os.readlink(process / "fd" / descriptor))
                 if kind is not None:
                     instances, marks, line = kind
-                    setattr(usage, instances, getattr(usage, instances) + 1)
-                    found = _count_lines(process / "fdinfo" / descriptor, line)
-                    setattr(usage, marks, getattr(usage, marks) + found)
+                    usage[instances] += 1
+                    usage[marks] += _count_lines(process / "fdinfo" / descriptor, line)
     return usage
 
 

@@ -59,11 +59,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("words", metavar=words, nargs="*", help=about)
 
     def error(self, message: str) -> NoReturn:
-        """Report what is wrong with the call.
-
-        Raises:
-            UsageError: Always.
-        """
+        """Raise ``UsageError``."""
         raise UsageError(message.removeprefix("argument "))
 
     def read(self, argv: list[str]) -> argparse.Namespace:

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO, assert_never
+from typing import TYPE_CHECKING, TextIO, assert_never
 
 from limpet._wire import (
     Json,
@@ -17,7 +17,7 @@ from limpet._wire import (
     to_json_line,
     wire_time,
 )
-from limpet.cli._event_text import Ready, encoding_of, escape, facts
+from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
 from limpet.cli._watch_plan import Format
 from limpet.events import (
     EntryEvent,
@@ -32,28 +32,10 @@ __all__ = [
     "CloudEvents",
     "JsonLines",
     "Paths",
-    "Renderer",
     "Text",
     "renderer_for",
     "stats_line",
 ]
-
-
-class Renderer(Protocol):
-    """How events are written: as a whole number of lines, or nothing."""
-
-    @property
-    def structured(self) -> bool:
-        """Return whether events about the watch are part of the stream, for a program to read."""
-        ...
-
-    def ready(self, ready: Ready) -> bytes:
-        """Return the first line of a watch; empty if the format has no place for it."""
-        ...
-
-    def event(self, event: Event, session: str) -> bytes:
-        """Return the event's line; empty if the format has no place for it."""
-        ...
 
 
 def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
@@ -75,10 +57,8 @@ def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
             assert_never(form)
 
 
-class Text:
+class Text(Renderer):
     """One line for each event, its columns separated by tabs: time, type, path, facts."""
-
-    structured = False
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
@@ -100,7 +80,7 @@ class Text:
         return ("\t".join(columns) + "\n").encode(self._encoding, "backslashreplace")
 
 
-class JsonLines:
+class JsonLines(Renderer):
     """One wire object a line, by ``event.schema.json``."""
 
     structured = True
@@ -114,7 +94,7 @@ class JsonLines:
         return to_json_line(event, session=session)
 
 
-class CloudEvents:
+class CloudEvents(Renderer):
     """One CloudEvents object a line, in structured mode."""
 
     structured = True
@@ -130,15 +110,8 @@ class CloudEvents:
         return dump_line(to_cloudevent(event, session=session))
 
 
-class Paths:
+class Paths(Renderer):
     """Each entry event's path as the bytes it has on disk, ended by a NUL: for ``xargs -0``."""
-
-    structured = False
-
-    def ready(self, ready: Ready) -> bytes:
-        """See `Renderer`."""
-        del ready
-        return b""
 
     def event(self, event: Event, session: str) -> bytes:
         """See `Renderer`."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Literal, TextIO
 
 from limpet._wire import Json, dump_line, put_path, wire_time
 from limpet.cli._event_text import encoding_of, escape
-from limpet.cli._follow_plan import FollowPlan
 from limpet.cli._run_session import RunSession, run_session
 from limpet.errors import LimpetError
 from limpet.following import (
@@ -26,7 +25,20 @@ from limpet.following import (
     follow,
 )
 
-__all__ = ["run"]
+__all__ = ["FollowPlan", "run"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FollowPlan:
+    """Everything that one run needs."""
+
+    paths: tuple[str, ...]
+    options: dict[str, Any]
+    """Keyword arguments of ``limpet.follow``."""
+    format: Literal["text", "jsonl"]
+    prefix: bool
+    """Write the file's name before each line of text."""
+    stats: bool
 
 
 def run(plan: FollowPlan, *, stdout: TextIO | None = None, stderr: TextIO | None = None) -> int:
@@ -76,8 +88,10 @@ class _FollowRun:
                 await self._session.log_last(" ".join(f"{key}={n}" for key, n in figures if n))
 
     async def _write(self, batch: Appended) -> None:
-        if self._is_our_output(batch):
-            return
+        if self._session.streams.files:
+            position = batch.position
+            if self._session.streams.are_at(position.device, position.inode):
+                return
         data = self._json(batch) if self._plan.format == "jsonl" else self._text(batch)
         if await self._session.write(data):
             batch.commit()  # only now: what is not written comes again at the next start
@@ -114,14 +128,6 @@ class _FollowRun:
             await self._session.write(dump_line(_wire(event)))
         elif text := _describe(event):
             await self._session.streams.log(text)
-
-    def _is_our_output(self, batch: Appended) -> bool:
-        """Return whether it is of a file that our own lines go to, which would never end."""
-        files = self._session.streams.files
-        if not files:
-            return False
-        position = batch.position
-        return (position.device, position.inode) in files
 
 
 def _shown(path: Path) -> str:

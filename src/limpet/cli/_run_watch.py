@@ -14,8 +14,7 @@ import anyio
 from limpet._wire import to_json_line
 from limpet.cli._event_text import Ready, describe, escape
 from limpet.cli._render import renderer_for, stats_line
-from limpet.cli._run_session import RunSession, run_session
-from limpet.cli._std_streams import PATIENCE_S
+from limpet.cli._run_session import PATIENCE_S, RunSession, run_session
 from limpet.cli._watch_plan import Command, Plan, Target
 from limpet.config import WatchOptions
 from limpet.errors import LimpetError
@@ -197,11 +196,10 @@ class _WatchRun:
             self._pulls.cancel()
 
     def _is_our_output(self, event: Event) -> bool:
-        """Return whether it is about a file that our own lines go to, which would never end."""
         return (
             bool(self._streams.files)
             and isinstance(event, FileCreated | FileUpdated)
-            and (event.stat.device, event.stat.inode) in self._streams.files
+            and self._streams.are_at(event.stat.device, event.stat.inode)
         )
 
     async def _print_stats(self, watches: Sequence[Watch]) -> None:

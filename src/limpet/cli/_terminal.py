@@ -9,16 +9,14 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text as Line
 
-from limpet.cli._event_text import STYLES, TYPE_WIDTH, Ready, encoding_of, escape, facts
+from limpet.cli._event_text import STYLES, TYPE_WIDTH, Ready, Renderer, encoding_of, escape, facts
 from limpet.events import Event, event_name
 
 __all__ = ["Terminal"]
 
 
-class Terminal:
+class Terminal(Renderer):
     """One line for each event, with the path below the location in bold; honours ``NO_COLOR``."""
-
-    structured = False
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True)

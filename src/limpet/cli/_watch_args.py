@@ -35,11 +35,7 @@ WATCHING: Final = (
 
 
 def main(command: str, argv: list[str]) -> int:
-    """Watch and return the exit code.
-
-    Raises:
-        UsageError: The call is wrong; nothing was started.
-    """
+    """Run the command and return the exit code."""
     words, program = split_command(argv)
     plan = _plan(parser(command).read(words), program)
     from limpet.cli._run_watch import run

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Protocol, TextIO
+from typing import Any, TextIO
 
 from limpet._event_loop import EventLoop
 
@@ -84,14 +84,6 @@ class Writer:
                 finish(None)
 
 
-class _Raw(Protocol):
-    """What is below a text stream: a descriptor or a Windows console (not ``BufferedWriter``)."""
-
-    def write(self, data: memoryview, /) -> int | None:
-        """Write some of it and return how much; ``None`` if it would block."""
-        ...
-
-
 def stream_sink(stream: TextIO | None) -> Sink:
     """Return a sink for the bytes below a text stream; all writes fail if there is no stream.
 
@@ -101,7 +93,7 @@ def stream_sink(stream: TextIO | None) -> Sink:
         return _refuse
     stream.flush()
     buffer = stream.buffer
-    raw: _Raw = getattr(buffer, "raw", buffer)
+    raw: Any = getattr(buffer, "raw", buffer)  # a descriptor, or a Windows console
 
     def sink(data: bytes) -> None:
         rest = memoryview(data)
