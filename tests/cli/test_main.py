@@ -103,7 +103,7 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ".", "--format", "x"], "--format: must be one of text, jsonl, cloudevents, pat"),
         (["watch", ".", "--content", "x"], "--content: must be one of r, rb"),
         (["watch", ".", "--content", "r", "--encoding", "x"], "unknown encoding: x"),
-        (["watch", ".", "--errors", "strict"], "they need --content"),
+        (["watch", ".", "--errors", "strict"], "--max-bytes need --content"),
         (["watch", ".", "--only", "x"], "known are file.created"),
         (["watch", ".", "--jobs", "2"], "they need --exec"),
         (["watch", ".", "--busy", "skip"], "they need --exec"),

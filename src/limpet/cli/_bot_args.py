@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -53,12 +52,12 @@ _FLAGS: Final = {
 def parser(command: str) -> Parser:
     """Return the parser of a command's arguments."""
     made = Parser(command, *USES[command])
+    add = made.add_argument
     if command in {"run", "replay"}:
         _add_run_options(made)
-    add_flags(made.add_argument, _FLAGS[command])
+    add_flags(add, _FLAGS[command])
     if command == "run":
-        text = "serve health and metrics, on loopback"
-        made.add_argument("--listen", metavar="HOST:PORT", help=text)
+        add("--listen", metavar="HOST:PORT", help="serve health and metrics, on loopback")
     return made
 
 
@@ -102,17 +101,11 @@ def main(command: str, argv: list[str]) -> int:
 
 
 def _run(given: Namespace) -> int:
-    from limpet.bot.program import serve
+    from limpet.bot.program import logging_to, serve
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
-    return _logged(given, lambda: serve(given.words[0], options))
-
-
-def _logged(given: Namespace, work: Callable[[], int]) -> int:
-    from limpet.bot.program import logging_to
-
     with logging_to(form=given.log_format, level=given.log_level):
-        return work()
+        return serve(given.words[0], options)
 
 
 def _options(given: Namespace) -> RunOptions:
@@ -171,7 +164,7 @@ def _new(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from limpet.bot.program import DeadLetters, replay
+    from limpet.bot.program import DeadLetters, logging_to, replay
 
     file, *only = given.words
     options = _options(given)
@@ -186,9 +179,7 @@ def _replay(given: Namespace) -> int:
                     print(f"{one.ident} {one.name or one.behaviour}: {one.error}")
         return 0
 
-    def work() -> int:
+    with logging_to(form=given.log_format, level=given.log_level):
         done, left = replay(file, options, only=only)
-        print(f"{done} done, {left} left")
-        return 1 if left else 0
-
-    return _logged(given, work)
+    print(f"{done} done, {left} left")
+    return 1 if left else 0

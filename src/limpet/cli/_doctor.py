@@ -68,7 +68,7 @@ class DirCount:
     """One that could not be read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was found out about one path."""
 
@@ -79,7 +79,7 @@ class Report:
     limits: dict[str, Limit]
     folders: DirCount | None
     """``None`` if the path is no directory."""
-    problems: tuple[Problem, ...]
+    problems: list[Problem]
 
 
 def run(path: str, *, requested: BackendName, as_json: bool) -> int:
@@ -113,21 +113,12 @@ def examine(
     except UnsupportedError as error:
         problems.append(Problem(code=error.code, message=str(error)))
     else:
-        problems.extend(_about_backend(choice, requested))
+        problems.extend(_about_backend(path, choice, requested))
         whole = _may_mark_filesystems(proc) and choice.name == "fanotify"
         needed = 1 if folders is None or whole else folders.count
         problems.extend(_about_limits(choice.name, limits, needed))
-        if found == "file" and choice.mount_point == str(path):
-            problems.append(_file_mount(path))
     problems.extend(_about_reading(path, folders))
-    return Report(
-        path=path,
-        found=found,
-        choice=choice,
-        limits=limits,
-        folders=folders,
-        problems=tuple(problems),
-    )
+    return Report(path, found, choice, limits, folders, problems)
 
 
 def count_dirs(top: Path, *, most: int = MOST_DIRS, seconds: float = MOST_SECONDS) -> DirCount:
@@ -158,7 +149,14 @@ def _kind_of(path: Path) -> Literal["file", "dir", "other", "nothing"]:
     return "file" if stat.S_ISREG(mode) else "other"
 
 
-def _about_backend(choice: Choice, requested: BackendName) -> Iterator[Problem]:
+def _about_backend(path: Path, choice: Choice, requested: BackendName) -> Iterator[Problem]:
+    if choice.mount_point == str(path) and os.path.isfile(path):
+        yield Problem(
+            code="file-mount",
+            message=f"{escape(str(path))} is mounted by itself, as container runtimes do with "
+            "single files: an editor that saves by renaming replaces the file outside, and the old "
+            "one stays mounted here. Mount its folder instead.",
+        )
     if choice.network:
         yield Problem(
             code="network",
@@ -238,21 +236,9 @@ def _about_reading(path: Path, folders: DirCount | None) -> Iterator[Problem]:
             return
 
 
-def _file_mount(path: Path) -> Problem:
-    return Problem(
-        code="file-mount",
-        message=f"{escape(str(path))} is mounted by itself, as container runtimes do with single "
-        "files: an editor that saves by renaming replaces the file outside, and the old one stays "
-        "mounted here. Mount its folder instead.",
-    )
-
-
 def _sysctl(name: str, value: int) -> tuple[str, str]:
     """Return the commands that change a kernel setting, at once and for good."""
-    return (
-        f"sudo sysctl {name}={value}",
-        f"echo '{name} = {value}' | sudo tee -a {SYSCTL_FILE}",
-    )
+    return (f"sudo sysctl {name}={value}", f"echo '{name} = {value}' | sudo tee -a {SYSCTL_FILE}")
 
 
 def _may_mark_filesystems(proc: Path) -> bool:
@@ -267,20 +253,18 @@ def _as_json(report: Report) -> Json:
     wire: Json = {"v": 1, "type": "doctor", "platform": sys.platform}
     put_path(wire, "path", report.path)
     wire["found"] = report.found
-    wire["backend"] = None if report.choice is None else _choice_json(report.choice)
+    wire["backend"] = None
+    if report.choice is not None:
+        names = ("name", "reason", "filesystem", "network")
+        backend: Json = {name: getattr(report.choice, name) for name in names}
+        if report.choice.mount_point:
+            put_path(backend, "mount_point", Path(report.choice.mount_point))
+        wire["backend"] = backend
     wire["limits"] = [asdict(limit) for limit in report.limits.values()]
     if report.folders is not None:
         counted = asdict(report.folders)
         wire["folders"] = {key: counted[key] for key in ("count", "complete", "unreadable")}
     wire["problems"] = [asdict(problem) for problem in report.problems]
-    return wire
-
-
-def _choice_json(choice: Choice) -> Json:
-    wire: Json = {"name": choice.name, "reason": choice.reason, "filesystem": choice.filesystem}
-    if choice.mount_point:
-        put_path(wire, "mount_point", Path(choice.mount_point))
-    wire["network"] = choice.network
     return wire
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 from limpet.cli._watch_plan import TargetKind
 from limpet.events import (
@@ -28,29 +28,7 @@ from limpet.events import (
     event_name,
 )
 
-__all__ = [
-    "STYLES",
-    "TYPE_WIDTH",
-    "Ready",
-    "Renderer",
-    "describe",
-    "encoding_of",
-    "escape",
-    "facts",
-]
-
-
-TYPE_WIDTH: Final = len("file.created")
-"""The longest type of an entry event; all columns after it line up on a terminal."""
-
-
-STYLES: Final = {
-    "created": "green",
-    "updated": "yellow",
-    "renamed": "cyan",
-    "deleted": "red",
-    "ready": "dim",
-}
+__all__ = ["Ready", "Renderer", "describe", "encoding_of", "escape", "facts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +60,18 @@ class Renderer:
 
 def describe(event: Event) -> str:
     """Return one plain line about an event of the watch itself, for standard error."""
+    place = escape(str(event.location))
     match event:
         case Degraded():
             text = f"{escape(str(event.path))}: {escape(event.message)} ({event.reason})"
         case Recovered():
             text = f"{escape(str(event.path))} is watched again"
         case Rescanned():
-            text = f"{escape(str(event.location))} was scanned again ({event.reason})"
+            text = f"{place} was scanned again ({event.reason})"
         case Mismatched():
-            text = (
-                f"{escape(str(event.location))} is a {event.found}, not a {event.expected}: "
-                "waiting for that to change"
-            )
+            text = f"{place} is a {event.found}, not a {event.expected}: waiting for that to change"
         case _:
-            text = escape(str(event.location))
+            text = place
     return f"{event_name(type(event))} {text}"
 
 

@@ -93,6 +93,7 @@ class Runner:
         self.skipped = 0
         """Events left out by ``busy="skip"``, or superseded by a later one with ``restart``."""
         self._command = command
+        self._shown = escape(shlex.join(command.argv))
         self._report = report
         self._stdout = stdout
         self._limit = limit
@@ -119,7 +120,9 @@ class Runner:
                         self.skipped += 1
                         return
                 case "restart":
-                    self._drop_waiting()
+                    while self._queue.has_ready:  # with one worker none is blocked by another
+                        self._queue.finish(self._queue.take())
+                        self.skipped += 1
                     if self._current is not None:
                         self._current.cancel()
             if self._command.jobs == 1:
@@ -158,11 +161,6 @@ class Runner:
             key in job.keys for other in taken for key in other.keys
         )
 
-    def _drop_waiting(self) -> None:
-        while self._queue.has_ready:
-            self._queue.finish(self._queue.take())
-            self.skipped += 1
-
     async def _take(self) -> Job:
         async with self._turn:
             while not self._queue.has_ready:
@@ -172,6 +170,7 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         """Run the command to its end, or end it when cancelled; report how it failed."""
+        ours = {key: value for key, value in os.environ.items() if key not in VARIABLES}
         try:
             with _as_stdin(job.payload) as stdin, anyio.CancelScope(shield=True):
                 # Shielded: a cancelled start would leave a process that nobody ends.
@@ -180,31 +179,25 @@ class Runner:
                     stdin=stdin,
                     stdout=self._stdout,
                     stderr=None,
-                    env=_environment(job.environment),
+                    env=ours | job.environment,  # an outer limpet may have set some
                     start_new_session=True,
                 )
         except (OSError, ValueError) as error:
             self.failed += 1
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            await self._report(f"cannot start {self._shown()} for {job.title}: {why}")
+            await self._report(f"cannot start {self._shown} for {job.title}: {why}")
             return
         try:
             status = await process.wait()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await end_group(
-                    process,
-                    sleep=anyio.sleep,
-                    grace=self._grace,
-                    hurry=lambda: self._is_hurried,
+                    process, sleep=anyio.sleep, grace=self._grace, hurry=lambda: self._is_hurried
                 )
             raise
         if status != 0:
             self.failed += 1
-            await self._report(f"{self._shown()} {_outcome(status)}, for {job.title}")
-
-    def _shown(self) -> str:
-        return escape(shlex.join(self._command.argv))
+            await self._report(f"{self._shown} {_outcome(status)}, for {job.title}")
 
 
 @contextmanager
@@ -223,11 +216,6 @@ def _as_stdin(payload: bytes) -> Iterator[IO[bytes]]:
         file.write(payload)
         file.seek(0)
         yield file
-
-
-def _environment(changes: dict[str, str]) -> dict[str, str]:
-    """Return the environment without what an outer limpet has set, and with the event's."""
-    return {key: value for key, value in os.environ.items() if key not in VARIABLES} | changes
 
 
 def _outcome(status: int) -> str:

@@ -68,6 +68,12 @@ def address_of(given: Namespace) -> HubAddress:
     Raises:
         ConfigError: The file of the password cannot be read.
     """
-    names = ("user", "password_file", "ca", "cert", "key")
-    found = {"url": given.hub} | {name: getattr(given, name) for name in names}
+    found = {
+        "url": given.hub,
+        "user": given.user,
+        "password_file": given.password_file,
+        "ca": given.ca,
+        "cert": given.cert,
+        "key": given.key,
+    }
     return HubAddress.read(found, Path())

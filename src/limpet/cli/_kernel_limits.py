@@ -81,7 +81,8 @@ def count_usage(proc: Path, user: int) -> Counter[str]:
                 if kind is not None:
                     instances, marks, line = kind
                     usage[instances] += 1
-                    usage[marks] += _count_lines(process / "fdinfo" / descriptor, line)
+                    with (process / "fdinfo" / descriptor).open("rb") as lines:
+                        usage[marks] += sum(one.startswith(line) for one in lines)
     return usage
 
 
@@ -91,11 +92,6 @@ def _processes(proc: Path, user: int) -> Iterator[Path]:
             with suppress(OSError):
                 if entry.name.isdecimal() and entry.stat().st_uid == user:
                     yield proc / entry.name
-
-
-def _count_lines(file: Path, start: bytes) -> int:
-    with file.open("rb") as lines:
-        return sum(line.startswith(start) for line in lines)
 
 
 def _descriptors(proc: Path) -> Iterator[Limit]:

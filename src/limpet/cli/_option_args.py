@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from limpet._option_fields import info_of, words_of
 from limpet.cli._parser import one_of
 
 __all__ = ["add_options", "given_options"]
 
-_READERS: Final[dict[object, Callable[[str], object]]] = {float: float, int: int, Path: Path}
+
+def _reader(kind: object) -> Callable[[str], object]:
+    """Return what reads a value of this type, which may be one with ``None``."""
+    return next((one for one in (float, int, Path) if one in (kind, *get_args(kind))), str)
 
 
 def add_options(add: Callable[..., object], cls: type, names: Iterable[str]) -> None:
@@ -36,7 +38,7 @@ def add_options(add: Callable[..., object], cls: type, names: Iterable[str]) -> 
         add(
             f"--{flag}",
             metavar=info.unit or "|".join(words),
-            type=one_of(words) if words else _READERS.get(_bare(kind), str),
+            type=one_of(words) if words else _reader(kind),
             help=info.help + listed + (f" ({shown})" if shown != "" else ""),
         )
 
@@ -54,10 +56,3 @@ def given_options(given: argparse.Namespace, cls: type, names: Iterable[str]) ->
         if value is not None and value is not False:
             found[name] = tuple(value) if get_origin(kind) is tuple else value
     return found
-
-
-def _bare(kind: Any) -> object:  # noqa: ANN401 - a type as it is annotated
-    """Return the type without ``None``."""
-    if isinstance(kind, UnionType):
-        return next(one for one in get_args(kind) if one is not type(None))
-    return kind

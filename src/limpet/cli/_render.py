@@ -19,23 +19,12 @@ from limpet._wire import (
 )
 from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
 from limpet.cli._watch_plan import Format
-from limpet.events import (
-    EntryEvent,
-    Event,
-    event_name,
-)
+from limpet.events import EntryEvent, Event, event_name
 
 if TYPE_CHECKING:
     from limpet.watch import WatchStats
 
-__all__ = [
-    "CloudEvents",
-    "JsonLines",
-    "Paths",
-    "Text",
-    "renderer_for",
-    "stats_line",
-]
+__all__ = ["CloudEvents", "JsonLines", "Paths", "Text", "renderer_for", "stats_line"]
 
 
 def renderer_for(form: Format, stream: TextIO | None) -> Renderer:

@@ -88,9 +88,9 @@ class _FollowRun:
                 await self._session.log_last(" ".join(f"{key}={n}" for key, n in figures if n))
 
     async def _write(self, batch: Appended) -> None:
-        if self._session.streams.files:
+        if files := self._session.streams.files:
             position = batch.position
-            if self._session.streams.are_at(position.device, position.inode):
+            if (position.device, position.inode) in files:
                 return
         data = self._json(batch) if self._plan.format == "jsonl" else self._text(batch)
         if await self._session.write(data):

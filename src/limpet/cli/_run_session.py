@@ -8,8 +8,8 @@ import signal
 import stat
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Final, Self, TextIO
+from contextlib import closing, suppress
+from typing import Final, TextIO
 
 import anyio
 import anyio.abc
@@ -39,7 +39,7 @@ def run_session(
     async def main(streams: Streams) -> int:
         return await serve(RunSession(streams))
 
-    with Streams(stdout or sys.stdout, stderr or sys.stderr) as streams:
+    with closing(Streams(stdout or sys.stdout, stderr or sys.stderr)) as streams:
         try:
             return anyio.run(main, streams, backend="asyncio")
         except KeyboardInterrupt:  # where the loop cannot take signals, as on Windows
@@ -47,7 +47,7 @@ def run_session(
 
 
 class Streams:
-    """Standard output and error, each written by a thread of its own while the block lasts."""
+    """Standard output and error, each written by a thread of its own until they are closed."""
 
     def __init__(self, stdout: TextIO | None, stderr: TextIO | None) -> None:
         self.stdout = stdout
@@ -55,20 +55,12 @@ class Streams:
         self._err = Writer(stream_sink(stderr), name="stderr")
         self._encoding = encoding_of(stderr)
         self.files = frozenset(filter(None, map(_file_of, (stdout, stderr))))
-        """Device and inode of each that is a file: what is written there must not be an event."""
+        """Device and inode of each that is a file: an event about it would cause further events."""
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Wait a moment for what is being written."""
         self.out.close(patience=PATIENCE_S)
         self._err.close(patience=PATIENCE_S)
-
-    def are_at(self, device: int, inode: int) -> bool:
-        """Return whether one of them is this file, whose events would cause further events."""
-        return (device, inode) in self.files
 
     async def log(self, message: str) -> None:
         """Write a line to standard error; one that cannot be written is dropped."""
@@ -170,10 +162,7 @@ class RunSession:
         self.end(0)
 
     async def _obey_signals(
-        self,
-        hurry: Callable[[], object] | None,
-        *,
-        task_status: anyio.abc.TaskStatus[None],
+        self, hurry: Callable[[], object] | None, *, task_status: anyio.abc.TaskStatus[None]
     ) -> None:
         """End the run at a signal. One that the parent ignores for us (``nohup``) stays ignored."""
         wanted = [

@@ -15,13 +15,13 @@ from limpet._wire import to_json_line
 from limpet.cli._event_text import Ready, describe, escape
 from limpet.cli._render import renderer_for, stats_line
 from limpet.cli._run_session import PATIENCE_S, RunSession, run_session
-from limpet.cli._watch_plan import Command, Plan, Target
+from limpet.cli._watch_plan import Plan, Target
 from limpet.config import WatchOptions
 from limpet.errors import LimpetError
 from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, event_name
 
 if TYPE_CHECKING:
-    from limpet.cli._exec import Job, Runner
+    from limpet.cli._exec import Runner
     from limpet.watch import Watch
 
 __all__ = ["Opener", "run"]
@@ -56,20 +56,6 @@ def _open(target: Target, options: WatchOptions) -> Watch:
     return start(target.path, **{name: getattr(options, name) for name in names})
 
 
-def _runner(plan: Plan, command: Command, session: RunSession) -> Runner:
-    from limpet.cli._exec import Runner  # only now: most runs start no commands
-
-    # With events on standard output, what commands print goes to standard error.
-    beside = None if plan.format is None else 2
-    return Runner(command, report=session.streams.log, stdout=beside)
-
-
-def _job(event: Event, session_id: str) -> Job:
-    from limpet.cli._exec import job_for
-
-    return job_for(event, to_json_line(event, session=session_id))
-
-
 class _WatchRun:
     """One run: its watches, and where their events go."""
 
@@ -80,7 +66,14 @@ class _WatchRun:
         self._streams = session.streams
         stdout = session.streams.stdout
         self._renderer = None if plan.format is None else renderer_for(plan.format, stdout)
-        self._runner = None if plan.command is None else _runner(plan, plan.command, session)
+        self._runner: Runner | None = None
+        if plan.command is not None:
+            from limpet.cli._exec import Runner, job_for  # only now: most runs start no commands
+
+            # With events on standard output, what commands print goes to standard error.
+            beside = None if plan.format is None else 2
+            self._runner = Runner(plan.command, report=session.streams.log, stdout=beside)
+            self._job_for = job_for
         self._reported = 0
         self._turn = anyio.Lock()
         self._pulls = anyio.CancelScope()
@@ -187,7 +180,8 @@ class _WatchRun:
             if selected:
                 self._reported += 1
                 if self._runner is not None:
-                    await self._runner.submit(_job(event, session_id))
+                    wire = to_json_line(event, session=session_id)
+                    await self._runner.submit(self._job_for(event, wire))
             if len(lines) >= CHUNK:
                 await self._session.write(bytes(lines))
                 lines.clear()
@@ -199,7 +193,7 @@ class _WatchRun:
         return (
             bool(self._streams.files)
             and isinstance(event, FileCreated | FileUpdated)
-            and self._streams.are_at(event.stat.device, event.stat.inode)
+            and (event.stat.device, event.stat.inode) in self._streams.files
         )
 
     async def _print_stats(self, watches: Sequence[Watch]) -> None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import time
-from typing import TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text as Line
 
-from limpet.cli._event_text import STYLES, TYPE_WIDTH, Ready, Renderer, encoding_of, escape, facts
+from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
 from limpet.events import Event, event_name
 
 __all__ = ["Terminal"]
+
+TYPE_WIDTH: Final = len("file.created")
+"""The longest type of an entry event; all columns after it line up on a terminal."""
+
+STYLES: Final = {
+    "created": "green",
+    "updated": "yellow",
+    "renamed": "cyan",
+    "deleted": "red",
+    "ready": "dim",
+}
 
 
 class Terminal(Renderer):

@@ -129,9 +129,6 @@ def _content(given: Namespace) -> ContentOptions | None:
     if given.content is not None:
         return ContentOptions(mode=given.content, **bounds)
     if bounds:
-        message = (
-            "--appended, --encoding, --errors and --max-bytes are about content: they need "
-            "--content"
-        )
+        message = "--appended, --encoding, --errors and --max-bytes need --content"
         raise UsageError(message)
     return None

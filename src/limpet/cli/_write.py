@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from limpet._wire import Json, put_path
 from limpet.cli._option_args import add_options, given_options
@@ -45,21 +45,14 @@ USES: Final = {
 }
 """Command -> its arguments, and its description."""
 
-_KINDS: Final[dict[str, type[Operation]]] = {
-    "put": CreateFile,
-    "append": AppendToFile,
-    "rm": DeleteFile,
-    "mv": MoveFile,
-    "mkdir": MakeDir,
+_OPERATIONS: Final[dict[str, tuple[type[Operation], tuple[str, ...]]]] = {
+    "put": (CreateFile, ("parents",)),
+    "append": (AppendToFile, ("create", "newline_guard", "lock", "parents")),
+    "rm": (DeleteFile, ("missing_ok",)),
+    "mv": (MoveFile, ("parents",)),
+    "mkdir": (MakeDir, ("exist_ok", "parents")),
 }
-_FIELDS: Final = {
-    "put": ("parents",),
-    "append": ("create", "newline_guard", "lock", "parents"),
-    "rm": ("missing_ok",),
-    "mv": ("parents",),
-    "mkdir": ("exist_ok", "parents"),
-}
-"""Command -> fields of its operation that are options."""
+"""Command -> its operation, and the fields of it that are options."""
 
 EXIT_CODES: Final[dict[RefusalCode, int]] = {
     "bad-name": 3,
@@ -109,7 +102,7 @@ def parser(command: str) -> Parser:
     add("--root", metavar="FOLDER", required=True, help="write below this folder and nowhere else")
     if command in {"put", "mv"}:
         add_choice(add, "--if-exists", IF_EXISTS, "what to do if the name is taken", "refuse")
-    add_options(add, _KINDS[command], _FIELDS[command])
+    add_options(add, *_OPERATIONS[command])
     if command == "append":
         add(
             "--rotate-bytes",
@@ -151,8 +144,8 @@ def main(command: str, argv: list[str]) -> int:
 
 def _operation(command: str, given: Namespace, rotation: Rotation | None) -> Operation:
     """Return the operation; standard input is read here, so a wrong root consumes none of it."""
-    kind = _KINDS[command]
-    values: dict[str, Any] = given_options(given, kind, _FIELDS[command])
+    kind, fields = _OPERATIONS[command]
+    values = given_options(given, kind, fields)
     values |= {"name": given.words[0], "durability": given.durability}
     replace = getattr(given, "if_exists", "") == "replace"
     match command:
