@@ -1,4 +1,4 @@
-"""Commands: each event reaches one, in order for each path, and none is left at the end."""
+"""Commands: each event gets one, in order for each path, and none is left at the end."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ note("start ")
 while True:
     time.sleep(60)
 """
-"""Says that it has started, stays, and says that it was asked to end."""
+"""Notes that it has started, stays, and notes that it was asked to end."""
 
 
 class Reports(list[str]):
@@ -82,7 +82,7 @@ def lines(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def test_a_job_says_what_happened() -> None:
+def test_a_job_has_the_facts_of_its_event() -> None:
     """Type, path and root in the environment; of a rename both names, and both are its keys."""
     made = job_for(created("a\n"), b"{}")
     assert made.environment == {
@@ -172,7 +172,7 @@ async def test_a_command_need_not_read_its_input() -> None:
 async def test_input_works_where_memory_files_do_not_exist(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without memfd_create a file without a name in the temporary folder serves."""
+    """Without memfd_create, a file without a name in the temporary directory is used."""
     monkeypatch.delattr(os, "memfd_create", raising=False)
     code = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
     runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Reports().add)
@@ -182,7 +182,7 @@ async def test_input_works_where_memory_files_do_not_exist(
     assert (tmp_path / "got").read_text() == "hello"
 
 
-async def test_a_command_that_fails_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
+async def test_a_command_that_fails_is_reported_and_the_next_one_runs(tmp_path: Path) -> None:
     """Status, signal, or why it could not be started, with the event it was for."""
     reports = Reports()
     code = (
@@ -204,7 +204,7 @@ async def test_a_command_that_fails_is_told_and_the_next_one_runs(tmp_path: Path
 
 
 @pytest.mark.parametrize("program", ["/no/such program", "a\0b"])
-async def test_a_command_that_cannot_be_started_is_told(program: str) -> None:
+async def test_a_command_that_cannot_be_started_is_reported(program: str) -> None:
     """It may be there for the next event."""
     reports = Reports()
     runner = Runner(Command(argv=(program, "x")), report=reports.add)
@@ -310,7 +310,7 @@ time.sleep(600)
 
 
 def ended(process: int) -> bool:
-    """Whether it is gone, or a zombie that its new parent has not fetched yet."""
+    """Return whether it is gone, or a zombie that its new parent has not reaped yet."""
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return True

@@ -124,9 +124,9 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
     """What is wrong, and where the help is; nothing is started."""
     assert main(argv) == 2
     out, err = capsys.readouterr()
-    said, hint = err.splitlines()
-    assert said.startswith("limpet: ")
-    assert message in said
+    line, hint = err.splitlines()
+    assert line.startswith("limpet: ")
+    assert message in line
     assert hint == f"Try 'limpet {argv[0]} --help'." or argv[0] not in COMMANDS
     assert (out, plans) == ("", [])
 
@@ -156,7 +156,7 @@ def raising(error: BaseException) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (LimitError("it is used up"), 1, "limpet: it is used up\n"),
         (KeyboardInterrupt(), 130, ""),
@@ -165,18 +165,18 @@ def raising(error: BaseException) -> Callable[..., int]:
 def test_what_a_command_raises(
     error: BaseException,
     code: int,
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One line or none, never a traceback."""
     monkeypatch.setattr(_doctor, "run", raising(error))
     assert main(["doctor"]) == code
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", message)
 
 
 def test_doctor_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And gives the code it is given."""
+    """And returns the code of the run."""
     plans: list[object] = []
 
     def run(path: str, **options: object) -> int:
@@ -203,7 +203,7 @@ def python(*argv: str, **more: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_the_extra_it_says_how_to_install_it() -> None:
+def test_without_the_extra_the_message_names_it() -> None:
     """One line, exit code 2."""
     program = (
         "import runpy, sys, importlib.util as u; find = u.find_spec; "
@@ -253,7 +253,7 @@ def test_options_and_paths_may_be_mixed(plans: list[Plan]) -> None:
 
 
 def test_the_doctor_may_be_cut_short() -> None:
-    """``limpet doctor | head -1``: quietly, and nothing is said at the interpreter's end."""
+    """``limpet doctor | head -1``: without a message, also at the interpreter's end."""
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

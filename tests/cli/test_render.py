@@ -74,7 +74,7 @@ def test_escapes(name: str, shown: str) -> None:
 
 
 def test_a_backslash_between_folders_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is the separator it says nothing else, for no name there has a control character."""
+    """Where it is the separator, no name has one, or a control character."""
     monkeypatch.setattr(os, "sep", "\\")
     assert escape("C:\\in\\a") == "C:\\in\\a"
     assert escape("C:\\in\\\n") == "C:\\in\\\\n"
@@ -133,12 +133,12 @@ def test_plain_lines_are_columns() -> None:
     ],
 )
 def test_facts(event: Event, expected: list[str]) -> None:
-    """What there is to say beside type and path."""
+    """What a line has beside type and path."""
     assert list(facts(event)) == expected
 
 
 def test_the_encoding_of_the_stream_is_kept() -> None:
-    """A character the stream cannot say is escaped as a control character would be."""
+    """A character that the encoding does not have is escaped as a control character is."""
     assert b"\\u6587\n" in Text("latin-1").ready(
         Ready(root=Path("/é"), kind="dir", backend="文", session="s", time=0.0)
     )
@@ -183,7 +183,7 @@ def test_paths0_gives_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "message"),
     [
         (
             Degraded(**ABOUT, path=ROOT / "x\n", reason="permission", message="cannot\nread"),
@@ -201,9 +201,9 @@ def test_paths0_gives_bytes() -> None:
         (created("a"), "file.created /srv/in"),
     ],
 )
-def test_what_a_watch_says_of_itself(event: Event, said: str) -> None:
+def test_events_about_the_watch(event: Event, message: str) -> None:
     """One plain line for standard error."""
-    assert describe(event) == said
+    assert describe(event) == message
 
 
 def test_stats_lines() -> None:
@@ -236,7 +236,7 @@ def tty(monkeypatch: pytest.MonkeyPatch) -> Tty:
 
 
 def test_the_format_and_the_stream_choose_the_renderer(tty: Tty) -> None:
-    """Colours only where somebody looks."""
+    """Colours only on a terminal."""
     assert isinstance(renderer_for("text", stream()), Text)
     assert isinstance(renderer_for("text", None), Text)
     assert isinstance(renderer_for("text", tty), Terminal)
