@@ -57,8 +57,8 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
         (
             *(Column(phase, phase, MICRO, 1) for phase in PHASES),
             Column("mean", "mean", MICRO, 1),
-            Column("told", "creations told of, %", 100, 1, ratio=False),
-            Column("paired", "renames told as one, %", 100, 1, ratio=False),
+            Column("told", "creations reported, %", 100, 1, ratio=False),
+            Column("paired", "renames reported as one, %", 100, 1, ratio=False),
         ),
     ),
     "complete": (

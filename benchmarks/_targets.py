@@ -76,7 +76,7 @@ def _setup(results: Results) -> Iterator[Target]:
         figure=_linear(results, "growth", sizes),
     )
     yield Target(
-        name=f"event loop stands still in set-up, {sizes[0]:,} to {sizes[-1]:,} files, any backend",
+        name=f"event loop blocked in set-up, {sizes[0]:,} to {sizes[-1]:,} files, any backend",
         most=10,
         unit=" ms",
         figure=_worst(results, "growth", *(f"blocked {size}" for size in sizes), scale=MILLI),
@@ -127,7 +127,7 @@ def _complete(results: Results) -> Iterator[Target]:
         )
     for way, words in (("running", "flat out"), ("paused", "flat out, consumer paused")):
         yield Target(
-            name=f"names that events and disk disagree on, {words}, any backend",
+            name=f"names on which events and disk disagree, {words}, any backend",
             most=0,
             unit="",
             figure=_worst(results, "complete", f"wrong {way}"),

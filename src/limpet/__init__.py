@@ -272,5 +272,4 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
 
 
 def __dir__() -> list[str]:
-    """Return all names, loaded or not."""
     return sorted({*globals(), *_HOME, *_MODULES})

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from typing import Final
 
-__all__ = ["Backoff"]
-
 _JITTER: Final = 0.25
 """Share of a delay that is left to chance: a thousand clients of a restarted server spread over a
 quarter of the delay. (AWS Architecture Blog, "Exponential Backoff and Jitter".)"""

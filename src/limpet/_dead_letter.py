@@ -6,8 +6,6 @@ import os
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["dead_letter", "shortened"]
-
 _LONGEST: Final = 2000
 """Characters of an error's text: an error may contain a whole file."""
 

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-__all__ = ["EventLoop"]
-
 
 class EventLoop:
     """The running event loop, as far as other threads must reach it; created in the loop's thread.

@@ -7,8 +7,6 @@ import os
 import sys
 from typing import Final
 
-__all__ = ["FileLock"]
-
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _HELD: Final = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 """What flock(2) and Windows' LK_NBLCK say of a lock that another one holds."""

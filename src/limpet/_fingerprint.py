@@ -13,8 +13,6 @@ import sys
 from hashlib import blake2b
 from typing import Final
 
-__all__ = ["HEAD", "OPEN_FLAGS", "WINDOW", "common", "digest", "inode_generation", "pread"]
-
 WINDOW: Final = 256
 """Bytes before a position that must be unchanged."""
 HEAD: Final = 1024

@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Collection
 from typing import Final, Generic, TypeVar
 
-__all__ = ["EVERY_KEY", "KeyedItem", "KeyedQueue"]
-
 EVERY_KEY: Final = ""
 """Key of an item that goes after all before it, and before all after it."""
 
@@ -48,7 +46,6 @@ class KeyedQueue(Generic[ItemT]):
         """Unfinished items after the barrier."""
 
     def __len__(self) -> int:
-        """Return the number of waiting items."""
         return len(self._ready) + len(self._blocked)
 
     @property

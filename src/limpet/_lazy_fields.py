@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-__all__ = ["Lazy", "Maker", "make_lazily"]
-
 
 class Maker(Protocol):
     """Works out the fields of events; used from any thread."""

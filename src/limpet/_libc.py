@@ -13,18 +13,6 @@ import struct
 import sys
 from typing import Any, Final
 
-__all__ = [
-    "AT_FDCWD",
-    "fanotify_init",
-    "fanotify_mark",
-    "inotify_add_watch",
-    "inotify_init",
-    "inotify_rm_watch",
-    "name_to_handle",
-    "open_by_handle",
-    "statx_call",
-]
-
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
 AT_FDCWD: Final = -100

@@ -13,8 +13,6 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 
 from limpet.errors import UsageError
 
-__all__ = ["OptionInfo", "check_options", "info_of", "option", "words_of"]
-
 _T = TypeVar("_T")
 _KEY: Final = "limpet"
 

@@ -14,25 +14,6 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "ANY",
-    "FOREIGN",
-    "State",
-    "Subscriber",
-    "any_open",
-    "begin",
-    "brief",
-    "end",
-    "ended",
-    "generation",
-    "has_subscribers",
-    "kept_at",
-    "lock",
-    "open_writes",
-    "subscribe",
-    "unsubscribe",
-]
-
 State: TypeAlias = tuple[int, ...]
 """Inode, size, mtime and ctime (nanoseconds); of a directory the inode alone."""
 

@@ -9,8 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-__all__ = ["GRACE_S", "GroupLeader", "end_group", "group_exists", "signal_group"]
-
 GRACE_S: Final = 5.0
 """Between SIGTERM and SIGKILL: half of what container runtimes give limpet itself."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["near"]
-
 
 def near(word: str, known: Iterable[str]) -> str:
     """Return the end of a message: the most similar known word, or nothing.

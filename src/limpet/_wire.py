@@ -48,43 +48,8 @@ from limpet.events import (
     event_name,
 )
 
-__all__ = [
-    "EVENT_TYPES",
-    "Json",
-    "attribute_text",
-    "cloudevent_of",
-    "dump_line",
-    "from_wire",
-    "path_of",
-    "put_path",
-    "schema",
-    "to_cloudevent",
-    "to_json_line",
-    "to_wire",
-    "wire_time",
-]
-
 Json = dict[str, object]
 """A JSON object: its values are what ``json.dumps`` takes."""
-
-EVENT_TYPES: Final = tuple(
-    event_name(kind)
-    for kind in (
-        FileCreated,
-        FileUpdated,
-        FileRenamed,
-        FileDeleted,
-        DirCreated,
-        DirUpdated,
-        DirRenamed,
-        DirDeleted,
-        Rescanned,
-        Degraded,
-        Recovered,
-        Mismatched,
-    )
-)
-"""Every ``type`` an event can have, entry events first."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST_US, _MOST_US = -62135596800000000, 9007199254740991
@@ -106,6 +71,9 @@ _CLASSES: Final[dict[tuple[str, bool], type[Event]]] = {
     and kind not in {Event, EntryEvent, FileEvent, DirEvent, WatchEvent}
 }
 """Type on the wire, whether it is about the location itself -> class."""
+
+EVENT_TYPES: Final = tuple(dict.fromkeys(name for name, _ in _CLASSES))
+"""Every ``type`` an event can have, entry events first."""
 
 _MOMENTS: Final = ("mtime_us", "ctime_us", "birthtime_us")
 

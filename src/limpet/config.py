@@ -39,7 +39,6 @@ class ContentOptions:
     the start. For a log of which no line may be lost there is ``limpet.follow``."""
 
     def __post_init__(self) -> None:
-        """Refuse what would only fail later, once there is a file."""
         check_options(self)
         try:
             codecs.lookup(self.encoding)
@@ -127,7 +126,6 @@ class WatchOptions:
     """
 
     def __post_init__(self) -> None:
-        """Refuse values without a meaning."""
         check_options(self)
 
     @property

@@ -40,12 +40,10 @@ class LimpetError(Exception):
     code: str
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        """Keep the message as it is shown and the code as it is looked up."""
         super().__init__(message)
         self.code = self.default_code if code is None else code
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive pickling with the keyword argument."""
         return (_rebuild, (type(self), str(self), self.code))
 
 
@@ -107,14 +105,12 @@ class OutputError(LimpetError):
         operation: str = "",
         errno: int | None = None,
     ) -> None:
-        """Keep the message as it is shown, and the facts as attributes."""
         super().__init__(message, code=code)
         self.name = name
         self.operation = operation
         self.errno = errno
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive pickling with the facts."""
         facts = (self.name, self.operation, self.errno)
         return (_rebuild_output, (type(self), str(self), self.code, *facts))
 

@@ -110,18 +110,15 @@ class Event(Lazy):
     # would otherwise be a third of what it takes to start a watch.
 
     def __repr__(self) -> str:
-        """Show all fields."""
         shown = ", ".join(f"{item.name}={getattr(self, item.name)!r}" for item in fields(self))
         return f"{type(self).__qualname__}({shown})"
 
     def __eq__(self, other: object) -> bool:
-        """Return whether it is the same event: the same type, and every field equal."""
         if type(other) is not type(self):
             return NotImplemented
         return all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self))
 
     def __hash__(self) -> int:
-        """Agree with equality."""
         return hash((type(self), *(getattr(self, item.name) for item in fields(self))))
 
 

@@ -84,7 +84,6 @@ class Mirror:
     """
 
     def __init__(self, entries: Mapping[Path, Kind] | None = None) -> None:
-        """Start empty, or from a listing (path -> kind)."""
         self.entries: dict[Path, Kind] = dict(entries or {})
         self._children: dict[Path, set[Path]] = {}
         for path in self.entries:

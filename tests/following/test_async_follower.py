@@ -10,7 +10,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from limpet.following import _change_notifier as notifier_module
 from limpet.following._follow_thread import FollowThread
 from tests.following.driver import append, write
 from tests.following.fault_table import ROWS, Field, Row
+from tests.waiting import until, until_sync
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 PATIENCE = 20
@@ -80,9 +80,8 @@ async def test_the_plain_case(p: Path, backend: Any) -> None:
     write(p, "four\n")
     assert await take(lines, 1) == ["four"]
     await follower.aclose()
-    with anyio.fail_after(PATIENCE):
-        while threads():  # those of an abandoned one of another test end by themselves
-            await anyio.sleep(0.01)
+    # Those of an abandoned follower of another test end by themselves.
+    await until(lambda: not threads(), "no thread is left")
 
 
 async def test_reported_by_the_watch(p: Path, kernel_backend: Any) -> None:
@@ -137,19 +136,19 @@ async def test_events_in_order(p: Path) -> None:
     async with limpet.follow(p, start="beginning") as follower:
         stream = follower.events()
 
-        async def until(kind: type[FollowEvent]) -> None:
+        async def take_until(kind: type[FollowEvent]) -> None:
             with anyio.fail_after(PATIENCE):
                 async for event in stream:
                     events.append(event)
                     if isinstance(event, kind):
                         return
 
-        await until(Appended)
+        await take_until(Appended)
         os.rename(p, f"{p}.1")
         write(p, "b\n")
-        await until(Appended)
+        await take_until(Appended)
         write(p, "longer\n")
-        await until(Appended)
+        await take_until(Appended)
     kinds = [type(event) for event in events if not isinstance(event, CaughtUp)]
     assert kinds == [Appended, Rotated, Appended, Truncated, Appended]
 
@@ -363,9 +362,7 @@ async def test_row_71_idle_files_cost_next_to_nothing(tmp_path: Path) -> None:
     async with limpet.follow(f"{tmp_path}/*.log") as follower:
         await follower.fence()
         passes, before = follower.stats().passes, time.process_time()
-        with anyio.fail_after(PATIENCE):
-            while follower.stats().passes < passes + 2:
-                await anyio.sleep(0.05)
+        await until(lambda: follower.stats().passes >= passes + 2, "two more passes")
         spent = time.process_time() - before
         assert threads() == 2
         assert spent < 0.06 * 5
@@ -417,9 +414,7 @@ async def test_an_abandoned_one_is_freed(p: Path) -> None:
     append(p, "")
     await follower.fence()
     del lines, follower
-    with anyio.fail_after(PATIENCE):
-        while threads():
-            await anyio.sleep(0.01)
+    await until(lambda: not threads(), "no thread is left")
 
 
 async def test_an_error_of_the_engine_is_raised_in_the_iteration(
@@ -544,7 +539,7 @@ class Threaded:
                 self.batches.append((self.runs, event))
 
     def wait(self, seconds: float) -> None:
-        until(lambda: self.thread is None or self.thread.stats().generations < 2)
+        until_sync(lambda: self.thread is None or self.thread.stats().generations < 2)
         self.take()
 
     def stop(self) -> None:
@@ -559,13 +554,6 @@ class Threaded:
                 groups.append((key, []))
             groups[-1][1].extend(batch.lines)
         return [lines for _, lines in groups]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])

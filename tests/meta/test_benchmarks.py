@@ -75,7 +75,7 @@ def test_targets_say_what_was_met_and_missed_and_not_measured() -> None:
     assert found["set-up CPU, limpet, fanotify, by watchfiles"] == ["0.8×", "0.5×", "met"]
     assert found["set-up CPU, limpet, fanotify, by limit"] == ["2.5×", "2×", "met"]
     assert found["set-up CPU, limpet, inotify, by limit"][1:] == ["–", "not measured in this run"]
-    disagree = "names that events and disk disagree on, flat out{}, any backend"
+    disagree = "names on which events and disk disagree, flat out{}, any backend"
     assert found[disagree.format("")] == ["0", "0", "met"]
     assert found[disagree.format(", consumer paused")] == ["0", "3", "**missed**"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from limpet.output import (
     open_output,
 )
 from limpet.output import _output_thread as worker
+from tests.waiting import until, until_sync
 
 pytestmark = pytest.mark.anyio
 
@@ -55,12 +55,6 @@ class Gate:
 
         assert out._thread is not None
         out._thread._work = perform_all
-
-
-async def until(condition: Any) -> None:
-    """Lets the loop run until it holds; the test's timeout ends what never does."""
-    while not condition():
-        await anyio.sleep(0.001)
 
 
 async def test_each_operation(tmp_path: Path) -> None:
@@ -385,8 +379,7 @@ def test_a_loop_that_is_gone(tmp_path: Path) -> None:
         threading.Timer(0.05, gate.opened.set).start()
 
     asyncio.run(main())
-    while not (tmp_path / "f").exists() or own_threads():
-        time.sleep(0.001)
+    until_sync(lambda: (tmp_path / "f").exists() and not own_threads(), "written, and ended")
 
 
 async def test_many_outputs_side_by_side(tmp_path: Path) -> None:

@@ -21,13 +21,6 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = [
-    "ATTRIB", "CLOSED", "CREATE", "DELETE", "ENCODE_ERRORS", "ENCODING", "GONE", "ISDIR",
-    "MARK_ALL", "MARK_NAMES", "MARK_SELF", "MOVED", "OTHER", "OWN", "SELF_MOVED", "WRITE",
-    "Capabilities", "Key", "MarkError", "MarkReceiver", "MarkSource", "Source", "TimerSource",
-    "TreeReceiver", "TreeSource",
-]  # fmt: skip
-
 WRITE: Final = 1
 """Content was written."""
 CLOSED: Final = 2

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-__all__ = ["FANOTIFY", "Fanotify"]
-
 FANOTIFY: Final = Capabilities(kind="marks", whole_filesystem=True, reports_unreadable=True)
 
 _CLOEXEC, _NONBLOCK, _DIR_FID, _NAME = 0x1, 0x2, 0x400, 0x800
@@ -84,7 +82,6 @@ class Fanotify(KernelReader):
     capabilities = FANOTIFY
 
     def __init__(self) -> None:
-        """Create the group; nothing is marked yet."""
         super().__init__(_libc.fanotify_init(_CLOEXEC | _NONBLOCK | _DIR_FID | _NAME))
         self._pid = os.getpid()
         self._masks: dict[Key, int] = {}

@@ -20,8 +20,6 @@ from limpet.backends._select import make_source
 if TYPE_CHECKING:
     from limpet.backends._base import MarkSource
 
-__all__ = ["HINT_LIMIT", "HintRouter", "Mark", "PendingHints", "Subscriber"]
-
 HINT_LIMIT: Final = 200_000
 """Names one watch may have pending. To examine more, one by one, costs more than a full scan."""
 
@@ -67,7 +65,6 @@ class PendingHints:
         """A consumer of this watch waits while another thread reads the router."""
 
     def __bool__(self) -> bool:
-        """Return whether there is something to examine."""
         return bool(
             self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
         )

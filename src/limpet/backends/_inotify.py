@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-__all__ = ["INOTIFY", "Inotify"]
 
 INOTIFY: Final = Capabilities(kind="marks")
 
@@ -71,7 +70,6 @@ class Inotify(KernelReader):
     capabilities = INOTIFY
 
     def __init__(self) -> None:
-        """Create the instance; nothing is marked yet."""
         super().__init__(_libc.inotify_init())
         self._live: set[Key] = set()
         self._departed: dict[int, tuple[int, bytes]] = {}

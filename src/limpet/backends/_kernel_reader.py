@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BUFFER", "KernelReader", "MaskTable"]
-
 BUFFER: Final = 64 * 1024
 """Bytes read at a time."""
 

@@ -12,8 +12,6 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["NETWORK", "SILENT", "Mount", "find_mount", "read_mounts"]
-
 NETWORK: Final = frozenset(
     "nfs nfs4 cifs smb3 smbfs smb2 9p afs ceph glusterfs lustre vboxsf prl_fs drvfs virtiofs davfs "
     "beegfs gpfs ocfs2 gfs2 ncpfs coda orangefs pvfs2 acfs fakeowner vmhgfs fuse".split()

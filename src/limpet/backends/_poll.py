@@ -9,8 +9,6 @@ from limpet.backends._base import Capabilities
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["POLL", "PollSource", "Timer"]
-
 POLL: Final = Capabilities(kind="timer")
 
 

@@ -8,8 +8,6 @@ import select
 import socket
 import sys
 
-__all__ = ["Poller"]
-
 
 class _Wake:
     """A socket pair: a byte through it ends a wait, from any thread, on any system."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from limpet.backends._mounts import Mount
     from limpet.config import BackendName
 
-__all__ = ["Choice", "capabilities_of", "choose", "make_source", "make_tree_source", "mark_order"]
-
 _BEST_FIRST: Final = ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",)
 """What ``auto`` tries on this system before it polls."""
 

@@ -18,8 +18,6 @@ from limpet.errors import MissingExtraError
 if TYPE_CHECKING:
     from limpet.backends._base import TreeReceiver
 
-__all__ = ["WATCHFILES", "WatchfilesSource"]
-
 WATCHFILES: Final = Capabilities(kind="tree", complete=False)
 
 DEBOUNCE_MS: Final = 20

@@ -172,5 +172,4 @@ if not TYPE_CHECKING:  # the type checker reads the imports above, and finds no 
 
 
 def __dir__() -> list[str]:
-    """List all names, loaded or not."""
     return sorted({*globals(), *MODULES})

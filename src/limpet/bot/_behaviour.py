@@ -7,8 +7,6 @@ from mewbot.api import v1
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._validators import maybe, number, whole
 
-__all__ = ["Behaviour"]
-
 
 class Behaviour(Configured, v1.Behaviour):
     """A behaviour like mewbot's own, with options for ``limpet run``.

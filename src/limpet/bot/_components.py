@@ -8,8 +8,6 @@ from typing import Any
 
 from mewbot.core import BehaviourInterface, InputInterface, IOConfigInterface, OutputInterface
 
-__all__ = ["Components", "ident_of", "label_of", "workers_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
@@ -21,7 +19,6 @@ class Components:
     """For each behaviour its name in the journal: the same at the next start."""
 
     def __post_init__(self) -> None:
-        """Name the behaviours, if no names were given."""
         if len(self.idents) != len(self.behaviours):
             made = tuple(ident_of(one, at) for at, one in enumerate(self.behaviours))
             object.__setattr__(self, "idents", made)

@@ -6,8 +6,6 @@ from typing import Protocol
 
 from mewbot.core import InputEvent
 
-__all__ = ["Delivery", "DeliverySource"]
-
 
 class DeliverySource(Protocol):
     """Where deliveries come from: an input of limpet's, or the journal."""

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
-__all__ = ["dry_run_report", "report_dry_run"]
-
 dry_run_report: Final[ContextVar[Callable[[str], None] | None]] = ContextVar(
     "dry_run_report", default=None
 )

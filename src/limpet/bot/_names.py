@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Final
 
-__all__ = ["MODULES", "load"]
-
 _NAMES: Final = {
     "limpet.bot._behaviour": "Behaviour",
     "limpet.bot.actions": """

@@ -8,8 +8,6 @@ from typing import Final
 
 from limpet._backoff import Backoff
 
-__all__ = ["FIRST_S", "LONGEST_S", "run_again"]
-
 FIRST_S: Final = 1.0
 """Delay before the first restart; it doubles with each further one."""
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from limpet._process_group import GRACE_S, end_group
 
-__all__ = ["CommandResult", "run_command"]
-
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:

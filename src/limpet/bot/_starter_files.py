@@ -6,8 +6,6 @@ import re
 import uuid
 from typing import Final
 
-__all__ = ["STARTERS", "starter"]
-
 _HEAD: Final = """\
 # {title}
 #

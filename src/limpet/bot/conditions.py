@@ -125,7 +125,6 @@ class RateLimitCondition(_Condition):
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
     def __init__(self, **unknown: object) -> None:
-        """Start with empty counts."""
         super().__init__(**unknown)
         self._passed: OrderedDict[str, deque[float]] = OrderedDict()
         self.dropped = 0

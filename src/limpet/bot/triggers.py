@@ -46,7 +46,6 @@ class ClassTrigger(Configured, Trigger):
     )
 
     def __init__(self, **unknown: object) -> None:
-        """Start without cached classes."""
         super().__init__(**unknown)
         self._known: dict[type, bool] = {}
 
@@ -86,7 +85,6 @@ class FileSystemTrigger(Configured, Trigger):
     )
 
     def __init__(self, **unknown: object) -> None:
-        """Start without cached classes."""
         super().__init__(**unknown)
         self._known: dict[type[Event], bool] = {}
 

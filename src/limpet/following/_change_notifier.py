@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from limpet.config import BackendName
     from limpet.events import Kind
 
-__all__ = ["ChangeNotifier", "FollowWatch", "acquire", "release"]
-
 _BURST_S: Final = 0.005
 _GATHER_S: Final = 0.002
 """Hints that come within ``_BURST_S`` of the last ones are part of a burst, and are gathered for

@@ -23,8 +23,6 @@ from limpet.following._position import Position
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MISSING_S", "Checkpoint", "CheckpointStore", "SavedFile", "SavedPath"]
-
 _FORMAT: Final = "limpet-follow"
 _VERSION: Final = 1
 MISSING_S: Final = 7 * 86400.0
@@ -86,7 +84,6 @@ class CheckpointStore:
     """A state file, locked while it is open."""
 
     def __init__(self, path: Path, durability: str) -> None:
-        """Store the path; see ``open``."""
         self.path = path
         self.saves = 0
         self._durable = durability == "fsync"

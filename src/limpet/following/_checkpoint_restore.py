@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["restore"]
-
 
 @dataclass(slots=True)
 class _Candidate:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_file import FollowedFile
     from limpet.following._followed_path import FollowedPath
 
-__all__ = ["find_copy", "must_wait", "possible_originals"]
-
 _COMPARED: Final = 64 << 20
 """Bytes that are compared one by one; of a longer file only its beginning, its end and samples."""
 _SAMPLES: Final = 64

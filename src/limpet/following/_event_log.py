@@ -15,9 +15,6 @@ from limpet.following._follow_events import (
     WatchDegraded,
 )
 
-__all__ = ["report"]
-
-
 _log: Final = logging.getLogger("limpet.follow")
 
 

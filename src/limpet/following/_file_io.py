@@ -10,8 +10,6 @@ from typing import Final
 
 from limpet._fingerprint import OPEN_FLAGS, inode_generation, pread
 
-__all__ = ["MISSING", "FileIO", "Identity", "Stamp", "identity_of", "stamp_of"]
-
 Identity = tuple[int, int]
 """Device and inode: exact while a descriptor of the file is open, a guess afterwards."""
 Stamp = tuple[int, int, int]

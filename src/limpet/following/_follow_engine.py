@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_file import Change, FollowedFile
     from limpet.following._followed_path import FollowedPath
 
-__all__ = ["FollowEngine", "FollowStats"]
-
 _SAVE_S: Final = 1.0
 _SAVE_BYTES: Final = 8 << 20
 """The checkpoint is saved after this time, or once this much is acknowledged."""

@@ -13,27 +13,6 @@ if TYPE_CHECKING:
     from limpet.following._line_splitter import Block
     from limpet.following._position import Position
 
-__all__ = [
-    "Accessible",
-    "Appeared",
-    "Appended",
-    "CaughtUp",
-    "CheckpointCorrupt",
-    "Content",
-    "FollowEvent",
-    "Gap",
-    "GapKind",
-    "Gone",
-    "Inaccessible",
-    "Line",
-    "Replaced",
-    "Retired",
-    "Rotated",
-    "Truncated",
-    "TruncationKind",
-    "WatchDegraded",
-]
-
 TruncationKind = Literal["truncated", "trimmed", "rewritten"]
 """What became of the bytes that were read: they are gone; only the first of them are left; other
 bytes have replaced them."""
@@ -99,11 +78,9 @@ class Line:
         return self._of.cut
 
     def __repr__(self) -> str:
-        """Show text, path and offsets."""
         return f"Line({self.text!r}, {str(self.path)!r}, {self.start}-{self.end})"
 
     def __str__(self) -> str:
-        """Return the text."""
         return str(self.text)
 
 
@@ -235,7 +212,6 @@ class Appended(FollowEvent):
         return starts[: len(self.lines)]
 
     def __len__(self) -> int:
-        """Return the number of lines."""
         return self._block.lines
 
     def __iter__(self) -> Iterator[Line]:
@@ -253,7 +229,6 @@ class Appended(FollowEvent):
         return Origin(self.path, self.generation, self.end, block.complete, block.cut)
 
     def __repr__(self) -> str:
-        """Show path, generation and range."""
         return (
             f"Appended({str(self.path)!r}, generation={self.generation}, "
             f"bytes {self.start}-{self.end}, {len(self)} lines)"

@@ -13,8 +13,6 @@ from limpet.errors import UsageError
 from limpet.following._line_splitter import LongLines
 from limpet.following._position import Position
 
-__all__ = ["FollowOptions", "Start"]
-
 Start = Literal["end", "beginning", "checkpoint", "last"]
 
 
@@ -135,7 +133,6 @@ class FollowOptions:
     """When to end: once everything that is there is delivered, or once every file is closed."""
 
     def __post_init__(self) -> None:
-        """Check the values."""
         check_options(self)
         if self.start is not None and not isinstance(self.start, Position):
             if self.start not in get_args(Start):

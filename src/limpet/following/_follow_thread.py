@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from limpet.events import Degraded, Kind
     from limpet.following._follow_engine import FollowEngine, FollowStats
 
-__all__ = ["FollowThread"]
-
 _MANY: Final = 16
 """From this number of paths in one directory, the directory is watched: a watch takes 15 KiB."""
 _READ_AHEAD: Final = 2
@@ -49,7 +47,6 @@ class FollowThread:
     """Drives one engine; ``pop``, ``when_ready`` and ``stats`` may be called from any thread."""
 
     def __init__(self, engine: FollowEngine) -> None:
-        """Store the engine; nothing is started."""
         self.engine = engine
         self.error: BaseException | None = None
         self._notifier: ChangeNotifier | None = None

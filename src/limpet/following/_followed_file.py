@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     from limpet.following._follow_events import TruncationKind
 
-__all__ = [
-    "CHUNK",
-    "Change",
-    "Continuation",
-    "Copy",
-    "CopySuspicion",
-    "FollowedFile",
-    "ReadPoint",
-    "UnreadTail",
-]
-
 CHUNK: Final = 512 << 10
 """Bytes of one read. Smaller reads are a little faster (10.8 GiB/s at 256 KiB, 8.5 at 1 MiB), but
 passing a batch to another thread costs as much as splitting 256 KiB into lines. It is less than the

@@ -12,8 +12,6 @@ from limpet.following._file_io import FileIO, Identity, Stamp
 if TYPE_CHECKING:
     from limpet.following._followed_file import FollowedFile
 
-__all__ = ["COMPRESSED", "FollowedPath", "RotatedNames"]
-
 COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
 
 Known = tuple[int | None, Stamp]

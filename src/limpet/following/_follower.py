@@ -14,12 +14,9 @@ from limpet.following._sync_follower import SyncFollower
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from types import TracebackType
 
     from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
-
-__all__ = ["Follower"]
 
 
 class Follower:
@@ -40,11 +37,9 @@ class Follower:
         FollowEngine(paths, options)  # mistakes in the call are reported now
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the paths and options."""
         return (Follower, (self.paths, self.options))
 
     def __repr__(self) -> str:
-        """Show what is followed."""
         return f"<Follower {', '.join(repr(os.fspath(path)) for path in self.paths)}>"
 
     def __del__(self) -> None:
@@ -69,12 +64,7 @@ class Follower:
         await self._start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Save what is committed and free everything."""
         await self.aclose()
 

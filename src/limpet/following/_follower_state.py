@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_file import Change, FollowedFile
     from limpet.following._followed_path import FollowedPath
 
-__all__ = ["Counters", "FollowerState"]
-
 _MAX_EVENTS: Final = 1000
 """Events about files that wait while nobody consumes them. Beyond that, the oldest informing ones
 are dropped and losses of one file are added up."""

@@ -12,8 +12,6 @@ from typing import Final, Literal
 from limpet._fingerprint import WINDOW
 from limpet.following._text_codec import Codec, codec_for, sniff
 
-__all__ = ["Block", "ChunkSplitter", "LineSplitter", "LongLines"]
-
 LongLines = Literal["truncate", "split", "skip"]
 
 _MOST_LINES: Final = 10_000
@@ -70,7 +68,6 @@ class LineSplitter:
         on_long: LongLines = "truncate",
         codec: Codec | None = None,
     ) -> None:
-        """Start at the beginning of a file, or with ``codec`` at another offset (see ``seek``)."""
         self.encoding = encoding
         self.codec = codec
         self.offset = 0

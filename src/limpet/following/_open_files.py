@@ -21,26 +21,8 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
 
-__all__ = [
-    "close_due",
-    "close_file",
-    "close_quiet",
-    "drop",
-    "find_closed",
-    "finish",
-    "hold",
-    "make_room",
-    "open_for_turn",
-    "refresh",
-    "refresh_all",
-    "reopen",
-    "report_unreadable",
-    "retire",
-]
-
 _REOPEN_S: Final = 1.0
 """Shortest time between two attempts to open an unreadable file again, in seconds."""
-
 
 # -- refreshing ------------------------------------------------------------------------------------
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["PathPattern", "discover", "forget", "patterns_of", "siblings"]
-
 
 class PathPattern:
     """One path or glob, absolute."""

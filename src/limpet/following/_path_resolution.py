@@ -27,8 +27,6 @@ from limpet.following._rotation import scan
 from limpet.following._start_position import seek_start
 from limpet.following._truncation import continue_from_deleted
 
-__all__ = ["is_unchanged", "resolve", "take_over"]
-
 
 def is_unchanged(state: FollowerState, followed: FollowedPath) -> bool:
     """Return whether nothing can have happened, by one system call: most files are idle."""

@@ -11,8 +11,6 @@ from limpet.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Position", "Print", "make_print"]
-
 _MARK: Final = "limpet-position-1"
 Print = tuple[int, str]
 """Number of bytes, and their digest."""
@@ -48,7 +46,6 @@ class Position:
     """The offset lies within a line that is too long and whose rest is left out."""
 
     def __str__(self) -> str:
-        """Return the position as one printable word."""
         inode_generation = "-" if self.inode_generation is None else self.inode_generation
         return "/".join(
             (

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["read", "reading_order"]
-
 
 def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     """Read one chunk of the file whose turn it is; return whether anything was done.

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath, RotatedNames
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["scan", "take_as_delivered"]
-
 _COARSE_S: Final = 0.1
 """A directory that changed this shortly before it was listed may have changed again since without
 a later modification time: the clock of a file system may tick in steps of some milliseconds."""

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_file import FollowedFile
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["seek_start"]
-
 _PIECE: Final = 1 << 16
 
 

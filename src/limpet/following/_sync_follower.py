@@ -14,12 +14,9 @@ from limpet.following._follow_thread import FollowThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
-
-__all__ = ["SyncFollower"]
 
 
 class SyncFollower:
@@ -30,7 +27,6 @@ class SyncFollower:
     """
 
     def __init__(self, paths: tuple[str | os.PathLike[str], ...], options: FollowOptions) -> None:
-        """Use ``limpet.follow(path).sync()``."""
         self.paths: Final = paths
         self.options: Final = options
         self._thread: FollowThread | None = None
@@ -41,12 +37,7 @@ class SyncFollower:
         self._start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Save what is committed and free everything."""
         self.close()
 

@@ -6,8 +6,6 @@ import codecs
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Codec", "codec_for", "sniff"]
-
 _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is the same two bytes
     (codecs.BOM_UTF32_BE, "utf-32-be"),

@@ -16,17 +16,6 @@ if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
 
-__all__ = [
-    "continue_from_deleted",
-    "keep_position",
-    "keeps_position",
-    "lose",
-    "recover",
-    "report_truncated",
-    "restart",
-]
-
-
 # -- a truncated file ------------------------------------------------------------------------------
 
 

@@ -14,8 +14,6 @@ from limpet.following._follow_events import Content, Gone, Inaccessible
 if TYPE_CHECKING:
     from limpet.following._follower_state import FollowerState
 
-__all__ = ["WholeFile"]
-
 _TRIES: Final = 3
 """A file that changes while it is read is read again this often before it is put off."""
 
@@ -26,7 +24,6 @@ class WholeFile:
     """One path whose content is delivered as a whole."""
 
     def __init__(self, state: FollowerState, path: str) -> None:
-        """Store the path; nothing is read."""
         self.state = state
         self.path = path
         self.event_path = Path(path)

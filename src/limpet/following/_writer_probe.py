@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["has_writer"]
-
 
 def has_writer(fd: int) -> bool | None:
     """Return whether a process has it open for writing; ``None`` if that is not known."""

@@ -22,8 +22,6 @@ from limpet.output._rotate import is_due, rotate
 from limpet.output._syscalls import Syscalls
 from limpet.output._write_context import WriteContext
 
-__all__ = ["Appender"]
-
 _TRIES: Final = 50
 """How often other processes may rotate or remove a file between its opening and its lock."""
 
@@ -52,7 +50,6 @@ class Appender:
     """
 
     def __init__(self, context: WriteContext) -> None:
-        """Start with no file open; ``context`` is what the batch writes with."""
         self._context = context
         self._calls = context.calls
         self._open: dict[object, _OpenFile] = {}

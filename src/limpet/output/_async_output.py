@@ -21,8 +21,6 @@ from limpet.output._output_thread import OutputThread, Request
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, RefusalCode, Refused, Result
 
-__all__ = ["AsyncOutput", "Ticket", "open_output"]
-
 _Request: TypeAlias = Request[Operation, Result]
 
 
@@ -61,7 +59,6 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
     """What ``open_output`` returns: writes into one folder, off the event loop."""
 
     def __init__(self, output: Output) -> None:
-        """Created by ``open_output``; nothing happens before the block is entered."""
         self._output = output
         self._thread: OutputThread[Operation, Result] | None = None
         self._loop: EventLoop | None = None

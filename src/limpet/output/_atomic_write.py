@@ -14,16 +14,6 @@ from limpet.output._syscalls import Syscalls
 from limpet.output._temp_files import Staged, stage
 from limpet.output._write_context import WriteContext
 
-__all__ = [
-    "NO_WAY",
-    "Change",
-    "link_over",
-    "place_new",
-    "replace_content",
-    "stat_after",
-    "stat_or_none",
-]
-
 NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
 """What renameat2(2) returns where it, or the file system, does not know RENAME_NOREPLACE."""
 

@@ -9,8 +9,6 @@ from limpet.output._results import Result, RootState
 from limpet.output._syscalls import Syscalls
 from limpet.output._write_context import WriteContext
 
-__all__ = ["Batch"]
-
 
 class Batch:
     """What the operations of one batch share."""

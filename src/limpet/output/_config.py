@@ -11,8 +11,6 @@ from limpet.output._limits import OutputLimits
 from limpet.output._operations import Durability
 from limpet.output._root_dir import Moved, ResolverName
 
-__all__ = ["OutputOptions", "Settings", "settings_of"]
-
 
 class OutputOptions(TypedDict, total=False):
     """The keyword arguments of ``open_output`` and ``Output``."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["FsyncBatch"]
-
 _MOST_OPEN = 64
 """Descriptors held for later; with more, those held are synced at once."""
 

@@ -7,8 +7,6 @@ from typing import Literal, TypedDict
 from limpet.output._limits import Rotation
 from limpet.output._operations import Durability
 
-__all__ = ["Appending", "Creating", "Deleting", "MakingDir", "Moving", "Overwriting"]
-
 
 class Creating(TypedDict, total=False):
     """As ``CreateFile`` explains them."""

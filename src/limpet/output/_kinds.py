@@ -7,8 +7,6 @@ import stat
 
 from limpet.events import FileStat, Kind
 
-__all__ = ["file_stat"]
-
 
 def file_stat(found: os.stat_result) -> FileStat:
     """Return the public form; with a birth time where ``os.stat`` has one (not on Linux)."""

@@ -8,8 +8,6 @@ from typing import Literal
 
 from limpet.errors import UsageError
 
-__all__ = ["OutputLimits", "Rotation"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
@@ -38,7 +36,6 @@ class Rotation:
     """Most bytes they may take together; the oldest are removed first."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
         if self.max_bytes is None and not self.daily:
             message = "a rotation needs max_bytes or daily: nothing says when to rotate"
             raise UsageError(message)
@@ -72,7 +69,6 @@ class OutputLimits:
     """What happens to the next one: it waits its turn, or is refused with ``busy``."""
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
         for name in ("max_write_bytes", "max_total_bytes", "max_files", "recount", "max_in_flight"):
             _positive(name, getattr(self, name))
         if self.when_full not in {"wait", "refuse"}:

@@ -7,8 +7,6 @@ from typing import Final
 from limpet.output._refusals import RefusalError
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["wait_for_lock"]
-
 _FIRST_S: Final = 0.0005
 _LONGEST_S: Final = 0.05
 

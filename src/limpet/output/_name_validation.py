@@ -18,8 +18,6 @@ from typing import Final, Literal
 
 from limpet.errors import UsageError
 
-__all__ = ["STAGING", "BadNameError", "safe_name", "split"]
-
 STAGING: Final = ".limpet-"
 """Names with this prefix are limpet's own: temporary files and manifests of rotation."""
 

@@ -15,8 +15,6 @@ from limpet.output._refusals import RefusalError, check_plain
 from limpet.output._root_dir import RootDir
 from limpet.output._write_context import WriteContext
 
-__all__ = ["delete", "delete_dir", "make_dir", "move"]
-
 
 @contextlib.contextmanager
 def _entered(

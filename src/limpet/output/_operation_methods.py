@@ -24,8 +24,6 @@ from limpet.output._operations import (
     OverwriteFile,
 )
 
-__all__ = ["OperationMethods"]
-
 _R_co = TypeVar("_R_co", covariant=True)
 
 

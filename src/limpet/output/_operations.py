@@ -11,20 +11,6 @@ from limpet._option_fields import option
 from limpet.errors import UsageError
 from limpet.output._limits import Rotation
 
-__all__ = [
-    "AppendToFile",
-    "CreateFile",
-    "DeleteDir",
-    "DeleteFile",
-    "Durability",
-    "MakeDir",
-    "MoveFile",
-    "Name",
-    "Operation",
-    "OverwriteFile",
-    "verb_of",
-]
-
 Durability = Literal["none", "file", "full"]
 """What survives a crash of the system (not of the program, which loses nothing that was answered):
 ``none`` what the system had written by then; ``file`` the content of an existing file; ``full``
@@ -42,7 +28,6 @@ class _Named:
     """``None`` is that of the output."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown durability."""
         if self.durability is not None and self.durability not in get_args(Durability):
             known = ", ".join(get_args(Durability))
             message = f"durability must be one of {known}, not {self.durability!r}"
@@ -63,7 +48,6 @@ class _WithContent(_Named):
     )
 
     def __post_init__(self) -> None:
-        """Refuse an encoding or line end that does not exist."""
         _Named.__post_init__(self)  # super() has the class as it was before it got its slots
         try:
             codecs.lookup(self.encoding)

@@ -22,8 +22,6 @@ from limpet.output._results import Done, Refused, Result
 from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail
 
-__all__ = ["Output"]
-
 
 class Output(OperationMethods[Done]):
     """Writes into one folder and nowhere else; the synchronous form of ``open_output``.

@@ -32,8 +32,6 @@ from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail, read_tail
 from limpet.output._temp_files import clean
 
-__all__ = ["OutputEngine"]
-
 
 class OutputEngine:
     """The operations below one root; without threads and locks."""

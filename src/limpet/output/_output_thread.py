@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
-__all__ = ["OutputThread", "Request"]
-
 BATCH: Final = 256
 """Operations of one batch: more would make the first wait for the last without saving anything."""
 

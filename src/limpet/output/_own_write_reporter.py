@@ -13,8 +13,6 @@ from typing import ClassVar
 from limpet import _own_write_registry as registry
 from limpet._own_write_registry import ANY, State
 
-__all__ = ["NoReport", "OwnWriteReport", "open_report", "state_of", "watched_with_keep"]
-
 
 def state_of(found: os.stat_result | None) -> State | None:
     """Return what distinguishes one state of a name from another; ``None`` if nothing is there."""
@@ -53,7 +51,6 @@ class OwnWriteReport(NoReport):
     is_active: ClassVar[bool] = True
 
     def __init__(self, bases: tuple[str, ...]) -> None:
-        """Start empty; ``bases`` are the spellings of the root's path."""
         self._bases = bases
         self._begun: set[str] = set()
         self._notes: list[tuple[str, State | None, State | None]] = []

@@ -7,8 +7,6 @@ import sys
 
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["default_calls"]
-
 
 def default_calls() -> Syscalls:
     """Return calls by descriptors of directories or, where there are none (Windows), by path."""

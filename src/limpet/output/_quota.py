@@ -7,8 +7,6 @@ from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["Quota"]
-
 
 class Quota:
     """Counts files and their bytes when it must, and adds own writes in between."""

@@ -11,8 +11,6 @@ from limpet.output._name_validation import BadNameError
 from limpet.output._operations import Operation, verb_of
 from limpet.output._results import RefusalCode, Refused
 
-__all__ = ["RefusalError", "check_plain", "refused"]
-
 _CODES: Final[dict[int, RefusalCode]] = {
     errno.EEXIST: "exists",
     errno.ENOENT: "missing",

@@ -16,8 +16,6 @@ from typing import Protocol
 from limpet.output._refusals import RefusalError
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["Resolver", "RootHandle", "Walk", "same_mount"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootHandle:

@@ -9,8 +9,6 @@ from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["Openat2", "works"]
-
 _TRIES: Final = 8
 """openat2(2), EAGAIN: a rename anywhere on the system may make one try fail. Then the walk, which
 cannot fail so, decides."""
@@ -31,7 +29,6 @@ class Openat2:
     name = "openat2"
 
     def __init__(self) -> None:
-        """Create the walk that is used when it fails."""
         self._walk = Walk()
 
     def open(self, calls: Syscalls, root: RootHandle, parts: tuple[str, ...]) -> int:

@@ -11,8 +11,6 @@ from limpet.errors import OutputError
 from limpet.events import FileStat
 from limpet.output._operations import Operation, verb_of
 
-__all__ = ["Done", "RefusalCode", "Refused", "Result", "RootState"]
-
 RootState = Literal["same", "reopened", "moved"]
 """``same``: the directory that was open; ``reopened``: another one, which is at the root's path
 now; ``moved``: when it was done, the directory was no longer at the root's path."""

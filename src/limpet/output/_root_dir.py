@@ -20,8 +20,6 @@ from limpet.output._results import RootState
 from limpet.output._syscalls import Syscalls
 from limpet.output._write_context import WriteContext
 
-__all__ = ["Moved", "ResolverName", "RootDir"]
-
 Moved = Literal["reopen", "refuse", "stay"]
 """What to do once the directory that was opened is no longer at the root's path."""
 

@@ -22,8 +22,6 @@ from limpet.output._rotation_manifest import RotatedFile, dump, manifest_name, n
 from limpet.output._temp_files import stage
 from limpet.output._write_context import WriteContext
 
-__all__ = ["is_due", "rotate"]
-
 _CHUNK: Final = 1 << 18
 _MAX_MANIFEST: Final = 1 << 22
 """Bytes of a manifest that are read: some twenty thousand rotated files."""

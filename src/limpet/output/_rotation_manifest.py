@@ -13,8 +13,6 @@ from typing import Any
 
 from limpet.output._name_validation import STAGING
 
-__all__ = ["RotatedFile", "dump", "manifest_name", "number_of", "parse"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotatedFile:

@@ -20,8 +20,6 @@ from typing import Any, Final
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FOLDER_FLAGS", "Syscalls"]
-
 
 def _flag(name: str) -> int:
     return int(getattr(os, name, 0))

@@ -22,8 +22,6 @@ from typing import Any, Final
 
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["PathSyscalls", "pin"]
-
 _FIRST: Final = 1 << 30
 """Numbers of directories start here, far above any descriptor."""
 _REPARSE_POINT: Final = 0x400

@@ -10,8 +10,6 @@ from limpet.output._refusals import RefusalError, check_plain
 from limpet.output._resolve import same_mount
 from limpet.output._root_dir import RootDir
 
-__all__ = ["Tail", "read_tail"]
-
 
 class Tail(NamedTuple):
     """The end of a file."""

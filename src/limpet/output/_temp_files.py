@@ -21,8 +21,6 @@ from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
 from limpet.output._syscalls import Syscalls
 
-__all__ = ["Staged", "clean", "stage"]
-
 _TRIES: Final = 100
 _NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
 _SERIAL: Final = itertools.count(int.from_bytes(os.urandom(5), "big"))

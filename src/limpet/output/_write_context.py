@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from limpet.output._own_write_reporter import NoReport
     from limpet.output._syscalls import Syscalls
 
-__all__ = ["WriteContext"]
-
 
 @dataclass(slots=True, eq=False)
 class WriteContext:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from limpet.watch.diff._context import DiffContext
     from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["RETRY_S", "DirWatcher"]
-
 _ROUNDS: Final = 6
 """Rounds of one examination; each is needed only if a directory moved during the one before."""
 RETRY_S: Final = 1.0

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from limpet.watch._watcher import Watcher
 
-__all__ = ["LoopDispatcher", "acquire"]
-
 _THREADS: Final = 4
 """Long scans of one loop at a time; they take no token of the program's own thread limit."""
 _GATHER_MIN_S: Final = 0.001

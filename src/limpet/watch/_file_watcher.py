@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["FileWatcher"]
-
 _PLACE: Final = (None, "")
 
 _TRIES: Final = 3

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from limpet.watch.location._path_marks import PathMarks
     from limpet.watch.location._root_lifecycle import RootLifecycle
 
-__all__ = ["carry_closed", "only_names", "rename_origins", "take_hints", "take_path"]
-
 
 def rename_origins(hints: PendingHints) -> dict[EntryRef, EntryRef]:
     """Return for each name that renames led to the name before all of them."""

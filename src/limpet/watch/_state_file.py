@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from limpet.events import Event
     from limpet.watch.emit._debounce import Debouncer
 
-__all__ = ["Saved", "StateError", "decode_event", "load", "save", "set_aside"]
-
 _VERSION = 3
 
 

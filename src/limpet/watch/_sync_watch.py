@@ -10,14 +10,11 @@ from limpet.watch._watcher import Watcher, make_router
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from limpet.backends import HintRouter
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
     from limpet.watch._watcher import WatchStats
-
-__all__ = ["SyncWatch"]
 
 
 class SyncWatch:
@@ -28,7 +25,6 @@ class SyncWatch:
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
-        """Use ``watch_dir(path).sync()``."""
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects
@@ -42,12 +38,7 @@ class SyncWatch:
         self._start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop and free everything."""
         self.close()
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from limpet.events import Event
 
-__all__ = ["Unacknowledged"]
-
 
 class Unacknowledged:
     """What a consumer took and has not acknowledged: goes into the state file as if not handed out.
@@ -21,7 +19,6 @@ class Unacknowledged:
         self._events: dict[int, Event] = {}
 
     def __len__(self) -> int:
-        """Return the number of events."""
         return len(self._events)
 
     def add(self, event: Event) -> None:

@@ -12,7 +12,6 @@ from limpet.watch._watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-    from types import TracebackType
 
     from limpet.config import WatchOptions
     from limpet.events import Event, Kind
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from limpet.watch._sync_watch import SyncWatch
     from limpet.watch._unacked import Unacknowledged
     from limpet.watch._watcher import WatchStats
-
-__all__ = ["Watch"]
 
 
 class Watch:
@@ -33,7 +30,6 @@ class Watch:
     """
 
     def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
-        """Use ``watch_dir`` or ``watch_file``."""
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects
@@ -42,11 +38,9 @@ class Watch:
         self._active = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by path and options."""
         return (Watch, (self.location, self.options, self._expects))
 
     def __repr__(self) -> str:
-        """Show what is watched."""
         return f"<Watch {self._expects} {str(self.location)!r}>"
 
     async def __aenter__(self) -> Self:
@@ -73,12 +67,7 @@ class Watch:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop: afterwards no task, descriptor or mark is left."""
         await self.aclose()
 

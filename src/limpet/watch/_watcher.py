@@ -46,11 +46,8 @@ if TYPE_CHECKING:
     from limpet.watch._unacked import Unacknowledged
     from limpet.watch.emit._appended_content import Appended
 
-__all__ = ["WatchStats", "Watcher", "make_location", "make_router"]
-
 _CONTENT_BUDGET: Final = 16 << 20
 """Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
-
 
 _LIGHT: Final = 2_000
 """Names that may be examined while other watches of the loop wait: some 20 milliseconds."""

@@ -29,6 +29,7 @@ from limpet.backends._hint_router import HINT_LIMIT
 from limpet.testing import check_stream, describe, listing
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 PATIENCE = 10
@@ -106,12 +107,6 @@ def big_tree(root: Path, folders: int = 300) -> Path:
 async def settle() -> None:
     """Let every task go as far as it can without news from outside (threads aside)."""
     await anyio.wait_all_tasks_blocked()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(PATIENCE):
-        while not condition():
-            await anyio.sleep(0.001)
 
 
 CHURN = textwrap.dedent("""
@@ -504,10 +499,7 @@ async def test_leaving_is_cancelled_natively(
 async def freed(held: PendingFile) -> None:
     """A thread that was left behind by a native cancellation may take a moment to finish."""
     gc.collect()
-    with anyio.move_on_after(2):
-        while held.left():
-            await anyio.sleep(0.001)
-    assert not held.left()
+    await until(lambda: not held.left(), "what the watch held is free")
 
 
 @only_asyncio

@@ -20,8 +20,6 @@ from limpet.bot.settings._validators import fitting, path, text
 from limpet.errors import UsageError
 from limpet.events import FileDeleted, FileEvent
 
-__all__ = ["MoveProcessedFileAction"]
-
 
 class MoveProcessedFileAction(LimpetAction):
     """Moves the file of the event to one folder if all actions succeeded, else to another.

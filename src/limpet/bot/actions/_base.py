@@ -13,8 +13,6 @@ from limpet.bot.events._action_result import ActionState, Outcome, outcome_of
 from limpet.bot.settings._setting import Configured
 from limpet.bot.settings._template_fields import Fields
 
-__all__ = ["LimpetAction"]
-
 
 class LimpetAction(Configured, Action):
     """An action that raises under limpet's runner; under mewbot's own, it logs the failure.

@@ -31,8 +31,6 @@ from limpet.bot.settings._validators import (
 )
 from limpet.errors import UsageError
 
-__all__ = ["CommandFailedError", "RunCommandAction"]
-
 _INHERITED: Final = (
     "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR",
     "TZ", "USER", "VIRTUAL_ENV",

@@ -33,15 +33,6 @@ from limpet.bot.settings._validators import (
 )
 from limpet.output import Rotation
 
-__all__ = [
-    "AppendToFileAction",
-    "CreateFileAction",
-    "DeleteFileAction",
-    "MakeDirAction",
-    "MoveFileAction",
-    "OverwriteFileAction",
-]
-
 _TEMPLATE = fitting(text(), template)
 _DURABILITY: Any = maybe(choice("none", "file", "full"))
 

@@ -19,8 +19,6 @@ from limpet.bot.settings._template_fields import template, wire_of
 from limpet.bot.settings._validators import choice, fitting, maybe
 from limpet.bot.settings._validators import text as words
 
-__all__ = ["LogAction", "PrintAction"]
-
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 

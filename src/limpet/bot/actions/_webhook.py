@@ -35,8 +35,6 @@ from limpet.bot.settings._validators import text as _words
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["WebhookAction", "WebhookError"]
-
 _RETRIED: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Statuses after which another try may succeed (RFC 9110, section 15; RFC 6585, RFC 8470)."""
 

@@ -12,22 +12,13 @@ from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._output_events import FileSystemOutputEvent
 from limpet.errors import LimpetError
 
-__all__ = ["contained_output", "contained_steps"]
-
 _LOG = logging.getLogger("limpet.bot.action")
 
 
 async def contained_steps(
     steps: AsyncIterator[OutputEvent | None], name: str, event: InputEvent, outcome: Outcome
 ) -> AsyncIterator[OutputEvent | None]:
-    """Yield what the steps of an action yield; an exception goes to log and outcome instead.
-
-    Args:
-        steps: The steps.
-        name: The name of the action in the log.
-        event: The event that the action works on.
-        outcome: The outcome that the actions of this event share.
-    """
+    """Yield what the steps of an action yield; an exception goes to log and outcome instead."""
     try:
         async for output in steps:
             if isinstance(output, FileSystemOutputEvent) and output.outcome is outcome:

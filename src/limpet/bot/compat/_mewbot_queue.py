@@ -22,8 +22,6 @@ from limpet.bot.compat._mewbot_shutdown import finish_at_exit
 from limpet.bot.io._event_queue import EventQueue
 from limpet.errors import LimpetError
 
-__all__ = ["DeliverySink", "MewbotSink", "output_done", "output_requested", "sink_for"]
-
 _LOG = logging.getLogger("limpet.bot.input")
 
 
@@ -108,12 +106,7 @@ _by_output: WeakValueDictionary[int, _InFlight] = WeakValueDictionary()
 
 
 def sink_for(queue: InputQueue, bound: Callable[[], int]) -> DeliverySink:
-    """Return the way into a queue, by the runner that the queue belongs to.
-
-    Args:
-        queue: The queue an input was bound to.
-        bound: Returns how many events may wait in a queue of mewbot's own.
-    """
+    """Return the way into a queue, by the runner that the queue belongs to."""
     return DeliverySink(queue) if isinstance(queue, EventQueue) else MewbotSink(queue, bound)
 
 

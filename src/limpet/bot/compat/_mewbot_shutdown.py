@@ -13,8 +13,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["finish_at_exit"]
-
 _TIMEOUT_S: Final = 5.0
 
 _tasks: dict[asyncio.Task[Any], asyncio.AbstractEventLoop] = {}

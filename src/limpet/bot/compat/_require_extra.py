@@ -7,8 +7,6 @@ from typing import Final
 
 from limpet.errors import MissingExtraError
 
-__all__ = ["need"]
-
 _PACKAGES: Final = {
     "mewbot.core": "mewbot-core",
     "mewbot.api": "mewbot-api",
@@ -19,10 +17,6 @@ _PACKAGES: Final = {
 
 def need(module: str, what: str) -> None:
     """Check that a module of the extra can be imported.
-
-    Args:
-        module: Name of the module.
-        what: What needs it, as the subject of the message.
 
     Raises:
         MissingExtraError: The module is not installed; the message says how to install it.

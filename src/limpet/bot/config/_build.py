@@ -17,8 +17,6 @@ from limpet.bot.config._yaml_document import YamlReader
 from limpet.bot.settings._setting import Configured, settings_of
 from limpet.bot.settings._validators import BadKeyError, BadValueError
 
-__all__ = ["build", "class_of"]
-
 _NAMESPACE: Final = uuid.UUID("5e1a6c1e-5f0c-4c39-9d3a-0b8f5f0a7c11")
 """For components without a uuid: they get one from their position in the file."""
 

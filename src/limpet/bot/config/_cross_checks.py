@@ -16,8 +16,6 @@ from limpet.bot.config._yaml_document import YamlReader
 from limpet.bot.io._filesystem import FileSystem
 from limpet.bot.settings._setting import Configured, settings_of
 
-__all__ = ["BuiltComponent", "check_whole"]
-
 
 @dataclass(frozen=True, slots=True)
 class BuiltComponent:

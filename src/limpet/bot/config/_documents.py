@@ -11,8 +11,6 @@ from mewbot.core import ComponentKind
 from limpet._suggest import near
 from limpet.bot.config._yaml_document import YamlReader
 
-__all__ = ["COMPONENT_KEYS", "Block", "read_blocks"]
-
 _COMMON: Final = ("kind", "implementation", "uuid", "properties")
 COMPONENT_KEYS: Final = {"triggers": "Trigger", "conditions": "Condition", "actions": "Action"}
 """Key of a behaviour -> the kind of the components in it."""

@@ -8,8 +8,6 @@ from typing import Literal
 
 from limpet.errors import UsageError
 
-__all__ = ["BotConfigError", "Problem"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:
@@ -26,7 +24,6 @@ class Problem:
     level: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        """Return it in the form of compilers, so that editors find the position."""
         where = f"{self.where}: " if self.where else ""
         return f"{self.file}:{self.line}:{self.column}: {self.level}: {where}{self.message}"
 
@@ -39,5 +36,4 @@ class BotConfigError(UsageError):
         super().__init__("\n".join(map(str, problems)), code="bot-file")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what pickle needs."""
         return (BotConfigError, (self.problems,))

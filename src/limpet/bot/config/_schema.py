@@ -10,8 +10,6 @@ from limpet.bot._names import MODULES, load
 from limpet.bot.config._documents import COMPONENT_KEYS
 from limpet.bot.settings._setting import Configured, settings_of
 
-__all__ = ["components", "schema"]
-
 
 def components(kind: str) -> dict[str, type]:
     """Return limpet's components of a kind: full name -> class, sorted."""

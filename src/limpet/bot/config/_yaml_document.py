@@ -18,8 +18,6 @@ import yaml
 from limpet.bot.compat._require_extra import need
 from limpet.bot.config._problem import Problem
 
-__all__ = ["YamlReader", "position_of"]
-
 need("yaml", "a bot's file")
 
 _MAX_NODES: Final = 100_000
@@ -45,7 +43,6 @@ class YamlReader:
     """Reads one file, and collects its ``problems``."""
 
     def __init__(self, text: str, file: str) -> None:
-        """Read this text; ``file`` names it in problems."""
         self.problems: list[Problem] = []
         self._text = text
         self._file = file

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["ActionState", "Outcome", "outcome_of"]
-
 _KEY: Final = "limpet.outcome"
 
 

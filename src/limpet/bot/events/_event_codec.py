@@ -21,8 +21,6 @@ from mewbot.core import InputEvent, OutputEvent
 from limpet.bot.events._action_result import Outcome
 from limpet.events import Event
 
-__all__ = ["CodecError", "decode", "encode", "public_name"]
-
 _DEEPEST: Final = 20
 
 _SINGLES: Final = (str, int, float, bool, type(None))

@@ -20,31 +20,6 @@ from limpet.events import Event, FileStat
 if TYPE_CHECKING:
     from limpet.remote import RemoteEvent
 
-__all__ = [
-    "DirCreatedInputEvent",
-    "DirDeletedInputEvent",
-    "DirInputEvent",
-    "DirRenamedInputEvent",
-    "DirUpdatedInputEvent",
-    "FileCreatedInputEvent",
-    "FileDeletedInputEvent",
-    "FileInputEvent",
-    "FileRenamedInputEvent",
-    "FileSystemInputEvent",
-    "FileUpdatedInputEvent",
-    "LinesAddedInputEvent",
-    "TargetDirCreatedInputEvent",
-    "TargetDirDeletedInputEvent",
-    "TargetDirUpdatedInputEvent",
-    "TargetFileCreatedInputEvent",
-    "TargetFileDeletedInputEvent",
-    "TargetFileUpdatedInputEvent",
-    "WatchInputEvent",
-    "WriteOnce",
-    "wrap",
-]
-
-
 _CLASSES: Final[dict[type[Event], type[FileSystemInputEvent]]] = {}
 """Class of a limpet event -> the class that wraps it."""
 
@@ -85,13 +60,11 @@ class FileSystemInputEvent(WriteOnce, InputEvent):
             _CLASSES[kind] = cls
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both are the same event of the same ``FileSystem``."""
         if not isinstance(other, FileSystemInputEvent):
             return NotImplemented
         return (type(self), self.io, self.event) == (type(other), other.io, other.event)
 
     def __hash__(self) -> int:
-        """Return a hash that agrees with equality."""
         return hash((type(self), self.io, self.event))
 
     @property

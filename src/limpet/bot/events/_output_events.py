@@ -27,18 +27,6 @@ from limpet.output import (
     Rotation,
 )
 
-__all__ = [
-    "AppendToFileOutputEvent",
-    "CreateFileOutputEvent",
-    "DeleteFileOutputEvent",
-    "FileSystemOutputEvent",
-    "MakeDirOutputEvent",
-    "MoveFileOutputEvent",
-    "MoveProcessedFileOutputEvent",
-    "OverwriteFileOutputEvent",
-    "WriteToFileOutputEvent",
-]
-
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class FileSystemOutputEvent(WriteOnce, OutputEvent):
@@ -55,7 +43,6 @@ class FileSystemOutputEvent(WriteOnce, OutputEvent):
         return uuid.uuid4().hex
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both request the same operation."""
         if type(other) is not type(self):
             return NotImplemented
         return all(
@@ -63,7 +50,6 @@ class FileSystemOutputEvent(WriteOnce, OutputEvent):
         )
 
     def __hash__(self) -> int:
-        """Return a hash that agrees with equality."""
         return hash((type(self), self.io))
 
     @abstractmethod

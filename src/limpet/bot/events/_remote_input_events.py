@@ -15,8 +15,6 @@ from limpet.bot.events._input_events import FileSystemInputEvent, wrap
 from limpet.events import EntryEvent, Event, Rescanned
 from limpet.remote import RemoteEvent, RemotePath, RemotePathError
 
-__all__ = ["host_path", "to_local_event"]
-
 
 @lru_cache(maxsize=256)
 def _class_for(host: str, base: type[PurePath]) -> type[PurePath]:
@@ -56,13 +54,7 @@ def host_path(path: RemotePath) -> PurePath:
 def to_local_event(
     event: RemoteEvent, io: str, content: str | bytes | None
 ) -> FileSystemInputEvent:
-    """Return an event of another host in the class that mewbot's triggers match.
-
-    Args:
-        event: The event; it is ``remote`` of the one returned.
-        io: The name of the ``RemoteFileSystem``.
-        content: The content of the file, if the event carries it.
-    """
+    """Return an event of another host in the class that mewbot's triggers match."""
     made = wrap(_event(event, content), io, event.session)
     made.remote = event
     return made

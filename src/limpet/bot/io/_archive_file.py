@@ -15,8 +15,6 @@ from limpet.bot.events._output_events import MoveProcessedFileOutputEvent
 from limpet.errors import ExistsError, MissingError, UsageError
 from limpet.output import MoveFile, Output, Refused
 
-__all__ = ["move_processed_file"]
-
 _MOST_NAMES: Final = 1000
 """Numbers that are tried behind a name that is taken."""
 

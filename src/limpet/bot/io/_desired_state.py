@@ -9,8 +9,6 @@ import limpet
 from limpet.output import AsyncOutput
 from limpet.watch import Watch
 
-__all__ = ["DesiredOutput", "DesiredWatch"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredWatch:

@@ -10,8 +10,6 @@ from mewbot.core import InputEvent
 
 from limpet.bot._delivery import Delivery
 
-__all__ = ["EventQueue", "StoppedError"]
-
 _OVERFLOW_FACTOR: Final = 4
 """``put_nowait`` may exceed the bound by this factor: components written for mewbot's unbounded
 queue call it from callbacks that cannot wait."""

@@ -12,8 +12,6 @@ from limpet.bot.io._filesystem_options import OUTPUT_OPTIONS, WATCH_OPTIONS, Fil
 from limpet.bot.io._filesystem_output import FileSystemOutput
 from limpet.errors import UsageError
 
-__all__ = ["FileSystem"]
-
 
 class FileSystem(FileSystemOptions, IOConfig):
     """Watches ``input_path`` and writes into ``output_path``; each may be missing, or be set later.

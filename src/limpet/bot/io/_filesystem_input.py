@@ -35,8 +35,6 @@ from limpet.events import (
 )
 from limpet.watch import Unacknowledged
 
-__all__ = ["FileSystemInput"]
-
 CHECKPOINT_S: Final = 10.0
 """How often the checkpoint is written while events are processed: after a kill, later ones are
 delivered again. Saving takes a second for some 200,000 files, in a thread."""

@@ -24,8 +24,6 @@ from limpet.bot.settings._validators import (
 from limpet.config import BackendName, ContentOptions, OwnPolicy, WatchOptions
 from limpet.output import OutputLimits
 
-__all__ = ["OUTPUT_OPTIONS", "WATCH_OPTIONS", "FileSystemOptions"]
-
 T = TypeVar("T")
 
 _CONTENT = record(

@@ -15,8 +15,6 @@ from limpet.bot.io._desired_state import DesiredOutput
 from limpet.errors import OutputError, UsageError
 from limpet.output import AsyncOutput, Done, Refused
 
-__all__ = ["FileSystemOutput", "NotMeantError", "is_transient"]
-
 _TRANSIENT: Final = frozenset(("busy", "closed", "durability", "io", "no-space", "root-gone"))
 """Refusals that may be gone at the next try; the others are about the name or the entry there."""
 
@@ -41,13 +39,6 @@ class FileSystemOutput(Output):
         is_named: Callable[[str], bool],
         label: Callable[[], str],
     ) -> None:
-        """Create an output that writes into what ``desired`` returns.
-
-        Args:
-            desired: Returns the output that should be open now, or ``None``.
-            is_named: Returns whether a name is that of the ``FileSystem``.
-            label: Returns the name of the ``FileSystem``.
-        """
         self._desired = desired
         self._is_named = is_named
         self._label = label

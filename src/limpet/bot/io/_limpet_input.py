@@ -8,8 +8,6 @@ from mewbot.api.v1 import Input
 
 from limpet.bot._delivery import Delivery
 
-__all__ = ["LimpetInput"]
-
 
 class LimpetInput(Input):
     """An input that takes acknowledgements.

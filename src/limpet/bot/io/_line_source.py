@@ -17,8 +17,6 @@ from limpet.bot.io._watch_source import make_parent_of
 if TYPE_CHECKING:
     from limpet.following import Appended, Follower, FollowEvent
 
-__all__ = ["LineBatch", "LineSource"]
-
 _LOG: Final = logging.getLogger("limpet.bot.input")
 
 
@@ -79,13 +77,7 @@ class LineSource:
             yield [event]
 
     def delivery(self, event: Any, io: str, source: DeliverySource) -> Delivery | None:  # noqa: ANN401 - see batches
-        """Return the delivery of a batch; whatever else the follower reports goes to the log.
-
-        Args:
-            event: What the follower reported.
-            io: The name of the ``FileSystem``.
-            source: Gets the acknowledgement.
-        """
+        """Return the delivery of a batch; whatever else the follower reports goes to the log."""
         from limpet.following import Appended
 
         if not isinstance(event, Appended):

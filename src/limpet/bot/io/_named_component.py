@@ -5,8 +5,6 @@ from __future__ import annotations
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._validators import text
 
-__all__ = ["NamedComponent"]
-
 
 class NamedComponent(Configured):
     """A component with a name; its events carry it, and output events may address it."""

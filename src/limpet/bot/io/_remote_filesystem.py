@@ -38,8 +38,6 @@ from limpet.remote import (
     Transport,
 )
 
-__all__ = ["RemoteFileSystem"]
-
 _SAVE_S: Final = 1.0
 """How often the cursor is saved while events are processed."""
 _MAX_WAITING: Final = 1000

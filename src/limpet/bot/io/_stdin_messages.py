@@ -18,8 +18,6 @@ from mewbot.api.v1 import Input, InputEvent, IOConfig, Output
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._validators import text, whole
 
-__all__ = ["MessageInputEvent", "StdinMessages"]
-
 _LOG: Final = logging.getLogger("limpet.bot.input")
 
 

@@ -13,8 +13,6 @@ from limpet.bot.io._desired_state import DesiredWatch
 from limpet.bot.io._watch_source import WatchSource, make_parent_of
 from limpet.watch import Unacknowledged
 
-__all__ = ["WatchHandover"]
-
 
 class WatchHandover:
     """Opens the watches of one input, and keeps what one hands over to the next."""

@@ -15,8 +15,6 @@ from limpet.bot.io._desired_state import DesiredWatch
 from limpet.events import EntryEvent, Event, FileRenamed
 from limpet.watch import Unacknowledged, Watch
 
-__all__ = ["WatchSource", "make_parent_of"]
-
 
 class WatchSource:
     """One entered watch; leaves out events that the watch before it has reported."""
@@ -53,13 +51,7 @@ class WatchSource:
         return self.watch.batches()
 
     def delivery(self, event: Event, io: str, source: DeliverySource) -> Delivery | None:
-        """Return the delivery of an event; ``None`` if the watch before has reported it.
-
-        Args:
-            event: What the watch reported.
-            io: The name of the ``FileSystem``.
-            source: Gets the acknowledgement.
-        """
+        """Return the delivery of an event; ``None`` if the watch before has reported it."""
         own = event.location == self.watch.location  # else the watch before has reported it
         if own and self._covered is not None and self._is_reported(event):
             return None

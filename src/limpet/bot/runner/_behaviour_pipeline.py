@@ -22,8 +22,6 @@ from limpet.bot.runner._retry import GaveUpError
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import Progress
 
-__all__ = ["BehaviourPipeline", "is_stepwise"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 Send = Callable[[OutputEvent], Awaitable[None]]
@@ -40,14 +38,6 @@ class BehaviourPipeline:
     def __init__(
         self, behaviour: BehaviourInterface, send: Send, stats: Stats, timeout: float | None
     ) -> None:
-        """Create the pipeline.
-
-        Args:
-            behaviour: The behaviour.
-            send: Sends an output event of an action, and returns once that is done.
-            stats: Counts.
-            timeout: Seconds that one try of an action may take.
-        """
         self._behaviour = behaviour
         self._send = send
         self._stats = stats

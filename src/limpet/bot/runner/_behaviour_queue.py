@@ -14,8 +14,6 @@ from limpet.bot._delivery import Delivery
 from limpet.bot.events._action_result import ActionState
 from limpet.bot.events._input_events import DirInputEvent, FileSystemInputEvent
 
-__all__ = ["BehaviourQueue", "Task", "keys_of"]
-
 _EVERY_PATH = (EVERY_KEY,)
 _NO_PATH: tuple[str, ...] = ("\0",)
 """Key of events about no path: they run in order among themselves."""
@@ -63,15 +61,6 @@ class BehaviourQueue(KeyedQueue[Task]):
     def __init__(
         self, behaviour: BehaviourInterface, ident: str, name: str, *, bound: int, workers: int
     ) -> None:
-        """Create an empty queue.
-
-        Args:
-            behaviour: The behaviour whose tasks it holds.
-            ident: Identifies the behaviour in the journal: the same at the next start.
-            name: Names the behaviour in messages.
-            bound: Most tasks that may wait.
-            workers: Most tasks that may run at once.
-        """
         super().__init__()
         self.behaviour = behaviour
         self.ident = ident

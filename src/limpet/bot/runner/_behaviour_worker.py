@@ -14,8 +14,6 @@ from limpet.bot.runner._retry import GaveUpError, RetryPolicy, is_worth_retrying
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["SLICE_S", "BehaviourWorker"]
-
 SLICE_S: Final = 0.005
 """A worker that never waits yields to the loop after this time: it is the latency of others."""
 
@@ -33,15 +31,6 @@ class BehaviourWorker:
         state_dir: StateDir,
         stats: Stats,
     ) -> None:
-        """Create a worker that does not run yet.
-
-        Args:
-            queue: The tasks.
-            pipeline: The steps of each task.
-            retry: How often and when a failed step is retried.
-            state_dir: Takes the dead letters.
-            stats: Counts.
-        """
         self.queue = queue
         self.pipeline = pipeline
         self._retry = retry

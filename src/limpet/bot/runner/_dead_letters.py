@@ -17,8 +17,6 @@ from limpet._dead_letter import dead_letter, shortened
 from limpet.bot.events._event_codec import CodecError, decode, encode
 from limpet.bot.settings._template_fields import wire_of
 
-__all__ = ["DeadLetter", "DeadLetters", "dead_letter_line"]
-
 _LOG: Final = logging.getLogger("limpet.bot.dead_letters")
 
 

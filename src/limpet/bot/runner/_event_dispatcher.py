@@ -28,8 +28,6 @@ from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import JournalEntry, Progress, Unfinished
 
-__all__ = ["Dispatcher"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
@@ -45,16 +43,6 @@ class Dispatcher:
         stats: Stats,
         on_idle: Callable[[], None],
     ) -> None:
-        """Create the queues; nothing runs before ``start``.
-
-        Args:
-            components: The components.
-            options: How the bot is run.
-            queue: Where events come from.
-            state_dir: Holds journal and dead letters.
-            stats: Counts.
-            on_idle: Called when there may be nothing left to do.
-        """
         self.queue = queue
         self.extra: deque[Delivery] = deque()
         """Events after all that are queued; only while stopping."""

@@ -14,8 +14,6 @@ from typing import Any, Final
 
 from limpet.errors import UsageError
 
-__all__ = ["HealthServer"]
-
 _MAX_CONNECTIONS: Final = 16
 """Connections at a time; further ones are closed at once."""
 _TIMEOUT_S: Final = 5.0

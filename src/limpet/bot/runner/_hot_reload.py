@@ -11,8 +11,6 @@ from mewbot.core import IOConfigInterface
 from limpet.bot._components import Components
 from limpet.bot.io._filesystem import FileSystem
 
-__all__ = ["adopt"]
-
 
 def adopt(old: Components, new: Components) -> Components:
     """Return the new components, with those of the old that go on in place of their new ones.

@@ -16,8 +16,6 @@ from limpet.bot.io._limpet_input import LimpetInput
 from limpet.bot.runner._stats import Stats
 from limpet.errors import LimpetError
 
-__all__ = ["InputSupervisor"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
@@ -27,14 +25,6 @@ class InputSupervisor:
     def __init__(
         self, queue: EventQueue, stats: Stats, *, on_end: Callable[[], None], first: float = FIRST_S
     ) -> None:
-        """Start without inputs.
-
-        Args:
-            queue: Where inputs put events.
-            stats: Counts restarts.
-            on_end: Called when an input ends.
-            first: Delay before the first restart, in seconds.
-        """
         self._queue = queue
         self._stats = stats
         self._on_end = on_end

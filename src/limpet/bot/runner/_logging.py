@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
-__all__ = ["LogFormat", "logging_to"]
-
 LogFormat = Literal["text", "json"]
 
 _BOUND: Final = 10_000

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from limpet.bot.runner._snapshot import RunnerSnapshot
 
-__all__ = ["health_of", "metrics_of"]
-
 _HELP: Final = {
     "events": "Events taken from the queue.",
     "ignored": "Events that no behaviour is interested in.",

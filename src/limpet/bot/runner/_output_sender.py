@@ -16,8 +16,6 @@ from limpet.bot.io._filesystem_output import FileSystemOutput, NotMeantError
 from limpet.bot.runner._retry import GaveUpError, RetryPolicy, is_worth_retrying
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["OutputRefusedError", "OutputSender"]
-
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from limpet._backoff import Backoff
 from limpet.bot.io._filesystem_output import is_transient
 
-__all__ = ["GaveUpError", "RetryPolicy", "is_worth_retrying"]
-
 
 class GaveUpError(Exception):
     """An output failed for good, and with it the step that requested it; see ``__cause__``."""

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from limpet.errors import UsageError
 
-__all__ = ["RunOptions"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
@@ -46,7 +44,6 @@ class RunOptions:
     """``host:port`` on loopback for health and metrics; port 0 takes a free one."""
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         for name in ("queue", "behaviour_queue", "attempts"):
             if getattr(self, name) < 1:
                 message = f"{name} must be at least 1, got {getattr(self, name)!r}"

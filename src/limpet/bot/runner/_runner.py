@@ -29,8 +29,6 @@ from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import JournalEntry, Unfinished
 
-__all__ = ["Runner"]
-
 _CLEAN_UP_S: Final = 6.0
 """What cancelled work gets for its clean-up: a command's five seconds and one more."""
 

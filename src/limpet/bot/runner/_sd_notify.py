@@ -7,8 +7,6 @@ import os
 import socket
 from typing import Final
 
-__all__ = ["Notifier"]
-
 _SOCKET: Final = "NOTIFY_SOCKET"
 _WATCHDOG: Final = "WATCHDOG_USEC"
 

@@ -19,8 +19,6 @@ from limpet.bot.runner._sd_notify import Notifier
 from limpet.bot.runner._work_journal import JournalEntry
 from limpet.errors import LimpetError, UsageError
 
-__all__ = ["default_state_dir", "replay", "serve"]
-
 _LOG: Final = logging.getLogger("limpet.bot")
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["QueueSnapshot", "RunnerSnapshot"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from mewbot.core import InputEvent
@@ -17,8 +16,6 @@ from limpet.bot._delivery import Delivery
 from limpet.bot.runner._dead_letters import DeadLetters, dead_letter_line
 from limpet.bot.runner._work_journal import JournalEntry, Unfinished, WorkJournal
 from limpet.errors import UsageError
-
-__all__ = ["StateDir"]
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
@@ -30,12 +27,7 @@ class StateDir:
     """
 
     def __init__(self, path: Path | None, *, dry: bool = False) -> None:
-        """Use this directory; nothing is touched before the block is entered.
-
-        Args:
-            path: The directory, or ``None``.
-            dry: Read and write nothing.
-        """
+        """Use this directory; nothing is touched before the block is entered."""
         self._path = None if path is None else Path(os.path.abspath(path))
         self._dry = dry
         self._lock: FileLock | None = None
@@ -66,12 +58,7 @@ class StateDir:
                 raise UsageError(message, code="state-in-use") from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the directory."""
         if self._journal is not None:
             self._journal.close()

@@ -23,8 +23,6 @@ from mewbot.core import InputEvent
 from limpet._atomic_file import write_atomic
 from limpet.bot.events._event_codec import CodecError, decode, encode
 
-__all__ = ["JournalEntry", "Progress", "Unfinished", "WorkJournal"]
-
 _LOG: Final = logging.getLogger("limpet.bot.journal")
 
 
@@ -67,7 +65,6 @@ class WorkJournal:
     """The journal in one directory. Synchronous; the runner calls it in threads."""
 
     def __init__(self, directory: Path) -> None:
-        """Use the file in this directory; nothing is read yet."""
         self.path = directory / "journal.jsonl"
         self._lines: dict[str, str] = {}
         """Entries that are not done -> their lines."""

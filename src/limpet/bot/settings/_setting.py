@@ -14,8 +14,6 @@ from limpet._suggest import near
 from limpet.bot.settings._validators import BadValueError, Value
 from limpet.errors import UsageError
 
-__all__ = ["Configured", "Setting", "settings_of"]
-
 T = TypeVar("T")
 
 _STORE: Final = "_settings"
@@ -52,7 +50,6 @@ class Setting(property, Generic[T]):
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Note the name of the property."""
         self.name = name
 
     @overload

@@ -24,8 +24,6 @@ from limpet._suggest import near
 from limpet.errors import UsageError
 from limpet.output import safe_name
 
-__all__ = ["FILTERS", "Lookup", "MissingFieldError", "Template"]
-
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*")
 _FILTER: Final = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _FORM: Final = re.compile(r"(?:.?[<>=^])?[-+ ]?#?0?\d{0,3},?(?:\.\d{1,2})?[a-zA-Z%]?")
@@ -66,15 +64,12 @@ class Template:
         self._pieces = tuple(_parse(source))
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both are the same text."""
         return isinstance(other, Template) and self.source == other.source
 
     def __hash__(self) -> int:
-        """Return a hash that agrees with equality."""
         return hash(self.source)
 
     def __repr__(self) -> str:
-        """Return the text, for debugging."""
         return f"Template({self.source!r})"
 
     @property

@@ -19,8 +19,6 @@ from limpet.bot.settings._template import MissingFieldError, Template
 from limpet.errors import UsageError
 from limpet.events import event_name
 
-__all__ = ["FIELDS", "Fields", "template", "wire_of"]
-
 _SESSION: Final = os.urandom(8).hex()
 """For events created by hand."""
 

@@ -16,23 +16,6 @@ from typing import Any, Generic, TypeVar
 from limpet._suggest import near
 from limpet.errors import UsageError
 
-__all__ = [
-    "BadKeyError",
-    "BadValueError",
-    "Value",
-    "choice",
-    "fitting",
-    "flag",
-    "listed",
-    "maybe",
-    "number",
-    "path",
-    "record",
-    "regex",
-    "text",
-    "whole",
-]
-
 T = TypeVar("T")
 U = TypeVar("U")
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from limpet.watch.index._index import DirNode
 
-__all__ = ["Agenda"]
-
 
 @dataclass(slots=True, eq=False)
 class Agenda:
@@ -23,7 +21,6 @@ class Agenda:
     """The path of the location may lead to something else."""
 
     def __bool__(self) -> bool:
-        """Return whether there is anything below the location to examine."""
         return bool(self.names or self.listings)
 
     def add_name(self, directory: DirNode, name: str, bits: int = 0) -> None:

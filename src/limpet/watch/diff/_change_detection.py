@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._index import Entry
 
-__all__ = ["changed_besides_its_name", "changes_of", "is_same"]
-
 
 def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: int) -> bool:
     """Return whether what is at a name is what was there, and not another of the same name.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._fs import Handle
     from limpet.watch.index._index import Entry
 
-__all__ = ["Arrival", "Comparison", "Departure", "Differences", "EntryRef", "Update"]
-
 EntryRef = tuple[DirNode, str]
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._fs import Handle
 
-__all__ = ["DiffContext", "ElsewhereError", "StoppedError"]
-
 
 class ElsewhereError(Exception):
     """The directory is not where the index has it: it was moved, replaced or deleted."""

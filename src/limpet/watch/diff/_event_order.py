@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._index import Entry
 
-__all__ = ["EventOrderer"]
-
 
 class EventOrderer:
     """Emits the differences of one round and updates the index to match."""

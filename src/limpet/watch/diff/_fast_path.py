@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from limpet.watch.diff._compare import EntryRef
     from limpet.watch.diff._context import DiffContext
 
-__all__ = ["emit_fast"]
-
 _Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet[Change]"]
 """Name, hints, record before, record now, and what changed: ``True`` is the content, ``False``
 nothing. Text, numbers and bytes alone are no work for the garbage collector."""

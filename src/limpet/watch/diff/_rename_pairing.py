@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from limpet.watch.emit._event_factory import Record
     from limpet.watch.index._entry_record import StatResult
 
-__all__ = ["RenamePairing"]
-
 
 class RenamePairing:
     """The pairs among the differences of one round."""

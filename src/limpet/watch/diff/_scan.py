@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._fs import FileSystemCalls, Handle
     from limpet.watch.index._index import Entry
 
-__all__ = ["Known", "read_ignore_file", "scan"]
-
 _OPEN: Final = 12
 """Directories held open on the way down; few trees are deeper, and few processes have fewer
 descriptors left."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from limpet.config import ContentOptions
     from limpet.events import Event
 
-__all__ = ["Appended"]
-
 _MOST: Final = 50_000
 """Files of which a position is kept; the one without an event for the longest time goes first."""
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from limpet.config import ContentOptions
     from limpet.events import Event
 
-__all__ = ["reason_of", "with_content"]
-
 _FLAGS: Final = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)

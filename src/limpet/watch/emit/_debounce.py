@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from limpet.events import Change
     from limpet.watch.emit._event_factory import Record
 
-__all__ = ["Debouncer", "PendingFile"]
-
 
 @dataclass(slots=True, eq=False, repr=False)
 class PendingFile:

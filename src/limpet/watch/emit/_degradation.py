@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from limpet.watch.emit._event_factory import EventFactory
     from limpet.watch.index._index import DirNode
 
-__all__ = ["Degradation", "limit_message"]
-
 _RETRY: Final = frozenset(("descriptors", "unavailable", "unreadable", "path-too-long"))
 """Reasons whose end leaves no hint: these directories are tried again in intervals."""
 

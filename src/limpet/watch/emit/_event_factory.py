@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from limpet.watch.emit._own_writes import OwnWrites
     from limpet.watch.index._fs import FileSystemCalls
 
-__all__ = ["EventFactory", "Now", "Record", "barely_known", "stat_of"]
-
 Record = int | bytes
 Now = StatResult | bytes
 """What is at the name now: a stat result, or a packed record."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from limpet.watch.index._entry_record import StatResult
 
-__all__ = ["OwnWrites", "own_write"]
-
 _LIMIT: Final = 10_000
 """States one watch keeps; older ones are dropped first, and their events count as foreign."""
 

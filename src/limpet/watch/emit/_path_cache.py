@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PathCache", "join_name"]
-
 
 def _quick_join() -> Callable[[Path, str], Path] | None:
     """Return pathlib's own way to join a path with one name, where it has one."""

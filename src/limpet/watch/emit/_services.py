@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from limpet.watch.emit._own_writes import OwnWrites
     from limpet.watch.index._fs import FileSystemCalls
 
-__all__ = ["WatchServices"]
-
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class WatchServices:

@@ -17,28 +17,6 @@ from limpet.events import FileStat
 if TYPE_CHECKING:
     from limpet.events import Change, Kind
 
-__all__ = [
-    "BEARING",
-    "BRIEF_DIR",
-    "BRIEF_FILE",
-    "BRIEF_OTHER",
-    "BRIEF_SYMLINK",
-    "CONTENT",
-    "RACY_NS",
-    "StatResult",
-    "differences",
-    "file_stat",
-    "inode_of",
-    "is_dir",
-    "kind_of",
-    "kind_of_mode",
-    "only_written",
-    "pack",
-    "pack_stat",
-    "same_file",
-    "unpack",
-]
-
 RACY_NS: Final = 20_000_000
 """Two changes closer than this may have the same time stamp: the kernel stamps with a coarse clock
 that ticks every 1 to 10 ms (CONFIG_HZ), so a record taken so soon after a change proves nothing."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     import pathspec
 
-__all__ = ["DEFAULT_NAMES", "DEFAULT_PREFIXES", "DEFAULT_SUFFIXES", "Filter", "compile_patterns"]
-
 DEFAULT_SUFFIXES: Final = (
     ".crdownload",  # Chromium, a download under way
     ".part",  # Firefox, wget, many others
@@ -46,7 +44,6 @@ DEFAULT_PREFIXES: Final = (
 DEFAULT_NAMES: Final = frozenset(
     (".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".Spotlight-V100", ".Trashes")
 )
-
 
 _SIGNS: Final = (
     "/.", "/~$", "/#", "Thumbs.db", "desktop.ini",

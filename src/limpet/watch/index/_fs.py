@@ -30,15 +30,6 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "NOT_THERE",
-    "OUT_OF_DESCRIPTORS",
-    "FileSystemCalls",
-    "Handle",
-    "PathSystemCalls",
-    "default_disk",
-]
-
 NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 """errno of a name that does not exist, which is an answer; any other means that there is none."""
 OUT_OF_DESCRIPTORS: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))

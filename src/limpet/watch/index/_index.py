@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.backends import Mark
     from limpet.events import Kind
 
-__all__ = ["DirNode", "Entry", "Index"]
-
 
 class DirNode(Subscriber):
     """A watched directory: its entries, and how it is watched."""
@@ -57,7 +55,6 @@ class DirNode(Subscriber):
         """Inode of the symlink through which it is reached, 0 for one that is reached directly."""
 
     def __repr__(self) -> str:
-        """Show its path."""
         return f"DirNode({self.relative() or '.'})"
 
     def relative(self) -> str:

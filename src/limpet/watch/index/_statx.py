@@ -24,8 +24,6 @@ assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 from limpet._libc import statx_call  # noqa: E402
 from limpet.backends import ENCODE_ERRORS, ENCODING  # noqa: E402
 
-__all__ = ["EXACT_TIMES", "statx", "statx_directory", "statx_records"]
-
 _LAYOUT: Final = struct.Struct("<I12xIIIH2xQQ32xqI4xqI4xqI12xII")
 # mask, nlink, uid, gid, mode, ino, size, birth (s, ns), ctime, mtime, device (major, minor)
 _WANTED: Final = 0xFFF  # STATX_BASIC_STATS | STATX_BTIME

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from limpet.backends import Mark
     from limpet.watch.emit._services import WatchServices
 
-__all__ = ["PathMarks", "Waypoint"]
-
 _ROUNDS: Final = 8
 """A path that changes faster than this many resolutions in a row is resolved again a moment later.
 """

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._fs import FileSystemCalls
 
-__all__ = ["Resolution", "Step", "can_resolve", "resolve", "resolve_without_marks"]
-
 _MAX_LINKS: Final = 40
 """As the kernel: path_resolution(7), a path with more symlinks fails with ELOOP."""
 _PATH_ONLY: Final = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0)

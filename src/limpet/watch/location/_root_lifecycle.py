@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from limpet.watch.index._index import DirNode
     from limpet.watch.location._path_marks import PathMarks
 
-__all__ = ["RootLifecycle"]
-
 _ROUNDS: Final = 6
 """A location that changes faster than this many checks in a row is checked again a moment later."""
 
@@ -28,7 +26,6 @@ class RootLifecycle:
     """The target of one directory watch; keeps the root of the index in step with it."""
 
     def __init__(self, context: DiffContext, path_marks: PathMarks) -> None:
-        """Examine nothing before the first check."""
         self.context = context
         self.path_marks = path_marks
         self.found: Kind | None = None
