@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from limpet.cli._parser import Parser, add_flags
 
-__all__ = ["main", "parser"]
-
 
 def parser(command: str) -> Parser:
     """Return the parser of its arguments."""

@@ -15,7 +15,6 @@ from limpet.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     from limpet.bot.runner import RunOptions
 
-__all__ = ["USES", "main", "parser"]
 
 USES: Final = {
     "run": ("BOT.yaml", "YAML file of the bot", "Run a bot until it is stopped."),

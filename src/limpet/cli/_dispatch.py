@@ -9,8 +9,6 @@ from limpet import __version__
 from limpet.cli._parser import Parser
 from limpet.errors import LimpetError, UsageError
 
-__all__ = ["COMMANDS", "dispatch", "overview"]
-
 USAGE: Final = 2
 """Exit code for a wrong call: what the shell's own tools and ``argparse`` use."""
 

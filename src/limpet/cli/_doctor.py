@@ -20,8 +20,6 @@ from limpet.cli._writer import stream_sink
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError
 
-__all__ = ["DirCount", "Problem", "Report", "count_dirs", "examine", "run"]
-
 MOST_DIRS: Final = 500_000
 MOST_SECONDS: Final = 5.0
 """Where counting directories stops: somebody is waiting for the report."""

@@ -9,8 +9,6 @@ from limpet.cli._parser import Parser, add_choice
 from limpet.config import BackendName
 from limpet.errors import UsageError
 
-__all__ = ["main", "parser"]
-
 BACKENDS: Final[tuple[BackendName, ...]] = get_args(BackendName)
 FORMATS: Final = ("text", "jsonl")
 

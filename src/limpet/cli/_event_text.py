@@ -28,8 +28,6 @@ from limpet.events import (
     event_name,
 )
 
-__all__ = ["Ready", "Renderer", "describe", "encoding_of", "escape", "facts"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:

@@ -23,8 +23,6 @@ from limpet.cli._event_text import escape
 from limpet.cli._watch_plan import Command
 from limpet.events import DirRenamed, EntryEvent, Event, FileRenamed, event_name
 
-__all__ = ["Job", "Runner", "job_for"]
-
 QUEUE: Final = 10_000
 """Events that may wait for a command; then no more are pulled, and the watch merges what happens
 meanwhile: some 10 MB of JSON at most, and hours of work for any real command."""

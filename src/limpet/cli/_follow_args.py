@@ -11,8 +11,6 @@ from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import UsageError
 from limpet.following import FollowOptions
 
-__all__ = ["main", "parser"]
-
 FORMATS: Final = ("text", "jsonl")
 OPTIONS: Final = (
     "state", "rotated", "linger", "encoding", "max_line", "backend", "poll_interval",

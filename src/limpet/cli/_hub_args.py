@@ -5,8 +5,6 @@ from __future__ import annotations
 from limpet.cli._parser import Parser
 from limpet.errors import UsageError
 
-__all__ = ["add_hub_options", "main", "parser"]
-
 
 def add_hub_options(made: Parser) -> None:
     """Add the options for the connection to a hub."""

@@ -17,8 +17,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LIMITS", "Limit", "count_usage", "read_limits"]
-
 LIMITS: Final = {
     "fs.inotify.max_user_watches": "inotify_watches",
     "fs.inotify.max_user_instances": "inotify_instances",

@@ -10,8 +10,6 @@ from typing import Any, get_args, get_origin
 from limpet._option_fields import info_of, words_of
 from limpet.cli._parser import one_of
 
-__all__ = ["add_options", "given_options"]
-
 
 def _reader(kind: object) -> Callable[[str], object]:
     """Return what reads a value of this type, which may be one with ``None``."""

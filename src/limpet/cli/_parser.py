@@ -10,8 +10,6 @@ from typing import NoReturn
 
 from limpet.errors import UsageError
 
-__all__ = ["Parser", "add_choice", "add_flags", "one_of", "whole_number"]
-
 
 class _Help(argparse.HelpFormatter):
     """Help as wide as the terminal. The library's own loads compression to ask for that width."""

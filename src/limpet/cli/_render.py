@@ -24,8 +24,6 @@ from limpet.events import EntryEvent, Event, event_name
 if TYPE_CHECKING:
     from limpet.watch import WatchStats
 
-__all__ = ["CloudEvents", "JsonLines", "Paths", "Text", "renderer_for", "stats_line"]
-
 
 def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
     """Return the renderer of a format; text has colours and columns if ``stream`` is a terminal."""

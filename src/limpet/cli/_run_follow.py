@@ -25,8 +25,6 @@ from limpet.following import (
     follow,
 )
 
-__all__ = ["FollowPlan", "run"]
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FollowPlan:

@@ -19,8 +19,6 @@ from limpet.cli._event_text import encoding_of
 from limpet.cli._writer import Writer, reader_gone, stream_sink
 from limpet.errors import LimpetError, UsageError
 
-__all__ = ["PATIENCE_S", "RunSession", "run_session"]
-
 PATIENCE_S: Final = 1.0
 """How long the end waits for a reader that has stalled."""
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from limpet.cli._exec import Runner
     from limpet.watch import Watch
 
-__all__ = ["Opener", "run"]
 
 CHUNK: Final = 1 << 16
 """Bytes of lines gathered for one write: what a Linux pipe holds (pipe(7))."""

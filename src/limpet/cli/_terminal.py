@@ -12,8 +12,6 @@ from rich.text import Text as Line
 from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
 from limpet.events import Event, event_name
 
-__all__ = ["Terminal"]
-
 TYPE_WIDTH: Final = len("file.created")
 """The longest type of an entry event; all columns after it line up on a terminal."""
 

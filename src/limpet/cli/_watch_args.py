@@ -21,8 +21,6 @@ from limpet.cli._watch_plan import (
 from limpet.config import ContentOptions, WatchOptions
 from limpet.errors import UsageError
 
-__all__ = ["main", "parser"]
-
 REPORTED: Final = (
     "recursive", "existing", "metadata", "transient", "include", "exclude", "ignore_file",
     "default_ignores", "own",

@@ -12,21 +12,6 @@ from limpet._wire import EVENT_TYPES
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 
-__all__ = [
-    "BUSY",
-    "EXEC",
-    "FORMATS",
-    "Busy",
-    "Command",
-    "Format",
-    "Plan",
-    "Target",
-    "TargetKind",
-    "split_command",
-    "target_of",
-    "types_of",
-]
-
 Format = Literal["text", "jsonl", "cloudevents", "paths0"]
 Busy = Literal["queue", "skip", "restart"]
 TargetKind = Literal["file", "dir"]

@@ -31,8 +31,6 @@ from limpet.output import (
     Rotation,
 )
 
-__all__ = ["EXIT_CODES", "USES", "main", "parser"]
-
 LEVELS: Final[tuple[Durability, ...]] = get_args(Durability)
 IF_EXISTS: Final = ("refuse", "replace")
 

@@ -21,8 +21,6 @@ from typing import Any, TextIO
 
 from limpet._event_loop import EventLoop
 
-__all__ = ["Sink", "Writer", "reader_gone", "stream_sink"]
-
 Sink = Callable[[bytes], object]
 """Writes all of the bytes, however long that takes, or raises ``OSError``."""
 
