@@ -11,8 +11,6 @@ from limpet.cli._hub import address_of
 from limpet.remote import Subjects
 from limpet.remote._hub_check import Finding, examine
 
-__all__ = ["run"]
-
 _MARKS: Final = {"good": "ok  ", "warning": "note", "bad": "BAD "}
 
 

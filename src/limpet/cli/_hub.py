@@ -13,8 +13,6 @@ from limpet.remote._connection_config import HubAddress
 from limpet.remote._server_config import load_fleet, server_file
 from limpet.remote._stream_setup import init_nats
 
-__all__ = ["address_of", "config", "init"]
-
 
 def config(path: str, version: str) -> int:
     """Print the server's configuration; new passwords are written beside ``path``.

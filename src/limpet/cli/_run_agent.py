@@ -13,8 +13,6 @@ from limpet.remote import Transport
 from limpet.remote._agent import Agent
 from limpet.remote._agent_config import AgentConfig, load_agent
 
-__all__ = ["run"]
-
 
 def run(path: str, *, check: bool, verbose: bool) -> int:
     """Run the agent of a configuration.

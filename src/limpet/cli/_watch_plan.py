@@ -42,7 +42,6 @@ class Command:
     busy: Busy = "queue"
 
     def __post_init__(self) -> None:
-        """Refuse what could otherwise only fail at the first event."""
         if not self.argv or not self.argv[0]:
             message = f"{EXEC} needs a command after it"
             raise UsageError(message)
@@ -71,7 +70,6 @@ class Plan:
     command: Command | None = None
 
     def __post_init__(self) -> None:
-        """Refuse one state file for several watches: each would overwrite the other's."""
         if self.options.state is not None and len(self.targets) > 1:
             message = (
                 f"--state is the checkpoint of one PATH, but {len(self.targets)} were given: "
