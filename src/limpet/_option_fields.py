@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from types import NoneType
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from limpet.errors import UsageError
@@ -69,8 +70,11 @@ def info_of(cls: type, name: str) -> tuple[Any, Any, OptionInfo]:
 
 
 def words_of(kind: object) -> tuple[str, ...]:
-    """Return the words that a ``Literal`` allows; none if it is another type."""
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    """Return the words that a ``Literal`` allows, or one with ``None``; none of another type."""
+    for one in (kind, *get_args(kind)):
+        if get_origin(one) is Literal:
+            return get_args(one)
+    return ()
 
 
 def check_options(values: object) -> None:
@@ -82,7 +86,7 @@ def check_options(values: object) -> None:
     for name, (kind, _, info) in _described(type(values)).items():
         value = getattr(values, name)
         words = words_of(kind)
-        if words and value not in words:
+        if words and value not in words and not (value is None and NoneType in get_args(kind)):
             message = f"{name} must be one of {', '.join(words)}, not {value!r}"
             raise UsageError(message)
         least = info.least

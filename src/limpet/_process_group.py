@@ -27,6 +27,9 @@ class GroupLeader(Protocol):
     def returncode(self) -> int | None:
         """Its exit code; ``None`` while it runs."""
 
+    def terminate(self) -> None:
+        """Ask the process to end."""
+
     def kill(self) -> None:
         """Kill the process."""
 
@@ -45,7 +48,8 @@ def signal_group(leader: GroupLeader, name: str) -> None:
         if hasattr(os, "killpg"):
             os.killpg(leader.pid, getattr(signal, name))
         elif leader.returncode is None:
-            leader.kill()
+            end = leader.terminate if name == "SIGTERM" else leader.kill
+            end()
 
 
 def group_exists(leader: GroupLeader) -> bool:

@@ -420,14 +420,14 @@ def test_replay_processes_dead_letters_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["run"], "takes BOT.yaml"),
-        (["run", "a", "b"], "takes BOT.yaml"),
+        (["run"], "expected BOT.yaml"),
+        (["run", "a", "b"], "expected BOT.yaml"),
         (["run", "none.yaml"], "cannot be read"),
         (["run", "bot.yaml", "--drain", "x"], "number of seconds"),
         (["run", "bot.yaml", "--listen", "0.0.0.0:1"], "on loopback"),
         (["run", "bot.yaml", "--log-format", "xml"], "--log-format"),
-        (["check"], "takes BOT.yaml"),
-        (["new"], "takes KIND"),
+        (["check"], "expected BOT.yaml"),
+        (["new"], "expected KIND"),
     ],
 )
 def test_a_wrong_call_is_refused(tmp_path: Path, argv: list[str], expected: str) -> None:

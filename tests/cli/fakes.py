@@ -107,8 +107,8 @@ class FakeWatch:
         return FakeStats()
 
 
-def opener(*watches: FakeWatch) -> Callable[[Target, WatchOptions], FakeWatch]:
-    """Hands out the watches in order, and gives each the options it was asked for with."""
+def opener(*watches: FakeWatch) -> Callable[[Target, WatchOptions], Any]:
+    """Return a function that opens these watches in order, and notes the options of each."""
     left = list(watches)
 
     def open_watch(target: Target, options: WatchOptions) -> FakeWatch:

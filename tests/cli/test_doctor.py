@@ -13,8 +13,8 @@ import pytest
 
 from limpet.backends import Choice
 from limpet.cli import _doctor, _kernel_limits
-from limpet.cli._doctor import Report, count_folders, examine, run
-from limpet.cli._kernel_limits import Limit, count_taken, read_limits
+from limpet.cli._doctor import Report, count_dirs, examine, run
+from limpet.cli._kernel_limits import Limit, count_usage, read_limits
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError
 
@@ -92,19 +92,19 @@ def codes(report: Report) -> list[str]:
     return [problem.code for problem in report.problems]
 
 
-def test_nothing_stands_in_the_way(proc: Proc, tree: Path) -> None:
+def test_no_problem(proc: Proc, tree: Path) -> None:
     """The ordinary case: no problem, and all the figures."""
     report = examine(tree, proc=proc.path, choose=chosen())
     assert codes(report) == []
     assert report.folders is not None
     assert (report.folders.count, report.folders.complete) == (10, True)
-    assert report.stands == "dir"
+    assert report.found == "dir"
     assert report.limits["fs.inotify.max_user_watches"].value == 1000
     assert list(report.limits)[-1] == "RLIMIT_NOFILE"
 
 
-def test_what_is_taken_is_counted_over_all_processes_of_the_user(proc: Proc) -> None:
-    """Instances by their descriptors, watches and marks by the lines that tell of them."""
+def test_use_is_counted_over_all_processes_of_the_user(proc: Proc) -> None:
+    """Instances by their descriptors, watches and marks by their lines."""
     proc.instance("10", 3, "inotify", 5)
     proc.instance("10", 4, "inotify", 7)
     proc.instance("11", 3, "[fanotify]", 9)
@@ -112,11 +112,11 @@ def test_what_is_taken_is_counted_over_all_processes_of_the_user(proc: Proc) -> 
     (proc.path / "11/fd/5").symlink_to("anon_inode:inotify")  # closed meanwhile: no fdinfo
     (proc.path / "12").mkdir()  # ended meanwhile, or not to be looked into
     (proc.path / "notes").mkdir()
-    taken = count_taken(proc.path, os.getuid())
-    assert (taken.inotify_instances, taken.inotify_watches) == (3, 12)
-    assert (taken.fanotify_groups, taken.fanotify_marks) == (1, 9)
-    assert taken.hidden == 1
-    assert count_taken(proc.path, os.getuid() + 1).inotify_instances == 0
+    usage = count_usage(proc.path, os.getuid())
+    assert (usage["inotify_instances"], usage["inotify_watches"]) == (3, 12)
+    assert (usage["fanotify_groups"], usage["fanotify_marks"]) == (1, 9)
+    assert usage["hidden"] == 1
+    assert count_usage(proc.path, os.getuid() + 1)["inotify_instances"] == 0
     limits = read_limits(proc.path)
     assert limits["fs.inotify.max_user_watches"].used == 12
     assert limits["fs.inotify.max_queued_events"].used is None
@@ -135,7 +135,7 @@ def test_too_many_folders(backend: str, sysctl: str, proc: Proc, tree: Path) -> 
     report = examine(tree, proc=proc.path, choose=chosen(backend))
     assert codes(report) == ["limit"]
     problem = report.problems[0]
-    assert f"{sysctl} is 20, of which 11 are taken" in problem.message
+    assert f"{sysctl} is 20, of which 11 are in use" in problem.message
     assert "the 10 folders" in problem.message
     assert problem.commands == (
         f"sudo sysctl {sysctl}=524288",
@@ -143,8 +143,8 @@ def test_too_many_folders(backend: str, sysctl: str, proc: Proc, tree: Path) -> 
     )
 
 
-def test_who_marks_whole_file_systems_needs_one_mark(proc: Proc, tree: Path) -> None:
-    """With CAP_SYS_ADMIN fanotify does not count folders; inotify does all the same."""
+def test_marks_of_whole_file_systems_need_one_mark(proc: Proc, tree: Path) -> None:
+    """With CAP_SYS_ADMIN, folders count for inotify only, not for fanotify."""
     proc.process("self", capabilities=1 << 21)
     proc.limit("fanotify/max_user_marks", 2)
     proc.limit("inotify/max_user_watches", 2)
@@ -170,7 +170,7 @@ def test_no_instance_left(proc: Proc, tree: Path) -> None:
 
 
 def test_a_short_queue(proc: Proc, tree: Path) -> None:
-    """Somebody has lowered what the kernel gives."""
+    """Lower than the kernel's default."""
     proc.limit("fanotify/max_queued_events", 16)
     assert codes(examine(tree, proc=proc.path, choose=chosen("fanotify"))) == ["queue"]
     assert codes(examine(tree, proc=proc.path, choose=chosen("inotify"))) == []
@@ -185,12 +185,12 @@ def test_few_descriptors(proc: Proc, tree: Path, monkeypatch: pytest.MonkeyPatch
     assert report.problems[0].commands == ("ulimit -n 4096",)
 
 
-def test_a_file_system_that_does_not_tell(proc: Proc, tree: Path) -> None:
-    """It is polled; what to do is said, though no command does it."""
+def test_a_file_system_without_notifications(proc: Proc, tree: Path) -> None:
+    """It is polled; the remedy is in the message, as no command does it."""
     choose = chosen("poll", filesystem="nfs4", mount_point="/mnt/a\nb", network=True)
     report = examine(tree, proc=proc.path, choose=choose)
     assert codes(report) == ["network"]
-    assert r"nfs4, mounted at /mnt/a\nb, does not tell" in report.problems[0].message
+    assert r"nfs4, mounted at /mnt/a\nb, does not report" in report.problems[0].message
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_folders_that_cannot_be_read(proc: Proc, tree: Path, unreadable: Path) -
     assert report.problems[0].message.startswith(f"1 folders cannot be read, such as {unreadable}")
 
 
-@pytest.mark.parametrize("kind", ["may not pass", "may not even look"])
+@pytest.mark.parametrize("kind", ["may not pass", "may not even stat"])
 def test_a_folder_on_the_way_that_is_closed(
     kind: str, proc: Proc, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,40 +255,40 @@ def test_a_folder_on_the_way_that_is_closed(
     def access(path: Path, mode: int) -> bool:
         return not Path(path).is_relative_to(closed) and real_access(path, mode)
 
-    def look(path: Path, **more: bool) -> os.stat_result:
+    def refusing_stat(path: Path, **more: bool) -> os.stat_result:
         if isinstance(path, Path) and path.is_relative_to(closed):
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return real_stat(path, **more)
 
     monkeypatch.setattr(os, "access", access)
-    if kind == "may not even look":
-        monkeypatch.setattr(os, "stat", look)
+    if kind == "may not even stat":
+        monkeypatch.setattr(os, "stat", refusing_stat)
     report = examine(closed / "x/y/z", proc=proc.path, choose=chosen())
     assert codes(report) == ["permission"]
-    assert report.problems[0].message.startswith(f"{closed} may not be passed through")
+    assert report.problems[0].message.startswith(f"{closed} cannot be entered")
 
 
 def test_a_file_that_is_a_mount_of_its_own(proc: Proc, tree: Path) -> None:
     """Container runtimes do this; an editor outside then replaces another file."""
     file = tree / "f"
     report = examine(file, proc=proc.path, choose=chosen(mount_point=str(file)))
-    assert (report.stands, codes(report)) == ("file", ["file-mount"])
+    assert (report.found, codes(report)) == ("file", ["file-mount"])
     assert codes(examine(file, proc=proc.path, choose=chosen())) == []
 
 
-def test_what_stands_there(proc: Proc, tree: Path) -> None:
+def test_what_is_there(proc: Proc, tree: Path) -> None:
     """Nothing is no problem: a watch waits for it."""
     os.mkfifo(tree / "fifo")
     for path, stands in ((tree / "no/such", "nothing"), (tree / "fifo", "other")):
         report = examine(path, proc=proc.path, choose=chosen())
-        assert (report.stands, report.folders, codes(report)) == (stands, None, [])
+        assert (report.found, report.folders, codes(report)) == (stands, None, [])
 
 
 def test_counting_is_cut_short(tree: Path) -> None:
-    """By number or by time; what was counted is then a lower bound and says so."""
-    cut = count_folders(tree, most=4)
+    """By number or by time; the count is then marked as a lower bound."""
+    cut = count_dirs(tree, most=4)
     assert (cut.count, cut.complete) == (4, False)
-    assert not count_folders(tree, seconds=0).complete
+    assert not count_dirs(tree, seconds=0).complete
 
 
 def test_a_system_without_proc(tmp_path: Path, tree: Path) -> None:
@@ -302,13 +302,13 @@ def test_a_system_without_proc(tmp_path: Path, tree: Path) -> None:
 def test_a_system_without_limits(
     tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nor those: it says so, and exits with 0 all the same."""
+    """The report shows that, and the exit code is still 0."""
     monkeypatch.setitem(sys.modules, "resource", None)
     report = examine(tree, proc=tmp_path / "none", choose=chosen("watchfiles"))
     assert report.limits == {}
     monkeypatch.setattr(_doctor, "examine", lambda *_, **__: report)
     assert run(str(tree), requested="auto", as_json=False) == 0
-    assert f"limits       {sys.platform} does not tell\n" in capsys.readouterr().out
+    assert f"limits       not known on {sys.platform}\n" in capsys.readouterr().out
 
 
 def test_the_text(
@@ -322,7 +322,7 @@ def test_the_text(
     lines = capsys.readouterr().out.splitlines()
     assert lines[:5] == [
         f"path         {tree}",
-        "there now    a folder",
+        "found        a folder",
         "backend      inotify (the best that works here)",
         "file system  ext4, mounted at /",
         "folders      10",

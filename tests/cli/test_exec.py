@@ -1,4 +1,4 @@
-"""Commands: each event reaches one, in order for each path, and none is left at the end."""
+"""Commands: each event gets one, in order for each path, and none is left at the end."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -15,11 +14,13 @@ from pathlib import Path
 import anyio
 import pytest
 
+from limpet._keyed_queue import KeyedQueue
 from limpet._wire import to_json_line
-from limpet.cli._exec import Job, Runner, job_for, next_ready
+from limpet.cli._exec import Job, Runner, job_for
 from limpet.cli._watch_plan import Busy, Command
 from limpet.events import Event, Rescanned
 from tests.cli.fakes import ROOT, created, renamed
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -59,11 +60,11 @@ note("start ")
 while True:
     time.sleep(60)
 """
-"""Says that it has started, stays, and says that it was asked to end."""
+"""Notes that it has started, stays, and notes that it was asked to end."""
 
 
-class Told(list[str]):
-    async def say(self, message: str) -> None:
+class Reports(list[str]):
+    async def add(self, message: str) -> None:
         self.append(message)
 
 
@@ -77,18 +78,11 @@ async def running(runner: Runner, jobs: int = 1) -> AsyncIterator[None]:
         group.cancel_scope.cancel()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Returns once it holds; fails after a time no working machine needs."""
-    with anyio.fail_after(60):
-        while not condition():
-            await anyio.sleep(0.005)
-
-
 def lines(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def test_a_job_says_what_happened() -> None:
+def test_a_job_has_the_facts_of_its_event() -> None:
     """Type, path and root in the environment; of a rename both names, and both are its keys."""
     made = job_for(created("a\n"), b"{}")
     assert made.environment == {
@@ -118,7 +112,14 @@ def test_a_job_says_what_happened() -> None:
 )
 def test_which_may_start(waiting: list[str], running: set[str], expected: int | None) -> None:
     """The first that shares no path with what runs, nor with what waits before it."""
-    assert next_ready(deque(job(word, *word) for word in waiting), running) == expected
+    queue: KeyedQueue[Job] = KeyedQueue()
+    for word in running:
+        queue.add(job(word, word))
+        queue.take()
+    jobs = [job(word, *word) for word in waiting]
+    for one in jobs:
+        queue.add(one)
+    assert (jobs.index(queue.take()) if queue.has_ready else None) == expected
 
 
 async def test_a_command_gets_the_event(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ variables = {k: os.fsencode(v).hex() for k, v in os.environ.items() if k.startsw
 json.dump([sys.stdin.buffer.read().decode(), variables], open(sys.argv[1], "w"))
 """
     event: Event = created(os.fsdecode(b"caf\xe9"), content="text", content_mode="r")
-    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Told().say)
+    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Reports().add)
     async with running(runner):
         await runner.submit(job_for(event, to_json_line(event, session="s")))
         await runner.drain()
@@ -148,7 +149,7 @@ async def test_an_outer_limpets_variables_are_not_passed_on(
     monkeypatch.setenv("LIMPET_OLD_PATH", "/outer")
     monkeypatch.setenv("LIMPET_MINE", "kept")
     code = "import os, sys; open(sys.argv[1], 'w').write(' '.join(sorted(os.environ)))"
-    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Told().say)
+    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Reports().add)
     async with running(runner):
         await runner.submit(job("a"))
         await runner.drain()
@@ -159,7 +160,7 @@ async def test_an_outer_limpets_variables_are_not_passed_on(
 
 async def test_a_command_need_not_read_its_input() -> None:
     """However long the event is."""
-    runner = Runner(Command(argv=python("pass")), report=Told().say)
+    runner = Runner(Command(argv=python("pass")), report=Reports().add)
     async with running(runner):
         big = Job(title="t", keys=frozenset(), environment={}, payload=b"x" * (1 << 22))
         await runner.submit(big)
@@ -171,30 +172,30 @@ async def test_a_command_need_not_read_its_input() -> None:
 async def test_input_works_where_memory_files_do_not_exist(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without memfd_create a file without a name in the temporary folder serves."""
+    """Without memfd_create, a file without a name in the temporary directory is used."""
     monkeypatch.delattr(os, "memfd_create", raising=False)
     code = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read())"
-    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Told().say)
+    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Reports().add)
     async with running(runner):
         await runner.submit(job("hello"))
         await runner.drain()
     assert (tmp_path / "got").read_text() == "hello"
 
 
-async def test_a_command_that_fails_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
+async def test_a_command_that_fails_is_reported_and_the_next_one_runs(tmp_path: Path) -> None:
     """Status, signal, or why it could not be started, with the event it was for."""
-    told = Told()
+    reports = Reports()
     code = (
         "import os, sys; p = os.environ['LIMPET_PATH']; "
         "p == 'b' and os.kill(os.getpid(), 9); p == 'd' and os.kill(os.getpid(), 40); "
         "sys.exit(3 if p == 'a' else 0)"
     )
-    runner = Runner(Command(argv=python(code)), report=told.say)
+    runner = Runner(Command(argv=python(code)), report=reports.add)
     async with running(runner):
         for name in "abcd":
             await runner.submit(job(name))
         await runner.drain()
-    assert [line.rpartition("' ")[2] for line in told] == [
+    assert [line.rpartition("' ")[2] for line in reports] == [
         "ended with status 3, for test a",
         "was ended by SIGKILL, for test b",
         "was ended by signal 40, for test d",
@@ -203,16 +204,16 @@ async def test_a_command_that_fails_is_told_and_the_next_one_runs(tmp_path: Path
 
 
 @pytest.mark.parametrize("program", ["/no/such program", "a\0b"])
-async def test_a_command_that_cannot_be_started_is_told(program: str) -> None:
+async def test_a_command_that_cannot_be_started_is_reported(program: str) -> None:
     """It may be there for the next event."""
-    told = Told()
-    runner = Runner(Command(argv=(program, "x")), report=told.say)
+    reports = Reports()
+    runner = Runner(Command(argv=(program, "x")), report=reports.add)
     async with running(runner):
         await runner.submit(job("a"))
         await runner.drain()
-    assert len(told) == runner.failed == 1
-    assert told[0].startswith("cannot start ")
-    assert "for test a: " in told[0]
+    assert len(reports) == runner.failed == 1
+    assert reports[0].startswith("cannot start ")
+    assert "for test a: " in reports[0]
 
 
 async def test_jobs_run_at_once_but_those_of_a_path_in_order(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ async def test_jobs_run_at_once_but_those_of_a_path_in_order(tmp_path: Path) -> 
         "import os, sys; p = os.environ['LIMPET_PATH']; "
         "p == 'a1' and open(sys.argv[2]).read(); open(sys.argv[1], 'a').write(p + '\\n')"
     )
-    runner = Runner(Command(argv=python(code, str(log), str(gate)), jobs=2), report=Told().say)
+    runner = Runner(Command(argv=python(code, str(log), str(gate)), jobs=2), report=Reports().add)
     async with running(runner, jobs=2):
         for name in ("a1", "a2", "b1"):
             await runner.submit(job(name, name[0]))
@@ -242,7 +243,7 @@ async def test_the_queue_is_bounded(tmp_path: Path) -> None:
         "import os, sys; p = os.environ['LIMPET_PATH']; "
         "p == '0' and open(sys.argv[2]).read(); open(sys.argv[1], 'a').write(p + '\\n')"
     )
-    runner = Runner(Command(argv=python(code, str(log), str(gate))), report=Told().say, limit=2)
+    runner = Runner(Command(argv=python(code, str(log), str(gate))), report=Reports().add, limit=2)
     taken: list[int] = []
 
     async def bring() -> None:
@@ -265,8 +266,8 @@ async def test_the_queue_is_bounded(tmp_path: Path) -> None:
 async def test_an_event_while_the_command_runs(busy: Busy, tmp_path: Path) -> None:
     """``skip`` leaves it out; ``restart`` ends the command and runs it for the last event alone."""
     log = tmp_path / "log"
-    told = Told()
-    runner = Runner(Command(argv=python(STAY, str(log)), busy=busy), report=told.say)
+    reports = Reports()
+    runner = Runner(Command(argv=python(STAY, str(log)), busy=busy), report=reports.add)
     async with running(runner):
         await runner.submit(job("a"))
         await until(lambda: lines(log) == ["start a"])
@@ -279,13 +280,13 @@ async def test_an_event_while_the_command_runs(busy: Busy, tmp_path: Path) -> No
         expected += ["start d", "end d"]
     assert lines(log) == expected
     assert runner.skipped == (3 if busy == "skip" else 2)
-    assert told == []
+    assert reports == []
 
 
 async def test_skip_lets_other_paths_run_while_there_are_jobs(tmp_path: Path) -> None:
     """A second job for the path that runs is left out, another path's is not."""
     log = tmp_path / "log"
-    runner = Runner(Command(argv=python(STAY, str(log)), jobs=2, busy="skip"), report=Told().say)
+    runner = Runner(Command(argv=python(STAY, str(log)), jobs=2, busy="skip"), report=Reports().add)
     async with running(runner, jobs=2):
         for name in ("a", "a", "b", "c"):
             await runner.submit(job(name))
@@ -309,7 +310,7 @@ time.sleep(600)
 
 
 def ended(process: int) -> bool:
-    """Whether it is gone, or a zombie that its new parent has not fetched yet."""
+    """Return whether it is gone, or a zombie that its new parent has not reaped yet."""
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return True
@@ -323,7 +324,7 @@ async def test_nothing_is_left_running(kind: str, hurried: bool, tmp_path: Path)
     ready = tmp_path / "pids.ready"
     runner = Runner(
         Command(argv=python(STUBBORN, str(tmp_path / "pids"), kind)),
-        report=Told().say,
+        report=Reports().add,
         grace=600 if hurried else 0.05,
     )
     async with anyio.create_task_group() as hurry:
@@ -348,7 +349,7 @@ async def test_without_groups_the_command_alone_is_ended(
 ) -> None:
     """Where the system has no process groups."""
     log = tmp_path / "log"
-    runner = Runner(Command(argv=python(STAY, str(log))), report=Told().say)
+    runner = Runner(Command(argv=python(STAY, str(log))), report=Reports().add)
     monkeypatch.delattr(os, "killpg")
     async with running(runner):
         await runner.submit(job("a"))
@@ -362,7 +363,7 @@ async def test_a_command_is_apart_from_our_terminal(tmp_path: Path) -> None:
         "import os, signal, sys; open(sys.argv[1], 'w').write("
         "f'{os.getpgrp() == os.getpid()} {os.getsid(0) == os.getpid()}')"
     )
-    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Told().say)
+    runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Reports().add)
     async with running(runner):
         await runner.submit(job("a"))
         await runner.drain()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from limpet.cli import main
+from tests.waiting import until_sync
 
 PATIENCE = 30
 
@@ -73,7 +73,7 @@ def test_where_it_begins(log: Path, argv: list[str], first: int) -> None:
 
 
 def test_across_rotation_until_ctrl_c(log: Path) -> None:
-    """Renamed, emptied, deleted and made anew; then ended in order."""
+    """Renamed, truncated, deleted and created again; then ended in order."""
     with program(log, "-n", "1") as process:
         assert lines(process, 1) == ["19"]
         with log.open("a") as file:
@@ -89,12 +89,12 @@ def test_across_rotation_until_ctrl_c(log: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130
         assert process.stderr is not None
-        said = process.stderr.read().decode()
-    assert "rewritten" in said
-    assert "Traceback" not in said
+        message = process.stderr.read().decode()
+    assert "rewritten" in message
+    assert "Traceback" not in message
 
 
-def test_the_state_goes_on(log: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_continues(log: Path, tmp_path: Path) -> None:
     """Also across a rotation while nothing ran, and after a kill."""
     state = tmp_path / "state"
     argv: list[str | Path] = [log, "--state", state, "--rotated", "app.log.*"]
@@ -142,20 +142,20 @@ def test_json_lines(tmp_path: Path) -> None:
     with program(path, "--from-start", "--format", "jsonl") as process:
         first, second = map(json.loads, lines(process, 2))
         path.write_text("another\n")
-        told = [json.loads(lines(process, 1)[0])]
-        while told[-1]["type"] != "follow.truncated":
-            told.append(json.loads(lines(process, 1)[0]))
+        events = [json.loads(lines(process, 1)[0])]
+        while events[-1]["type"] != "follow.truncated":
+            events.append(json.loads(lines(process, 1)[0]))
         third = json.loads(lines(process, 1)[0])
     assert (first["text"], first["start"], first["end"]) == ("a", 0, 3)
     assert second["text"] == "\ufffd"
     assert "path_b64" in first
-    assert [one["text"] for one in told if one["type"] == "follow.line"] == ["rest"]
+    assert [one["text"] for one in events if one["type"] == "follow.line"] == ["rest"]
     assert third["text"] == "another"
     assert third["generation"] == 2
 
 
 def test_other_encodings_come_as_utf_8(tmp_path: Path) -> None:
-    """By their mark, or as told."""
+    """By their byte order mark, or by the option."""
     path = tmp_path / "app.log"
     path.write_bytes("ж\n".encode("utf-16"))
     assert run(path, "--until-eof")[1] == "ж\n"
@@ -164,7 +164,7 @@ def test_other_encodings_come_as_utf_8(tmp_path: Path) -> None:
 
 
 def test_a_fifo_blocks_nothing(tmp_path: Path) -> None:
-    """It is told, and a file that takes its place is read."""
+    """It is reported, and a file that takes its place is read."""
     path = tmp_path / "app.log"
     os.mkfifo(path)
     with program(path) as process:
@@ -176,22 +176,18 @@ def test_a_fifo_blocks_nothing(tmp_path: Path) -> None:
 
 
 def test_its_own_output_is_not_followed(tmp_path: Path) -> None:
-    """``limpet follow '*.log' > all.log`` comes to rest."""
+    """``limpet follow '*.log' > all.log`` does not read its own lines."""
     (tmp_path / "a.log").write_text("a\n")
     with (tmp_path / "all.log").open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "limpet", "follow", "*.log"], cwd=tmp_path, stdout=out
         )
     try:
-        end = time.monotonic() + PATIENCE
-        while (tmp_path / "all.log").read_text() != "a.log: a\n":
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        log = tmp_path / "all.log"
+        until_sync(lambda: log.read_text() == "a.log: a\n")
         with (tmp_path / "a.log").open("a") as file:
             file.write("b\n")
-        while (tmp_path / "all.log").read_text() != "a.log: a\na.log: b\n":
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until_sync(lambda: log.read_text() == "a.log: a\na.log: b\n")
     finally:
         process.terminate()
         process.wait(PATIENCE)

@@ -1,4 +1,4 @@
-"""The program as it is called: exit codes, one-line errors, and help that comes quickly."""
+"""The program as it is called: exit codes, one-line errors, and help that starts quickly."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from limpet.errors import LimitError
 
 @pytest.fixture
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """What the watch command was asked to carry out; nothing is watched."""
-    asked: list[Plan] = []
+    """The plans that the watch command carries out; nothing is watched."""
+    plans: list[Plan] = []
 
     def run(plan: Plan) -> int:
-        asked.append(plan)
+        plans.append(plan)
         return 7
 
     monkeypatch.setattr(_run_watch, "run", run)
-    return asked
+    return plans
 
 
 def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["watch"], "a PATH to watch is missing"),
+        (["watch"], "expected PATH..., got 0 arguments"),
         (["watch", ".", "--nope"], "unrecognized arguments: --nope"),
         (["watch", ".", "--recurs"], "unrecognized arguments: --recurs"),
         (["watch", ".", "--no-rec"], "unrecognized arguments: --no-rec"),
@@ -98,21 +98,21 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ".", "--count"], "--count: expected one argument"),
         (["watch", ".", "--settle", "x"], "--settle: invalid float value: 'x'"),
         (["watch", ".", "--settle", "nan"], "settle must be at least 0 seconds"),
-        (["watch", ".", "--own", "x"], "--own must be one of drop, mark, keep, not 'x'"),
-        (["watch", ".", "--backend", "x"], "--backend must be one of auto, fanotify"),
-        (["watch", ".", "--format", "x"], "--format must be one of text, jsonl, cloudevents, pat"),
-        (["watch", ".", "--content", "x"], "--content must be one of r, rb"),
+        (["watch", ".", "--own", "x"], "--own: must be one of drop, mark, keep, not 'x'"),
+        (["watch", ".", "--backend", "x"], "--backend: must be one of auto, fanotify"),
+        (["watch", ".", "--format", "x"], "--format: must be one of text, jsonl, cloudevents, pat"),
+        (["watch", ".", "--content", "x"], "--content: must be one of r, rb"),
         (["watch", ".", "--content", "r", "--encoding", "x"], "unknown encoding: x"),
-        (["watch", ".", "--errors", "strict"], "they need --content"),
+        (["watch", ".", "--errors", "strict"], "--max-bytes need --content"),
         (["watch", ".", "--only", "x"], "known are file.created"),
         (["watch", ".", "--jobs", "2"], "they need --exec"),
         (["watch", ".", "--busy", "skip"], "they need --exec"),
-        (["watch", ".", "--busy", "x", "--exec", "true"], "--busy must be one of queue"),
+        (["watch", ".", "--busy", "x", "--exec", "true"], "--busy: must be one of queue"),
         (["watch", ".", "--exec"], "--exec needs a command"),
-        (["watch", ".", ".", "--state", "s"], "run limpet once for each path"),
-        (["watch", "/no/such"], "say --file or --dir"),
+        (["watch", ".", ".", "--state", "s"], "run limpet once for each"),
+        (["watch", "/no/such"], "add --file or --dir"),
         (["watch", ""], "must not be empty"),
-        (["doctor", "--format", "x"], "--format must be one of text, jsonl, not 'x'"),
+        (["doctor", "--format", "x"], "--format: must be one of text, jsonl, not 'x'"),
         (["doctor", "a", "b"], "argument"),
         (["nope"], "there is no command 'nope'; known are watch, follow, doctor"),
         (["--nope"], "unrecognized arguments: --nope"),
@@ -124,9 +124,9 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
     """What is wrong, and where the help is; nothing is started."""
     assert main(argv) == 2
     out, err = capsys.readouterr()
-    said, hint = err.splitlines()
-    assert said.startswith("limpet: ")
-    assert message in said
+    line, hint = err.splitlines()
+    assert line.startswith("limpet: ")
+    assert message in line
     assert hint == f"Try 'limpet {argv[0]} --help'." or argv[0] not in COMMANDS
     assert (out, plans) == ("", [])
 
@@ -156,7 +156,7 @@ def raising(error: BaseException) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (LimitError("it is used up"), 1, "limpet: it is used up\n"),
         (KeyboardInterrupt(), 130, ""),
@@ -165,28 +165,28 @@ def raising(error: BaseException) -> Callable[..., int]:
 def test_what_a_command_raises(
     error: BaseException,
     code: int,
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One line or none, never a traceback."""
     monkeypatch.setattr(_doctor, "run", raising(error))
     assert main(["doctor"]) == code
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", message)
 
 
 def test_doctor_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And gives the code it is given."""
-    asked: list[object] = []
+    """And returns the code of the run."""
+    plans: list[object] = []
 
     def run(path: str, **options: object) -> int:
-        asked.append((path, options))
+        plans.append((path, options))
         return 1
 
     monkeypatch.setattr(_doctor, "run", run)
     assert main(["doctor"]) == 1
     assert main(["doctor", "x", "--backend", "poll", "--format", "jsonl"]) == 1
-    assert asked == [
+    assert plans == [
         (".", {"requested": "auto", "as_json": False}),
         ("x", {"requested": "poll", "as_json": True}),
     ]
@@ -203,7 +203,7 @@ def python(*argv: str, **more: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_the_extra_it_says_how_to_install_it() -> None:
+def test_without_the_extra_the_message_names_it() -> None:
     """One line, exit code 2."""
     program = (
         "import runpy, sys, importlib.util as u; find = u.find_spec; "
@@ -216,7 +216,7 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
 
 
 def loaded(*argv: str) -> set[str]:
-    """The modules that the program has loaded when it is done with these arguments."""
+    """Return the modules that are loaded after a run with these arguments."""
     program = (
         "import sys; from limpet.cli import main; main(sys.argv[1:]); print(' '.join(sys.modules))"
     )
@@ -253,7 +253,7 @@ def test_options_and_paths_may_be_mixed(plans: list[Plan]) -> None:
 
 
 def test_the_doctor_may_be_cut_short() -> None:
-    """``limpet doctor | head -1``: quietly, and nothing is said at the interpreter's end."""
+    """``limpet doctor | head -1``: without a message, also at the interpreter's end."""
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(

@@ -1,7 +1,8 @@
-"""What is typed becomes a plan, or a usage error that says what to type instead."""
+"""What is typed becomes a plan, or a usage error with the remedy."""
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,11 @@ HERE = Target(path=".", kind="dir")
 def test_all_after_exec_is_the_command(
     argv: list[str], ours: list[str], command: tuple[str, ...] | None
 ) -> None:
-    """Options of the command are never taken for ours; after ``--`` all are paths."""
+    """Options of the command are never taken as limpet's; after ``--`` all are paths."""
     assert split_command(argv) == (ours, command)
 
 
-def test_the_kind_is_what_stands_there(tmp_path: Path) -> None:
+def test_the_kind_is_what_is_there(tmp_path: Path) -> None:
     """A folder is watched as one; anything else as a file, a symlink as what it points to."""
     (tmp_path / "f").touch()
     (tmp_path / "link").symlink_to(tmp_path)
@@ -43,7 +44,7 @@ def test_the_kind_is_what_stands_there(tmp_path: Path) -> None:
 
 
 def test_what_is_declared_counts_more(tmp_path: Path) -> None:
-    """The wrong kind may stand there today: the watch says so and waits."""
+    """The wrong kind may be there today: the watch reports that and waits."""
     assert target_of(str(tmp_path), file=True).kind == "file"
     assert target_of("/no/such", file=True) == Target(path="/no/such", kind="file")
     assert target_of("/no/such", directory=True).kind == "dir"
@@ -54,15 +55,15 @@ def test_what_is_declared_counts_more(tmp_path: Path) -> None:
     ("path", "flags", "message"),
     [
         ("", {"directory": True}, "must not be empty"),
-        ("/no/such", {}, "say --file or --dir"),
-        ("a\0b", {}, "say --file or --dir"),
+        ("/no/such", {}, "add --file or --dir"),
+        ("a\0b", {}, "add --file or --dir"),
         (".", {"file": True, "directory": True}, "exclude each other"),
     ],
 )
-def test_a_target_that_cannot_be_told_is_refused(
+def test_a_target_of_unknown_kind_is_refused(
     path: str, flags: dict[str, bool], message: str
 ) -> None:
-    """The message says which option settles it."""
+    """The message names the options that declare it."""
     with pytest.raises(UsageError, match=message):
         target_of(path, **flags)
 
@@ -74,7 +75,7 @@ def test_only_takes_lists_and_repeats() -> None:
     assert types_of([]) == frozenset()
 
 
-def test_only_lists_what_there_is() -> None:
+def test_only_lists_the_types() -> None:
     """A misspelt type is a usage error, not a filter that never matches."""
     with pytest.raises(UsageError, match=r"'file\.made'.*known are file\.created, .*mismatched"):
         types_of(["file.created,file.made"])
@@ -82,16 +83,16 @@ def test_only_lists_what_there_is() -> None:
 
 def test_a_word_must_be_one_of_its_list() -> None:
     """The message lists them."""
-    assert one_of("--own", "mark", ("drop", "mark")) == "mark"
-    with pytest.raises(UsageError, match="--own must be one of drop, mark, not 'marks'"):
-        one_of("--own", "marks", ("drop", "mark"))
+    assert one_of(("drop", "mark"))("mark") == "mark"
+    with pytest.raises(ArgumentTypeError, match="must be one of drop, mark, not 'marks'"):
+        one_of(("drop", "mark"))("marks")
 
 
-def test_one_state_file_keeps_one_watch(tmp_path: Path) -> None:
+def test_a_state_file_is_for_one_watch(tmp_path: Path) -> None:
     """Two watches in one file would overwrite each other."""
     options = WatchOptions(state=tmp_path / "s")
     Plan(targets=(HERE,), options=options)
-    with pytest.raises(UsageError, match="--state keeps one watch in one file, but 2 paths"):
+    with pytest.raises(UsageError, match="--state is the checkpoint of one PATH, but 2 were given"):
         Plan(targets=(HERE, HERE), options=options)
 
 
@@ -103,6 +104,6 @@ def test_exec_needs_a_command(argv: tuple[str, ...]) -> None:
 
 
 def test_restart_is_about_one_command() -> None:
-    """Which of several to end is not for us to guess."""
+    """With several it would be open which one to end."""
     with pytest.raises(UsageError, match="--jobs 1"):
         Command(argv=("true",), jobs=2, busy="restart")

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from limpet._wire import schema
+from tests.waiting import until_sync
 
 SCHEMA = Draft202012Validator(schema())
 LATIN = os.fsdecode(b"caf\xe9\n.txt")
@@ -84,12 +84,6 @@ def tree(tmp_path: Path) -> Path:
     return tree
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Returns once it holds; pytest's timeout ends what never does."""
-    while not condition():
-        time.sleep(0.005)
-
-
 def test_events_come_as_json_lines(tree: Path, backend: str) -> None:
     """On every backend: ready, then what happened, with names that are no text kept exactly."""
     argv = (tree, "--format", "jsonl", "--backend", backend, "--poll-interval", "0.02")
@@ -102,7 +96,7 @@ def test_events_come_as_json_lines(tree: Path, backend: str) -> None:
         assert made["session"] == ready["session"]
         assert made["rel"] == "caf\ufffd\n.txt"
         assert made["rel_b64"] == "Y2Fm6QoudHh0"
-        # Polling pairs the names of a file that it has looked at when that was 20 ms old.
+        # Polling pairs the names of a file that it has scanned when that was 20 ms old.
         while (born := made["stat"]["birthtime_us"]) and made["observed_us"] - born < 40_000:
             (tree / LATIN).write_text("text")
             made = limpet.until("file.updated")
@@ -122,7 +116,7 @@ def test_events_come_as_json_lines(tree: Path, backend: str) -> None:
 
 
 def test_the_target_may_come_later_and_go(tmp_path: Path) -> None:
-    """Declared a folder, it is waited for; its end has a reason, and it is waited for again."""
+    """A declared folder is waited for; its end has a reason, and it is waited for again."""
     place = tmp_path / "a" / "b"
     with Program(place, "--dir", "--format", "jsonl") as limpet:
         assert limpet.wire()["root"] == str(place)
@@ -140,7 +134,7 @@ def test_the_target_may_come_later_and_go(tmp_path: Path) -> None:
 
 
 def test_a_file_and_a_folder_side_by_side(tree: Path) -> None:
-    """Each is watched as what stands there; both share the output; one ready line each."""
+    """Each is watched as what is there; both share the output; one ready line each."""
     file = tree / "f"
     file.touch()
     (tree / "d").mkdir()
@@ -177,8 +171,8 @@ def test_paths_for_xargs(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_ends_it_without_a_word(number: int, code: int, tree: Path) -> None:
-    """No traceback; the code a shell gives for that signal."""
+def test_a_signal_ends_it_without_a_message(number: int, code: int, tree: Path) -> None:
+    """No traceback; the code that a shell has for that signal."""
     with Program(tree) as limpet:
         limpet.line()
         assert limpet.end(number) == code
@@ -194,18 +188,18 @@ def test_a_signal_ends_it_also_when_nobody_reads(tree: Path) -> None:
         # when the next one has to wait (pipe(7): lines of this size are not cut).
         for number in range(300):
             (tree / f"{number:0200}").touch()
-        until(partial(holds, limpet.process.stdout.fileno(), 1 << 15))
+        until_sync(partial(holds, limpet.process.stdout.fileno(), 1 << 15))
         assert limpet.end() == 143
 
 
 def holds(pipe: int, least: int) -> bool:
-    """Whether so many bytes wait in it."""
+    """Return whether at least this number of bytes waits in a pipe."""
     waiting = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
     return int.from_bytes(waiting, sys.byteorder) >= least
 
 
 def test_a_reader_that_has_enough(tree: Path) -> None:
-    """``limpet watch d | head -1`` ends at once, with 0 and without a word."""
+    """``limpet watch d | head -1`` ends at once, with 0 and without a message."""
     with Program(tree) as limpet:
         limpet.line()
         assert limpet.process.stdout is not None
@@ -226,7 +220,7 @@ def test_nothing_is_lost_to_a_slow_reader(tree: Path) -> None:
 
 
 def test_no_standard_output(tree: Path) -> None:
-    """A failure that is told, not a traceback."""
+    """A message, not a traceback."""
     argv = [sys.executable, "-m", "limpet", "watch", str(tree)]
     shell = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", *argv], stderr=subprocess.PIPE, timeout=60
@@ -237,7 +231,7 @@ def test_no_standard_output(tree: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
 def test_a_full_disk(tree: Path) -> None:
-    """What the lines are written to takes no more: 1, and why."""
+    """Standard output cannot be written: 1, and why."""
     with open("/dev/full", "wb") as full, Program(tree, stdout=full) as limpet:
         assert limpet.process.wait(60) == 1
         assert limpet.error() == (
@@ -245,20 +239,20 @@ def test_a_full_disk(tree: Path) -> None:
         )
 
 
-def test_output_inside_the_watched_folder_comes_to_rest(tree: Path) -> None:
+def test_output_inside_the_watched_folder_is_no_event(tree: Path) -> None:
     """``limpet watch . > log``: the lines about other files, none about the log."""
     log = tree / "log"
     with log.open("wb") as out, Program(tree, "--format", "jsonl", stdout=out) as limpet:
-        until(lambda: b"watch.ready" in log.read_bytes())
+        until_sync(lambda: b"watch.ready" in log.read_bytes())
         for line in (b'"rel":"a"', b'"rel":"b"', b'"rel":"c"'):
             (tree / line[7:8].decode()).touch()
-            until(partial(contains, log, line))
+            until_sync(partial(contains, log, line))
         assert limpet.end() == 143
     assert b'"rel":"log"' not in log.read_bytes()
 
 
 def test_count_and_state_lose_nothing(tree: Path, tmp_path: Path) -> None:
-    """What came after the last one counted is told the next time, and nothing twice."""
+    """Events after the last one counted are reported at the next start, and none twice."""
     argv = (tree, "--format", "jsonl", "--state", tmp_path / "state", "--count", "2")
     with Program(*argv) as limpet:
         limpet.line()
@@ -299,10 +293,10 @@ def test_a_signal_ends_the_commands_too(tree: Path, tmp_path: Path) -> None:
         assert limpet.process.stderr is not None
         limpet.process.stderr.readline()
         (tree / "a").touch()
-        until(note.exists)
+        until_sync(note.exists)
         assert limpet.end(signal.SIGINT) == 130
     for process in map(int, note.read_text().split()):
-        until(partial(ended, process))
+        until_sync(partial(ended, process))
 
 
 def contains(file: Path, line: bytes) -> bool:
@@ -310,7 +304,7 @@ def contains(file: Path, line: bytes) -> bool:
 
 
 def ended(process: int) -> bool:
-    """Whether it is gone, or a zombie that its new parent has not fetched yet."""
+    """Return whether it is gone, or a zombie that its new parent has not reaped yet."""
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Iterator
@@ -19,35 +20,66 @@ from limpet.cli import (
     _follow_args,
     _hub_args,
     _watch_args,
-    _write_args,
+    _write,
 )
 from limpet.cli._doctor import examine
 from limpet.cli._exec import VARIABLES
+from limpet.cli._parser import Parser
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text(encoding="utf-8")
 
-
-def options() -> set[str]:
-    """Every option the program takes, that for help left out."""
-    parsers = [
-        _dispatch.overview(),
-        _watch_args.parser(),
-        _follow_args.parser(),
-        _doctor_args.parser(),
-        _agent_args.parser(),
-        _hub_args.parser(),
-    ]
-    parsers += map(_write_args.parser, _write_args.USES)
-    parsers += map(_bot_args.parser, _bot_args.USES)
-    words = {word for one in parsers for action in one._actions for word in action.option_strings}
-    return {word for word in words if word.startswith("--")} - {"--help"}
+SECTIONS: dict[str, list[Parser]] = {
+    "limpet watch": [_watch_args.parser("watch")],
+    "limpet follow": [_follow_args.parser("follow")],
+    "limpet doctor": [_doctor_args.parser("doctor")],
+    "Writing": [_write.parser(command) for command in _write.USES],
+    "limpet agent": [_agent_args.parser("agent")],
+    "limpet hub": [_hub_args.parser("hub")],
+    **{f"limpet {command}": [_bot_args.parser(command)] for command in _bot_args.USES},
+}
+"""Heading of the page -> the commands whose options it lists."""
 
 
-def test_every_option_is_on_the_page() -> None:
-    """And every option on the page is one, or one of the programs in its examples."""
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE))
-    assert options() <= named
-    assert named - options() == set()
+def options(parser: Parser) -> list[argparse.Action]:
+    """Return the options of a command, that for help left out."""
+    return [one for one in parser._actions if one.option_strings and one.dest != "help"]
+
+
+def rows(parsers: list[Parser]) -> list[list[str]]:
+    """Return the table of the options; with a column for the commands if there are several."""
+    users: dict[tuple[str, str, str], list[str]] = {}
+    for parser in parsers:
+        for action in options(parser):
+            value = f" {action.metavar}" if action.metavar else ""
+            flags = ", ".join(f"`{flag}{value}`" for flag in action.option_strings)
+            shown = re.fullmatch(r"(.*?)(?: \(([^()]*)\))?", action.help or "")
+            assert shown is not None
+            key = (flags.replace("|", "\\|"), shown[2] or "", shown[1])
+            users.setdefault(key, []).append(parser.prog.removeprefix("limpet "))
+    found = []
+    for (flags, default, text), names in users.items():
+        of = "all" if len(names) == len(parsers) else ", ".join(names)
+        found.append([flags, *([of] if len(parsers) > 1 else []), default, text])
+    return found
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_the_tables_have_the_options_and_their_help(heading: str) -> None:
+    """Option, default and help are the parser's, word for word."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    found = [cells(line) for line in section.splitlines() if line.startswith("| `-")]
+    assert sorted(found) == sorted(rows(SECTIONS[heading]))
+
+
+def test_every_option_on_the_page_exists() -> None:
+    """In prose too; the programs in its examples have none of their own."""
+    parsers = [_dispatch.overview(), *(one for found in SECTIONS.values() for one in found)]
+    known = {flag for one in parsers for action in one._actions for flag in action.option_strings}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) <= known
 
 
 @pytest.mark.parametrize("word", sorted([*EVENT_TYPES, *VARIABLES]))

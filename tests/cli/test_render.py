@@ -30,6 +30,7 @@ from tests.cli.fakes import ROOT, STAT, FakeStats, base, created, deleted, renam
 
 READY = Ready(root=ROOT, kind="dir", backend="poll", session="s1", time=1_764_000_000.5)
 ABOUT: dict[str, Any] = {"location": ROOT, "time": 1_764_000_000.5, "seq": 1}
+STATS: Any = FakeStats()
 NASTY = os.fsdecode(b"a\n\x1b]0;owned\x07\xff\\")
 
 
@@ -73,7 +74,7 @@ def test_escapes(name: str, shown: str) -> None:
 
 
 def test_a_backslash_between_folders_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is the separator it says nothing else, for no name there has a control character."""
+    """Where it is the separator, no name has one, or a control character."""
     monkeypatch.setattr(os, "sep", "\\")
     assert escape("C:\\in\\a") == "C:\\in\\a"
     assert escape("C:\\in\\\n") == "C:\\in\\\\n"
@@ -132,12 +133,12 @@ def test_plain_lines_are_columns() -> None:
     ],
 )
 def test_facts(event: Event, expected: list[str]) -> None:
-    """What there is to say beside type and path."""
+    """What a line has beside type and path."""
     assert list(facts(event)) == expected
 
 
 def test_the_encoding_of_the_stream_is_kept() -> None:
-    """A character the stream cannot say is escaped as a control character would be."""
+    """A character that the encoding does not have is escaped as a control character is."""
     assert b"\\u6587\n" in Text("latin-1").ready(
         Ready(root=Path("/é"), kind="dir", backend="文", session="s", time=0.0)
     )
@@ -182,16 +183,16 @@ def test_paths0_gives_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "message"),
     [
         (
             Degraded(**ABOUT, path=ROOT / "x\n", reason="permission", message="cannot\nread"),
             r"watch.degraded /srv/in/x\n: cannot\nread (permission)",
         ),
-        (Recovered(**ABOUT, path=ROOT), "watch.recovered /srv/in can be seen again"),
+        (Recovered(**ABOUT, path=ROOT), "watch.recovered /srv/in is watched again"),
         (
             Rescanned(**ABOUT, reason="overflow"),
-            "watch.rescanned /srv/in was looked at again (overflow)",
+            "watch.rescanned /srv/in was scanned again (overflow)",
         ),
         (
             Mismatched(**ABOUT, found="file", expected="dir"),
@@ -200,17 +201,17 @@ def test_paths0_gives_bytes() -> None:
         (created("a"), "file.created /srv/in"),
     ],
 )
-def test_what_a_watch_says_of_itself(event: Event, said: str) -> None:
+def test_events_about_the_watch(event: Event, message: str) -> None:
     """One plain line for standard error."""
-    assert describe(event) == said
+    assert describe(event) == message
 
 
 def test_stats_lines() -> None:
     """Words for people, an object for programs."""
-    assert stats_line(ROOT, FakeStats(), structured=False) == (
+    assert stats_line(ROOT, STATS, structured=False) == (
         "watch.stats /srv/in backend=fake marks=3 entries=4"
     )
-    assert json.loads(stats_line(ROOT, FakeStats(), structured=True)) == {
+    assert json.loads(stats_line(ROOT, STATS, structured=True)) == {
         "v": 1,
         "type": "watch.stats",
         "root": "/srv/in",
@@ -235,7 +236,7 @@ def tty(monkeypatch: pytest.MonkeyPatch) -> Tty:
 
 
 def test_the_format_and_the_stream_choose_the_renderer(tty: Tty) -> None:
-    """Colours only where somebody looks."""
+    """Colours only on a terminal."""
     assert isinstance(renderer_for("text", stream()), Text)
     assert isinstance(renderer_for("text", None), Text)
     assert isinstance(renderer_for("text", tty), Terminal)

@@ -10,7 +10,6 @@ import select
 import signal
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +19,7 @@ from typing import Any
 import anyio
 import pytest
 
-from limpet.cli import _run_watch
+from limpet.cli import _run_session
 from limpet.cli._run_watch import run
 from limpet.cli._watch_plan import Command, Plan, Target
 from limpet.config import WatchOptions
@@ -38,6 +37,7 @@ from tests.cli.fakes import (
     updated,
     written,
 )
+from tests.waiting import until_sync
 
 TARGET = Target(path="/srv/in", kind="dir")
 PLAN = Plan(targets=(TARGET,), options=WatchOptions(), format="text")
@@ -47,7 +47,7 @@ DEGRADED = Degraded(**ABOUT, path=ROOT / "x", reason="permission", message="cann
 
 
 class Run:
-    """One run to its end, and what it left."""
+    """One run to its end, and its output."""
 
     def __init__(self, plan: Plan, *watches: FakeWatch) -> None:
         self.watches = watches
@@ -90,7 +90,7 @@ def test_the_watch_gets_the_options() -> None:
 
 
 def test_json_lines_carry_all_in_order() -> None:
-    """Events about the watch too: a program must not miss that detail was lost."""
+    """Events about the watch too: a program must not miss that changes were lost."""
     done = Run(replace(PLAN, format="jsonl"), ending([created("a"), RESCANNED, updated("a")]))
     assert done.types == ["watch.ready", "file.created", "watch.rescanned", "file.updated"]
     ready, first = done.objects[:2]
@@ -100,11 +100,11 @@ def test_json_lines_carry_all_in_order() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "paths0"])
-def test_for_people_what_a_watch_says_of_itself_is_on_stderr(form: Any) -> None:
+def test_text_formats_put_events_about_the_watch_on_stderr(form: Any) -> None:
     """Standard output holds what happened on disk."""
     done = Run(replace(PLAN, format=form), ending([RESCANNED, created("a"), DEGRADED]))
     assert b"rescanned" not in done.out
-    assert "limpet: watch.rescanned /srv/in was looked at again (overflow)\n" in done.err
+    assert "limpet: watch.rescanned /srv/in was scanned again (overflow)\n" in done.err
     assert "limpet: watch.degraded /srv/in/x: cannot read (permission)\n" in done.err
 
 
@@ -124,7 +124,7 @@ def test_cloudevents_wrap_the_wire() -> None:
 
 @pytest.mark.parametrize("form", ["text", "jsonl"])
 def test_only_hides_what_happened_on_disk_but_no_loss(form: Any) -> None:
-    """What ``--only`` does not name is left out; what the watch says of itself goes to stderr."""
+    """What ``--only`` does not name is left out; events about the watch go to stderr."""
     plan = replace(PLAN, format=form, only=frozenset({"file.deleted"}))
     done = Run(plan, ending([created("a"), RESCANNED, deleted("a")]))
     assert b"created" not in done.out
@@ -134,7 +134,7 @@ def test_only_hides_what_happened_on_disk_but_no_loss(form: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl"])
-def test_only_can_name_what_a_watch_says(form: Any) -> None:
+def test_only_can_name_events_about_the_watch(form: Any) -> None:
     """Then it is an event like any other."""
     plan = replace(PLAN, format=form, only=frozenset({"watch.rescanned"}), count=1)
     done = Run(plan, FakeWatch([[created("a"), RESCANNED]]))
@@ -142,7 +142,7 @@ def test_only_can_name_what_a_watch_says(form: Any) -> None:
     assert done.err == ""
 
 
-def test_count_ends_after_so_many_reported_events() -> None:
+def test_count_ends_after_that_number_of_reported_events() -> None:
     """Those left out do not count, nor does the ready line; what comes after is not taken."""
     watch = FakeWatch([[created("a")], [deleted("b"), created("c")], [created("d")]])
     plan = replace(PLAN, format="jsonl", count=2, only=frozenset({"file.created"}))
@@ -212,7 +212,7 @@ def test_a_watch_that_fails_later() -> None:
 
 
 def test_a_bug_is_not_hidden() -> None:
-    """An error nobody foresaw comes out as it is."""
+    """An unexpected error is raised as it is."""
     with pytest.raises(BaseExceptionGroup) as caught:
         Run(PLAN, FakeWatch(fails=ZeroDivisionError("bug")))
     assert caught.group_contains(ZeroDivisionError)
@@ -233,7 +233,7 @@ class BadStream(io.TextIOWrapper):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
         (
@@ -243,17 +243,17 @@ class BadStream(io.TextIOWrapper):
         ),
     ],
 )
-def test_output_that_fails(error: OSError, code: int, said: str) -> None:
+def test_output_that_fails(error: OSError, code: int, message: str) -> None:
     """A reader that has enough is no failure; a full disk is."""
     err = stream()
     watch = FakeWatch([[created("a")]])
     got = run(PLAN, open_watch=opener(watch), stdout=BadStream(error), stderr=err)
-    assert (got, written(err).decode()) == (code, said)
+    assert (got, written(err).decode()) == (code, message)
     assert watch.was_closed
     assert watch.pulled == 0
 
 
-def test_errors_that_nobody_can_be_told_end_nothing() -> None:
+def test_messages_that_cannot_be_written_end_nothing() -> None:
     """With standard error gone the events are still written."""
     out = stream()
     code = run(
@@ -267,7 +267,7 @@ def test_errors_that_nobody_can_be_told_end_nothing() -> None:
 
 
 def test_the_file_our_lines_go_to_is_no_event(tmp_path: Path) -> None:
-    """``limpet watch . > log`` comes to rest: writing a line is not reported in another line."""
+    """``limpet watch . > log``: writing a line is not reported in another line."""
     with (tmp_path / "log").open("w", encoding="utf-8") as out:
         found = os.fstat(out.fileno())
         ours = replace(STAT, device=found.st_dev, inode=found.st_ino)
@@ -285,9 +285,8 @@ def test_the_file_our_lines_go_to_is_no_event(tmp_path: Path) -> None:
 
 
 def wait_until_full(pipe: int) -> None:
-    """Returns once the writing end of a pipe would block: some 64 KiB are in it (pipe(7))."""
-    while select.select([], [pipe], [], 0)[1]:
-        time.sleep(0.001)
+    """Return once the writing end of a pipe would block: some 64 KiB are in it (pipe(7))."""
+    until_sync(lambda: not select.select([], [pipe], [], 0)[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -295,7 +294,7 @@ def test_a_blocked_output_stops_the_pulling(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Back-pressure reaches the watch, which merges what happens; a signal still ends it."""
-    monkeypatch.setattr(_run_watch, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(_run_session, "PATIENCE_S", 0.01)
     reading, writing = os.pipe()
     watch = FakeWatch([[created("a" * 200) for _ in range(1000)]] * 5)
     seen: list[int] = []
@@ -318,7 +317,7 @@ def test_a_blocked_output_stops_the_pulling(
 
 
 def test_what_was_pulled_is_still_written_at_the_end() -> None:
-    """A state file has it as told: a reader that goes on reading gets every line of it, whole."""
+    """A checkpoint counts it as reported: a reader that continues gets every line, whole."""
     reading, writing = os.pipe()
     watch = FakeWatch([[created("a" * 200) for _ in range(1000)]] * 5)
     got = bytearray()
@@ -403,19 +402,19 @@ ADD = "import os, sys; open(sys.argv[1], 'a').write(os.environ['LIMPET_PATH'] + 
 
 
 def test_exec_runs_the_command_and_writes_nothing(tmp_path: Path) -> None:
-    """Standard output belongs to the command; when it is ready is said on standard error."""
+    """Standard output belongs to the command; the ready line is on standard error."""
     plan = replace(PLAN, format=None, count=3, command=command(ADD, str(tmp_path / "log")))
     done = Run(plan, FakeWatch([[created("a"), RESCANNED, updated("a")], [deleted("b")]]))
     assert (tmp_path / "log").read_text().split() == ["/srv/in/a", "/srv/in/a", "/srv/in/b"]
     assert (done.code, done.out) == (0, b"")
     assert done.err == (
         "limpet: watch.ready /srv/in (fake)\n"
-        "limpet: watch.rescanned /srv/in was looked at again (overflow)\n"
+        "limpet: watch.rescanned /srv/in was scanned again (overflow)\n"
     )
 
 
 def test_exec_runs_for_what_only_names(tmp_path: Path) -> None:
-    """Also for what a watch says of itself, if it is named."""
+    """Also for events about the watch, if they are named."""
     only = frozenset({"watch.rescanned"})
     plan = replace(
         PLAN, format=None, only=only, count=1, command=command(ADD, str(tmp_path / "log"))
@@ -434,7 +433,7 @@ def test_exec_and_format_do_both(tmp_path: Path) -> None:
 
 
 def test_a_failed_command_shows_in_the_code() -> None:
-    """The watch goes on; at its end a script can tell."""
+    """The watch continues; a script sees the failure at the end."""
     plan = replace(PLAN, format=None, count=2, command=command("raise SystemExit(3)"))
     done = Run(plan, FakeWatch([[created("a"), created("b")]]))
     assert done.code == 1
@@ -454,14 +453,13 @@ while True:
 
 
 @pytest.mark.parametrize("presses", [1, 2])
-def test_a_signal_ends_the_command_and_tells_what_is_left(presses: int, tmp_path: Path) -> None:
+def test_a_signal_ends_the_command_and_reports_what_is_left(presses: int, tmp_path: Path) -> None:
     """In order at the first; a second one only makes it quicker."""
     log = tmp_path / "log"
     plan = replace(PLAN, format=None, command=command(STAY, str(log)))
 
     def interrupt() -> None:
-        while not Path(f"{log}.start").exists():
-            time.sleep(0.001)
+        until_sync(Path(f"{log}.start").exists)
         for _ in range(presses):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -470,5 +468,5 @@ def test_a_signal_ends_the_command_and_tells_what_is_left(presses: int, tmp_path
     done = Run(plan, FakeWatch([[created("a"), created("b"), created("c")]]))
     thread.join()
     assert done.code == 130
-    assert "limpet: 2 events were not handed to a command any more\n" in done.err
+    assert "limpet: 2 events were left without a command\n" in done.err
     assert presses == 2 or Path(f"{log}.end").exists()

@@ -28,7 +28,7 @@ def limpet(*argv: str | Path, given: bytes | None = None) -> subprocess.Complete
 
 
 def done(*argv: str | Path, given: bytes | None = None) -> dict[str, Any]:
-    """Run it with ``--json``; it must have worked, and said nothing else."""
+    """Run it with ``--json``; it must succeed without a message."""
     ran = limpet(*argv, "--json", given=given)
     assert (ran.returncode, ran.stderr) == (0, b""), ran
     answer: dict[str, Any] = json.loads(ran.stdout)
@@ -44,7 +44,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_put(root: Path) -> None:
-    """Whole, exactly as it came, and only where nothing stands unless it is said."""
+    """Whole, exactly as it came; an existing file only with ``--if-exists replace``."""
     data = bytes(range(256)) * 1000
     answer = done("put", "a/b", "--root", root, given=data)
     assert (root / "a/b").read_bytes() == data
@@ -116,7 +116,7 @@ def test_rm_mv_mkdir(root: Path) -> None:
 
 @pytest.mark.parametrize("command", ["put", "append", "rm", "mkdir"])
 def test_names_that_lead_out(root: Path, tmp_path: Path, command: str) -> None:
-    """O2: with the exit code that says: distrust the name."""
+    """O2: with the exit code for a name that is not to be trusted."""
     (root / "link").symlink_to(tmp_path)
     for name in ("../x", "/etc/x", "link/x", "a\\b", "", "a//b"):
         ran = limpet(command, name, "--root", root, "--json", given=b"x")
@@ -146,7 +146,7 @@ def test_a_path_that_is_no_text(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "message"),
     [
         (["put", "x"], "--root"),
         (["put", "x", "--root", ""], "empty"),
@@ -158,11 +158,11 @@ def test_a_path_that_is_no_text(root: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_wrong_call(argv: list[str], said: str) -> None:
-    """One line that says what is wrong, one that says where to look; exit code 2."""
+def test_a_wrong_call(argv: list[str], message: str) -> None:
+    """One line with the error, one with the remedy; exit code 2."""
     ran = limpet(*argv)
     assert ran.returncode == 2
-    assert said in ran.stderr.decode()
+    assert message in ran.stderr.decode()
     assert ran.stderr.decode().splitlines()[-1] == f"Try 'limpet {argv[0]} --help'."
 
 

@@ -1,4 +1,4 @@
-"""A stream that blocks holds up whoever writes to it, and nobody else."""
+"""A stream that blocks holds up the task that writes to it, and no other."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ async def test_all_is_written_in_order() -> None:
     text = stream()
     writer = Writer(stream_sink(text), name="test")
 
-    async def write(letter: bytes) -> None:
+    async def write(word: bytes) -> None:
         for number in range(50):
-            await writer.write(b"%s%d\n" % (letter, number))
+            await writer.write(b"%s%d\n" % (word, number))
 
     await writer.write(b"")
     async with anyio.create_task_group() as group:
@@ -50,8 +50,8 @@ async def test_all_is_written_in_order() -> None:
         group.start_soon(write, b"b")
     assert writer.close(patience=10)
     lines = written(text).splitlines()
-    for letter in (b"a", b"b"):
-        assert [x for x in lines if x[:1] == letter] == [b"%s%d" % (letter, n) for n in range(50)]
+    for word in (b"a", b"b"):
+        assert [x for x in lines if x[:1] == word] == [b"%s%d" % (word, n) for n in range(50)]
 
 
 async def test_a_blocked_stream_does_not_block_the_loop(
@@ -71,8 +71,8 @@ async def test_a_blocked_stream_does_not_block_the_loop(
     assert await anyio.to_thread.run_sync(lambda: writer.close(patience=10))
 
 
-async def test_a_closed_pipe_is_told(pipe: tuple[int, io.TextIOWrapper]) -> None:
-    """The one who writes learns that nobody reads, and may write to the next stream."""
+async def test_a_closed_pipe_is_reported(pipe: tuple[int, io.TextIOWrapper]) -> None:
+    """A write fails, and so does the next."""
     reading, text = pipe
     os.close(reading)
     writer = Writer(stream_sink(text), name="test")
@@ -82,7 +82,7 @@ async def test_a_closed_pipe_is_told(pipe: tuple[int, io.TextIOWrapper]) -> None
     writer.close(patience=10)
 
 
-async def test_a_stream_that_is_not_there_is_told() -> None:
+async def test_a_missing_stream_is_reported() -> None:
     """A program may be started without a standard output."""
     writer = Writer(stream_sink(None), name="test")
     with pytest.raises(OSError, match="closed"):
@@ -111,13 +111,13 @@ async def test_a_descriptor_left_non_blocking_is_waited_for(
     writer.close(patience=10)
 
 
-def test_an_answer_after_the_loop_is_nobodys() -> None:
+def test_a_write_may_end_after_the_loop() -> None:
     """A write that ends when the loop is closed harms nothing."""
-    let = threading.Event()
+    release = threading.Event()
     done: list[bytes] = []
 
     def sink(data: bytes) -> None:
-        let.wait(10)
+        release.wait(10)
         done.append(data)
 
     writer = Writer(sink, name="test")
@@ -127,7 +127,7 @@ def test_an_answer_after_the_loop_is_nobodys() -> None:
             await writer.write(b"late")
 
     anyio.run(give_up, backend="asyncio")
-    let.set()
+    release.set()
     assert writer.close(patience=10)
     assert done == [b"late"]
 
@@ -144,7 +144,7 @@ async def test_a_reader_that_leaves_is_noticed(pipe: tuple[int, io.TextIOWrapper
 
 @pytest.mark.parametrize("kind", ["none", "memory", "file", "both ends"])
 async def test_streams_without_a_reader_of_their_own(kind: str, tmp_path: Path) -> None:
-    """Of all but a pipe that only we write to nothing can be told: it waits."""
+    """Only a pipe whose reader is another is known to lose it; else it waits."""
     os.mkfifo(tmp_path / "fifo")
     both = os.open(tmp_path / "fifo", os.O_RDWR)
     os.write(both, b"something to read")

@@ -35,6 +35,7 @@ ALLOWED = {
     ),
     "limpet.output": (
         "limpet._event_loop",
+        "limpet._option_fields",
         "limpet._own_write_registry",
         "limpet.errors",
         "limpet.events",
@@ -59,6 +60,7 @@ ALLOWED = {
         "limpet._event_loop",
         "limpet._file_lock",
         "limpet._fingerprint",
+        "limpet._option_fields",
         "limpet.config",
         "limpet.errors",
         "limpet.events",
@@ -85,7 +87,9 @@ ALLOWED = {
     "limpet.cli": (
         "limpet",
         "limpet._event_loop",
+        "limpet._keyed_queue",
         "limpet._option_fields",
+        "limpet._process_group",
         "limpet._wire",
         "limpet.backends",
         "limpet.bot",

@@ -1,4 +1,4 @@
-"""The ``limpet`` program: arguments in, lines out; it decides nothing that the library decides."""
+"""The ``limpet`` program, over the library."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line with these arguments (the process's, if none) and give the exit code.
+    """Run the command line with these arguments (the process's, if none) and return the exit code.
 
     0: it did what was asked. 1: it failed while running. 2: the call was wrong and nothing was
     started. 128 + n: signal n ended it. Errors are one line on standard error; see
     ``docs/reference/cli.md``.
 
     Raises:
-        ImportError: The extra ``cli`` is not installed; ``python -m limpet`` says so in words.
+        ImportError: The extra ``cli`` is not installed; ``python -m limpet`` reports it in words.
     """
     from limpet.cli._dispatch import dispatch
 

@@ -5,153 +5,76 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from limpet.cli._parser import Parser, at_least_one, one_of, parse
+from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from limpet.bot.runner import RunOptions
 
-__all__ = ["USES", "bot", "parser"]
-
-LogFormat = Literal["text", "json"]
 
 USES: Final = {
-    "run": ("BOT.yaml", "Run a bot until it is stopped."),
-    "check": ("BOT.yaml...", "Report all problems of bots' files, and run nothing."),
-    "new": ("KIND [FILE]", "Write a commented starter file: audit, archive, follow or inbox."),
-    "replay": ("BOT.yaml [ID...]", "Process dead letters again: all, or those with these ids."),
+    "run": ("BOT.yaml", "YAML file of the bot", "Run a bot until it is stopped."),
+    "check": (
+        "[BOT.yaml...]",
+        "YAML files of bots",
+        "Report all problems of bots' files, and run nothing.",
+    ),
+    "new": (
+        "KIND [FILE]",
+        "kind of bot, and path of the new file",
+        "Write a commented starter file: audit, archive, follow or inbox.",
+    ),
+    "replay": (
+        "BOT.yaml [ID...]",
+        "YAML file of the bot, and ids of dead letters",
+        "Process dead letters again: all, or those with these ids.",
+    ),
 }
-"""Command -> its arguments, and its description."""
+"""Command -> its arguments, their help, and its description."""
 
-_WORDS: Final = {
-    "run": "path of the bot's YAML file",
-    "check": "paths of bots' YAML files",
-    "new": "kind of bot, and path of the new file",
-    "replay": "path of the bot's YAML file, then ids of dead letters",
+
+_FLAGS: Final = {
+    "run": {"--until-done": "end once every input has ended"},
+    "check": {
+        "--json": "report each problem as a line of JSON",
+        "--schema": "print the JSON Schema of the format and exit",
+    },
+    "new": {"--force": "replace an existing file"},
+    "replay": {"--list": "only list the dead letters"},
 }
-"""Command -> the help of its arguments."""
-
-_FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
-_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 def parser(command: str) -> Parser:
     """Return the parser of a command's arguments."""
-    words, does = USES[command]
-    made = Parser(
-        prog=f"limpet {command}",
-        usage=f"limpet {command} {words} [OPTIONS]",
-        description=does,
-    )
-    made.add_argument("words", metavar=words.partition(" ")[0], nargs="*", help=_WORDS[command])
+    made = Parser(command, *USES[command])
     add = made.add_argument
     if command in {"run", "replay"}:
         _add_run_options(made)
+    add_flags(add, _FLAGS[command])
     if command == "run":
-        add("--until-done", action="store_true", help="end once every input has ended")
-        add("--listen", metavar="HOST:PORT", help="health and metrics, on loopback")
-    if command == "replay":
-        add("--list", action="store_true", help="only list the dead letters")
-    if command == "check":
-        add("--json", action="store_true", help="report each problem as a line of JSON")
-        add("--schema", action="store_true", help="print the JSON Schema of the format and exit")
-    if command == "new":
-        add("--force", action="store_true", help="replace an existing file")
+        add("--listen", metavar="HOST:PORT", help="serve health and metrics, on loopback")
     return made
 
 
 def _add_run_options(made: Parser) -> None:
     add = made.add_argument
-    add("--dry-run", action="store_true", help="report what would be done, and do none of it")
+    add_flags(add, {"--dry-run": "report what would be done, and do none of it"})
     add("--state-dir", metavar="DIR", help="folder of the journal and the dead letters")
-    add(
-        "--drain",
-        metavar="S",
-        type=_seconds,
-        default=8.0,
-        help="most seconds a stop takes (8)",
-    )
-    add("--attempts", metavar="N", type=at_least_one, default=3, help="tries of a step (3)")
-    add(
-        "--backoff",
-        metavar="S",
-        type=_seconds,
-        default=0.5,
-        help="wait before the second (0.5)",
-    )
-    add("--queue", metavar="N", type=at_least_one, default=1000, help="bound of the queue (1000)")
-    add("--log-format", metavar="|".join(_FORMATS), default="text", help="format of the log (text)")
-    add(
-        "--log-level",
-        metavar="|".join(_LEVELS),
-        default="info",
-        help="least level logged (info)",
-    )
-
-
-def bot(command: str, argv: list[str]) -> int:
-    """Run the command, and return the exit code.
-
-    Raises:
-        UsageError: The call, or the bot's file, is wrong; nothing was started.
-    """
-    given = parse(parser(command), argv, "words")
-    least, most = {"run": (1, 1), "check": (1, None), "new": (1, 2), "replay": (1, None)}[command]
-    if command == "check" and given.schema:
-        least = 0
-    if len(given.words) < least or (most is not None and len(given.words) > most):
-        message = f"limpet {command} takes {USES[command][0]}, not {len(given.words)} words"
-        raise UsageError(message)
-    try:
-        import limpet.bot  # noqa: F401 - reports a missing package
-    except MissingExtraError as error:
-        raise UsageError(str(error), code=error.code) from error
-    match command:
-        case "run":
-            return _run(given)
-        case "check":
-            return _check(given)
-        case "new":
-            return _new(given)
-        case _:
-            return _replay(given)
-
-
-def _run(given: Namespace) -> int:
-    from limpet.bot.program import serve
-
-    options = replace(_options(given), until_done=given.until_done, listen=given.listen)
-    return _logged(given, lambda: serve(given.words[0], options))
-
-
-def _logged(given: Namespace, work: Callable[[], int]) -> int:
-    from limpet.bot.program import logging_to
-
-    form: LogFormat = one_of("--log-format", given.log_format, _FORMATS)
-    level = one_of("--log-level", given.log_level, _LEVELS)
-    sys.path.insert(0, "")  # for a bot's own components, as with python -m
-    with logging_to(form=form, level=level):
-        return work()
-
-
-def _options(given: Namespace) -> RunOptions:
-    from limpet.bot.program import default_state_dir
-    from limpet.bot.runner import RunOptions
-
-    directory = Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0])
-    return RunOptions(
-        state_dir=directory,
-        drain=given.drain,
-        attempts=given.attempts,
-        backoff=given.backoff,
-        queue=given.queue,
-        dry_run=given.dry_run,
-    )
+    count = whole_number(1)
+    for flag, unit, reader, default, text in (
+        ("--drain", "S", _seconds, 8.0, "most seconds that a stop takes (8)"),
+        ("--attempts", "N", count, 3, "tries of a step (3)"),
+        ("--backoff", "S", _seconds, 0.5, "seconds before the second try (0.5)"),
+        ("--queue", "N", count, 1000, "most events that may wait (1000)"),
+    ):
+        add(flag, metavar=unit, type=reader, default=default, help=text)
+    add_choice(add, "--log-format", ("text", "json"), "format of the log", "text")
+    levels = ("debug", "info", "warning", "error")
+    add_choice(add, "--log-level", levels, "lowest level that is logged", "info")
 
 
 def _seconds(word: str) -> float:
@@ -165,13 +88,48 @@ def _seconds(word: str) -> float:
     return seconds
 
 
+def main(command: str, argv: list[str]) -> int:
+    """Run the command and return the exit code."""
+    given = parser(command).read(argv)
+    try:
+        import limpet.bot  # noqa: F401 - reports a missing package
+    except MissingExtraError as error:
+        raise UsageError(str(error), code=error.code) from error
+    sys.path.insert(0, "")  # for a bot's own components, as with python -m
+    return {"run": _run, "check": _check, "new": _new, "replay": _replay}[command](given)
+
+
+def _run(given: Namespace) -> int:
+    from limpet.bot.program import logging_to, serve
+
+    options = replace(_options(given), until_done=given.until_done, listen=given.listen)
+    with logging_to(form=given.log_format, level=given.log_level):
+        return serve(given.words[0], options)
+
+
+def _options(given: Namespace) -> RunOptions:
+    from limpet.bot.program import default_state_dir
+    from limpet.bot.runner import RunOptions
+
+    return RunOptions(
+        state_dir=Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0]),
+        drain=given.drain,
+        attempts=given.attempts,
+        backoff=given.backoff,
+        queue=given.queue,
+        dry_run=given.dry_run,
+    )
+
+
 def _check(given: Namespace) -> int:
     from limpet.bot.config import check, schema
 
     if given.schema:
         print(json.dumps(schema(), indent=2))
         return 0
-    sys.path.insert(0, "")
+    if not given.words:
+        message = "expected BOT.yaml, or --schema"
+        raise UsageError(message)
     errors = 0
     for file in given.words:
         for problem in check(file):
@@ -186,7 +144,10 @@ def _check(given: Namespace) -> int:
 def _new(given: Namespace) -> int:
     from limpet.bot.program import STARTERS, starter
 
-    kind = one_of("KIND", given.words[0], tuple(STARTERS))
+    kind = given.words[0]
+    if kind not in STARTERS:
+        message = f"KIND must be one of {', '.join(STARTERS)}, not {kind!r}"
+        raise UsageError(message)
     file = Path(given.words[1] if len(given.words) > 1 else f"{kind}.yaml")
     try:
         with file.open("w" if given.force else "x", encoding="utf-8") as out:
@@ -202,14 +163,13 @@ def _new(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from limpet.bot.program import DeadLetters, replay
+    from limpet.bot.program import DeadLetters, logging_to, replay
 
     file, *only = given.words
     options = _options(given)
     if given.list:
         from limpet.bot.config import load
 
-        sys.path.insert(0, "")
         load(file)  # loads the classes of the events
         dead_letters = DeadLetters(options.state_dir or Path())
         for path in (dead_letters.replaying_path, dead_letters.path):
@@ -218,9 +178,7 @@ def _replay(given: Namespace) -> int:
                     print(f"{one.ident} {one.name or one.behaviour}: {one.error}")
         return 0
 
-    def work() -> int:
+    with logging_to(form=given.log_format, level=given.log_level):
         done, left = replay(file, options, only=only)
-        print(f"{done} done, {left} left")
-        return 1 if left else 0
-
-    return _logged(given, work)
+    print(f"{done} done, {left} left")
+    return 1 if left else 0

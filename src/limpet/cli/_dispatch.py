@@ -1,4 +1,4 @@
-"""The command line as it is typed: parsed, run, and what is wrong with it said in one line."""
+"""The command line: which module runs which command, and how an error ends it."""
 
 from __future__ import annotations
 
@@ -9,38 +9,37 @@ from limpet import __version__
 from limpet.cli._parser import Parser
 from limpet.errors import LimpetError, UsageError
 
-__all__ = ["COMMANDS", "dispatch", "overview"]
-
 USAGE: Final = 2
 """Exit code for a wrong call: what the shell's own tools and ``argparse`` use."""
 
 COMMANDS: Final = {
-    "watch": "Write a line, or run a command, for everything that happens at a place.",
+    "watch": "Write a line, or run a command, for every change of files.",
     "follow": "Write the lines that are added to files, across rotation and restarts.",
-    "doctor": "Say how a place would be watched, and what stands in the way.",
-    "put": "Make a file below a folder hold what comes on standard input.",
-    "append": "Add what comes on standard input to a file below a folder.",
-    "rm": "Remove a file, or an empty folder, below a folder.",
-    "mv": "Give what lies below a folder another name there.",
-    "mkdir": "Make a folder below a folder.",
-    "run": "Run a bot until it is told to end.",
-    "check": "Say everything that is wrong with bots' files.",
+    "doctor": "Show how a path would be watched, and what limits that.",
+    "put": "Write standard input to a file below a root folder.",
+    "append": "Append standard input to a file below a root folder.",
+    "rm": "Remove a file or an empty folder below a root folder.",
+    "mv": "Rename a file or folder below a root folder.",
+    "mkdir": "Create a folder below a root folder.",
+    "run": "Run a bot until it is stopped.",
+    "check": "Report all problems of bots' files.",
     "new": "Write a commented starter file for a bot.",
-    "replay": "Do a bot's dead letters again.",
+    "replay": "Process a bot's dead letters again.",
     "agent": "Watch and write for bots of other hosts, over a hub.",
     "hub": "Set up a hub for agents and bots.",
 }
 
 
 def dispatch(argv: list[str]) -> int:
-    """Parse, run and give the exit code; what is wrong with the call is one line on stderr."""
+    """Parse and run a command and return the exit code; an error is one line on standard error."""
     try:
         return _run(argv)
     except SystemExit as end:  # help or the version was asked for, and is printed
         return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
+        command = argv[:1] if argv and argv[0] in COMMANDS else []
         print(f"limpet: {error}", file=sys.stderr)
-        print(f"Try '{' '.join(['limpet', *_command(argv), '--help'])}'.", file=sys.stderr)
+        print(f"Try '{' '.join(['limpet', *command, '--help'])}'.", file=sys.stderr)
         return USAGE
     except LimpetError as error:
         print(f"limpet: {error}", file=sys.stderr)
@@ -49,41 +48,27 @@ def dispatch(argv: list[str]) -> int:
         return 130
 
 
-def _command(argv: list[str]) -> list[str]:
-    return argv[:1] if argv and argv[0] in COMMANDS else []
-
-
 def _run(argv: list[str]) -> int:
-    """Load and run the command that is asked for, and it alone: what the others need takes time."""
+    """Run a command by its module, and load no other: what the others need takes time.
+
+    Raises:
+        UsageError: The call, or a file that it names, is wrong; nothing was started.
+    """
     match argv[:1]:
         case ["watch"]:
-            from limpet.cli._watch_args import watch
-
-            return watch(argv[1:])
+            from limpet.cli._watch_args import main
         case ["follow"]:
-            from limpet.cli._follow_args import follow
-
-            return follow(argv[1:])
+            from limpet.cli._follow_args import main
         case ["doctor"]:
-            from limpet.cli._doctor_args import doctor
-
-            return doctor(argv[1:])
-        case ["put" | "append" | "rm" | "mv" | "mkdir" as command]:
-            from limpet.cli._write_args import write
-
-            return write(command, argv[1:])
-        case ["run" | "check" | "new" | "replay" as command]:
-            from limpet.cli._bot_args import bot
-
-            return bot(command, argv[1:])
+            from limpet.cli._doctor_args import main
+        case ["put" | "append" | "rm" | "mv" | "mkdir"]:
+            from limpet.cli._write import main
+        case ["run" | "check" | "new" | "replay"]:
+            from limpet.cli._bot_args import main
         case ["agent"]:
-            from limpet.cli._agent_args import agent
-
-            return agent(argv[1:])
+            from limpet.cli._agent_args import main
         case ["hub"]:
-            from limpet.cli._hub_args import hub
-
-            return hub(argv[1:])
+            from limpet.cli._hub_args import main
         case []:
             overview().print_help()
             return USAGE
@@ -91,23 +76,17 @@ def _run(argv: list[str]) -> int:
             overview().parse_args(argv[:1])
             message = f"there is no command {argv[0]!r}; known are {', '.join(COMMANDS)}"
             raise UsageError(message)
+    return main(argv[0], argv[1:])
 
 
 def overview() -> Parser:
-    """Give the parser of what comes before the command."""
-    width = max(map(len, COMMANDS))
+    """Return the parser of what comes before the command."""
     parser = Parser(
-        prog="limpet",
+        "",
+        "COMMAND",
+        "one of the commands below",
+        "Report changes of files, and write files safely.",
         usage="limpet [-h] [--version] COMMAND ...",
-        description="Say what happens at places on disk, and write to them safely.",
-        epilog="\n".join(
-            [
-                "commands:",
-                *(f"  {name:{width}}  {does}" for name, does in COMMANDS.items()),
-                "",
-                "'limpet COMMAND --help' tells more of each.",
-            ]
-        ),
     )
     parser.add_argument(
         "--version",
@@ -115,5 +94,8 @@ def overview() -> Parser:
         version=f"limpet {__version__}",
         help="print the version and exit",
     )
-    parser.add_argument("command", nargs="?", help="one of those below")
+    commands = parser.add_argument_group("commands")
+    for name, does in COMMANDS.items():
+        commands.add_argument(name, nargs="?", metavar=name, help=does)
+    parser.epilog = "'limpet COMMAND --help' shows the options of a command."
     return parser

@@ -1,4 +1,4 @@
-"""``limpet doctor``: how a path would be watched, what stands in the way, and what removes it."""
+"""``limpet doctor``: how a path would be watched, what limits that, and the remedies."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ from limpet.cli._writer import stream_sink
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError
 
-__all__ = ["Folders", "Problem", "Report", "count_folders", "examine", "run"]
-
-MOST_FOLDERS: Final = 500_000
+MOST_DIRS: Final = 500_000
 MOST_SECONDS: Final = 5.0
-"""Where counting folders stops: somebody is waiting for the answer."""
+"""Where counting directories stops: somebody is waiting for the report."""
 
 QUEUE_DEFAULT: Final = 16_384
 """``max_queued_events`` as the kernel sets it (inotify(7), fanotify(7))."""
@@ -39,26 +37,26 @@ _MARKS: Final = {
     "fanotify": ("fs.fanotify.max_user_marks", "fs.fanotify.max_user_groups"),
     "inotify": ("fs.inotify.max_user_watches", "fs.inotify.max_user_instances"),
 }
-"""For each backend: the limit that folders count against, and the one that programs do."""
+"""Backend -> the limit on directories, and the limit on programs."""
 
 _CAP_SYS_ADMIN: Final = 21
-"""Bit in ``CapEff``, capabilities(7): whoever has it marks a file system instead of its folders."""
+"""Bit in ``CapEff``, capabilities(7): with it, file systems are marked instead of directories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that would make a watch see less, or later, than it could."""
+    """A reason why a watch would see less, or later, than it could."""
 
     code: str
     """Stable; a heading in ``docs/troubleshooting.md`` where a watch has a reason of that name."""
     message: str
     commands: tuple[str, ...] = ()
-    """What to type, in this order; may be empty where it depends."""
+    """The commands that remove it, in this order; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folders:
-    """How many folders there are, the first included."""
+class DirCount:
+    """The number of directories of a tree, the top included."""
 
     count: int
     complete: bool
@@ -68,29 +66,29 @@ class Folders:
     """One that could not be read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Report:
-    """All that was found out about one path."""
+    """What was found out about one path."""
 
     path: Path
-    stands: Literal["file", "dir", "other", "nothing"]
+    found: Literal["file", "dir", "other", "nothing"]
     choice: Choice | None
     """``None`` if the backend that was asked for does not work here."""
     limits: dict[str, Limit]
-    folders: Folders | None
-    """``None`` if no folder stands there."""
-    problems: tuple[Problem, ...]
+    folders: DirCount | None
+    """``None`` if the path is no directory."""
+    problems: list[Problem]
 
 
 def run(path: str, *, requested: BackendName, as_json: bool) -> int:
-    """Examine the path, print what was found, and give 1 if there is a problem, else 0."""
+    """Examine the path, print the report, and return the exit code: 1 if there is a problem."""
     report = examine(Path(os.path.abspath(path)), requested=requested)
     if as_json:
         output = dump_line(_as_json(report))
     else:
         text = "\n".join(_as_text(report)) + "\n"
         output = text.encode(encoding_of(sys.stdout), "backslashreplace")
-    with suppress(BrokenPipeError):  # whoever reads has seen enough; the verdict stands
+    with suppress(BrokenPipeError):  # the reader has seen enough
         stream_sink(sys.stdout)(output)
     return 1 if report.problems else 0
 
@@ -102,10 +100,10 @@ def examine(
     proc: Path = Path("/proc"),
     choose: Callable[[Path, BackendName], Choice] = choose,
 ) -> Report:
-    """Find out what can be found out about watching ``path``, without watching it."""
-    stands = _stands(path)
+    """Report how ``path`` would be watched, without watching it."""
+    found = _kind_of(path)
     limits = read_limits(proc)
-    folders = count_folders(path) if stands == "dir" else None
+    folders = count_dirs(path) if found == "dir" else None
     problems: list[Problem] = []
     choice = None
     try:
@@ -113,25 +111,16 @@ def examine(
     except UnsupportedError as error:
         problems.append(Problem(code=error.code, message=str(error)))
     else:
-        problems.extend(_about_backend(choice, requested))
+        problems.extend(_about_backend(path, choice, requested))
         whole = _may_mark_filesystems(proc) and choice.name == "fanotify"
         needed = 1 if folders is None or whole else folders.count
         problems.extend(_about_limits(choice.name, limits, needed))
-        if stands == "file" and choice.mount_point == str(path):
-            problems.append(_file_mount(path))
     problems.extend(_about_reading(path, folders))
-    return Report(
-        path=path,
-        stands=stands,
-        choice=choice,
-        limits=limits,
-        folders=folders,
-        problems=tuple(problems),
-    )
+    return Report(path, found, choice, limits, folders, problems)
 
 
-def count_folders(top: Path, *, most: int = MOST_FOLDERS, seconds: float = MOST_SECONDS) -> Folders:
-    """Count the folders of a tree, following no symlink, up to a number and for a time."""
+def count_dirs(top: Path, *, most: int = MOST_DIRS, seconds: float = MOST_SECONDS) -> DirCount:
+    """Count the directories of a tree, following no symlink, up to a number and for a time."""
     waiting, count, unreadable, example = [os.fspath(top)], 0, 0, None
     deadline = time.monotonic() + seconds
     while waiting and count < most and time.monotonic() < deadline:
@@ -145,10 +134,10 @@ def count_folders(top: Path, *, most: int = MOST_FOLDERS, seconds: float = MOST_
         except OSError:
             unreadable += 1
             example = example or Path(folder)
-    return Folders(count=count, complete=not waiting, unreadable=unreadable, example=example)
+    return DirCount(count=count, complete=not waiting, unreadable=unreadable, example=example)
 
 
-def _stands(path: Path) -> Literal["file", "dir", "other", "nothing"]:
+def _kind_of(path: Path) -> Literal["file", "dir", "other", "nothing"]:
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -158,19 +147,27 @@ def _stands(path: Path) -> Literal["file", "dir", "other", "nothing"]:
     return "file" if stat.S_ISREG(mode) else "other"
 
 
-def _about_backend(choice: Choice, requested: BackendName) -> Iterator[Problem]:
+def _about_backend(path: Path, choice: Choice, requested: BackendName) -> Iterator[Problem]:
+    if choice.mount_point == str(path) and os.path.isfile(path):
+        yield Problem(
+            code="file-mount",
+            message=f"{escape(str(path))} is mounted by itself, as container runtimes do with "
+            "single files: an editor that saves by renaming replaces the file outside, and the old "
+            "one stays mounted here. Mount its folder instead.",
+        )
     if choice.network:
         yield Problem(
             code="network",
-            message=f"{choice.filesystem}, mounted at {escape(choice.mount_point)}, does not tell "
-            "this system of what others change on it. It is polled: a change is seen after "
-            "--poll-interval seconds at most. Run limpet where the files are, or lower that.",
+            message=f"{choice.filesystem}, mounted at {escape(choice.mount_point)}, does not "
+            "report changes that other hosts make. It is polled: a change is seen after "
+            "--poll-interval seconds at most. Run limpet where the files are, or lower that "
+            "interval.",
         )
     elif choice.name == "poll" and requested == "auto":
         yield Problem(
             code="polling",
-            message=f"nothing here gives hints ({choice.reason}). All is polled: a change is seen "
-            "after --poll-interval seconds at most.",
+            message=f"nothing here gives hints ({choice.reason}). Everything is polled: a change "
+            "is seen after --poll-interval seconds at most.",
             commands=("pip install 'limpet[watchfiles]'",)
             if "limpet[watchfiles]" in choice.reason
             else (),
@@ -178,20 +175,20 @@ def _about_backend(choice: Choice, requested: BackendName) -> Iterator[Problem]:
 
 
 def _about_limits(backend: str, limits: dict[str, Limit], needed: int) -> Iterator[Problem]:
-    """Compare what the backend needs for so many folders with what is left."""
+    """Compare what the backend needs for this number of directories with what is left."""
     marks, instances = (limits.get(name) for name in _MARKS.get(backend, ("", "")))
     if marks is not None and marks.free < needed:
         wanted = max(524_288, 1 << (2 * ((marks.used or 0) + needed)).bit_length())
         yield Problem(
             code="limit",
-            message=f"{marks.name} is {marks.value}, of which {marks.used} are taken, and each of "
-            f"the {needed} folders here needs one. What is above it would be polled.",
+            message=f"{marks.name} is {marks.value}, of which {marks.used} are in use, and each of "
+            f"the {needed} folders here needs one. Folders above the limit would be polled.",
             commands=_sysctl(marks.name, wanted),
         )
     if instances is not None and instances.free < 1:
         yield Problem(
             code="instances",
-            message=f"{instances.name} is {instances.value}, and all are taken. Everything would "
+            message=f"{instances.name} is {instances.value}, and all are in use. Everything would "
             "be polled.",
             commands=_sysctl(instances.name, max(1024, 4 * instances.value)),
         )
@@ -199,26 +196,26 @@ def _about_limits(backend: str, limits: dict[str, Limit], needed: int) -> Iterat
     if queue is not None and queue.value < QUEUE_DEFAULT:
         yield Problem(
             code="queue",
-            message=f"{queue.name} is {queue.value}, less than the kernel's own {QUEUE_DEFAULT}. "
-            "Many changes at once make limpet look at everything again.",
+            message=f"{queue.name} is {queue.value}, less than the kernel's default of "
+            f"{QUEUE_DEFAULT}. Many changes at once then make limpet scan everything again.",
             commands=_sysctl(queue.name, QUEUE_DEFAULT),
         )
     descriptors = limits.get("RLIMIT_NOFILE")
     if descriptors is not None and descriptors.free < SPARE_DESCRIPTORS:
         yield Problem(
             code="descriptors",
-            message=f"a process may open {descriptors.value} files, of which this one has "
+            message=f"a process may open {descriptors.value} files, and this one has "
             f"{descriptors.used} open already.",
             commands=("ulimit -n 4096",),
         )
 
 
-def _about_reading(path: Path, folders: Folders | None) -> Iterator[Problem]:
+def _about_reading(path: Path, folders: DirCount | None) -> Iterator[Problem]:
     if folders is not None and folders.example is not None:
         yield Problem(
             code="permission",
             message=f"{folders.unreadable} folders cannot be read, such as "
-            f"{escape(str(folders.example))}. What happens in them is not seen.",
+            f"{escape(str(folders.example))}. Changes in them are not seen.",
         )
     for above in reversed(path.parents):
         try:
@@ -231,27 +228,15 @@ def _about_reading(path: Path, folders: Folders | None) -> Iterator[Problem]:
         if closed:
             yield Problem(
                 code="permission",
-                message=f"{escape(str(above))} may not be passed through (it needs the right x), "
-                "so nothing below it is seen.",
+                message=f"{escape(str(above))} cannot be entered (the right x is missing), so "
+                "nothing below it is seen.",
             )
             return
 
 
-def _file_mount(path: Path) -> Problem:
-    return Problem(
-        code="file-mount",
-        message=f"{escape(str(path))} is mounted by itself, as container runtimes do with single "
-        "files: an editor that saves by renaming replaces the file outside, and what is mounted "
-        "here stays the old one for ever. Mount the folder it lies in.",
-    )
-
-
 def _sysctl(name: str, value: int) -> tuple[str, str]:
-    """Give what changes a kernel setting at once, and what makes it stay."""
-    return (
-        f"sudo sysctl {name}={value}",
-        f"echo '{name} = {value}' | sudo tee -a {SYSCTL_FILE}",
-    )
+    """Return the commands that change a kernel setting, at once and for good."""
+    return (f"sudo sysctl {name}={value}", f"echo '{name} = {value}' | sudo tee -a {SYSCTL_FILE}")
 
 
 def _may_mark_filesystems(proc: Path) -> bool:
@@ -265,35 +250,26 @@ def _may_mark_filesystems(proc: Path) -> bool:
 def _as_json(report: Report) -> Json:
     wire: Json = {"v": 1, "type": "doctor", "platform": sys.platform}
     put_path(wire, "path", report.path)
-    wire["stands"] = report.stands
-    wire["backend"] = None if report.choice is None else _choice_json(report.choice)
+    wire["found"] = report.found
+    wire["backend"] = None
+    if report.choice is not None:
+        names = ("name", "reason", "filesystem", "network")
+        backend: Json = {name: getattr(report.choice, name) for name in names}
+        if report.choice.mount_point:
+            put_path(backend, "mount_point", Path(report.choice.mount_point))
+        wire["backend"] = backend
     wire["limits"] = [asdict(limit) for limit in report.limits.values()]
     if report.folders is not None:
-        found = report.folders
-        wire["folders"] = {
-            "count": found.count,
-            "complete": found.complete,
-            "unreadable": found.unreadable,
-        }
-    wire["problems"] = [
-        {"code": one.code, "message": one.message, "commands": list(one.commands)}
-        for one in report.problems
-    ]
-    return wire
-
-
-def _choice_json(choice: Choice) -> Json:
-    wire: Json = {"name": choice.name, "reason": choice.reason, "filesystem": choice.filesystem}
-    if choice.mount_point:
-        put_path(wire, "mount_point", Path(choice.mount_point))
-    wire["network"] = choice.network
+        counted = asdict(report.folders)
+        wire["folders"] = {key: counted[key] for key in ("count", "complete", "unreadable")}
+    wire["problems"] = [asdict(problem) for problem in report.problems]
     return wire
 
 
 def _as_text(report: Report) -> Iterator[str]:
-    stands = {"dir": "a folder", "file": "a file", "other": "neither file nor folder"}
+    kinds = {"dir": "a folder", "file": "a file", "other": "neither file nor folder"}
     yield f"path         {escape(str(report.path))}"
-    yield f"there now    {stands.get(report.stands, 'nothing yet: a watch waits for it')}"
+    yield f"found        {kinds.get(report.found, 'nothing yet: a watch waits for it')}"
     if report.choice is not None:
         yield f"backend      {report.choice.name} ({report.choice.reason})"
         if report.choice.filesystem:
@@ -310,11 +286,11 @@ def _as_text(report: Report) -> Iterator[str]:
             used = "-" if limit.used is None else limit.used
             yield f"{limit.name.ljust(width)}  {limit.value:>10}  {used:>10}"
     else:
-        yield f"limits       {sys.platform} does not tell"
+        yield f"limits       not known on {sys.platform}"
     for problem in report.problems:
         yield ""
         yield f"problem ({problem.code}): {problem.message}"
         yield from (f"    {command}" for command in problem.commands)
     if not report.problems:
         yield ""
-        yield "nothing stands in the way"
+        yield "no problem found"

@@ -1,4 +1,4 @@
-"""``limpet doctor --hub``: says how a hub stands and what to change."""
+"""``limpet doctor --hub``: examines a hub, and reports what to change."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ from limpet.cli._hub import address_of
 from limpet.remote import Subjects
 from limpet.remote.admin import Finding, examine
 
-__all__ = ["run"]
-
 _MARKS: Final = {"good": "ok  ", "warning": "note", "bad": "BAD "}
 
 
 def run(given: Namespace, *, as_json: bool) -> int:
-    """Examine a hub; 1 if something is wrong.
+    """Examine a hub and return the exit code: 1 if something is wrong.
 
     Raises:
-        HubError: It does not answer, or does not let the user in.
+        HubError: It does not answer, or refuses the user.
     """
 
-    async def look() -> list[Finding]:
+    async def findings() -> list[Finding]:
         address = address_of(given)
         transport = await address.connect(address.user or "doctor")
         try:
-            return await examine(transport, Subjects(), given.paths)
+            return await examine(transport, Subjects(), given.words)
         finally:
             await transport.close()
 
-    found = asyncio.run(look())
+    found = asyncio.run(findings())
     for finding in found:
         if as_json:
             print(json.dumps(finding._asdict()))

@@ -1,4 +1,4 @@
-"""The words for one event: what a terminal and a plain line both show."""
+"""The text of one event: what a terminal and a plain line both show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 from limpet.cli._watch_plan import TargetKind
 from limpet.events import (
@@ -28,25 +28,10 @@ from limpet.events import (
     event_name,
 )
 
-__all__ = ["STYLES", "TYPE_WIDTH", "Ready", "describe", "encoding_of", "escape", "facts"]
-
-
-TYPE_WIDTH: Final = len("file.created")
-"""The longest type of an entry event; all columns after it line up on a terminal."""
-
-
-STYLES: Final = {
-    "created": "green",
-    "updated": "yellow",
-    "renamed": "cyan",
-    "deleted": "red",
-    "ready": "dim",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """From here on, all that happens at ``root`` is seen."""
+    """Reports that every later change at ``root`` is seen."""
 
     root: Path
     kind: TargetKind
@@ -55,27 +40,41 @@ class Ready:
     time: float
 
 
+class Renderer:
+    """How events are written: as a whole number of lines, or nothing."""
+
+    structured = False
+    """Whether events about the watch are part of the stream, for a program to read."""
+
+    def ready(self, ready: Ready) -> bytes:
+        """Return the first line of a watch; empty if the format has no place for it."""
+        del ready
+        return b""
+
+    def event(self, event: Event, session: str) -> bytes:
+        """Return the event's line; empty if the format has no place for it."""
+        raise NotImplementedError
+
+
 def describe(event: Event) -> str:
-    """Say in one plain line what a watch has to say about itself, for standard error."""
+    """Return one plain line about an event of the watch itself, for standard error."""
+    place = escape(str(event.location))
     match event:
         case Degraded():
-            said = f"{escape(str(event.path))}: {escape(event.message)} ({event.reason})"
+            text = f"{escape(str(event.path))}: {escape(event.message)} ({event.reason})"
         case Recovered():
-            said = f"{escape(str(event.path))} can be seen again"
+            text = f"{escape(str(event.path))} is watched again"
         case Rescanned():
-            said = f"{escape(str(event.location))} was looked at again ({event.reason})"
+            text = f"{place} was scanned again ({event.reason})"
         case Mismatched():
-            said = (
-                f"{escape(str(event.location))} is a {event.found}, not a {event.expected}: "
-                "waiting for that to change"
-            )
+            text = f"{place} is a {event.found}, not a {event.expected}: waiting for that to change"
         case _:
-            said = escape(str(event.location))
-    return f"{event_name(type(event))} {said}"
+            text = place
+    return f"{event_name(type(event))} {text}"
 
 
 def facts(event: Event) -> Iterator[str]:
-    """Give what else there is to say about an event, each as ``key=value`` or a word, escaped."""
+    """Yield further facts about an event, each as ``key=value`` or a word, escaped."""
     if isinstance(event, TargetEvent):
         yield "target"
     if isinstance(event, FileCreated | FileUpdated) and not getattr(event, "transient", False):
@@ -110,11 +109,11 @@ def facts(event: Event) -> Iterator[str]:
 
 
 def escape(text: str) -> str:
-    r"""Give the text as printable characters only, so that no line breaks and no terminal obeys.
+    r"""Return the text in printable characters, so that it breaks no line and drives no terminal.
 
     Control characters, separators other than a space, and marks without a shape of their own become
     ``\n``, ``\x1b`` or ``\u202e``; a byte that is not UTF-8 becomes ``\xff``. A backslash becomes
-    two, where it does not separate folders: no two names look the same.
+    two, where it does not separate directories: no two names are shown alike.
     """
     if text.isprintable() and ("\\" not in text or os.sep == "\\"):
         return text
@@ -135,5 +134,5 @@ def _visible(character: str) -> str:
 
 
 def encoding_of(stream: TextIO | None) -> str:
-    """Give the encoding a text stream wants; what it cannot say is escaped."""
+    """Return the encoding of a text stream; characters that it does not have are escaped."""
     return getattr(stream, "encoding", None) or "utf-8"

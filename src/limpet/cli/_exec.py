@@ -1,4 +1,4 @@
-"""Runs a command for each event: so many at once, those of a path in order, all ended at the end.
+"""Runs a command for each event: a number of them at once, those of one path in order.
 
 Every command gets a process group of its own, so that ending it ends what it started, and a Ctrl-C
 on the terminal reaches limpet alone, which then ends them in order.
@@ -10,52 +10,47 @@ import os
 import shlex
 import signal
 import tempfile
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 import anyio
-from anyio.abc import Process
 
+from limpet._keyed_queue import KeyedItem, KeyedQueue
+from limpet._process_group import GRACE_S, end_group
 from limpet.cli._event_text import escape
 from limpet.cli._watch_plan import Command
 from limpet.events import DirRenamed, EntryEvent, Event, FileRenamed, event_name
-
-__all__ = ["Job", "Runner", "job_for", "next_ready"]
 
 QUEUE: Final = 10_000
 """Events that may wait for a command; then no more are pulled, and the watch merges what happens
 meanwhile: some 10 MB of JSON at most, and hours of work for any real command."""
 
-GRACE_S: Final = 5.0
-"""What a command gets between SIGTERM and SIGKILL: half of what container runtimes give limpet."""
-
 VARIABLES: Final = frozenset({"LIMPET_EVENT_TYPE", "LIMPET_OLD_PATH", "LIMPET_PATH", "LIMPET_ROOT"})
 """What a command finds in its environment; the old path only of a rename."""
 
-_LOOK_S: Final = 0.02
-"""How often an ended command's group is looked at: the kernel does not tell when it is empty."""
 
+class Job(KeyedItem):
+    """One event for a command; two jobs that share a path run one after the other, in order."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One event on its way to a command."""
+    __slots__ = ("environment", "payload", "title")
 
-    title: str
-    """What a message about it says: type and path, printable."""
-    keys: frozenset[str]
-    """Paths it is about; two jobs that share one are run one after the other, in order."""
-    environment: dict[str, str]
-    """Values of ``VARIABLES``."""
-    payload: bytes
-    """The event's JSON line, for standard input."""
+    def __init__(
+        self, title: str, keys: Collection[str], environment: dict[str, str], payload: bytes
+    ) -> None:
+        """Create a job for an event about the paths ``keys``."""
+        super().__init__(keys)
+        self.title = title
+        """Type and path for messages, printable."""
+        self.environment = environment
+        """Values of ``VARIABLES``."""
+        self.payload = payload
+        """The event's JSON line, for standard input."""
 
 
 def job_for(event: Event, payload: bytes) -> Job:
-    """Give the job for an event, its wire JSON being ``payload``."""
+    """Return the job for an event whose wire JSON is ``payload``."""
     kind = event_name(type(event))
     path: Path = getattr(event, "path", event.location)
     environment = {
@@ -67,37 +62,11 @@ def job_for(event: Event, payload: bytes) -> Job:
     if isinstance(event, FileRenamed | DirRenamed):
         environment["LIMPET_OLD_PATH"] = str(event.source)
         keys.add(str(event.source))
-    return Job(
-        title=f"{kind} {escape(str(path))}",
-        keys=frozenset(keys),
-        environment=environment,
-        payload=payload,
-    )
-
-
-def next_ready(waiting: deque[Job], running: set[str]) -> int | None:
-    """Give the place of the first job that may start now; ``None`` if there is none.
-
-    It must share no path with one that runs, nor with one that waits before it.
-    """
-    blocked = set(running)
-    for at, job in enumerate(waiting):
-        if blocked.isdisjoint(job.keys):
-            return at
-        blocked |= job.keys
-    return None
+    return Job(f"{kind} {escape(str(path))}", keys, environment, payload)
 
 
 class Runner:
-    """Runs ``command`` for each job it is given; `work` must run as often as there are jobs.
-
-    Args:
-        command: What to run, how many at once, and what to do with an event while all run.
-        report: Where a line about a command that failed goes.
-        stdout: What commands have as standard output, as for ``subprocess.Popen``.
-        limit: Jobs that may wait before `submit` does.
-        grace: Seconds between SIGTERM and SIGKILL.
-    """
+    """Runs a command for each job; a worker (`work`) runs one command at a time."""
 
     def __init__(
         self,
@@ -108,48 +77,59 @@ class Runner:
         limit: int = QUEUE,
         grace: float = GRACE_S,
     ) -> None:
+        """Create a runner without workers.
+
+        Args:
+            command: What to run, how many at once, and what to do with an event while all run.
+            report: Takes a line about a command that failed.
+            stdout: Standard output of commands, as for ``subprocess.Popen``.
+            limit: Jobs that may wait before `submit` does.
+            grace: Seconds between SIGTERM and SIGKILL.
+        """
         self.failed = 0
         """Commands that could not be started or ended with another status than 0."""
         self.skipped = 0
         """Events left out by ``busy="skip"``, or superseded by a later one with ``restart``."""
         self._command = command
+        self._shown = escape(shlex.join(command.argv))
         self._report = report
         self._stdout = stdout
         self._limit = limit
         self._grace = grace
-        self._waiting: deque[Job] = deque()
-        self._running: set[str] = set()
-        self._active = 0
+        self._queue: KeyedQueue[Job] = KeyedQueue()
         self._turn = anyio.Condition()
         self._current: anyio.CancelScope | None = None
-        self._endings: set[anyio.CancelScope] = set()
+        self._is_hurried = False
 
     @property
     def waiting(self) -> int:
-        """Jobs that were taken and not started."""
-        return len(self._waiting)
+        """Number of jobs that are not started."""
+        return len(self._queue)
 
     async def submit(self, job: Job) -> None:
-        """Take a job, by the rule for when commands run: may wait, leave it out, or end one."""
+        """Add a job, by the rule for when commands run: may wait, leave it out, or end one."""
         async with self._turn:
             match self._command.busy:
                 case "queue":
-                    while len(self._waiting) >= self._limit:
+                    while len(self._queue) >= self._limit:
                         await self._turn.wait()
                 case "skip":
                     if self._is_busy_for(job):
                         self.skipped += 1
                         return
                 case "restart":
-                    self.skipped += len(self._waiting)
-                    self._waiting.clear()
+                    while self._queue.has_ready:  # with one worker none is blocked by another
+                        self._queue.finish(self._queue.take())
+                        self.skipped += 1
                     if self._current is not None:
                         self._current.cancel()
-            self._waiting.append(job)
+            if self._command.jobs == 1:
+                job.keys = ()  # all run in the order of their events
+            self._queue.add(job)
             self._turn.notify_all()
 
     async def work(self) -> None:
-        """Run jobs one after another, for ever; when cancelled, end the one that runs."""
+        """Run jobs one after another until cancelled, which also ends the command that runs."""
         while True:
             job = await self._take()
             try:
@@ -158,90 +138,72 @@ class Runner:
                     await self._run(job)
             finally:
                 self._current = None
-                self._running -= job.keys
-                self._active -= 1
                 with anyio.CancelScope(shield=True):
                     async with self._turn:
+                        self._queue.finish(job)
                         self._turn.notify_all()
 
     async def drain(self) -> None:
         """Return once no job waits and none runs."""
         async with self._turn:
-            while self._waiting or self._active:
+            while not self._queue.is_idle:
                 await self._turn.wait()
 
     def hurry(self) -> None:
-        """Kill at once what is being ended gently."""
-        for scope in self._endings:
-            scope.cancel()
+        """Kill the commands that are being ended, and from now on without a grace."""
+        self._is_hurried = True
 
     def _is_busy_for(self, job: Job) -> bool:
-        taken = self._active + len(self._waiting)
-        ahead = self._running.union(*(other.keys for other in self._waiting))
-        return taken >= self._command.jobs or not ahead.isdisjoint(job.keys)
+        taken = self._queue.unfinished()  # no more than there are workers, by this very rule
+        return len(taken) >= self._command.jobs or any(
+            key in job.keys for other in taken for key in other.keys
+        )
 
     async def _take(self) -> Job:
         async with self._turn:
-            while (at := next_ready(self._waiting, self._running)) is None:
+            while not self._queue.has_ready:
                 await self._turn.wait()
-            job = self._waiting[at]
-            del self._waiting[at]
-            self._running |= job.keys
-            self._active += 1
             self._turn.notify_all()
-            return job
+            return self._queue.take()
 
     async def _run(self, job: Job) -> None:
-        """Run the command to its end, or end it when cancelled; say how it failed, if it did."""
+        """Run the command to its end, or end it when cancelled; report how it failed."""
+        ours = {key: value for key, value in os.environ.items() if key not in VARIABLES}
         try:
             with _as_stdin(job.payload) as stdin, anyio.CancelScope(shield=True):
-                # Shielded: a cancelled start would leave a process that nobody knows of.
+                # Shielded: a cancelled start would leave a process that nobody ends.
                 process = await anyio.open_process(
                     self._command.argv,
                     stdin=stdin,
                     stdout=self._stdout,
                     stderr=None,
-                    env=_environment(job.environment),
+                    env=ours | job.environment,  # an outer limpet may have set some
                     start_new_session=True,
                 )
         except (OSError, ValueError) as error:
             self.failed += 1
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            await self._report(f"cannot start {self._shown()} for {job.title}: {why}")
+            await self._report(f"cannot start {self._shown} for {job.title}: {why}")
             return
         try:
             status = await process.wait()
         except BaseException:
-            await self._end(process)
+            with anyio.CancelScope(shield=True):
+                await end_group(
+                    process, sleep=anyio.sleep, grace=self._grace, hurry=lambda: self._is_hurried
+                )
             raise
         if status != 0:
             self.failed += 1
-            await self._report(f"{self._shown()} {_fate(status)}, for {job.title}")
-
-    async def _end(self, process: Process) -> None:
-        """Ask the command and all it started to end, then make them."""
-        with anyio.CancelScope(shield=True):
-            _signal_group(process, "SIGTERM")
-            with anyio.move_on_after(self._grace) as patience:
-                self._endings.add(patience)
-                await process.wait()
-                while _group_exists(process.pid):  # noqa: ASYNC110 - nobody tells when it is empty
-                    await anyio.sleep(_LOOK_S)
-            self._endings.discard(patience)
-            if patience.cancelled_caught:
-                _signal_group(process, "SIGKILL")
-            await process.wait()
-
-    def _shown(self) -> str:
-        return escape(shlex.join(self._command.argv))
+            await self._report(f"{self._shown} {_outcome(status)}, for {job.title}")
 
 
 @contextmanager
 def _as_stdin(payload: bytes) -> Iterator[IO[bytes]]:
-    """Give an open file without a name that holds ``payload``, at its beginning.
+    """Open a file without a name that holds ``payload``, at its beginning.
 
     Not a pipe: a command that never reads it can then keep nobody waiting. In memory where the
-    system can (memfd_create(2)), for a watch of the temporary folder would see the other kind.
+    system can (memfd_create(2)), for a watch of the temporary directory would see the other kind.
     """
     opened = (
         os.fdopen(os.memfd_create("limpet-event"), "w+b")
@@ -254,36 +216,7 @@ def _as_stdin(payload: bytes) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _environment(changes: dict[str, str]) -> dict[str, str]:
-    """Give ours without what an outer limpet has set, and with the event's."""
-    return {key: value for key, value in os.environ.items() if key not in VARIABLES} | changes
-
-
-def _signal_group(process: Process, name: str) -> None:
-    """Send a signal to the command's group; where there are no groups, end the command alone."""
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, getattr(signal, name))
-        else:
-            process.terminate()
-
-
-def _group_exists(leader: int) -> bool:
-    """Say whether anything the command started is left.
-
-    The leader's number is not given out again while its group has members (setpgid(2)), so it is
-    never another's; a group that has changed its user is not ours to wait for.
-    """
-    if not hasattr(os, "killpg"):
-        return False
-    try:
-        os.killpg(leader, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
-def _fate(status: int) -> str:
+def _outcome(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Writes a hub's server file, and makes its streams."""
+"""``limpet hub``: prints the server's configuration, and creates the streams."""
 
 from __future__ import annotations
 
@@ -11,37 +11,34 @@ from pathlib import Path
 from limpet.remote import HubAddress, Subjects
 from limpet.remote.admin import init_nats, load_fleet, server_file
 
-__all__ = ["address_of", "config", "init"]
-
 
 def config(path: str, version: str) -> int:
-    """Print the server's file; passwords that are new are written beside ``path``.
+    """Print the server's configuration; new passwords are written beside ``path``.
 
     Raises:
         ConfigError: The file has mistakes.
     """
     fleet = load_fleet(path)
-    folder = Path(path).resolve().parent / "passwords"
+    directory = Path(path).resolve().parent / "passwords"
     kept = {
         file.name: file.read_text(encoding="utf-8").strip()
-        for file in (folder.iterdir() if folder.is_dir() else ())
+        for file in (directory.iterdir() if directory.is_dir() else ())
     }
     text, passwords = server_file(fleet, kept, version=version)
     print(text, end="")
     fresh = sorted(passwords.keys() - kept.keys())
     if fresh:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
         for name in fresh:
-            fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            fd = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(fd, "w", encoding="utf-8") as file:
                 file.write(passwords[name] + "\n")
-        said = ", ".join(fresh)
-        print(f"limpet hub: passwords of {said} are in {folder}", file=sys.stderr)
+        print(f"limpet hub: passwords of {', '.join(fresh)} are in {directory}", file=sys.stderr)
     return 0
 
 
 def init(path: str, given: Namespace) -> int:
-    """Make the streams of a fleet on its hub.
+    """Create the streams of a fleet on its hub.
 
     Raises:
         ConfigError: The file has mistakes.
@@ -64,10 +61,10 @@ def init(path: str, given: Namespace) -> int:
 
 
 def address_of(given: Namespace) -> HubAddress:
-    """Make the hub's address of what was typed.
+    """Return the hub's address from the options.
 
     Raises:
-        ConfigError: The password's file cannot be read.
+        ConfigError: The file of the password cannot be read.
     """
     found = {
         "url": given.hub,

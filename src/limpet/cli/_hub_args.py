@@ -2,59 +2,53 @@
 
 from __future__ import annotations
 
-from limpet.cli._parser import Parser, parse
+from limpet.cli._parser import Parser
 from limpet.errors import UsageError
-
-__all__ = ["add_hub_options", "hub", "parser"]
 
 
 def add_hub_options(made: Parser) -> None:
-    """Add the options that say where a hub is and as whom to come to it."""
-    made.add_argument("--user", metavar="NAME", help="user of the hub (admin)")
-    made.add_argument("--password-file", metavar="FILE", help="file with the password")
-    made.add_argument("--ca", metavar="FILE", help="certificate of who signed the hub's")
-    made.add_argument("--cert", metavar="FILE", help="certificate of this user")
-    made.add_argument("--key", metavar="FILE", help="its key")
+    """Add the options for the connection to a hub."""
+    for flag, unit, text in (
+        ("--user", "NAME", "user of the hub"),
+        ("--password-file", "FILE", "file with the user's password"),
+        ("--ca", "FILE", "certificate of the authority that signed the hub's certificate"),
+        ("--cert", "FILE", "certificate of the user"),
+        ("--key", "FILE", "key of the user's certificate"),
+    ):
+        made.add_argument(flag, metavar=unit, help=text)
 
 
-def parser() -> Parser:
-    """Give the parser of its arguments."""
+def parser(command: str) -> Parser:
+    """Return the parser of its arguments."""
     made = Parser(
-        prog="limpet hub",
-        usage="limpet hub config FLEET | limpet hub init FLEET --hub URL [OPTIONS]",
-        description="Set up a hub, which is a nats-server.\n\n'config' writes the server's file "
-        "for the hosts and bots that FLEET, a YAML file, lists: each may do only its own part. "
-        "Passwords go into files beside FLEET, one for each user, unless it names "
-        "certificates.\n'init' makes the streams, and may be run again after FLEET has changed.",
+        command,
+        "config|init FLEET",
+        "what to do, and the YAML file of the fleet",
+        "Set up a hub, which is a nats-server.\n\n'config' prints the server's configuration for "
+        "the hosts and bots that FLEET lists: each may do only its own part. Passwords are written "
+        "to files beside FLEET, one for each user, unless it names certificates.\n\n'init' creates "
+        "the streams, and may be run again after FLEET has changed.",
+        usage="limpet hub config FLEET [--server-version X.Y.Z]\n"
+        "       limpet hub init FLEET --hub URL [OPTIONS]",
     )
-    made.add_argument("paths", metavar="config|init FLEET", nargs="*", help="what to do")
-    made.add_argument("--hub", metavar="URL", help="of init: nats://HOST:PORT or tls://HOST:PORT")
-    made.add_argument(
-        "--server-version", metavar="X.Y.Z", default="", help="of config: the server's version"
-    )
+    add = made.add_argument
+    add("--hub", metavar="URL", help="of init: nats://HOST:PORT or tls://HOST:PORT")
+    add("--server-version", metavar="X.Y.Z", default="", help="of config: version of the server")
     add_hub_options(made)
     return made
 
 
-def hub(argv: list[str]) -> int:
-    """Do what the arguments say and give the exit code.
+def main(command: str, argv: list[str]) -> int:
+    """Run the command and return the exit code."""
+    given = parser(command).read(argv)
+    what, path = given.words
+    if what == "config":
+        from limpet.cli._hub import config
 
-    Raises:
-        UsageError: The call, or the file, is wrong.
-    """
-    given = parse(parser(), argv, "paths")
-    match given.paths:
-        case ["config", path]:
-            from limpet.cli._hub import config
+        return config(path, given.server_version)
+    if what != "init" or given.hub is None:
+        message = "expected 'config FLEET' or 'init FLEET --hub URL'"
+        raise UsageError(message)
+    from limpet.cli._hub import init
 
-            return config(path, given.server_version)
-        case ["init", path]:
-            if given.hub is None:
-                message = "init needs --hub URL"
-                raise UsageError(message)
-            from limpet.cli._hub import init
-
-            return init(path, given)
-        case _:
-            message = "it needs 'config FLEET' or 'init FLEET --hub URL'"
-            raise UsageError(message)
+    return init(path, given)

@@ -1,22 +1,21 @@
-"""The kernel's limits on watching, and how much of each this user's processes have taken.
+"""The kernel's limits on watching, and how much of each this user's processes use.
 
 inotify(7) and fanotify(7), "/proc interfaces", name the limits; proc(5), ``/proc/pid/fdinfo``,
-shows what is taken: a line ``inotify wd:`` for each watch and ``fanotify ino:`` for each mark. All
-of it is best effort: a limit that is not there is left out, a process that cannot be looked into
-counts as one that has taken nothing.
+shows what is used: a line ``inotify wd:`` for each watch and ``fanotify ino:`` for each mark. All
+of it is best effort: a limit that does not exist is left out, and a process that cannot be examined
+counts as one that uses nothing.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Final
-
-__all__ = ["LIMITS", "Limit", "Taken", "count_taken", "read_limits"]
 
 LIMITS: Final = {
     "fs.inotify.max_user_watches": "inotify_watches",
@@ -26,7 +25,7 @@ LIMITS: Final = {
     "fs.fanotify.max_user_groups": "fanotify_groups",
     "fs.fanotify.max_queued_events": None,
 }
-"""Each sysctl and what of `Taken` counts against it; of a queue nobody can see how full it is."""
+"""Sysctl -> what of `count_usage` counts against it; how full a queue is does not show."""
 
 _INSTANCES: Final = {
     "anon_inode:inotify": ("inotify_instances", "inotify_watches", b"inotify wd:"),
@@ -36,7 +35,7 @@ _INSTANCES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """One limit: its name as the system has it, its value, and what is taken where that shows."""
+    """One limit: its name as the system has it, its value, and what is used where that shows."""
 
     name: str
     value: int
@@ -44,57 +43,45 @@ class Limit:
 
     @property
     def free(self) -> int:
-        """What is left, as far as can be seen; never below 0."""
+        """What is left, as far as it shows; never below 0."""
         return max(0, self.value - (self.used or 0))
 
 
-@dataclass(slots=True)
-class Taken:
-    """What this user's processes hold."""
-
-    inotify_instances: int = 0
-    inotify_watches: int = 0
-    fanotify_groups: int = 0
-    fanotify_marks: int = 0
-    hidden: int = 0
-    """Processes of this user that could not be looked into."""
-
-
 def read_limits(proc: Path) -> dict[str, Limit]:
-    """Give the limits this system has, by name, with what is taken of each.
+    """Return the limits of this system, by name, with what is used of each.
 
     Args:
         proc: Where the process file system is mounted; without one only RLIMIT_NOFILE is known.
     """
-    taken = count_taken(proc, os.getuid() if hasattr(os, "getuid") else -1)
+    usage = count_usage(proc, os.getuid() if hasattr(os, "getuid") else -1)
     limits = []
     for name, counts in LIMITS.items():
         with suppress(OSError, ValueError):
             value = int((proc / "sys" / name.replace(".", "/")).read_bytes())
-            used = None if counts is None else getattr(taken, counts)
+            used = None if counts is None else usage[counts]
             limits.append(Limit(name=name, value=value, used=used))
     limits.extend(_descriptors(proc))
     return {limit.name: limit for limit in limits}
 
 
-def count_taken(proc: Path, user: int) -> Taken:
-    """Count the instances, watches and marks of all processes of a user that can be looked into."""
-    taken = Taken()
+def count_usage(proc: Path, user: int) -> Counter[str]:
+    """Count the instances, watches and marks of a user's processes; ``hidden`` ones show none."""
+    usage: Counter[str] = Counter()
     for process in _processes(proc, user):
         try:
             descriptors = os.listdir(process / "fd")
         except OSError:
-            taken.hidden += 1
+            usage["hidden"] += 1
             continue
         for descriptor in descriptors:
             with suppress(OSError):
                 kind = _INSTANCES.get(os.readlink(process / "fd" / descriptor))
                 if kind is not None:
                     instances, marks, line = kind
-                    setattr(taken, instances, getattr(taken, instances) + 1)
-                    found = _count_lines(process / "fdinfo" / descriptor, line)
-                    setattr(taken, marks, getattr(taken, marks) + found)
-    return taken
+                    usage[instances] += 1
+                    with (process / "fdinfo" / descriptor).open("rb") as lines:
+                        usage[marks] += sum(one.startswith(line) for one in lines)
+    return usage
 
 
 def _processes(proc: Path, user: int) -> Iterator[Path]:
@@ -103,11 +90,6 @@ def _processes(proc: Path, user: int) -> Iterator[Path]:
             with suppress(OSError):
                 if entry.name.isdecimal() and entry.stat().st_uid == user:
                     yield proc / entry.name
-
-
-def _count_lines(file: Path, start: bytes) -> int:
-    with file.open("rb") as lines:
-        return sum(line.startswith(start) for line in lines)
 
 
 def _descriptors(proc: Path) -> Iterator[Limit]:

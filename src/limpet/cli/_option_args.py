@@ -5,24 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from limpet._option_fields import info_of, words_of
 from limpet.cli._parser import one_of
 
-__all__ = ["add_options", "given_options"]
 
-_READERS: Final[dict[object, Callable[[str], object]]] = {float: float, int: int, Path: Path}
+def _reader(kind: object) -> Callable[[str], object]:
+    """Return what reads a value of this type, which may be one with ``None``."""
+    return next((one for one in (float, int, Path) if one in (kind, *get_args(kind))), str)
 
 
-def add_options(
-    add: Callable[..., object], cls: type, names: Iterable[str], **defaults: object
-) -> None:
-    """Add an option for each of these fields, by ``add``, the method of a parser or a group.
-
-    ``defaults`` are shown in help in place of the library's, where a command has its own.
-    """
+def add_options(add: Callable[..., object], cls: type, names: Iterable[str]) -> None:
+    """Add an option for each of these fields, by ``add``, the method of a parser or a group."""
     for name in names:
         kind, default, info = info_of(cls, name)
         flag = name.replace("_", "-")
@@ -34,25 +29,20 @@ def add_options(
             help_text = f"{info.help}; may be repeated"
             add(f"--{flag}", metavar=info.unit, action="append", help=help_text)
             continue
-        shown = defaults.get(name, info.default if default is None else default)
+        shown = info.default if default is None else default
         shown = f"{shown:g}" if isinstance(shown, float) else shown
         words = words_of(kind)
-        listed = f"{', '.join(words)} " if words and info.unit else ""
-        help_text = f"{info.help}: {listed}({shown})" if listed else f"{info.help} ({shown})"
+        listed = f": {', '.join(words)}" if words and info.unit else ""
         add(
             f"--{flag}",
             metavar=info.unit or "|".join(words),
-            type=_READERS.get(_bare(kind), str),
-            help=help_text if shown != "" else info.help,
+            type=one_of(words) if words else _reader(kind),
+            help=info.help + listed + (f" ({shown})" if shown != "" else ""),
         )
 
 
 def given_options(given: argparse.Namespace, cls: type, names: Iterable[str]) -> dict[str, Any]:
-    """Return the values that were given for these fields, by name.
-
-    Raises:
-        UsageError: A value is none of its words.
-    """
+    """Return the values that were given for these fields, by name."""
     found: dict[str, Any] = {}
     for name in names:
         kind, default, _ = info_of(cls, name)
@@ -61,17 +51,6 @@ def given_options(given: argparse.Namespace, cls: type, names: Iterable[str]) ->
                 found[name] = False
             continue
         value = getattr(given, name)
-        if value is None or value is False:
-            continue
-        words = words_of(kind)
-        if words:
-            value = one_of(f"--{name.replace('_', '-')}", value, words)
-        found[name] = tuple(value) if get_origin(kind) is tuple else value
+        if value is not None and value is not False:
+            found[name] = tuple(value) if get_origin(kind) is tuple else value
     return found
-
-
-def _bare(kind: Any) -> object:  # noqa: ANN401 - a type as it is annotated
-    """Return the type without ``None``."""
-    if isinstance(kind, UnionType):
-        return next(one for one in get_args(kind) if one is not type(None))
-    return kind

@@ -1,20 +1,17 @@
-"""The standard library's parser, made to say in one line what is wrong with a call."""
+"""The standard library's parser, made to report in one line what is wrong with a call."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from limpet.errors import UsageError
 
-__all__ = ["Parser", "at_least_one", "one_of", "parse"]
 
-_Word = TypeVar("_Word", bound=str)
-
-
-class _Help(argparse.RawDescriptionHelpFormatter):
+class _Help(argparse.HelpFormatter):
     """Help as wide as the terminal. The library's own loads compression to ask for that width."""
 
     def __init__(self, prog: str) -> None:
@@ -24,6 +21,9 @@ class _Help(argparse.RawDescriptionHelpFormatter):
             columns = 80
         super().__init__(prog, width=max(40, columns - 2))
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(super(_Help, self)._fill_text(x, width, indent) for x in text.split("\n"))
+
 
 class Parser(argparse.ArgumentParser):
     """Takes options by their full names only, and raises where the library's own would exit.
@@ -32,63 +32,94 @@ class Parser(argparse.ArgumentParser):
     it was ready, with this 190 (2026-11, beside a watchfiles script that takes 140).
     """
 
-    def __init__(self, *, prog: str, usage: str, description: str, epilog: str = "") -> None:
+    def __init__(
+        self, command: str, words: str, about: str, description: str, *, usage: str = ""
+    ) -> None:
+        """Create the parser of a command.
+
+        Args:
+            command: Its name.
+            words: Its positional arguments as usage shows them, ``[NAME]`` of an optional one and
+                ``NAME...`` of a repeated one.
+            about: Help of the positional arguments.
+            description: What it does; each line is wrapped to the terminal.
+            usage: In place of the usage made of these.
+        """
         super().__init__(
-            prog=prog,
-            usage=usage,
+            prog=f"limpet {command}",
+            usage=usage or f"limpet {command} {words} [OPTIONS]",
             description=description,
-            epilog=epilog,
-            allow_abbrev=False,  # a script that says --no-rec would break with the next option
+            allow_abbrev=False,  # a script that has --no-rec would break with the next option
             formatter_class=_Help,
         )
+        self._words = words
+        self._positionals.title = "arguments"
+        self.add_argument("words", metavar=words, nargs="*", help=about)
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the call.
+        """Raise ``UsageError``."""
+        raise UsageError(message.removeprefix("argument "))
+
+    def read(self, argv: list[str]) -> argparse.Namespace:
+        """Parse options and positional ``words`` in any order; after ``--`` none is an option.
+
+        ``--`` is handled here: Python 3.11 forgets it where words are mixed, and takes a path such
+        as ``-x`` that comes after it for an option.
 
         Raises:
-            UsageError: Always.
+            UsageError: The call is wrong, or has too few or too many words.
+            SystemExit: Help was asked for, and is printed.
         """
-        raise UsageError(message)
+        cut = argv.index("--") if "--" in argv else len(argv)
+        given = self.parse_intermixed_args(argv[:cut])
+        given.words = [*given.words, *argv[cut + 1 :]]
+        wanted = self._words.split()
+        least = sum(not word.startswith("[") for word in wanted)
+        count = len(given.words)
+        if count < least or (count > len(wanted) and "..." not in self._words):
+            message = f"expected {self._words}, got {count} argument{'s' * (count != 1)}"
+            raise UsageError(message)
+        return given
 
 
-def at_least_one(word: str) -> int:
-    """Read a number of which less than one makes no sense.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none, or is less.
-    """
-    number = int(word) if word.isascii() and word.isdigit() else 0
-    if number < 1:
-        message = f"must be a whole number from 1, not {word!r}"
-        raise argparse.ArgumentTypeError(message)
-    return number
+def add_flags(add: Callable[..., object], helps: Mapping[str, str]) -> None:
+    """Add options without a value: option -> help."""
+    for flag, text in helps.items():
+        add(flag, action="store_true", help=text)
 
 
-def parse(parser: Parser, argv: list[str], positional: str) -> argparse.Namespace:
-    """Parse options and positional words in any order; after ``--`` none is an option.
-
-    ``positional`` names the list of positional words; it may come out empty. ``--`` is looked for
-    here: Python 3.11 forgets it where words are mixed, and takes a path such as ``-x`` that comes
-    after it for an option.
-
-    Raises:
-        UsageError: The call is wrong.
-        SystemExit: Help or version was asked for, and is printed.
-    """
-    cut = argv.index("--") if "--" in argv else len(argv)
-    given = parser.parse_intermixed_args(argv[:cut])
-    setattr(given, positional, [*getattr(given, positional), *argv[cut + 1 :]])
-    return given
+def add_choice(
+    add: Callable[..., object],
+    flag: str,
+    words: tuple[str, ...],
+    text: str,
+    default: str | None = None,
+) -> None:
+    """Add an option that takes one of these words."""
+    shown = text if default is None else f"{text} ({default})"
+    add(flag, metavar="|".join(words), type=one_of(words), default=default, help=shown)
 
 
-def one_of(option: str, value: str, words: tuple[_Word, ...]) -> _Word:
-    """Return the one of ``words`` that equals ``value``.
+def one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    """Return a reader of one of these words, for ``type=``."""
 
-    Raises:
-        UsageError: It is none of them; the message lists them.
-    """
-    for word in words:
-        if word == value:
-            return word
-    message = f"{option} must be one of {', '.join(words)}, not {value!r}"
-    raise UsageError(message)
+    def read(word: str) -> str:
+        if word not in words:
+            message = f"must be one of {', '.join(words)}, not {word!r}"
+            raise argparse.ArgumentTypeError(message)
+        return word
+
+    return read
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return a reader of a whole number that is not below ``least``, for ``type=``."""
+
+    def read(word: str) -> int:
+        number = int(word) if word.isascii() and word.isdigit() else -1
+        if number < least:
+            message = f"must be a whole number from {least}, not {word!r}"
+            raise argparse.ArgumentTypeError(message)
+        return number
+
+    return read

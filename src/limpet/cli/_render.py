@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol, TextIO, assert_never
+from typing import TYPE_CHECKING, TextIO, assert_never
 
 from limpet._wire import (
     Json,
@@ -17,45 +17,16 @@ from limpet._wire import (
     to_json_line,
     wire_time,
 )
-from limpet.cli._event_text import Ready, encoding_of, escape, facts
+from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
 from limpet.cli._watch_plan import Format
-from limpet.cli._watching import Stats
-from limpet.events import (
-    EntryEvent,
-    Event,
-    event_name,
-)
+from limpet.events import EntryEvent, Event, event_name
 
-__all__ = [
-    "CloudEvents",
-    "JsonLines",
-    "Paths",
-    "Renderer",
-    "Text",
-    "renderer_for",
-    "stats_line",
-]
-
-
-class Renderer(Protocol):
-    """How events are written; what it gives is a whole number of lines, or nothing."""
-
-    @property
-    def structured(self) -> bool:
-        """Whether events about the watch belong into the stream, for a program to read."""
-        ...
-
-    def ready(self, ready: Ready) -> bytes:
-        """Give the first line of a watch; nothing if the format has no place for it."""
-        ...
-
-    def event(self, event: Event, session: str) -> bytes:
-        """Give the event's line; nothing if the format has no place for it."""
-        ...
+if TYPE_CHECKING:
+    from limpet.watch import WatchStats
 
 
 def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
-    """Give the renderer for a format; text is coloured and aligned if ``stream`` is a terminal."""
+    """Return the renderer of a format; text has colours and columns if ``stream`` is a terminal."""
     match form:
         case "text":
             if stream is not None and stream.isatty():
@@ -73,10 +44,8 @@ def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
             assert_never(form)
 
 
-class Text:
+class Text(Renderer):
     """One line for each event, its columns separated by tabs: time, type, path, facts."""
-
-    structured = False
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
@@ -98,7 +67,7 @@ class Text:
         return ("\t".join(columns) + "\n").encode(self._encoding, "backslashreplace")
 
 
-class JsonLines:
+class JsonLines(Renderer):
     """One wire object a line, by ``event.schema.json``."""
 
     structured = True
@@ -112,7 +81,7 @@ class JsonLines:
         return to_json_line(event, session=session)
 
 
-class CloudEvents:
+class CloudEvents(Renderer):
     """One CloudEvents object a line, in structured mode."""
 
     structured = True
@@ -128,15 +97,8 @@ class CloudEvents:
         return dump_line(to_cloudevent(event, session=session))
 
 
-class Paths:
+class Paths(Renderer):
     """Each entry event's path as the bytes it has on disk, ended by a NUL: for ``xargs -0``."""
-
-    structured = False
-
-    def ready(self, ready: Ready) -> bytes:
-        """See `Renderer`."""
-        del ready
-        return b""
 
     def event(self, event: Event, session: str) -> bytes:
         """See `Renderer`."""
@@ -145,15 +107,15 @@ class Paths:
 
 
 def ready_wire(ready: Ready) -> Json:
-    """Give the first object of a watch; it is no event, and so has no ``seq``."""
+    """Return the first object of a watch, which is no event and has no ``seq``."""
     wire: Json = {"v": 1, "type": "watch.ready"}
     put_path(wire, "root", ready.root)
     wire |= {"kind": ready.kind, "backend": ready.backend, "session": ready.session}
     return wire
 
 
-def stats_line(root: Path, stats: Stats, *, structured: bool) -> str:
-    """Give a watch's figures as a line: a JSON object with its line feed, or words without one."""
+def stats_line(root: Path, stats: WatchStats, *, structured: bool) -> str:
+    """Return statistics as a line: a JSON object with its line feed, or words without one."""
     values = asdict(stats)
     if structured:
         wire: Json = {"v": 1, "type": "watch.stats"}
@@ -164,6 +126,6 @@ def stats_line(root: Path, stats: Stats, *, structured: bool) -> str:
 
 
 def _utc(moment: float) -> str:
-    """Give the moment in UTC to the millisecond, as RFC 3339."""
+    """Return the moment in UTC to the millisecond, as RFC 3339."""
     whole, fraction = divmod(int(moment * 1000), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{fraction:03d}Z"

@@ -1,4 +1,4 @@
-"""Runs an agent until a signal ends it."""
+"""``limpet agent``: runs an agent until a signal ends it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from limpet.errors import LimpetError
 from limpet.remote import Transport
 from limpet.remote.admin import Agent, AgentConfig, load_agent
 
-__all__ = ["run"]
-
 
 def run(path: str, *, check: bool, verbose: bool) -> int:
-    """Run what a configuration says.
+    """Run the agent of a configuration.
 
     Raises:
         ConfigError: It has mistakes.
@@ -37,7 +35,7 @@ def run(path: str, *, check: bool, verbose: bool) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
-    logging.getLogger("nats").setLevel(logging.CRITICAL)  # what matters of it, the sender says
+    logging.getLogger("nats").setLevel(logging.CRITICAL)  # the sender reports what matters of it
     try:
         return asyncio.run(_run(config))
     except BaseExceptionGroup as group:
@@ -58,7 +56,7 @@ async def _run(config: AgentConfig) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C comes as an exception
             loop.add_signal_handler(number, agent.stop)
-    ready = asyncio.create_task(_say_ready(agent))
+    ready = asyncio.create_task(_report_ready(agent))
     try:
         await agent.run()
     finally:
@@ -66,7 +64,7 @@ async def _run(config: AgentConfig) -> int:
     return 0
 
 
-async def _say_ready(agent: Agent) -> None:
+async def _report_ready(agent: Agent) -> None:
     await agent.ready.wait()
     options = agent.options
     count = len(options.watches) + len(options.follows)

@@ -1,26 +1,16 @@
-"""``limpet follow``: pulls lines, writes them, and says that they are written; ends in order."""
+"""``limpet follow``: takes lines, writes them and commits them when they are written."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import signal
-import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TextIO
-
-import anyio
-import anyio.abc
+from typing import Any, Literal, TextIO
 
 from limpet._wire import Json, dump_line, put_path, wire_time
 from limpet.cli._event_text import encoding_of, escape
-from limpet.cli._follow_plan import FollowPlan
-from limpet.cli._std_streams import PATIENCE_S, Streams, obey_signals
-from limpet.cli._writer import reader_gone
-from limpet.errors import LimpetError, UsageError
+from limpet.cli._run_session import RunSession, run_session
+from limpet.errors import LimpetError
 from limpet.following import (
     Appended,
     CheckpointCorrupt,
@@ -35,108 +25,82 @@ from limpet.following import (
     follow,
 )
 
-__all__ = ["run"]
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FollowPlan:
+    """Everything that one run needs."""
+
+    paths: tuple[str, ...]
+    options: dict[str, Any]
+    """Keyword arguments of ``limpet.follow``."""
+    format: Literal["text", "jsonl"]
+    prefix: bool
+    """Write the file's name before each line of text."""
+    stats: bool
 
 
 def run(plan: FollowPlan, *, stdout: TextIO | None = None, stderr: TextIO | None = None) -> int:
-    """Carry the plan out and give the exit code; the streams are the process's if not given.
+    """Carry out the plan and return the exit code; the streams are the process's if not given.
 
     Raises:
         UsageError: An option is out of its range; nothing was started.
     """
-    follower = follow(plan.paths[0], *plan.paths[1:], **plan.options)
-    with Streams(stdout or sys.stdout, stderr or sys.stderr) as streams:
-        try:
-            return anyio.run(partial(_serve, plan, follower, streams), backend="asyncio")
-        except KeyboardInterrupt:  # where the loop cannot take signals, as on Windows
-            return 128 + signal.SIGINT
+    follower = follow(*plan.paths, **plan.options)
+
+    async def serve(session: RunSession) -> int:
+        return await session.serve(_FollowRun(plan, follower, session).work)
+
+    return run_session(serve, stdout, stderr)
 
 
-async def _serve(plan: FollowPlan, follower: Follower, streams: Streams) -> int:
-    return await _Session(plan, follower, streams).serve()
+class _FollowRun:
+    """One run: the follower, and how its lines are written."""
 
-
-class _Session:
-    """One run: who pulls, and what ends it first."""
-
-    def __init__(self, plan: FollowPlan, follower: Follower, streams: Streams) -> None:
+    def __init__(self, plan: FollowPlan, follower: Follower, session: RunSession) -> None:
         self._plan = plan
         self._follower = follower
-        self._streams = streams
-        self._encoding = encoding_of(streams.stdout)
-        self._code: int | None = None
-        self._give_up = math.inf
-        self._writing = anyio.CancelScope()
-        self._work = anyio.CancelScope()
-        self._ours: dict[tuple[Path, int], bool] = {}
-        """Path and generation -> whether it is the file that our lines go to."""
+        self._session = session
+        self._encoding = encoding_of(session.streams.stdout)
 
-    async def serve(self) -> int:
-        """Follow until something ends it, and give the exit code."""
-        async with anyio.create_task_group() as around:
-            await around.start(partial(obey_signals, self._obey))
-            around.start_soon(self._end_with_reader)
-            with self._work:
-                await self._follow()
-            around.cancel_scope.cancel()
-        return self._code or 0
-
-    async def _follow(self) -> None:
+    async def work(self) -> None:
+        """Follow until the end, and save the checkpoint."""
         try:
             await self._follower.__aenter__()
-        except UsageError as error:
-            await self._fail(str(error), code=2)
-            return
         except (LimpetError, OSError) as error:
-            await self._fail(str(error))
+            await self._session.fail_start(error)
             return
         try:
             async for event in self._follower.events():
                 if isinstance(event, Appended):
                     await self._write(event)
                 else:
-                    await self._tell(event)
+                    await self._report(event)
         finally:
             stats = self._follower.stats()
             try:
                 await self._follower.aclose()
             except OSError as error:
-                await self._fail(f"cannot save the state: {error.strerror or error}")
+                await self._session.fail(f"cannot save the state: {error.strerror or error}")
             if self._plan.stats:
-                with anyio.move_on_after(PATIENCE_S, shield=True):
-                    figures = dataclasses.asdict(stats)
-                    await self._streams.say(
-                        " ".join(f"{name}={value}" for name, value in figures.items() if value)
-                    )
+                figures = dataclasses.asdict(stats).items()
+                await self._session.log_last(" ".join(f"{key}={n}" for key, n in figures if n))
 
     async def _write(self, batch: Appended) -> None:
-        if self._is_our_output(batch):
-            return
+        if files := self._session.streams.files:
+            position = batch.position
+            if (position.device, position.inode) in files:
+                return
         data = self._json(batch) if self._plan.format == "jsonl" else self._text(batch)
-        with anyio.CancelScope(shield=True, deadline=self._give_up) as self._writing:
-            try:
-                await self._streams.out.write(data)
-            except BrokenPipeError:
-                self._end(0)
-            except OSError as error:
-                await self._fail(f"cannot write to standard output: {error.strerror or error}")
-            else:
-                batch.commit()  # only now: what is not written comes again next time
+        if await self._session.write(data):
+            batch.commit()  # only now: what is not written comes again at the next start
 
     def _text(self, batch: Appended) -> bytes:
         plain = batch.encoding == "utf-8" and (batch.start or not batch.data.startswith(b"\xef"))
         if plain and not self._plan.prefix and self._encoding == "utf-8":
             return batch.data if batch.complete else batch.data + b"\n"
-        before = f"{escape(self._shown(batch.path))}: " if self._plan.prefix else ""
+        before = f"{escape(_shown(batch.path))}: " if self._plan.prefix else ""
         text = "".join(f"{before}{line}\n" for line in batch.lines)
         return text.encode(self._encoding, "backslashreplace")
-
-    def _shown(self, path: Path) -> str:
-        """Give the name as it was asked for: relative, if it is below the working folder."""
-        try:
-            return str(path.relative_to(os.getcwd()))
-        except (ValueError, OSError):
-            return str(path)
 
     def _json(self, batch: Appended) -> bytes:
         common: Json = {"v": 1, "type": "follow.line"}
@@ -157,43 +121,19 @@ class _Session:
             lines.append(dump_line(wire))
         return b"".join(lines)
 
-    async def _tell(self, event: FollowEvent) -> None:
+    async def _report(self, event: FollowEvent) -> None:
         if self._plan.format == "jsonl":
-            await self._streams.out.write(dump_line(_wire(event)))
-            return
-        said = _in_words(event, self._shown)
-        if said:
-            await self._streams.say(said)
+            await self._session.write(dump_line(_wire(event)))
+        elif text := _describe(event):
+            await self._session.streams.log(text)
 
-    def _is_our_output(self, batch: Appended) -> bool:
-        """Say whether it is the file our own lines go to, which would never come to rest."""
-        if not self._streams.files:
-            return False
-        key = (batch.path, batch.generation)
-        if key not in self._ours:
-            position = batch.position
-            self._ours[key] = (position.device, position.inode) in self._streams.files
-        return self._ours[key]
 
-    def _obey(self, number: int) -> None:
-        self._end(128 + number)
-
-    async def _end_with_reader(self) -> None:
-        await reader_gone(self._streams.stdout)
-        self._end(0)
-
-    async def _fail(self, message: str, *, code: int = 1) -> None:
-        with anyio.CancelScope(shield=True, deadline=self._give_up):
-            await self._streams.say(message)
-        self._end(code)
-
-    def _end(self, code: int) -> None:
-        """End the run with this code, unless something has ended it already."""
-        if self._code is None:
-            self._code = code
-            self._give_up = anyio.current_time() + PATIENCE_S
-            self._writing.deadline = self._give_up
-        self._work.cancel()
+def _shown(path: Path) -> str:
+    """Return the path relative to the working directory, if it is below it."""
+    try:
+        return str(path.relative_to(os.getcwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
 def _wire(event: FollowEvent) -> Json:
@@ -210,20 +150,20 @@ def _wire(event: FollowEvent) -> Json:
     return wire
 
 
-def _in_words(event: FollowEvent, shown: Callable[[Path], str]) -> str:
-    """Say what somebody who reads lines should know; nothing of what he sees anyway."""
-    path = escape(shown(getattr(event, "path", Path())))
+def _describe(event: FollowEvent) -> str:
+    """Return a message about what the lines themselves do not show; empty if they do."""
+    path = escape(_shown(getattr(event, "path", Path())))
     match event:
         case Truncated(kind=kind, lost=lost):
-            return f"{path}: {kind}" + (f", {lost} bytes were not read before" if lost else "")
+            return f"{path}: {kind}" + (f", {lost} bytes had not been read" if lost else "")
         case Gap(kind=kind, bytes=size):
             return f"{path}: {size} bytes are missing ({kind})"
         case Rotated():
-            return f"{path}: another file stands there now"
+            return f"{path}: rotated, continuing with the new file"
         case Replaced():
-            return f"{path}: replaced, gone on where it was"
+            return f"{path}: replaced by a copy, continuing where it was"
         case Inaccessible(message=message):
-            return f"{path}: cannot be read: {message}; tried again until it can"
+            return f"{path}: cannot be read, will be tried again: {message}"
         case CheckpointCorrupt(message=message, kept_as=kept):
             return f"{path}: {message}" + (f"; kept as {escape(str(kept))}" if kept else "")
         case WatchDegraded(message=message):

@@ -1,43 +1,35 @@
-"""``limpet watch``: pulls from the watches, hands on what was asked for, and ends in order."""
+"""``limpet watch``: takes events from the watches, writes them or runs commands, ends in order."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
-import anyio.abc
-from anyio.lowlevel import checkpoint
 
 from limpet._wire import to_json_line
 from limpet.cli._event_text import Ready, describe, escape
 from limpet.cli._render import renderer_for, stats_line
-from limpet.cli._std_streams import PATIENCE_S, Streams, obey_signals
-from limpet.cli._watch_plan import Command, Plan, Target
-from limpet.cli._watching import Watching
-from limpet.cli._writer import reader_gone
+from limpet.cli._run_session import PATIENCE_S, RunSession, run_session
+from limpet.cli._watch_plan import Plan, Target
 from limpet.config import WatchOptions
-from limpet.errors import LimpetError, UsageError
+from limpet.errors import LimpetError
 from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, event_name
 
 if TYPE_CHECKING:
-    from limpet.cli._exec import Job, Runner
+    from limpet.cli._exec import Runner
+    from limpet.watch import Watch
 
-__all__ = ["Opener", "run"]
 
 CHUNK: Final = 1 << 16
 """Bytes of lines gathered for one write: what a Linux pipe holds (pipe(7))."""
 
-Opener = Callable[[Target, WatchOptions], Watching]
-"""Makes the watch of one target; it is entered by the one who asked."""
+Opener = Callable[[Target, WatchOptions], "Watch"]
+"""Returns the watch of one target, not yet entered."""
 
 
 def run(
@@ -47,16 +39,15 @@ def run(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> int:
-    """Carry the plan out and give the exit code; the streams are the process's if not given."""
-    with Streams(stdout or sys.stdout, stderr or sys.stderr) as streams:
-        serve = partial(_serve, plan, open_watch=open_watch or _open, streams=streams)
-        try:
-            return anyio.run(serve, backend="asyncio")
-        except KeyboardInterrupt:  # where the loop cannot take signals, as on Windows
-            return 128 + signal.SIGINT
+    """Carry out the plan and return the exit code; the streams are the process's if not given."""
+
+    async def serve(session: RunSession) -> int:
+        return await _WatchRun(plan, open_watch or _open, session).serve()
+
+    return run_session(serve, stdout, stderr)
 
 
-def _open(target: Target, options: WatchOptions) -> Watching:
+def _open(target: Target, options: WatchOptions) -> Watch:
     import limpet
 
     start = limpet.watch_file if target.kind == "file" else limpet.watch_dir
@@ -64,124 +55,112 @@ def _open(target: Target, options: WatchOptions) -> Watching:
     return start(target.path, **{name: getattr(options, name) for name in names})
 
 
-async def _serve(plan: Plan, *, open_watch: Opener, streams: Streams) -> int:
-    return await _Session(plan, open_watch=open_watch, streams=streams).serve()
+class _WatchRun:
+    """One run: its watches, and where their events go."""
 
-
-def _runner(plan: Plan, command: Command, streams: Streams) -> Runner:
-    from limpet.cli._exec import Runner  # only now: most runs start no commands
-
-    # With events on standard output, what commands print goes to standard error.
-    beside = None if plan.format is None else 2
-    return Runner(command, report=streams.say, stdout=beside)
-
-
-def _job(event: Event, session: str) -> Job:
-    from limpet.cli._exec import job_for
-
-    return job_for(event, to_json_line(event, session=session))
-
-
-class _Session:
-    """One run: who pulls, who is told, and what ends it first."""
-
-    def __init__(self, plan: Plan, *, open_watch: Opener, streams: Streams) -> None:
+    def __init__(self, plan: Plan, open_watch: Opener, session: RunSession) -> None:
         self._plan = plan
         self._open = open_watch
-        self._streams = streams
-        self._renderer = None if plan.format is None else renderer_for(plan.format, streams.stdout)
-        self._runner = None if plan.command is None else _runner(plan, plan.command, streams)
-        self._code: int | None = None
+        self._session = session
+        self._streams = session.streams
+        stdout = session.streams.stdout
+        self._renderer = None if plan.format is None else renderer_for(plan.format, stdout)
+        self._runner: Runner | None = None
+        if plan.command is not None:
+            from limpet.cli._exec import Runner, job_for  # only now: most runs start no commands
+
+            # With events on standard output, what commands print goes to standard error.
+            beside = None if plan.format is None else 2
+            self._runner = Runner(plan.command, report=session.streams.log, stdout=beside)
+            self._job_for = job_for
         self._reported = 0
-        self._give_up = math.inf
-        self._writing = anyio.CancelScope()
         self._turn = anyio.Lock()
-        self._work = anyio.CancelScope()
         self._pulls = anyio.CancelScope()
 
     async def serve(self) -> int:
-        """Watch until something ends it, end what was started, and give the exit code."""
-        async with anyio.create_task_group() as around:
-            await around.start(self._obey_signals)
-            if self._renderer is not None:
-                around.start_soon(self._end_with_reader)
-            with self._work:
-                async with anyio.create_task_group() as commands:
-                    if self._runner is not None and self._plan.command is not None:
-                        for _ in range(self._plan.command.jobs):
-                            commands.start_soon(self._runner.work)
-                    await self._watch_all()
-                    if self._runner is not None:
-                        await self._runner.drain()
-                    commands.cancel_scope.cancel()
-            if self._runner is not None and self._runner.waiting:
-                await self._streams.say(
-                    f"{self._runner.waiting} events were not handed to a command any more"
-                )
-            around.cancel_scope.cancel()
-        if self._code is not None:
-            return self._code
-        return 1 if self._runner is not None and self._runner.failed else 0
+        """Watch until something ends it, end what was started, and return the exit code."""
+        runner = self._runner
+        code = await self._session.serve(
+            self._watch_all if runner is None else self._watch_and_run,
+            has_reader=self._renderer is not None,
+            hurry=None if runner is None else runner.hurry,
+        )
+        if self._session.code is None and runner is not None and runner.failed:
+            return 1
+        return code
+
+    async def _watch_and_run(self) -> None:
+        """Watch, with the workers that run commands, until the last command has ended."""
+        runner, command = self._runner, self._plan.command
+        assert runner is not None  # noqa: S101 - serve chooses this way
+        assert command is not None  # noqa: S101
+        try:
+            async with anyio.create_task_group() as workers:
+                for _ in range(command.jobs):
+                    workers.start_soon(runner.work)
+                await self._watch_all()
+                await runner.drain()
+                workers.cancel_scope.cancel()
+        finally:
+            if runner.waiting:
+                await self._session.log_last(f"{runner.waiting} events were left without a command")
 
     async def _watch_all(self) -> None:
-        """Start every watch, say so, and pull until the last event asked for is handed on."""
+        """Start every watch, announce it, and pull until the last event asked for is delivered."""
         async with AsyncExitStack() as stack:
-            watches: list[tuple[Watching, str]] = []
+            watches: list[tuple[Watch, str]] = []
             try:
                 for target in self._plan.targets:
                     watch = self._open(target, self._plan.options)
                     watches.append((await stack.enter_async_context(watch), os.urandom(8).hex()))
-            except UsageError as error:
-                await self._fail(str(error), code=2)
-                return
             except (LimpetError, OSError) as error:
-                await self._fail(str(error))
+                await self._session.fail_start(error)
                 return
             if self._plan.stats:
                 stack.push_async_callback(self._print_stats, [watch for watch, _ in watches])
-            for (watch, session), target in zip(watches, self._plan.targets, strict=True):
-                await self._announce(watch, session, target)
+            for (watch, session_id), target in zip(watches, self._plan.targets, strict=True):
+                await self._announce(watch, session_id, target)
             with self._pulls:
                 async with anyio.create_task_group() as pulls:
-                    for watch, session in watches:
-                        pulls.start_soon(self._pull, watch, session)
+                    for watch, session_id in watches:
+                        pulls.start_soon(self._pull, watch, session_id)
 
-    async def _announce(self, watch: Watching, session: str, target: Target) -> None:
+    async def _announce(self, watch: Watch, session_id: str, target: Target) -> None:
         ready = Ready(
             root=watch.location,
             kind=target.kind,
             backend=watch.stats().backend,
-            session=session,
+            session=session_id,
             time=time.time(),
         )
         line = b"" if self._renderer is None else self._renderer.ready(ready)
         if line:
-            await self._put(line)
+            await self._session.write(line)
         else:
-            await self._streams.say(f"watch.ready {escape(str(ready.root))} ({ready.backend})")
+            await self._streams.log(f"watch.ready {escape(str(ready.root))} ({ready.backend})")
 
-    async def _pull(self, watch: Watching, session: str) -> None:
-        """Hand on what one watch has, batch by batch; the next is pulled when this one is gone.
+    async def _pull(self, watch: Watch, session_id: str) -> None:
+        """Deliver the events of one watch, batch by batch; each is delivered before the next pull.
 
-        With ``--count`` one by one, so that with ``--state`` what comes after the last one counted
-        is not taken, and told the next time.
+        With ``--count`` one by one, so that with ``--state`` an event after the last one counted is
+        not taken, and is reported at the next start.
         """
         try:
             if self._plan.count is None:
                 async for batch in watch.batches():
                     async with self._turn:
-                        await self._deliver(batch, session)
+                        await self._deliver(batch, session_id)
             else:
                 async for event in watch:
                     async with self._turn:
-                        await self._deliver([event], session)
+                        await self._deliver([event], session_id)
                     if self._reported == self._plan.count:
-                        return  # the next step would take an event that nobody is told
+                        return  # the next step would take an event that is not reported
         except (LimpetError, OSError) as error:
-            await self._fail(f"the watch of {escape(str(watch.location))} ended: {error}")
+            await self._session.fail(f"the watch of {escape(str(watch.location))} ended: {error}")
 
-    async def _deliver(self, batch: Sequence[Event], session: str) -> None:
-        """Write and run for each event what the plan says."""
+    async def _deliver(self, batch: Sequence[Event], session_id: str) -> None:
+        """Write and run for each event what the plan asks for."""
         lines = bytearray()
         for event in batch:
             if self._reported == self._plan.count or self._is_our_output(event):
@@ -193,76 +172,34 @@ class _Session:
             if self._renderer is not None and (
                 selected or (self._renderer.structured and not self._plan.only)
             ):
-                line = self._renderer.event(event, session)
+                line = self._renderer.event(event, session_id)
             lines += line
             if not about_disk and not line and (self._runner is None or not selected):
-                await self._streams.say(describe(event))
+                await self._streams.log(describe(event))
             if selected:
                 self._reported += 1
                 if self._runner is not None:
-                    await self._runner.submit(_job(event, session))
+                    wire = to_json_line(event, session=session_id)
+                    await self._runner.submit(self._job_for(event, wire))
             if len(lines) >= CHUNK:
-                await self._put(bytes(lines))
+                await self._session.write(bytes(lines))
                 lines.clear()
-        await self._put(bytes(lines))
+        await self._session.write(bytes(lines))
         if self._reported == self._plan.count:
             self._pulls.cancel()
 
     def _is_our_output(self, event: Event) -> bool:
-        """Say whether it is about the file our own lines go to, which would never come to rest."""
         return (
             bool(self._streams.files)
             and isinstance(event, FileCreated | FileUpdated)
             and (event.stat.device, event.stat.inode) in self._streams.files
         )
 
-    async def _put(self, data: bytes) -> None:
-        """Write lines; once the run ends, what was pulled is still written if that is quickly done.
-
-        A watch with a state file takes what it gave away for told: it must not be dropped here.
-        """
-        with anyio.CancelScope(shield=True, deadline=self._give_up) as self._writing:
-            try:
-                await self._streams.out.write(data)
-                return
-            except BrokenPipeError:
-                self._end(0)
-            except OSError as error:
-                await self._fail(f"cannot write to standard output: {error.strerror or error}")
-        await checkpoint()
-
-    async def _print_stats(self, watches: Sequence[Watching]) -> None:
+    async def _print_stats(self, watches: Sequence[Watch]) -> None:
         structured = self._renderer is not None and self._renderer.structured
-        with anyio.move_on_after(PATIENCE_S, shield=True):
-            for watch in watches:
-                line = stats_line(watch.location, watch.stats(), structured=structured)
-                if structured:
-                    await self._streams.put_aside(line.encode())
-                else:
-                    await self._streams.say(line)
-
-    async def _obey_signals(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """End in order at the first signal, and without patience at the second."""
-
-        def obey(number: int) -> None:
-            if self._runner is not None and self._code is not None:
-                self._runner.hurry()
-            self._end(128 + number)
-
-        await obey_signals(obey, task_status=task_status)
-
-    async def _end_with_reader(self) -> None:
-        await reader_gone(self._streams.stdout)
-        self._end(0)
-
-    async def _fail(self, message: str, *, code: int = 1) -> None:
-        await self._streams.say(message)
-        self._end(code)
-
-    def _end(self, code: int) -> None:
-        """End the run with this code, unless something has ended it already."""
-        if self._code is None:
-            self._code = code
-            self._give_up = anyio.current_time() + PATIENCE_S
-            self._writing.deadline = self._give_up
-        self._work.cancel()
+        lines = [stats_line(one.location, one.stats(), structured=structured) for one in watches]
+        if structured:
+            with anyio.move_on_after(PATIENCE_S, shield=True):
+                await self._streams.write_error("".join(lines).encode())
+        else:
+            await self._session.log_last(*lines)

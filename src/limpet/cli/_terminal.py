@@ -1,24 +1,31 @@
-"""Events for somebody who looks at a terminal: colours, aligned columns, local time."""
+"""Events on a terminal: colours, aligned columns, local time."""
 
 from __future__ import annotations
 
 import time
-from typing import TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text as Line
 
-from limpet.cli._event_text import STYLES, TYPE_WIDTH, Ready, encoding_of, escape, facts
+from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
 from limpet.events import Event, event_name
 
-__all__ = ["Terminal"]
+TYPE_WIDTH: Final = len("file.created")
+"""The longest type of an entry event; all columns after it line up on a terminal."""
+
+STYLES: Final = {
+    "created": "green",
+    "updated": "yellow",
+    "renamed": "cyan",
+    "deleted": "red",
+    "ready": "dim",
+}
 
 
-class Terminal:
-    """One line for each event; what is below the location stands out. Honours ``NO_COLOR``."""
-
-    structured = False
+class Terminal(Renderer):
+    """One line for each event, with the path below the location in bold; honours ``NO_COLOR``."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
@@ -26,10 +33,10 @@ class Terminal:
 
     def ready(self, ready: Ready) -> bytes:
         """See `Renderer`."""
-        said = f"{escape(str(ready.root))}  {ready.backend}"
+        text = f"{escape(str(ready.root))}  {ready.backend}"
         return self._encode(
             Line.assemble(
-                _clock(ready.time), "watch.ready".ljust(TYPE_WIDTH), "  ", said, style="dim"
+                _clock(ready.time), "watch.ready".ljust(TYPE_WIDTH), "  ", text, style="dim"
             )
         )
 
@@ -58,7 +65,7 @@ class Terminal:
 
 
 def _readable(fact: str) -> str:
-    """Give a fact as a reader likes it: sizes with a unit, ``key value`` without a sign."""
+    """Return a fact for people: sizes with a unit, ``key value`` without a sign."""
     key, equals, value = fact.partition("=")
     if key == "size":
         return decimal(int(value))
@@ -68,6 +75,6 @@ def _readable(fact: str) -> str:
 
 
 def _clock(moment: float) -> str:
-    """Give the local time of day to the millisecond, and the space after it."""
+    """Return the local time of day to the millisecond, and the space after it."""
     whole, fraction = divmod(int(moment * 1000), 1000)
     return f"{time.strftime('%H:%M:%S', time.localtime(whole))}.{fraction:03d}  "

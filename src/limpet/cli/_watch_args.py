@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Final, Literal
+from typing import Final
 
-from limpet._option_fields import info_of
+from limpet._option_fields import info_of, words_of
 from limpet.cli._option_args import add_options, given_options
-from limpet.cli._parser import Parser, at_least_one, one_of, parse
+from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.cli._watch_plan import (
     BUSY,
     EXEC,
@@ -21,9 +21,6 @@ from limpet.cli._watch_plan import (
 from limpet.config import ContentOptions, WatchOptions
 from limpet.errors import UsageError
 
-__all__ = ["parser", "watch"]
-
-MODES: Final[tuple[Literal["r", "rb"], ...]] = ("r", "rb")
 REPORTED: Final = (
     "recursive", "existing", "metadata", "transient", "include", "exclude", "ignore_file",
     "default_ignores", "own",
@@ -35,126 +32,101 @@ WATCHING: Final = (
 )  # fmt: skip
 
 
-def watch(argv: list[str]) -> int:
-    """Carry out what the arguments say and give the exit code.
-
-    Raises:
-        UsageError: The call is wrong; nothing was started.
-    """
-    words, command = split_command(argv)
-    plan = _plan(parse(parser(), words, "paths"), command)
+def main(command: str, argv: list[str]) -> int:
+    """Run the command and return the exit code."""
+    words, program = split_command(argv)
+    plan = _plan(parser(command).read(words), program)
     from limpet.cli._run_watch import run
 
     return run(plan)
 
 
-def parser() -> Parser:
-    """Give the parser of its arguments, except for what follows ``--exec``."""
+def parser(command: str) -> Parser:
+    """Return the parser of its arguments, except for what follows ``--exec``."""
     made = Parser(
-        prog="limpet watch",
-        usage="limpet watch PATH... [OPTIONS] [--exec CMD [ARG]...]",
-        description="Write a line, or run a command, for everything that happens at PATH.\n\n"
-        "A PATH need not be there yet: say with --file or --dir what it is to be. The first\n"
-        "line is watch.ready, one for each PATH: what happens after it is seen.",
+        command,
+        "PATH...",
+        "files and folders to watch",
+        "Write a line, or run a command, for every change at PATH.\n\nA PATH need not exist yet: "
+        "--file or --dir then declares what it will be. The first line of each PATH is "
+        "watch.ready: every change after it is reported.",
+        usage=f"limpet {command} PATH... [OPTIONS] [--exec CMD [ARG]...]",
     )
-    made.add_argument("paths", metavar="PATH", nargs="*", help="places to watch")
-    made.add_argument(
-        "--file", action="store_true", help="each PATH is a file, whatever stands there now"
+    add_flags(
+        made.add_argument,
+        {
+            "--file": "each PATH is a file, whatever is there now",
+            "--dir": "each PATH is a folder, whatever is there now",
+        },
     )
-    made.add_argument(
-        "--dir", action="store_true", help="each PATH is a folder, whatever stands there now"
-    )
-    _add_what_is_reported(made)
-    content = made.add_argument_group("content").add_argument
-    content("--content", metavar="|".join(MODES), help=info_of(ContentOptions, "mode")[2].help)
-    add_options(content, ContentOptions, CONTENT)
-    _add_output(made)
-    _add_commands(made)
-    watching = made.add_argument_group("how it is watched").add_argument
-    add_options(watching, WatchOptions, WATCHING)
-    return made
-
-
-def _add_what_is_reported(made: Parser) -> None:
     add = made.add_argument_group("what is reported").add_argument
     add(
         "--only",
         metavar="TYPE,...",
         action="append",
-        help="report only these, such as file.created,dir.deleted",
+        help="report only these types, such as file.created,dir.deleted; may be repeated",
     )
     add_options(add, WatchOptions, REPORTED)
-
-
-def _add_output(made: Parser) -> None:
+    add = made.add_argument_group("content").add_argument
+    mode, _, info = info_of(ContentOptions, "mode")
+    add_choice(add, "--content", words_of(mode), info.help)
+    add_options(add, ContentOptions, CONTENT)
     add = made.add_argument_group("output").add_argument
-    add(
-        "--format",
-        metavar="|".join(FORMATS),
-        help="how events are written (text; nothing with --exec)",
-    )
-    add("--count", metavar="N", type=at_least_one, help="end after N reported events")
-    add("--stats", action="store_true", help="at the end, print each watch's figures")
-
-
-def _add_commands(made: Parser) -> None:
+    add_choice(add, "--format", FORMATS, "how events are written (text; with --exec not at all)")
+    add("--count", metavar="N", type=whole_number(1), help="end after N reported events")
+    add_flags(add, {"--stats": "at the end, print the statistics of each watch on standard error"})
     add = made.add_argument_group("commands").add_argument
     add(
         EXEC,
         metavar="CMD [ARG]...",
-        help="run this for each event, the event's JSON on its standard input, LIMPET_PATH and "
-        "LIMPET_EVENT_TYPE in its environment; takes all that follows: give it last",
+        help="run this for each event, with the event's JSON on its standard input, and "
+        "LIMPET_PATH and LIMPET_EVENT_TYPE in its environment; takes all arguments that follow",
     )
     add(
         "--jobs",
         metavar="N",
-        type=at_least_one,
+        type=whole_number(1),
         default=1,
         help="commands that may run at once (1)",
     )
-    add(
+    add_choice(
+        add,
         "--busy",
-        metavar="|".join(BUSY),
-        default="queue",
-        help="an event while all of them run: wait, leave it out, or end the command (queue)",
+        BUSY,
+        "while all of them run, an event waits, is left out, or ends the command",
+        "queue",
     )
+    add_options(made.add_argument_group("how it is watched").add_argument, WatchOptions, WATCHING)
+    return made
 
 
-def _plan(given: Namespace, command: tuple[str, ...] | None) -> Plan:
+def _plan(given: Namespace, program: tuple[str, ...] | None) -> Plan:
     """Put the plan together, and refuse what does not go together."""
-    if not given.paths:
-        message = "a PATH to watch is missing"
-        raise UsageError(message)
-    if command is None and (given.jobs != 1 or given.busy != "queue"):
+    if program is None and (given.jobs != 1 or given.busy != "queue"):
         message = f"--jobs and --busy are about commands: they need {EXEC}"
         raise UsageError(message)
-    options = WatchOptions(
-        content=_content(given), **given_options(given, WatchOptions, (*REPORTED, *WATCHING))
-    )
-    chosen = given.format or (None if command is not None else "text")
     return Plan(
         targets=tuple(
-            target_of(path, file=given.file, directory=given.dir) for path in given.paths
+            target_of(path, file=given.file, directory=given.dir) for path in given.words
         ),
-        options=options,
-        format=None if chosen is None else one_of("--format", chosen, FORMATS),
+        options=WatchOptions(
+            content=_content(given), **given_options(given, WatchOptions, (*REPORTED, *WATCHING))
+        ),
+        format=given.format or (None if program is not None else "text"),
         only=types_of(given.only or ()),
         count=given.count,
         stats=given.stats,
         command=None
-        if command is None
-        else Command(argv=command, jobs=given.jobs, busy=one_of("--busy", given.busy, BUSY)),
+        if program is None
+        else Command(argv=program, jobs=given.jobs, busy=given.busy),
     )
 
 
 def _content(given: Namespace) -> ContentOptions | None:
     bounds = given_options(given, ContentOptions, CONTENT)
     if given.content is not None:
-        return ContentOptions(mode=one_of("--content", given.content, MODES), **bounds)
+        return ContentOptions(mode=given.content, **bounds)
     if bounds:
-        message = (
-            "--appended, --encoding, --errors and --max-bytes are about content: they need "
-            "--content"
-        )
+        message = "--appended, --encoding, --errors and --max-bytes need --content"
         raise UsageError(message)
     return None

@@ -1,4 +1,4 @@
-"""What one ``limpet watch`` is to do, checked before anything is started."""
+"""The plan of one ``limpet watch``, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -12,21 +12,6 @@ from limpet._wire import EVENT_TYPES
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 
-__all__ = [
-    "BUSY",
-    "EXEC",
-    "FORMATS",
-    "Busy",
-    "Command",
-    "Format",
-    "Plan",
-    "Target",
-    "TargetKind",
-    "split_command",
-    "target_of",
-    "types_of",
-]
-
 Format = Literal["text", "jsonl", "cloudevents", "paths0"]
 Busy = Literal["queue", "skip", "restart"]
 TargetKind = Literal["file", "dir"]
@@ -38,7 +23,7 @@ EXEC: Final = "--exec"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One place to watch, as it was typed, and what is expected to stand there."""
+    """One path to watch, as it was typed, and what is expected there."""
 
     path: str
     kind: TargetKind
@@ -57,7 +42,6 @@ class Command:
     busy: Busy = "queue"
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail once an event is there."""
         if not self.argv or not self.argv[0]:
             message = f"{EXEC} needs a command after it"
             raise UsageError(message)
@@ -68,7 +52,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything one run needs to know.
+    """Everything that one run needs.
 
     Raises:
         UsageError: Parts of it contradict each other.
@@ -81,22 +65,21 @@ class Plan:
     only: frozenset[str] = frozenset()
     """Types to report; empty means all."""
     count: int | None = None
-    """End after so many reported events."""
+    """End after this number of reported events."""
     stats: bool = False
     command: Command | None = None
 
     def __post_init__(self) -> None:
-        """Refuse one state file for several watches: each would overwrite the other's."""
         if self.options.state is not None and len(self.targets) > 1:
             message = (
-                f"--state keeps one watch in one file, but {len(self.targets)} paths were given: "
-                "run limpet once for each path, each with a state file of its own"
+                f"--state is the checkpoint of one PATH, but {len(self.targets)} were given: "
+                "run limpet once for each, with a state file of its own"
             )
             raise UsageError(message)
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:
-    """Cut the arguments at the first ``--exec``: before it they are ours, after it the command's.
+    """Return the arguments before the first ``--exec``, and the command after it.
 
     After a ``--`` everything is a path, ``--exec`` too. Without ``--exec`` there is no command.
     """
@@ -111,11 +94,10 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | Non
 
 
 def target_of(path: str, *, file: bool = False, directory: bool = False) -> Target:
-    """Say what kind of place ``path`` is: what was declared, else what stands there.
+    """Return ``path`` with its kind: what was declared, else what is there.
 
     Raises:
-        UsageError: The path is empty, both kinds were declared, or none was and nothing is there
-            to tell.
+        UsageError: The path is empty, both kinds were declared, or none was and nothing is there.
     """
     if file and directory:
         message = "--file and --dir exclude each other: a path is watched as one of them"
@@ -131,16 +113,16 @@ def target_of(path: str, *, file: bool = False, directory: bool = False) -> Targ
         found = os.stat(path)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        message = f"cannot tell what {path!r} is to be ({why}): say --file or --dir"
+        message = f"cannot see whether {path!r} is a file or a folder ({why}): add --file or --dir"
         raise UsageError(message) from error
     return Target(path=path, kind="dir" if stat.S_ISDIR(found.st_mode) else "file")
 
 
 def types_of(words: Iterable[str]) -> frozenset[str]:
-    """Read the values of ``--only``: event types, comma-separated.
+    """Return the event types in values of ``--only``, which separate them by commas.
 
     Raises:
-        UsageError: There is no such type; the message lists those there are.
+        UsageError: There is no such type; the message lists all types.
     """
     asked = frozenset(name.strip() for word in words for name in word.split(",") if name.strip())
     unknown = sorted(asked.difference(EVENT_TYPES))

@@ -1,9 +1,10 @@
 """Bytes to a stream that may block, without blocking the event loop.
 
-A terminal that is scrolled back, a pager, a pipe nobody reads: a write then waits for as long as it
-likes. The stream's mode must not be changed (it is shared with the shell that started us), so each
-stream gets a thread. It is a daemon, and it goes past Python's own buffer: a write that never ends
-then neither holds up the end of the program nor a lock that the interpreter wants at its exit.
+A write to a terminal that is scrolled back, to a pager, or to a pipe that nobody reads may wait for
+ever. The stream's mode must not be changed (it is shared with the shell that started limpet), so
+each stream gets a thread. The thread is a daemon and writes past Python's own buffer: a write that
+never ends then holds up neither the end of the program nor a lock that the interpreter wants at its
+exit.
 """
 
 from __future__ import annotations
@@ -16,24 +17,25 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Protocol, TextIO
+from typing import Any, TextIO
 
-__all__ = ["Sink", "Writer", "reader_gone", "stream_sink"]
+from limpet._event_loop import EventLoop
 
 Sink = Callable[[bytes], object]
-"""Takes all of the bytes, however long that takes, or raises ``OSError``."""
+"""Writes all of the bytes, however long that takes, or raises ``OSError``."""
 
 
 class Writer:
-    """Writes what it is given, in order; who gives it something waits until it is written.
+    """Writes to a sink in order; each caller waits until its bytes are written.
 
-    Runs on asyncio, which is what the command line runs on. Several tasks may write at once; one
-    that is cancelled while it waits has its bytes written all the same.
+    Several tasks may write at once; one that is cancelled while it waits has its bytes written all
+    the same.
     """
 
     def __init__(self, sink: Sink, *, name: str) -> None:
         self._sink = sink
-        self._queue: SimpleQueue[tuple[bytes, _Answer] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[bytes, Callable[[OSError | None], None]] | None]
+        self._queue = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=f"limpet {name}", daemon=True)
         self._thread.start()
 
@@ -46,68 +48,50 @@ class Writer:
         """
         if not data:
             return
-        answer = _Answer()
-        self._queue.put((data, answer))
-        await answer.future
+        loop = EventLoop()
+        end, written = loop.waiter()
+        failure: OSError | None = None
+
+        def finish(error: OSError | None) -> None:
+            nonlocal failure
+            failure = error
+            with suppress(RuntimeError):  # the loop is closed
+                loop.post(end)
+
+        self._queue.put((data, finish))
+        await written
+        if failure is not None:
+            raise failure
 
     def close(self, *, patience: float) -> bool:
-        """Let what was given be written, for ``patience`` seconds at most; False if it was not."""
+        """Wait ``patience`` seconds at most for what is queued; return whether it was written."""
         self._queue.put(None)
         self._thread.join(patience)
         return not self._thread.is_alive()
 
     def _serve(self) -> None:
         while (item := self._queue.get()) is not None:
-            data, answer = item
+            data, finish = item
             try:
                 self._sink(data)
             except OSError as error:
-                answer.give(error)
-            except ValueError as error:  # somebody has closed the stream
-                answer.give(OSError(str(error)))
+                finish(error)
+            except ValueError as error:  # the stream was closed by somebody
+                finish(OSError(str(error)))
             else:
-                answer.give(None)
-
-
-class _Answer:
-    """How one write went, from the writer's thread to the loop that waits for it."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[None] = self._loop.create_future()
-
-    def give(self, error: OSError | None) -> None:
-        """Answer from any thread; nobody need be waiting any more, nor the loop be open."""
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._set, error)
-
-    def _set(self, error: OSError | None) -> None:
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(None)
-        else:
-            self.future.set_exception(error)
-
-
-class _Raw(Protocol):
-    """What is below a text stream: a descriptor or a Windows console (not ``BufferedWriter``)."""
-
-    def write(self, data: memoryview, /) -> int | None:
-        """Write some of it and say how much; ``None`` if it would block."""
-        ...
+                finish(None)
 
 
 def stream_sink(stream: TextIO | None) -> Sink:
-    """Give a sink for the bytes below a text stream; all of its writes fail if there is none.
+    """Return a sink for the bytes below a text stream; all writes fail if there is no stream.
 
-    A parent may have left the descriptor non-blocking: then the writer's thread does the waiting.
+    A parent may have left the descriptor non-blocking: then the writer's thread waits.
     """
     if stream is None:
         return _refuse
     stream.flush()
     buffer = stream.buffer
-    raw: _Raw = getattr(buffer, "raw", buffer)
+    raw: Any = getattr(buffer, "raw", buffer)  # a descriptor, or a Windows console
 
     def sink(data: bytes) -> None:
         rest = memoryview(data)
@@ -127,11 +111,11 @@ def _refuse(_data: bytes) -> object:
 
 
 async def reader_gone(stream: TextIO | None) -> None:
-    """Return once nobody reads ``stream`` any more; wait for ever if that cannot be told.
+    """Wait until ``stream`` has no reader any more; for ever if the system does not report that.
 
-    Without this ``limpet watch d | head -1`` would only end with the event after the first, for a
-    closed pipe is told to those who write. Only pipes are looked at: a write end that polls as
-    readable has no reader left (pipe(7), poll(2): POLLERR), as asyncio's own pipe transport has it.
+    Without this ``limpet watch d | head -1`` would end with the second event only, for a closed
+    pipe is reported to a write. Only pipes are examined: a write end that polls as readable has no
+    reader left (pipe(7), poll(2): POLLERR), as asyncio's own pipe transport has it.
     """
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
@@ -157,9 +141,9 @@ def _pipe_of(stream: TextIO | None) -> int | None:
 
 
 def _has_error(descriptor: int) -> bool:
-    """Tell a pipe without a reader from one that was opened for both and has something to read."""
+    """Return whether a readable pipe has no reader, rather than having been opened for both."""
     if not hasattr(select, "poll"):
         return True
     poll = select.poll()
-    poll.register(descriptor, 0)  # asks for nothing but errors, which are always told
+    poll.register(descriptor, 0)  # asks for nothing; errors are always reported
     return bool(poll.poll(0))

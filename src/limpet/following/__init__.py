@@ -6,11 +6,11 @@ The package is not called ``follow`` because ``limpet.follow`` is the function.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from limpet.errors import UsageError
-from limpet.following._follow_engine import FollowStats
 from limpet.following._follow_events import (
     Accessible,
     Appeared,
@@ -32,13 +32,14 @@ from limpet.following._follow_events import (
     WatchDegraded,
 )
 from limpet.following._follow_options import FollowOptions, Start
-from limpet.following._follower import Follower
 from limpet.following._position import Position
-from limpet.following._sync_follower import SyncFollower
 
 if TYPE_CHECKING:
     from limpet.config import BackendName
+    from limpet.following._follow_engine import FollowStats
+    from limpet.following._follower import Follower
     from limpet.following._line_splitter import LongLines
+    from limpet.following._sync_follower import SyncFollower
 
 __all__ = [
     "Accessible",
@@ -68,6 +69,14 @@ __all__ = [
     "WatchDegraded",
     "follow",
 ]
+
+
+_LAZY = {
+    "FollowStats": "_follow_engine",
+    "Follower": "_follower",
+    "SyncFollower": "_sync_follower",
+}
+"""Loaded when first used: the options alone, for a help text, need not load the engine."""
 
 
 class Options(TypedDict, total=False):
@@ -129,6 +138,8 @@ def follow(
     Raises:
         UsageError: A path is empty or contains a NUL, or an option is out of its range.
     """
+    from limpet.following._follower import Follower
+
     return Follower((path, *more), make_options(dict(options)))
 
 
@@ -145,3 +156,14 @@ def make_options(given: dict[str, Any]) -> FollowOptions:
     except TypeError as error:
         message = f"unknown option: {error}"
         raise UsageError(message) from error
+
+
+if not TYPE_CHECKING:  # the type checker reads the imports above, and finds no other name
+
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first used."""
+        if name not in _LAZY:
+            message = f"module 'limpet.following' has no attribute {name!r}"
+            raise AttributeError(message)
+        globals()[name] = value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+        return value

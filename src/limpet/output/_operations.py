@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal, TypeAlias, get_args
 
+from limpet._option_fields import option
 from limpet.errors import UsageError
 from limpet.output._limits import Rotation
 
@@ -40,8 +41,11 @@ class _WithContent(_Named):
     encoding: str = "utf-8"
     newline: Literal["", "\n", "\r\n"] = ""
     """What every line end of a text becomes; empty leaves them as they are."""
-    parents: bool = True
-    """Create the directories on the way that are missing."""
+    parents: bool = option(
+        True,
+        "create the folders on the way that are missing",
+        help_off="do not create the folders on the way",
+    )
 
     def __post_init__(self) -> None:
         _Named.__post_init__(self)  # super() has the class as it was before it got its slots
@@ -90,11 +94,12 @@ class OverwriteFile(_WithContent):
 class AppendToFile(_WithContent):
     """Append one record to a file, in one write that is not mixed with any other."""
 
-    create: bool = True
-    """Create the file if it is missing; otherwise that is refused."""
-    newline_guard: bool = False
+    create: bool = option(
+        True, "create the file if it is missing", help_off="refuse a file that is missing"
+    )
+    newline_guard: bool = option(False, "first end the last line of the file, if it is open")
     """If the file does not end in a line end, write one before the record."""
-    lock: bool = False
+    lock: bool = option(False, "take the file's advisory lock")
     """Take the file's advisory lock (flock) for it, and wait for other processes that hold it."""
     rotation: Rotation | None = None
     """Rotate the file before the record if it is time; takes the lock too."""
@@ -104,26 +109,26 @@ class AppendToFile(_WithContent):
 class DeleteFile(_Named):
     """Remove a file, or a symlink or other node itself; a directory is refused."""
 
-    missing_ok: bool = False
-    """A name that does not exist counts as done."""
+    missing_ok: bool = option(False, "a name that does not exist counts as done")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteDir(_Named):
     """Remove an empty directory; one that is not empty is refused."""
 
-    missing_ok: bool = False
-    """A name that does not exist counts as done."""
+    missing_ok: bool = option(False, "a name that does not exist counts as done")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeDir(_Named):
     """Create a directory."""
 
-    exist_ok: bool = False
-    """A directory that exists counts as done."""
-    parents: bool = True
-    """Create the directories on the way that are missing."""
+    exist_ok: bool = option(False, "a folder that exists counts as done")
+    parents: bool = option(
+        True,
+        "create the folders on the way that are missing",
+        help_off="do not create the folders on the way",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +139,11 @@ class MoveFile(_Named):
     """The new name, relative to the root too."""
     overwrite: bool = False
     """Replace a file at the new name; otherwise that is refused with ``exists``."""
-    parents: bool = True
-    """Create the directories on the way to the new name that are missing."""
+    parents: bool = option(
+        True,
+        "create the folders on the way to the new name that are missing",
+        help_off="do not create the folders on the way",
+    )
 
 
 Operation: TypeAlias = (
