@@ -159,8 +159,9 @@ async def test_what_waits_shares_one_hop(tmp_path: Path) -> None:
             await until(gate.entered.is_set)
             for _ in range(1000):
                 tasks.start_soon(out.append, "log", "x")
-            assert out._thread is not None
-            await until(lambda: len(out._thread._queue) == 1000)
+            thread = out._thread
+            assert thread is not None
+            await until(lambda: len(thread._queue) == 1000, "all are queued")
             gate.opened.set()
     assert gate.batches == [1, 256, 256, 256, 232]
     assert (tmp_path / "log").read_text() == "x" * 1001

@@ -66,7 +66,6 @@ class RemotePath:
         return self.pure.suffix
 
     def __str__(self) -> str:
-        """Return ``host:path``, with U+FFFD for what is not text."""
         return f"{self.host}:{self.raw.decode('utf-8', 'replace')}"
 
     if not TYPE_CHECKING:  # with it, a type checker would take this for an os.PathLike

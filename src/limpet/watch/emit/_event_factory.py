@@ -76,7 +76,7 @@ _DEFAULTS: Final[dict[str, object]] = {
 class _Maker:
     """Works out the fields of one watch's entry events from what they share.
 
-    An event that is kept keeps this of its watch, and no more.
+    Of its watch, a kept event holds only this.
     """
 
     __slots__ = ("_common", "_paths")
