@@ -6,8 +6,9 @@ anything yet, such as ``limpet --help``, starts at once.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from limpet._lazy_names import homes, lazy_names
 
 if TYPE_CHECKING:
     from limpet.config import ContentOptions, WatchOptions
@@ -175,101 +176,40 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_EVENTS = frozenset(
-    """
-    Degraded DirCreated DirDeleted DirEvent DirRenamed DirUpdated EntryEvent Event FileCreated
-    FileDeleted FileEvent FileRenamed FileStat FileUpdated Mismatched Recovered Rescanned
-    TargetDirCreated TargetDirDeleted TargetDirUpdated TargetEvent TargetFileCreated
-    TargetFileDeleted TargetFileUpdated WatchEvent
-    """.split()
-)
-_HOMES = {
-    "limpet.config": (
-        "ContentOptions",
-        "WatchOptions",
-    ),
-    "limpet.errors": (
-        "BusyError",
-        "CapError",
-        "CheckpointBusyError",
-        "CheckpointCorruptError",
-        "ContentError",
-        "DeniedError",
-        "DurabilityError",
-        "EscapeError",
-        "ExistsError",
-        "LimitError",
-        "LimpetError",
-        "MissingError",
-        "MissingExtraError",
-        "NameRefusedError",
-        "NoSpaceError",
-        "NotAFileError",
-        "OutputError",
-        "OutputFailedError",
-        "RootGoneError",
-        "UnsupportedError",
-        "UsageError",
-    ),
-    "limpet.events": _EVENTS,
-    "limpet.following": (
-        "Appended",
-        "FollowEvent",
-        "FollowOptions",
-        "FollowStats",
-        "Follower",
-        "Line",
-        "Position",
-        "SyncFollower",
-        "follow",
-    ),
-    "limpet.output": (
-        "AppendToFile",
-        "AsyncOutput",
-        "CreateFile",
-        "DeleteDir",
-        "DeleteFile",
-        "Done",
-        "MakeDir",
-        "MoveFile",
-        "Output",
-        "OutputLimits",
-        "OverwriteFile",
-        "Refused",
-        "Result",
-        "Rotation",
-        "open_output",
-        "safe_name",
-    ),
-    "limpet.watch": (
-        "SyncWatch",
-        "Watch",
-        "WatchStats",
-        "own_write",
-        "watch_dir",
-        "watch_file",
-    ),
-}
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = frozenset(
-    ("backends", "bot", "config", "errors", "events", "following", "output", "testing", "watch")
-)
-
-
 if not TYPE_CHECKING:  # the checker has the imports above, and must accept no other name
-
-    def __getattr__(name: str) -> object:
-        """Load a public name, or one of the package's modules, when it is first used."""
-        if name in _HOME:
-            value: object = getattr(import_module(_HOME[name]), name)
-        elif name in _MODULES:
-            value = import_module(f"limpet.{name}")
-        else:
-            message = f"module 'limpet' has no attribute {name!r}"
-            raise AttributeError(message)
-        globals()[name] = value
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_MODULES})
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        homes(
+            {
+                "limpet.config": "ContentOptions WatchOptions",
+                "limpet.errors": """
+                    BusyError CapError CheckpointBusyError CheckpointCorruptError ContentError
+                    DeniedError DurabilityError EscapeError ExistsError LimitError LimpetError
+                    MissingError MissingExtraError NameRefusedError NoSpaceError NotAFileError
+                    OutputError OutputFailedError RootGoneError UnsupportedError UsageError
+                    """,
+                "limpet.events": """
+                    Degraded DirCreated DirDeleted DirEvent DirRenamed DirUpdated EntryEvent Event
+                    FileCreated FileDeleted FileEvent FileRenamed FileStat FileUpdated Mismatched
+                    Recovered Rescanned TargetDirCreated TargetDirDeleted TargetDirUpdated
+                    TargetEvent TargetFileCreated TargetFileDeleted TargetFileUpdated WatchEvent
+                    """,
+                "limpet.following": """
+                    Appended FollowEvent FollowOptions FollowStats Follower Line Position
+                    SyncFollower follow
+                    """,
+                "limpet.output": """
+                    AppendToFile AsyncOutput CreateFile DeleteDir DeleteFile Done MakeDir MoveFile
+                    Output OutputLimits OverwriteFile Refused Result Rotation open_output safe_name
+                    """,
+                "limpet.watch": "SyncWatch Watch WatchStats own_write watch_dir watch_file",
+            }
+        ),
+        {
+            name: f"limpet.{name}"
+            for name in (
+                "backends", "bot", "config", "errors", "events", "following", "output", "testing",
+                "watch",
+            )
+        },
+    )  # fmt: skip

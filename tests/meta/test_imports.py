@@ -14,6 +14,7 @@ EVENT_LOOPS = {"anyio", "asyncio", "sniffio", "trio"}
 
 ALLOWED = {
     "limpet._lazy_fields": (),
+    "limpet._lazy_names": (),
     "limpet.events": ("limpet._lazy_fields",),
     "limpet.errors": (),
     "limpet.config": ("limpet._option_fields", "limpet.errors", "limpet.events"),
@@ -60,6 +61,7 @@ ALLOWED = {
         "limpet._event_loop",
         "limpet._file_lock",
         "limpet._fingerprint",
+        "limpet._lazy_names",
         "limpet._option_fields",
         "limpet.config",
         "limpet.errors",
@@ -68,6 +70,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet": (
+        "limpet._lazy_names",
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
@@ -109,6 +112,7 @@ ALLOWED = {
         "limpet._dead_letter",
         "limpet._file_lock",
         "limpet._keyed_queue",
+        "limpet._lazy_names",
         "limpet._process_group",
         "limpet._option_fields",
         "limpet._suggest",

@@ -6,10 +6,10 @@ a bot made of them, or of anybody's components, and loses no event.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from limpet.bot._names import MODULES, load
+from limpet._lazy_names import lazy_names
+from limpet.bot._names import MODULES
 from limpet.bot.compat._require_extra import need
 
 if TYPE_CHECKING:
@@ -159,17 +159,6 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # the type checker reads the imports above, and finds no other name
-
-    def __getattr__(name: str) -> object:
-        """Load a public name when it is first used."""
-        if name == "values":
-            return import_module("limpet.bot.settings._validators")
-        if name not in MODULES:
-            message = f"module 'limpet.bot' has no attribute {name!r}"
-            raise AttributeError(message)
-        globals()[name] = value = load(name)
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *MODULES})
+    __getattr__, __dir__ = lazy_names(
+        globals(), MODULES, {"values": "limpet.bot.settings._validators"}
+    )

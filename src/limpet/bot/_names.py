@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Final
 
+from limpet._lazy_names import homes
+
 _NAMES: Final = {
     "limpet.bot._behaviour": "Behaviour",
     "limpet.bot.actions": """
@@ -41,7 +43,7 @@ _NAMES: Final = {
         """,
 }
 
-MODULES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
+MODULES: Final = homes(_NAMES)
 """Public name -> the module that defines or offers it."""
 
 

@@ -6,10 +6,10 @@ The package is not called ``follow`` because ``limpet.follow`` is the function.
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from limpet._lazy_names import lazy_names
 from limpet.errors import UsageError
 from limpet.following._follow_events import (
     Accessible,
@@ -69,14 +69,6 @@ __all__ = [
     "WatchDegraded",
     "follow",
 ]
-
-
-_LAZY = {
-    "FollowStats": "_follow_engine",
-    "Follower": "_follower",
-    "SyncFollower": "_sync_follower",
-}
-"""Loaded when first used: the options alone, for a help text, need not load the engine."""
 
 
 class Options(TypedDict, total=False):
@@ -158,12 +150,13 @@ def make_options(given: dict[str, Any]) -> FollowOptions:
         raise UsageError(message) from error
 
 
-if not TYPE_CHECKING:  # the type checker reads the imports above, and finds no other name
-
-    def __getattr__(name: str) -> object:
-        """Load a public name when it is first used."""
-        if name not in _LAZY:
-            message = f"module 'limpet.following' has no attribute {name!r}"
-            raise AttributeError(message)
-        globals()[name] = value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-        return value
+if not TYPE_CHECKING:  # the checker has the imports above; the engine is loaded when it is used
+    __getattr__, __dir__ = lazy_names(
+        globals(),
+        {
+            "FollowStats": "limpet.following._follow_engine",
+            "Follower": "limpet.following._follower",
+            "SyncFollower": "limpet.following._sync_follower",
+        },
+        {},
+    )
