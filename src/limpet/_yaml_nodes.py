@@ -69,7 +69,6 @@ class ConfigError(UsageError):
     default_code = "config"
 
     def __init__(self, message: str = "", *, problems: Sequence[Problem] = ()) -> None:
-        """Keep the problems; without a message they make it."""
         self.problems = tuple(problems)
         super().__init__(message or "\n".join(map(str, problems)))
 

@@ -63,7 +63,6 @@ class CheckpointStore:
         return StreamPosition(**json.loads(row[0])), DeliveredRanges.load(row[1])
 
     def save(self, name: str, position: StreamPosition, acknowledged: DeliveredRanges) -> None:
-        """Store a checkpoint."""
         self.connection.execute(
             "insert or replace into limpet_checkpoint values (?, ?, ?)",
             (name, json.dumps(asdict(position)), acknowledged.dump()),

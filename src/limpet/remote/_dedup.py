@@ -63,7 +63,6 @@ class DeliveredRanges:
         return ranges[at][1] + 1, seq - 1
 
     def copy(self) -> DeliveredRanges:
-        """Return a copy."""
         other = DeliveredRanges()
         other._ranges = {key: [list(pair) for pair in value] for key, value in self._ranges.items()}
         return other

@@ -59,7 +59,6 @@ class ObjectRef:
         return cls(bucket=found["bucket"], name=found["name"], size=int(found["size"]))
 
     def to_json(self) -> Json:
-        """Return it as a JSON object."""
         return {"bucket": self.bucket, "name": self.name, "size": self.size}
 
 

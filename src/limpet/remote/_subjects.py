@@ -91,7 +91,6 @@ class Subjects:
         return ".".join([self.prefix, "v1", "ev", *tokens, ">"])
 
     def command(self, host: str, output: str, verb: str, bot: str) -> str:
-        """Subject of a command."""
         return f"{self.prefix}.v1.cmd.{host}.{output}.{verb}.{bot}"
 
     def commands_of(self, host: str) -> str:
