@@ -85,7 +85,6 @@ def inotify_add_watch(instance: int, path: bytes, mask: int) -> int:
 
 
 def inotify_rm_watch(instance: int, wd: int) -> None:
-    """End the watch ``wd``."""
     _checked(_inotify_rm_watch(instance, wd))
 
 

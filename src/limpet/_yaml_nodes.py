@@ -140,7 +140,6 @@ class YamlReader:
         return self._value(node, where, ())
 
     def problem(self, node: yaml.Node, where: str, message: str, *, warning: bool = False) -> None:
-        """Report a problem at a node."""
         mark = node.start_mark
         self._report(mark.line + 1, mark.column + 1, where, message, warning=warning)
 

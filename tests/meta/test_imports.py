@@ -13,6 +13,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 EVENT_LOOPS = {"anyio", "asyncio", "sniffio", "trio"}
 
 ALLOWED = {
+    "limpet._file_stat": ("limpet.events",),
     "limpet._lazy_fields": (),
     "limpet._lazy_names": (),
     "limpet.events": ("limpet._lazy_fields",),
@@ -24,6 +25,7 @@ ALLOWED = {
         "limpet._libc",
         "limpet._atomic_file",
         "limpet._event_loop",
+        "limpet._file_stat",
         "limpet._fingerprint",
         "limpet._lazy_fields",
         "limpet._own_write_registry",
@@ -35,7 +37,9 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.output": (
+        "limpet._backoff",
         "limpet._event_loop",
+        "limpet._file_stat",
         "limpet._option_fields",
         "limpet._own_write_registry",
         "limpet.errors",

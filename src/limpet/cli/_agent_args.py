@@ -6,7 +6,6 @@ from limpet.cli._parser import Parser, add_flags
 
 
 def parser(command: str) -> Parser:
-    """Return the parser of its arguments."""
     made = Parser(
         command,
         "CONFIG",

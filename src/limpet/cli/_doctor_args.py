@@ -14,7 +14,6 @@ FORMATS: Final = ("text", "jsonl")
 
 
 def parser(command: str) -> Parser:
-    """Return the parser of its arguments."""
     made = Parser(
         command,
         "[PATH...]",

@@ -20,7 +20,6 @@ _LINES: Final = 10
 
 
 def parser(command: str) -> Parser:
-    """Return the parser of its arguments."""
     made = Parser(
         command,
         "FILE...",

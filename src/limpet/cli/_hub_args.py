@@ -7,7 +7,6 @@ from limpet.errors import UsageError
 
 
 def add_hub_options(made: Parser) -> None:
-    """Add the options for the connection to a hub."""
     for flag, unit, text in (
         ("--user", "NAME", "user of the hub"),
         ("--password-file", "FILE", "file with the user's password"),
@@ -19,7 +18,6 @@ def add_hub_options(made: Parser) -> None:
 
 
 def parser(command: str) -> Parser:
-    """Return the parser of its arguments."""
     made = Parser(
         command,
         "config|init FLEET",

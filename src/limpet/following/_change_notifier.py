@@ -95,7 +95,6 @@ class FollowWatch:
         return choice is not None and choice.network
 
     def close(self) -> None:
-        """Stop watching."""
         self._notifier.remove(self._watcher)
         self._watcher.close()
 

@@ -53,7 +53,6 @@ class FileIO:
         return pread(fd, size, offset)
 
     def close(self, fd: int) -> None:
-        """Close a descriptor."""
         os.close(fd)
 
     def inode_generation(self, fd: int) -> int | None:

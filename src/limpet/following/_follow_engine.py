@@ -134,7 +134,6 @@ class FollowEngine:
 
     @property
     def paths(self) -> list[FollowedPath]:
-        """Every path that is followed."""
         return list(self.state.paths.values())
 
     # -- start and end -------------------------------------------------------------------------
@@ -252,7 +251,6 @@ class FollowEngine:
             self._examine_all(self.paths, now, hinted)
 
     def examine_paths(self, paths: Iterable[str]) -> None:
-        """Examine some paths only."""
         now = self.io.monotonic()
         self.state.counters.passes += 1
         names: set[str] = set()
@@ -457,7 +455,6 @@ class FollowEngine:
             raise
 
     def checkpoint(self) -> Checkpoint:
-        """Return what is to be saved."""
         now = self.io.time()
         made = Checkpoint(self.state.next_number, now)
         for path, old in self._not_followed.items():
@@ -486,7 +483,6 @@ class FollowEngine:
         return made
 
     def stats(self) -> FollowStats:
-        """Return the figures."""
         counters = self.state.counters
         files = list(self.state.files.values())
         return FollowStats(

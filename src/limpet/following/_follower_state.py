@@ -88,7 +88,6 @@ class FollowerState:
         return self.paths[file.path]
 
     def on_network(self, path: str) -> bool:
-        """Return whether a path lies on a network."""
         return path.startswith(self.network_paths)
 
     def take_number(self) -> int:

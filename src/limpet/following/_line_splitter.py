@@ -283,7 +283,6 @@ class ChunkSplitter:
         self.tail = b""
 
     def seek(self, offset: int, tail: bytes, *, skipping: bool = False) -> None:
-        """Continue from an offset."""
         del skipping
         self.offset, self.tail = offset, tail
 

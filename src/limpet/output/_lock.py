@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from limpet._backoff import Backoff
 from limpet.output._refusals import RefusalError
 from limpet.output._syscalls import Syscalls
 
@@ -21,10 +22,9 @@ def wait_for_lock(calls: Syscalls, fd: int, timeout: float) -> None:
     if calls.lock(fd):
         return
     end = calls.monotonic() + timeout
-    wait = _FIRST_S
+    delays = Backoff(_FIRST_S, _LONGEST_S)
     while calls.monotonic() < end:
-        calls.pause(min(wait, _LONGEST_S))
-        wait *= 2
+        calls.pause(delays.next())
         if calls.lock(fd):
             return
     why = f"another process has held its lock for {timeout:g} seconds"

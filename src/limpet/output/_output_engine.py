@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
+from limpet._file_stat import file_stat
 from limpet.output import _namespace_ops as namespace_ops
 from limpet.output._atomic_write import Change, replace_content, stat_or_none
 from limpet.output._batch import Batch
 from limpet.output._config import Settings
-from limpet.output._kinds import file_stat
 from limpet.output._name_validation import BadNameError, split
 from limpet.output._operations import (
     AppendToFile,
@@ -97,7 +97,6 @@ class OutputEngine:
         return batch.results
 
     def _perform(self, operation: Operation, batch: Batch) -> Result:
-        """Do one operation."""
         try:
             if isinstance(operation, AppendToFile):
                 result = self._append_open(operation, batch)

@@ -109,7 +109,6 @@ class Syscalls:
         os.makedirs(path, exist_ok=True)
 
     def remove_dir(self, dir_fd: int, name: str) -> None:
-        """Remove an empty directory."""
         os.rmdir(name, dir_fd=dir_fd)
 
     def open_again(self, dir_fd: int) -> int:
@@ -178,7 +177,6 @@ class Syscalls:
         return os.pread(fd, size, offset)
 
     def truncate(self, fd: int, size: int) -> None:
-        """Truncate a file."""
         os.ftruncate(fd, size)
 
     def sync(self, fd: int) -> None:
@@ -202,7 +200,6 @@ class Syscalls:
         return {name: os.getxattr(fd, name) for name in os.listxattr(fd)}
 
     def set_attribute(self, fd: int, name: str, value: bytes) -> None:
-        """Set an extended attribute."""
         if sys.platform == "linux":
             os.setxattr(fd, name, value)
 

@@ -82,7 +82,6 @@ class PathSyscalls(Syscalls):
         os.mkdir(self._path(dir_fd, name))
 
     def remove_dir(self, dir_fd: int, name: str) -> None:
-        """Remove an empty directory."""
         os.rmdir(self._path(dir_fd, name))
 
     def list(self, dir_fd: int) -> Iterator[tuple[str, bool, bool]]:
@@ -94,7 +93,6 @@ class PathSyscalls(Syscalls):
                 yield entry.name, is_dir, plain and entry.is_file(follow_symlinks=False)
 
     def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
-        """Return the status of a name."""
         return os.lstat(self._path(dir_fd, name))
 
     def unlink(self, dir_fd: int, name: str) -> None:

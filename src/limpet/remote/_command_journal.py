@@ -28,7 +28,6 @@ class CommandJournal:
         self._spool, self._clock = spool, clock
 
     def find(self, key: str) -> CommandRecord | None:
-        """Return the record of a command."""
         with self._spool.transaction() as db:
             row = db.execute("select pre_size, result from command where id = ?", (key,)).fetchone()
         return None if row is None else CommandRecord(row[0], row[1] and bytes(row[1]))

@@ -96,7 +96,6 @@ def _holds(output: Output, operation: CreateFile) -> bool:
 def _result_of(
     operation: Operation, result: Result, *, size: int | None = None, existed: bool
 ) -> Result:
-    """Return a result as the one of the operation that was requested."""
     if not isinstance(result, Done):
         return result
     size = result.bytes if size is None else size

@@ -68,7 +68,6 @@ class DeliveredRanges:
         return other
 
     def dump(self) -> str:
-        """Return it as text."""
         return json.dumps(self._ranges, separators=(",", ":"))
 
     @classmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import kind_of_mode
 from limpet.backends import CREATE, ISDIR, OTHER, Timer
 from limpet.watch._hint_intake import (
     carry_closed,
@@ -22,7 +23,7 @@ from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._fast_path import emit_fast
-from limpet.watch.index._entry_record import StatResult, kind_of_mode, unpack
+from limpet.watch.index._entry_record import StatResult, unpack
 from limpet.watch.index._index import DirNode
 from limpet.watch.location._root_lifecycle import RootLifecycle
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import kind_of_mode
 from limpet.backends import (
     ATTRIB,
     CLOSED,
@@ -17,7 +18,7 @@ from limpet.backends import (
     Timer,
     read_mounts,
 )  # fmt: skip
-from limpet.watch.index._entry_record import differences, kind_of_mode, pack, unpack
+from limpet.watch.index._entry_record import differences, pack, unpack
 from limpet.watch.location._path_marks import Waypoint
 
 if TYPE_CHECKING:
@@ -118,7 +119,6 @@ class FileWatcher:
         self.path_marks.close()
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
-        """Yield what is in the index."""
         if self.record is not None:
             yield "", "file"
 
@@ -229,7 +229,6 @@ class FileWatcher:
         self.emit.deleted("", record, "file", foreign=bool(bits & OTHER), reason=reason)
 
     def _gone_reason(self, bits: int) -> GoneReason:
-        """Return why the file is gone."""
         points = {(mount.point, mount.device) for mount in read_mounts()}
         lost, self._device_points = self._device_points - points, points
         if any(self._parent == point or self._parent.startswith(point + "/") for point, _ in lost):

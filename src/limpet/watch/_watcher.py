@@ -321,14 +321,12 @@ class Watcher:
         return None if due == math.inf else max(0.0, due - self._disk.monotonic())
 
     def entries(self) -> dict[Path, Kind]:
-        """Return what is in the index."""
         with self._mutex:
             if self._engine is None:
                 return {}
             return {self._emit.path(path): kind for path, kind in self._engine.listing()}
 
     def stats(self) -> WatchStats:
-        """Return the figures."""
         engine = self._engine
         return WatchStats(
             backend=self.choice.name if self.choice is not None else "",

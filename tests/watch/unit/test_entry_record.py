@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limpet._file_stat import kind_of_mode
 from limpet.backends import ATTRIB, DELETE, WRITE
 from limpet.watch.diff._change_detection import changes_of, is_same
 from limpet.watch.index._entry_record import (
@@ -19,7 +20,6 @@ from limpet.watch.index._entry_record import (
     inode_of,
     is_dir,
     kind_of,
-    kind_of_mode,
     only_written,
     pack,
     unpack,

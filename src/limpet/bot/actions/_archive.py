@@ -48,7 +48,6 @@ class MoveProcessedFileAction(LimpetAction):
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Request the move."""
         if not isinstance(event, FileSystemInputEvent) or not isinstance(event.event, FileEvent):
             message = (
                 f"MoveProcessedFileAction moves files, and {type(event).__name__} is not about one"

@@ -31,7 +31,6 @@ class LimpetAction(Configured, Action):
 
     @staticmethod
     def produces_outputs() -> set[type[OutputEvent]]:
-        """Request no output."""
         return set()
 
     async def act(

@@ -62,7 +62,6 @@ class _FileAction(LimpetAction):
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Ask for it."""
         fields = self.fields(event, state)
         common = {
             "name": self.name.name(fields),
@@ -123,7 +122,6 @@ class OverwriteFileAction(_WritingAction):
     """Replaces the content of a file in one step."""
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
-        """Return the event that overwrites."""
         return OverwriteFileOutputEvent(**fields)
 
 
@@ -155,7 +153,6 @@ class AppendToFileAction(_WritingAction):
     )
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
-        """Return the event that appends."""
         content = fields["content"]
         end: Any = b"\n" if isinstance(content, bytes) else "\n"
         if self.newline and not content.endswith(end):
@@ -184,7 +181,6 @@ class MakeDirAction(_FileAction):
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
     ) -> OutputEvent:
-        """Return the event that creates it."""
         return MakeDirOutputEvent(exist_ok=self.exist_ok, **common)
 
 

@@ -66,7 +66,6 @@ class LogAction(LimpetAction):
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Log the line."""
         line = self.text.text(self.fields(event, state))
         logging.getLogger(self.logger).log(_LEVELS[self.level], "%s", line)
         return

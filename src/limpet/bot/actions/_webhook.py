@@ -116,7 +116,6 @@ class WebhookAction(LimpetAction):
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        """Post the event."""
         data, kind, key = self._payload(event, state)
         if report_dry_run(f"post {len(data)} bytes to {self.url}"):
             return

@@ -148,7 +148,6 @@ class FileSystemInput(LimpetInput):
 
     @property
     def label(self) -> str:
-        """The name of the ``FileSystem``."""
         return self._label()
 
     @property

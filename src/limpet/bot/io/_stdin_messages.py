@@ -47,7 +47,6 @@ class StdinMessages(Configured, IOConfig):
     _input: _StdinInput | None = None
 
     def get_inputs(self) -> Sequence[Input]:
-        """Return the input that reads."""
         if self._input is None:
             self._input = _StdinInput(self)
         return [self._input]

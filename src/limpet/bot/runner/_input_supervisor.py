@@ -36,7 +36,6 @@ class InputSupervisor:
 
     @property
     def inputs(self) -> list[InputInterface]:
-        """All inputs, in order."""
         return list(self._tasks)
 
     @property

@@ -171,7 +171,6 @@ class WorkJournal:
         return len(lines), lost
 
     def close(self) -> None:
-        """Close the file."""
         file, self._done_file = self._done_file, None
         if file is not None:
             file.close()

@@ -74,7 +74,6 @@ class Template:
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields that it uses."""
         return frozenset(piece.field for piece in self._pieces if isinstance(piece, _Placeholder))
 
     def text(self, values: Lookup) -> str:

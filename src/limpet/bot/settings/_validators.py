@@ -62,8 +62,6 @@ def _refuse(wanted: str, given: object) -> BadValueError:
 
 
 def text(*, empty: bool = False) -> Value[str]:
-    """Accept any text."""
-
     def take(given: object) -> str:
         if not isinstance(given, str):
             raise _refuse("text", given)

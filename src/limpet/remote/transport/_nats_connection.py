@@ -61,7 +61,6 @@ class ConnectOptions:
         return self.reply_prefix or f"_INBOX_{self.name}"
 
     def of_client(self) -> dict[str, Any]:
-        """Return them as nats-py takes them."""
         options: dict[str, Any] = {
             "servers": [self.url],
             "name": self.name,

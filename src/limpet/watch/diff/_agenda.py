@@ -24,7 +24,6 @@ class Agenda:
         return bool(self.names or self.listings)
 
     def add_name(self, directory: DirNode, name: str, bits: int = 0) -> None:
-        """Add one name with its hint."""
         names = self.names.setdefault(directory, {})
         names[name] = names.get(name, 0) | bits
 

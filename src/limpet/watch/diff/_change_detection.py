@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from limpet._file_stat import kind_of_mode
 from limpet.backends import ATTRIB, DELETE, OTHER, WRITE
-from limpet.watch.index._entry_record import RACY_NS, differences, kind_of, kind_of_mode, unpack
+from limpet.watch.index._entry_record import RACY_NS, differences, kind_of, unpack
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:

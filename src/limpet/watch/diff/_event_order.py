@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from limpet._file_stat import kind_of_mode
 from limpet.backends import CLOSED, OTHER
 from limpet.watch.diff._change_detection import changed_besides_its_name
 from limpet.watch.diff._compare import Arrival, Departure
 from limpet.watch.diff._rename_pairing import RenamePairing
 from limpet.watch.emit._event_factory import barely_known, stat_of
-from limpet.watch.index._entry_record import (
-    kind_of,
-    kind_of_mode,
-    pack,
-    unpack,
-)
+from limpet.watch.index._entry_record import kind_of, pack, unpack
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from limpet._file_stat import kind_of_mode
 from limpet.backends import DELETE
 from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._compare import Arrival, Departure
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._scan import scan
-from limpet.watch.index._entry_record import inode_of, kind_of, kind_of_mode, same_file, unpack
+from limpet.watch.index._entry_record import inode_of, kind_of, same_file, unpack
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
+from limpet._file_stat import kind_of_mode
 from limpet._lazy_fields import make_lazily
 from limpet.watch.emit._path_cache import PathCache
 from limpet.watch.index._entry_record import (
     StatResult,
-    file_stat,
     inode_of,
     is_dir,
     kind_of,
-    kind_of_mode,
+    public_stat,
     unpack,
 )
 
@@ -46,13 +46,13 @@ Now = StatResult | bytes
 
 def stat_of(record: Record | None) -> FileStat | None:
     """Return the public form of a record, if it holds more than a listing gives."""
-    return file_stat(unpack(record)) if isinstance(record, bytes) else None
+    return public_stat(unpack(record)) if isinstance(record, bytes) else None
 
 
 def barely_known(record: Record, device: int) -> FileStat:
     """Return what a listing gives of a file that needed no stat: its size is -1."""
     facts = StatResult(_FORMS[kind_of(record)], 0, 0, 0, device, inode_of(record), -1, 0, 0, 0)
-    return file_stat(facts)
+    return public_stat(facts)
 
 
 _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o120000, "other": 0}
@@ -96,7 +96,7 @@ class _Maker:
             case "kind" if now is not None:
                 return kind_of(now) if isinstance(now, bytes) else kind_of_mode(now.mode)
             case "stat" if now is not None:
-                return file_stat(unpack(now) if isinstance(now, bytes) else now)
+                return public_stat(unpack(now) if isinstance(now, bytes) else now)
             case "previous":
                 return stat_of(previous)
             case "source":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from limpet._file_stat import KIND_OF_FORM, kind_of_mode
 from limpet.events import FileStat
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ that ticks every 1 to 10 ms (CONFIG_HZ), so a record taken so soon after a chang
 
 _KINDS: Final[tuple[Kind, ...]] = ("file", "dir", "symlink", "other")
 _DIR_FORM: Final = 4
-_FORMS: Final[tuple[Kind, ...]] = tuple(
-    {8: "file", _DIR_FORM: "dir", 10: "symlink"}.get(form, "other")  # type: ignore[misc]
-    for form in range(16)
-)
-"""The kind by the upper four bits of a mode, inode(7)."""
 BRIEF_FILE, BRIEF_DIR, BRIEF_SYMLINK, BRIEF_OTHER = range(4)
 """Low bits of a brief record, ``inode << 2 | kind``: what a listing gives."""
 
@@ -67,11 +63,6 @@ class StatResult(NamedTuple):
     young: bool = False
 
 
-def kind_of_mode(mode: int) -> Kind:
-    """Return the kind for a stat mode."""
-    return _FORMS[mode >> 12 & 15]
-
-
 def pack(facts: StatResult, now: int) -> bytes:
     """Pack what stat returned at ``now`` (nanoseconds of the system's clock) or a little later."""
     mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth, _, _ = facts
@@ -96,7 +87,7 @@ def inode_of(record: int | bytes) -> int:
 
 def kind_of(record: int | bytes) -> Kind:
     """Return the kind of a record of either form."""
-    return _KINDS[record & 3] if isinstance(record, int) else _FORMS[record[_KIND_AT] >> 4]
+    return _KINDS[record & 3] if isinstance(record, int) else KIND_OF_FORM[record[_KIND_AT] >> 4]
 
 
 def is_dir(record: bytes) -> bool:
@@ -122,7 +113,7 @@ def only_written(old: bytes, new: bytes, *, deleted: bool, exact: bool) -> bool 
     return False if exact and old[_TIMES] == new[_TIMES] else None
 
 
-def file_stat(facts: StatResult) -> FileStat:
+def public_stat(facts: StatResult) -> FileStat:
     """Return the public form."""
     return FileStat(
         size=facts.size,

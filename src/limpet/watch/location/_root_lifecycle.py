@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import kind_of_mode
 from limpet.backends import GONE, SELF_MOVED, read_mounts
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._scan import scan
-from limpet.watch.index._entry_record import kind_of_mode, pack, unpack
+from limpet.watch.index._entry_record import pack, unpack
 
 if TYPE_CHECKING:
     from limpet.events import Change, GoneReason, Kind

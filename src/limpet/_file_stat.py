@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import Final
 
 from limpet.events import FileStat, Kind
+
+_FORMS: Final[dict[int, Kind]] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "symlink",
+}
+KIND_OF_FORM: Final = tuple(_FORMS.get(form << 12, "other") for form in range(16))
+"""The four highest bits of a mode -> the kind."""
+
+
+def kind_of_mode(mode: int) -> Kind:
+    """Return the kind for a stat mode."""
+    return KIND_OF_FORM[mode >> 12 & 15]
 
 
 def file_stat(found: os.stat_result) -> FileStat:
@@ -20,13 +34,5 @@ def file_stat(found: os.stat_result) -> FileStat:
         gid=found.st_gid,
         inode=found.st_ino,
         device=found.st_dev,
-        kind=_kind(found.st_mode),
+        kind=kind_of_mode(found.st_mode),
     )
-
-
-def _kind(mode: int) -> Kind:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "dir"
-    return "symlink" if stat.S_ISLNK(mode) else "other"
