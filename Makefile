@@ -61,7 +61,7 @@ format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff check --fix .
 
 soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
-	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/model tests/following tests/bot/test_model.py \
+	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/watch/model tests/following tests/bot/test_model.py \
 		-m "soak or not soak" --timeout=3600
 	$(BIN)/python -m pytest -m soak tests/bot --timeout=3600
 

@@ -86,3 +86,11 @@ def test_fragments_of_the_change_log_have_a_kind() -> None:
     form = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|removed)\.md")
     names = {path.name for path in (ROOT / "changelog.d").glob("*.md")} - {"README.md"}
     assert not [name for name in names if not form.fullmatch(name)]
+
+
+@pytest.mark.parametrize("name", ["Makefile", ".ci/run", "CONTRIBUTING.md", "pyproject.toml"])
+def test_paths_in_build_files_exist(name: str) -> None:
+    """A command that names a path that was moved fails only when somebody runs it."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:src|tests|docs|benchmarks|examples)/[\w./-]*\w", text))
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
