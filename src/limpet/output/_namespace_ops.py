@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from limpet.output._atomic_write import NO_WAY, Change, link_over, stat_or_none
 from limpet.output._operations import DeleteDir, DeleteFile, MakeDir, MoveFile
@@ -37,20 +37,12 @@ def delete(
         RefusalError: ``missing`` or ``is-directory``.
         OSError: It stays.
     """
-    calls, name = context.calls, parts[-1]
-    try:
-        with _entered(context, root, parts) as dir_fd:
-            found = stat_or_none(calls, dir_fd, name)
-            if found is None:
-                return _missing(missing_ok=operation.missing_ok)
-            if stat.S_ISDIR(found.st_mode):
-                raise RefusalError("is-directory", "it is a directory", errno.EISDIR)
-            context.report.begin(parts)
-            calls.unlink(dir_fd, name)
-            _removed(context, dir_fd, parts, found)
-    except FileNotFoundError:
-        return _missing(missing_ok=operation.missing_ok)
-    return Change(size=0, stat=None, existed=True)
+
+    def refuse(mode: int) -> None:
+        if stat.S_ISDIR(mode):
+            raise RefusalError("is-directory", "it is a directory", errno.EISDIR)
+
+    return _remove(context, root, parts, operation, refuse)
 
 
 def delete_dir(
@@ -62,33 +54,35 @@ def delete_dir(
         RefusalError: ``missing``; ``symlink`` or ``not-a-file``: it is no directory.
         OSError: It stays (ENOTEMPTY: something is in it).
     """
+
+    def refuse(mode: int) -> None:
+        if stat.S_ISLNK(mode):
+            raise RefusalError("symlink", "it is a symlink; delete it as a file")
+        if not stat.S_ISDIR(mode):
+            raise RefusalError("not-a-file", "it is no directory; delete it as a file")
+
+    return _remove(context, root, parts, operation, refuse)
+
+
+def _remove(
+    context: WriteContext,
+    root: RootDir,
+    parts: tuple[str, ...],
+    operation: DeleteFile | DeleteDir,
+    refuse: Callable[[int], None],
+) -> Change:
     calls, name = context.calls, parts[-1]
-    try:
-        with _entered(context, root, parts) as dir_fd:
-            found = stat_or_none(calls, dir_fd, name)
-            if found is None:
-                return _missing(missing_ok=operation.missing_ok)
-            if stat.S_ISLNK(found.st_mode):
-                raise RefusalError("symlink", "it is a symlink; delete it as a file")
-            if not stat.S_ISDIR(found.st_mode):
-                raise RefusalError("not-a-file", "it is no directory; delete it as a file")
+    remove = calls.remove_dir if isinstance(operation, DeleteDir) else calls.unlink
+    with contextlib.suppress(FileNotFoundError), _entered(context, root, parts) as dir_fd:
+        found = stat_or_none(calls, dir_fd, name)
+        if found is not None:
+            refuse(found.st_mode)
             context.report.begin(parts)
-            calls.remove_dir(dir_fd, name)
-            _removed(context, dir_fd, parts, found)
-    except FileNotFoundError:
-        return _missing(missing_ok=operation.missing_ok)
-    return Change(size=0, stat=None, existed=True)
-
-
-def _removed(
-    context: WriteContext, dir_fd: int, parts: tuple[str, ...], found: os.stat_result
-) -> None:
-    context.report.wrote(parts, state_of(found), None)
-    context.fsyncs.dir(dir_fd)
-
-
-def _missing(*, missing_ok: bool) -> Change:
-    if not missing_ok:
+            remove(dir_fd, name)
+            context.report.wrote(parts, state_of(found), None)
+            context.fsyncs.dir(dir_fd)
+            return Change(size=0, stat=None, existed=True)
+    if not operation.missing_ok:
         raise RefusalError("missing", "there is nothing of that name", errno.ENOENT)
     return Change(size=0, stat=None, existed=False)
 

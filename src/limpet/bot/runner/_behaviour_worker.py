@@ -10,6 +10,7 @@ from typing import Final
 
 from limpet.bot.runner._behaviour_pipeline import BehaviourPipeline
 from limpet.bot.runner._behaviour_queue import BehaviourQueue, Task
+from limpet.bot.runner._dead_letters import dead_letter_line
 from limpet.bot.runner._retry import GaveUpError, RetryPolicy, is_worth_retrying
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
@@ -102,7 +103,9 @@ class BehaviourWorker:
         name = self.queue.name
         _LOG.error("behaviour %s, %s, gave up after %d tries: %s", name, step, attempts, cause)
         task.is_dead = True
-        await self._state_dir.write_dead_letter(
-            task.event, self.queue.ident, name, step, attempts, cause, output
-        )
+        line = dead_letter_line(
+            task.event, behaviour=self.queue.ident, name=name, step=step, attempts=attempts,
+            error=cause, output=output,
+        )  # fmt: skip
+        await self._state_dir.write_dead_letter(line)
         await self.pipeline.clean_up(task, cause)

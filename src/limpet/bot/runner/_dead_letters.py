@@ -101,6 +101,7 @@ def dead_letter_line(
     error: BaseException,
     output: object = None,
 ) -> str:
+    """Return a dead letter as a line of its file; ``output`` is the output event that failed."""
     details = {"behaviour": {"id": behaviour, "name": name}, "step": step, "about": wire_of(event)}
     wire = dead_letter(_encoded(event), attempts=attempts, error=error, **details)
     if output is not None:

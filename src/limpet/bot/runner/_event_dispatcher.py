@@ -21,6 +21,7 @@ from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.runner._behaviour_pipeline import BehaviourPipeline
 from limpet.bot.runner._behaviour_queue import BehaviourQueue
 from limpet.bot.runner._behaviour_worker import SLICE_S, BehaviourWorker
+from limpet.bot.runner._dead_letters import dead_letter_line
 from limpet.bot.runner._output_sender import OutputSender, close
 from limpet.bot.runner._retry import RetryPolicy
 from limpet.bot.runner._run_options import RunOptions
@@ -125,7 +126,10 @@ class Dispatcher:
         message = "the behaviour %s of a stored event no longer exists; writing a dead letter"
         _LOG.error(message, ident)
         error = LookupError("the behaviour no longer exists")
-        await self._state_dir.write_dead_letter(event, ident, "", "journal", 0, error)
+        line = dead_letter_line(
+            event, behaviour=ident, name="", step="journal", attempts=0, error=error
+        )
+        await self._state_dir.write_dead_letter(line)
 
     async def pause(self) -> None:
         """Stop taking events from the queue; the one in hand is among the ``unfinished``."""

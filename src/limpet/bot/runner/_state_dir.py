@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from mewbot.core import InputEvent
-
 from limpet._file_lock import FileLock
 from limpet.bot._delivery import Delivery
-from limpet.bot.runner._dead_letters import DeadLetters, dead_letter_line
+from limpet.bot.runner._dead_letters import DeadLetters
 from limpet.bot.runner._work_journal import JournalEntry, Unfinished, WorkJournal
 from limpet.errors import UsageError
 
@@ -114,27 +112,9 @@ class StateDir:
             _LOG.warning("%d events were not processed; the next start processes them", stored)
         return not lost
 
-    async def write_dead_letter(
-        self,
-        event: InputEvent,
-        behaviour: str,
-        name: str,
-        step: str,
-        attempts: int,
-        error: BaseException,
-        output: object = None,
-    ) -> None:
-        """Write a dead letter; where that is impossible, log it."""
+    async def write_dead_letter(self, line: str) -> None:
+        """Write a line of ``dead_letter_line``; where that is impossible, log it."""
         self.dead_letters += 1
-        line = dead_letter_line(
-            event,
-            behaviour=behaviour,
-            name=name,
-            step=step,
-            attempts=attempts,
-            error=error,
-            output=output,
-        )
         if self._dead_letters is None or self._dry:
             _LOG.error("dead letter: %s", line)
             return
