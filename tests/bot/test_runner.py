@@ -34,10 +34,14 @@ from limpet.bot import (
     RunOptions,
     run,
 )
+from limpet.bot.events import Lines
 from limpet.bot.events._event_codec import CodecError, decode, encode, public_name
+from limpet.bot.events._host_path import make_host_path
+from limpet.bot.events._input_events import wrap
 from limpet.bot.io._event_queue import EventQueue, StoppedError
 from limpet.bot.runner._metrics import health_of, metrics_of
 from limpet.errors import UsageError
+from limpet.remote import RemotePathError
 from tests.bot.factories import created, put, renamed
 from tests.waiting import until
 
@@ -638,11 +642,34 @@ def test_events_survive_the_journal_or_are_refused() -> None:
             decode(wrong)
 
 
+def test_a_path_of_another_host_stays_one_when_it_is_stored() -> None:
+    """What a bot replays after a restart cannot be opened here either."""
+    for windows, root in ((False, "/"), (True, "C:\\")):
+        there, path = (
+            make_host_path("web01", windows, (root, *parts)) for parts in ((), ("é\udcff",))
+        )
+        event: Any = created("a").event
+        event = dataclasses.replace(event, location=there, path=path)
+        stored = json.dumps(encode(wrap(event, "io", "s")), allow_nan=False)
+        found = decode(json.loads(stored)).event
+        assert found == event
+        assert str(found.path).startswith("web01:")
+        with pytest.raises(RemotePathError):
+            open(found.path)
+
+
 def test_what_is_stored_names_no_private_module() -> None:
     """A journal and a dead letter outlive the version that wrote them, and its private modules."""
     components = [one for one in vars(limpet.bot).get("__all__", ()) if one.endswith("Event")]
     assert len(components) > 20
-    for event in (created("a"), renamed("a", "b")):
+    lines = Lines(
+        location=Path("/l"), path=Path("/l"), time=1.5, generation=2, start=0, end=2, lines=("a",)
+    )
+    for event in (
+        created("a"),
+        renamed("a", "b"),
+        limpet.bot.LinesAddedInputEvent(event=lines, io="", session=""),
+    ):
         text = json.dumps(encode(event))
         named = re.findall(r'"c": "([^"]+):', text)
         assert named

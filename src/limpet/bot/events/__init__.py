@@ -1,3 +1,5 @@
 """The events of bots, their construction from limpet's events, and their form on disk."""
 
-__all__: list[str] = []
+from limpet.bot.events._input_events import Lines
+
+__all__ = ["Lines"]

@@ -1,8 +1,9 @@
 """Events as plain JSON and back: for the journal and for dead letters.
 
-A dataclass of limpet, mewbot or a third party becomes the name of its class and its fields.
-Decoding imports no module and runs no code of the class: only classes that the bot has loaded are
-created, field by field. A value without a form in JSON is refused, not guessed.
+An event of limpet has its form on the wire. A dataclass of a bot, of mewbot or of a third party
+becomes the name of its class and its fields. Decoding imports no module and runs no code of the
+class: only classes that the bot has loaded are created, field by field. A value without a form in
+JSON is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import enum
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any, Final
 
 from mewbot.core import InputEvent, OutputEvent
 
+from limpet._wire import from_wire, to_wire
 from limpet.bot.events._action_result import Outcome
+from limpet.bot.events._host_path import HostPath, make_host_path
 from limpet.events import Event
 
 _DEEPEST: Final = 20
+
+_PATHS: Final = {"root": "location", "path": "path", "old_path": "source"}
+"""Key of ``from_wire`` -> the field of an event."""
 
 _SINGLES: Final = (str, int, float, bool, type(None))
 
@@ -66,8 +72,13 @@ def _encode(value: object, depth: int) -> object:
         return value if abs(value) < float("inf") else {"$": "float", "v": repr(value)}
     if isinstance(value, bytes | bytearray):
         return {"$": "bytes", "v": base64.b64encode(value).decode("ascii")}
+    if isinstance(value, HostPath) and isinstance(value, PurePath):
+        windows = isinstance(value, PureWindowsPath)
+        return {"$": "host-path", "v": [value.host, windows, *map(_text, value.parts)]}
     if isinstance(value, PurePath):
         return {"$": "path", "v": _text(str(value))}
+    if isinstance(value, Event):
+        return {"$": "event", "v": _event(value, depth)}
     if isinstance(value, datetime):
         return {"$": "datetime", "v": value.isoformat()}
     if isinstance(value, enum.Enum):
@@ -88,10 +99,18 @@ def _encode(value: object, depth: int) -> object:
     raise CodecError(message)
 
 
+def _event(event: Event, depth: int) -> dict[str, object]:
+    """Return the wire object, and the paths of another host that it has only as text."""
+    paths = {key: getattr(event, field, None) for key, field in _PATHS.items()}
+    elsewhere = {
+        key: _encode(path, depth + 1) for key, path in paths.items() if isinstance(path, HostPath)
+    }
+    return {"wire": to_wire(event, session="stored", exact=True), "paths": elsewhere}
+
+
 def _fields(value: Any, depth: int) -> dict[str, object]:  # noqa: ANN401 - any dataclass
     names = [item.name for item in dataclasses.fields(value)]
-    if not isinstance(value, Event):
-        names += [name for name in getattr(value, "__dict__", {}) if name not in names]
+    names += [name for name in getattr(value, "__dict__", {}) if name not in names]
     return {
         name: _encode(found, depth + 1)
         for name in names
@@ -144,6 +163,12 @@ def _decode(given: object) -> object:
             return base64.b64decode(value)
         case "path":
             return Path(str(_decode(value)))
+        case "host-path":
+            host, windows, *parts = value
+            return make_host_path(host, windows, tuple(str(_decode(one)) for one in parts))
+        case "event":
+            paths = {key: _decode(one) for key, one in value["paths"].items()}
+            return from_wire(value["wire"], paths=paths)  # type: ignore[arg-type]  # host paths
         case "datetime":
             return datetime.fromisoformat(value)
         case "tuple":
@@ -165,8 +190,6 @@ def _decode(given: object) -> object:
 
 def _object(name: str, fields: dict[str, Any]) -> object:
     kind = _class(name, object)
-    if issubclass(kind, Event):
-        return kind(**fields)
     if not (dataclasses.is_dataclass(kind) or issubclass(kind, InputEvent | OutputEvent)):
         message = f"{name} is not an event class"
         raise CodecError(message)

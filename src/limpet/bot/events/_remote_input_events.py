@@ -1,54 +1,21 @@
-"""Events of another host in the classes that triggers match, with paths of that host.
-
-Such a path has a name, a suffix and a parent like any other, prints as ``host:path``, and raises
-when a program tries to open it.
-"""
+"""Events of another host in the classes that triggers match, with paths of that host."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any, NoReturn, cast
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any, cast
 
 from limpet._wire import from_wire
+from limpet.bot.events._host_path import make_host_path
 from limpet.bot.events._input_events import FileSystemInputEvent, wrap
 from limpet.events import EntryEvent, Event, Rescanned
-from limpet.remote import RemoteEvent, RemotePath, RemotePathError
-
-
-@lru_cache(maxsize=256)
-def _class_for(host: str, base: type[PurePath]) -> type[PurePath]:
-    """Create the class of one host's paths; paths derived from one of them have it, too."""
-
-    class HostPath(base):  # type: ignore[valid-type, misc]  # made for each host
-        """A path of another host; it cannot be opened here."""
-
-        __slots__ = ()
-
-        def __str__(self) -> str:
-            return f"{host}:{super().__str__()}" if self.is_absolute() else super().__str__()
-
-        def __fspath__(self) -> NoReturn:
-            message = (
-                f"{self} is on another host and cannot be opened here: let the event carry its "
-                "content (option content of the watch in that host's agent)"
-            )
-            raise RemotePathError(message)
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return _host_path, (host, base is PureWindowsPath, self.parts)
-
-    return HostPath
-
-
-def _host_path(host: str, windows: bool, parts: tuple[str, ...]) -> PurePath:  # noqa: FBT001
-    return _class_for(host, PureWindowsPath if windows else PurePosixPath)(*parts)
+from limpet.remote import RemoteEvent, RemotePath
 
 
 def host_path(path: RemotePath) -> PurePath:
     """Return a pure path of another host."""
     pure = path.pure
-    return _class_for(path.host, type(pure))(*pure.parts)
+    return make_host_path(path.host, isinstance(pure, PureWindowsPath), pure.parts)
 
 
 def to_local_event(
@@ -61,7 +28,7 @@ def to_local_event(
 
 
 def _event(event: RemoteEvent, content: str | bytes | None) -> Event:
-    root = _host_path(event.host, windows=False, parts=("/",))
+    root = make_host_path(event.host, windows=False, parts=("/",))
     if event.root is not None:
         root = host_path(event.root)
     paths = {"root": root}
