@@ -87,6 +87,22 @@ class Position:
             raise UsageError(message) from error
         return made
 
+    def is_same_file(self, other: Position, beginning: bytes | None) -> bool:
+        """Return whether another position, perhaps of a later run, is in the same file.
+
+        Args:
+            other: The other position.
+            beginning: The first bytes of its file. Without them the numbers must agree, as those
+                of a file do that a checkpoint had.
+        """
+        if self.inode != other.inode:
+            return False
+        if len({self.inode_generation, other.inode_generation} - {None}) > 1:
+            return False
+        if beginning is None:
+            return self.generation == other.generation
+        return make_print(beginning[: self.head[0]]) == self.head
+
     def fits(
         self,
         device_inode: tuple[int, int],

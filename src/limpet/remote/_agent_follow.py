@@ -1,7 +1,8 @@
 """One follower of an agent: each line that is added to a file goes into the spool once.
 
-After a kill the follower reports again what came after its checkpoint. How much of each file the
-spool has is stored in the transaction of the lines themselves, so that repeated lines are cut off.
+After a kill the follower reports again what came after its checkpoint. How far the spool has each
+file is stored, as a position, in the transaction of the lines themselves, so that repeated lines
+are cut off; those of another file that got the same number are not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from limpet._wire import Json, put_path
-from limpet.following import Appended, FollowEvent, Gap, Truncated, follow
+from limpet.following import Appended, FollowEvent, Gap, Position, Truncated, follow
 from limpet.remote._agent_source import AgentSource, SourceEvent, now_us
 from limpet.remote._envelope import notice
 
@@ -38,9 +39,12 @@ class FollowSpec:
 class AgentFollow(AgentSource[FollowSpec]):
     """One follower of an agent."""
 
+    _before: dict[bytes, int]
+    """Number and path of each file of this run -> up to which byte an earlier run stored it."""
+
     async def run(self) -> None:
         """Follow until cancelled."""
-        spec = self.spec
+        spec, self._before = self.spec, {}
         state = f"{self.spool.path}.{spec.name}.follow"
         options = {"fallback": "end", **spec.options, "state": state, "commit": "manual"}
         async with follow(spec.path, **options) as follower:
@@ -61,11 +65,11 @@ class AgentFollow(AgentSource[FollowSpec]):
 
     def _wires(self, event: FollowEvent, db: sqlite3.Connection) -> Iterator[Json]:
         if isinstance(event, Appended):
-            key = f"{event.generation}:".encode() + os.fsencode(event.path)
-            row = db.execute(
-                "select value from position where watch = ? and key = ?", (self.spec.name, key)
-            ).fetchone()
-            stored = -1 if row is None else int(row[0])
+            position = event.position
+            key = f"{event.generation}@".encode() + os.fsencode(event.path)
+            if key not in self._before:
+                self._before[key] = self._stored_before(event, position, db)
+            stored = self._before[key]
             if stored >= event.end:
                 return
             for lines, start, end, data in parts_of(event, stored):
@@ -77,12 +81,28 @@ class AgentFollow(AgentSource[FollowSpec]):
                 )  # fmt: skip
             db.execute(
                 "insert or replace into position values (?, ?, ?)",
-                (self.spec.name, key, str(event.end).encode()),
+                (self.spec.name, key, str(position).encode()),
             )
         elif isinstance(event, Gap | Truncated):
             kind = "file.gap" if isinstance(event, Gap) else "file.truncated"
             lost = {"kind": event.kind, "bytes": getattr(event, "bytes", None)}
             yield self._wire(kind, event.path, now_us() / 1e6, lost=lost)
+
+    def _stored_before(self, event: Appended, position: Position, db: sqlite3.Connection) -> int:
+        """Return up to which byte an earlier run stored the file of an event; -1 if none did.
+
+        The number of a file may differ from run to run: one that no checkpoint had gets a new one.
+        """
+        beginning = None if event.start else event.data
+        query = "select key, value from position where watch = ?"
+        path = b"@" + os.fsencode(event.path)
+        before = [
+            Position.parse(value.decode())
+            for key, value in db.execute(query, (self.spec.name,))
+            if key.endswith(path) and key not in self._before
+        ]
+        ends = [one.offset for one in before if one.is_same_file(position, beginning)]
+        return max(ends, default=-1)
 
     def _wire(self, kind: str, path: Path, when: float, **more: object) -> Json:
         wire = notice(kind, watch=self.spec.name, time_us=round(when * 1e6), **more)
