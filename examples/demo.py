@@ -1,4 +1,4 @@
-"""Shows what limpet tells of: changes things in a temporary folder and prints the events for each.
+"""Shows limpet's events: makes changes in a temporary directory and prints the events of each.
 
 Then, where the extra ``bot`` is installed, a bot that answers into the folder it watches.
 
@@ -25,7 +25,7 @@ PACE = 0.1
 
 
 def steps(folder: Path) -> list[tuple[str, Callable[[], object], list[str]]]:
-    """Give the steps: what is said of it, what is done, the events that must come for it."""
+    """Return the steps: description, action, expected events."""
     notes = folder / "notes.txt"
     report = folder / "2027" / "q1" / "report.txt"
 
@@ -194,7 +194,7 @@ async def main() -> int:
         folder.mkdir()
         async with limpet.watch_dir(folder) as watch:
             print(f"watching the folder {folder.name}/ by {watch.stats().backend}\n")
-            print(f"{'what is done':<43} what limpet tells\n{'-' * 43} {'-' * 56}")
+            print(f"{'what is done':<43} limpet's events\n{'-' * 43} {'-' * 56}")
             for step, do, expected in steps(folder):
                 came, missing = await events_for(watch, do, expected)
                 print(line(step, came[0] if came else None))

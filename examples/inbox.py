@@ -1,6 +1,6 @@
 """Handles what is put into a folder: ``python inbox.py INBOX DONE [SECONDS]``; Ctrl-C ends it.
 
-A file is taken once it is complete: its writer closed it, or it has not grown for so many seconds.
+A file is taken once it is complete: its writer closed it, or it has not grown for some seconds.
 What lay there before the start is taken too.
 """
 

@@ -1,4 +1,4 @@
-"""Which writes are this process's own: who writes begins and ends them here, watches subscribe.
+"""The registry of own writes: outputs begin and end them here, and watches subscribe.
 
 The registry knows neither side. An output that finds no subscriber reports nothing, so a program
 that only writes does not pay for the watch engine; a watch that subscribes receives every own write
@@ -20,11 +20,11 @@ State: TypeAlias = tuple[int, ...]
 ANY: Final[State] = ()
 """As a state before a write: whatever it was, what is there afterwards is all by the own write."""
 FOREIGN: Final[State] = (-1,)
-"""As a state: not by an own write alone. No file is in it."""
+"""A state that no file has: another process changed the file, too."""
 
 
 class Subscriber(Protocol):
-    """What receives the own writes of this process: one watch."""
+    """Receives the own writes of this process, for one watch."""
 
     keeps: str | None
     """Location of a watch that delivers own writes like any other; ``None`` for all others."""
@@ -42,7 +42,7 @@ ended: Final = threading.Condition(lock)
 open_writes: Final[dict[str, int]] = {}
 """Path -> number of own writes under way there."""
 brief: Final[dict[str, int]] = {}
-"""The ones among them that end in a moment by themselves: not those of a block of the user's."""
+"""Those of them that end without code of the user, unlike an ``own_write`` block."""
 _subscribers: Final[set[Subscriber]] = set()
 _generation: Final = [0]
 
@@ -112,7 +112,7 @@ def end(
     Args:
         paths: Those that were begun.
         notes: Path, state before (``ANY``: does not matter), state after; in the order of writing.
-        unsure: Paths where another process had a hand in what is there now.
+        unsure: Paths that another process may have changed, too.
         is_brief: As they were begun.
     """
     with lock:

@@ -283,7 +283,7 @@ def cloudevent_of(wire: Mapping[str, object], location: Path) -> Json:
 
 
 def dump_line(wire: Mapping[str, object]) -> bytes:
-    """Return one line that no reader splits and no terminal obeys.
+    """Return one line without other line separators and terminal control codes.
 
     Raises:
         ValueError: There is a NaN or an infinity in it.

@@ -31,6 +31,8 @@ _NULL: Final = re.compile(r"(?:null|Null|NULL|~|)")
 _TRUE: Final = re.compile(r"(?:true|True|TRUE)")
 _FALSE: Final = re.compile(r"(?:false|False|FALSE)")
 _INT: Final = re.compile(r"[-+]?[0-9]+")
+_MOST_DIGITS: Final = 640
+"""The longest integer that every Python converts (``sys.int_info.str_digits_check_threshold``)."""
 _OCT: Final = re.compile(r"0o[0-7]+")
 _HEX: Final = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -266,7 +268,7 @@ def _by_yaml_1_2(text: str) -> Any:  # noqa: ANN401 - a plain value
         return True
     if _FALSE.fullmatch(text):
         return False
-    if _INT.fullmatch(text):
+    if _INT.fullmatch(text) and len(text) <= _MOST_DIGITS:
         return int(text)
     if _OCT.fullmatch(text):
         return int(text, 8)

@@ -86,7 +86,9 @@ class WatchOptions:
     """Also report changes of mode and owner. Costs one stat per file at the start."""
     transient: bool = option(False, "report what was created and deleted between two scans too")
     """Also report what was created and deleted between two scans, where the backend saw it."""
-    follow_symlinks: bool = option(False, "follow symlinks to folders, each real folder once")
+    follow_symlinks: bool = option(
+        False, "follow symlinks to directories, each of them once"
+    )
     """Follow symlinks to directories inside the tree, each real directory once."""
     own: OwnPolicy = option("drop", "what to do with changes that limpet itself made")
     """Events caused by limpet's own output in this process: drop them, mark them, or keep them
@@ -96,7 +98,7 @@ class WatchOptions:
     include: tuple[str, ...] = option((), "only files that match (gitignore syntax)", unit="GLOB")
     """If not empty, only files that match one of these globs (gitignore syntax, relative to the
     location) are reported; directories always are."""
-    exclude: tuple[str, ...] = option((), "leave out what matches, with all in it", unit="GLOB")
+    exclude: tuple[str, ...] = option((), "ignore matching entries and all below them", unit="GLOB")
     """Files and directories that match one of these globs are left out, with all that is in them.
     """
     ignore_file: str | None = option(
@@ -111,7 +113,7 @@ class WatchOptions:
     )
     """Leave out partial downloads, editor swap files and files that systems leave in folders."""
     backend: BackendName = option("auto", "source of hints", unit="NAME")
-    filesystem_mark: bool = option(False, "with fanotify and the right to, mark whole file systems")
+    filesystem_mark: bool = option(False, "mark whole file systems, which needs CAP_SYS_ADMIN")
     """With fanotify and CAP_SYS_ADMIN, mark each file system as a whole instead of every directory:
     a start that makes one mark, at the price of hints about the whole file system. Without the
     right, directories are marked one by one. Done without this option where the marks run out."""

@@ -66,8 +66,8 @@ def _add_run_options(made: Parser) -> None:
     add("--state-dir", metavar="DIR", help="folder of the journal and the dead letters")
     count = whole_number(1)
     for flag, unit, reader, default, text in (
-        ("--drain", "S", _seconds, 8.0, "most seconds that a stop takes (8)"),
-        ("--attempts", "N", count, 3, "tries of a step (3)"),
+        ("--drain", "S", _seconds, 8.0, "maximum seconds that a stop may take (8)"),
+        ("--attempts", "N", count, 3, "attempts for each step (3)"),
         ("--backoff", "S", _seconds, 0.5, "seconds before the second try (0.5)"),
         ("--queue", "N", count, 1000, "most events that may wait (1000)"),
     ):

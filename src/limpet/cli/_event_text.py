@@ -109,7 +109,7 @@ def facts(event: Event) -> Iterator[str]:
 
 
 def escape(text: str) -> str:
-    r"""Return the text in printable characters, so that it breaks no line and drives no terminal.
+    r"""Return the text in printable characters, without line breaks and terminal control codes.
 
     Control characters, separators other than a space, and marks without a shape of their own become
     ``\n``, ``\x1b`` or ``\u202e``; a byte that is not UTF-8 becomes ``\xff``. A backslash becomes

@@ -108,10 +108,15 @@ def parser(command: str) -> Parser:
             type=whole_number(1),
             help="rotate the file before a record that would make it larger than this",
         )
-        add("--keep", metavar="N", type=whole_number(0), help="most rotated files to keep (all)")
+        add(
+            "--keep",
+            metavar="N",
+            type=whole_number(0),
+            help="maximum number of rotated files (all)",
+        )
     add_flags(add, {flag: text for flag, (of, text) in _FLAGS.items() if command in of.split()})
     add_choice(add, "--durability", LEVELS, "what survives a crash of the system", "none")
-    add_flags(add, {"--json": "write the result as JSON, that of a refusal too"})
+    add_flags(add, {"--json": "write the result, or the refusal, as JSON"})
     return made
 
 

@@ -118,7 +118,7 @@ def follow(
         print(line.text)
     ```
 
-    The file need not exist. A text with wildcards is a glob, and files that come to match it are
+    The file need not exist. A text with wildcards is a glob, and files that match it later are
     read from their beginning; a ``Path`` is never a glob. Nothing is started before the follower is
     iterated, or entered with ``async with``.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FORMAT: Final = "limpet-follow"
-_VERSION: Final = 1
+_VERSION: Final = 2
 MISSING_S: Final = 7 * 86400.0
 """How long a path that is not followed is remembered, in seconds: it may come back."""
 _MAX_FINISHED: Final = 64
@@ -200,7 +200,7 @@ def decode(data: bytes) -> Checkpoint:
         raise ValueError(message)
     whole = json.loads(line)
     if whole.get("format") != _FORMAT or whole.get("v") != _VERSION:
-        message = "it is no state of this version of limpet"
+        message = "it was written by another version of limpet"
         raise ValueError(message)
     made = Checkpoint(whole["next"], whole["saved"])
     for path, one in whole["paths"].items():

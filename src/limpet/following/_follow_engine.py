@@ -1,4 +1,4 @@
-"""The synchronous whole of a follower: passes over its files, reading, and the checkpoint.
+"""The synchronous core of a follower: passes over its files, reading, and the checkpoint.
 
 It needs no thread, no event loop and no watch. Its driver calls ``examine`` soon after a change and
 now and then without one, ``read`` while there is room for events, and ``save``. Passes go on while

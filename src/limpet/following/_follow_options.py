@@ -112,7 +112,7 @@ class FollowOptions:
         "restart", "what to do if other bytes have replaced those that were read"
     )
     """If other bytes have replaced those that were read: read the file again, or continue."""
-    max_open: int = option(256, "most descriptors", unit="N", least=1)
+    max_open: int = option(256, "maximum number of open files", unit="N", least=1)
     """Maximum number of descriptors; quiet files are closed and examined by name."""
     max_generations: int = option(64, "most files held for one path", unit="N", least=2)
     """Maximum number of files held for one path while nobody consumes lines."""

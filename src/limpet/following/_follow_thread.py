@@ -1,7 +1,7 @@
 """The thread of one follower: it examines files when it is woken, and reads while there is room.
 
 A few batches are read ahead of the consumer, so that the disk is read while the last batch is
-processed. Passes go on however long nobody consumes events: a file that is rotated meanwhile is
+processed. Passes continue while nobody consumes events: a file that is rotated meanwhile is
 held.
 """
 

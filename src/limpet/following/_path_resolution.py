@@ -1,4 +1,4 @@
-"""Follow a path's name: hold the file that it leads to, and let go of the one it led to before.
+"""Follow a path's name: open the file that is at it now, and retire the one before.
 
 A pass is idempotent: hints only say when to run one. The name is followed and the descriptor is
 held. A new file is opened at once; the old one is read to its end before it, and closed once nobody

@@ -97,7 +97,7 @@ class AppendToFile(_WithContent):
     create: bool = option(
         True, "create the file if it is missing", help_off="refuse a file that is missing"
     )
-    newline_guard: bool = option(False, "first end the last line of the file, if it is open")
+    newline_guard: bool = option(False, "first end an unfinished last line of the file")
     """If the file does not end in a line end, write one before the record."""
     lock: bool = option(False, "take the file's advisory lock")
     """Take the file's advisory lock (flock) for it, and wait for other processes that hold it."""

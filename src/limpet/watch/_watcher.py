@@ -115,7 +115,7 @@ def make_router() -> HintRouter:
 
 
 class Watcher:
-    """The synchronous whole of one watch."""
+    """The synchronous core of one watch."""
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ class InputSupervisor:
 
         try:
             await run_again(run, report, first=self._first)
-            _LOG.info("the input %s has ended; what it has started goes on", name)
+            _LOG.info("the input %s has ended; its events are still being processed", name)
         finally:
             if isinstance(one, FileSystemInput):
                 one.handover.clean()

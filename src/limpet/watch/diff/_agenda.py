@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Agenda:
-    """What one examination has to look into, or has left for the next one."""
+    """What one examination must examine, or has left for the next one."""
 
     names: dict[DirNode, dict[str, int]] = field(default_factory=dict)
     """Directory -> name -> hint bits (0: no hint names it)."""

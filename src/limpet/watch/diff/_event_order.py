@@ -1,8 +1,8 @@
 """Pairs departures with arrivals, and emits everything in an order that can be replayed.
 
-The order is found by doing: each change first makes room for itself. An arrival needs its directory
-to exist and its name to be free; a deleted directory first releases what was moved out of it. Where
-renames wait for each other in a circle (two names exchanged), the circle is opened: its files are
+The order is found by simulation: each change first makes room for itself. An arrival needs its
+directory to exist and its name to be free; a deleted directory first releases what was moved out of
+it. Where renames wait for each other in a circle (two names exchanged), it is opened: its files are
 emitted as replaced, its directories as deleted and created.
 """
 

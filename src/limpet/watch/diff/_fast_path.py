@@ -38,7 +38,7 @@ _Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet
 nothing. Text, numbers and bytes alone are no work for the garbage collector."""
 
 _PART: Final = 256
-"""Names that are examined, or emitted, between two looks at the clock."""
+"""Names that are examined, or emitted, between two readings of the clock."""
 
 
 class _Block:
