@@ -86,9 +86,7 @@ class WatchOptions:
     """Also report changes of mode and owner. Costs one stat per file at the start."""
     transient: bool = option(False, "report what was created and deleted between two scans too")
     """Also report what was created and deleted between two scans, where the backend saw it."""
-    follow_symlinks: bool = option(
-        False, "follow symlinks to directories, each of them once"
-    )
+    follow_symlinks: bool = option(False, "follow symlinks to directories, each of them once")
     """Follow symlinks to directories inside the tree, each real directory once."""
     own: OwnPolicy = option("drop", "what to do with changes that limpet itself made")
     """Events caused by limpet's own output in this process: drop them, mark them, or keep them

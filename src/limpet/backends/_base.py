@@ -8,8 +8,10 @@ compares with the disk and never believes a hint. To add a backend:
    ``TreeSource``: the system reports everything below one directory (ReadDirectoryChangesW,
    FSEvents, watchfiles);
    ``TimerSource``: nothing is reported, directories are examined in intervals (polling).
-2. Declare its ``Capabilities``. No code asks for a backend by name to find out what it can do.
-3. Add it to the table in ``_select.py``, which says on which system it is chosen.
+2. Declare its ``Capabilities`` there. What it can do is read from this value, not from its name.
+3. Add its name to ``_select.py``: where it is chosen (``_BEST_FIRST``), what it can do
+   (``capabilities_of``), how it is opened (``make_source`` or ``make_tree_source``), why it may be
+   missing (``_unusable``); and to ``BackendName`` in ``limpet/config.py``.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class EventOrderer:
                 return None
             if departure.arrival is not None:
                 _unpair(departure)
-        if isinstance(occupant, DirNode) or _is_dir(arrival.facts):
+        if isinstance(occupant, DirNode) or arrival.facts.is_dir:
             self._depart(departure)
             return None
         departure.done = True
@@ -227,7 +227,7 @@ class EventOrderer:
     def _created(self, arrival: Arrival) -> None:
         directory, name, facts = arrival.directory, arrival.name, arrival.facts
         foreign = bool(arrival.bits & OTHER)
-        if not _is_dir(facts) or not self.context.options.recursive:
+        if not facts.is_dir or not self.context.options.recursive:
             directory.entries[name] = pack(facts, self.context.disk.now())
             self._emit_created(directory, name, facts, arrival.bits)
             return
@@ -377,7 +377,3 @@ def _unpair(departure: Departure) -> None:
     if departure.arrival is not None:
         departure.arrival.departure = None
         departure.arrival = None
-
-
-def _is_dir(facts: StatResult) -> bool:
-    return facts.mode & 0o170000 == 0o040000

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from limpet.watch.diff._compare import Comparison, Differences, EntryRef
     from limpet.watch.diff._context import DiffContext
     from limpet.watch.emit._event_factory import Record
-    from limpet.watch.index._entry_record import StatResult
 
 
 class RenamePairing:
@@ -42,7 +41,7 @@ class RenamePairing:
         differences, index = self.differences, self.context.index
         handled: set[Arrival] = set()
         while waiting := [
-            a for a in differences.arrivals.values() if _is_dir(a.facts) and a not in handled
+            a for a in differences.arrivals.values() if a.facts.is_dir and a not in handled
         ]:
             arrival = waiting[0]
             handled.add(arrival)
@@ -114,7 +113,7 @@ class RenamePairing:
             for a in self.differences.arrivals.values()
             if a.departure is None
             and not a.done
-            and (not _is_dir(a.facts) or not self.context.options.recursive)
+            and (not a.facts.is_dir or not self.context.options.recursive)
         ]
         for top in list(self.tops):
             arrivals.extend(self._lift_out(top, departed))
@@ -200,7 +199,3 @@ class RenamePairing:
         if origin == (departure.directory, departure.name) and not arrival.bits & DELETE:
             return True
         return same_file(record, departure.directory.seen, facts)
-
-
-def _is_dir(facts: StatResult) -> bool:
-    return facts.mode & 0o170000 == 0o040000

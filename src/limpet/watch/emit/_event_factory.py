@@ -294,4 +294,4 @@ class EventFactory:
 
 
 def _is_dir(now: Now) -> bool:
-    return is_dir(now) if isinstance(now, bytes) else now.mode & 0o170000 == 0o040000
+    return is_dir(now) if isinstance(now, bytes) else now.is_dir

@@ -62,6 +62,11 @@ class StatResult(NamedTuple):
     fresh: bool = False
     young: bool = False
 
+    @property
+    def is_dir(self) -> bool:
+        """Return whether it is of a directory."""
+        return self.mode & 0o170000 == 0o040000
+
 
 def pack(facts: StatResult, now: int) -> bytes:
     """Pack what stat returned at ``now`` (nanoseconds of the system's clock) or a little later."""
