@@ -21,7 +21,7 @@ DROPPED = {
 }  # fmt: skip
 """Words that no identifier has; ``dead_letter`` and ``dead_letters`` are the field's term."""
 
-HUB = ("remote", "cli", "bot/io/_remote_filesystem.py", "bot/conditions.py")
+HUB = ("remote", "cli", "bot/io/_remote_filesystem.py")
 """Where ``hub``, the NATS server, may be named."""
 
 SETTLE = {
@@ -145,3 +145,9 @@ def test_the_glossary_lists_each_word_once() -> None:
     ]
     assert len(terms) > 25
     assert len(terms) == len(set(terms))
+
+
+@pytest.mark.parametrize("place", sorted({*HUB, *SETTLE}))
+def test_exceptions_name_files_that_exist(place: str) -> None:
+    """An exception for a file that was moved would hide the next one."""
+    assert (ROOT / "src" / "limpet" / place).exists()
