@@ -293,7 +293,7 @@ async def test_manual_commit(p: Path, tmp_path: Path) -> None:
 
 
 async def test_losses_reach_the_log(p: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever only wants lines still learns of what he does not get."""
+    """A consumer that only wants lines still gets a report of what it does not get."""
     write(p, "a\n")
     async with limpet.follow(p, start="beginning") as follower:
         text = follower.text()

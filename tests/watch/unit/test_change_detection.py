@@ -48,7 +48,7 @@ def test_a_birth_within_the_clocks_tick_is_no_evidence_after_a_deletion() -> Non
         ({}, 0, True),
         ({}, DELETE, True),  # born before the listing, and the listing had its inode
         ({"birth": 11 * SECOND}, 0, False),
-        ({"birth": ROOT.seen}, 0, True),  # within the tick: only a hint tells them apart
+        ({"birth": ROOT.seen}, 0, True),  # within the tick: only a hint shows a difference
         ({"birth": ROOT.seen}, DELETE, False),
         ({"birth": ROOT.seen + RACY_NS}, 0, True),
         ({"birth": ROOT.seen + RACY_NS + 1}, 0, False),

@@ -118,7 +118,7 @@ def test_a_directory_moved_into_a_new_one_arrives_in_it() -> None:
 
 
 def test_a_file_moved_out_of_a_deleted_directory_is_paired() -> None:
-    """Only the directory's departure was found; what was in it is looked through for the file."""
+    """Only the directory's departure was found; the file is searched for in what it held."""
     tree = MemoryTree("d/", "d/e/", "d/e/f", "d/g")
     tree.disk.rename("d/e/f", "f")
     tree.disk.remove("d")
