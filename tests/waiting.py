@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -16,17 +17,25 @@ What = str | Callable[[], str]
 
 
 async def until(
-    condition: Callable[[], object], what: What = "", *, patience: float = PATIENCE
+    condition: Callable[[], object | Awaitable[object]],
+    what: What = "",
+    *,
+    patience: float = PATIENCE,
 ) -> None:
     """Return once the condition holds; under asyncio or trio.
 
     Args:
-        condition: Called again and again; must be cheap.
+        condition: Called again and again; must be cheap. What it returns is awaited if it can be.
         what: Describes the condition when the test fails: a text, or a function that returns it.
         patience: Seconds after which the test fails.
     """
     end = time.monotonic() + patience
-    while not condition():
+    while True:
+        holds = condition()
+        if inspect.isawaitable(holds):
+            holds = await holds
+        if holds:
+            return
         assert time.monotonic() < end, _text(what)
         await anyio.sleep(0.005)
 

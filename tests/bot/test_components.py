@@ -406,10 +406,17 @@ def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: st
             group.create_task(one("a"))
             await until((tmp_path / "began a").exists)
             tasks = [group.create_task(one("b"))]
-            await asyncio.sleep(0.05)
+            if busy == "skip":
+                await tasks[0]
+            elif busy == "restart":
+                await until((tmp_path / "began b").exists)
             tasks.append(group.create_task(one("c")))
             if busy == "skip":
-                await asyncio.wait(tasks)
+                await tasks[1]
+            elif busy == "restart":
+                await until((tmp_path / "began c").exists)
+            else:
+                await asyncio.sleep(0)  # both wait from their first step on, in this order
             (tmp_path / "go").touch()
 
     asyncio.run(main())

@@ -224,7 +224,9 @@ async def test_closing_ends_iterations(p: Path) -> None:
             ended.set()
 
         tasks.start_soon(consume)
-        await anyio.sleep(0.01)
+        thread = follower._thread
+        assert thread is not None
+        await until(lambda: thread._consumers, "nobody waits")
         await follower.aclose()
         with anyio.fail_after(PATIENCE):
             await ended.wait()
@@ -291,7 +293,7 @@ async def test_manual_commit(p: Path, tmp_path: Path) -> None:
 
 
 async def test_losses_reach_the_log(p: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever only wants lines still learns of what he does not get."""
+    """A consumer that only wants lines still gets a report of what it does not get."""
     write(p, "a\n")
     async with limpet.follow(p, start="beginning") as follower:
         text = follower.text()
@@ -527,16 +529,16 @@ class Threaded:
             self.take()
 
     def take(self) -> None:
+        until_sync(self.take_ready, "there is more to be read, and nothing comes")
+
+    def take_ready(self) -> bool:
+        """Take what is ready; return whether that was all."""
         assert self.thread is not None
-        while True:
-            event = self.thread.pop()
-            if event is None:
-                if not self.thread.stats().backlog:
-                    return
-                time.sleep(0.001)
-            elif isinstance(event, Appended):
+        while (event := self.thread.pop()) is not None:
+            if isinstance(event, Appended):
                 event.commit()
                 self.batches.append((self.runs, event))
+        return not self.thread.stats().backlog
 
     def wait(self, seconds: float) -> None:
         until_sync(lambda: self.thread is None or self.thread.stats().generations < 2)

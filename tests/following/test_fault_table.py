@@ -12,7 +12,7 @@ from tests.following.driver import Driven, SteppedFileIO
 from tests.following.fault_table import ROWS, Field, Row
 
 
-class Core:
+class DrivenEngine:
     """limpet's engine, driven as the row says."""
 
     def __init__(self, state: Path) -> None:
@@ -39,34 +39,34 @@ class Core:
         return [group for run in self.runs for group in run.grouped()]
 
 
-def play(row: Row, tmp_path: Path) -> tuple[Core, list[list[str]]]:
+def play(row: Row, tmp_path: Path) -> tuple[DrivenEngine, list[list[str]]]:
     (tmp_path / "logs").mkdir()
-    core = Core(tmp_path / "state")
-    expected = row.play(Field(tmp_path / "logs", core, row.options))
-    core.examine()
-    core.runs[-1].close()
-    return core, expected
+    engine = DrivenEngine(tmp_path / "state")
+    expected = row.play(Field(tmp_path / "logs", engine, row.options))
+    engine.examine()
+    engine.runs[-1].close()
+    return engine, expected
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_row(row: Row, tmp_path: Path) -> None:
     """Every line once, the old file's before the new one's."""
-    core, expected = play(row, tmp_path)
-    assert core.groups() == expected
+    engine, expected = play(row, tmp_path)
+    assert engine.groups() == expected
 
 
 def test_row_12_the_unfinished_line_says_so(tmp_path: Path) -> None:
     """``half`` never got its end."""
     row = next(row for row in ROWS if row.number == 12)
-    core, _ = play(row, tmp_path)
-    assert [(b.lines, b.complete) for b in core.runs[0].of(Appended)][-1] == (["half"], False)
+    engine, _ = play(row, tmp_path)
+    assert [(b.lines, b.complete) for b in engine.runs[0].of(Appended)][-1] == (["half"], False)
 
 
 def test_row_18_is_reported(tmp_path: Path) -> None:
     """What was read is not there any more, and nothing was lost by it."""
     row = next(row for row in ROWS if row.number == 18)
-    core, _ = play(row, tmp_path)
-    reported = core.runs[0].of(Truncated)
+    engine, _ = play(row, tmp_path)
+    reported = engine.runs[0].of(Truncated)
     assert [(event.kind, event.lost) for event in reported] == [("rewritten", 0)]
 
 
@@ -89,12 +89,12 @@ def test_row_20_what_was_known_to_be_lost_is_counted(tmp_path: Path) -> None:
 def test_row_21_the_hole_is_reported(tmp_path: Path) -> None:
     """No NUL comes, and how many there were does."""
     row = next(row for row in ROWS if row.name == "row_21")
-    core, _ = play(row, tmp_path)
-    assert [(event.kind, event.bytes) for event in core.runs[0].of(Gap)] == [("nul-hole", 6)]
+    engine, _ = play(row, tmp_path)
+    assert [(event.kind, event.bytes) for event in engine.runs[0].of(Gap)] == [("nul-hole", 6)]
 
 
 def test_row_53_is_reported(tmp_path: Path) -> None:
     """The file of the checkpoint is not there any more."""
     row = next(row for row in ROWS if row.number == 53)
-    core, _ = play(row, tmp_path)
-    assert [event.kind for event in core.runs[1].of(Gap)] == ["generation-missing"]
+    engine, _ = play(row, tmp_path)
+    assert [event.kind for event in engine.runs[1].of(Gap)] == ["generation-missing"]

@@ -568,7 +568,7 @@ def test_row_62_not_readable_for_a_while(p: Path) -> None:
 
 
 class Stale(SteppedFileIO):
-    """Tells an old size for a while, as a network file system may."""
+    """Gives an old size for a while, as a network file system may."""
 
     less = 0
 

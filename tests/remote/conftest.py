@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pytest
 
 from limpet.remote import MemoryHub, MemoryTransport, NatsTransport, Subjects, Transport, connect
 from limpet.remote._stream_setup import init_memory, init_nats
+from tests.waiting import until_sync
 
 HOSTS = ("web01", "nas")
 ACK_WAIT_S = 1.5
@@ -77,17 +77,18 @@ class Server:
         else:
             command += ["-js", "-sd", str(self.folder / "js")]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
+            process = self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+        def is_up() -> bool:
             for path in self.folder.glob("*.ports"):
                 with contextlib.suppress(ValueError, KeyError, IndexError):
                     url = json.loads(path.read_text())["nats"][0]
                     self.port = int(url.rpartition(":")[2])
-                    return
-            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
-            time.sleep(0.01)
-        raise AssertionError("the server did not start")
+                    return True
+            assert process.poll() is None, (self.folder / "log").read_text()[-2000:]
+            return False
+
+        until_sync(is_up, "the server did not start")
 
     @property
     def url(self) -> str:

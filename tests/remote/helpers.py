@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 async def stored_beyond(transport: Transport, stream: str, subject: str, seq: int) -> int:
     """Wait until the hub has a message of the subject with a higher number; return its number."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found = await transport.latest(stream, subject)
-            if found is not None and found.seq > seq:
-                return found.seq
-            await asyncio.sleep(0.01)
+    newest = seq
+
+    async def is_stored() -> bool:
+        nonlocal newest
+        found = await transport.latest(stream, subject)
+        newest = seq if found is None else found.seq
+        return newest > seq
+
+    await until(is_stored, f"no message of {subject} beyond {seq}")
+    return newest
 
 
 def options(tmp_path: Path, host: str = "web01", **more: Any) -> AgentOptions:

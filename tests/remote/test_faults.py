@@ -392,11 +392,7 @@ async def test_f10_a_subject_that_is_not_allowed(
             (tmp_path / "good" / "y").touch()
             await asyncio.sleep(0)
             assert "may not publish" in sender.health.trouble
-            ids: list[str] = []
-            async with asyncio.timeout(20):
-                while not ids:
-                    ids = await stored(hub)
-                    await asyncio.sleep(0.05)
+            await until(lambda: stored(hub))
     assert len([r for r in caplog.records if "may not publish" in r.message]) <= 2
 
 
@@ -534,9 +530,7 @@ async def test_f16_two_agents_with_one_name(hub: Hub, tmp_path: Path) -> None:
     second.mkdir()
     transport = await hub.connect("bot")
     async with running(hub, options(first)):
-        async with asyncio.timeout(20):
-            while await transport.get_value("LIMPET_HOSTS", "web01") is None:
-                await asyncio.sleep(0.02)
+        await until(lambda: transport.get_value("LIMPET_HOSTS", "web01"))
 
         async def twin() -> Any:
             return await hub.connect("web01")

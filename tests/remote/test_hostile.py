@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,10 @@ async def test_a_new_reader_without_an_event_keeps_its_position(hub: Hub, tmp_pa
     made = messages(tmp_path, 2)
     store = tmp_path / "cursor"
     await transport.publish(made[:1])
-    await asyncio.sleep(0.01)  # the checkpoint is a time
+    first = await transport.latest("LIMPET_EV", SUBJECT)
+    assert first is not None
+    # The checkpoint is a time, in whole milliseconds.
+    await until(lambda: time.time() > first.time + 0.001)
     async with EventReader(transport, bot="bot", store=store):
         pass
     await transport.publish(made[1:])
@@ -150,7 +154,7 @@ async def test_events_that_wait_behind_a_slow_one_go_to_no_other_worker(
     done: list[str] = []
 
     async def slow(event: RemoteEvent) -> None:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.4)  # all six take longer than ack_wait, each one less
         done.append(event.id)
 
     async def work(name: str) -> None:

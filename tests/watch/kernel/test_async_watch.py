@@ -105,7 +105,7 @@ def big_tree(root: Path, folders: int = 300) -> Path:
 
 
 async def settle() -> None:
-    """Let every task go as far as it can without news from outside (threads aside)."""
+    """Let every task go as far as it can without a hint from outside (threads aside)."""
     await anyio.wait_all_tasks_blocked()
 
 
@@ -230,7 +230,7 @@ async def test_several_tasks_iterate_one_watch(
 async def test_as_many_events_as_tasks_that_wait(
     tmp_path: Path, kernel_backend: Any, count: int
 ) -> None:
-    """L5: when one look finds an event for each of the waiting tasks, each gets one."""
+    """L5: when one scan finds an event for each of the waiting tasks, each gets one."""
     async with limpet.watch_dir(tmp_path, backend=kernel_backend) as watch:
         got: list[str] = []
 
@@ -541,10 +541,10 @@ async def test_leaving_is_cancelled_by_a_scope(tmp_path: Path, kernel_backend: A
         assert not held.left()
 
 
-async def test_leaving_ends_a_look_that_is_under_way(
+async def test_leaving_ends_a_scan_that_is_under_way(
     tmp_path: Path, kernel_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """W83: leaving does not wait for a long look; it is left off."""
+    """W83: leaving does not wait for a long scan; it is left off."""
     big_tree(tmp_path / "in", 5)
     opened, given_up, waiting = threading.Event(), threading.Event(), threading.Event()
     cores: list[Watcher] = []
@@ -618,7 +618,7 @@ def anext_batch(watch: limpet.Watch) -> Callable[[], Any]:
 
 
 async def test_entered_again(tmp_path: Path, backend: Any) -> None:
-    """Starting and stopping: a watch can be started again, and counts from 1 anew."""
+    """Starting and stopping: a watch can be started again, and counts from 1 again."""
     watch = limpet.watch_dir(tmp_path, backend=backend, poll_interval=3600)
     for number in range(5):
         (tmp_path / f"before{number}").touch()
@@ -882,10 +882,10 @@ def test_sync_is_interrupted(tmp_path: Path, kernel_backend: Any) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_sync_is_interrupted_in_a_look(
+def test_sync_is_interrupted_in_a_scan(
     tmp_path: Path, kernel_backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """L1: a look that Ctrl-C broke off takes no change with it."""
+    """L1: a scan that Ctrl-C broke off takes no change with it."""
     with limpet.watch_dir(tmp_path, backend=kernel_backend).sync() as watch:
         start = watch.entries()
         plain, armed = FileSystemCalls.records, [False]

@@ -91,7 +91,7 @@ def test_bad_content_options_are_refused() -> None:
 
 
 def test_odd_nodes_are_entries_and_never_opened(tmp_path: Path, backend: Any) -> None:
-    """A FIFO would block whoever opens it; a socket and a device cannot be opened."""
+    """A FIFO would block the program that opens it; a socket and a device cannot be opened."""
     os.mkfifo(tmp_path / "early")
     options = {"content": limpet.ContentOptions(), "existing": True, "backend": backend}
     with limpet.watch_dir(tmp_path, poll_interval=3600, **options).sync() as watch:
@@ -161,7 +161,7 @@ def test_a_tree_deeper_than_path_max(tmp_path: Path, backend: Any) -> None:
         subprocess.run(["rm", "-rf", str(tmp_path / name)], check=True)
 
 
-def test_overflow_is_told_and_made_good(tmp_path: Path, kernel_backend: Any) -> None:
+def test_overflow_is_reported_and_made_good(tmp_path: Path, kernel_backend: Any) -> None:
     """S21: a paused consumer and 100,000 creations; nothing is missing in the end."""
     with limpet.watch_dir(tmp_path, backend=kernel_backend).sync() as watch:
         (tmp_path / "d").mkdir()
@@ -189,7 +189,7 @@ class LimitedHub(HintRouter):
         return super().mark(*arguments, **details)
 
 
-def test_the_watch_limit_is_told_and_the_rest_is_polled(tmp_path: Path) -> None:
+def test_the_watch_limit_is_reported_and_the_rest_is_polled(tmp_path: Path) -> None:
     """S23, and the marks come back once the limit allows."""
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
@@ -247,10 +247,10 @@ class FailingDisk(FileSystemCalls):
         (errno.EACCES, "permission"),
     ],
 )
-def test_a_folder_that_fails_is_told_once_and_recovers(
+def test_a_folder_that_fails_is_reported_once_and_recovers(
     tmp_path: Path, code: int, reason: str
 ) -> None:
-    """W10: an outage is no mass deletion; what changed meanwhile is told afterwards."""
+    """W10: an outage is no mass deletion; what changed meanwhile is reported afterwards."""
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "old").write_text("1")
     disk = FailingDisk()
@@ -337,7 +337,7 @@ def test_permission_as_another_user(tmp_path: Path, kernel_backend: str) -> None
 
 
 def test_a_network_target_that_goes_is_asked_for_twice(tmp_path: Path) -> None:
-    """W10: on a mount that may go away for a moment, one look is not enough for mass deletion."""
+    """W10: on a mount that may go away for a moment, one scan is not enough for mass deletion."""
     place = tmp_path / "place"
     place.mkdir()
     (place / "f").write_text("1")
@@ -478,7 +478,7 @@ class SteppingDisk(FileSystemCalls):
 
 
 def test_the_clock_steps_back(tmp_path: Path) -> None:
-    """Event times never decrease, and changes are told all the same."""
+    """Event times never decrease, and changes are reported all the same."""
     disk = SteppingDisk()
     with Started(tmp_path, disk) as watch:
         (tmp_path / "a").write_text("1")
@@ -579,7 +579,7 @@ def test_a_rewrite_that_keeps_size_and_mtime(tmp_path: Path, backend: Any) -> No
 
 
 def test_reading_is_no_change(tmp_path: Path, backend: Any) -> None:
-    """W63: a consumer that reads what changed is not told of it again."""
+    """W63: a consumer that reads what changed gets no report of it."""
     path = tmp_path / "f"
     path.write_text("one")
     with limpet.watch_dir(tmp_path, backend=backend, poll_interval=3600).sync() as watch:
@@ -634,7 +634,7 @@ def test_mmap_writes_show_at_close(tmp_path: Path, kernel_backend: Any) -> None:
 
 
 def test_there_and_back_is_nothing(tmp_path: Path, kernel_backend: Any) -> None:
-    """S6: a -> b -> a within one look."""
+    """S6: a -> b -> a within one scan."""
     (tmp_path / "a").write_text("1")
     (tmp_path / "d" / "e").mkdir(parents=True)
     perform("age", tmp_path)

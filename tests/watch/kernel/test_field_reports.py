@@ -29,7 +29,7 @@ from limpet.watch.index._fs import FileSystemCalls
 from tests.unprivileged import open_to_all, start
 
 
-def told(events: list[limpet.Event]) -> list[str]:
+def shown(events: list[limpet.Event]) -> list[str]:
     return [describe(event) for event in events]
 
 
@@ -49,7 +49,7 @@ def wait_for(
     events: list[limpet.Event] = []
     while not enough(events):
         event = watch.next(timeout=30)
-        assert event is not None, f"silence after {told(events)}"
+        assert event is not None, f"silence after {shown(events)}"
         events.append(event)
     return events
 
@@ -81,7 +81,7 @@ def make_tree(root: Path, folders: int, files: int) -> None:
 
 @contextlib.contextmanager
 def at_work(job: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Run a job beside the test; it is told when to stop."""
+    """Run a job beside the test; it is asked to stop."""
     stop = threading.Event()
     worker = threading.Thread(target=job, args=(stop,))
     worker.start()
@@ -96,8 +96,8 @@ def at_work(job: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("round_trips", [1, 5])
-def test_unlinked_and_written_anew(tmp_path: Path, backend: Any, round_trips: int) -> None:
-    """W15: deleted and created between two looks is one update of what the consumer holds."""
+def test_unlinked_and_written_again(tmp_path: Path, backend: Any, round_trips: int) -> None:
+    """W15: deleted and created between two scans is one update of what the consumer holds."""
     (tmp_path / "f").write_text("0")
     perform("age", tmp_path)
     with watched(tmp_path, backend) as watch:
@@ -120,12 +120,12 @@ def test_sed_in_place(tmp_path: Path, backend: Any) -> None:
     ):
         for old, new in ("ab", "bc", "cd"):
             subprocess.run(["sed", "-i", f"s/{old}/{new}/", str(path)], check=True)
-            assert told(folder.fence()) == ["FileUpdated f {content,identity}"]
-            assert told(file.fence()) == ["TargetFileUpdated . {content,identity}"]
+            assert shown(folder.fence()) == ["FileUpdated f {content,identity}"]
+            assert shown(file.fence()) == ["TargetFileUpdated . {content,identity}"]
         with path.open("a") as late:
             late.write("late")
-        assert told(folder.fence()) == ["FileUpdated f {content}"]
-        assert told(file.fence()) == ["TargetFileUpdated . {content}"]
+        assert shown(folder.fence()) == ["FileUpdated f {content}"]
+        assert shown(file.fence()) == ["TargetFileUpdated . {content}"]
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -152,15 +152,15 @@ def test_git_checkout(tmp_path: Path, backend: Any) -> None:
     ):
         for branch, only in (("one", "FileDeleted"), ("two", "FileCreated")):
             git("checkout", "-q", branch)
-            update, other = sorted(told(folder.fence()), reverse=True)
+            update, other = sorted(shown(folder.fence()), reverse=True)
             assert update.startswith("FileUpdated f {content")
             assert other == f"{only} only"
             (event,) = file.fence()
             assert isinstance(event, limpet.TargetFileUpdated)
             with (tmp_path / "f").open("a") as late:
                 late.write("late")
-            assert told(folder.fence()) == ["FileUpdated f {content}"]
-            assert told(file.fence()) == ["TargetFileUpdated . {content}"]
+            assert shown(folder.fence()) == ["FileUpdated f {content}"]
+            assert shown(file.fence()) == ["TargetFileUpdated . {content}"]
             git("checkout", "-q", "--", "f")
             folder.fence()
             file.fence()
@@ -179,7 +179,7 @@ def test_one_save_in_many_steps(tmp_path: Path, backend: Any) -> None:
                 os.fsync(file.fileno())
         path.chmod(0o640)
         os.utime(path)
-        assert told(watch.fence()) == ["FileUpdated f {content}"]
+        assert shown(watch.fence()) == ["FileUpdated f {content}"]
         assert watch.fence() == []
 
 
@@ -187,7 +187,7 @@ class LaggingDisk(FileSystemCalls):
     """A disk whose files are stamped by a clock that runs ahead of the one a program can read.
 
     So it is since Linux 6.13: a stamp is never older than the finest one given to any file, and
-    CLOCK_REALTIME_COARSE does not tell of that.
+    CLOCK_REALTIME_COARSE does not show that.
     """
 
     latest = 0
@@ -208,7 +208,7 @@ def test_an_update_of_a_young_file_is_no_replacement(tmp_path: Path, backend: An
         with (tmp_path / "f").open("a") as file:
             file.write("more")
         core.examine(force=True)
-        assert told(core.pop_all()) == ["FileUpdated f {content}"]
+        assert shown(core.pop_all()) == ["FileUpdated f {content}"]
     finally:
         core.close()
         router.close()
@@ -241,7 +241,7 @@ def test_nested_folders_with_a_waiting_consumer(tmp_path: Path, backend: Any) ->
 
 @pytest.mark.skipif(shutil.which("cp") is None, reason="needs cp")
 def test_a_large_tree_is_copied_in(tmp_path: Path, backend: Any) -> None:
-    """W20: ``cp -a`` of 1,280 files while the consumer waits: none lost, none told twice."""
+    """W20: ``cp -a`` of 1,280 files while the consumer waits: none lost, none reported twice."""
     place, origin = tmp_path / "place", tmp_path / "origin"
     place.mkdir()
     make_tree(origin, 64, 20)
@@ -256,7 +256,7 @@ def test_a_large_tree_is_copied_in(tmp_path: Path, backend: Any) -> None:
             assert isinstance(event, limpet.FileUpdated), describe(event)
         assert mirror.entries == listing(place) == watch.entries()
         (place / "copy" / "d60" / "d61" / "late").write_text("1")
-        assert told(watch.fence()) == ["FileCreated copy/d60/d61/late"]
+        assert shown(watch.fence()) == ["FileCreated copy/d60/d61/late"]
 
 
 @pytest.mark.parametrize("parent_first", [False, True])
@@ -289,9 +289,9 @@ def test_an_old_path_is_not_used_again(tmp_path: Path, backend: Any) -> None:
             perform("age", tmp_path)
             assert watch.fence() == []
             (tmp_path / f"d{number - 1}").rename(tmp_path / f"d{number}")
-            assert told(watch.fence()) == [f"DirRenamed d{number - 1} -> d{number}"]
+            assert shown(watch.fence()) == [f"DirRenamed d{number - 1} -> d{number}"]
             (tmp_path / f"d{number}" / "in" / f"f{number}").write_text("1")
-            assert told(watch.fence()) == [f"FileCreated d{number}/in/f{number}"]
+            assert shown(watch.fence()) == [f"FileCreated d{number}/in/f{number}"]
 
 
 # -- across the border ---------------------------------------------------------------------------
@@ -322,12 +322,12 @@ def test_moved_in_is_watched(tmp_path: Path, backend: Any) -> None:
         origin.rename(place / "o")
         wait_until_there(watch, wanted)
         (place / "o" / "d20" / "d21" / "new").write_text("1")
-        events = wait_for(watch, lambda events: "FileCreated o/d20/d21/new" in told(events))
+        events = wait_for(watch, lambda events: "FileCreated o/d20/d21/new" in shown(events))
         assert not any(isinstance(e, limpet.FileDeleted | limpet.DirDeleted) for e in events)
 
 
 def test_a_file_moved_out_wakes_the_consumer(tmp_path: Path, backend: Any) -> None:
-    """W32, W35: a departure without an arrival is a deletion, told without another change."""
+    """W32, W35: a departure without an arrival is a deletion, reported without another change."""
     place = tmp_path / "place"
     place.mkdir()
     for name in ("a", "b", "c"):
@@ -340,14 +340,14 @@ def test_a_file_moved_out_wakes_the_consumer(tmp_path: Path, backend: Any) -> No
 
 
 def test_a_drop_box(tmp_path: Path, kernel_backend: Any) -> None:
-    """W33: with ``settle`` what is being written is held and what was written is told at once."""
+    """W33: with ``settle`` what is being written is held, and what was written comes at once."""
     place = tmp_path / "place"
     place.mkdir()
     with watched(place, kernel_backend, settle=3600) as watch, (place / "slow").open("w") as file:
         file.write("half")
         file.flush()
         (place / "done").write_text("whole")
-        assert told(watch.fence()) == ["FileCreated done"]
+        assert shown(watch.fence()) == ["FileCreated done"]
         assert watch.stats().held == 1
 
 
@@ -358,19 +358,19 @@ def test_a_drop_box_filled_by_rename(tmp_path: Path, kernel_backend: Any) -> Non
     with watched(tmp_path, kernel_backend, settle=3600) as watch:
         (tmp_path / "t").write_text("22")
         (tmp_path / "t").replace(tmp_path / "f")
-        assert told(watch.fence()) == ["FileUpdated f {content,identity}"]
+        assert shown(watch.fence()) == ["FileUpdated f {content,identity}"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_a_rename_does_not_hide_a_new_mode(tmp_path: Path, backend: Any, kind: str) -> None:
-    """W75, S4: with ``metadata`` a change of mode is told also of what was renamed at once."""
+    """W75, S4: with ``metadata`` a change of mode is reported also of what was renamed at once."""
     (tmp_path / "x").mkdir() if kind == "folder" else (tmp_path / "x").touch()
     perform("age", tmp_path)
     with watched(tmp_path, backend, metadata=True) as watch:
         (tmp_path / "x").chmod(0o700)
         (tmp_path / "x").rename(tmp_path / "y")
         what = "File" if kind == "file" else "Dir"
-        assert told(watch.fence()) == [f"{what}Renamed x -> y", f"{what}Updated y {{mode}}"]
+        assert shown(watch.fence()) == [f"{what}Renamed x -> y", f"{what}Updated y {{mode}}"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -387,9 +387,9 @@ def test_renamed_over_what_was_there_at_the_start(tmp_path: Path, backend: Any, 
         (tmp_path / "a").rename(tmp_path / "b")
         events = watch.fence()
         if kind == "file":
-            assert told(events) == ["FileRenamed a -> b (replaced)"]
+            assert shown(events) == ["FileRenamed a -> b (replaced)"]
         else:
-            assert told(events)[-1].startswith("DirRenamed a -> b")
+            assert shown(events)[-1].startswith("DirRenamed a -> b")
         assert check_stream(events, start).entries == listing(tmp_path)
 
 
@@ -401,7 +401,7 @@ def test_case_only_rename(tmp_path: Path, backend: Any, kind: str) -> None:
     with watched(tmp_path, backend) as watch:
         (tmp_path / "foo").rename(tmp_path / "Foo")
         what = "FileRenamed" if kind == "file" else "DirRenamed"
-        assert told(watch.fence()) == [f"{what} foo -> Foo"]
+        assert shown(watch.fence()) == [f"{what} foo -> Foo"]
 
 
 def test_case_of_the_location(tmp_path: Path, backend: Any) -> None:
@@ -415,7 +415,7 @@ def test_case_of_the_location(tmp_path: Path, backend: Any) -> None:
         (tmp_path / "PLACE").mkdir()
         (tmp_path / "PLACE" / "f").write_text("1")
         events = watch.fence()
-        assert told(events) == ["TargetDirCreated .", "FileCreated f"]
+        assert shown(events) == ["TargetDirCreated .", "FileCreated f"]
         assert {e.location for e in events} == {tmp_path / "PLACE"}
 
 
@@ -436,7 +436,7 @@ def test_repeated_overflow_does_not_loop(tmp_path: Path, kernel_backend: Any) ->
             for name in names:
                 os.mknod(name) if rounds == 1 else os.utime(name)
             events = watch.fence()
-            assert told(events)[0] == "Rescanned (overflow)"
+            assert shown(events)[0] == "Rescanned (overflow)"
             assert len(events) == count + 1
             for _ in range(3):
                 assert watch.fence() == []
@@ -445,7 +445,7 @@ def test_repeated_overflow_does_not_loop(tmp_path: Path, kernel_backend: Any) ->
             (event,) = watch.fence()
             assert (describe(event), event.origin) == ("FileCreated live", "live")
             (tmp_path / "live").unlink()
-            assert told(watch.fence()) == ["FileDeleted live"]
+            assert shown(watch.fence()) == ["FileDeleted live"]
 
 
 def marks_in_kernel() -> int:
@@ -542,7 +542,7 @@ def test_the_last_state_is_what_counts(tmp_path: Path, backend: Any) -> None:
 
 
 def test_no_ghosts_of_short_lives(tmp_path: Path, backend: Any) -> None:
-    """W58: files that live for a moment while the consumer waits are told whole or not at all."""
+    """W58: short-lived files are reported whole or not at all while the consumer waits."""
 
     def job(stop: threading.Event) -> None:
         for number in range(300):
@@ -567,9 +567,9 @@ def test_touched_and_removed(tmp_path: Path, backend: Any) -> None:
             (tmp_path / "f").touch()
             (tmp_path / "f").chmod(0o600)
             (tmp_path / "f").unlink()
-            assert told(watch.fence()) == ["FileDeleted f"]
+            assert shown(watch.fence()) == ["FileDeleted f"]
             (tmp_path / "f").write_text("1")
-            assert told(watch.fence()) == ["FileCreated f"]
+            assert shown(watch.fence()) == ["FileCreated f"]
 
 
 def test_a_busy_tree_does_not_starve_the_consumer(tmp_path: Path, backend: Any) -> None:
@@ -586,7 +586,7 @@ def test_a_busy_tree_does_not_starve_the_consumer(tmp_path: Path, backend: Any) 
 
     with waiting(tmp_path, backend) as watch, at_work(job):
         events = wait_for(watch, lambda events: len(events) == 5)
-        assert set(told(events)) == {"FileUpdated f {content}"}
+        assert set(shown(events)) == {"FileUpdated f {content}"}
 
 
 def test_settle_neither_loses_nor_multiplies(tmp_path: Path, kernel_backend: Any) -> None:
@@ -597,10 +597,10 @@ def test_settle_neither_loses_nor_multiplies(tmp_path: Path, kernel_backend: Any
     with watched(place, kernel_backend, settle=3600) as watch:
         for _ in range(5):
             shutil.copy(origin, place / "f")
-            assert told(watch.fence()) == ["FileCreated f"]
+            assert shown(watch.fence()) == ["FileCreated f"]
             assert watch.fence() == []
             (place / "f").unlink()
-            assert told(watch.fence()) == ["FileDeleted f"]
+            assert shown(watch.fence()) == ["FileDeleted f"]
         shutil.copy(origin, place / "f")
         (place / "f").unlink()
         assert watch.fence() == []
@@ -608,12 +608,12 @@ def test_settle_neither_loses_nor_multiplies(tmp_path: Path, kernel_backend: Any
 
 
 def test_settle_does_not_skip_initial_files(tmp_path: Path, backend: Any) -> None:
-    """W62: with ``existing`` and ``settle`` what was there is told, once."""
+    """W62: with ``existing`` and ``settle`` what was there is reported, once."""
     (tmp_path / "f").write_text("1")
     perform("age", tmp_path)
     with waiting(tmp_path, backend, existing=True, settle=0.01) as watch:
-        events = wait_for(watch, lambda events: "FileCreated f" in told(events))
-        assert told(events) == ["TargetDirCreated .", "FileCreated f"]
+        events = wait_for(watch, lambda events: "FileCreated f" in shown(events))
+        assert shown(events) == ["TargetDirCreated .", "FileCreated f"]
         assert watch.fence() == []
 
 
@@ -629,38 +629,38 @@ def test_a_cycle_of_links_ends(tmp_path: Path, backend: Any, follow: bool) -> No
     with watched(tmp_path, backend, follow_symlinks=follow) as watch:
         assert watch.stats().entries == 3
         (tmp_path / "a" / "f").write_text("1")
-        assert told(watch.fence()) == ["FileCreated a/f"]
+        assert shown(watch.fence()) == ["FileCreated a/f"]
 
 
 def test_two_names_of_one_file(tmp_path: Path, backend: Any) -> None:
-    """W69: with two hard links, a change is told under the name it was made by."""
+    """W69: with two hard links, a change is reported under the name it was made by."""
     (tmp_path / "ab").write_text("1")
     os.link(tmp_path / "ab", tmp_path / "a")
     perform("age", tmp_path)
     with watched(tmp_path, backend) as watch:
         for name in ("a", "ab", "a"):
             perform(f"append {name} more", tmp_path)
-            found = told(watch.fence())
+            found = shown(watch.fence())
             assert f"FileUpdated {name} {{content}}" in found
             assert set(found) <= {"FileUpdated a {content}", "FileUpdated ab {content}"}
         (tmp_path / "a").unlink()
-        assert told(watch.fence())[-1] == "FileDeleted a"
+        assert shown(watch.fence())[-1] == "FileDeleted a"
         perform("append ab more", tmp_path)
-        assert told(watch.fence()) == ["FileUpdated ab {content}"]
+        assert shown(watch.fence()) == ["FileUpdated ab {content}"]
 
 
 def test_a_link_and_its_target(tmp_path: Path, backend: Any) -> None:
-    """W69: a write through a symlink is told of the file, never of the link."""
+    """W69: a write through a symlink is reported of the file, never of the link."""
     (tmp_path / "f").write_text("1")
     (tmp_path / "link").symlink_to("f")
     perform("age", tmp_path)
     with watched(tmp_path, backend) as watch:
         perform("append link more", tmp_path)
-        assert told(watch.fence()) == ["FileUpdated f {content}"]
+        assert shown(watch.fence()) == ["FileUpdated f {content}"]
 
 
 def test_a_write_through_a_hard_link_outside(tmp_path: Path, backend: Any) -> None:
-    """W70 (README, Limits): Linux does not tell of it; a look at everything finds it."""
+    """W70 (README, Limits): Linux gives no hint of it; a scan of everything finds it."""
     place = tmp_path / "place"
     place.mkdir()
     (place / "f").write_text("1")
@@ -669,8 +669,8 @@ def test_a_write_through_a_hard_link_outside(tmp_path: Path, backend: Any) -> No
     with watched(place, backend, rescan_interval=0.02) as watch:
         with (tmp_path / "outside").open("a") as file:
             file.write("more")
-        events = wait_for(watch, lambda events: "FileUpdated f {content}" in told(events))
-        assert set(told(events)) <= {"Rescanned (interval)", "FileUpdated f {content}"}
+        events = wait_for(watch, lambda events: "FileUpdated f {content}" in shown(events))
+        assert set(shown(events)) <= {"Rescanned (interval)", "FileUpdated f {content}"}
 
 
 # -- permissions ---------------------------------------------------------------------------------
@@ -733,17 +733,17 @@ def test_what_belongs_to_others(tmp_path: Path, backend: Any) -> None:
 
 
 def test_two_writes_in_one_second(tmp_path: Path, backend: Any) -> None:
-    """W79: same size, same whole second: the second write is told too."""
+    """W79: same size, same whole second: the second write is reported too."""
     path = tmp_path / "f"
     path.write_text("one")
     perform("age", tmp_path)
     with watched(tmp_path, backend) as watch:
         path.write_text("two")
         os.utime(path, ns=(10**18, 10**18 + 1))
-        assert told(watch.fence()) == ["FileUpdated f {content}"]
+        assert shown(watch.fence()) == ["FileUpdated f {content}"]
         path.write_text("six")
         os.utime(path, ns=(10**18, 10**18 + 2))
-        assert told(watch.fence()) == ["FileUpdated f {content}"]
+        assert shown(watch.fence()) == ["FileUpdated f {content}"]
 
 
 class VanishingDisk(FileSystemCalls):
@@ -764,7 +764,7 @@ class VanishingDisk(FileSystemCalls):
             os.rmdir(path)
 
 
-@pytest.mark.parametrize("moment", ["start", "look"])
+@pytest.mark.parametrize("moment", ["start", "scan"])
 def test_an_entry_vanishes_while_it_is_listed(tmp_path: Path, moment: str) -> None:
     """W81: listed, then gone: that is a deletion, no failure."""
     disk, router = VanishingDisk(), HintRouter()
@@ -777,7 +777,7 @@ def test_an_entry_vanishes_while_it_is_listed(tmp_path: Path, moment: str) -> No
         core.start()
         start = core.entries()
         events = core.pop_all()
-        if moment == "look":
+        if moment == "scan":
             (tmp_path / "doomed").mkdir()
             disk.armed = True
         (tmp_path / "other").touch()
@@ -796,7 +796,7 @@ def test_an_entry_vanishes_while_it_is_listed(tmp_path: Path, moment: str) -> No
 
 
 @pytest.mark.parametrize("start", [True, False], ids=["there-at-start", "came-later"])
-def test_a_deletion_tells_what_it_was(tmp_path: Path, backend: Any, start: bool) -> None:
+def test_a_deletion_says_what_it_was(tmp_path: Path, backend: Any, start: bool) -> None:
     """W96: type and kind of a deleted entry are those it had."""
 
     def make() -> None:

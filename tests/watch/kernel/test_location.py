@@ -82,7 +82,7 @@ def test_ancestors_appear_one_by_one(tmp_path: Path, backend: Any) -> None:
 
 
 def test_ancestors_appear_at_once(tmp_path: Path, backend: Any) -> None:
-    """S16, S11: the way, the target and its content come between two looks."""
+    """S16, S11: the way, the target and its content come between two scans."""
     place = tmp_path / "a" / "b" / "c" / "place"
     with Followed(place, backend) as watch:
         folder(place / "d", "f")
@@ -175,7 +175,7 @@ def test_an_ancestor_moves_away_and_back(tmp_path: Path, backend: Any, level: st
 
 
 @pytest.mark.parametrize("level", ["a", "a/b"])
-def test_an_ancestor_moves_away_and_back_between_two_looks(
+def test_an_ancestor_moves_away_and_back_between_two_scans(
     tmp_path: Path, backend: Any, level: str
 ) -> None:
     """S6 for the way: there and back is nothing but what was written meanwhile."""
@@ -208,8 +208,8 @@ def test_an_ancestor_is_replaced_by_one_like_it(tmp_path: Path, backend: Any, le
 
 
 @pytest.mark.parametrize("level", ["a", "a/b", "a/b/place"])
-def test_deleted_and_made_anew_twenty_times(tmp_path: Path, backend: Any, level: str) -> None:
-    """W02 to W06: each round is told wholly, and no ghost of an earlier one shows."""
+def test_deleted_and_made_again_twenty_times(tmp_path: Path, backend: Any, level: str) -> None:
+    """W02 to W06: each round is reported wholly, and no ghost of an earlier one shows."""
     place = folder(tmp_path / "a" / "b" / "place", "f")
     with Followed(place, backend) as watch:
         for number in range(20):
@@ -225,10 +225,10 @@ def test_deleted_and_made_anew_twenty_times(tmp_path: Path, backend: Any, level:
 
 
 @pytest.mark.parametrize("level", ["a", "a/b"])
-def test_a_storm_of_deletion_and_creation_while_looking(
+def test_a_storm_of_deletion_and_creation_during_scans(
     tmp_path: Path, backend: Any, level: str
 ) -> None:
-    """L1, L2: looks at any moment of a delete and make loop lead to what is there in the end."""
+    """L1, L2: scans at any moment of a delete and make loop lead to what is there in the end."""
     place = folder(tmp_path / "a" / "b" / "place", "f")
     script = textwrap.dedent("""
         import os, shutil, sys
@@ -315,7 +315,7 @@ def test_a_waiting_consumer_hears_of_a_link_pointed_elsewhere(
 
 
 @pytest.mark.parametrize("which", LINKED)
-def test_a_link_is_removed_and_made_anew(tmp_path: Path, backend: Any, which: str) -> None:
+def test_a_link_is_removed_and_made_again(tmp_path: Path, backend: Any, which: str) -> None:
     """S15, S16, W68 with ``ln -sfn``: unlink, then symlink."""
     location, link, old, new, to = linked(tmp_path, which, absolute=True)
     with Followed(location, backend) as watch:
@@ -330,7 +330,7 @@ def test_a_link_is_removed_and_made_anew(tmp_path: Path, backend: Any, which: st
 
 
 @pytest.mark.parametrize("which", LINKED)
-def test_a_link_is_pointed_elsewhere_and_back_between_two_looks(
+def test_a_link_is_pointed_elsewhere_and_back_between_two_scans(
     tmp_path: Path, backend: Any, which: str
 ) -> None:
     """L1: the same target as before is no change, and it is still heard."""
@@ -642,7 +642,7 @@ async def test_the_inner_of_two_watches_outlives_the_outer(
 
 @pytest.mark.anyio
 async def test_many_watches_share_one_kernel_instance(tmp_path: Path, kernel_backend: Any) -> None:
-    """W90, L5: 150 watches take one instance of each kind, and look only when there is cause."""
+    """W90, L5: 150 watches take one instance of each kind, and scan only when there is cause."""
     import contextlib
 
     import anyio
@@ -725,10 +725,10 @@ class Follow:
     def check(self, found):
         for event in found:
             self.mirror.apply(event)
-        told = [describe(e) for e in found]
+        shown = [describe(e) for e in found]
         if self.kind == "dir":
-            assert self.mirror.entries == listing(self.place), (told, self.mirror.entries)
-        return told
+            assert self.mirror.entries == listing(self.place), (shown, self.mirror.entries)
+        return shown
 
 def same(found, expected):
     assert found == expected, found
@@ -945,7 +945,7 @@ def test_bind_mounts(tmp_path: Path, kernel_backend: str, way: str) -> None:
 def test_the_same_folder_twice_in_the_tree_by_a_bind_mount(
     tmp_path: Path, kernel_backend: str, way: str
 ) -> None:
-    """L1, W69: one folder under two names of the tree; both are entries and both are told."""
+    """L1, W69: one folder under two names of the tree; both are entries and both are reported."""
     in_namespace(
         tmp_path,
         kernel_backend,
@@ -956,9 +956,9 @@ def test_the_same_folder_twice_in_the_tree_by_a_bind_mount(
         bind(place / "a", place / "b")
         w.wait("DirCreated b")
         (place / "a" / "x").write_text("1")
-        told = w.watch.fence()
-        if sorted(describe(e) for e in told) != ["FileCreated a/x", "FileCreated b/x"]:
-            print([describe(e) for e in told], file=sys.stderr); sys.exit(1)
+        found = w.watch.fence()
+        if sorted(describe(e) for e in found) != ["FileCreated a/x", "FileCreated b/x"]:
+            print([describe(e) for e in found], file=sys.stderr); sys.exit(1)
         """,
     )
 
@@ -1012,7 +1012,7 @@ def test_unmount_under_a_file_watch(tmp_path: Path, kernel_backend: str, way: st
 def test_an_async_consumer_that_was_busy_hears_of_a_mount(
     tmp_path: Path, kernel_backend: str
 ) -> None:
-    """W07, W08: the mount came while nobody waited; whoever waits then is told of it."""
+    """W07, W08: the mount came while nobody waited; a consumer that waits then gets its report."""
     in_namespace(
         tmp_path,
         kernel_backend,

@@ -1,4 +1,4 @@
-"""Records event streams: random steps, and what the engine tells of them, as scenario files.
+"""Records event streams: random steps, and what the engine reports of them, as scenario files.
 
 ``python -m tests.watch.model.recorder COUNT > tests/watch/model/recorded_streams.txt`` keeps each
 seed whose stream is the
@@ -68,15 +68,15 @@ def script(seed: int) -> list[list[str]]:
 
 
 def stream(blocks: list[list[str]], location: Path, backend: BackendName) -> list[list[str]]:
-    """Carry the steps out before a watch and give what it tells after each block."""
-    told: list[list[str]] = []
+    """Carry the steps out before a watch and return what it reports after each block."""
+    reported: list[list[str]] = []
     with limpet.watch_dir(location, backend=backend, default_ignores=False).sync() as watch:
         for block in blocks:
             for line in block:
                 with contextlib.suppress(OSError):
                     perform(line, location)
-            told.append([describe(event) for event in watch.fence()])
-    return told
+            reported.append([describe(event) for event in watch.fence()])
+    return reported
 
 
 def recorded(seed: int, times: int = 3) -> str | None:
@@ -93,9 +93,9 @@ def recorded(seed: int, times: int = 3) -> str | None:
     if any(other != streams[0] for other in streams):
         return None
     lines: list[str] = []
-    for block, told in zip(blocks, streams[0], strict=True):
+    for block, reported in zip(blocks, streams[0], strict=True):
         lines += [f"$ {line}" for line in block]
-        lines += told or ["-"]
+        lines += reported or ["-"]
         lines.append("")
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """L1 and L2 where a folder's inode number is given away again within one tick of the clock.
 
 ext4 gives the number of a removed folder to the next one at once, and the birth time may be the
-same too. Every short sequence of making, removing and renaming is run, with looks and lost hints in
+same too. Every short sequence of making, removing and renaming is run, with scans and lost hints in
 between; in the end each folder that is left must still be watched.
 """
 
@@ -19,7 +19,7 @@ import pytest
 import limpet
 from limpet.testing import check_stream, listing
 
-STEPS = ("make a", "remove a", "a to b", "b to a", "look", "overflow")
+STEPS = ("make a", "remove a", "a to b", "b to a", "scan", "overflow")
 LENGTH = 4
 
 
@@ -44,7 +44,7 @@ def overflow(watch: limpet.SyncWatch) -> None:
 def do(root: Path, step: str, watch: limpet.SyncWatch) -> list[limpet.Event]:
     with contextlib.suppress(OSError):
         match step.split():
-            case ["look"]:
+            case ["scan"]:
                 return list(iter(lambda: watch.next(timeout=0), None))
             case ["overflow"]:
                 overflow(watch)
@@ -59,7 +59,7 @@ def do(root: Path, step: str, watch: limpet.SyncWatch) -> list[limpet.Event]:
 
 @pytest.mark.parametrize("first", STEPS[:-2])
 def test_reborn_folders_are_still_watched(tmp_path: Path, kernel_backend: Any, first: str) -> None:
-    """L1, L2: a folder that has another's number is told as another, and watched."""
+    """L1, L2: a folder that has another's number is reported as another, and watched."""
     with limpet.watch_dir(tmp_path, backend=kernel_backend).sync() as watch:
         for rest in itertools.product(STEPS, repeat=LENGTH - 1):
             (tmp_path / "a").mkdir()

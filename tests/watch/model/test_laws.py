@@ -1,7 +1,7 @@
 """L1 and L2 under random operations on a real tree, on every backend.
 
 After each fence the events so far, replayed, give what a plain walk of the disk gives, and the
-watch's own belief agrees. The operations are drawn so that names collide: most mistakes of a
+watch's own index agrees. The operations are drawn so that names collide: most mistakes of a
 watcher live where a name is used again.
 """
 
@@ -255,10 +255,10 @@ class Laws(RuleBasedStateMachine):
             limpet.testing.describe(e) for e in self.events
         ]
         assert self.watch.entries() == mirror.entries
-        self.check_belief()
+        self.check_index()
 
-    def check_belief(self) -> None:
-        """Every folder of the belief is the one on disk, and known by its identity."""
+    def check_index(self) -> None:
+        """Every folder of the index is the one on disk, and known by its identity."""
         assert self.watch is not None
         core = self.watch._core
         assert core is not None

@@ -1,8 +1,8 @@
 """The streams recorded with the engine as it was before it was made fast: none may change.
 
-``recorder.py`` made ``recorded_streams.txt``. Each recording is a run of random
-steps in blocks and what one
-look told after each block, the same on fanotify and inotify, on ext4 and tmpfs, every time.
+``recorder.py`` made ``recorded_streams.txt``. Each recording is a run of random steps in blocks
+and the report of one scan after each block, the same on fanotify and inotify, on ext4 and tmpfs,
+every time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def test_there_are_recordings() -> None:
 @pytest.mark.parametrize("way", ["short", "long"])
 @pytest.mark.parametrize("backend", KERNEL_BACKENDS)
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_recorded_stream_is_told_again(
+def test_a_recorded_stream_is_reported_again(
     name: str, backend: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same steps give the same events, in the same order, with and without the short way.

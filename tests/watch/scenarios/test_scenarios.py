@@ -26,7 +26,7 @@ def sections(name: str) -> list[tuple[str, list[str], str]]:
 
 
 def without_detail(lines: list[str]) -> list[str]:
-    """A poller cannot tell whether a target that is gone was moved or deleted."""
+    """A poller does not see whether a target that is gone was moved or deleted."""
     return sorted(lines)
 
 

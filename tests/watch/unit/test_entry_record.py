@@ -134,7 +134,7 @@ def test_hidden_names_are_those_that_are_hidden(names: list[str], folders: bool)
 
 
 def test_listing_and_records_agree(tmp_path: Path) -> None:
-    """What a listing tells of kind and inode is what stat tells."""
+    """A listing and stat agree about kind and inode."""
     (tmp_path / "file").touch()
     (tmp_path / "dir").mkdir()
     (tmp_path / "link").symlink_to("dir")

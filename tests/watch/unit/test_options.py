@@ -18,7 +18,7 @@ from limpet._option_fields import info_of
 from limpet.testing import check_stream, describe, listing, perform
 
 
-def told(events: list[limpet.Event]) -> list[str]:
+def shown(events: list[limpet.Event]) -> list[str]:
     return [describe(event) for event in events]
 
 
@@ -31,7 +31,7 @@ def test_existing_delivers_what_is_there(tmp_path: Path, backend: Any) -> None:
     (tmp_path / "d" / "f").write_text("1")
     with watched(tmp_path, backend, existing=True) as watch:
         events = watch.fence()
-        assert told(events) == ["TargetDirCreated .", "DirCreated d", "FileCreated d/f"]
+        assert shown(events) == ["TargetDirCreated .", "DirCreated d", "FileCreated d/f"]
         assert all(e.existing and e.origin == "initial" for e in events)  # type: ignore[attr-defined]
         (tmp_path / "g").write_text("1")
         (late,) = watch.fence()
@@ -47,10 +47,10 @@ def test_one_level_only(tmp_path: Path, backend: Any) -> None:
         (tmp_path / "e").mkdir()
         (tmp_path / "e" / "f").write_text("1")
         (tmp_path / "f").write_text("1")
-        assert sorted(told(watch.fence())) == ["DirCreated e", "FileCreated f"]
+        assert sorted(shown(watch.fence())) == ["DirCreated e", "FileCreated f"]
         (tmp_path / "d" / "f").unlink()
         (tmp_path / "d").rmdir()
-        assert told(watch.fence()) == ["DirDeleted d"]
+        assert shown(watch.fence()) == ["DirDeleted d"]
 
 
 def test_metadata(tmp_path: Path, backend: Any) -> None:
@@ -62,7 +62,7 @@ def test_metadata(tmp_path: Path, backend: Any) -> None:
         (tmp_path / "d").chmod(0o700)
         tmp_path.chmod(0o711)
         events = watch.fence()
-        assert sorted(told(events)) == [
+        assert sorted(shown(events)) == [
             "DirUpdated d {mode}",
             "FileUpdated f {mode}",
             "TargetDirUpdated . {mode}",
@@ -81,7 +81,7 @@ def test_an_old_date_is_a_change_with_metadata(tmp_path: Path, backend: Any) -> 
     (tmp_path / "f").write_text("1")
     with watched(tmp_path, backend, metadata=True) as watch:
         os.utime(tmp_path / "f", (1, 1))
-        assert told(watch.fence()) == ["FileUpdated f {content}"]
+        assert shown(watch.fence()) == ["FileUpdated f {content}"]
 
 
 def test_transient(tmp_path: Path, kernel_backend: Any) -> None:
@@ -91,7 +91,7 @@ def test_transient(tmp_path: Path, kernel_backend: Any) -> None:
         (tmp_path / "d").mkdir()
         (tmp_path / "d").rmdir()
         events = watch.fence()
-        assert told(events) == ["FileCreated x", "FileDeleted x", "DirCreated d", "DirDeleted d"]
+        assert shown(events) == ["FileCreated x", "FileDeleted x", "DirCreated d", "DirDeleted d"]
         assert all(e.transient for e in events if isinstance(e, limpet.FileCreated))
 
 
@@ -119,17 +119,17 @@ def test_own_writes(tmp_path: Path, backend: Any, policy: Any) -> None:
             (tmp_path / "mine").unlink()
         assert len(watch.fence()) == (0 if policy == "drop" else 1)
         (tmp_path / "mine").write_text("theirs now")
-        assert told(watch.fence()) == ["FileCreated mine"]
+        assert shown(watch.fence()) == ["FileCreated mine"]
         (tmp_path / "mine").unlink()
-        assert told(watch.fence()) == ["FileDeleted mine"]
+        assert shown(watch.fence()) == ["FileDeleted mine"]
 
 
-def test_an_own_write_under_way_is_not_looked_at(tmp_path: Path, backend: Any) -> None:
+def test_an_own_write_under_way_is_not_examined(tmp_path: Path, backend: Any) -> None:
     with watched(tmp_path, backend) as watch:
         with limpet.own_write(tmp_path / "f"):
             (tmp_path / "f").write_text("half")
             (tmp_path / "other").write_text("1")
-            assert told(watch.fence()) == ["FileCreated other"]
+            assert shown(watch.fence()) == ["FileCreated other"]
             (tmp_path / "f").write_text("whole")
         assert watch.fence() == []
         assert tmp_path / "f" in watch.entries()
@@ -143,7 +143,7 @@ def test_own_write_in_a_file_watch(tmp_path: Path, backend: Any) -> None:
             assert watch.fence() == []
         assert watch.fence() == []
         path.write_text("22")
-        assert told(watch.fence()) == ["TargetFileUpdated . {content}"]
+        assert shown(watch.fence()) == ["TargetFileUpdated . {content}"]
 
 
 def test_globs(tmp_path: Path, backend: Any) -> None:
@@ -153,11 +153,11 @@ def test_globs(tmp_path: Path, backend: Any) -> None:
             (tmp_path / name).write_text("1")
         (tmp_path / "d").mkdir()
         (tmp_path / "d" / "c.txt").write_text("1")
-        assert sorted(told(watch.fence())) == [
+        assert sorted(shown(watch.fence())) == [
             "DirCreated d", "FileCreated a.txt", "FileCreated d/c.txt",
         ]  # fmt: skip
         (tmp_path / "a.txt").rename(tmp_path / "a.log")
-        assert told(watch.fence()) == ["FileDeleted a.txt"]
+        assert shown(watch.fence()) == ["FileDeleted a.txt"]
 
 
 def test_ignored_folders_are_not_marked(tmp_path: Path, kernel_backend: Any) -> None:
@@ -179,10 +179,10 @@ def test_default_ignores(tmp_path: Path, backend: Any) -> None:
         assert watch.fence() == []
         (tmp_path / "f.part").write_text("done")
         (tmp_path / "f.part").rename(tmp_path / "f")
-        assert told(watch.fence()) == ["FileUpdated f {content,identity}"]
+        assert shown(watch.fence()) == ["FileUpdated f {content,identity}"]
     with watched(tmp_path, backend, default_ignores=False) as watch:
         (tmp_path / "g.part").write_text("1")
-        assert told(watch.fence()) == ["FileCreated g.part"]
+        assert shown(watch.fence()) == ["FileCreated g.part"]
 
 
 def test_ignore_file_is_read_again_when_it_changes(tmp_path: Path, backend: Any) -> None:
@@ -194,17 +194,17 @@ def test_ignore_file_is_read_again_when_it_changes(tmp_path: Path, backend: Any)
     with watched(tmp_path, backend, ignore_file=".gitignore") as watch:
         for name in ("a.log", "d/b.log", "d/keep.log", "d/only", "only", "a.txt"):
             (tmp_path / name).write_text("1")
-        assert sorted(told(watch.fence())) == [
+        assert sorted(shown(watch.fence())) == [
             "FileCreated a.txt", "FileCreated d/keep.log", "FileCreated only",
         ]  # fmt: skip
         (tmp_path / ".gitignore").write_text("*.txt\n")
-        assert sorted(told(watch.fence())) == [
+        assert sorted(shown(watch.fence())) == [
             "FileCreated a.log", "FileCreated d/b.log", "FileDeleted a.txt",
             "FileUpdated .gitignore {content}", "Rescanned (ignore-file)",
         ]  # fmt: skip
         (tmp_path / "b.txt").write_text("1")
         (tmp_path / "b.log").write_text("1")
-        assert told(watch.fence()) == ["FileCreated b.log"]
+        assert shown(watch.fence()) == ["FileCreated b.log"]
 
 
 def test_follow_symlinks(tmp_path: Path, kernel_backend: Any) -> None:
@@ -222,13 +222,13 @@ def test_follow_symlinks(tmp_path: Path, kernel_backend: Any) -> None:
             "twice": "symlink", "link": "dir", "link/in": "dir",
         }  # fmt: skip
         (far / "in" / "f").write_text("1")
-        assert told(watch.fence()) == ["FileCreated link/in/f"]
+        assert shown(watch.fence()) == ["FileCreated link/in/f"]
         (place / "next").symlink_to(other)
         (other / "x").write_text("1")
-        assert told(watch.fence()) == ["DirCreated next", "FileCreated next/x"]
+        assert shown(watch.fence()) == ["DirCreated next", "FileCreated next/x"]
         (place / "link").unlink()
         (place / "link").symlink_to("nowhere")
-        assert told(watch.fence()) == [
+        assert shown(watch.fence()) == [
             "FileDeleted link/in/f", "DirDeleted link/in", "DirDeleted link", "FileCreated link",
         ]  # fmt: skip
         (far / "in" / "g").write_text("1")
@@ -321,7 +321,7 @@ def test_appended_content_of_a_file(tmp_path: Path, backend: Any) -> None:
 
 
 def test_settle_holds_until_the_writer_closed(tmp_path: Path, kernel_backend: Any) -> None:
-    """S25, W61: told at the close, long before the quiet time is over."""
+    """S25, W61: reported at the close, long before the quiet time is over."""
     with watched(tmp_path, kernel_backend, settle=3600) as watch:
         with (tmp_path / "f").open("w") as file:
             file.write("half")
@@ -331,12 +331,12 @@ def test_settle_holds_until_the_writer_closed(tmp_path: Path, kernel_backend: An
             (tmp_path / "f").rename(tmp_path / "g")
             assert watch.fence() == []
             file.write("whole")
-        assert told(watch.fence()) == ["FileCreated g"]
+        assert shown(watch.fence()) == ["FileCreated g"]
         with (tmp_path / "g").open("a") as file:
             file.write("1")
             file.flush()
             assert watch.fence() == []
-        assert told(watch.fence()) == ["FileUpdated g {content}"]
+        assert shown(watch.fence()) == ["FileUpdated g {content}"]
         (tmp_path / "never").touch()
         with (tmp_path / "seen").open("w") as file:
             file.write("1")
@@ -348,7 +348,7 @@ def test_settle_holds_until_the_writer_closed(tmp_path: Path, kernel_backend: An
 
 
 def test_settle_by_quiet_time(tmp_path: Path, backend: Any) -> None:
-    """Where nothing tells of a close, and at most settle_max; nothing held is forgotten."""
+    """Where no hint comes of a close, and at most settle_max; nothing held is forgotten."""
     with (
         watched(tmp_path, backend, settle=0.05, settle_max=0.2, poll_interval=0.02) as watch,
         (tmp_path / "f").open("w") as file,
@@ -399,7 +399,7 @@ def test_state_delivers_what_happened_meanwhile(tmp_path: Path, backend: Any) ->
     (place / "away").rmdir()
     with watched(place, backend, state=state) as watch:
         found = watch.fence()
-        assert sorted(told(found)) == [
+        assert sorted(shown(found)) == [
             "DirDeleted away", "DirRenamed d -> e", "FileCreated new", "FileDeleted away/x",
             "FileRenamed move -> moved", "FileUpdated change {content}",
         ]  # fmt: skip
@@ -428,7 +428,7 @@ def test_state_keeps_what_was_not_handed_out(tmp_path: Path, kernel_backend: Any
             assert watch.stats().held == 1
             watch.close()
     with watched(place, kernel_backend, state=state) as watch:
-        assert sorted(told(watch.fence())) == ["FileCreated closed", "FileCreated open"]
+        assert sorted(shown(watch.fence())) == ["FileCreated closed", "FileCreated open"]
 
 
 def test_state_of_a_target_that_was_gone(tmp_path: Path, backend: Any) -> None:
@@ -438,12 +438,12 @@ def test_state_of_a_target_that_was_gone(tmp_path: Path, backend: Any) -> None:
     place.mkdir()
     (place / "f").write_text("1")
     with watched(place, backend, state=state) as watch:
-        assert told(watch.fence()) == ["TargetDirCreated .", "FileCreated f"]
+        assert shown(watch.fence()) == ["TargetDirCreated .", "FileCreated f"]
     for name in place.iterdir():
         name.unlink()
     place.rmdir()
     with watched(place, backend, state=state) as watch:
-        assert told(watch.fence()) == ["FileDeleted f", "TargetDirDeleted . (deleted)"]
+        assert shown(watch.fence()) == ["FileDeleted f", "TargetDirDeleted . (deleted)"]
 
 
 def test_state_of_a_file_watch(tmp_path: Path, backend: Any) -> None:
@@ -453,7 +453,7 @@ def test_state_of_a_file_watch(tmp_path: Path, backend: Any) -> None:
     def run() -> list[str]:
         watch = limpet.watch_file(path, backend=backend, state=state, poll_interval=3600)
         with watch.sync() as running:
-            return told(running.fence())
+            return shown(running.fence())
 
     assert run() == []
     path.write_text("22")
@@ -496,7 +496,7 @@ def test_a_state_cut_off_anywhere_is_never_trusted(tmp_path: Path) -> None:
 
 
 def test_rescan_interval(tmp_path: Path) -> None:
-    """A safety look at the whole tree, told as such."""
+    """A scan of the whole tree for safety, reported as such."""
     with watched(tmp_path, rescan_interval=0.02) as watch:
         event = watch.next(timeout=30)
         assert event is not None
@@ -521,7 +521,7 @@ def test_a_watch_is_pickled_as_what_was_asked_for(tmp_path: Path) -> None:
     for number in range(3):
         with sync as running:
             (tmp_path / f"{number}.txt").write_text("1")
-            assert told(running.fence()) == [f"FileCreated {number}.txt"]
+            assert shown(running.fence()) == [f"FileCreated {number}.txt"]
 
 
 def test_a_backend_that_does_not_work_is_refused(
@@ -540,7 +540,7 @@ def test_a_backend_that_does_not_work_is_refused(
         assert (event.reason, watch.stats().backend) == ("limit", "poll")
         assert "not permitted" in event.message
         (tmp_path / "f").write_text("1")
-        assert told(watch.fence()) == ["FileCreated f"]
+        assert shown(watch.fence()) == ["FileCreated f"]
 
 
 def test_the_typed_keyword_arguments_are_the_options() -> None:
