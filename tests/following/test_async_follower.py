@@ -234,6 +234,28 @@ async def test_closing_ends_iterations(p: Path) -> None:
     assert threads() == 0
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_closing_ends_an_iteration_that_has_just_begun(p: Path, turns: int) -> None:
+    """Also before its task has reached the thread; nothing is started again for it."""
+    follower = limpet.follow(p)
+    await follower.__aenter__()
+    iterator = aiter(follower)
+    ended = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+
+        async def consume() -> None:
+            assert [line async for line in iterator] == []
+            ended.set()
+
+        tasks.start_soon(consume)
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        await follower.aclose()
+        with anyio.fail_after(PATIENCE):
+            await ended.wait()
+    assert threads() == 0
+
+
 async def test_until_the_end(p: Path) -> None:
     """``until="eof"`` ends by itself, and so does a follower that is drained."""
     write(p, "a\nb\n")

@@ -82,8 +82,10 @@ class Follower:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        if self._batch is not None and self.auto_commit:
-            self._batch.commit_returned()
+        if self._batch is not None:
+            if self.auto_commit:
+                self._batch.commit_returned()
+            self._batch.is_closed = True
         self._batch = None
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(thread.close)
@@ -231,12 +233,17 @@ class Follower:
             self._batch = _CurrentBatch()
         return self._batch
 
-    async def refill(self) -> None:
-        """Wait for the next batch of lines, unless another task has just done so."""
-        current = self.batch
+    async def refill(self, current: _CurrentBatch) -> None:
+        """Wait for the next batch of lines, unless another task has just done so.
+
+        Raises:
+            StopAsyncIteration: The follower was closed; nothing is started again.
+        """
         async with current.lock:
             if current.at < current.count:
                 return
+            if current.is_closed:
+                raise StopAsyncIteration
             thread = await self.running()
             last, current.batch = current.batch, None
             if last is not None and self.auto_commit:
@@ -292,7 +299,7 @@ class _Batches:
 class _CurrentBatch:
     """The batch whose lines are returned one by one, to any task that asks."""
 
-    __slots__ = ("at", "batch", "count", "edges", "lock", "origin", "texts")
+    __slots__ = ("at", "batch", "count", "edges", "is_closed", "lock", "origin", "texts")
 
     def __init__(self) -> None:
         import anyio
@@ -303,6 +310,7 @@ class _CurrentBatch:
         """Where each line begins, and where the last one ends; made when first needed."""
         self.origin: Origin | None = None
         self.at = self.count = 0
+        self.is_closed = False
         self.lock = anyio.Lock()
 
     def replace(self, batch: Appended) -> None:
@@ -333,7 +341,7 @@ class _Texts:
             if at < batch.count:
                 batch.at = at + 1
                 return batch.texts[at]
-            await self._follower.refill()
+            await self._follower.refill(batch)
 
 
 class _Lines:
@@ -359,4 +367,4 @@ class _Lines:
                     current.at = after = at + 1
                     edges = current.edges
                     return Line(current.texts[at], edges[at], edges[after], origin)
-            await self._follower.refill()
+            await self._follower.refill(current)
