@@ -75,7 +75,7 @@ def run(bench: Bench, names: list[str], found: list[Watcher], results: Results) 
 
 
 def default_folder() -> str:
-    """Give a file system in memory, if there is one with room: no disk then, and no journal.
+    """Return a file system in memory, if there is one with room: no disk then, and no journal.
 
     ext4 passes over inodes freed in the last seconds, one by one: a round after another's clean-up
     makes files ten times slower than the first, whoever watches.

@@ -16,7 +16,7 @@ INK = "#808080"
 
 
 def write_charts(results: Results, folder: Path) -> list[str]:
-    """Write the charts there are figures for; gives their names."""
+    """Write the charts there are figures for; returns their names."""
     written = []
     for figure, title in (("cpu", "CPU of set-up, seconds"), ("memory", "Memory, bytes a file")):
         lines = _lines(results, figure)
@@ -83,7 +83,7 @@ def _chart(title: str, lines: dict[str, list[tuple[float, float]]]) -> str:
 
 
 def _pen(name: str, number: int) -> tuple[str, str]:
-    """Give a line's colour and the attributes it is drawn with; no two lines are drawn alike."""
+    """Return a line's colour and the attributes it is drawn with; no two lines are drawn alike."""
     if name.startswith("limit"):
         colour, dash = INK, "2 3" if name == "limit" else "8 3"
     else:
@@ -94,7 +94,7 @@ def _pen(name: str, number: int) -> tuple[str, str]:
 
 
 def _decades(values: list[float]) -> tuple[int, int]:
-    """Give the powers of ten around all values, at least one apart."""
+    """Return the powers of ten around all values, at least one apart."""
     least, most = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     return least, max(most, least + 1)
 

@@ -25,7 +25,7 @@ class Column:
     scale: float
     digits: int
     ratio: bool = True
-    """Whether to put beside it how it stands to the base's, in the same round."""
+    """Whether to put beside it its ratio to the base's, in the same round."""
 
 
 TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
@@ -146,18 +146,18 @@ class Results:
         ]
 
     def median(self, name: str, title: str, figure: str) -> float | None:
-        """Give the median over the rounds; None if there is none."""
+        """Return the median over the rounds; None if there is none."""
         values = [r[title][figure] for r in self.rounds[name] if figure in r.get(title, {})]
         return statistics.median(values) if values else None
 
     def base(self, name: str) -> str:
-        """Give the watcher that ratios of a measurement are to."""
+        """Return the watcher that ratios of a measurement are to."""
         return next((b for b in BASES if any(b in r for r in self.rounds[name])), self.titles[0])
 
     def ratio(
         self, name: str, title: str, figure: str, base: str = "", by: str = ""
     ) -> float | None:
-        """Give the median over the rounds of its figure by the base's, round by round.
+        """Return the median over the rounds of its figure by the base's, round by round.
 
         ``by`` is the base's figure where that is another one.
         """
@@ -171,7 +171,7 @@ class Results:
 
 
 def file_system(folder: Path) -> str:
-    """Give the kind of file system a folder lies on."""
+    """Return the kind of file system a folder lies on."""
     if sys.platform != "linux":
         return "unknown"
     done = subprocess.run(
@@ -181,7 +181,7 @@ def file_system(folder: Path) -> str:
 
 
 def cell(results: Results, name: str, title: str, column: Column) -> str:
-    """Give one cell: the median, and in brackets how it stands to the base."""
+    """Return one cell: the median, and in brackets its ratio to the base."""
     value = results.median(name, title, column.figure)
     if value is None:
         return "–"
@@ -207,7 +207,7 @@ def table(rows: list[list[str]]) -> str:
 
 
 def tables(results: Results) -> str:
-    """Give all tables, each under its heading."""
+    """Return all tables, each under its heading."""
     parts = []
     for name, (heading, columns) in TABLES.items():
         titles = [t for t in results.titles if any(t in r for r in results.rounds[name])]
@@ -227,7 +227,7 @@ def tables(results: Results) -> str:
 
 
 def growth_table(results: Results) -> str:
-    """Give how set-up grows with the tree."""
+    """Return how set-up grows with the tree."""
     sizes = results.profile.growth
     titles = [t for t in results.titles if any(t in r for r in results.rounds["growth"])]
     if not titles:
@@ -243,7 +243,7 @@ def growth_table(results: Results) -> str:
 
 
 def blocked(results: Results) -> str:
-    """Give how long the event loop stood still while a watch was set up."""
+    """Return how long the event loop was blocked while a watch was set up."""
     sizes = results.profile.growth
     rows = [["event loop stood still, ms, by files", *(f"{size:,}" for size in sizes)]]
     for title in results.titles:
@@ -255,7 +255,7 @@ def blocked(results: Results) -> str:
 
 
 def many_table(results: Results) -> str:
-    """Give what many locations in one process take."""
+    """Return what many locations in one process take."""
     counts = results.profile.many
     titles = [t for t in results.titles if any(t in r for r in results.rounds["many"])]
     if not titles:
@@ -272,7 +272,7 @@ def many_table(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    """Give docs/performance.md."""
+    """Return docs/performance.md."""
     profile = results.profile
     template = (ROOT / "benchmarks" / "page.md").read_text(encoding="utf-8")
     return template.format(

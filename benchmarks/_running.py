@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks._watchers import ROOT, Watcher, WatcherError
 
 QUIET = 0.3
-"""Seconds without news and without work after which a watcher is taken to have told all it will."""
+"""Seconds without events and without work after which a watcher has reported everything."""
 
 IDLE = 0.1
 """Share of a processor below which it is taken not to work; the busiest idle peer needs 0.02."""
@@ -66,7 +66,7 @@ class Running:
         self._pid = int(self.setup.get("pid", self._process.pid))
 
     def line(self, patience: float) -> str:
-        """Give the next line it prints.
+        """Return the next line it prints.
 
         Raises:
             WatcherError: It ended, or printed nothing for ``patience`` seconds.
@@ -95,7 +95,7 @@ class Running:
         return answer
 
     def ask(self, command: str = "report") -> dict[str, Any]:
-        """Give the answer to a command of the line protocol."""
+        """Return the answer to a command of the line protocol."""
         try:
             os.write(self._commands, command.encode() + b"\n")
         except OSError as error:
@@ -103,19 +103,19 @@ class Running:
         return self._answer(120.0)
 
     def when_quiet(self, command: str = "report") -> dict[str, Any]:
-        """Give its figures once it has told nothing new for a while.
+        """Return its figures once it has reported nothing for a while.
 
         Raises:
-            WatcherError: It never comes to rest: it still tells of work long done.
+            WatcherError: It never comes to rest: it still reports work of long ago.
         """
         until = time.monotonic() + 60.0
         before = self.ask()
         while True:
             time.sleep(QUIET)
             report = self.ask()
-            # News alone does not tell: after an overflow a watcher may look at everything first.
-            news = report["events"] - before["events"]
-            if not news and report["cpu"] - before["cpu"] < IDLE * QUIET:
+            # Events alone are no proof: after an overflow a watcher may scan everything first.
+            fresh = report["events"] - before["events"]
+            if not fresh and report["cpu"] - before["cpu"] < IDLE * QUIET:
                 break
             before = report
             if time.monotonic() > until:
@@ -124,7 +124,7 @@ class Running:
         return self.ask(command) if command != "report" else report
 
     def wake_ups(self) -> int | None:
-        """Give how often its threads have gone to sleep, where the system says."""
+        """Return how often its threads have gone to sleep, where the system says."""
         total = 0
         try:
             for task in Path(f"/proc/{self._pid}/task").iterdir():
@@ -136,7 +136,7 @@ class Running:
         return total
 
     def cpu_from_outside(self) -> float:
-        """Give the CPU seconds of its threads so far without waking it; 0 if unknown.
+        """Return the CPU seconds of its threads so far without waking it; 0 if unknown.
 
         The scheduler's own account, in nanoseconds: the usual one counts ticks of 10 ms.
         """

@@ -21,7 +21,7 @@ class Target:
     unit: str = "×"
 
     def row(self) -> list[str]:
-        """Give its line of the table."""
+        """Return its line of the table."""
         if self.figure is None:
             return [self.name, f"{self.most:g}{self.unit}", "–", "not measured in this run"]
         met = "met" if self.figure <= self.most else "**missed**"
@@ -29,7 +29,7 @@ class Target:
 
 
 def targets(results: Results) -> str:
-    """Give the table of targets."""
+    """Return the table of targets."""
     found = [
         *_setup(results),
         *_memory(results),
@@ -46,13 +46,13 @@ def targets(results: Results) -> str:
 def _worst(
     results: Results, name: str, *figures: str, scale: float = 1.0, titles: tuple[str, ...] = LIMPET
 ) -> float | None:
-    """Give the largest of these figures of all of limpet's backends."""
+    """Return the largest of these figures of all of limpet's backends."""
     found = [results.median(name, title, figure) for title in titles for figure in figures]
     return max((scale * one for one in found if one is not None), default=None)
 
 
 def _linear(results: Results, name: str, sizes: tuple[int, ...]) -> float | None:
-    """Give CPU for each of the most by CPU for each of the second fewest: 1 is linear growth.
+    """Return CPU for each of the most by CPU for each of the second fewest: 1 is linear growth.
 
     The fewest are too few: what is done once for all of them is most of it then.
     """

@@ -44,7 +44,7 @@ class Watcher:
     modules: str = ""
     """The statement that imports the package."""
     version: tuple[str, ...] = ()
-    """The command that tells the version of what is no Python package."""
+    """The command that prints the version of a program that is not a Python package."""
     uses: str = ""
     """The statement that imports what a watch needs, where it is measured."""
     foreign: bool = False
@@ -54,12 +54,12 @@ class Watcher:
 
 
 def python(module: str, *options: str) -> tuple[str, ...]:
-    """Give the command that runs a driver."""
+    """Return the command that runs a driver."""
     return (sys.executable, "-m", f"benchmarks.drivers.{module}", *options)
 
 
 def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
-    """Give all of them, limpet first; the C programs are there if there is a compiler."""
+    """Return all of them, limpet first; the C programs are there if there is a compiler."""
     found = [
         Watcher(
             title="limpet, fanotify",
@@ -169,7 +169,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
 
 
 def programs() -> list[Watcher]:
-    """Give the watchers that are programs of their own, where they are installed."""
+    """Return the watchers that are programs of their own, where they are installed."""
     found = []
     if shutil.which("inotifywait"):
         found.append(
@@ -225,7 +225,7 @@ def has_module(package: str) -> bool:
 
 
 def version(watcher: Watcher) -> str:
-    """Give the installed version of a watcher; nothing for what has none."""
+    """Return the installed version of a watcher; nothing for what has none."""
     if watcher.package is not None:
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(watcher.package)

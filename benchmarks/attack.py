@@ -85,7 +85,7 @@ class Count:
 
 
 def operations(prey: Prey) -> Iterator[Operation]:
-    """Give operations of every kind below the name that is swapped, without end."""
+    """Return operations of every kind below the name that is swapped, without end."""
     for at in itertools.count():
         number, parents = at % 500, at % 2 == 0
         if prey == "folder":
@@ -157,7 +157,7 @@ def prepare(outside: Path) -> None:
 
 
 def touched(outside: Path) -> Callable[[], bool]:
-    """Give what tells whether anything outside was changed since it was last asked."""
+    """Return a function that says whether anything outside has changed since its last call."""
 
     def look() -> tuple[int, ...]:
         there = os.stat(outside)
@@ -198,7 +198,7 @@ def attacked(root: Path, outside: Path, prey: Prey, count: Count) -> Iterator[No
 
 
 def swapped(root: Path, prey: Prey) -> list[Path]:
-    """Give what is swapped, to see that it has begun."""
+    """Return what is swapped, to see that it has begun."""
     return [root / "d" if prey == "folder" else root / "d" / "leaf"]
 
 

@@ -41,7 +41,7 @@ WORK = {
 
 
 async def spread(one: Callable[[int], Awaitable[object]], count: int, tasks: int) -> float:
-    """Do ``count`` of them with so many tasks; gives the seconds."""
+    """Do ``count`` of them with so many tasks; returns the seconds."""
 
     async def task(first: int) -> None:
         for number in range(first, count, tasks):
@@ -151,7 +151,7 @@ def child(title: str, folder: str, work: str, count: int, tasks: int) -> None:
 def measure(
     base: Path, counts: dict[str, int], rounds: int, tasks: int
 ) -> dict[str, dict[str, Figures]]:
-    """Run all rounds; gives work -> title -> figures."""
+    """Run all rounds; returns work -> title -> figures."""
     found = {work: {title: Figures() for title in RUNS} for work in counts}
     titles = list(RUNS)
     for turn in range(rounds):
@@ -172,12 +172,12 @@ def measure(
 
 
 def ratio(ours: list[float], theirs: list[float]) -> float:
-    """Give the median over the rounds of our figure by theirs, round by round."""
+    """Return the median over the rounds of our figure by theirs, round by round."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def tables(found: dict[str, dict[str, Figures]], counts: dict[str, int]) -> str:
-    """Give one table for each kind of work."""
+    """Return one table for each kind of work."""
     parts = []
     for work, rows in found.items():
         ours = rows["limpet"].rates
@@ -196,7 +196,7 @@ def tables(found: dict[str, dict[str, Figures]], counts: dict[str, int]) -> str:
 
 
 def shown(package: str) -> str:
-    """Give a package's version, or Python's for the standard library."""
+    """Return a package's version, or Python's for the standard library."""
     try:
         return version(package) if package else platform.python_version()
     except PackageNotFoundError:
@@ -204,7 +204,7 @@ def shown(package: str) -> str:
 
 
 def default_places() -> list[str]:
-    """Give a file system in memory, if there is one, and the one the system keeps files on."""
+    """Return a file system in memory, if there is one, and the one the system keeps files on."""
     return sorted({default_folder(), str(ROOT.parent)})
 
 

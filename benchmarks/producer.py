@@ -11,7 +11,7 @@ TEXT = (
 
 
 def folder_path(root: str, number: int) -> str:
-    """Give the path of a folder of the tree: folder i lies in folder i/20 - 1."""
+    """Return the path of a folder of the tree: folder i lies in folder i/20 - 1."""
     parent = root if number < 20 else folder_path(root, number // 20 - 1)
     return f"{parent}/d{number}"
 

@@ -106,14 +106,14 @@ def steps(folder: Path) -> list[tuple[str, Callable[[], object], list[str]]]:
 
 
 def describe(event: Event) -> str:
-    """Give the event's type and path, as the steps name what they expect."""
+    """Return the event's type and path, as the steps name what they expect."""
     if not isinstance(event, EntryEvent):
         return type(event).__name__
     return f"{type(event).__name__} {event.path.relative_to(event.location).as_posix()}"
 
 
 def details(event: Event) -> str:
-    """Give what else is worth showing of an event."""
+    """Return what else is worth showing of an event."""
     match event:
         case limpet.FileCreated(stat=stat):
             return f"{stat.size} bytes"
@@ -139,7 +139,7 @@ def line(step: str, event: Event | None) -> str:
 async def events_for(
     watch: limpet.Watch, do: Callable[[], object], expected: list[str]
 ) -> tuple[list[Event], list[str]]:
-    """Do a step; give the events that came for it, and those that are missing."""
+    """Do a step; return the events that came for it, and those that are missing."""
     do()
     await watch.fence()  # all that was done is delivered now, or ready to be
     came: list[Event] = []
@@ -156,7 +156,7 @@ async def events_for(
 
 
 async def show_bot(folder: Path) -> int:
-    """Have a bot answer three questions in the folder it watches; gives what went wrong."""
+    """Have a bot answer three questions in the folder it watches; returns what went wrong."""
     from limpet.bot import Behaviour, FileSystem, FileSystemTrigger, OverwriteFileAction, Runner
 
     desk = FileSystem(name="desk", input_path=folder, output_path=folder, content={"mode": "r"})

@@ -26,13 +26,13 @@ from typing import Any
 
 
 def cpu() -> float:
-    """Give the seconds of CPU this process has used, all threads, user and system."""
+    """Return the seconds of CPU this process has used, all threads, user and system."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 def resident() -> int:
-    """Give the bytes of memory this process holds; 0 where the system does not say."""
+    """Return the bytes of memory this process holds; 0 where the system does not say."""
     try:
         with open("/proc/self/statm", encoding="ascii") as table:
             return int(table.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -80,11 +80,11 @@ class Line:
         self.cpu: Callable[[], float] = cpu
         self.resident: Callable[[], int] = resident
         self.extra: dict[str, float] = {}
-        """Figures of one watcher alone, told with the others once it is ready."""
+        """Figures of one watcher alone, printed with the others once it is ready."""
         self.commands: dict[str, Callable[[], dict[str, float]]] = {}
         """Commands that only one watcher knows."""
         self.at_end: Callable[[], None] = lambda: None
-        """Called when the program is told to stop, which it then does without further ado."""
+        """Called when the program must stop, which it then does at once."""
         self.tell: Callable[[str | bytes | PurePath], None] = self._count
         if self.options.distinct:
             self.tell = self._keep

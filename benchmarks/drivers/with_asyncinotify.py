@@ -13,7 +13,7 @@ line = Line()
 
 
 async def main() -> None:
-    """Watch until told to stop."""
+    """Watch until the command to stop."""
     tell = line.tell
     line.begin()
     with RecursiveInotify() as inotify:

@@ -2,7 +2,7 @@
 
 ``--many`` watches each folder in the given one by itself. ``--mirror`` replays the events, and
 knows the commands ``pause``, ``resume`` and ``compare`` (replayed against the disk).
-``--heartbeat`` tells how long the event loop stood still during set-up.
+``--heartbeat`` reports how long the event loop was blocked during set-up.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class Checks:
         line.commands = {"pause": self.pause, "resume": self.resume, "compare": self.compare}
 
     def pause(self) -> dict[str, float]:
-        """Take no events until told to."""
+        """Take no events until the command to resume."""
         self.loop.call_soon_threadsafe(self.going.clear)
         return {}
 
@@ -103,7 +103,7 @@ async def take(watch: limpet.Watch) -> None:
 
 
 async def main() -> None:
-    """Watch until told to stop."""
+    """Watch until the command to stop."""
     import anyio.lowlevel
 
     await anyio.lowlevel.checkpoint()  # loads anyio's side of asyncio: not part of set-up

@@ -23,7 +23,7 @@ def announcing(*arguments: object) -> RustNotify:
 
 
 async def main() -> None:
-    """Watch until told to stop."""
+    """Watch until the command to stop."""
     options = line.options
     tell = line.tell
     await (

@@ -44,7 +44,7 @@ line.at_end = end
 
 
 def ask(*words: object) -> dict[str, Any]:
-    """Send one command and give its answer, passing over what the subscription says."""
+    """Send one command and return its answer, skipping what the subscription reports."""
     client.sendall(json.dumps(words).encode() + b"\n")
     while True:
         answer: dict[str, Any] = json.loads(answers.readline())

@@ -1,4 +1,4 @@
-"""What is measured: each measurement runs one watcher once and gives its figures."""
+"""What is measured: each measurement runs one watcher once and returns its figures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -73,9 +73,9 @@ def _append(program: Running, path: Path) -> float:
 
 
 def _seen(program: Running, name: str, begun: int) -> float:
-    """Give the seconds from then until the program was told of the file."""
-    word, told, moment = program.line(10.0).split()
-    if (word, told) != ("saw", name):
-        message = f"expected news of {name}, got {told}"
+    """Return the seconds from then until the program has the event of the file."""
+    word, reported, moment = program.line(10.0).split()
+    if (word, reported) != ("saw", name):
+        message = f"expected an event of {name}, got {reported}"
         raise WatcherError(message)
     return (int(moment) - begun) / 1e9

@@ -122,7 +122,7 @@ class Bench:
         return program
 
     def tree(self, folders: int, files: int) -> Path:
-        """Give a tree of that size, listed once so that the system knows it; it is kept."""
+        """Return a tree of that size, listed once so that the system knows it; it is kept."""
         tree = self.base / f"tree-{files}"
         if not tree.exists():
             tree.mkdir()
@@ -132,14 +132,14 @@ class Bench:
         return tree
 
     def produce(self, what: str, root: Path, folders: int, count: int, rate: int = 0) -> float:
-        """Do the work and give the seconds it took."""
+        """Do the work and return the seconds it took."""
         done = subprocess.run(
             self.command(what, root, folders, count, rate), check=True, capture_output=True
         )
         return float(done.stdout)
 
     def command(self, what: str, root: Path, folders: int, count: int, rate: int) -> list[str]:
-        """Give the command that does the work."""
+        """Return the command that does the work."""
         return [*self.producer, what, str(root), str(folders), str(count), str(rate)]
 
     @contextmanager

@@ -126,7 +126,7 @@ def _imported(command: list[str]) -> float:
 
 
 def _start(command: list[str]) -> Start:
-    """Start a program, end it at its first line, and give what the system says it took.
+    """Start a program, end it at its first line, and return what the system counted for it.
 
     Raises:
         WatcherError: It ended before that.

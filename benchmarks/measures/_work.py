@@ -1,4 +1,4 @@
-"""Work: CPU for each operation at a steady rate and flat out, and whether all of it was told."""
+"""Work: CPU for each operation at a steady rate and flat out, and whether all of it was reported."""
 
 from benchmarks._running import running
 from benchmarks._watchers import Watcher
@@ -24,7 +24,7 @@ def paced(bench: Bench, watcher: Watcher) -> Figures:
 
 
 def flat(bench: Bench, watcher: Watcher) -> Figures:
-    """CPU for each operation when the producer does not wait, and what was told of it."""
+    """CPU for each operation when the producer does not wait, and how much of it was reported."""
     count = bench.profile.flat
     figures: Figures = {}
     total = 0.0
