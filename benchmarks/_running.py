@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks._watchers import ROOT, Watcher, WatcherError
 
 QUIET = 0.3
-"""Seconds without events and without work after which a watcher has reported everything."""
+"""Seconds without events and work after which a watcher has reported everything."""
 
 IDLE = 0.1
 """Share of a processor below which it is taken not to work; the busiest idle peer needs 0.02."""
