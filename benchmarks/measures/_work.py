@@ -1,4 +1,4 @@
-"""Work: CPU for each operation at a steady rate and flat out, and whether all of it was reported."""
+"""Work: CPU for each operation at a steady rate and flat out, and how much was reported."""
 
 from benchmarks._running import running
 from benchmarks._watchers import Watcher
