@@ -37,6 +37,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert options.outputs[0].path == "/srv/out"
 
 
+def test_a_follower_takes_the_options_of_limpet_follow(tmp_path: Path) -> None:
+    """As they are described there: none is listed a second time, with other values."""
+    more = "start: last, last: 5, fallback: last, ignore_older: 10, on_long: skip, order: strict"
+    (tmp_path / "agent.yaml").write_text(AGENT + f"follow: [{{name: a, path: a.log, {more}}}]\n")
+    assert load_agent(tmp_path / "agent.yaml").options.follows[0].options == {
+        "start": "last", "last": 5, "fallback": "last", "ignore_older": 10.0, "on_long": "skip",
+        "order": "strict",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("added", "problem"),
     [

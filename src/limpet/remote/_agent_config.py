@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from limpet.config import ContentOptions, WatchOptions
-from limpet.following import follow
+from limpet.following import FollowOptions, follow
 from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._agent_follow import FollowSpec
 from limpet.remote._agent_watch import WatchSpec
@@ -31,6 +31,14 @@ from limpet.watch import watch_dir
 
 _SET_BY_AGENT: Final = frozenset({"existing", "own", "state", "content"})
 """Options of a watch that its entry in the file does not pass on."""
+
+_SET_BY_FOLLOW: Final = frozenset(
+    """
+    start state commit on_corrupt durability mode settle max_bytes until
+    delimiter keep_cr follow_symlinks
+    """.split()
+)
+"""The same of a follower: an agent keeps its checkpoint and sends lines until it is stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +108,12 @@ _FOLLOW: Final = Table(
     {
         "name": slug,
         "path": path,
-        "start": one_of("end", "beginning", "checkpoint"),
-        "fallback": one_of("end", "beginning"),
-        "rotated": text,
-        "encoding": text,
-        "errors": text,
-        "max_line": size,
-        "linger": number(),
-        "order": one_of("prompt", "strict"),
-        **options_of(WatchOptions, ["backend", "poll_interval"]),
+        "start": one_of("end", "beginning", "last", "checkpoint"),
+        "keep_cr": flag,
+        **options_of(
+            FollowOptions,
+            [one.name for one in fields(FollowOptions) if one.name not in _SET_BY_FOLLOW],
+        ),
     },
     required=frozenset({"name", "path"}),
     make=_follow,
