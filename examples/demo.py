@@ -156,7 +156,7 @@ async def events_for(
 
 
 async def show_bot(folder: Path) -> int:
-    """Have a bot answer three questions in the folder it watches; returns what went wrong."""
+    """Let a bot answer three questions in the directory it watches; return what went wrong."""
     from limpet.bot import Behaviour, FileSystem, FileSystemTrigger, OverwriteFileAction, Runner
 
     desk = FileSystem(name="desk", input_path=folder, output_path=folder, content={"mode": "r"})

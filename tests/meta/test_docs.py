@@ -141,7 +141,7 @@ def test_every_vector_a_test_quotes_is_what_the_list_says() -> None:
 
 
 def vectors(text: str) -> Iterator[str]:
-    """Give the vectors a docstring quotes: ``V3``, ``V5 to V7``."""
+    """Return the vectors a docstring quotes: ``V3``, ``V5 to V7``."""
     for first, last in re.findall(r"\bV(\d+)(?: to V(\d+))?", text):
         for number in range(int(first), int(last or first) + 1):
             yield f"V{number}"

@@ -169,7 +169,7 @@ SHELLS = {
 
 
 def modules() -> dict[str, Path]:
-    """Give every module of the package: dotted name -> file."""
+    """Return every module of the package: dotted name -> file."""
     found = {}
     for path in sorted((SOURCE / "limpet").rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts
@@ -181,7 +181,7 @@ MODULES = modules()
 
 
 def part_of(module: str) -> str | None:
-    """Give the part a module belongs to, or None for a part nobody has drawn yet."""
+    """Return the part a module belongs to, or None for a part that the table lacks."""
     while module not in ALLOWED:
         module, _, _ = module.rpartition(".")
         if module in {"", "limpet"}:
@@ -190,7 +190,7 @@ def part_of(module: str) -> str | None:
 
 
 def imports(module: str) -> Iterator[str]:
-    """Give the modules that a module imports, wherever in it, also for the type checker alone."""
+    """Return the modules that a module imports, wherever in it, also for the type checker alone."""
     path = MODULES[module]
     is_package = path.name == "__init__.py"
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -208,7 +208,7 @@ def imports(module: str) -> Iterator[str]:
 
 
 def ours(module: str) -> set[str]:
-    """Give the modules of limpet that a module imports."""
+    """Return the modules of limpet that a module imports."""
     return {name for name in imports(module) if name.partition(".")[0] == "limpet"}
 
 

@@ -30,7 +30,7 @@ FORBIDDEN = re.compile(
 
 
 def files() -> list[Path]:
-    """Give the files of the repository: tracked, or about to be."""
+    """Return the files of the repository: tracked, or about to be."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("needs a git checkout")
     listing = subprocess.run(
@@ -70,7 +70,7 @@ def test_constraints_pin_every_tool_to_one_version() -> None:
 
 
 def normal(name: str) -> str:
-    """Give a package's name in the form in which two spellings are the same."""
+    """Return a package's name in the form in which two spellings are the same."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -28,7 +28,7 @@ PUBLIC = sorted(
 
 
 def place(name: str) -> tuple[int, str]:
-    """Give the sorting key that ruff's RUF022 uses: constants, then classes, then the rest."""
+    """Return the sorting key that ruff's RUF022 uses: constants, then classes, then the rest."""
     return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
 
 
