@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from limpet._option_fields import check_options, option
+from limpet._gitignore import check_globs
+from limpet._option_fields import check_encoding, check_options, option
 from limpet.errors import UsageError
 
 __all__ = ["BackendName", "ContentOptions", "OwnPolicy", "WatchOptions"]
@@ -40,12 +41,7 @@ class ContentOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-        try:
-            codecs.lookup(self.encoding)
-            codecs.lookup_error(self.errors)
-        except LookupError as error:
-            message = f"cannot decode content: {error}"
-            raise UsageError(message) from error
+        check_encoding(self.encoding, self.errors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +49,7 @@ class WatchOptions:
     """Every option of a watch; the defaults suit a bot that reacts to files.
 
     Raises:
-        UsageError: A value is out of its range; the message names it.
+        UsageError: A value is of another type or out of its range; the message names it.
     """
 
     recursive: bool = option(
@@ -127,6 +123,15 @@ class WatchOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.settle_max is not None and self.settle_max < self.settle:
+            message = f"settle_max must be at least settle ({self.settle:g}), got {self.settle_max}"
+            raise UsageError(message)
+        name = self.ignore_file
+        if name is not None and not _is_name_or_absolute(name):
+            message = f"ignore_file must be a file name or an absolute path, not {name!r}"
+            raise UsageError(message)
+        for option_name in ("include", "exclude"):
+            check_globs(option_name, getattr(self, option_name))
 
     @property
     def sizes(self) -> bool:
@@ -137,3 +142,9 @@ class WatchOptions:
     def settle_limit(self) -> float:
         """Return the longest time a file is held, in seconds."""
         return 10 * self.settle if self.settle_max is None else self.settle_max
+
+
+def _is_name_or_absolute(text: str) -> bool:
+    if "\0" in text:
+        return False
+    return os.path.isabs(text) or (os.path.basename(text) == text and text not in {"", ".", ".."})

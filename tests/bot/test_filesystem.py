@@ -66,7 +66,7 @@ def test_every_part_is_optional() -> None:
         ({"exclude": [5]}, "exclude[0] must be text"),
         ({"content": {"mod": "r"}}, "did you mean 'mode'"),
         ({"content": {"max_bytes": -5}}, "content['max_bytes'] must be a whole number"),
-        ({"content": {"encoding": "klingon"}}, "cannot decode"),
+        ({"content": {"encoding": "klingon"}}, "encoding must be"),
         ({"output_limits": {"max_files": 0}}, "max_files"),
         ({"input_pth": "x"}, "did you mean 'input_path'"),
         ({"input_mode": "lines", "input_path": "x"}, "needs input_path_type 'file'"),

@@ -205,8 +205,8 @@ def test_figures(log: Path) -> None:
     [
         ([], "FILE"), (["a", "-n", "x"], "whole number"), (["a", "--format", "xml"], "jsonl"),
         (["a", "-n", "1", "--from-start"], "two places"), (["a", "--backend", "no"], "backend"),
-        (["a", "--encoding", "no"], "decode"), (["a", "--max-line", "1"], "max_line"),
-        ([""], "cannot follow"), (["a", "--linger", "-1"], "linger"),
+        (["a", "--encoding", "no"], "encoding"), (["a", "--max-line", "1"], "max_line"),
+        ([""], "path must not be empty"), (["a", "--linger", "-1"], "linger"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line(

@@ -63,7 +63,7 @@ def test_a_follower_takes_the_options_of_limpet_follow(tmp_path: Path) -> None:
         ),
         (
             "watch: [{name: a, path: a, content: {encoding: none}}]",
-            "4:37: error: agent.watch[0].content: cannot decode content",
+            "4:37: error: agent.watch[0].content: encoding must be the name of a text",
         ),
         ("---\na: b", "5:1: error: this is a second document"),
         ("x: [", "5:1: error: this is not YAML"),

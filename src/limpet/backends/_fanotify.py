@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from limpet import _libc
+from limpet._descriptors import close_reader
 from limpet.backends._base import (
     ATTRIB,
     CLOSED,
@@ -128,7 +129,7 @@ class Fanotify(KernelReader):
         except OSError:
             return None
         finally:
-            os.close(fd)
+            close_reader(fd)
 
     def mark_filesystem(self, fd: int) -> bool:
         """Mark the whole file system that holds ``fd``; return whether that was allowed."""
@@ -158,7 +159,7 @@ class Fanotify(KernelReader):
         except OSError as error:
             return error.errno == errno.ENOENT
         finally:
-            os.close(fd)
+            close_reader(fd)
         return True
 
     def _reach(self, key: bytes, path: str) -> int:
@@ -173,7 +174,7 @@ class Fanotify(KernelReader):
                     return fd
             except OSError:
                 pass
-            os.close(fd)
+            close_reader(fd)
         parent = os.path.dirname(path)
         try:
             mount = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -184,7 +185,7 @@ class Fanotify(KernelReader):
         except OSError:
             return -1
         finally:
-            os.close(mount)
+            close_reader(mount)
 
     def read(self, receiver: MarkReceiver) -> bool:
         """Drain the queue; equal hints are merged on their raw bytes before a name is decoded."""

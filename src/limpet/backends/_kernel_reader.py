@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from limpet._descriptors import close_reader
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -36,7 +38,7 @@ class KernelReader:
 
     def close(self) -> None:
         """Close the descriptor; the kernel drops its marks."""
-        os.close(self._fd)
+        close_reader(self._fd)
 
 
 class MaskTable(dict[int, int]):

@@ -8,6 +8,8 @@ import select
 import socket
 import sys
 
+from limpet._descriptors import close_reader
+
 
 class _Wake:
     """A socket pair: a byte through it ends a wait, from any thread, on any system."""
@@ -84,7 +86,7 @@ if sys.platform == "linux":
             """Free every descriptor."""
             self._epoll.close()
             while self._mounts:
-                os.close(self._mounts.pop())
+                close_reader(self._mounts.pop())
             super().close()
 
 else:

@@ -6,11 +6,10 @@ The package is not called ``follow`` because ``limpet.follow`` is the function.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from limpet._lazy_names import lazy_names
-from limpet.errors import UsageError
+from limpet._option_fields import options_from, path_of
 from limpet.following._follow_events import (
     Accessible,
     Appeared,
@@ -142,12 +141,8 @@ def make_options(given: dict[str, Any]) -> FollowOptions:
         UsageError: An option does not exist or is out of its range.
     """
     if given.get("state") is not None:
-        given["state"] = Path(os.path.abspath(given["state"]))
-    try:
-        return FollowOptions(**given)
-    except TypeError as error:
-        message = f"unknown option: {error}"
-        raise UsageError(message) from error
+        given["state"] = path_of("state", given["state"])
+    return options_from(FollowOptions, given)
 
 
 if not TYPE_CHECKING:  # the checker has the imports above; the engine is loaded when it is used

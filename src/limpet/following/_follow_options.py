@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from limpet._option_fields import check_options, option
+from limpet._option_fields import check_encoding, check_options, option
 from limpet.config import BackendName
 from limpet.errors import UsageError
 from limpet.following._line_splitter import LongLines
@@ -134,26 +133,10 @@ class FollowOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.start is not None and not isinstance(self.start, Position):
-            if self.start not in get_args(Start):
-                known = ", ".join(get_args(Start))
-                message = f"start must be one of {known} or a Position, not {self.start!r}"
-                raise UsageError(message)
-            if self.start == "checkpoint" and self.state is None:
-                message = "start='checkpoint' needs state=: the file that keeps it"
-                raise UsageError(message)
-        if self.follow_symlinks not in {True, False, "same-owner"}:
-            message = (
-                f"follow_symlinks must be True, False or 'same-owner', not {self.follow_symlinks!r}"
-            )
+        if self.start == "checkpoint" and self.state is None:
+            message = "start='checkpoint' needs state=: the file that keeps it"
             raise UsageError(message)
-        try:
-            if self.encoding is not None:
-                codecs.lookup(self.encoding)
-            codecs.lookup_error(self.errors)
-        except LookupError as error:
-            message = f"cannot decode lines: {error}"
-            raise UsageError(message) from error
+        check_encoding("utf-8" if self.encoding is None else self.encoding, self.errors)
         if self.delimiter is not None and not self.delimiter:
             message = "delimiter must not be empty"
             raise UsageError(message)

@@ -7,6 +7,7 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limpet._option_fields import path_of
 from limpet.errors import UsageError
 from limpet.following._followed_path import COMPRESSED, FollowedPath
 
@@ -47,13 +48,8 @@ def patterns_of(paths: Iterable[str | os.PathLike[str]]) -> list[PathPattern]:
     """
     patterns: dict[str, PathPattern] = {}
     for path in paths:
-        text = os.fspath(path)
-        if isinstance(text, bytes):
-            text = os.fsdecode(text)
-        if not text or "\0" in text:
-            message = f"cannot follow {text!r}: give the path of a file, or a glob"
-            raise UsageError(message)
-        absolute = os.path.abspath(text)
+        absolute = os.fspath(path_of("path", path))
+        text = os.fsdecode(path)
         is_glob = not isinstance(path, Path) and has_magic(text) and not os.path.lexists(absolute)
         if absolute not in patterns:
             patterns[absolute] = PathPattern(absolute, is_glob=is_glob)

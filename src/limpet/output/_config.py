@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
-from typing import Any, TypedDict, cast, get_args
+from typing import Any, TypedDict, cast
 
-from limpet.errors import UsageError
+from limpet._option_fields import OptionInfo, check_names, check_values
 from limpet.output._limits import OutputLimits
 from limpet.output._operations import Durability
 from limpet.output._root_dir import Moved, ResolverName
@@ -56,7 +55,8 @@ def settings_of(given: dict[str, Any]) -> Settings:
     """Return the options with defaults filled in.
 
     Raises:
-        UsageError: An option does not exist or is out of its range; the message names it.
+        UsageError: An option does not exist, is of another type or out of its range; the message
+            names it.
     """
     settings: dict[str, Any] = {
         "create": False,
@@ -69,24 +69,8 @@ def settings_of(given: dict[str, Any]) -> Settings:
         "clean": True,
         "way": "auto",
     }
-    if unknown := sorted(given.keys() - settings.keys()):
-        message = f"unknown option: {', '.join(unknown)}; known are {', '.join(settings)}"
-        raise UsageError(message)
+    check_names(given, settings)
     settings.update(given)
-    for name, words in (
-        ("durability", get_args(Durability)),
-        ("moved", get_args(Moved)),
-        ("way", get_args(ResolverName)),
-    ):
-        if settings[name] not in words:
-            message = f"{name} must be one of {', '.join(words)}, not {settings[name]!r}"
-            raise UsageError(message)
-    if not isinstance(settings["limits"], OutputLimits):
-        message = f"limits must be OutputLimits, not {settings['limits']!r}"
-        raise UsageError(message)
-    patience = settings["lock_timeout"]
-    if not (math.isfinite(patience) and patience >= 0):
-        message = f"lock_timeout must be at least 0 seconds, got {patience!r}"
-        raise UsageError(message)
+    check_values(settings, Settings, {"lock_timeout": OptionInfo(help="", unit="SECONDS", least=0)})
     settings["portable"] = settings["portable"] or os.name == "nt"
     return cast("Settings", settings)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
+from limpet._option_fields import check_options, option
 from limpet.errors import UsageError
 
 
@@ -22,27 +22,25 @@ class Rotation:
         UsageError: A bound is not positive, or there is no condition to rotate.
     """
 
-    max_bytes: int | None = None
+    max_bytes: int | None = option(None, "rotate before a file is larger than this", above=0)
     """Rotate before a record that would make the file larger than this."""
     daily: bool = False
     """Rotate before the first record of a day (UTC) later than that of the last change."""
     compress: bool = False
     """Pack rotated files with gzip, as ``log.txt.1.gz``."""
-    keep: int | None = None
+    keep: int | None = option(None, "most rotated files that are kept", least=0)
     """Most rotated files that are kept."""
-    max_age: float | None = None
+    max_age: float | None = option(
+        None, "remove rotated files after this long", unit="SECONDS", above=0
+    )
     """Longest time they are kept, in seconds since they were rotated."""
-    max_total_bytes: int | None = None
+    max_total_bytes: int | None = option(None, "most bytes of rotated files", above=0)
     """Most bytes they may take together; the oldest are removed first."""
 
     def __post_init__(self) -> None:
+        check_options(self)
         if self.max_bytes is None and not self.daily:
             message = "a rotation needs max_bytes or daily: nothing says when to rotate"
-            raise UsageError(message)
-        for name in ("max_bytes", "max_age", "max_total_bytes"):
-            _positive(name, getattr(self, name))
-        if self.keep is not None and self.keep < 0:
-            message = f"keep must not be negative, got {self.keep!r}"
             raise UsageError(message)
 
 
@@ -54,29 +52,19 @@ class OutputLimits:
         UsageError: A limit is not positive.
     """
 
-    max_write_bytes: int | None = None
+    max_write_bytes: int | None = option(None, "most bytes of one operation", above=0)
     """Most bytes of one operation's content, encoded."""
-    max_total_bytes: int | None = None
+    max_total_bytes: int | None = option(None, "most bytes of all files", above=0)
     """Most bytes of all files below the root together. They are counted at the first write and
     every ``recount`` seconds; in between, limpet adds what it writes itself."""
-    max_files: int | None = None
+    max_files: int | None = option(None, "most files", above=0)
     """Most files below the root, counted likewise."""
-    recount: float = 5.0
+    recount: float = option(5.0, "seconds for which a count holds", unit="SECONDS", above=0)
     """Seconds for which a count holds while other processes may write into the folder too."""
-    max_in_flight: int = 1024
+    max_in_flight: int = option(1024, "most operations at a time", above=0)
     """Most operations that wait or run at a time in an async output."""
     when_full: Literal["wait", "refuse"] = "wait"
     """What happens to the next one: it waits its turn, or is refused with ``busy``."""
 
     def __post_init__(self) -> None:
-        for name in ("max_write_bytes", "max_total_bytes", "max_files", "recount", "max_in_flight"):
-            _positive(name, getattr(self, name))
-        if self.when_full not in {"wait", "refuse"}:
-            message = f"when_full must be 'wait' or 'refuse', not {self.when_full!r}"
-            raise UsageError(message)
-
-
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        message = f"{name} must be more than 0, got {value!r}"
-        raise UsageError(message)
+        check_options(self)

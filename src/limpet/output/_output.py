@@ -6,9 +6,9 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self, Unpack
 
+from limpet._option_fields import path_of
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions, settings_of
 from limpet.output._name_validation import BadNameError
@@ -53,15 +53,11 @@ class Output(OperationMethods[Done]):
             **options: See ``OutputOptions``.
 
         Raises:
-            UsageError: The path is empty or has a NUL, or an option is out of its range.
+            UsageError: The path is none, is empty or has a NUL, or an option is wrong.
         """
-        path = os.fspath(folder)
-        if not path or "\0" in path:
-            message = f"cannot open an output at {path!r}: the path is empty or has a NUL"
-            raise UsageError(message)
-        self.options = settings_of(dict(options))
-        self.path = Path(os.path.abspath(path))
+        self.path = path_of("folder", folder)
         """The root as it was given, made absolute."""
+        self.options = settings_of(dict(options))
         self._engine = OutputEngine(calls or default_calls(), self.path, self.options)
         self._mutex = threading.Lock()
         self._opened = False

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from limpet._option_fields import options_from, path_of, texts_of
 from limpet.config import WatchOptions
-from limpet.errors import UsageError
 from limpet.watch._sync_watch import SyncWatch
 from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
@@ -78,7 +77,8 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
         **options: See ``limpet.config.WatchOptions``.
 
     Raises:
-        UsageError: The path is empty or has a NUL, or an option is out of its range.
+        UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
+            another type or out of its range; the message names it.
     """
     return Watch(make_location(path), _options(dict(options)), "dir")
 
@@ -89,7 +89,8 @@ def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watc
     Every event is a target event. Otherwise as ``watch_dir``.
 
     Raises:
-        UsageError: The path is empty or has a NUL, or an option is out of its range.
+        UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
+            another type or out of its range; the message names it.
     """
     return Watch(make_location(path), _options(dict(options)), "file")
 
@@ -97,12 +98,9 @@ def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watc
 def _options(given: dict[str, Any]) -> WatchOptions:
     for name in ("include", "exclude"):
         if name in given:
-            value = given[name]
-            given[name] = (value,) if isinstance(value, str) else tuple(value)
+            given[name] = texts_of(name, given[name])
     if given.get("state") is not None:
-        given["state"] = Path(os.path.abspath(given["state"]))
-    try:
-        return WatchOptions(**given)
-    except TypeError as error:
-        message = f"unknown option: {error}"
-        raise UsageError(message) from error
+        given["state"] = path_of("state", given["state"])
+    if isinstance(given.get("ignore_file"), os.PathLike):
+        given["ignore_file"] = os.fspath(given["ignore_file"])
+    return options_from(WatchOptions, given)

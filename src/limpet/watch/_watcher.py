@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._option_fields import path_of
 from limpet.backends import (
     HintRouter,
     PendingHints,
@@ -26,7 +27,7 @@ from limpet.backends import (
     make_tree_source,
     mark_order,
 )
-from limpet.errors import LimitError, UsageError
+from limpet.errors import LimitError
 from limpet.watch._dir_watcher import DirWatcher
 from limpet.watch.diff._context import DiffContext, StoppedError
 from limpet.watch.emit._debounce import Debouncer
@@ -82,18 +83,9 @@ def make_location(path: str | os.PathLike[str]) -> Path:
     """Make a path absolute without resolving it.
 
     Raises:
-        UsageError: It is empty or has a NUL in it.
+        UsageError: It is no path, empty, or has a NUL in it.
     """
-    text = os.fspath(path)
-    if isinstance(text, bytes):
-        text = os.fsdecode(text)
-    if not text:
-        message = "cannot watch an empty path: give the path of a file or folder"
-        raise UsageError(message)
-    if "\0" in text:
-        message = f"cannot watch {text!r}: a path has no NUL character"
-        raise UsageError(message)
-    return Path(os.path.abspath(text))
+    return path_of("path", path)
 
 
 def make_router() -> HintRouter:

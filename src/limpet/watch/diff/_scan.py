@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from limpet._descriptors import close_reader, read_at_most
 from limpet.watch.diff._context import ElsewhereError, StoppedError
 from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_SYMLINK, StatResult, is_dir, unpack
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _OPEN: Final = 12
 """Directories held open on the way down; few trees are deeper, and few processes have fewer
 descriptors left."""
+
+_MOST_IGNORED: Final = 1 << 20
+"""Bytes of an ignore file that count."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -292,12 +296,21 @@ def read_ignore_file(
         file = wanted
     else:
         if wanted not in names:
-            return context.filter.set_ignore_file(relative, ())
+            return context.filter.set_ignore_file(relative, b"")
         file = os.path.join(path, wanted)
+    return context.filter.set_ignore_file(relative, _read_ignore_file(file))
+
+
+def _read_ignore_file(file: str) -> bytes:
+    """Return the content of a regular file, of which at most 1 MiB counts, or nothing."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-        with open(fd, encoding="utf-8", errors="surrogateescape") as text:
-            lines = text.read(1 << 20).splitlines()
+        fd = os.open(file, flags)
     except OSError:
-        lines = []
-    return context.filter.set_ignore_file(relative, lines)
+        return b""
+    try:
+        return read_at_most(fd, _MOST_IGNORED)
+    except OSError:  # a folder, a device, a disk that fails
+        return b""
+    finally:
+        close_reader(fd)

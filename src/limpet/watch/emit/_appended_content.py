@@ -13,6 +13,7 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from limpet._descriptors import close_reader
 from limpet._fingerprint import OPEN_FLAGS, WINDOW, pread
 from limpet.events import DirDeleted, DirRenamed, FileCreated, FileDeleted, FileRenamed, FileUpdated
 from limpet.watch.emit._content import reason_of
@@ -72,7 +73,7 @@ class Appended:
         except OSError as error:
             return self._made(event, None, None, reason_of(error)), 0
         finally:
-            os.close(fd)
+            close_reader(fd)
 
     def _read_open(
         self, event: FileCreated | FileUpdated, path: str, fd: int, status: os.stat_result

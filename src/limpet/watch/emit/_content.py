@@ -7,6 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
+from limpet._descriptors import close_reader, read_at_most
 from limpet.events import FileCreated, FileUpdated
 
 if TYPE_CHECKING:
@@ -57,18 +58,12 @@ def _read(path: str, limit: int) -> tuple[bytes | None, str | None]:
             return None, "not_regular"
         if status.st_size > limit:
             return None, "too_large"
-        parts: list[bytes] = []
-        size = 0
-        while part := os.read(fd, min(1 << 20, limit + 1 - size)):
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                return None, "too_large"
-        return b"".join(parts), None
+        data = read_at_most(fd, limit + 1)
+        return (None, "too_large") if len(data) > limit else (data, None)
     except OSError as error:
         return None, reason_of(error)
     finally:
-        os.close(fd)
+        close_reader(fd)
 
 
 def reason_of(error: OSError) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from limpet._gitignore import compile_globs, compile_ignore_file
 from limpet.watch.index._entry_record import BRIEF_DIR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import pathspec
 
@@ -53,16 +54,6 @@ _SIGNS: Final = (
 names of a directory at once takes a third of testing each name. A test holds them to the tables."""
 
 
-def compile_patterns(lines: Iterable[str]) -> pathspec.PathSpec[Any] | None:
-    """Compile gitignore lines; return ``None`` if none of them is a pattern."""
-    kept = [line for line in lines if line.strip() and not line.startswith("#")]
-    if not kept:
-        return None
-    import pathspec  # loaded here: most watches have no patterns, and loading takes long
-
-    return pathspec.PathSpec.from_lines("gitignore", kept)
-
-
 class Filter:
     """Decides by relative path and kind; takes in ignore files as they are found."""
 
@@ -73,18 +64,18 @@ class Filter:
         exclude: tuple[str, ...] = (),
         default_ignores: bool = True,
     ) -> None:
-        self._include = compile_patterns(include)
-        self._exclude = compile_patterns(exclude)
+        self._include = compile_globs(include)
+        self._exclude = compile_globs(exclude)
         self._defaults = default_ignores
         self._ignore_files: dict[str, pathspec.PathSpec[Any]] = {}
         """Directory (relative, ``""`` or ending in ``/``) -> the patterns of its ignore file."""
         self.plain = self._include is None and self._exclude is None
         """A name alone decides (the fast way)."""
 
-    def set_ignore_file(self, directory: str, lines: Iterable[str]) -> bool:
-        """Set the patterns of the ignore file in ``directory``; return whether they changed."""
+    def set_ignore_file(self, directory: str, data: bytes) -> bool:
+        """Set the content of the ignore file in ``directory``; return whether they changed."""
         prefix = f"{directory}/" if directory else ""
-        compiled = compile_patterns(lines)
+        compiled = compile_ignore_file(data)
         before = self._ignore_files.get(prefix)
         if compiled is None:
             return self._ignore_files.pop(prefix, None) is not None

@@ -13,6 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from limpet._descriptors import close_reader
 from limpet.watch.index._entry_record import (
     BRIEF_DIR,
     BRIEF_FILE,
@@ -94,7 +95,7 @@ class FileSystemCalls:
     def close(self, handle: Handle) -> None:
         """Close what ``open`` returned."""
         if isinstance(handle, int):
-            os.close(handle)
+            close_reader(handle)
 
     def stat(self, handle: Handle) -> StatResult:
         """Stat the open directory itself.
@@ -235,10 +236,10 @@ def _open_in_steps(parts: list[str], last: int) -> int:
                 count += 1
             step, parts = parts[:count], parts[count:]
             inner = os.open("/".join(step), _FOLDER | (0 if parts else last), dir_fd=fd)
-            os.close(fd)
+            close_reader(fd)
             fd = inner
     except BaseException:
-        os.close(fd)
+        close_reader(fd)
         raise
     return fd
 

@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from limpet._descriptors import close_reader
 from limpet.backends import MARK_ALL, MARK_NAMES, MARK_SELF
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def resolve(disk: FileSystemCalls, path: str, *, content: bool = False) -> Resol
                 steps.append(Step(here, directory.device, directory.inode, name, MARK_NAMES))
                 return Resolution(tuple(steps), None, here, _trouble(error))
         finally:
-            os.close(fd)
+            close_reader(fd)
         last = target is None and not todo
         if last and content:
             what = MARK_ALL
