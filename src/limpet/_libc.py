@@ -100,11 +100,13 @@ _SIZE = struct.Struct("=I")
 
 def name_to_handle(fd: int) -> bytes:
     """Return the file handle of the object open at ``fd``: length, type, then the opaque bytes."""
-    buffer, mount = (
-        _handles.pop()
-        if _handles
-        else (ctypes.create_string_buffer(_HANDLE_HEAD + _MAX_HANDLE), (ctypes.c_int * 1)())
-    )
+    try:
+        buffer, mount = _handles.pop()  # one step: another thread may take the last one
+    except IndexError:
+        buffer, mount = (
+            ctypes.create_string_buffer(_HANDLE_HEAD + _MAX_HANDLE),
+            (ctypes.c_int * 1)(),
+        )
     _SIZE.pack_into(buffer, 0, _MAX_HANDLE)
     result = _name_to_handle_at(fd, b"", buffer, mount, _AT_EMPTY_PATH)
     handle: bytes = buffer.raw[: _HANDLE_HEAD + _SIZE.unpack_from(buffer)[0]]

@@ -18,6 +18,7 @@ from limpet.backends import (
     Timer,
     read_mounts,
 )  # fmt: skip
+from limpet.watch.diff._racy_content import RacyContents
 from limpet.watch.index._entry_record import differences, pack, unpack
 from limpet.watch.location._path_marks import Waypoint
 
@@ -59,6 +60,7 @@ class FileWatcher:
         self._rescan = Timer(services.options.rescan_interval)
         self._device_points: set[tuple[str, int]] = set()
         self._parent = ""
+        self._racy = RacyContents()
         self._put_off: int | None = None
         """Hint bits of an examination that waits for an own write to end."""
 
@@ -155,11 +157,14 @@ class FileWatcher:
         self._parent = os.path.dirname(resolution.path)
         if self.record is None:
             self.record = pack(facts, self.disk.now())
+            self._racy.note(_PLACE, self.record, None, resolution.path)
             self._created(facts, bits)
         else:
-            self._compare(self.record, facts, bits, lost=lost)
+            self._compare(self.record, facts, bits, resolution.path, lost=lost)
 
-    def _compare(self, record: bytes, facts: StatResult, bits: int, *, lost: bool) -> None:
+    def _compare(
+        self, record: bytes, facts: StatResult, bits: int, path: str, *, lost: bool
+    ) -> None:
         was = unpack(record)
         self.record = pack(facts, self.disk.now())
         changes: set[Change]
@@ -183,6 +188,8 @@ class FileWatcher:
                 seen=0,
                 exact=self.disk.exact_times,
             )
+        if self._racy.changed(_PLACE, self.record, None, path):
+            changes.add("content")
         if not self.options.metadata:
             changes -= {"mode", "owner"}
         if changes:

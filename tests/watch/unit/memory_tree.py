@@ -53,7 +53,7 @@ class MemoryDisk(FileSystemCalls):
     exact_times = True
 
     def __init__(self) -> None:
-        self.clock = 0
+        self.clock = 1  # stamps with fractions of a second, as most file systems have them
         self.last_inode = 0
         self.entries: dict[str, StatResult] = {}
         self.refused: set[str] = set()

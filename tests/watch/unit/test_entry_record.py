@@ -16,12 +16,15 @@ from limpet.watch.diff._change_detection import changes_of, is_same
 from limpet.watch.index._entry_record import (
     BRIEF_DIR,
     BRIEF_FILE,
+    COARSE_NS,
+    RACY_NS,
     StatResult,
     inode_of,
     is_dir,
     kind_of,
     only_written,
     pack,
+    public_stat,
     unpack,
 )
 from limpet.watch.index._filter import (
@@ -36,6 +39,7 @@ from limpet.watch.index._index import DirNode
 
 NUMBERS = st.integers(0, 3)
 TIMES = st.sampled_from([0, 1, 10**18, 10**18 + 1, 10**18 + 30_000_000, 2**62])
+FACTS_NOW = StatResult(0o100644, 1, 0, 0, 1, 7, 1, 10**18, 10**18, 10**18)
 FACTS = st.builds(
     StatResult,
     mode=st.sampled_from([0o100644, 0o100600, 0o120777, 0o040755, 0o010644, 0o140755]),
@@ -45,11 +49,57 @@ FACTS = st.builds(
 )  # fmt: skip
 
 
+ANY_TIME = st.one_of(
+    st.integers(-(2**63), 2**63 - 1),  # seconds
+    st.sampled_from([-(2**63), -1, 2**33, 9_223_372_036, 9_223_372_037, 13_569_465_600, 2**63 - 1]),
+)
+CLOCK_LIMIT = 2**63 - 1
+
+
+def span(moment: int) -> int:
+    """Return how long after a change another may have the same stamp."""
+    return RACY_NS if moment % 10**9 else COARSE_NS
+
+
+@given(ANY_TIME, ANY_TIME, ANY_TIME, st.integers(0, 999_999_999), st.integers(0, 2**64 - 1))
+def test_a_record_keeps_any_date(mtime: int, ctime: int, birth: int, ns: int, size: int) -> None:
+    """An mtime may be set to any date. A clock's dates end in 2262; beyond, the nearest is kept."""
+    facts = FACTS_NOW._replace(
+        size=size, mtime=mtime * 10**9 + ns, ctime=ctime * 10**9 + ns, birth=birth * 10**9 + ns
+    )
+    found = unpack(pack(facts, 10**18))
+    assert found.mtime == facts.mtime
+    assert found.ctime == max(-CLOCK_LIMIT - 1, min(facts.ctime, CLOCK_LIMIT))
+    assert found.birth == max(-CLOCK_LIMIT - 1, min(facts.birth, CLOCK_LIMIT))
+    assert found.size == min(size, CLOCK_LIMIT)
+    assert public_stat(found).mtime == found.mtime / 1e9
+
+
+@pytest.mark.parametrize("date", [-(2**40), -1, 2**33, 13_569_465_600, 2**40])
+def test_both_ways_to_stat_agree_on_a_far_date(tmp_path: Path, date: int) -> None:
+    """As many of these dates as the file system below keeps (ext4: 1901 to 2446)."""
+    (tmp_path / "f").write_text("")
+    os.utime(tmp_path / "f", (date, date))
+    disk = FileSystemCalls()
+    handle = disk.open(str(tmp_path))
+    try:
+        facts = disk.stat_at(handle, "f")
+        (record,) = disk.records(handle, ["f"], disk.now())
+    finally:
+        disk.close(handle)
+    assert facts is not None
+    assert record is not None
+    assert unpack(record)[:10] == facts[:10]
+    assert facts.mtime == os.stat(tmp_path / "f").st_mtime_ns
+
+
 @given(FACTS, TIMES)
 def test_a_record_keeps_what_stat_said(facts: StatResult, now: int) -> None:
     """Packed and unpacked again it is the same, and its parts can be had without unpacking."""
     record = pack(facts, now)
     assert unpack(record)[:10] == facts[:10]
+    assert unpack(record).fresh == (now - facts.ctime < span(facts.ctime))
+    assert unpack(record).young == (now - facts.birth < span(facts.birth))
     assert inode_of(record) == facts.inode
     assert kind_of(record) == kind_of_mode(facts.mode)
     assert is_dir(record) == (kind_of_mode(facts.mode) == "dir")

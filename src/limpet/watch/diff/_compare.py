@@ -206,7 +206,7 @@ class Comparison:
                 differences.fleeting.append((directory, name, bits))
             return
         if old is not None and facts is not None and is_same(directory, old, facts, link, bits):
-            self._compare(directory, name, old, facts, bits)
+            self._compare(directory, handle, name, old, facts, bits)
             return
         differences.order.append(ref)
         if old is not None:
@@ -215,7 +215,13 @@ class Comparison:
             differences.arrivals[ref] = Arrival(directory, name, facts, bits, link)
 
     def _compare(
-        self, directory: DirNode, name: str, old: Entry, facts: StatResult, bits: int
+        self,
+        directory: DirNode,
+        handle: Handle,
+        name: str,
+        old: Entry,
+        facts: StatResult,
+        bits: int,
     ) -> None:
         """Record what changed of an entry that is still the same."""
         context, differences = self.context, self.differences
@@ -236,6 +242,10 @@ class Comparison:
                 differences.later.listings.add(old)
         else:
             directory.entries[name] = packed
+            if directory.mark is None and context.racy.changed(
+                (directory, name), packed, handle, name
+            ):
+                changes.add("content")
         if changes:
             differences.order.append((directory, name))
             previous = record if is_directory else old

@@ -11,6 +11,7 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import MARK_ALL, MarkError, read_mounts
+from limpet.watch.diff._racy_content import RacyContents
 from limpet.watch.index._entry_record import pack
 from limpet.watch.index._filter import Filter
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
@@ -91,6 +92,7 @@ class DiffContext:
         self.doubted: set[DirNode] = set()
         """Directories whose mark may have ended unnoticed, because hints were lost: mark them again
         before they are listed."""
+        self.racy = RacyContents()
         self.unsure: set[DirNode] = set()
         """Directories that were entered while the source of the whole tree may not have come to
         them yet: list them once more."""
@@ -220,6 +222,18 @@ class DiffContext:
             self.reexamine.append(followed)
         index.by_identity[identity] = directory
         return directory
+
+    def record(
+        self, directory: DirNode, name: str, facts: StatResult, handle: Handle | None = None
+    ) -> bytes:
+        """Keep what stat returned of an entry that is no directory node; return its record."""
+        packed = directory.entries[name] = pack(facts, self.disk.now())
+        if directory.mark is None:  # nothing will say that it was written to
+            if handle is None:
+                self.racy.note((directory, name), packed, None, f"{self.path(directory)}/{name}")
+            else:
+                self.racy.note((directory, name), packed, handle, name)
+        return packed
 
     def drop(self, directory: DirNode) -> None:
         """Remove one directory, not what is below it: its mark, its identity, its troubles."""

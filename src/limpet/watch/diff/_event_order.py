@@ -228,7 +228,7 @@ class EventOrderer:
         directory, name, facts = arrival.directory, arrival.name, arrival.facts
         foreign = bool(arrival.bits & OTHER)
         if not facts.is_dir or not self.context.options.recursive:
-            directory.entries[name] = pack(facts, self.context.disk.now())
+            self.context.record(directory, name, facts)
             self._emit_created(directory, name, facts, arrival.bits)
             return
         if arrival.found is None:
@@ -272,7 +272,7 @@ class EventOrderer:
         if isinstance(entry, DirNode):
             return
         context, facts = self.context, arrival.facts
-        arrival.directory.entries[arrival.name] = pack(facts, context.disk.now())
+        context.record(arrival.directory, arrival.name, facts)
         changes: set[Change] = {"identity"}
         if isinstance(entry, int):
             changes.add("content")
@@ -334,7 +334,7 @@ class EventOrderer:
             if changes:
                 context.emit.updated(relative, facts, previous, changes, foreign=foreign)
             return
-        directory.entries[name] = packed
+        context.record(directory, name, facts)
         stands = self._what_stood(replaced)
         held = context.debouncer.move((departure.directory, departure.name), (directory, name))
         if held is not None and held.created:

@@ -233,6 +233,10 @@ class _Scan:
                     if kind & 3 == BRIEF_SYMLINK
                 )
         directory.entries = self._statted(handle, entries, now) if self.stats else {**entries}
+        if self.stats and directory.mark is None:
+            for name, found in directory.entries.items():
+                if type(found) is bytes:
+                    context.racy.note((directory, name), found, handle, name)
         if self.stats and options.recursive:
             late = [
                 n

@@ -21,29 +21,41 @@ if TYPE_CHECKING:
 RACY_NS: Final = 20_000_000
 """Two changes closer than this may have the same time stamp: the kernel stamps with a coarse clock
 that ticks every 1 to 10 ms (CONFIG_HZ), so a record taken so soon after a change proves nothing."""
+COARSE_NS: Final = 2_020_000_000
+"""The same where a stamp is a whole second: ext2, ext3, ext4 with inodes of 128 bytes, exFAT (two
+seconds), sshfs. A kernel's clock gives a whole second by chance once in a hundred million times."""
 
 _KINDS: Final[tuple[Kind, ...]] = ("file", "dir", "symlink", "other")
 _DIR_FORM: Final = 4
 BRIEF_FILE, BRIEF_DIR, BRIEF_SYMLINK, BRIEF_OTHER = range(4)
 """Low bits of a brief record, ``inode << 2 | kind``: what a listing gives."""
 
-_RECORD: Final = struct.Struct("<QqIIIIHqqqB")
-"""inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime, flags: in this order, so that
-parts of two records can be compared as they are (below), which takes a tenth of unpacking both."""
-pack_stat: Final = _RECORD.pack
-"""Packs the fields one by one, for callers that have them so."""
+_RECORD: Final = struct.Struct("<QqIIIIHqqIqB")
+"""inode, birth, device, nlink, uid, gid, mode, size, mtime in seconds, its nanoseconds, ctime,
+flags: in this order, so that parts of two records can be compared as they are (below), which takes
+a tenth of unpacking both. Anybody may set any mtime (utimensat(2)), so it has all its 64 bits."""
+pack_fields: Final = _RECORD.pack
+"""Packs the fields one by one, for callers that have them so.
+
+Raises:
+    struct.error: One is beyond its range; ``pack_clamped`` takes it.
+"""
+_LONG: Final = (1 << 63) - 1
 BEARING: Final = slice(0, 34)
 """All that a write to a file leaves unchanged: identity, device, links, owner and mode."""
-CONTENT: Final = slice(34, 50)
+CONTENT: Final = slice(34, 54)
 """Size and mtime."""
-_TIMES: Final = slice(34, 58)
+_TIMES: Final = slice(34, 62)
 _KIND_AT: Final = 33
-_FLAGS_AT: Final = 58
+_FLAGS_AT: Final = 62
 _NO_BIRTH: Final = bytes(8)
+_SECOND: Final = 1_000_000_000
 _FRESH: Final = 1
-"""Flag: taken within ``RACY_NS`` of the last change."""
+"""Flag: taken so soon after the last change that another may have the same stamp."""
 _YOUNG: Final = 2
-"""Flag: taken within ``RACY_NS`` of its creation."""
+"""Flag: the same of its creation."""
+_COARSE: Final = 4
+"""Flag: the last change is stamped with a whole second."""
 
 
 class StatResult(NamedTuple):
@@ -61,6 +73,7 @@ class StatResult(NamedTuple):
     birth: int
     fresh: bool = False
     young: bool = False
+    coarse: bool = False
 
     @property
     def is_dir(self) -> bool:
@@ -70,18 +83,43 @@ class StatResult(NamedTuple):
 
 def pack(facts: StatResult, now: int) -> bytes:
     """Pack what stat returned at ``now`` (nanoseconds of the system's clock) or a little later."""
-    mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth, _, _ = facts
-    flags = (now - ctime < RACY_NS) | (now - birth < RACY_NS) << 1
-    return _RECORD.pack(inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime, flags)
+    mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth = facts[:10]
+    flags = flags_of(ctime, birth, now)
+    return pack_clamped(
+        inode, birth, device, nlink, uid, gid, mode, size, *divmod(mtime, _SECOND), ctime, flags
+    )
+
+
+def flags_of(ctime: int, birth: int, now: int) -> int:
+    """Return the flags of a record with these times, taken at ``now`` (nanoseconds)."""
+    coarse = not ctime % _SECOND
+    fresh = now - ctime < (COARSE_NS if coarse else RACY_NS)
+    young = now - birth < (RACY_NS if birth % _SECOND else COARSE_NS)
+    return fresh | young << 1 | coarse << 2
+
+
+def pack_clamped(
+    inode: int, birth: int, device: int, nlink: int, uid: int, gid: int, mode: int, size: int,
+    mtime: int, mtime_ns: int, ctime: int, flags: int,
+) -> bytes:  # fmt: skip
+    """Pack the fields; what is beyond its range becomes the nearest in it.
+
+    A clock sets birth and ctime, so they are in range up to the year 2262, but for file systems
+    that take them from elsewhere (FUSE, NFS).
+    """
+    return _RECORD.pack(
+        inode, max(-_LONG - 1, min(birth, _LONG)), device, nlink, uid, gid, mode, min(size, _LONG),
+        max(-_LONG - 1, min(mtime, _LONG)), mtime_ns, max(-_LONG - 1, min(ctime, _LONG)), flags,
+    )  # fmt: skip
 
 
 def unpack(record: bytes) -> StatResult:
     """Return the stat result that was packed."""
-    (inode, birth, device, nlink, uid, gid, mode, size, mtime, ctime,
+    (inode, birth, device, nlink, uid, gid, mode, size, mtime, mtime_ns, ctime,
      flags) = _RECORD.unpack(record)  # fmt: skip
     return StatResult(
-        mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth,
-        bool(flags & _FRESH), bool(flags & _YOUNG),
+        mode, nlink, uid, gid, device, inode, size, mtime * _SECOND + mtime_ns, ctime, birth,
+        bool(flags & _FRESH), bool(flags & _YOUNG), bool(flags & _COARSE),
     )  # fmt: skip
 
 
@@ -100,6 +138,15 @@ def is_dir(record: bytes) -> bool:
     return record[_KIND_AT] >> 4 == _DIR_FORM
 
 
+def is_racy(record: int | bytes) -> bool:
+    """Return whether a regular file may change without a difference that stat shows."""
+    return (
+        isinstance(record, bytes)
+        and record[_FLAGS_AT] & (_FRESH | _COARSE) == _FRESH | _COARSE
+        and kind_of(record) == "file"
+    )
+
+
 def only_written(old: bytes, new: bytes, *, deleted: bool, exact: bool) -> bool | None:
     """Decide the common cases without unpacking: written to, unchanged, or neither (``None``).
 
@@ -115,6 +162,7 @@ def only_written(old: bytes, new: bytes, *, deleted: bool, exact: bool) -> bool 
         return None
     if old[CONTENT] != new[CONTENT]:
         return True
+    exact = exact and not old[_FLAGS_AT] & _COARSE
     return False if exact and old[_TIMES] == new[_TIMES] else None
 
 
@@ -191,6 +239,6 @@ def differences(
         explained = bool(changes) or was.nlink != new.nlink
         if written or (not hinted and not explained):
             changes.add("content")
-    elif written and was.fresh and not exact:
+    elif written and was.fresh and (was.coarse or not exact):
         changes.add("content")
     return changes

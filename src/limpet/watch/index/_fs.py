@@ -24,7 +24,13 @@ from limpet.watch.index._entry_record import (
 )
 
 if sys.platform == "linux":
-    from limpet.watch.index._statx import EXACT_TIMES, statx, statx_directory, statx_records
+    from limpet.watch.index._statx import (
+        EXACT_TIMES,
+        statx,
+        statx_answers,
+        statx_directory,
+        statx_records,
+    )
 else:
     EXACT_TIMES = False
 
@@ -52,6 +58,8 @@ class FileSystemCalls:
 
     exact_times = EXACT_TIMES
     """Every change after a stat gets a time stamp of its own."""
+    has_statx = sys.platform == "linux" and statx_answers()
+    """Where a sandbox refuses statx(2), stat(2) answers, without birth times."""
 
     def now(self) -> int:
         """Return the clock that stamps files, in nanoseconds.
@@ -103,7 +111,7 @@ class FileSystemCalls:
         Raises:
             OSError: There is no answer.
         """
-        if sys.platform == "linux" and isinstance(handle, int):
+        if sys.platform == "linux" and self.has_statx and isinstance(handle, int):
             facts = statx(handle, "", follow=True)
             if facts is None:
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -116,7 +124,7 @@ class FileSystemCalls:
         Raises:
             OSError: There is no answer.
         """
-        if sys.platform == "linux" and isinstance(handle, int):
+        if sys.platform == "linux" and self.has_statx and isinstance(handle, int):
             return statx_directory(handle, now)
         facts = self.stat(handle)
         return pack(facts, now), facts.device, facts.inode
@@ -139,7 +147,7 @@ class FileSystemCalls:
         Raises:
             OSError: There is no answer (EACCES, EIO, ...).
         """
-        if sys.platform == "linux" and isinstance(handle, int):
+        if sys.platform == "linux" and self.has_statx and isinstance(handle, int):
             return statx(handle, name, follow=follow)
         try:
             if isinstance(handle, int):
@@ -156,7 +164,7 @@ class FileSystemCalls:
         Raises:
             OSError: For one of them there is no answer.
         """
-        if sys.platform == "linux" and isinstance(handle, int):
+        if sys.platform == "linux" and self.has_statx and isinstance(handle, int):
             return statx_records(handle, names, now)
         found = (self.stat_at(handle, name) for name in names)
         return [None if facts is None else pack(facts, now) for facts in found]
@@ -189,7 +197,7 @@ class FileSystemCalls:
             OSError: There is no answer.
         """
         try:
-            if sys.platform == "linux":
+            if sys.platform == "linux" and self.has_statx:
                 return statx(-100, path, follow=True)
             return _from_result(os.stat(path))
         except OSError as error:

@@ -14,14 +14,20 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Final
 
-from limpet.watch.index._entry_record import RACY_NS, StatResult, pack_stat
+from limpet.watch.index._entry_record import (
+    RACY_NS,
+    StatResult,
+    flags_of,
+    pack_clamped,
+    pack_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
-from limpet._libc import statx_call  # noqa: E402
+from limpet._libc import AT_FDCWD, statx_call  # noqa: E402
 from limpet.backends import ENCODE_ERRORS, ENCODING  # noqa: E402
 
 _LAYOUT: Final = struct.Struct("<I12xIIIH2xQQ32xqI4xqI4xqI12xII")
@@ -39,6 +45,13 @@ new one costs more than the call (measured: 7 against 3 microseconds)."""
 _device = functools.lru_cache(maxsize=256)(os.makedev)
 
 
+def _take_buffer() -> ctypes.Array[ctypes.c_char]:
+    try:
+        return _spare.pop()  # one step: another thread may take the last one at any moment
+    except IndexError:
+        return ctypes.create_string_buffer(256)
+
+
 def statx(fd: int, name: str, *, follow: bool) -> StatResult | None:
     """Stat ``name`` in the directory open at ``fd`` (``""``: the directory itself).
 
@@ -49,7 +62,7 @@ def statx(fd: int, name: str, *, follow: bool) -> StatResult | None:
         OSError: There is no answer.
     """
     flags = _EMPTY_PATH if not name else 0 if follow else _NO_FOLLOW
-    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
+    buffer = _take_buffer()
     failed = statx_call(fd, os.fsencode(name), flags, _WANTED, buffer) < 0
     fields = _LAYOUT.unpack_from(buffer)
     _spare.append(buffer)
@@ -67,13 +80,25 @@ def statx(fd: int, name: str, *, follow: bool) -> StatResult | None:
     )  # fmt: skip
 
 
+def statx_answers() -> bool:
+    """Return whether the call exists and is allowed.
+
+    Kernels before 4.11 answer ENOSYS, and seccomp rules that do not know it EPERM (Docker with
+    libseccomp before 2.3.3), for every file.
+    """
+    try:
+        return statx(AT_FDCWD, "/", follow=True) is not None
+    except OSError as error:
+        return error.errno not in {errno.ENOSYS, errno.EPERM}
+
+
 def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
     """Return the packed record, device and inode of the directory open at ``fd``.
 
     Raises:
         OSError: There is no answer.
     """
-    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
+    buffer = _take_buffer()
     failed = statx_call(fd, b"", _EMPTY_PATH, _WANTED, buffer) < 0
     (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns,
      mtime, mtime_ns, major, minor) = _LAYOUT.unpack_from(buffer)  # fmt: skip
@@ -81,13 +106,12 @@ def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
     if failed:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-    young = now - RACY_NS
     birth = birth * _SECOND + birth_ns if mask & _BIRTH else 0
     ctime = ctime * _SECOND + ctime_ns
     device = _device(major, minor)
-    record = pack_stat(
-        inode, birth, device, nlink, uid, gid, mode, size, mtime * _SECOND + mtime_ns, ctime,
-        (ctime > young) | (birth > young) << 1,
+    record = pack_clamped(
+        inode, birth, device, nlink, uid, gid, mode, size, mtime, mtime_ns, ctime,
+        flags_of(ctime, birth, now),
     )  # fmt: skip
     return record, device, inode
 
@@ -101,8 +125,8 @@ def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]
     Raises:
         OSError: For one of them there is no answer.
     """
-    buffer = _spare.pop() if _spare else ctypes.create_string_buffer(256)
-    call, unpack, pack = statx_call, _LAYOUT.unpack_from, pack_stat
+    buffer = _take_buffer()
+    call, unpack, pack = statx_call, _LAYOUT.unpack_from, pack_fields
     young = now - RACY_NS
     records: list[bytes | None] = []
     for name in names:
@@ -116,12 +140,20 @@ def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]
          mtime, mtime_ns, major, minor) = unpack(buffer)  # fmt: skip
         birth = birth * _SECOND + birth_ns if mask & _BIRTH else 0
         ctime = ctime * _SECOND + ctime_ns
-        records.append(
-            pack(
-                inode, birth, _device(major, minor), nlink, uid, gid, mode, size,
-                mtime * _SECOND + mtime_ns, ctime, (ctime > young) | (birth > young) << 1,
+        if ctime_ns and birth_ns:
+            flags = (ctime > young) | (birth > young) << 1
+        else:
+            flags = flags_of(ctime, birth, now)
+        device = _device(major, minor)
+        try:
+            record = pack(
+                inode, birth, device, nlink, uid, gid, mode, size, mtime, mtime_ns, ctime, flags
             )
-        )  # fmt: skip
+        except struct.error:
+            record = pack_clamped(
+                inode, birth, device, nlink, uid, gid, mode, size, mtime, mtime_ns, ctime, flags
+            )
+        records.append(record)
     _spare.append(buffer)
     return records
 
