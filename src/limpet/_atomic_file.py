@@ -38,10 +38,7 @@ def replacing(
         OSError: The old content is unchanged, unless only the directory could not be synced.
     """
     target = os.fspath(path)
-    parent, name = os.path.split(target)
-    temporary = os.path.join(parent, f".limpet-{name[:_NAME_LENGTH]}.{os.getpid()}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)  # a leftover of an earlier process with this number
+    temporary = _temporary_name(target)
     file = os.fdopen(os.open(temporary, _FLAGS, 0o600), "wb")
     try:
         with file:
@@ -57,7 +54,27 @@ def replacing(
             os.unlink(temporary)
         raise
     if durable:
-        sync_dir(parent or ".")
+        sync_dir(os.path.dirname(target) or ".")
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Verify that ``replacing`` can make its temporary file beside ``path``.
+
+    Raises:
+        OSError: It cannot: the directory is missing, or no file can be created in it.
+    """
+    temporary = _temporary_name(os.fspath(path))
+    os.close(os.open(temporary, _FLAGS, 0o600))
+    os.unlink(temporary)
+
+
+def _temporary_name(target: str) -> str:
+    """Return the name of this process's temporary file for ``target``, which is free."""
+    parent, name = os.path.split(target)
+    temporary = os.path.join(parent, f".limpet-{name[:_NAME_LENGTH]}.{os.getpid()}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)  # a leftover of an earlier process with this number
+    return temporary
 
 
 def write_atomic(

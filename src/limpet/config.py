@@ -65,7 +65,8 @@ class WatchOptions:
         "checkpoint of what was reported; the next start begins with what changed since",
         unit="FILE",
     )
-    """File for a checkpoint of what was delivered: the next start delivers what changed since."""
+    """File for a checkpoint of what was delivered: the next start delivers what changed since. It
+    must be a state file or not exist yet; its folder is created. It is no entry of the watch."""
     settle: float = option(
         0.0,
         "hold created and updated files until closed or quiet for this long",

@@ -24,6 +24,7 @@ __all__ = [
     "OutputError",
     "OutputFailedError",
     "RootGoneError",
+    "StateFileError",
     "UnsupportedError",
     "UsageError",
 ]
@@ -75,6 +76,12 @@ class CheckpointCorruptError(LimpetError):
     """No version of the state file can be read: remove it to start again. Nothing was started."""
 
     default_code = "state-corrupt"
+
+
+class StateFileError(LimpetError, OSError):
+    """The state file of a watch cannot be read or written: the file there, if any, is unchanged."""
+
+    default_code = "state-file"
 
 
 class MissingExtraError(LimpetError, ImportError):

@@ -8,6 +8,7 @@ then follows at once.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from limpet._file_stat import kind_of_mode
@@ -25,6 +26,7 @@ from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._fast_path import emit_fast
 from limpet.watch.index._entry_record import StatResult, unpack
 from limpet.watch.index._index import DirNode
+from limpet.watch.location._outer_ignore_file import OuterIgnoreFile
 from limpet.watch.location._root_lifecycle import RootLifecycle
 
 if TYPE_CHECKING:
@@ -64,6 +66,10 @@ class DirWatcher:
         self.context = context
         self.path_marks = path_marks
         self.root = RootLifecycle(context, path_marks)
+        self.outer_ignore_file: OuterIgnoreFile | None = None
+        ignore_file = context.options.ignore_file
+        if ignore_file is not None and os.path.isabs(ignore_file):
+            self.outer_ignore_file = OuterIgnoreFile(context.services, ignore_file, context.filter)
         self.again = False
         """Something is left to examine, with or without a hint."""
         self.scans = 0
@@ -92,6 +98,8 @@ class DirWatcher:
         """
         emit = self.context.emit
         emit.muted, emit.existing, emit.origin = not report, report, origin
+        if self.outer_ignore_file is not None:
+            self.outer_ignore_file.update()
         if saved is not None:
             emit.muted, emit.existing = False, False
             self._resume(saved)
@@ -107,6 +115,7 @@ class DirWatcher:
         """Compare the index of the last run with what is on disk now."""
         context = self.context
         context.index.root = saved
+        context.trusts_hints = False
         for directory in saved.walk():
             context.index.add(directory)
         self.root.check("deleted")
@@ -137,7 +146,7 @@ class DirWatcher:
         agenda, self._left = self._left, Agenda()
         if context.debouncer.quiet:
             carry_closed(hints)
-        take_hints(hints, agenda, context, self.root, self.path_marks)
+        take_hints(hints, agenda, context, self.root, self.path_marks, self.outer_ignore_file)
         if hints.mounts_changed:
             self._add_mounts(agenda)
         agenda.location |= hints.lost is not None or hints.mounts_changed
@@ -154,6 +163,7 @@ class DirWatcher:
             self.rescans += 1
             context.emit.rescanned(reason)
             context.emit.origin = "rescan"
+        context.trusts_hints = reason is None
         root = context.index.root
         if hints.lost is not None and root is not None:
             context.doubted.update(root.walk())
@@ -162,6 +172,10 @@ class DirWatcher:
             agenda.listings.update(root.walk())
         if hints.mounts_changed:
             self.root.mounted = self.root.mounts_below()
+        if self._ignore_file_changed(now, force=force or everything or hints.mounts_changed):
+            context.emit.rescanned("ignore-file")
+            if root is not None:
+                agenda.listings.update(root.walk())
         if context.degradation.location or self.root.missed:
             self._left = agenda
         else:
@@ -180,6 +194,8 @@ class DirWatcher:
     def close(self) -> None:
         """Remove every mark."""
         self.path_marks.close()
+        if self.outer_ignore_file is not None:
+            self.outer_ignore_file.close()
         context, root = self.context, self.context.index.root
         if root is not None:
             for directory in list(root.walk()):
@@ -213,6 +229,14 @@ class DirWatcher:
         for directory, name in context.debouncer.due(now) if context.debouncer.held else ():
             if isinstance(directory, DirNode):
                 agenda.add_name(directory, name)
+
+    def _ignore_file_changed(self, now: float, *, force: bool) -> bool:
+        """Read the ignore file of the whole tree again if there is a reason to."""
+        outer = self.outer_ignore_file
+        if outer is None:
+            return False
+        due = outer.is_blind and (self._poll.is_due(now) or self._retry.is_due(now))
+        return (force or due or outer.stale) and outer.update()
 
     def _add_mounts(self, agenda: Agenda) -> None:
         """Add every directory on which something was mounted or unmounted."""
@@ -270,6 +294,8 @@ class DirWatcher:
         self.again &= not self._awaits_own_writes(self._left)
         self.again &= not self.context.degradation.location
         self.again |= self._left.location
+        outer = self.outer_ignore_file
+        self.again |= outer is not None and outer.stale
 
     def _add_more(self, origins: dict[EntryRef, EntryRef]) -> None:
         """Take hints that came in meanwhile: renames count at once, names in the next round."""
@@ -279,7 +305,9 @@ class DirWatcher:
             own.lose(hints.lost)
         own.mounts_changed |= hints.mounts_changed
         origins.update(rename_origins(hints))
-        take_hints(hints, self._left, self.context, self.root, self.path_marks)
+        take_hints(
+            hints, self._left, self.context, self.root, self.path_marks, self.outer_ignore_file
+        )
 
     def _with_left(self, agenda: Agenda) -> Agenda:
         """Return what the next round examines: what this one left over, and what came in."""
@@ -347,7 +375,9 @@ class DirWatcher:
         blind = self.root.is_blind
         timed = context.services.capabilities.kind == "timer"
         polling = bool(self._poll.directories) or (timed and blind)
+        outer = self.outer_ignore_file
         retry = blind or bool(context.degradation.retries())
+        retry |= outer is not None and outer.is_blind
         self._poll.schedule(now, needed=polling)
         self._retry.schedule(now, needed=retry)
         self._second_scan.schedule(now, needed=bool(context.unsure))

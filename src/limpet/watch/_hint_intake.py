@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from limpet.watch.diff._agenda import Agenda
     from limpet.watch.diff._compare import EntryRef
     from limpet.watch.diff._context import DiffContext
+    from limpet.watch.location._outer_ignore_file import OuterIgnoreFile
     from limpet.watch.location._path_marks import PathMarks
     from limpet.watch.location._root_lifecycle import RootLifecycle
 
@@ -56,10 +57,13 @@ def take_hints(
     context: DiffContext,
     root: RootLifecycle,
     path_marks: PathMarks,
+    outer: OuterIgnoreFile | None = None,
 ) -> None:
     """Add to ``agenda`` what the hints name, and what the last examination left open."""
     for subscriber, names in hints.dirty.items():
         if isinstance(subscriber, Waypoint):
+            if outer is not None and outer.take_hint(subscriber, names):
+                continue
             for name, bits in names.items():
                 agenda.location |= path_marks.concerns(subscriber, name, bits)
             continue

@@ -2,32 +2,37 @@
 
 What is kept is what the *consumer* has: events that were found but not handed out go into the file
 as they are, and a file that is held by debounce is kept as it was before. The file is replaced in
-one step; one that cannot be read is moved aside and reported, never trusted.
+one step. Only what begins as a state file of limpet, or is empty, is ever replaced or moved aside:
+any other file, or a folder, is refused and left alone.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import dataclasses
+import errno
 import json
 import os
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from limpet._atomic_file import replacing
+from limpet._atomic_file import check_writable, replacing
 from limpet._wire import from_wire, to_wire
+from limpet.errors import StateFileError, UsageError
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
     from limpet.events import Event
     from limpet.watch.emit._debounce import Debouncer
 
-_VERSION = 3
+_VERSION: Final = 3
+_HEAD: Final = b'{"limpet-state": '
+"""How every state file begins, of any version."""
 
 
-class StateError(Exception):
-    """The state file cannot be used; the text says why."""
+class DamagedError(Exception):
+    """It is a state file, but not one of this watch; the text says why."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -54,8 +59,21 @@ def save(
     """Write the state file in one step.
 
     Raises:
-        OSError: The old file, if any, is unchanged.
+        StateFileError: The old file, if any, is unchanged.
     """
+    try:
+        _write(path, location, target, debouncer, events)
+    except OSError as error:
+        raise _no_access(path, error) from error
+
+
+def _write(
+    path: Path,
+    location: Path,
+    target: DirNode | bytes | None,
+    debouncer: Debouncer,
+    events: list[Event],
+) -> None:
     head = {
         "limpet-state": _VERSION,
         "location": os.fspath(location),
@@ -79,41 +97,102 @@ def _write_line(file: BinaryIO, value: object) -> None:
 def load(path: Path, location: Path) -> Saved | None:
     """Read the state file; ``None`` if there is none yet.
 
+    Its folder is created if it is missing, but not where that would create the location.
+
     Raises:
-        StateError: It is damaged, or belongs to another location or kind of watch.
+        UsageError: What is there is no state file: it is left as it is.
+        StateFileError: It cannot be read, or no file could be written in its place.
+        DamagedError: It is empty, damaged, or belongs to another location or kind of watch.
     """
+    data = _read(path)
     try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-    except FileNotFoundError:
-        return None
+        if not path.parent.is_relative_to(location):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path)
     except OSError as error:
-        raise StateError(error.strerror or str(error)) from error
+        raise _no_access(path, error) from error
+    if data is None:
+        return None
+    if not data:
+        message = "it is empty"
+        raise DamagedError(message)
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
     try:
         head = json.loads(lines[0])
         if head["limpet-state"] != _VERSION:
             message = f"it has version {head['limpet-state']}, not {_VERSION}"
-            raise StateError(message)
+            raise DamagedError(message)
         if head["location"] != os.fspath(location):
             message = f"it belongs to {head['location']!r}"
-            raise StateError(message)
+            raise DamagedError(message)
         if json.loads(lines[-2]) != "end":
             message = "it is cut off"
-            raise StateError(message)
+            raise DamagedError(message)
         body = [json.loads(line) for line in lines[1:-2]]
         root = _decode_root(body) if head["target"] == "dir" else None
         record = base64.b64decode(body[0]) if head["target"] == "file" else None
         return Saved(root, record, list(head["events"]), head["target"] is None)
-    except StateError:
+    except DamagedError:
         raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         message = "it is damaged"
-        raise StateError(message) from error
+        raise DamagedError(message) from error
 
 
-def set_aside(path: Path) -> None:
-    """Move an unusable state file aside, so that it can be examined."""
-    with contextlib.suppress(OSError):
-        path.replace(path.with_name(path.name + ".bad"))
+def _read(path: Path) -> bytes | None:
+    """Return the content of what can only be a state file; ``None`` if nothing is there."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            message = f"state={os.fspath(path)!r} is no regular file: name a file for the state"
+            raise UsageError(message)
+        with path.open("rb") as file:
+            head = file.read(len(_HEAD))
+            if head and head != _HEAD:
+                message = (
+                    f"state={os.fspath(path)!r} was not written by limpet, and is left as it is: "
+                    f"name a file that is for the state alone"
+                )
+                raise UsageError(message)
+            return head + file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _no_access(path, error) from error
+
+
+def _no_access(path: Path, error: OSError) -> StateFileError:
+    folder = os.fspath(path.parent)
+    advice = "check its owner and permissions, and those of its folder"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR} and not os.path.isdir(folder):
+        advice = f"create the folder {folder!r}"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        advice = "make room"
+    text = error.strerror or str(error)
+    return StateFileError(f"cannot use the state file {os.fspath(path)!r}: {text}; {advice}")
+
+
+def set_aside(path: Path) -> str:
+    """Move an unusable state file aside, so that it can be examined; return its name then.
+
+    An empty one stays.
+    Nothing is overwritten: the first free one of ``NAME.bad``, ``NAME.bad-2``, ... is taken.
+
+    Raises:
+        StateFileError: It could not be moved.
+    """
+    if not os.path.getsize(path):
+        return path.name
+    number = 1
+    while True:
+        kept = path.with_name(f"{path.name}.bad" + (f"-{number}" if number > 1 else ""))
+        if not os.path.lexists(kept):
+            break
+        number += 1
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise _no_access(path, error) from error
+    return kept.name
 
 
 def _text(record: bytes) -> str:
@@ -169,11 +248,11 @@ def decode_event(saved: dict[str, Any], seq: int) -> Event:
     """Return an event of a state file again, with a new place in the order.
 
     Raises:
-        StateError: It is not an event.
+        DamagedError: It is not an event.
     """
     origin = "initial" if saved.get("origin") == "initial" else "offline"
     try:
         return from_wire({**saved, "seq": seq, "origin": origin})
     except ValueError as error:
         message = "it is damaged"
-        raise StateError(message) from error
+        raise DamagedError(message) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+from limpet.errors import StateFileError
 from limpet.watch._watcher import Watcher, make_router
 
 if TYPE_CHECKING:
@@ -38,9 +39,18 @@ class SyncWatch:
         self._start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Stop and free everything."""
-        self.close()
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Stop and free everything.
+
+        Raises:
+            StateFileError: As ``Watch.__aexit__``.
+        """
+        try:
+            self.close()
+        except StateFileError as trouble:
+            if error is None:
+                raise
+            error.add_note(str(trouble))
 
     def __del__(self) -> None:
         """Free everything if the loop over the events ended without ``close``."""
@@ -101,14 +111,20 @@ class SyncWatch:
         return self._start()[0].stats()
 
     def close(self) -> None:
-        """Stop and free everything; may be called twice."""
+        """Stop and free everything; may be called twice.
+
+        Raises:
+            StateFileError: The state could not be saved; all else is done.
+        """
         self._closed = True
         core, self._core = self._core, None
         router, self._router = self._router, None
-        if core is not None:
-            core.close()
-        if router is not None:
-            router.close()
+        try:
+            if core is not None:
+                core.close()
+        finally:
+            if router is not None:
+                router.close()
 
     def _start(self) -> tuple[Watcher, HintRouter]:
         if self._core is None or self._router is None:

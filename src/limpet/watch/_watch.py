@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from limpet.errors import StateFileError
 from limpet.watch._watcher import Watcher
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Watch:
         Raises:
             UnsupportedError: The backend in the options does not work here.
             LimitError: The process is out of file descriptors.
+            UsageError: What is at ``state`` is no state file of limpet: it is left as it is.
+            StateFileError: The state file cannot be read, or could not be written at the end.
             RuntimeError: It is running already.
         """
         if self._core is not None:
@@ -67,12 +70,26 @@ class Watch:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Stop: afterwards no task, descriptor or mark is left."""
-        await self.aclose()
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Stop: afterwards no task, descriptor or mark is left.
+
+        Raises:
+            StateFileError: The state could not be saved. An exception that ends the block is not
+                replaced by it: it gets a note.
+        """
+        try:
+            await self.aclose()
+        except StateFileError as trouble:
+            if error is None:
+                raise
+            error.add_note(str(trouble))
 
     async def aclose(self) -> None:
-        """Stop; a task that waits for an event gets none. May be called twice and from any task."""
+        """Stop; a task that waits for an event gets none. May be called twice and from any task.
+
+        Raises:
+            StateFileError: The state could not be saved; all else is done.
+        """
         watcher, dispatcher = self._core, self._dispatcher
         if watcher is None or dispatcher is None:
             return
@@ -149,7 +166,7 @@ class Watch:
             path: Write another file in its form.
 
         Raises:
-            OSError: The old file, if any, is unchanged.
+            StateFileError: The old file, if any, is unchanged.
         """
         watcher = self._running()
         if self._dispatcher is not None and (path is not None or self.options.state is not None):

@@ -7,7 +7,6 @@ Events stay here until they are handed out, so no cancelled wait loses one.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import threading
@@ -148,6 +147,8 @@ class Watcher:
         self._appended: Appended | None = None
         self._slow = options.content is not None
         """Every examination may take long: files are read, or a network answers."""
+        self._started = False
+        """The first scan is complete: only then is the index what the consumer has."""
         self._engine: DirWatcher | FileWatcher | None = None
         self._context: DiffContext | None = None
 
@@ -158,6 +159,8 @@ class Watcher:
 
         Raises:
             UnsupportedError: The backend in the options does not work here.
+            UsageError: What is at ``state`` is no state file.
+            StateFileError: The state file cannot be read, or could not be written.
         """
         with self._mutex:
             if self.closed:
@@ -185,6 +188,7 @@ class Watcher:
                 self._engine.start(report=report, origin=origin, saved=record)
             self._collect()
             self._prepare()
+            self._started = not self.closed
 
     def examine(self, *, force: bool = False, drained: bool = False) -> bool:
         """Compare what hints and timers name with the disk, and make the events ready.
@@ -420,24 +424,24 @@ class Watcher:
             wrong = (saved.record if self.expects == "dir" else saved.root) is not None
             if wrong:
                 message = "it belongs to another kind of watch"
-                raise _state_file.StateError(message)
+                raise _state_file.DamagedError(message)
             for row in saved.events:
                 self._emit.made += 1
                 self._found.append(_state_file.decode_event(row, self._emit.made))
-        except _state_file.StateError as error:
-            _state_file.set_aside(path)
+        except _state_file.DamagedError as error:
+            kept = _state_file.set_aside(path)
             self._emit.degraded(
                 "",
                 "state",
                 f"cannot use the state file {os.fspath(path)!r}: {error}; it is kept as "
-                f"{path.name}.bad, and what changed while no watch was running is not known",
+                f"{kept}, and what changed while no watch was running is not known",
             )
             return None
         return saved
 
     def _save(self, engine: DirWatcher | FileWatcher, path: Path | None = None) -> None:
         path = path or self.options.state
-        if path is None:
+        if path is None or not self._started:
             return
         from limpet.watch import _state_file
 
@@ -451,5 +455,4 @@ class Watcher:
             held = self._debouncer.held.get((None, ""))
             if held is not None and isinstance(target, bytes):
                 target = held.previous if isinstance(held.previous, bytes) else None
-        with contextlib.suppress(FileNotFoundError):
-            _state_file.save(path, self.location, target, self._debouncer, events)
+        _state_file.save(path, self.location, target, self._debouncer, events)

@@ -466,35 +466,6 @@ def test_state_of_a_file_watch(tmp_path: Path, backend: Any) -> None:
     assert run() == ["TargetFileCreated ."]
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"limpet-state": 99}', "null\n\n"])
-def test_a_damaged_state_is_set_aside_and_said(tmp_path: Path, damage: str) -> None:
-    place, state = tmp_path / "place", tmp_path / "state.json"
-    place.mkdir()
-    state.write_text(damage)
-    with watched(place, state=state) as watch:
-        (event,) = watch.fence()
-        assert isinstance(event, limpet.Degraded)
-        assert event.reason == "state"
-        assert "state.json.bad" in event.message
-    assert (tmp_path / "state.json.bad").read_text() == damage
-    with watched(place, state=state) as watch:
-        assert watch.fence() == []
-
-
-def test_a_state_cut_off_anywhere_is_never_trusted(tmp_path: Path) -> None:
-    place, state = tmp_path / "place", tmp_path / "state.json"
-    (place / "d").mkdir(parents=True)
-    (place / "d" / "f").write_text("1")
-    with watched(place, state=state):
-        pass
-    whole = state.read_bytes()
-    for size in range(0, len(whole), 7):
-        state.write_bytes(whole[:size])
-        with watched(place, state=state) as watch:
-            (event,) = watch.fence()
-            assert isinstance(event, limpet.Degraded)
-
-
 def test_rescan_interval(tmp_path: Path) -> None:
     """A scan of the whole tree for safety, reported as such."""
     with watched(tmp_path, rescan_interval=0.02) as watch:

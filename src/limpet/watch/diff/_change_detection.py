@@ -54,7 +54,14 @@ def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: 
 
 
 def changes_of(
-    record: int | bytes, facts: StatResult, bits: int, *, seen: int, exact: bool, metadata: bool
+    record: int | bytes,
+    facts: StatResult,
+    bits: int,
+    *,
+    seen: int,
+    exact: bool,
+    metadata: bool,
+    hinted: bool = False,
 ) -> set[Change]:
     """Return which changes to report of an entry that is still the same.
 
@@ -65,13 +72,14 @@ def changes_of(
         seen: When its directory was listed.
         exact: The kernel gives every change after a stat a time stamp of its own.
         metadata: Changes of mode and owner are reported.
+        hinted: A change would have left a hint, though there is none.
     """
     changes = differences(
         record,
         facts,
         written=bool(bits & WRITE),
         touched=bool(bits & ATTRIB),
-        hinted=bool(bits & ~OTHER),
+        hinted=hinted or bool(bits & ~OTHER),
         seen=seen,
         exact=exact,
     )
@@ -84,10 +92,18 @@ def changed_besides_its_name(
     record: int | bytes, facts: StatResult, bits: int, *, seen: int, exact: bool, metadata: bool
 ) -> set[Change]:
     """Return which changes to report of a renamed file: its new name explains a new ctime."""
-    written = bool(bits & WRITE) and isinstance(record, bytes)
-    if isinstance(record, bytes) and unpack(record).ctime != facts.ctime:
-        written = False
+    written = bool(bits & WRITE)
+    if written:
+        written = (
+            facts.mtime >= seen if isinstance(record, int) else unpack(record).ctime == facts.ctime
+        )
     changes = differences(
-        record, facts, written=written, touched=True, hinted=True, seen=seen, exact=exact
+        record,
+        facts,
+        written=written,
+        touched=bool(bits & ATTRIB),
+        hinted=True,
+        seen=seen,
+        exact=exact,
     )
     return changes if metadata else changes - {"mode", "owner"}

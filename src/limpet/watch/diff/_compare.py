@@ -14,7 +14,7 @@ from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED
 from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._change_detection import changes_of, is_same
 from limpet.watch.diff._context import ElsewhereError
-from limpet.watch.diff._scan import read_ignore_file
+from limpet.watch.diff._ignore_files import read_ignore_file
 from limpet.watch.index._entry_record import pack
 from limpet.watch.index._fs import NOT_THERE
 from limpet.watch.index._index import DirNode
@@ -101,6 +101,8 @@ class Comparison:
         self.differences = Differences()
         self._seen: set[EntryRef] = set()
         self._suspects: list[DirNode] = []
+        self._hinted = False
+        """Every write into the directory that is compared would have left a hint."""
 
     def compare(self, agenda: Agenda) -> None:
         """Examine what the agenda has, parents before what is below them."""
@@ -120,6 +122,9 @@ class Comparison:
     def compare_dir(self, directory: DirNode, names: dict[str, int], *, listing: bool) -> None:
         """Examine names of one directory, or all of it."""
         context, later = self.context, self.differences.later
+        if self._is_refiltered(directory):
+            later.put_off(directory, names, listing=listing)
+            return
         if not context.index.contains(directory) or self._is_leaving(directory):
             if context.index.contains(directory):
                 later.put_off(directory, names, listing=listing)
@@ -136,11 +141,19 @@ class Comparison:
             else:
                 later.put_off(directory, names, listing=listing)
             return
+        self._hinted = (
+            context.trusts_hints
+            and directory.mark is not None
+            and directory.blind is None
+            and directory not in context.doubted
+        )
         try:
             if directory.blind is not None:
                 listing = True
             if listing:
                 names = self._list(directory, handle, names)
+                if directory in self.differences.refilter:
+                    later.put_off(directory, {}, listing=True)
             for name, bits in names.items():
                 self._examine(directory, handle, name, bits)
                 context.breathe()
@@ -164,7 +177,9 @@ class Comparison:
         if context.options.ignore_file is not None:
             relative = directory.relative()
             if read_ignore_file(context, relative, context.path(directory), listed):
+                # All that is found by the new patterns is reported after the Rescanned event.
                 self.differences.refilter.append(directory)
+                return {context.options.ignore_file: names.get(context.options.ignore_file, 0)}
         context.can_read(directory)
         everything = dict.fromkeys(listed, 0)
         everything.update(dict.fromkeys(directory.entries, 0))
@@ -234,6 +249,7 @@ class Comparison:
             seen=directory.seen,
             exact=context.disk.exact_times,
             metadata=context.options.metadata,
+            hinted=self._hinted,
         )
         packed = pack(facts, context.disk.now())
         if isinstance(old, DirNode):
@@ -254,6 +270,12 @@ class Comparison:
             )
         elif bits & CLOSED:
             context.debouncer.close((directory, name))
+
+    def _is_refiltered(self, directory: DirNode) -> bool:
+        """Return whether the ignore file of a directory above changed in this round."""
+        return any(
+            directory is not top and directory.lies_in(top) for top in self.differences.refilter
+        )
 
     def _is_leaving(self, directory: DirNode) -> bool:
         """Return whether the directory, or one above it, was found gone in this round."""

@@ -8,6 +8,7 @@ is in the listing.
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import MARK_ALL, MarkError, read_mounts
@@ -19,6 +20,7 @@ from limpet.watch.index._index import DirNode, Index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from limpet.backends import Mark
     from limpet.events import DegradedReason
@@ -46,6 +48,21 @@ _BLIND: Final[dict[int, DegradedReason]] = {
 
 _BREATH_S: Final = 0.005
 """Seconds between two times that a long scan empties the kernel's queue."""
+
+
+def _own_names(state: Path | None, location: str) -> frozenset[tuple[str, str]]:
+    """Return directory and name of the watch's own state file, if that is below the location."""
+    if state is None:
+        return frozenset()
+    ways = (
+        (os.fspath(state), location),
+        (os.path.join(os.path.realpath(state.parent), state.name), os.path.realpath(location)),
+    )
+    return frozenset(
+        (os.path.dirname(relative), state.name)
+        for path, base in ways
+        if not (relative := os.path.relpath(path, base)).startswith("..")
+    )
 
 
 class DiffContext:
@@ -77,6 +94,7 @@ class DiffContext:
             include=options.include,
             exclude=options.exclude,
             default_ignores=options.default_ignores,
+            own=_own_names(options.state, location),
         )
         self.fast = not (
             options.follow_symlinks
@@ -96,6 +114,8 @@ class DiffContext:
         self.unsure: set[DirNode] = set()
         """Directories that were entered while the source of the whole tree may not have come to
         them yet: list them once more."""
+        self.trusts_hints = True
+        """No hint was lost, and nothing is scanned because one might have been."""
         self.stopping = False
         self.reexamine: list[DirNode] = []
         """Directories reached through a symlink whose real path has come into the tree."""

@@ -144,7 +144,7 @@ class EventOrderer:
                 return None
             if departure.arrival is not None:
                 _unpair(departure)
-        if isinstance(occupant, DirNode) or arrival.facts.is_dir:
+        if _is_dir(occupant) or arrival.facts.is_dir:
             self._depart(departure)
             return None
         departure.done = True
@@ -298,6 +298,13 @@ class EventOrderer:
     ) -> None:
         context = self.context
         debouncer, ref = context.debouncer, (directory, name)
+        if debouncer.quiet and kind_of_mode(facts.mode) != "file":
+            held = debouncer.take(ref)
+            if held is not None and held.created:
+                context.emit.created(directory.relative_of(name), facts, foreign=held.foreign)
+                return
+            if held is not None:
+                previous, changes = held.previous or previous, changes | held.changes
         known: Record | None = None if isinstance(previous, DirNode) else previous
         foreign = bool(bits & OTHER)
         if debouncer.quiet and kind_of_mode(facts.mode) == "file":
@@ -328,7 +335,9 @@ class EventOrderer:
             entry.parent, entry.name, entry.record = directory, name, packed
             directory.entries[name] = entry
             relative = entry.relative()
-            context.filter.move(source, relative)
+            if context.filter.depends_on_path:  # below it, others may be left out now
+                context.filter.move(source, relative)
+                self.differences.later.listings.update(entry.walk())
             context.emit.renamed(source, relative, facts, previous, None, foreign=foreign)
             changes = self._changed_too(previous, departure, arrival) - {"content"}
             if changes:
@@ -371,6 +380,11 @@ class EventOrderer:
             exact=self.context.disk.exact_times,
             metadata=self.context.options.metadata,
         )
+
+
+def _is_dir(entry: Entry) -> bool:
+    """Return whether it is a directory, also one that is an entry like any other."""
+    return isinstance(entry, DirNode) or kind_of(entry) == "dir"
 
 
 def _unpair(departure: Departure) -> None:

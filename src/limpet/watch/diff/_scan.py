@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from limpet._descriptors import close_reader, read_at_most
 from limpet.watch.diff._context import ElsewhereError, StoppedError
+from limpet.watch.diff._ignore_files import read_ignore_file
 from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_SYMLINK, StatResult, is_dir, unpack
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from limpet.watch.diff._context import DiffContext
     from limpet.watch.index._fs import FileSystemCalls, Handle
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 _OPEN: Final = 12
 """Directories held open on the way down; few trees are deeper, and few processes have fewer
 descriptors left."""
-
-_MOST_IGNORED: Final = 1 << 20
-"""Bytes of an ignore file that count."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -285,36 +281,3 @@ def _is_below_link(directory: DirNode) -> bool:
             return True
         here = here.parent
     return False
-
-
-def read_ignore_file(
-    context: DiffContext, relative: str, path: str, names: Collection[str]
-) -> bool:
-    """Take in the ignore file that counts for a directory, if any; return whether it changed."""
-    wanted = context.options.ignore_file
-    if wanted is None:
-        return False
-    if os.path.isabs(wanted):
-        if relative:
-            return False
-        file = wanted
-    else:
-        if wanted not in names:
-            return context.filter.set_ignore_file(relative, b"")
-        file = os.path.join(path, wanted)
-    return context.filter.set_ignore_file(relative, _read_ignore_file(file))
-
-
-def _read_ignore_file(file: str) -> bytes:
-    """Return the content of a regular file, of which at most 1 MiB counts, or nothing."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        fd = os.open(file, flags)
-    except OSError:
-        return b""
-    try:
-        return read_at_most(fd, _MOST_IGNORED)
-    except OSError:  # a folder, a device, a disk that fails
-        return b""
-    finally:
-        close_reader(fd)

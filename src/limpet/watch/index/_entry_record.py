@@ -138,6 +138,11 @@ def is_dir(record: bytes) -> bool:
     return record[_KIND_AT] >> 4 == _DIR_FORM
 
 
+def is_young(record: bytes) -> bool:
+    """Return whether its birth time is no proof yet: the inode may be reused within the tick."""
+    return bool(record[_FLAGS_AT] & _YOUNG)
+
+
 def is_racy(record: int | bytes) -> bool:
     """Return whether a regular file may change without a difference that stat shows."""
     return (
@@ -217,13 +222,16 @@ def differences(
         new: The stat result now.
         written: A backend saw a write since ``old`` was taken or shortly before.
         touched: A backend saw an attribute change.
-        hinted: A backend that would have seen a write gave the reason to examine it.
+        hinted: A backend that would have seen a write watches it, and has lost no hint.
         seen: When the directory was listed, for an ``old`` from a listing (nanoseconds).
         exact: The kernel gives every change after a stat a time stamp of its own.
     """
     changes: set[Change] = set()
     if isinstance(old, int):
-        if written or new.mtime >= seen or (not hinted and not touched and new.ctime >= seen):
+        # Without a hint of it, what is dated after the listing was so before: a file written within
+        # the same tick of the clock, or dated in the future.
+        late = new.mtime >= seen
+        if written or (late and touched) or (not hinted and (late or new.ctime >= seen)):
             changes.add("content")
         return changes
     was = unpack(old)

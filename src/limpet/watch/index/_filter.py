@@ -63,14 +63,30 @@ class Filter:
         include: tuple[str, ...] = (),
         exclude: tuple[str, ...] = (),
         default_ignores: bool = True,
+        own: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
+        """Compile the patterns.
+
+        Args:
+            include: Globs of files; none is all.
+            exclude: Globs of entries.
+            default_ignores: Leave out what is in the tables above.
+            own: Directory and name of files of the watch itself: they are left out, with what is
+                named after them.
+        """
+        self._own = own
         self._include = compile_globs(include)
         self._exclude = compile_globs(exclude)
         self._defaults = default_ignores
         self._ignore_files: dict[str, pathspec.PathSpec[Any]] = {}
         """Directory (relative, ``""`` or ending in ``/``) -> the patterns of its ignore file."""
-        self.plain = self._include is None and self._exclude is None
+        self.plain = self._include is None and self._exclude is None and not own
         """A name alone decides (the fast way)."""
+
+    @property
+    def depends_on_path(self) -> bool:
+        """Return whether an entry may be left out at one path and not at another."""
+        return bool(not self.plain or self._ignore_files)
 
     def set_ignore_file(self, directory: str, data: bytes) -> bool:
         """Set the content of the ignore file in ``directory``; return whether they changed."""
@@ -127,6 +143,8 @@ class Filter:
             return True
         if self.plain and not self._ignore_files:
             return False
+        if self._own and self._is_own(directory, name):
+            return True
         relative = f"{directory}/{name}" if directory else name
         slashed = relative + "/" if is_dir else relative
         if self._exclude is not None and self._exclude.match_file(slashed):
@@ -134,6 +152,13 @@ class Filter:
         if self._include is not None and not is_dir and not self._include.match_file(relative):
             return True
         return self._ignored(relative, slashed)
+
+    def _is_own(self, directory: str, name: str) -> bool:
+        return any(
+            directory == where
+            and (name == own or name.startswith((f"{own}.bad", f".limpet-{own}."[:60])))
+            for where, own in self._own
+        )
 
     def _ignored(self, relative: str, slashed: str) -> bool:
         """Apply the ignore files from the outermost in; the last one that matches decides."""

@@ -40,14 +40,15 @@ class Waypoint(Subscriber):
 class PathMarks:
     """The marks on the way to one location."""
 
-    def __init__(self, services: WatchServices, *, content: bool) -> None:
+    def __init__(self, services: WatchServices, *, content: bool, path: str | None = None) -> None:
         """Mark nothing yet.
 
         Args:
             services: What the watch shares.
             content: The location is a file whose writes matter.
+            path: Absolute; ``None`` is the location of the watch.
         """
-        self.path = str(services.location)
+        self.path = str(services.location) if path is None else path
         self.blind = not services.order or not can_resolve()
         """The way cannot be marked as a whole, so it must be resolved again in intervals."""
         self.unstable = False
@@ -88,6 +89,10 @@ class PathMarks:
         if name == "":
             return bool(bits & (GONE | SELF_MOVED | ATTRIB))
         return name in waypoint.names and waypoint.what != 0
+
+    def has(self, waypoint: Waypoint) -> bool:
+        """Return whether a directory is marked on this way."""
+        return any(one is waypoint for one in self._waypoints.values())
 
     def _mark(self, resolution: Resolution) -> None:
         wanted: dict[tuple[int, int], Waypoint] = {}
