@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
+
+
+_ANOTHER: Final = ": enter one here, with 'async with', and leave it before this ends"
 
 
 class EventLoop:
@@ -25,21 +29,63 @@ class EventLoop:
             RuntimeError: No event loop runs here.
         """
         self._asyncio: asyncio.AbstractEventLoop | None = None
+        self._trio: Any = None
+        self._process = os.getpid()
         self.post: Callable[[Callable[[], None]], object]
         """Runs a function in the loop's thread, soon; callable from any thread. Raises
         ``RuntimeError`` once the loop is closed."""
         trio: Any = sys.modules.get("trio")  # a loop that runs the caller has been loaded
         if trio is not None:
             try:
-                self.post = trio.lowlevel.current_trio_token().run_sync_soon
+                self._trio = trio.lowlevel.current_trio_token()
             except RuntimeError:
                 pass  # loaded, but another loop runs the caller
             else:
+                self.post = self._trio.run_sync_soon
                 return
         import asyncio
 
         self._asyncio = asyncio.get_running_loop()
         self.post = self._asyncio.call_soon_threadsafe
+
+    @property
+    def is_forked(self) -> bool:
+        """Return whether the caller is a forked child of the process whose loop it is."""
+        return os.getpid() != self._process
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether no task of the loop will ever run again; trio does not tell."""
+        return self._asyncio is not None and self._asyncio.is_closed()
+
+    @property
+    def is_running_here(self) -> bool:
+        """Return whether this loop runs the caller."""
+        if self._trio is not None:
+            try:
+                return sys.modules["trio"].lowlevel.current_trio_token() is self._trio
+            except RuntimeError:
+                return False
+        import asyncio
+
+        try:
+            return asyncio.get_running_loop() is self._asyncio
+        except RuntimeError:
+            return False
+
+    def check(self, what: object) -> None:
+        """Verify that the caller runs in this loop; ``what`` is the object it has used.
+
+        Raises:
+            RuntimeError: It runs in another loop, or in a forked child: what it waits for would
+                never come there.
+        """
+        if self.is_forked:
+            message = f"{what!r} belongs to the process that this one is a fork of{_ANOTHER}"
+            raise RuntimeError(message)
+        if not self.is_running_here:
+            message = f"{what!r} belongs to another event loop{_ANOTHER}"
+            raise RuntimeError(message)
 
     def waiter(self) -> tuple[Callable[[], None], Awaitable[object]]:
         """Return what ends one wait of one task, and that wait.

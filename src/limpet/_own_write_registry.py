@@ -36,7 +36,8 @@ class Subscriber(Protocol):
         """Examine the paths of the writes that ended; called without the lock, on any thread."""
 
 
-lock: Final = threading.Lock()
+lock: Final = threading.RLock()
+"""Reentrant: the garbage collector may close a watch in the middle of anything."""
 ended: Final = threading.Condition(lock)
 """Notified whenever writes have ended."""
 open_writes: Final[dict[str, int]] = {}
@@ -81,7 +82,7 @@ def unsubscribe(subscriber: Subscriber) -> None:
 def kept_at(path: str) -> bool:
     """Return whether a watch that keeps own writes like any other has ``path`` in its location."""
     with lock:
-        places = [one.keeps for one in _subscribers if one.keeps is not None]
+        places = [one.keeps for one in tuple(_subscribers) if one.keeps is not None]
     return any(path == place or path.startswith(place.rstrip(os.sep) + os.sep) for place in places)
 
 
@@ -116,7 +117,7 @@ def end(
         is_brief: As they were begun.
     """
     with lock:
-        for subscriber in _subscribers:
+        for subscriber in tuple(_subscribers):
             for path, before, after in notes:
                 subscriber.note(path, after, before)
             for path in unsure:
@@ -130,3 +131,17 @@ def end(
         subscribers = list(_subscribers)
     for subscriber in subscribers:
         subscriber.wake()
+
+
+def _begin_in_child() -> None:
+    """Forget the watches and the writes of the parent process, in a forked child."""
+    _subscribers.clear()
+    open_writes.clear()
+    brief.clear()
+    lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # no child gets a lock that a thread of its parent holds
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=_begin_in_child
+    )

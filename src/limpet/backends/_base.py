@@ -70,6 +70,9 @@ class Capabilities:
     examines everything."""
     whole_filesystem: bool = False
     """``mark_filesystem`` may succeed: one mark reports every directory of a file system."""
+    walks: bool = False
+    """A source of whole trees that marks each directory itself, and gives up its walk at one that
+    it may not read: then it is deaf to others, too."""
     reports_unreadable: bool = False
     """``identify`` returns the key under which the mark of a parent reports a directory that may
     not be opened."""

@@ -175,10 +175,8 @@ class Fanotify(KernelReader):
             except OSError:
                 pass
             close_reader(fd)
-        parent = os.path.dirname(path)
-        try:
-            mount = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
+        mount = self._open_above(path, key[:_FSID_SIZE])
+        if mount < 0:
             return -1
         try:
             return _libc.open_by_handle(mount, key[_FSID_SIZE:])
@@ -186,6 +184,23 @@ class Fanotify(KernelReader):
             return -1
         finally:
             close_reader(mount)
+
+    @staticmethod
+    def _open_above(path: str, fsid: bytes) -> int:
+        """Open the nearest directory above that is still there, on the file system of the mark."""
+        while (parent := os.path.dirname(path)) != path:
+            path = parent
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                if struct.pack("=Q", os.fstatvfs(fd).f_fsid) == fsid:
+                    return fd
+            except OSError:
+                pass
+            close_reader(fd)
+        return -1
 
     def read(self, receiver: MarkReceiver) -> bool:
         """Drain the queue; equal hints are merged on their raw bytes before a name is decoded."""

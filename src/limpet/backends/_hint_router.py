@@ -37,6 +37,15 @@ class Subscriber:
     hints: PendingHints
     """Where its hints go, once it is marked."""
 
+    def nearness(self, other: Subscriber) -> int:
+        """Return how near it is to another one of its watch: the depth of what holds both.
+
+        A directory that is mounted twice in one tree has several subscribers. A rename inside it is
+        one in each of its places, between the two subscribers that are nearest to each other.
+        """
+        del other
+        return -1
+
 
 Mark: TypeAlias = tuple[str, Key]
 """Source name and key of a mark that was made."""
@@ -325,10 +334,8 @@ class HintRouter:
             sources, targets = subscribers(key), subscribers(to_key)
             if sources is None or targets is None:
                 continue
-            for source in sources if isinstance(sources, list) else (sources,):
-                for target in targets if isinstance(targets, list) else (targets,):
-                    if source.hints is target.hints:
-                        source.hints.move((source, name, target, to_name))
+            for source, target in _pairs(sources, targets):
+                source.hints.move((source, name, target, to_name))
 
     def lost(self) -> None:
         """Receive an overflow: every watch must examine everything."""
@@ -347,6 +354,26 @@ class HintRouter:
             self.sources.clear()
             self._subscribers.clear()
             self._poller.close()
+
+
+def _pairs(
+    sources: Subscriber | list[Subscriber], targets: Subscriber | list[Subscriber]
+) -> list[tuple[Subscriber, Subscriber]]:
+    """Return who moved to whom: each in one pair at most, both of one watch."""
+    if not (isinstance(sources, list) or isinstance(targets, list)):
+        return [(sources, targets)] if sources.hints is targets.hints else []
+    left = sources if isinstance(sources, list) else [sources]
+    right = targets if isinstance(targets, list) else [targets]
+    ranked = sorted(
+        ((s, t) for s in left for t in right if s.hints is t.hints),
+        key=lambda pair: pair[0].nearness(pair[1]),
+        reverse=True,
+    )
+    found: dict[Subscriber, Subscriber] = {}
+    for source, target in ranked:
+        if source not in found and target not in found.values():
+            found[source] = target
+    return list(found.items())
 
 
 class _TreeReceiver:

@@ -8,8 +8,10 @@ started again, and everything is examined.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet.backends._base import Capabilities
@@ -18,7 +20,7 @@ from limpet.errors import MissingExtraError
 if TYPE_CHECKING:
     from limpet.backends._base import TreeReceiver
 
-WATCHFILES: Final = Capabilities(kind="tree", complete=False)
+WATCHFILES: Final = Capabilities(kind="tree", complete=False, walks=sys.platform == "linux")
 
 DEBOUNCE_MS: Final = 20
 """How long it gathers; the shortest that does not return between two halves of one save."""
@@ -108,5 +110,6 @@ class _Notifier:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=_JOIN_S)
+        with suppress(RuntimeError):  # the interpreter is ending (PythonFinalizationError)
+            self._thread.join(timeout=_JOIN_S)
         self._notifier.close()

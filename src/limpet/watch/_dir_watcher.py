@@ -43,6 +43,8 @@ _ROUNDS: Final = 6
 RETRY_S: Final = 1.0
 """Seconds until something that leaves no hint is tried again (a location that cannot be marked, a
 directory that could not be opened for want of descriptors)."""
+_DEVICE_TRIES: Final = 64
+"""Directories of one file system that are looked at to find its device number anew."""
 _SECOND_SCAN_S: Final = 0.25
 """Seconds after which a new directory is listed again under a source of whole trees: on Linux,
 watchfiles reports the directory before it has marked it, and misses what is created meanwhile."""
@@ -115,6 +117,7 @@ class DirWatcher:
         """Compare the index of the last run with what is on disk now."""
         context = self.context
         context.index.root = saved
+        self._take_devices_of_now(saved)
         context.trusts_hints = False
         for directory in saved.walk():
             context.index.add(directory)
@@ -123,6 +126,36 @@ class DirWatcher:
             if context.services.tree_source is not None:
                 context.services.tree_source.watch(context.base)
             self._rounds(Agenda(listings=set(saved.walk())), {})
+
+    def _take_devices_of_now(self, saved: DirNode) -> None:
+        """Give the directories of the last run the device numbers that their file systems have now.
+
+        A number means nothing after a reboot or a new mount (stat(2)); inode and birth time tell
+        whether a directory is the one that was there.
+        """
+        context = self.context
+        now: dict[int, int] = {}
+        tries: dict[int, int] = {}
+        for directory in saved.walk():
+            device = directory.device
+            if device in now or tries.get(device, 0) > _DEVICE_TRIES:
+                continue
+            tries[device] = tries.get(device, 0) + 1
+            try:
+                handle = context.disk.open(context.path(directory), follow=True)
+            except OSError:
+                continue
+            try:
+                facts = context.disk.stat(handle)
+            except OSError:
+                continue
+            finally:
+                context.disk.close(handle)
+            was = unpack(directory.record)
+            if facts.inode == directory.inode and (not was.birth or facts.birth == was.birth):
+                now[device] = facts.device
+        for directory in saved.walk():
+            directory.device = now.get(directory.device, directory.device)
 
     def examine(self, hints: PendingHints, *, force: bool = False) -> None:
         """Examine what the hints and the timers name; the events are left in the factory.
@@ -220,6 +253,8 @@ class DirWatcher:
         if force or self._retry.is_due(now):
             agenda.location |= self.root.is_blind
             agenda.listings.update(context.degradation.retries())
+            for parent, name in context.degradation.unknown:
+                agenda.add_name(parent, name)
         if force or self._poll.is_due(now):
             agenda.location |= self.root.is_blind
             agenda.listings.update(d for d in self._poll.directories if isinstance(d, DirNode))
@@ -376,7 +411,7 @@ class DirWatcher:
         timed = context.services.capabilities.kind == "timer"
         polling = bool(self._poll.directories) or (timed and blind)
         outer = self.outer_ignore_file
-        retry = blind or bool(context.degradation.retries())
+        retry = blind or bool(context.degradation.retries() or context.degradation.unknown)
         retry |= outer is not None and outer.is_blind
         self._poll.schedule(now, needed=polling)
         self._retry.schedule(now, needed=retry)

@@ -61,7 +61,8 @@ class LoopDispatcher:
         self.router = make_router()
         self.users = 0
         self.limiter = anyio.CapacityLimiter(_THREADS)
-        self._post = EventLoop().post
+        self.loop = EventLoop()
+        self._post = self.loop.post
         self._changed = threading.Condition(threading.Lock())
         self._waiters: dict[Watcher, _Waiter] = {}
         self._leaving: dict[Watcher, anyio.Event] = {}
@@ -162,6 +163,31 @@ class LoopDispatcher:
         """Drop one user; return whether it was the last."""
         self.users -= 1
         return self.users == 0
+
+    def end(self, watcher: Watcher, *, last: bool) -> None:
+        """Close a watch, and with the last one the dispatcher; may block."""
+        try:
+            watcher.close()
+        finally:
+            if last:
+                self.close()
+
+    def abandon(self, watcher: Watcher) -> None:
+        """Close a watch that nobody refers to any more, soon.
+
+        Called by the garbage collector, at any point of any thread: so it takes no lock, and the
+        work is for a thread of its own.
+        """
+        watcher.stop()
+
+        def finish() -> None:
+            end = partial(self.end, watcher, last=self.release())
+            threading.Thread(target=end, name="limpet close", daemon=True).start()
+
+        try:
+            self._post(finish)
+        except RuntimeError:
+            finish()  # the loop is closed
 
     def close(self) -> None:
         """End the thread and free the router; blocks for as long as a scan under way takes."""

@@ -168,7 +168,9 @@ class FileWatcher:
         was = unpack(record)
         self.record = pack(facts, self.disk.now())
         changes: set[Change]
-        replaced = (was.device, was.inode) != (facts.device, facts.inode)
+        replaced = was.inode != facts.inode
+        # Between two runs, the same file system may have got another device number.
+        replaced |= was.device != facts.device and self.emit.origin != "offline"
         replaced |= bool(was.birth and facts.birth and was.birth != facts.birth)
         if replaced:
             changes = {"identity"}

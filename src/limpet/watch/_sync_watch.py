@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Final, Self
 
@@ -54,7 +56,8 @@ class SyncWatch:
 
     def __del__(self) -> None:
         """Free everything if the loop over the events ended without ``close``."""
-        self.close()
+        if not sys.is_finalizing():  # then threads cannot be joined (Python 3.14), and all is freed
+            self.close()
 
     def __iter__(self) -> Iterator[Event]:
         """Iterate over events; start if it is not running."""
@@ -127,6 +130,12 @@ class SyncWatch:
                 router.close()
 
     def _start(self) -> tuple[Watcher, HintRouter]:
+        if self._core is not None and self._core.is_forked:
+            message = (
+                f"the watch of {os.fspath(self.location)!r} belongs to the process that this one "
+                "is a fork of: start one here, after the fork"
+            )
+            raise RuntimeError(message)
         if self._core is None or self._router is None:
             self._router = make_router()
             self._core = Watcher(self.location, self.options, self._expects, self._router)

@@ -132,6 +132,7 @@ class Watcher:
         self.hints = PendingHints()
         self.choice: Choice | None = None
         self.closed = False
+        self._process = os.getpid()
         self._disk = disk or default_disk()
         filtered = options.include or options.exclude or options.ignore_file
         keeps = str(location) if options.own == "keep" and not filtered else None
@@ -230,8 +231,14 @@ class Watcher:
             self._collect()
 
     def close(self) -> None:
-        """Remove every mark, save the checkpoint, and end; may be called twice."""
+        """Remove every mark, save the checkpoint, and end; may be called twice.
+
+        In a forked child it only ends: marks, checkpoint and locks are the parent's.
+        """
         self.stop()
+        if self.is_forked:
+            self._engine = None
+            return
         with self._mutex:
             engine, self._engine = self._engine, None
             if engine is None:
@@ -317,10 +324,14 @@ class Watcher:
         return None if due == math.inf else max(0.0, due - self._disk.monotonic())
 
     def entries(self) -> dict[Path, Kind]:
-        with self._mutex:
-            if self._engine is None:
-                return {}
-            return {self._emit.path(path): kind for path, kind in self._engine.listing()}
+        free = self._mutex.acquire(blocking=False)
+        try:
+            engine = self._engine
+            listing = list(engine.listing()) if engine is not None else []
+        finally:
+            if free:
+                self._mutex.release()
+        return {self._emit.path(path): kind for path, kind in listing}
 
     def stats(self) -> WatchStats:
         engine = self._engine
@@ -337,6 +348,11 @@ class Watcher:
         )
 
     # -- inside --------------------------------------------------------------------------------
+
+    @property
+    def is_forked(self) -> bool:
+        """Return whether the caller is a forked child of the process that made the watch."""
+        return os.getpid() != self._process
 
     def _build(self, choice: Choice) -> DirWatcher | FileWatcher:
         order = mark_order(choice.name)

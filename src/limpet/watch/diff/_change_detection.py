@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet._file_stat import kind_of_mode
-from limpet.backends import ATTRIB, DELETE, OTHER, WRITE
+from limpet.backends import ATTRIB, CLOSED, DELETE, OTHER, WRITE
 from limpet.watch.index._entry_record import RACY_NS, differences, kind_of, unpack
 from limpet.watch.index._index import DirNode
 
@@ -78,7 +78,7 @@ def changes_of(
         record,
         facts,
         written=bool(bits & WRITE),
-        touched=bool(bits & ATTRIB),
+        touched=bool(bits & (ATTRIB | CLOSED)),
         hinted=hinted or bool(bits & ~OTHER),
         seen=seen,
         exact=exact,
@@ -101,7 +101,7 @@ def changed_besides_its_name(
         record,
         facts,
         written=written,
-        touched=bool(bits & ATTRIB),
+        touched=bool(bits & (ATTRIB | CLOSED)),
         hinted=True,
         seen=seen,
         exact=exact,

@@ -8,7 +8,7 @@ not in the index) and updates (the same entry, changed). Which of them belong to
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED
 from limpet.watch.diff._agenda import Agenda
@@ -16,7 +16,7 @@ from limpet.watch.diff._change_detection import changes_of, is_same
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._ignore_files import read_ignore_file
 from limpet.watch.index._entry_record import pack
-from limpet.watch.index._fs import NOT_THERE
+from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._fs import Handle
     from limpet.watch.index._index import Entry
+
+_MOST_UNKNOWN: Final = 16
+"""Names of one directory without an answer; with more, the directory itself is taken for it."""
 
 EntryRef = tuple[DirNode, str]
 
@@ -154,8 +157,17 @@ class Comparison:
                 names = self._list(directory, handle, names)
                 if directory in self.differences.refilter:
                     later.put_off(directory, {}, listing=True)
+            troubles = 0
             for name, bits in names.items():
-                self._examine(directory, handle, name, bits)
+                try:
+                    self._examine(directory, handle, name, bits)
+                except OSError as error:
+                    troubles += 1
+                    if troubles > _MOST_UNKNOWN or not self._is_of_one_name(handle, error):
+                        raise
+                    context.degradation.cannot_stat(context.emit, directory, name, error)
+                else:
+                    context.degradation.can_stat(context.emit, directory, name)
                 context.breathe()
         except OSError as error:
             if error.errno in NOT_THERE:
@@ -166,6 +178,16 @@ class Comparison:
                 later.names.pop(directory, None)
         finally:
             context.disk.close(handle)
+
+    def _is_of_one_name(self, handle: Handle, error: OSError) -> bool:
+        """Return whether the system refuses an answer about one name alone, not its directory."""
+        if error.errno in NOT_THERE or error.errno in OUT_OF_DESCRIPTORS:
+            return False
+        try:
+            self.context.disk.stat(handle)
+        except OSError:
+            return False
+        return True
 
     def _list(self, directory: DirNode, handle: Handle, names: dict[str, int]) -> dict[str, int]:
         """List a directory again: every name on disk or in the index is to be examined."""

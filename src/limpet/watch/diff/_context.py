@@ -7,15 +7,15 @@ is in the listing.
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import MARK_ALL, MarkError, read_mounts
 from limpet.watch.diff._racy_content import RacyContents
+from limpet.watch.emit._degradation import reason_of
 from limpet.watch.index._entry_record import pack
 from limpet.watch.index._filter import Filter
-from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
+from limpet.watch.index._fs import NOT_THERE
 from limpet.watch.index._index import DirNode, Index
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from limpet.backends import Mark
-    from limpet.events import DegradedReason
     from limpet.watch.emit._services import WatchServices
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._fs import Handle
@@ -35,15 +34,6 @@ class ElsewhereError(Exception):
 
 class StoppedError(Exception):
     """The watch is being closed: stop at once."""
-
-
-_BLIND: Final[dict[int, DegradedReason]] = {
-    errno.EACCES: "permission",
-    errno.EPERM: "permission",
-    errno.ENAMETOOLONG: "path-too-long",
-    errno.EIO: "unreadable",
-    **dict.fromkeys(OUT_OF_DESCRIPTORS, "descriptors"),
-}
 
 
 _BREATH_S: Final = 0.005
@@ -120,6 +110,8 @@ class DiffContext:
         self.reexamine: list[DirNode] = []
         """Directories reached through a symlink whose real path has come into the tree."""
         self._breathed = 0.0
+        self._is_deaf = False
+        """The source of the whole tree may have left out any directory: all are polled."""
         self._whole: set[int] = set()
         """Devices for which a mark of the whole file system was tried."""
         self._silent: dict[int, bool] = {}
@@ -191,7 +183,7 @@ class DiffContext:
             if limited:
                 polled.discard(directory)
                 self.degradation.marked(self.emit, directory)
-        elif self.services.tree_source is None:
+        elif self.services.tree_source is None or self._is_deaf:
             polled.add(directory)
 
     def _is_silent(self, directory: DirNode) -> bool:
@@ -207,8 +199,11 @@ class DiffContext:
 
     def blind(self, directory: DirNode, error: OSError) -> None:
         """Record that a directory's content cannot be read; the index keeps what it has of it."""
-        reason = _BLIND.get(error.errno or 0, "unavailable")
+        reason = reason_of(error)
         directory.blind = reason
+        if reason == "permission" and self.services.capabilities.walks and not self._is_deaf:
+            self._is_deaf = True
+            self.poll.directories.update(self.index.by_identity.values())
         if directory.mark is None and directory not in self.unreadable:
             mark = self.router.subscribe_unreadable(
                 self.order, self.path(directory), directory, self.services.hints

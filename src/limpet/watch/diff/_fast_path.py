@@ -222,7 +222,7 @@ def _tie(
     for ref, end in come.items():
         origin = origins.get(ref)
         start = gone.get(origin) if origin is not None else None
-        if start is None or end.row[1] & DELETE:
+        if start is None or start.other is not None or end.row[1] & DELETE:
             continue
         old, new = start.row[2], end.row[3]
         if old and new and inode_of(old) == inode_of(new) and kind_of(old) == kind_of(new):

@@ -195,6 +195,9 @@ class _Scan:
             return
         try:
             facts, link = context.examine(directory, handle, name)
+        except OSError as error:  # it stays an entry, as a symlink
+            context.degradation.cannot_stat(context.emit, directory, name, error)
+            return
         finally:
             context.disk.close(handle)
         if link and facts and (facts.device, facts.inode) not in context.index.by_link_target:

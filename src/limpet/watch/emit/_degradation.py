@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from limpet.watch.index._fs import OUT_OF_DESCRIPTORS
+
 if TYPE_CHECKING:
     from limpet.backends import MarkError
     from limpet.events import DegradedReason
@@ -28,6 +30,8 @@ class Degradation:
         """
         self.blind: dict[DirNode, DegradedReason] = {}
         self.unmarked: set[DirNode] = set()
+        self.unknown: dict[tuple[DirNode, str], DegradedReason] = {}
+        """Names that the system gives no answer about, though it does about their directory."""
         self.location = 0
         """errno why the location itself cannot be reached, 0 if it can."""
         self._hints = hints
@@ -56,6 +60,26 @@ class Degradation:
             reason,
             f"cannot read folder {os.fspath(path)!r}: {text}; {advice}",
         )
+
+    def cannot_stat(
+        self, emit: EventFactory, directory: DirNode, name: str, error: OSError
+    ) -> None:
+        """Report a name that cannot be examined; what is known of it is kept."""
+        reason = reason_of(error)
+        if self.unknown.get((directory, name)) == reason:
+            return
+        self.unknown[directory, name] = reason
+        relative = directory.relative_of(name)
+        text = error.strerror or "unknown error"
+        advice = _ADVICE.get(reason, "limpet tries again by itself")
+        emit.degraded(
+            relative, reason, f"cannot examine {os.fspath(emit.path(relative))!r}: {text}; {advice}"
+        )
+
+    def can_stat(self, emit: EventFactory, directory: DirNode, name: str) -> None:
+        """Report that it can be examined again."""
+        if self.unknown and self.unknown.pop((directory, name), None) is not None:
+            emit.recovered(directory.relative_of(name))
 
     def can_read(self, emit: EventFactory, directory: DirNode) -> None:
         """Report that it can be listed again."""
@@ -89,6 +113,8 @@ class Degradation:
         """Drop the troubles of a directory that is gone."""
         self.blind.pop(directory, None)
         self.unmarked.discard(directory)
+        for ref in [ref for ref in self.unknown if ref[0] is directory]:
+            del self.unknown[ref]
 
     def _all_marked(self, emit: EventFactory) -> None:
         if not self.unmarked and self._limit_at is not None:
@@ -121,20 +147,51 @@ class Degradation:
             emit.recovered("")
 
 
+_REASONS: Final[dict[int, DegradedReason]] = {
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+    errno.ENAMETOOLONG: "path-too-long",
+    errno.EIO: "unreadable",
+    **dict.fromkeys(OUT_OF_DESCRIPTORS, "descriptors"),
+}
+
+
+def reason_of(error: OSError) -> DegradedReason:
+    """Return the word for why the system gives no answer."""
+    return _REASONS.get(error.errno or 0, "unavailable")
+
+
+_LIMITS: Final = (
+    ("fs.inotify.max_user_watches", "user.max_inotify_watches"),
+    ("fs.fanotify.max_user_marks", "user.max_fanotify_marks"),
+)
+"""Limits of watched directories: of the system, and of a user namespace, of which the lower holds
+(namespaces(7), "The /proc/sys/user directory")."""
+
+
 def limit_message() -> str:
     """Return which limit of watched directories is reached and how to raise it."""
     lines = []
-    for name in ("fs.inotify.max_user_watches", "fs.fanotify.max_user_marks"):
-        try:
-            with open("/proc/sys/" + name.replace(".", "/"), encoding="ascii") as file:
-                value = int(file.read())
-        except (OSError, ValueError):
+    for names in _LIMITS:
+        found = {name: value for name in names if (value := _sysctl(name)) is not None}
+        if not found:
             continue
-        lines.append(f"sysctl {name}={max(value * 2, 524288)} (now {value})")
+        lowest = min(found.values())
+        for name, value in found.items():
+            if value == lowest:
+                lines.append(f"sysctl {name}={max(value * 2, 524288)} (now {value})")
     return (
         "the system's limit of watched folders is used up; the folders that are left are polled. "
         "Raise it: " + " or ".join(lines or ["see troubleshooting: limit"])
     )
+
+
+def _sysctl(name: str) -> int | None:
+    try:
+        with open("/proc/sys/" + name.replace(".", "/"), encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
 
 
 if sys.platform == "win32":

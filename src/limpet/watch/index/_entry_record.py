@@ -221,7 +221,7 @@ def differences(
         old: The record in the index.
         new: The stat result now.
         written: A backend saw a write since ``old`` was taken or shortly before.
-        touched: A backend saw an attribute change.
+        touched: A backend saw an attribute change, or the end of writing through a mapping.
         hinted: A backend that would have seen a write watches it, and has lost no hint.
         seen: When the directory was listed, for an ``old`` from a listing (nanoseconds).
         exact: The kernel gives every change after a stat a time stamp of its own.

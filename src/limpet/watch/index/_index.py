@@ -90,6 +90,15 @@ class DirNode(Subscriber):
             directory = directory.parent
         return False
 
+    def nearness(self, other: Subscriber) -> int:
+        """Return the depth of the deepest directory that holds both."""
+        here: DirNode | None = self
+        while isinstance(other, DirNode) and here is not None:
+            if other.lies_in(here):
+                return here.depth()
+            here = here.parent
+        return -1
+
     def walk(self) -> Iterator[DirNode]:
         """Yield this directory and all below it, parents first."""
         waiting = [self]
@@ -146,12 +155,13 @@ class Index:
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
         """Yield relative path and kind of every entry, directories before their entries."""
-        if self.root is None:
+        root = self.root
+        if root is None:
             return
-        waiting = [("", self.root)]
+        waiting = [("", root)]
         while waiting:
             prefix, directory = waiting.pop()
-            for name, entry in directory.entries.items():
+            for name, entry in list(directory.entries.items()):  # a scan may go on meanwhile
                 if isinstance(entry, DirNode):
                     yield prefix + name, "dir"
                     waiting.append((f"{prefix}{name}/", entry))

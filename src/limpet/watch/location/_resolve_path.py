@@ -93,7 +93,10 @@ def resolve(disk: FileSystemCalls, path: str, *, content: bool = False) -> Resol
         except OSError as error:
             return Resolution(tuple(steps), None, here, _trouble(error))
         try:
-            directory = disk.stat(fd)
+            try:
+                directory = disk.stat(fd)
+            except OSError as error:
+                return Resolution(tuple(steps), None, here, error.errno or errno.EIO)
             try:
                 facts = disk.stat_at(fd, name)
                 target = None
@@ -123,7 +126,10 @@ def resolve(disk: FileSystemCalls, path: str, *, content: bool = False) -> Resol
         here = "/" if target.startswith("/") else here
         todo.extend(part for part in reversed(target.split("/")) if part)
     if facts is None or _form(facts) == _LINK:
-        return Resolution(tuple(steps), disk.stat_path(here), here)
+        try:
+            return Resolution(tuple(steps), disk.stat_path(here), here)
+        except OSError as error:
+            return Resolution(tuple(steps), None, here, error.errno or errno.EIO)
     return Resolution(tuple(steps), facts, here)
 
 
