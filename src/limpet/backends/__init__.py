@@ -29,6 +29,7 @@ from limpet.backends._base import (
     TimerSource,
     TreeSource,
 )
+from limpet.backends._filesystem_traits import ORDINARY, FileSystemTraits, traits_of
 from limpet.backends._hint_router import HintRouter, Mark, PendingHints, Subscriber
 from limpet.backends._mounts import Mount, find_mount, read_mounts
 from limpet.backends._poll import PollSource, Timer
@@ -54,12 +55,14 @@ __all__ = [
     "MARK_NAMES",
     "MARK_SELF",
     "MOVED",
+    "ORDINARY",
     "OTHER",
     "OWN",
     "SELF_MOVED",
     "WRITE",
     "Capabilities",
     "Choice",
+    "FileSystemTraits",
     "HintRouter",
     "Key",
     "Mark",
@@ -80,4 +83,5 @@ __all__ = [
     "make_tree_source",
     "mark_order",
     "read_mounts",
+    "traits_of",
 ]

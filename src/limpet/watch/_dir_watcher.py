@@ -44,7 +44,7 @@ RETRY_S: Final = 1.0
 """Seconds until something that leaves no hint is tried again (a location that cannot be marked, a
 directory that could not be opened for want of descriptors)."""
 _DEVICE_TRIES: Final = 64
-"""Directories of one file system that are looked at to find its device number anew."""
+"""Directories of one file system that are examined to find its device number."""
 _SECOND_SCAN_S: Final = 0.25
 """Seconds after which a new directory is listed again under a source of whole trees: on Linux,
 watchfiles reports the directory before it has marked it, and misses what is created meanwhile."""
@@ -128,7 +128,7 @@ class DirWatcher:
             self._rounds(Agenda(listings=set(saved.walk())), {})
 
     def _take_devices_of_now(self, saved: DirNode) -> None:
-        """Give the directories of the last run the device numbers that their file systems have now.
+        """Change the device numbers of the last run to those that the file systems have now.
 
         A number means nothing after a reboot or a new mount (stat(2)); inode and birth time tell
         whether a directory is the one that was there.

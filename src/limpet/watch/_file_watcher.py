@@ -25,7 +25,7 @@ from limpet.watch.location._path_marks import Waypoint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.backends import PendingHints
+    from limpet.backends import FileSystemTraits, PendingHints
     from limpet.events import Change, GoneReason, Kind, Origin, RescanReason
     from limpet.watch.emit._services import WatchServices
     from limpet.watch.index._entry_record import StatResult
@@ -61,6 +61,8 @@ class FileWatcher:
         self._device_points: set[tuple[str, int]] = set()
         self._parent = ""
         self._racy = RacyContents()
+        self._traits: tuple[int, FileSystemTraits] | None = None
+        """Of the file system that the file was on last, with its device."""
         self._put_off: int | None = None
         """Hint bits of an examination that waits for an own write to end."""
 
@@ -168,10 +170,12 @@ class FileWatcher:
         was = unpack(record)
         self.record = pack(facts, self.disk.now())
         changes: set[Change]
-        replaced = was.inode != facts.inode
+        traits = self._traits_at(os.path.dirname(path), facts.device)
+        replaced = was.inode != facts.inode and traits.stable_inodes
         # Between two runs, the same file system may have got another device number.
         replaced |= was.device != facts.device and self.emit.origin != "offline"
-        replaced |= bool(was.birth and facts.birth and was.birth != facts.birth)
+        births = was.birth and facts.birth and traits.stable_births and traits.stable_inodes
+        replaced |= bool(births) and was.birth != facts.birth
         if replaced:
             changes = {"identity"}
             if was.size != facts.size or was.mtime != facts.mtime:
@@ -198,6 +202,11 @@ class FileWatcher:
             self._updated(facts, record, changes, bits)
         elif bits & CLOSED:
             self.debouncer.close(_PLACE)
+
+    def _traits_at(self, folder: str, device: int) -> FileSystemTraits:
+        if self._traits is None or self._traits[0] != device:
+            self._traits = (device, self.disk.traits(folder))
+        return self._traits[1]
 
     def _created(self, facts: StatResult, bits: int) -> None:
         foreign = bool(bits & OTHER)

@@ -9,17 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet._file_stat import kind_of_mode
-from limpet.backends import ATTRIB, CLOSED, DELETE, OTHER, WRITE
+from limpet.backends import ATTRIB, CLOSED, DELETE, ORDINARY, OTHER, WRITE
 from limpet.watch.index._entry_record import RACY_NS, differences, kind_of, unpack
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
+    from limpet.backends import FileSystemTraits
     from limpet.events import Change
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._index import Entry
 
 
-def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: int) -> bool:
+def is_same(
+    directory: DirNode,
+    old: Entry,
+    facts: StatResult,
+    link: int,
+    bits: int,
+    traits: FileSystemTraits = ORDINARY,
+) -> bool:
     """Return whether what is at a name is what was there, and not another of the same name.
 
     Args:
@@ -28,9 +36,13 @@ def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: 
         facts: The stat result now.
         link: Inode of the symlink it was reached through, or 0.
         bits: The hints.
+        traits: What the inode and the birth time prove.
     """
+    numbered = traits.stable_inodes
     if isinstance(old, DirNode):
-        if (old.device, old.inode, old.link) != (facts.device, facts.inode, link):
+        if (old.device, old.link) != (facts.device, link):
+            return False
+        if old.inode != facts.inode and (numbered or not old.inode):
             return False
         if facts.mode & 0o170000 != 0o040000:
             return False
@@ -40,15 +52,20 @@ def is_same(directory: DirNode, old: Entry, facts: StatResult, link: int, bits: 
     if link and not isinstance(old, DirNode):
         return False
     if isinstance(record, int):
-        if record >> 2 != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
+        if kind_of(record) != kind_of_mode(facts.mode):
             return False
-        if facts.birth and not directory.seen <= facts.birth <= directory.seen + RACY_NS:
-            return facts.birth < directory.seen
+        if numbered and record >> 2 != facts.inode:
+            return False
+        born = facts.birth if numbered and traits.stable_births else 0
+        if born and not directory.seen <= born <= directory.seen + RACY_NS:
+            return born < directory.seen
         return not bits & DELETE
     was = unpack(record)
-    if was.inode != facts.inode or was.mode & 0o170000 != facts.mode & 0o170000:
+    if was.mode & 0o170000 != facts.mode & 0o170000:
         return False
-    if was.birth and facts.birth and not (was.young and bits & DELETE):
+    if numbered and was.inode != facts.inode:
+        return False
+    if was.birth and facts.birth and traits.stable_births and not (was.young and bits & DELETE):
         return was.birth == facts.birth
     return not bits & DELETE
 

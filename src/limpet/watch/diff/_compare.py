@@ -20,6 +20,8 @@ from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from limpet.events import Change
     from limpet.watch.diff._context import DiffContext
     from limpet.watch.index._entry_record import StatResult
@@ -104,6 +106,8 @@ class Comparison:
         self.differences = Differences()
         self._seen: set[EntryRef] = set()
         self._suspects: list[DirNode] = []
+        self._spelled: set[str] | None = None
+        """The names that the directory has, where another spelling would be found too."""
         self._hinted = False
         """Every write into the directory that is compared would have left a hint."""
 
@@ -153,6 +157,10 @@ class Comparison:
         try:
             if directory.blind is not None:
                 listing = True
+            self._spelled = None
+            if not context.traits(directory).case_sensitive:
+                self._spelled = set(context.disk.read(handle))
+                names = _as_spelled(names, self._spelled, directory.entries)
             if listing:
                 names = self._list(directory, handle, names)
                 if directory in self.differences.refilter:
@@ -206,6 +214,7 @@ class Comparison:
         everything = dict.fromkeys(listed, 0)
         everything.update(dict.fromkeys(directory.entries, 0))
         everything.update(names)
+        self._spelled = None if context.traits(directory).case_sensitive else set(listed)
         if not any(isinstance(entry, int) for entry in directory.entries.values()):
             directory.seen = now
         return everything
@@ -221,7 +230,10 @@ class Comparison:
         ):
             differences.later.put_off(directory, {name: bits}, listing=False)
             return
-        facts, link = context.examine(directory, handle, name)
+        if self._spelled is not None and name not in self._spelled:
+            facts, link = None, 0  # another spelling would be found
+        else:
+            facts, link = context.examine(directory, handle, name)
         if (
             context.own_writes.generation() != generation
         ):  # it may have been read in the middle of an own write
@@ -242,7 +254,11 @@ class Comparison:
             if bits & CREATE and bits & (DELETE | MOVED):
                 differences.fleeting.append((directory, name, bits))
             return
-        if old is not None and facts is not None and is_same(directory, old, facts, link, bits):
+        if (
+            old is not None
+            and facts is not None
+            and is_same(directory, old, facts, link, bits, context.traits(directory))
+        ):
             self._compare(directory, handle, name, old, facts, bits)
             return
         differences.order.append(ref)
@@ -275,6 +291,8 @@ class Comparison:
         )
         packed = pack(facts, context.disk.now())
         if isinstance(old, DirNode):
+            if old.inode != facts.inode:
+                context.change_inode(old, facts.inode)
             old.record = packed
             if old.blind is not None and bits & ATTRIB:
                 differences.later.listings.add(old)
@@ -307,3 +325,20 @@ class Comparison:
                 return True
             directory = directory.parent
         return False
+
+
+def _as_spelled(
+    names: dict[str, int], listed: Collection[str], known: Collection[str]
+) -> dict[str, int]:
+    """Return the names to examine as the directory spells them, and as the index does.
+
+    A hint may spell a name as the program did that opened it.
+    """
+    found = dict(names)
+    odd = {name.casefold(): bits for name, bits in names.items() if name not in listed}
+    if odd:
+        for name in (*listed, *known):
+            bits = odd.get(name.casefold())
+            if bits is not None:
+                found[name] = found.get(name, 0) | bits
+    return found

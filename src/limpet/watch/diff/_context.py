@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from limpet.backends import Mark
+    from limpet.backends import FileSystemTraits, Mark
     from limpet.watch.emit._services import WatchServices
     from limpet.watch.index._entry_record import StatResult
     from limpet.watch.index._fs import Handle
@@ -115,6 +115,7 @@ class DiffContext:
         self._whole: set[int] = set()
         """Devices for which a mark of the whole file system was tried."""
         self._silent: dict[int, bool] = {}
+        self._traits: dict[int, FileSystemTraits] = {}
 
     def breathe(self) -> None:
         """Read what the kernel has waiting, now and then during a long scan.
@@ -149,12 +150,28 @@ class DiffContext:
                 raise ElsewhereError from error
             raise
         try:
-            if self.disk.identity(handle) != (directory.device, directory.inode):
-                raise ElsewhereError
+            found = self.disk.identity(handle)
+            if found != (directory.device, directory.inode):
+                if found[0] != directory.device or self.traits(directory).stable_inodes:
+                    raise ElsewhereError
+                self.change_inode(directory, found[1])
         except BaseException:
             self.disk.close(handle)
             raise
         return handle
+
+    def traits(self, directory: DirNode) -> FileSystemTraits:
+        """Return what may be believed of the file system of a directory."""
+        found = self._traits.get(directory.device)
+        if found is None:
+            found = self._traits[directory.device] = self.disk.traits(self.path(directory))
+        return found
+
+    def change_inode(self, directory: DirNode, inode: int) -> None:
+        """Take the inode number that a directory has now, where it may get another."""
+        self.index.forget(directory)
+        directory.inode = inode
+        self.index.add(directory)
 
     def mark(self, directory: DirNode, handle: Handle) -> None:
         """Mark the directory or, where no source can, add it to those that are polled."""

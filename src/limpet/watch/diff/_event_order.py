@@ -334,6 +334,8 @@ class EventOrderer:
             previous: Record = entry.record
             entry.parent, entry.name, entry.record = directory, name, packed
             directory.entries[name] = entry
+            if entry.inode != facts.inode:
+                context.change_inode(entry, facts.inode)
             relative = entry.relative()
             if context.filter.depends_on_path:  # below it, others may be left out now
                 context.filter.move(source, relative)

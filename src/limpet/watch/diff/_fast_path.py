@@ -110,6 +110,9 @@ def _examine(context: DiffContext, directory: DirNode, names: dict[str, int]) ->
     disk = context.disk
     if directory.blind is not None or not context.index.contains(directory):
         return None
+    traits = context.traits(directory)
+    if not traits.case_sensitive:
+        return None
     try:
         found = _stat(context, directory, names, disk.now())
     except (ElsewhereError, OSError):
@@ -138,7 +141,7 @@ def _examine(context: DiffContext, directory: DirNode, names: dict[str, int]) ->
                 changes = written
             else:
                 facts = unpack(new)
-                if not is_same(directory, old, facts, 0, bits):
+                if not is_same(directory, old, facts, 0, bits, traits):
                     return None
                 metadata = context.options.metadata
                 changes = changes_of(

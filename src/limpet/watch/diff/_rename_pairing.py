@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from limpet.watch.diff._compare import Comparison, Differences, EntryRef
     from limpet.watch.diff._context import DiffContext
     from limpet.watch.emit._event_factory import Record
+    from limpet.watch.index._entry_record import StatResult
 
 
 class RenamePairing:
@@ -46,6 +47,8 @@ class RenamePairing:
             arrival = waiting[0]
             handled.add(arrival)
             node = index.by_identity.get((arrival.facts.device, arrival.facts.inode))
+            if not self.context.traits(arrival.directory).stable_inodes:
+                node = self._same_by_name(arrival)
             if node is not None and node.parent is not None and arrival.link == 0:
                 ref = (node.parent, node.name)
                 if ref not in differences.departures:
@@ -118,10 +121,36 @@ class RenamePairing:
         for top in list(self.tops):
             arrivals.extend(self._lift_out(top, departed))
         for arrival in arrivals:
-            for departure in departed.get(arrival.facts.inode, ()):
+            candidates = departed.get(arrival.facts.inode, ())
+            if not self.context.traits(arrival.directory).stable_inodes:
+                candidates = self._candidates_by_name(arrival)
+            for departure in candidates:
                 if departure.arrival is None and self._is_move(departure, arrival):
                     self._pair(departure, arrival)
                     break
+
+    def _candidates_by_name(self, arrival: Arrival) -> list[Departure]:
+        """Return what may have arrived where inode numbers prove nothing.
+
+        That is what the backend reported as renamed, and a name that differs by its spelling alone
+        where one file has both.
+        """
+        departures, directory, name = self.differences.departures, arrival.directory, arrival.name
+        origin = self.origins.get((directory, name))
+        found = [departures[origin]] if origin in departures else []
+        if not self.context.traits(directory).case_sensitive:
+            found += [
+                departure
+                for (where, other), departure in departures.items()
+                if where is directory and other != name and other.casefold() == name.casefold()
+            ]
+        return found
+
+    def _same_by_name(self, arrival: Arrival) -> DirNode | None:
+        for departure in self._candidates_by_name(arrival):
+            if isinstance(departure.entry, DirNode) and departure.arrival is None:
+                return departure.entry
+        return None
 
     def _pair(self, departure: Departure, arrival: Arrival) -> None:
         departure.arrival, arrival.departure = arrival, departure
@@ -193,9 +222,24 @@ class RenamePairing:
             return False  # it was found to be another
         if isinstance(entry, DirNode) and not entry.inode:
             return False  # the kernel has reported that it is gone
-        if inode_of(record) != facts.inode or kind_of(record) != kind_of_mode(facts.mode):
+        if kind_of(record) != kind_of_mode(facts.mode):
+            return False
+        traits = self.context.traits(departure.directory)
+        if traits.stable_inodes and inode_of(record) != facts.inode:
             return False
         origin = self.origins.get((arrival.directory, arrival.name))
         if origin == (departure.directory, departure.name) and not arrival.bits & DELETE:
             return True
-        return same_file(record, departure.directory.seen, facts)
+        if not traits.case_sensitive and departure.name.casefold() == arrival.name.casefold():
+            return departure.directory is arrival.directory and _looks_the_same(record, facts)
+        if not traits.stable_inodes:
+            return False
+        return same_file(record, departure.directory.seen, facts, births=traits.stable_births)
+
+
+def _looks_the_same(record: Record, facts: StatResult) -> bool:
+    """Return whether nothing but the name and the inode number differs."""
+    if isinstance(record, int) or facts.is_dir:
+        return True
+    was = unpack(record)
+    return was.size == facts.size and was.mtime == facts.mtime

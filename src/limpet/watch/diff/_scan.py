@@ -132,7 +132,7 @@ class _Scan:
             if not (by_name or link or _is_child(context, handle, parent)):
                 context.relist.add(parent)
                 return
-            if not link:
+            if not link and context.traits(parent).stable_inodes:
                 node = context.index.by_identity.get((device, inode))
                 if node is not None and _is_below_link(parent):
                     # A followed link leads back into the tree: each directory is reported once.

@@ -187,20 +187,20 @@ def public_stat(facts: StatResult) -> FileStat:
     )
 
 
-def same_file(old: int | bytes, seen: int, new: StatResult) -> bool:
+def same_file(old: int | bytes, seen: int, new: StatResult, *, births: bool = True) -> bool:
     """Return, without a hint, whether ``new`` is the file that ``old`` was.
 
     Inode numbers are reused at once (ext4), so they are no evidence alone. Evidence is an unchanged
     birth time that is older than the record; for an entry that was only listed, a birth before the
     listing at ``seen`` (it had the inode then, and has had it ever since); where there is no birth
-    time, an unchanged size and mtime.
+    time, or ``births`` are no evidence, an unchanged size and mtime.
     """
     if inode_of(old) != new.inode or kind_of(old) != kind_of_mode(new.mode):
         return False
     if isinstance(old, int):
-        return 0 < new.birth < seen
+        return births and 0 < new.birth < seen
     was = unpack(old)
-    if was.birth and new.birth:
+    if was.birth and new.birth and births:
         return was.birth == new.birth and not was.young
     return was.size == new.size and was.mtime == new.mtime and not was.fresh
 

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from limpet._descriptors import close_reader
+from limpet.backends import FileSystemTraits, traits_of
 from limpet.watch.index._entry_record import (
     BRIEF_DIR,
     BRIEF_FILE,
@@ -128,6 +129,10 @@ class FileSystemCalls:
             return statx_directory(handle, now)
         facts = self.stat(handle)
         return pack(facts, now), facts.device, facts.inode
+
+    def traits(self, path: str) -> FileSystemTraits:
+        """Return what may be believed of the file system that holds a directory."""
+        return traits_of(path)
 
     def identity(self, handle: Handle) -> tuple[int, int]:
         """Return device and inode of the open directory.

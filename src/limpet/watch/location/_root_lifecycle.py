@@ -65,9 +65,7 @@ class RootLifecycle:
             root = context.index.root
             facts = resolution.facts
             if root is not None:
-                if resolution.identity == (root.device, root.inode) and self._not_reborn(
-                    root, facts
-                ):
+                if facts is not None and self._is_same(root, facts):
                     self._compare(root, facts)
                     self.missed = False
                     return
@@ -90,17 +88,21 @@ class RootLifecycle:
                 return
         self.path_marks.unstable = True
 
-    @staticmethod
-    def _not_reborn(root: DirNode, facts: StatResult | None) -> bool:
-        """Return whether the inode number still means the same directory."""
+    def _is_same(self, root: DirNode, facts: StatResult) -> bool:
+        """Return whether the directory at the location is still the one that is watched."""
+        traits = self.context.traits(root)
+        if facts.device != root.device or not facts.is_dir:
+            return False
+        if facts.inode != root.inode:
+            if traits.stable_inodes or not root.inode:
+                return False
+            self.context.change_inode(root, facts.inode)
         born = unpack(root.record).birth
-        return facts is None or not born or not facts.birth or born == facts.birth
+        return not (born and facts.birth and traits.stable_births) or born == facts.birth
 
-    def _compare(self, root: DirNode, facts: StatResult | None) -> None:
+    def _compare(self, root: DirNode, facts: StatResult) -> None:
         """Emit changes of the target's own mode and owner, if that is an option."""
         context = self.context
-        if facts is None:
-            return
         was = unpack(root.record)
         changes: set[Change] = set()
         if (was.mode ^ facts.mode) & 0o7777:
