@@ -274,11 +274,18 @@ class DirWatcher:
         return (force or due or outer.stale) and outer.update()
 
     def _add_mounts(self, agenda: Agenda) -> None:
-        """Add every directory on which something was mounted or unmounted."""
+        """Add every directory on which something was mounted or unmounted.
+
+        A mount at the location, or above, changes what is mounted anywhere below it.
+        """
         before, now, real = self.root.mounted, self.root.mounts_below(), self.root.real
         mounts = Agenda()
         for point in before.keys() | now.keys():
-            if before.get(point) != now.get(point) and point.startswith(real + "/"):
+            if before.get(point) == now.get(point):
+                continue
+            if not point.startswith(real + "/") and self.context.index.root is not None:
+                agenda.listings.update(self.context.index.root.walk())
+            elif point.startswith(real + "/"):
                 take_path(self.context.base + point[len(real) :], mounts, self.context)
         for directory, names in mounts.names.items():
             agenda.add_names(directory, names)

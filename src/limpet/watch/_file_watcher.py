@@ -58,7 +58,7 @@ class FileWatcher:
         self.record: bytes | None = None
         self._poll = services.poll
         self._rescan = Timer(services.options.rescan_interval)
-        self._device_points: set[tuple[str, int]] = set()
+        self._mounted: set[tuple[str, int]] = set()
         self._parent = ""
         self._racy = RacyContents()
         self._traits: tuple[int, FileSystemTraits] | None = None
@@ -77,7 +77,7 @@ class FileWatcher:
             emit.muted, emit.existing, self.record = False, False, saved
         self._check(0, lost=saved is not None)
         emit.muted, emit.existing, emit.origin = False, False, "live"
-        self._device_points = {(mount.point, mount.device) for mount in read_mounts()}
+        self._mounted = {(mount.point, mount.id) for mount in read_mounts()}
         self._set_timers()
 
     def examine(self, hints: PendingHints, *, force: bool = False) -> None:
@@ -109,7 +109,7 @@ class FileWatcher:
             self._check(bits, lost=reason is not None)
         self.emit.origin = "live"
         if hints.mounts_changed:
-            self._device_points = {(mount.point, mount.device) for mount in read_mounts()}
+            self._mounted = {(mount.point, mount.id) for mount in read_mounts()}
         self._release()
         self._set_timers()
 
@@ -247,8 +247,8 @@ class FileWatcher:
         self.emit.deleted("", record, "file", foreign=bool(bits & OTHER), reason=reason)
 
     def _gone_reason(self, bits: int) -> GoneReason:
-        points = {(mount.point, mount.device) for mount in read_mounts()}
-        lost, self._device_points = self._device_points - points, points
+        points = {(mount.point, mount.id) for mount in read_mounts()}
+        lost, self._mounted = self._mounted - points, points
         if any(self._parent == point or self._parent.startswith(point + "/") for point, _ in lost):
             return "unmounted"
         if self._parent and not self._is_directory(self._parent):

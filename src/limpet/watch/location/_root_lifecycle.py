@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet._file_stat import kind_of_mode
-from limpet.backends import GONE, SELF_MOVED, read_mounts
+from limpet.backends import GONE, SELF_MOVED, find_mount, read_mounts
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._event_order import EventOrderer
@@ -13,6 +13,7 @@ from limpet.watch.diff._scan import scan
 from limpet.watch.index._entry_record import pack, unpack
 
 if TYPE_CHECKING:
+    from limpet.backends import Mount
     from limpet.events import Change, GoneReason, Kind
     from limpet.watch.diff._context import DiffContext
     from limpet.watch.index._entry_record import StatResult
@@ -35,8 +36,8 @@ class RootLifecycle:
         """Hint bits about the root itself."""
         self.missed = False
         """A watch on a network mount found its target gone, once."""
-        self.mounted: dict[str, int] = {}
-        """Mounts at, below or above the location when the table was last read."""
+        self.mounted: dict[str, Mount] = {}
+        """Mounts at, below or above the location when the table was last read, by their point."""
         self.real = context.base
         """Real path of the location, as the mount table spells it."""
 
@@ -169,11 +170,8 @@ class RootLifecycle:
         root = self.context.index.root
         if root is None:
             return "deleted"
-        mounted = self.mounts_below()
-        gone_mount = any(
-            device == root.device and point not in mounted for point, device in self.mounted.items()
-        )
-        if gone_mount:
+        holder = find_mount(self.real or "/", list(self.mounted.values()))
+        if holder is not None and holder.id not in {mount.id for mount in read_mounts()}:
             return "unmounted"
         if self.bits & GONE:
             return "deleted"
@@ -188,11 +186,11 @@ class RootLifecycle:
         except OSError:
             return False
 
-    def mounts_below(self) -> dict[str, int]:
-        """Return mount points at, below or above the location -> device, the topmost of a stack."""
+    def mounts_below(self) -> dict[str, Mount]:
+        """Return the mounts at, below or above the location by point, the topmost of a stack."""
         real = self.real
         return {
-            mount.point: mount.device
+            mount.point: mount
             for mount in read_mounts()
             if mount.point == real
             or mount.point.startswith(real + "/")
