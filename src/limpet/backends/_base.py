@@ -55,6 +55,9 @@ MARK_NAMES: Final = 2
 MARK_ALL: Final = 4
 """Also report writes to its files and changes of their attributes."""
 
+MARK_FILE: Final = 8
+"""What is marked is a file: report writes to it and changes of its attributes."""
+
 Key: TypeAlias = int | bytes
 """Identifies a marked directory within one source: a watch descriptor, or a file handle."""
 

@@ -26,6 +26,7 @@ from limpet.backends._base import (
     GONE,
     ISDIR,
     MARK_ALL,
+    MARK_FILE,
     MARK_NAMES,
     MOVED,
     SELF_MOVED,
@@ -51,6 +52,7 @@ IN_ONLYDIR, IN_EXCL_UNLINK, IN_MASK_ADD, IN_ISDIR = 0x01000000, 0x04000000, 0x20
 _SELF: Final = IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB
 _NAMES: Final = _SELF | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 _ALL: Final = _NAMES | IN_MODIFY | IN_CLOSE_WRITE
+_FILE: Final = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB
 
 _HEADER = struct.Struct("=iIII")  # wd, mask, cookie, length of the name that follows
 _LONGEST: Final = 512
@@ -76,11 +78,15 @@ class Inotify(KernelReader):
         """Cookie -> (directory, name): renames whose second half had not come by the last read."""
 
     def mark(self, fd: int, what: int, device: int) -> Key:
-        """Watch the directory by its descriptor: no rename can put another in its place."""
+        """Watch what a descriptor is open on: no rename can put another in its place."""
         del device
         mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
         path = b"/proc/self/fd/%d" % fd
-        flags = IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD
+        flags = IN_EXCL_UNLINK | IN_MASK_ADD
+        if what & MARK_FILE:
+            mask = _FILE
+        else:
+            flags |= IN_ONLYDIR
         try:
             wd = _libc.inotify_add_watch(self._fd, path, mask | flags)
         except OSError as error:

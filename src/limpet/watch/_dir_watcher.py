@@ -24,7 +24,7 @@ from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._fast_path import emit_fast
-from limpet.watch.index._entry_record import StatResult, unpack
+from limpet.watch.index._entry_record import RACY_NS, StatResult, unpack
 from limpet.watch.index._index import DirNode
 from limpet.watch.location._outer_ignore_file import OuterIgnoreFile
 from limpet.watch.location._root_lifecycle import RootLifecycle
@@ -84,7 +84,10 @@ class DirWatcher:
         self._retry = Timer(min(RETRY_S, max(options.poll_interval, 0.05)))
         self._rescan = Timer(options.rescan_interval)
         self._second_scan = Timer(_SECOND_SCAN_S)
-        self._timers = (self._poll, self._retry, self._rescan, self._second_scan)
+        self._recheck_young = Timer(2 * RACY_NS / 1e9)
+        self._timers = (
+            self._poll, self._retry, self._rescan, self._second_scan, self._recheck_young,
+        )  # fmt: skip
         self._only_hints = False
         """The last examination left nothing open and no timer runs: hints name all there is."""
 
@@ -261,6 +264,10 @@ class DirWatcher:
         if force or self._second_scan.is_due(now):
             agenda.listings |= context.unsure
             context.unsure = set()
+        if context.young and (force or self._recheck_young.is_due(now)):
+            young, context.young = context.young, {}
+            for parent, names in young.items():
+                agenda.add_names(parent, names)
         for directory, name in context.debouncer.due(now) if context.debouncer.held else ():
             if isinstance(directory, DirNode):
                 agenda.add_name(directory, name)
@@ -423,6 +430,7 @@ class DirWatcher:
         self._poll.schedule(now, needed=polling)
         self._retry.schedule(now, needed=retry)
         self._second_scan.schedule(now, needed=bool(context.unsure))
+        self._recheck_young.schedule(now, needed=bool(context.young))
         self._rescan.schedule(now)
         self._only_hints = not (
             self.again
@@ -433,4 +441,5 @@ class DirWatcher:
             or context.relist
             or context.reexamine
             or context.unsure
+            or context.young
         )

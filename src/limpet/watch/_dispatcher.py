@@ -167,7 +167,7 @@ class LoopDispatcher:
     def end(self, watcher: Watcher, *, last: bool) -> None:
         """Close a watch, and with the last one the dispatcher; may block."""
         try:
-            watcher.close()
+            watcher.close(keep_marks=last)
         finally:
             if last:
                 self.close()

@@ -20,6 +20,7 @@ from limpet.backends import (
 )  # fmt: skip
 from limpet.watch.diff._racy_content import RacyContents
 from limpet.watch.index._entry_record import differences, pack, unpack
+from limpet.watch.location._file_mark import FileMark
 from limpet.watch.location._path_marks import Waypoint
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class FileWatcher:
 
     def __init__(self, services: WatchServices, path_marks: PathMarks) -> None:
         self.path_marks = path_marks
+        self._file_mark = FileMark(services)
+        self._is_detached = False
+        """What is at the location has no name any more where it comes from."""
         self.options = services.options
         self.disk = services.disk
         self.emit = services.emit
@@ -89,6 +93,10 @@ class FileWatcher:
         if self._put_off is not None:
             bits, concerned, self._put_off = self._put_off, True, None
         for waypoint, names in hints.dirty.items():
+            if waypoint is self._file_mark:
+                # Only a difference counts: the same write has left its hint by name, too.
+                concerned = True
+                bits |= names.get("", 0) & CLOSED
             if not isinstance(waypoint, Waypoint):
                 continue
             for hinted, what in names.items():
@@ -121,6 +129,7 @@ class FileWatcher:
     def close(self) -> None:
         """Remove every mark."""
         self.path_marks.close()
+        self._file_mark.close()
 
     def listing(self) -> Iterator[tuple[str, Kind]]:
         if self.record is not None:
@@ -139,6 +148,8 @@ class FileWatcher:
                 self._put_off = bits
                 return
             resolution = self.path_marks.update()
+            if self._file_mark.follow(resolution):
+                resolution = self.path_marks.update()
             tries -= 1
             if self.own_writes.generation() == generation or not tries:
                 break  # it was not read in the middle of an own write
@@ -156,6 +167,7 @@ class FileWatcher:
             self._parent = ""
             return
         self.found = None
+        self._report_detached(facts)
         self._parent = os.path.dirname(resolution.path)
         if self.record is None:
             self.record = pack(facts, self.disk.now())
@@ -163,6 +175,22 @@ class FileWatcher:
             self._created(facts, bits)
         else:
             self._compare(self.record, facts, bits, resolution.path, lost=lost)
+
+    def _report_detached(self, facts: StatResult) -> None:
+        """Report once that the file is mounted, and was replaced or deleted where it comes from."""
+        if self._is_detached == (facts.nlink == 0):
+            return
+        self._is_detached = not self._is_detached
+        if self._is_detached:
+            path = os.fspath(self.emit.location)
+            self.emit.degraded(
+                "",
+                "unavailable",
+                f"the file mounted at {path!r} was replaced or deleted where it comes from, which "
+                "a mount of one file does not follow: mount its folder instead",
+            )
+        else:
+            self.emit.recovered("")
 
     def _compare(
         self, record: bytes, facts: StatResult, bits: int, path: str, *, lost: bool

@@ -124,7 +124,7 @@ class SyncWatch:
         router, self._router = self._router, None
         try:
             if core is not None:
-                core.close()
+                core.close(keep_marks=True)
         finally:
             if router is not None:
                 router.close()

@@ -298,6 +298,7 @@ class Comparison:
                 differences.later.listings.add(old)
         else:
             directory.entries[name] = packed
+            context.note_young(directory, name, packed)
             if directory.mark is None and context.racy.changed(
                 (directory, name), packed, handle, name
             ):

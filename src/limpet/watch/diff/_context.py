@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from limpet.backends import MARK_ALL, MarkError, read_mounts
 from limpet.watch.diff._racy_content import RacyContents
 from limpet.watch.emit._degradation import reason_of
-from limpet.watch.index._entry_record import pack
+from limpet.watch.index._entry_record import is_young, pack
 from limpet.watch.index._filter import Filter
 from limpet.watch.index._fs import NOT_THERE
 from limpet.watch.index._index import DirNode, Index
@@ -101,6 +101,9 @@ class DiffContext:
         """Directories whose mark may have ended unnoticed, because hints were lost: mark them again
         before they are listed."""
         self.racy = RacyContents()
+        self.young: dict[DirNode, dict[str, int]] = {}
+        """Names whose birth time is no proof yet, and no hint will say that they were deleted:
+        examine them again once it is one, so that they can be recognised under another name."""
         self.unsure: set[DirNode] = set()
         """Directories that were entered while the source of the whole tree may not have come to
         them yet: list them once more."""
@@ -245,6 +248,7 @@ class DiffContext:
     def add(self, directory: DirNode, link: int = 0) -> DirNode:
         """Add a new directory node to the index by its identity."""
         directory.link = link
+        self.note_young(directory.parent, directory.name, directory.record)
         index = self.index
         if link:
             index.by_link_target[directory.device, directory.inode] = directory
@@ -260,12 +264,18 @@ class DiffContext:
     ) -> bytes:
         """Keep what stat returned of an entry that is no directory node; return its record."""
         packed = directory.entries[name] = pack(facts, self.disk.now())
+        self.note_young(directory, name, packed)
         if directory.mark is None:  # nothing will say that it was written to
             if handle is None:
                 self.racy.note((directory, name), packed, None, f"{self.path(directory)}/{name}")
             else:
                 self.racy.note((directory, name), packed, handle, name)
         return packed
+
+    def note_young(self, directory: DirNode | None, name: str, record: bytes) -> None:
+        """Record a name that must be examined again, because its birth time is no proof yet."""
+        if self.services.tree_source is not None and directory is not None and is_young(record):
+            self.young.setdefault(directory, {})[name] = 0
 
     def drop(self, directory: DirNode) -> None:
         """Remove one directory, not what is below it: its mark, its identity, its troubles."""
@@ -278,6 +288,7 @@ class DiffContext:
         self.poll.directories.discard(directory)
         self.doubted.discard(directory)
         self.unsure.discard(directory)
+        self.young.pop(directory, None)
         self.index.forget(directory)
         self.degradation.forget(directory)
 

@@ -186,6 +186,7 @@ def _emit(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> No
                 emit.deleted(prefix + name, old, kind_of(old), foreign=bits & OTHER != 0)
         elif old is None:
             entries[name] = new
+            context.note_young(directory, name, new)
             emit.created(prefix + name, new, foreign=bits & OTHER != 0)
         else:
             entries[name] = new
@@ -251,6 +252,7 @@ def _emit_renamed(context: DiffContext, start: _End, end: _End) -> None:
     exact = context.disk.exact_times
     del start.block.directory.entries[source_name]
     directory.entries[name] = new
+    context.note_young(directory, name, new)
     context.emit.renamed(source, path, new, old, None, foreign=foreign)
     if (
         isinstance(old, bytes)

@@ -231,13 +231,15 @@ class RenamePairing:
         if origin == (departure.directory, departure.name) and not arrival.bits & DELETE:
             return True
         if not traits.case_sensitive and departure.name.casefold() == arrival.name.casefold():
-            return departure.directory is arrival.directory and _looks_the_same(record, facts)
+            return departure.directory is arrival.directory and _differs_by_name_alone(
+                record, facts
+            )
         if not traits.stable_inodes:
             return False
         return same_file(record, departure.directory.seen, facts, births=traits.stable_births)
 
 
-def _looks_the_same(record: Record, facts: StatResult) -> bool:
+def _differs_by_name_alone(record: Record, facts: StatResult) -> bool:
     """Return whether nothing but the name and the inode number differs."""
     if isinstance(record, int) or facts.is_dir:
         return True

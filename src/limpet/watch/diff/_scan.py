@@ -235,6 +235,7 @@ class _Scan:
         if self.stats and directory.mark is None:
             for name, found in directory.entries.items():
                 if type(found) is bytes:
+                    context.note_young(directory, name, found)
                     context.racy.note((directory, name), found, handle, name)
         if self.stats and options.recursive:
             late = [
