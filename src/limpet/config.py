@@ -11,9 +11,10 @@ from limpet._gitignore import check_globs
 from limpet._option_fields import check_encoding, check_options, option
 from limpet.errors import UsageError
 
-__all__ = ["BackendName", "ContentOptions", "OwnPolicy", "WatchOptions"]
+__all__ = ["BackendName", "ContentOptions", "OwnPolicy", "SettleUntil", "WatchOptions"]
 
 BackendName = Literal["auto", "fanotify", "inotify", "watchfiles", "poll"]
+SettleUntil = Literal["closed", "quiet"]
 OwnPolicy = Literal["drop", "mark", "keep"]
 
 
@@ -52,6 +53,9 @@ class WatchOptions:
         UsageError: A value is of another type or out of its range; the message names it.
     """
 
+    must_exist: bool = option(False, "fail if nothing is at the location when the watch begins")
+    """Raise ``UsageError`` on entry if no folder (file) is at the location; otherwise the watch
+    waits for it."""
     recursive: bool = option(
         True,
         "watch the folders below too",
@@ -79,6 +83,12 @@ class WatchOptions:
         None, "never hold longer than this", unit="SECONDS", least=0.0, shown="10 x settle"
     )
     """Never hold longer than this, in seconds; ``None`` is ten times ``settle``."""
+    settle_until: SettleUntil = option(
+        "closed", "what ends the hold: the writer's close or a quiet time, or a quiet time alone"
+    )
+    """``closed``: the writer closed the file, or it was quiet for ``settle`` seconds; where closes
+    are not seen (watchfiles, poll), only the second. ``quiet``: it was quiet for that long, closed
+    or not: for scanners, uploads and scripts that open and close a file several times."""
     metadata: bool = option(False, "report changes of mode and owner too")
     """Also report changes of mode and owner. Costs one stat per file at the start."""
     transient: bool = option(False, "report what was created and deleted between two scans too")

@@ -18,7 +18,7 @@ from limpet.watch.index._entry_record import RACY_NS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from limpet.config import BackendName, ContentOptions, OwnPolicy
+    from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil
 
 __all__ = [
     "RACY_NS",
@@ -40,11 +40,13 @@ __all__ = [
 class Options(TypedDict, total=False):
     """The keyword arguments of ``watch_dir`` and ``watch_file``; ``WatchOptions`` explains each."""
 
+    must_exist: bool
     recursive: bool
     existing: bool
     state: str | os.PathLike[str] | None
     settle: float
     settle_max: float | None
+    settle_until: SettleUntil
     metadata: bool
     transient: bool
     follow_symlinks: bool

@@ -238,6 +238,11 @@ class DirWatcher:
                 if directory.mark is not None:
                     context.router.unmark(directory.mark, directory, context.path(directory))
 
+    @property
+    def is_there(self) -> bool:
+        """Return whether the target is there."""
+        return self.context.index.root is not None
+
     def listing(self) -> Iterator[tuple[str, Kind]]:
         """Yield what is in the index: relative path (``""`` is the location), kind."""
         if self.context.index.root is not None:

@@ -131,6 +131,11 @@ class FileWatcher:
         self.path_marks.close()
         self._file_mark.close()
 
+    @property
+    def is_there(self) -> bool:
+        """Return whether the target is there."""
+        return self.record is not None
+
     def listing(self) -> Iterator[tuple[str, Kind]]:
         if self.record is not None:
             yield "", "file"
@@ -240,7 +245,7 @@ class FileWatcher:
         foreign = bool(bits & OTHER)
         if (
             self.debouncer.quiet
-            and not bits & CLOSED
+            and not (bits & CLOSED and self.debouncer.ends_at_close)
             and not self.emit.existing
             and not self.emit.muted
         ):

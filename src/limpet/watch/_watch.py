@@ -54,7 +54,8 @@ class Watch:
         Raises:
             UnsupportedError: The backend in the options does not work here.
             LimitError: The process is out of file descriptors.
-            UsageError: What is at ``state`` is no state file of limpet: it is left as it is.
+            UsageError: What is at ``state`` is no state file of limpet: it is left as it is. Or
+                nothing is at the location, and ``must_exist`` is set.
             StateFileError: The state file cannot be read, or could not be written at the end.
             RuntimeError: It is running already.
         """

@@ -26,7 +26,7 @@ from limpet.backends import (
     make_tree_source,
     mark_order,
 )
-from limpet.errors import LimitError
+from limpet.errors import LimitError, UsageError
 from limpet.watch._dir_watcher import DirWatcher
 from limpet.watch.diff._context import DiffContext, StoppedError
 from limpet.watch.emit._debounce import Debouncer
@@ -138,7 +138,9 @@ class Watcher:
         keeps = str(location) if options.own == "keep" and not filtered else None
         self._own_writes = OwnWrites(self._wake, keeps=keeps)
         self._emit = EventFactory(location, options, self._disk, self._own_writes)
-        self._debouncer = Debouncer(options.settle, options.settle_limit)
+        self._debouncer = Debouncer(
+            options.settle, options.settle_limit, ends_at_close=options.settle_until == "closed"
+        )
         self._found: deque[Event] = deque()
         self._ready: deque[Event] = deque()
         self.unacked: Unacknowledged | None = None
@@ -160,7 +162,8 @@ class Watcher:
 
         Raises:
             UnsupportedError: The backend in the options does not work here.
-            UsageError: What is at ``state`` is no state file.
+            UsageError: What is at ``state`` is no state file, or nothing is at the location and
+                ``must_exist`` is set.
             StateFileError: The state file cannot be read, or could not be written.
         """
         with self._mutex:
@@ -187,9 +190,19 @@ class Watcher:
             else:
                 record = saved.record if saved is not None else None
                 self._engine.start(report=report, origin=origin, saved=record)
+            self._check_exists()
             self._collect()
             self._prepare()
             self._started = not self.closed
+
+    def _check_exists(self) -> None:
+        if not self.options.must_exist or self.closed:
+            return
+        engine = self._engine
+        if engine is not None and not engine.is_there:
+            what = "folder" if self.expects == "dir" else "file"
+            message = f"there is no {what} at {os.fspath(self.location)!r}, and must_exist is set"
+            raise UsageError(message)
 
     def examine(self, *, force: bool = False, drained: bool = False) -> bool:
         """Compare what hints and timers name with the disk, and make the events ready.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import limpet
+from limpet.errors import UsageError
 from limpet.testing import check_stream, describe, listing
 
 
@@ -183,3 +184,38 @@ def test_a_file_dated_in_the_future_is_only_renamed(tmp_path: Path, backend: Any
     with watched(tmp_path, backend) as watch:
         (tmp_path / "a").rename(tmp_path / "b")
         assert "FileUpdated b {content}" not in shown(watch.fence())
+
+
+def test_settle_until_quiet_counts_a_close_as_nothing(tmp_path: Path, backend: Any) -> None:
+    """P5: a file that is opened, written and closed several times is one event on every backend."""
+    with limpet.watch_dir(
+        tmp_path, backend=backend, settle=0.4, settle_until="quiet", poll_interval=0.02
+    ).sync() as watch:
+        for number in range(4):
+            with (tmp_path / "f").open("a") as file:
+                file.write("x")
+            end = time.monotonic() + 0.05
+            while (left := end - time.monotonic()) > 0:
+                assert watch.next(timeout=left) is None, number
+        event = watch.next(timeout=20)
+        assert event is not None
+        assert describe(event) == "FileCreated f"
+        assert isinstance(event, limpet.FileCreated)
+        assert event.stat.size == 4
+
+
+@pytest.mark.parametrize("kind", ["dir", "file"])
+def test_must_exist(tmp_path: Path, kind: str) -> None:
+    """A missing location, or one of the other kind, is an error at the start and leaves nothing."""
+    make: Any = limpet.watch_dir if kind == "dir" else limpet.watch_file
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "file").write_text("")
+    other = "file" if kind == "dir" else "dir"
+    for missing in ("nothing", other):
+        with (
+            pytest.raises(UsageError, match="must_exist"),
+            make(tmp_path / missing, must_exist=True).sync(),
+        ):
+            pass
+    with make(tmp_path / kind, must_exist=True).sync() as watch:
+        assert watch.fence() == []

@@ -159,7 +159,8 @@ def listing(*names: str) -> dict[str, int]:
         *sorted(DEFAULT_NAMES),
         *(prefix + "x" for prefix in DEFAULT_PREFIXES),
         *("x" + suffix for suffix in DEFAULT_SUFFIXES),
-        *DEFAULT_SUFFIXES,
+        *(suffix for suffix in DEFAULT_SUFFIXES if len(suffix) > 1),
+        "report.sb-1a2b3c-x",
         "#x#",
     ],
 )
@@ -168,6 +169,11 @@ def test_every_default_ignore_has_a_sign(name: str) -> None:
     assert any(sign in f"/{name}/" for sign in _SIGNS)
     assert Filter().hidden("", listing("a", name, "b")) == [name]
     assert Filter(default_ignores=False).hidden("", listing("a", name, "b")) == []
+
+
+@pytest.mark.parametrize("name", ["#", "~", "4913", ".profile", "flycheck", "~WR", ".sub"])
+def test_names_that_only_look_like_one_are_no_default_ignore(name: str) -> None:
+    assert Filter().hidden("", listing(name)) == []
 
 
 LETTERS = st.text(alphabet="ab.~#$_swpxTDS", min_size=1, max_size=8)

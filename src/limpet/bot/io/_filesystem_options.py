@@ -21,7 +21,7 @@ from limpet.bot.settings._validators import (
     text,
     whole,
 )
-from limpet.config import BackendName, ContentOptions, OwnPolicy, WatchOptions
+from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil, WatchOptions
 from limpet.output import OutputLimits
 
 T = TypeVar("T")
@@ -85,6 +85,8 @@ class FileSystemOptions(NamedComponent):
     state = _watch_option("state", maybe(path()))
     settle = _watch_option("settle", number())
     settle_max = _watch_option("settle_max", maybe(number()))
+    settle_until = _watch_option("settle_until", cast("Any", choice(*get_args(SettleUntil))))
+    must_exist = _watch_option("must_exist", flag())
     metadata = _watch_option("metadata", flag())
     transient = _watch_option("transient", flag())
     follow_symlinks = _watch_option("follow_symlinks", flag())
@@ -125,7 +127,8 @@ class FileSystemOptions(NamedComponent):
 
 
 WATCH_OPTIONS: Final[tuple[str, ...]] = (
-    "recursive", "existing", "state", "settle", "settle_max", "metadata", "transient",
+    "recursive", "existing", "state", "settle", "settle_max", "settle_until", "must_exist",
+    "metadata", "transient",
     "follow_symlinks", "own", "content", "include", "exclude", "ignore_file", "default_ignores",
     "backend", "filesystem_mark", "poll_interval", "rescan_interval",
 )  # fmt: skip

@@ -257,7 +257,7 @@ class EventOrderer:
         if (
             context.debouncer.quiet
             and kind_of_mode(facts.mode) == "file"
-            and not bits & CLOSED
+            and not (bits & CLOSED and context.debouncer.ends_at_close)
             and not context.emit.existing
         ):
             context.debouncer.hold(
@@ -352,7 +352,7 @@ class EventOrderer:
             if replaced is not None and stands:
                 held.created, held.changes = False, {"content", "identity"}
                 held.previous = None if isinstance(replaced.entry, DirNode) else replaced.entry
-            held.closed |= bool(arrival.bits & CLOSED)
+            held.closed |= bool(arrival.bits & CLOSED) and context.debouncer.ends_at_close
             return
         gone = replaced.entry if replaced is not None and stands else None
         shown: FileStat | None = None

@@ -35,9 +35,13 @@ class PendingFile:
 class Debouncer:
     """The held files of one watch, by any hashable key."""
 
-    def __init__(self, quiet: float, limit: float) -> None:
-        """Hold for ``quiet`` seconds without a change, at most for ``limit``; 0 holds nothing."""
+    def __init__(self, quiet: float, limit: float, *, ends_at_close: bool = True) -> None:
+        """Hold for ``quiet`` seconds without a change, at most for ``limit``; 0 holds nothing.
+
+        With ``ends_at_close`` a file is released as soon as its writer closed it.
+        """
         self.quiet = quiet
+        self.ends_at_close = ends_at_close
         self.limit = limit
         self.held: dict[tuple[object, str], PendingFile] = {}
 
@@ -59,13 +63,13 @@ class Debouncer:
         held.last = now
         held.changes |= changes or set()
         held.foreign |= foreign
-        held.closed = closed
+        held.closed = closed and self.ends_at_close
 
     def close(self, ref: tuple[object, str]) -> None:
         """Record that the writer of a held file closed it."""
         held = self.held.get(ref)
         if held is not None:
-            held.closed = True
+            held.closed = self.ends_at_close
 
     def take(self, ref: tuple[object, str]) -> PendingFile | None:
         """Return a held file and stop holding it: its event is emitted, or what became of it is."""

@@ -28,6 +28,8 @@ DEFAULT_SUFFIXES: Final = (
     ".swx",
     ".swo",
     ".kate-swp",
+    ".filepart",  # WinSCP
+    ".!qB",  # qBittorrent
     "~",  # backup copies of most editors
     "___jb_tmp___",  # JetBrains' safe write
     "___jb_old___",
@@ -36,18 +38,26 @@ DEFAULT_PREFIXES: Final = (
     ".#",  # Emacs locks
     ".~lock.",  # LibreOffice locks
     "~$",  # Microsoft Office locks
+    "~WRD",  # Microsoft Word, while it saves
+    ".syncthing.",  # Syncthing, a transfer under way
+    "~syncthing~",  # the same on Windows
+    ".com.google.Chrome.",  # Chrome, while it saves
+    ".subl",  # Sublime Text's safe write
+    "flycheck_",  # Emacs, a copy that is checked
     "._",  # macOS resource forks on foreign file systems
     ".nfs",  # NFS: deleted while open
     ".fuse_hidden",
     ".goutputstream-",  # GLib's safe write
     ".limpet-",  # limpet's own temporary files
 )
+DEFAULT_INFIX: Final = ".sb-"
+"""In the middle of a name: macOS' safe write (Safari, TextEdit)."""
 DEFAULT_NAMES: Final = frozenset(
     (".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".Spotlight-V100", ".Trashes")
 )
 
 _SIGNS: Final = (
-    "/.", "/~$", "/#", "Thumbs.db", "desktop.ini",
+    "/.", "/~", "/#", "/flycheck_", "filepart/", ".!qB/", ".sb-", "Thumbs.db", "desktop.ini",
     "~/", "swp/", "swx/", "swo/", ".part", "download/", ".aria2/", "___jb_",
 )  # fmt: skip
 """Every name that is left out by default contains one of these, between slashes. To search all
@@ -135,10 +145,11 @@ class Filter:
     def hides(self, directory: str, name: str, *, is_dir: bool) -> bool:
         """Return whether ``name`` in ``directory`` (relative path) is left out."""
         if self._defaults and (
-            name.endswith(DEFAULT_SUFFIXES)
+            (name.endswith(DEFAULT_SUFFIXES) and len(name) > 1)
             or name.startswith(DEFAULT_PREFIXES)
             or name in DEFAULT_NAMES
-            or (name[0] == "#" and name[-1] == "#")
+            or DEFAULT_INFIX in name
+            or (name[0] == "#" and name[-1] == "#" and len(name) > 1)
         ):
             return True
         if self.plain and not self._ignore_files:
