@@ -64,7 +64,29 @@ def group_exists(leader: GroupLeader) -> bool:
         os.killpg(leader.pid, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    return True
+    # kill(2) finds the dead too, until they are waited for; in a container whose process 1 waits
+    # for none of its orphans, that is for ever.
+    return leader.returncode is None or _has_living(leader.pid)
+
+
+def _has_living(group: int) -> bool:
+    """Return whether a process of the group is no zombie; True where the system does not tell.
+
+    proc(5), ``/proc/pid/stat``: the state and the process group follow the name in parentheses.
+    """
+    try:
+        numbers = [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return True
+    for number in numbers:
+        try:
+            with open(f"/proc/{number}/stat", "rb") as file:
+                state, _, found = file.read().rpartition(b")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue  # it ended meanwhile
+        if int(found) == group and state not in {b"Z", b"X"}:
+            return True
+    return not numbers
 
 
 async def end_group(

@@ -7,7 +7,7 @@ to S25) says what happens on disk and which of these is delivered for it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import FrozenInstanceError, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -315,6 +315,27 @@ class Mismatched(WatchEvent):
 
     found: Kind
     expected: Kind
+
+
+def _refuse_set(self: object, name: str, value: object) -> None:
+    message = f"cannot assign to field {name!r}: events are shared, make another with replace()"
+    del self, value
+    raise FrozenInstanceError(message)
+
+
+def _refuse_delete(self: object, name: str) -> None:
+    message = f"cannot delete field {name!r}: events are shared"
+    del self
+    raise FrozenInstanceError(message)
+
+
+for _kind in [one for one in tuple(globals().values()) if isinstance(one, type)]:
+    if issubclass(_kind, Event) or _kind is FileStat:
+        # What dataclass writes for a frozen class with slots asks super() with the class as it was
+        # before it had slots, and fails for a name that is no field (python/cpython#105936).
+        type.__setattr__(_kind, "__setattr__", _refuse_set)
+        type.__setattr__(_kind, "__delattr__", _refuse_delete)
+del _kind
 
 
 def event_name(kind: type[Event]) -> str:

@@ -320,11 +320,12 @@ def test_the_text(
     monkeypatch.setattr(_doctor, "examine", lambda *_, **__: report)
     assert run(str(tree), requested="auto", as_json=False) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:5] == [
+    assert lines[:6] == [
         f"path         {tree}",
         "found        a folder",
         "backend      inotify (the best that works here)",
         "file system  ext4, mounted at /",
+        "evidence     inode numbers are kept; birth times are kept; case counts in names",
         "folders      10",
     ]
     assert "fs.inotify.max_user_watches             5           0" in lines

@@ -6,6 +6,7 @@ Only this module asks which system this is; everything else asks a source's ``Ca
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.backends._mounts import find_mount, read_mounts
 from limpet.backends._poll import POLL
-from limpet.errors import UnsupportedError
+from limpet.errors import LimitError, UnsupportedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,7 @@ def choose(path: Path, requested: BackendName = "auto") -> Choice:
 
     Raises:
         UnsupportedError: ``requested`` is not ``auto`` and does not work on this system.
+        LimitError: Nobody can tell, for the process is out of file descriptors.
     """
     mount = _mount_of(os.fspath(path))
     filesystem = mount.filesystem if mount else ""
@@ -65,6 +67,12 @@ def choose(path: Path, requested: BackendName = "auto") -> Choice:
 
     if requested != "auto":
         trouble = _unusable(requested)
+        if trouble and not _has_descriptors():
+            message = (
+                f"cannot start a watch: {trouble}; raise the limit of open files (ulimit -n) or "
+                "close some"
+            )
+            raise LimitError(message)
         if trouble:
             message = f"backend {requested!r} does not work here: {trouble}; use backend='auto'"
             raise UnsupportedError(message)
@@ -134,6 +142,15 @@ def _mount_of(path: str) -> Mount | None:
     if sys.platform != "linux":
         return None
     return find_mount(os.path.realpath(path), read_mounts())
+
+
+def _has_descriptors() -> bool:
+    """Return whether the process can open one more file."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in {errno.EMFILE, errno.ENFILE}
+    return True
 
 
 def _unusable(name: str) -> str:

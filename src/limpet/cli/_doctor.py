@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from limpet._wire import Json, dump_line, put_path
-from limpet.backends import Choice, choose
+from limpet.backends import Choice, FileSystemTraits, choose, traits_of
 from limpet.cli._event_text import encoding_of, escape
 from limpet.cli._kernel_limits import Limit, read_limits
 from limpet.cli._writer import stream_sink
@@ -71,7 +72,7 @@ class Report:
     """What was found out about one path."""
 
     path: Path
-    found: Literal["file", "dir", "other", "nothing"]
+    found: Literal["file", "dir", "other", "nothing", "unknown"]
     choice: Choice | None
     """``None`` if the backend that was asked for does not work here."""
     limits: dict[str, Limit]
@@ -115,7 +116,8 @@ def examine(
         whole = _may_mark_filesystems(proc) and choice.name == "fanotify"
         needed = 1 if folders is None or whole else folders.count
         problems.extend(_about_limits(choice.name, limits, needed))
-    problems.extend(_about_reading(path, folders))
+    problems.extend(_about_system())
+    problems.extend(list(_about_reading(path, folders)) or _about_access(path))
     return Report(path, found, choice, limits, folders, problems)
 
 
@@ -137,14 +139,40 @@ def count_dirs(top: Path, *, most: int = MOST_DIRS, seconds: float = MOST_SECOND
     return DirCount(count=count, complete=not waiting, unreadable=unreadable, example=example)
 
 
-def _kind_of(path: Path) -> Literal["file", "dir", "other", "nothing"]:
+def _kind_of(path: Path) -> Literal["file", "dir", "other", "nothing", "unknown"]:
     try:
         mode = os.stat(path).st_mode
-    except OSError:
-        return "nothing"
+    except OSError as error:
+        return "nothing" if error.errno in {errno.ENOENT, errno.ENOTDIR} else "unknown"
     if stat.S_ISDIR(mode):
         return "dir"
     return "file" if stat.S_ISREG(mode) else "other"
+
+
+def _about_access(path: Path) -> Iterator[Problem]:
+    """Report why the system gives no answer about the path, which is not that nothing is there."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
+            dead = error.errno in {errno.ENOTCONN, errno.ESTALE, errno.EIO, errno.EHOSTDOWN}
+            advice = "mount it again, or repair what serves it" if dead else "check its permissions"
+            yield Problem(
+                code="permission" if error.errno in {errno.EACCES, errno.EPERM} else "unavailable",
+                message=f"the system gives no answer about {escape(str(path))}: {error.strerror}. "
+                f"A watch waits, and reports it as Degraded: {advice}.",
+            )
+
+
+def _about_system() -> Iterator[Problem]:
+    """Report that limits and mounts cannot be read, which leaves the rest of this report open."""
+    if sys.platform == "linux" and not os.path.exists("/proc/self/mountinfo"):
+        yield Problem(
+            code="no-proc",
+            message="/proc is not there: the file system of the path and the limits of the system "
+            "are unknown, so that a network mount is not recognised. Mount it in the container, or "
+            "use --backend poll for what others change.",
+        )
 
 
 def _about_backend(path: Path, choice: Choice, requested: BackendName) -> Iterator[Problem]:
@@ -262,12 +290,33 @@ def _as_json(report: Report) -> Json:
     if report.folders is not None:
         counted = asdict(report.folders)
         wire["folders"] = {key: counted[key] for key in ("count", "complete", "unreadable")}
+    traits = asdict(traits_of(os.fspath(report.path)))
+    wire["evidence"] = {key: value for key, value in traits.items() if key != "filesystem"}
     wire["problems"] = [asdict(problem) for problem in report.problems]
     return wire
 
 
+def _evidence(traits: FileSystemTraits) -> Iterator[str]:
+    """Return what a watch believes of the file system, in words."""
+    yield (
+        "inode numbers are kept"
+        if traits.stable_inodes
+        else (
+            "inode numbers change: a file replaced by another is reported as updated, and a rename "
+            "that the system does not report as deleted and created"
+        )
+    )
+    yield "birth times are kept" if traits.stable_births else "birth times change"
+    yield "case counts in names" if traits.case_sensitive else "case does not count in names"
+
+
 def _as_text(report: Report) -> Iterator[str]:
-    kinds = {"dir": "a folder", "file": "a file", "other": "neither file nor folder"}
+    kinds = {
+        "dir": "a folder",
+        "file": "a file",
+        "other": "neither file nor folder",
+        "unknown": "the system gives no answer",
+    }
     yield f"path         {escape(str(report.path))}"
     yield f"found        {kinds.get(report.found, 'nothing yet: a watch waits for it')}"
     if report.choice is not None:
@@ -275,6 +324,7 @@ def _as_text(report: Report) -> Iterator[str]:
         if report.choice.filesystem:
             at = escape(report.choice.mount_point)
             yield f"file system  {report.choice.filesystem}, mounted at {at}"
+        yield f"evidence     {'; '.join(_evidence(traits_of(os.fspath(report.path))))}"
     if report.folders is not None:
         more = "" if report.folders.complete else " and more (counting was cut short)"
         yield f"folders      {report.folders.count}{more}"

@@ -190,7 +190,7 @@ class DirWatcher:
         self._add_due(agenda, now, force=force)
         before = context.index.root
         if agenda.location:
-            self.root.check(self.root.gone_reason())
+            self.root.check(self.root.gone_reason(), sure=force)
             agenda.location = False
         reason: RescanReason | None = hints.lost or (
             "interval" if self._rescan.is_due(now) else None

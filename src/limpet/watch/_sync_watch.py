@@ -67,15 +67,22 @@ class SyncWatch:
 
     def __next__(self) -> Event:
         """Return the next event; block until there is one."""
+        if self._closed:
+            raise StopIteration
         event = self.next()
         if event is None:
             raise StopIteration
         return event
 
     def next(self, timeout: float | None = None) -> Event | None:
-        """Return the next event, or ``None`` if none comes within ``timeout`` seconds."""
+        """Return the next event, or ``None`` if none comes within ``timeout`` seconds.
+
+        Raises:
+            RuntimeError: The watch was closed. One that is closed meanwhile returns ``None``.
+        """
         if self._closed:
-            return None
+            message = f"the watch of {os.fspath(self.location)!r} is closed: use it in 'with'"
+            raise RuntimeError(message)
         core, router = self._start()
         end = None if timeout is None else time.monotonic() + timeout
         while True:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -531,3 +533,41 @@ def test_every_option_has_its_help(cls: type) -> None:
             assert text, one.name
             assert text[0].islower()
             assert not text.endswith(".")
+
+
+def test_a_closed_sync_watch_is_refused(tmp_path: Path) -> None:
+    watch = limpet.watch_dir(tmp_path).sync()
+    with watch:
+        assert watch.fence() == []
+    with pytest.raises(RuntimeError, match="is closed"):
+        watch.next(timeout=0)
+
+
+def test_out_of_descriptors_is_a_limit_with_any_backend(tmp_path: Path) -> None:
+    """Not that the backend would not work here."""
+    script = f"""
+import os, resource, sys
+import limpet, limpet.watch
+from limpet.watch import _dispatcher
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+place = {str(tmp_path)!r}
+watches = [limpet.watch_dir(place, backend=name).sync() for name in ("fanotify", "inotify")]
+held = []
+try:
+    while True:
+        held.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+for spare in range(1, 6):
+    os.close(held.pop())
+    for watch in watches:
+        try:
+            with watch:
+                pass
+        except limpet.errors.LimitError as error:
+            assert "ulimit" in str(error), error
+        except limpet.errors.UnsupportedError as error:
+            sys.exit(f"{{spare}}: {{error}}")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-800:]

@@ -52,8 +52,12 @@ class RootLifecycle:
             or bool(self.context.degradation.location)
         )
 
-    def check(self, reason: GoneReason) -> None:
-        """Find out what is at the location, and emit the change if it is another."""
+    def check(self, reason: GoneReason, *, sure: bool = False) -> None:
+        """Find out what is at the location, and emit the change if it is another.
+
+        On a network mount, a target that is gone is checked twice, some time apart; with ``sure``
+        once, because the caller wants an answer now (``fence``).
+        """
         context = self.context
         for _ in range(_ROUNDS):
             resolution = self.path_marks.update()
@@ -70,7 +74,7 @@ class RootLifecycle:
                     self._compare(root, facts)
                     self.missed = False
                     return
-                if context.services.network and not self.missed:
+                if context.services.network and not self.missed and not sure:
                     self.missed = True  # and check again, after RETRY_S at the latest
                     return
                 self.missed = False
