@@ -190,7 +190,7 @@ class DirWatcher:
         self._add_due(agenda, now, force=force)
         before = context.index.root
         if agenda.location:
-            self.root.check(self.root.gone_reason(), sure=force)
+            self.root.check(self.root.gone_reason())
             agenda.location = False
         reason: RescanReason | None = hints.lost or (
             "interval" if self._rescan.is_due(now) else None
@@ -237,6 +237,11 @@ class DirWatcher:
             for directory in list(root.walk()):
                 if directory.mark is not None:
                     context.router.unmark(directory.mark, directory, context.path(directory))
+
+    @property
+    def is_unsure(self) -> bool:
+        """Return whether a target on a network mount was gone once: it must be checked again."""
+        return self.root.missed
 
     @property
     def is_there(self) -> bool:

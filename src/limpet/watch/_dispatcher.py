@@ -12,6 +12,7 @@ the other watches would wait for it: the waiting consumer makes it in a worker t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 from limpet._event_loop import EventLoop
 from limpet.watch._watcher import make_router
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from limpet.watch._watcher import Watcher
 
+PATIENCE_S: Final = 2.0
+"""How long a cancelled end of a watch waits for a disk that does not answer."""
 _THREADS: Final = 4
 """Long scans of one loop at a time; they take no token of the program's own thread limit."""
 _GATHER_MIN_S: Final = 0.001
@@ -126,33 +128,68 @@ class LoopDispatcher:
             waiter.event.set()
 
     async def in_thread(self, function: Callable[[], object]) -> None:
-        """Run what may take long in a worker thread."""
-        await anyio.to_thread.run_sync(function, limiter=self.limiter)
+        """Run what may take long in a thread, a few at a time.
+
+        A cancellation does not wait for it: it goes on and ends by itself, for a disk that does not
+        answer (a dead network mount) must not hold the event loop, nor the end of the process.
+
+        Raises:
+            BaseException: What the function raised.
+        """
+        async with self.limiter:
+            done, failed = self._spawn(function)
+            await done.wait()
+        if failed:
+            raise failed[0]
+
+    def _spawn(self, function: Callable[[], object]) -> tuple[anyio.Event, list[BaseException]]:
+        done = anyio.Event()
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                function()
+            except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
+                failed.append(error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._post(done.set)
+
+        threading.Thread(target=run, name="limpet worker", daemon=True).start()
+        return done, failed
 
     async def leave(
         self, watcher: Watcher, is_idle: Callable[[], bool], finish: Callable[[], None]
     ) -> None:
-        """Run ``finish`` in a worker thread once no task works with this watch any more.
+        """Run ``finish`` in a thread once no task works with this watch any more.
 
         What began is finished, also if this is cancelled meanwhile; then the cancellation is
-        raised.
+        raised. A disk that does not answer is waited for until then and ``PATIENCE_S`` longer; the
+        thread finishes once it can.
         """
-        cancelled: BaseException | None = None
         self.release_waiters(watcher)
-        while True:
+        ending: tuple[anyio.Event, list[BaseException]] | None = None
+
+        async def end() -> None:
+            nonlocal ending
+            while not is_idle() and ending is None:
+                self._leaving[watcher] = anyio.Event()
+                await self._leaving[watcher].wait()
+            ending = ending or self._spawn(finish)
+            await ending[0].wait()
+
+        try:
             try:
-                with anyio.CancelScope(shield=True):
-                    while not is_idle():
-                        self._leaving[watcher] = anyio.Event()
-                        await self._leaving[watcher].wait()
-                    await self.in_thread(finish)
-                break
-            except anyio.get_cancelled_exc_class() as error:
-                cancelled = error  # asyncio's own cancel() passes a shield
-            finally:
-                self._leaving.pop(watcher, None)
-        if cancelled is not None:
-            raise cancelled
+                await end()
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True), anyio.move_on_after(PATIENCE_S):
+                    await end()
+                raise
+        finally:
+            self._leaving.pop(watcher, None)
+            if ending is None:
+                self._spawn(finish)
+        if ending is not None and ending[1]:
+            raise ending[1][0]
 
     def is_idle(self, watcher: Watcher) -> None:
         """Record that no task works with this watch any more."""

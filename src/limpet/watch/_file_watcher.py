@@ -132,6 +132,11 @@ class FileWatcher:
         self._file_mark.close()
 
     @property
+    def is_unsure(self) -> bool:
+        """Return False: one file is no mass deletion."""
+        return False
+
+    @property
     def is_there(self) -> bool:
         """Return whether the target is there."""
         return self.record is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 _CONTENT_BUDGET: Final = 16 << 20
 """Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
 
+_UNSURE_S: Final = 0.1
+"""Seconds between the two times that a fence asks for a target on a network mount."""
 _LIGHT: Final = 2_000
 """Names that may be examined while other watches of the loop wait: some 20 milliseconds."""
 
@@ -150,6 +153,7 @@ class Watcher:
         self._appended: Appended | None = None
         self._slow = options.content is not None
         """Every examination may take long: files are read, or a network answers."""
+        self._pause = time.sleep
         self._started = False
         """The first scan is complete: only then is the index what the consumer has."""
         self._engine: DirWatcher | FileWatcher | None = None
@@ -221,6 +225,9 @@ class Watcher:
                 self.router.drain()
             if force or drained or self.hints or self.due() <= self._disk.monotonic():
                 self._examine(force=force)
+                if force and self._engine is not None and self._engine.is_unsure:
+                    self._pause(_UNSURE_S)
+                    self._examine(force=True)
             self._prepare()
             if not drained:
                 self.router.pass_on(self.hints)

@@ -346,14 +346,12 @@ def test_a_network_target_that_goes_is_asked_for_twice(tmp_path: Path) -> None:
         assert watch.core._context is not None
         watch.core._context.services.network = True
         place.rename(tmp_path / "away")
-        assert watch.fence() == []
-        assert watch.core.timeout() is not None
-        (tmp_path / "away").rename(place)
+        watch.core._pause = lambda _: (tmp_path / "away").rename(place)
         assert watch.fence() == []
         (place / "g").write_text("1")
         assert watch.fence() == ["FileCreated g"]
         place.rename(tmp_path / "away")
-        assert watch.fence() == []
+        watch.core._pause = lambda _: None
         assert watch.fence() == [
             "FileDeleted f",
             "FileDeleted g",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from limpet.backends import ATTRIB, DELETE, OTHER, WRITE
+from limpet.backends import ATTRIB, DELETE, MOVED, OTHER, WRITE
 from limpet.watch.diff._change_detection import changed_besides_its_name, changes_of, is_same
 from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_FILE, RACY_NS, pack
 from tests.watch.unit.memory_tree import SECOND, dir_node, facts_of
@@ -33,6 +33,16 @@ BRIEF = 7 << 2 | BRIEF_FILE
 )
 def test_a_file_known_by_a_stat(changed: dict[str, Any], bits: int, same: bool) -> None:
     assert is_same(ROOT, RECORD, FACTS._replace(**changed), 0, bits) == same
+
+
+@pytest.mark.parametrize(
+    ("birth", "changed"), [(0, True), (ROOT.seen, True), (ROOT.seen - 1, False)]
+)
+def test_what_is_renamed_to_a_listed_name_may_be_another(birth: int, changed: bool) -> None:
+    """With the same inode number, and born in the tick of the listing: only the hint tells."""
+    facts = facts_of(7, at=ROOT.seen)._replace(birth=birth, mtime=0, ctime=0)
+    found = changes_of(BRIEF, facts, MOVED, seen=ROOT.seen, exact=True, metadata=False)
+    assert (found == {"content"}) == changed
 
 
 def test_a_birth_within_the_clocks_tick_is_no_evidence_after_a_deletion() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet._file_stat import kind_of_mode
-from limpet.backends import ATTRIB, CLOSED, DELETE, ORDINARY, OTHER, WRITE
+from limpet.backends import ATTRIB, CLOSED, DELETE, MOVED, ORDINARY, OTHER, WRITE
 from limpet.watch.index._entry_record import RACY_NS, differences, kind_of, unpack
 from limpet.watch.index._index import DirNode
 
@@ -91,10 +91,13 @@ def changes_of(
         metadata: Changes of mode and owner are reported.
         hinted: A change would have left a hint, though there is none.
     """
+    written = bool(bits & WRITE)
+    if isinstance(record, int) and bits & MOVED and not 0 < facts.birth < seen:
+        written = True  # another was renamed to it, with its inode number and within the tick
     changes = differences(
         record,
         facts,
-        written=bool(bits & WRITE),
+        written=written,
         touched=bool(bits & (ATTRIB | CLOSED)),
         hinted=hinted or bool(bits & ~OTHER),
         seen=seen,

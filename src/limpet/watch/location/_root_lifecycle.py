@@ -52,11 +52,10 @@ class RootLifecycle:
             or bool(self.context.degradation.location)
         )
 
-    def check(self, reason: GoneReason, *, sure: bool = False) -> None:
+    def check(self, reason: GoneReason) -> None:
         """Find out what is at the location, and emit the change if it is another.
 
-        On a network mount, a target that is gone is checked twice, some time apart; with ``sure``
-        once, because the caller wants an answer now (``fence``).
+        On a network mount, a target that is gone is checked twice, some time apart.
         """
         context = self.context
         for _ in range(_ROUNDS):
@@ -74,7 +73,7 @@ class RootLifecycle:
                     self._compare(root, facts)
                     self.missed = False
                     return
-                if context.services.network and not self.missed and not sure:
+                if context.services.network and not self.missed:
                     self.missed = True  # and check again, after RETRY_S at the latest
                     return
                 self.missed = False
