@@ -22,13 +22,18 @@ def kind_of_mode(mode: int) -> Kind:
     return KIND_OF_FORM[mode >> 12 & 15]
 
 
-def file_stat(found: os.stat_result) -> FileStat:
-    """Return the public form; with a birth time where ``os.stat`` has one (not on Linux)."""
+def file_stat(found: os.stat_result, birthtime: float | None = None) -> FileStat:
+    """Return the public form.
+
+    Args:
+        found: The status.
+        birthtime: Taken where ``os.stat`` has none (on Linux).
+    """
     return FileStat(
         size=found.st_size,
-        mtime=found.st_mtime,
-        ctime=found.st_ctime,
-        birthtime=getattr(found, "st_birthtime", None),
+        mtime=found.st_mtime_ns / 1e9,
+        ctime=found.st_ctime_ns / 1e9,
+        birthtime=getattr(found, "st_birthtime", birthtime),
         mode=found.st_mode,
         uid=found.st_uid,
         gid=found.st_gid,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Any, Final, Self, Unpack
 
 import anyio
 import anyio.to_thread
@@ -15,19 +16,65 @@ from limpet._event_loop import EventLoop
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions
 from limpet.output._operation_methods import OperationMethods
-from limpet.output._operations import Operation
+from limpet.output._operations import Operation, check_operation
 from limpet.output._output import Output
-from limpet.output._output_thread import OutputThread, Request
+from limpet.output._output_thread import OutputThread
+from limpet.output._pack import Packing
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, RefusalCode, Refused, Result
+from limpet.output._task import Task
 
-_Request: TypeAlias = Request[Operation, Result]
+_MOST_PACKINGS: Final = 64
+"""Logs that may wait to be packed, each with its directory open; of more, the next rotation packs.
+"""
+
+
+class _Job(Task):
+    """One operation in the output's thread; ``on_done`` is called once it is answered."""
+
+    __slots__ = ("error", "on_done")
+
+    def __init__(self, operation: Operation, on_done: Callable[[], None]) -> None:
+        super().__init__(operation)
+        self.error: BaseException | None = None
+        self.on_done = on_done
+
+
+class _PackingJob:
+    """One packing in a thread of its own."""
+
+    __slots__ = ("error", "packing", "result")
+
+    def __init__(self, packing: Packing) -> None:
+        self.packing = packing
+        self.result: bool | None = None
+        self.error: BaseException | None = None
+
+    def on_done(self) -> None:
+        """Take no note: nobody waits for it but the end of the block."""
+
+
+def _end(thread: OutputThread[_Job], packing: OutputThread[_PackingJob], output: Output) -> None:
+    """Wait until all is done and packed, for a loop that is closed; then close."""
+    for one in (thread, packing):
+        one.close(lambda: None)
+        one.join()
+    output.close()
+
+
+def _pack(jobs: Sequence[_PackingJob]) -> None:
+    for job in jobs:
+        try:
+            job.packing.run()
+        finally:
+            job.packing.close()
+            job.result = True
 
 
 class Ticket:
     """One operation that was submitted; it is done whether or not a task waits for it."""
 
-    def __init__(self, request: _Request, finished: anyio.Event) -> None:
+    def __init__(self, request: _Job, finished: anyio.Event) -> None:
         self._job = request
         self._finished = finished
 
@@ -47,7 +94,7 @@ class Ticket:
         return result_of(self._job)
 
 
-def result_of(request: _Request) -> Result:
+def result_of(request: _Job) -> Result:
     """Return the result of a request that is over; an error in our own code is raised."""
     if request.error is not None:
         raise request.error
@@ -60,12 +107,27 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._thread: OutputThread[Operation, Result] | None = None
+        output.says_so = False
+        self._thread: OutputThread[_Job] | None = None
+        self._packing: OutputThread[_PackingJob] | None = None
         self._loop: EventLoop | None = None
         self._in_flight = 0
         self._most = output.options["limits"].max_in_flight
         self._waits = output.options["limits"].when_full == "wait"
         self._turns: deque[anyio.Event] = deque()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._thread is None else "open"
+        return f"<{type(self).__name__} {str(self._output.path)!r}, {state}>"
+
+    def __del__(self) -> None:
+        """Close the root if the block was never left, and say so."""
+        if self._thread is None or self._loop is None:
+            return
+        if not self._loop.is_forked:
+            message = f"{self!r} was not closed: leave its block, or await its aclose()"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
+        self._output.close()  # its thread holds a reference, so nothing is under way
 
     async def __aenter__(self) -> Self:
         """Open the root.
@@ -74,14 +136,28 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             RootGoneError: It is missing and ``create`` is not set.
             OutputError: It cannot be opened; the code says why.
         """
+        return await self._open(stacklevel=4)
+
+    async def aopen(self) -> Self:
+        """Open the root without a block; ``aclose`` is due later.
+
+        For frameworks that call one function at the start and another at the end.
+
+        Raises:
+            OutputError: As ``async with``.
+        """
+        return await self._open(stacklevel=4)
+
+    async def _open(self, *, stacklevel: int) -> Self:
         if self._thread is not None:
             message = f"the output at {str(self._output.path)!r} is open already"
             raise UsageError(message)
         await anyio.to_thread.run_sync(self._output.open_quietly)
-        self._output.warn_of_loops(stacklevel=3)
+        self._output.warn_of_loops(stacklevel=stacklevel)
         name = f"limpet output {self._output.path.name}"
         self._loop = EventLoop()
-        self._thread = OutputThread(self._output.perform_all, self._loop.post, name=name)
+        self._thread = OutputThread(self._attempt, self._loop.post, name=name)
+        self._packing = OutputThread(_pack, self._loop.post, name=f"{name} (packing)")
         return self
 
     async def __aexit__(
@@ -91,27 +167,56 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         traceback: TracebackType | None,
     ) -> None:
         """Wait until all that was submitted is done, then close; also if cancelled."""
-        thread, self._thread = self._thread, None
-        if thread is None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Wait until all that was submitted is done and packed, then close; also if cancelled.
+
+        May be called twice, and from any task of the loop in which it was opened; from another one
+        only once that is closed.
+
+        Raises:
+            RuntimeError: It was opened in another event loop, which still runs.
+        """
+        thread, packing, loop = self._thread, self._packing, self._loop
+        if thread is None or packing is None or loop is None:
             return
-        closed = anyio.Event()
-        thread.close(closed.set)
+        if loop.is_forked:  # its threads are the parent's
+            self._thread = None
+            self._output.close()
+            return
+        if loop.is_closed:  # nobody is left whom they could call back
+            self._thread = None
+            await anyio.to_thread.run_sync(_end, thread, packing, self._output)
+            return
+        loop.check(self)
+        self._thread = None
         cancelled: BaseException | None = None
-        while True:
-            try:
-                with anyio.CancelScope(shield=True):
-                    await closed.wait()
-                break
-            except anyio.get_cancelled_exc_class() as error:
-                cancelled = (
-                    error  # asyncio's own cancel() passes a shield; what was begun is finished
-                )
-        thread.join()
+        for one in (thread, packing):  # the first may add to the second
+            closed = anyio.Event()
+            one.close(closed.set)
+            while True:
+                try:
+                    with anyio.CancelScope(shield=True):
+                        await closed.wait()
+                    break
+                except anyio.get_cancelled_exc_class() as error:
+                    # asyncio's own cancel() passes a shield; what was begun is finished
+                    cancelled = error
+            one.join()
         self._output.close()
         while self._turns:
             self._turns.popleft().set()
         if cancelled is not None:
             raise cancelled
+
+    def _attempt(self, jobs: Sequence[_Job]) -> None:
+        """Do operations in the output's thread; what they leave to pack has a thread of its own."""
+        for packing in self._output.attempt(jobs):
+            if self._packing is None or self._packing.waiting >= _MOST_PACKINGS:
+                packing.close()
+            else:
+                self._packing.submit(_PackingJob(packing))
 
     @property
     def path(self) -> os.PathLike[str]:
@@ -125,8 +230,14 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
         Operations are done in the order in which they were submitted. Many tasks may call it at
         once. If it is cancelled while the operation waits, the operation is never done; if it is
-        being done, it is done completely (``submit`` keeps its result).
+        being done, it is done completely (``submit`` keeps its result). One that waits for a lock
+        holds up what comes after it on the same names, and nothing else.
+
+        Raises:
+            UsageError: It is no operation.
+            RuntimeError: The output was opened in another event loop.
         """
+        check_operation(operation)
         refusal = await self._admit(operation)
         if refusal is not None or self._loop is None:
             return refusal or self._refuse(operation, "closed", "the output is closed")
@@ -147,7 +258,10 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
         Raises:
             OutputError: ``busy`` if there is no room and ``when_full`` says refuse; ``closed``.
+            UsageError: It is no operation.
+            RuntimeError: The output was opened in another event loop.
         """
+        check_operation(operation)
         refusal = await self._admit(operation)
         if refusal is not None:
             raise refusal.error()
@@ -156,6 +270,8 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
     async def _admit(self, operation: Operation) -> Refused | None:
         """Wait until there is room for one more, or return why there will be none."""
+        if self._thread is not None and self._loop is not None:
+            self._loop.check(self)
         if self._in_flight >= self._most or self._turns:
             if not self._waits:
                 why = f"{self._in_flight} operations are in flight, which is the most"
@@ -165,7 +281,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             return self._refuse(operation, "closed", "the output is closed")
         return None
 
-    def _submit(self, operation: Operation, end: Callable[[], None]) -> _Request:
+    def _submit(self, operation: Operation, end: Callable[[], None]) -> _Job:
         assert self._thread is not None  # noqa: S101 - admitted
         self._in_flight += 1
 
@@ -173,7 +289,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             self._leave()
             end()
 
-        request: _Request = Request(operation, on_done)
+        request = _Job(operation, on_done)
         self._thread.submit(request)
         return request
 

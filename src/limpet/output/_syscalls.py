@@ -42,11 +42,27 @@ _OPEN_HOW: Final = struct.Struct("=QQQ")
 _RENAME_NOREPLACE: Final = 1
 """renameat2(2)."""
 _STATX_MNT_ID: Final = 0x1000
+_STATX_BTIME: Final = 0x800
+_STATX_ALL: Final = 0xFFF
+"""STATX_BASIC_STATS | STATX_BTIME: FUSE asks its daemon for what the mask names alone."""
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
+_AT_STATX_FORCE_SYNC: Final = 0x2000
+_BIRTH_AT: Final = 80
+"""Offset of ``stx_btime`` in struct statx: seconds (64 bits), nanoseconds (32)."""
 _AT_EMPTY_PATH: Final = 0x1000
 _MNT_ID_AT: Final = 144
 """Offset of ``stx_mnt_id`` in struct statx (statx(2); since Linux 5.8)."""
 
 _libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+_renameat2: Any = getattr(_libc, "renameat2", None)
+"""``None`` in a C library that is older than the call (musl)."""
+
+
+def _statx(fd: int, name: bytes, flags: int, mask: int, buffer: object) -> int:
+    call = getattr(_libc, "statx", None)
+    return -1 if call is None else int(call(fd, name, flags, mask, buffer))
 
 
 def _missing() -> OSError:
@@ -94,7 +110,7 @@ class Syscalls:
         if sys.platform != "linux":
             return 0
         buffer = ctypes.create_string_buffer(256)
-        if _libc.statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0:
+        if _statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0:
             return 0
         if not struct.unpack_from("=I", buffer)[0] & _STATX_MNT_ID:
             return 0
@@ -136,6 +152,29 @@ class Syscalls:
         """Return the status of a name, of a symlink itself."""
         return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
 
+    def birth(self, fd: int, name: str, *, fresh: bool = False) -> float | None:
+        """Return when a file was made, unix seconds; ``None`` if that is not known.
+
+        Args:
+            fd: Directory of the name, or the file itself.
+            name: The name; empty is the file itself.
+            fresh: Have the file system asked for the status of the file. FUSE and network file
+                systems keep it for a while, and after a link or a rename keep a wrong one.
+        """
+        if sys.platform != "linux":
+            return None  # os.stat knows it
+        buffer = ctypes.create_string_buffer(256)
+        flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
+        if fresh:
+            flags |= _AT_STATX_FORCE_SYNC
+        if _statx(fd, os.fsencode(name), flags, _STATX_ALL, buffer) < 0:
+            return None
+        if not struct.unpack_from("=I", buffer)[0] & _STATX_BTIME:
+            return None
+        seconds, nanoseconds = struct.unpack_from("=qI", buffer, _BIRTH_AT)
+        found: float = (seconds * 1_000_000_000 + nanoseconds) / 1e9
+        return found
+
     def unlink(self, dir_fd: int, name: str) -> None:
         """Remove a name that is no directory."""
         os.unlink(name, dir_fd=dir_fd)
@@ -149,7 +188,9 @@ class Syscalls:
         if sys.platform != "linux":
             raise _missing()
         names = os.fsencode(name), os.fsencode(new)
-        _checked(int(_libc.renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
+        if _renameat2 is None:
+            raise _missing()
+        _checked(int(_renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Link a file to a second name that is free (else EEXIST)."""
