@@ -108,6 +108,8 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
     def __init__(self, output: Output) -> None:
         self._output = output
         output.says_so = False
+        self.says_so = True
+        """Whether it warns if it is collected while it is open."""
         self._thread: OutputThread[_Job] | None = None
         self._packing: OutputThread[_PackingJob] | None = None
         self._loop: EventLoop | None = None
@@ -124,7 +126,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         """Close the root if the block was never left, and say so."""
         if self._thread is None or self._loop is None:
             return
-        if not self._loop.is_forked:
+        if self.says_so and not self._loop.is_forked:
             message = f"{self!r} was not closed: leave its block, or await its aclose()"
             warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
         self._output.close()  # its thread holds a reference, so nothing is under way
