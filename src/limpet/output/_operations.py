@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
@@ -22,7 +21,8 @@ also that the file exists, under this name."""
 
 Name: TypeAlias = str | PurePath
 
-_MOST_MODE = 0o777
+_NAMES: Final = (str, PurePath)
+_MOST_MODE: Final = 0o777
 _PLAIN: Final = frozenset((str, bytes))
 _VERIFIED: Final[set[object]] = set()
 """Kinds of operations with options that were found right: to check them again takes longer than a
@@ -39,14 +39,17 @@ def _check(operation: _Named) -> None:
     Raises:
         UsageError: A value is of another type or out of its range; the message names the option.
     """
-    options = _options_of(type(operation))(operation)
-    key = (type(operation), options, tuple(map(type, options)))  # True is not 1
-    named = isinstance(operation.name, str | PurePath)
-    if isinstance(operation, MoveFile):
-        named = named and isinstance(operation.target, str | PurePath)
-    with contextlib.suppress(TypeError):  # a value that cannot be hashed is a wrong one
+    kind = type(operation)
+    options = (_READERS.get(kind) or _options_of(kind))(operation)
+    key = (kind, options, tuple(map(type, options)))  # True is not 1
+    named = isinstance(operation.name, _NAMES)
+    if kind is MoveFile:
+        named = named and isinstance(operation.target, _NAMES)  # type: ignore[attr-defined]
+    try:
         if named and key in _VERIFIED:
             return
+    except TypeError:  # a value that cannot be hashed is a wrong one
+        pass
     check_options(operation)
     if isinstance(operation, _WithContent):
         check_encoding(operation.encoding, "strict")
@@ -59,10 +62,8 @@ def _check(operation: _Named) -> None:
 
 def _options_of(kind: type[_Named]) -> Callable[[object], tuple[object, ...]]:
     """Return what reads all options of a kind of operation at once."""
-    found = _READERS.get(kind)
-    if found is None:
-        names = (one.name for one in fields(kind) if one.name not in _VALUES)
-        found = _READERS[kind] = operator.attrgetter(*names)
+    names = (one.name for one in fields(kind) if one.name not in _VALUES)
+    found = _READERS[kind] = operator.attrgetter(*names)
     return found
 
 
@@ -105,7 +106,7 @@ class _WithContent(_Named):
 
     def stream(self) -> Iterable[bytes] | None:
         """Return the content's pieces if it is a stream, which is read but once."""
-        return None if isinstance(self.content, str | bytes) else pieces(self.content)
+        return None if isinstance(self.content, (str, bytes)) else pieces(self.content)
 
     def data(self, start: bytes = b"") -> bytes:
         """Return the bytes to write.
@@ -224,6 +225,9 @@ _VERBS: dict[type[object], str] = {
 }
 
 
+_KINDS: Final = tuple(_VERBS)
+
+
 def verb_of(operation: Operation) -> str:
     """Return the name of the method that does the same."""
     return next(_VERBS[kind] for kind in type(operation).__mro__ if kind in _VERBS)
@@ -235,7 +239,7 @@ def check_operation(value: object) -> None:
     Raises:
         UsageError: It is something else.
     """
-    if not isinstance(value, tuple(_VERBS)):
+    if not isinstance(value, _KINDS):
         message = (
             "an operation must be a value such as limpet.CreateFile(name=..., content=...), not "
             f"{type(value).__name__}"

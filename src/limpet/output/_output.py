@@ -186,18 +186,25 @@ class Output(OperationMethods[Done]):
         tasks = [Task(operation) for operation in operations]
         for operation in operations:
             check_operation(operation)
-        waiting, packings = tasks, self.attempt(tasks)
+        packings = self.attempt(tasks)
+        waiting = [task for task in tasks if task.result is None]
+        if packings or waiting:
+            self._wait(waiting, packings)
+        return [task.result for task in tasks if task.result is not None]
+
+    def _wait(self, waiting: list[Task], packings: list[Packing]) -> None:
+        """Try again what was put off, and pack: without the mutex, so that other threads go on."""
         try:
             delays = Backoff(_FIRST_S, _LONGEST_S)
-            while waiting := [task for task in waiting if task.result is None]:
-                self._calls.pause(delays.next())  # without the mutex: other threads go on
+            while waiting:
+                self._calls.pause(delays.next())
                 packings += self.attempt(waiting)
+                waiting = [task for task in waiting if task.result is None]
             for packing in packings:
                 packing.run()
         finally:
             for packing in packings:
                 packing.close()
-        return [task.result for task in tasks if task.result is not None]
 
     def attempt(self, tasks: Sequence[Task]) -> list[Packing]:
         """Do what can be done without waiting for another process; see ``OutputEngine.run``."""

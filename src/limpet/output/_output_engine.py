@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from limpet._file_stat import file_stat
 from limpet.output import _namespace_ops as namespace_ops
@@ -34,6 +34,9 @@ from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail, read_tail
 from limpet.output._task import Task
 from limpet.output._temp_files import clean
+
+_EXISTING: Final = (DeleteFile, DeleteDir, MoveFile)
+"""Operations whose name exists already, so that it may be any."""
 
 
 class OutputEngine:
@@ -188,10 +191,10 @@ class OutputEngine:
         else:
             batch.appender.close()
         portable = self._settings["portable"]
-        either = isinstance(operation, DeleteFile | DeleteDir | MoveFile)
+        either = isinstance(operation, _EXISTING)
         parts = _split(operation.name, portable=portable and not either, undecodable=either)
         data: bytes | None = b""
-        if isinstance(operation, CreateFile | OverwriteFile | AppendToFile):
+        if isinstance(operation, (CreateFile, OverwriteFile, AppendToFile)):
             data = None if operation.stream() is not None else operation.data()
             self._quota.check_write(len(data or b""))
         target: tuple[str, ...] = ()

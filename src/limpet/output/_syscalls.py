@@ -47,11 +47,7 @@ _STATX_ALL: Final = 0xFFF
 """STATX_BASIC_STATS | STATX_BTIME: FUSE asks its daemon for what the mask names alone."""
 _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _AT_STATX_FORCE_SYNC: Final = 0x2000
-_BIRTH_AT: Final = 80
-"""Offset of ``stx_btime`` in struct statx: seconds (64 bits), nanoseconds (32)."""
 _AT_EMPTY_PATH: Final = 0x1000
-_MNT_ID_AT: Final = 144
-"""Offset of ``stx_mnt_id`` in struct statx (statx(2); since Linux 5.8)."""
 
 _libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -60,9 +56,25 @@ _renameat2: Any = getattr(_libc, "renameat2", None)
 """``None`` in a C library that is older than the call (musl)."""
 
 
+_statx_call: Any = getattr(_libc, "statx", None)
+_STATX_BIRTH: Final = struct.Struct("=I76xqI")
+"""Of struct statx the mask and, 80 bytes from the start, ``stx_btime`` (statx(2))."""
+_STATX_MOUNT: Final = struct.Struct("=I140xQ")
+"""The mask and, 144 bytes from the start, ``stx_mnt_id`` (since Linux 5.8)."""
+_spare: list[Any] = []
+"""Buffers not in use: a new one costs as much as the call."""
+
+
+def _take_buffer() -> Any:  # noqa: ANN401 - ctypes has no type for it
+    try:
+        return _spare.pop()
+    except IndexError:  # other threads have them
+        return ctypes.create_string_buffer(256)
+
+
 def _statx(fd: int, name: bytes, flags: int, mask: int, buffer: object) -> int:
-    call = getattr(_libc, "statx", None)
-    return -1 if call is None else int(call(fd, name, flags, mask, buffer))
+    """Call statx; -1 if it fails or is missing."""
+    return -1 if _statx_call is None else int(_statx_call(fd, name, flags, mask, buffer))
 
 
 def _missing() -> OSError:
@@ -109,12 +121,11 @@ class Syscalls:
         """Return a number that differs between mounts, also of one file system; 0 if unknown."""
         if sys.platform != "linux":
             return 0
-        buffer = ctypes.create_string_buffer(256)
-        if _statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0:
-            return 0
-        if not struct.unpack_from("=I", buffer)[0] & _STATX_MNT_ID:
-            return 0
-        return int(struct.unpack_from("=Q", buffer, _MNT_ID_AT)[0])
+        buffer = _take_buffer()
+        failed = _statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0
+        known, number = _STATX_MOUNT.unpack_from(buffer)
+        _spare.append(buffer)
+        return 0 if failed or not known & _STATX_MNT_ID else int(number)
 
     def make_dir(self, dir_fd: int, name: str) -> None:
         """Create a directory in another."""
@@ -163,15 +174,15 @@ class Syscalls:
         """
         if sys.platform != "linux":
             return None  # os.stat knows it
-        buffer = ctypes.create_string_buffer(256)
         flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
         if fresh:
             flags |= _AT_STATX_FORCE_SYNC
-        if _statx(fd, os.fsencode(name), flags, _STATX_ALL, buffer) < 0:
+        buffer = _take_buffer()
+        failed = _statx(fd, os.fsencode(name), flags, _STATX_ALL, buffer) < 0
+        known, seconds, nanoseconds = _STATX_BIRTH.unpack_from(buffer)
+        _spare.append(buffer)
+        if failed or not known & _STATX_BTIME:
             return None
-        if not struct.unpack_from("=I", buffer)[0] & _STATX_BTIME:
-            return None
-        seconds, nanoseconds = struct.unpack_from("=qI", buffer, _BIRTH_AT)
         found: float = (seconds * 1_000_000_000 + nanoseconds) / 1e9
         return found
 
