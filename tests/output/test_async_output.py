@@ -7,6 +7,7 @@ import gc
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -531,6 +532,103 @@ def test_a_synchronous_output_works_in_a_forked_child(tmp_path: Path) -> None:
             thread.join()
     assert (tmp_path / "f").read_text() == "child"
     assert (tmp_path / "held").read_text() == "x"
+
+
+def test_a_lock_does_not_stay_in_a_forked_child(tmp_path: Path) -> None:
+    """A child forked in the middle of a locked append shares the open file, and lets it go."""
+    entered, opened = threading.Event(), threading.Event()
+
+    class Held(Syscalls):
+        def write(self, fd: int, data: bytes | memoryview) -> int:
+            if not opened.is_set():
+                entered.set()
+                assert opened.wait(60)
+            return super().write(fd, data)
+
+    (tmp_path / "f").write_text("")
+    read, write = os.pipe()
+    with Output(tmp_path, calls=Held(), lock_timeout=20, durability="file") as out:
+        thread = threading.Thread(target=out.append, args=("f", "1"), kwargs={"lock": True})
+        thread.start()
+        assert entered.wait(60)
+        child = os.fork()
+        if child == 0:
+            os.read(read, 1)  # lives for as long as the test
+            os._exit(0)
+        try:
+            opened.set()
+            thread.join()
+            began = time.monotonic()
+            out.append("f", "2", lock=True)
+            assert time.monotonic() - began < 10
+        finally:
+            os.write(write, b"x")
+            os.waitpid(child, 0)
+            os.close(read)
+            os.close(write)
+    assert (tmp_path / "f").read_text() == "12"
+
+
+class Hung(Syscalls):
+    """A disk on which one call does not return until it is let go."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name != super().__getattribute__("name"):
+            return found
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.entered.set()
+            assert self.opened.wait(60)
+            return found(*arguments, **more)
+
+        return call
+
+
+async def test_entering_obeys_a_time_out_though_the_disk_hangs(tmp_path: Path) -> None:
+    """And what was opened too late is closed; the output may be entered again."""
+    calls = Hung("open_root")
+    count = len(os.listdir("/proc/self/fd"))
+    out = AsyncOutput(Output(tmp_path, calls=calls))
+    with pytest.raises(TimeoutError):
+        with anyio.fail_after(0.1):
+            await out.aopen()
+    assert calls.entered.is_set()
+    calls.opened.set()
+    async with out:
+        await out.create("f", "x")
+    assert (tmp_path / "f").exists()
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= count)
+
+
+async def test_leaving_obeys_a_time_out_though_the_disk_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a grace; what was begun is finished and the root closed by the output's thread."""
+    from limpet.output import _async_output
+
+    monkeypatch.setattr(_async_output, "_GRACE_S", 0.1)
+    calls = Hung("write")
+    count = len(os.listdir("/proc/self/fd"))
+    out = await AsyncOutput(Output(tmp_path, calls=calls)).aopen()
+    ticket = await out.submit(CreateFile(name="f", content="x"))
+    await until(calls.entered.is_set)
+    with pytest.raises(TimeoutError):
+        with anyio.fail_after(0.1):
+            await out.aclose()
+    assert ticket.result is None
+    assert not (tmp_path / "f").exists()
+    calls.opened.set()
+    assert (await ticket.wait()).ok
+    await until(lambda: own_threads() == [])
+    assert (tmp_path / "f").read_text() == "x"
+    assert len(os.listdir("/proc/self/fd")) == count
+    assert "closed" in repr(out)
 
 
 async def test_a_status_is_that_of_events(tmp_path: Path) -> None:

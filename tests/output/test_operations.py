@@ -939,10 +939,17 @@ def test_wrong_options_are_refused_at_once(options: Any, root: Path) -> None:
         lambda: limpet.Rotation(daily=True, max_age=float("inf")),
         lambda: OutputLimits(max_files=0),
         lambda: OutputLimits(when_full="explode"),  # type: ignore[arg-type]
+        lambda: limpet.safe_name(5),  # type: ignore[arg-type]
+        lambda: limpet.safe_name("x", max_bytes="50"),  # type: ignore[arg-type]
+        lambda: Output("x").tail(None, 5),  # type: ignore[arg-type]
+        lambda: Output("x").tail("f", -1),
+        lambda: Output("x").tail("f", "5"),  # type: ignore[arg-type]
+        lambda: CreateFile(name="x", content="", mode=0o1000),
+        lambda: CreateFile(name="x", content="", mode="600"),  # type: ignore[arg-type]
         lambda: Output(""),
         lambda: Output("a\0b"),
     ],
-    ids=map(str, range(11)),
+    ids=map(str, range(18)),
 )
 def test_wrong_values_are_refused_when_they_are_made(wrong: Callable[[], object]) -> None:
     with pytest.raises(limpet.UsageError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -27,6 +30,36 @@ from limpet.output._task import Task
 _MOST_PACKINGS: Final = 64
 """Logs that may wait to be packed, each with its directory open; of more, the next rotation packs.
 """
+
+
+_GRACE_S = 10.0
+"""Seconds that leaving, once it is cancelled, still waits for what was begun."""
+
+
+class _Opening:
+    """Opens the root in a thread that may be left alone: a disk that hangs stops no time-out."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._mutex = threading.Lock()
+        self._done = self._abandoned = False
+
+    def run(self) -> None:
+        """Open it, unless nobody waits for it any more."""
+        self._output.open_quietly(self._is_wanted)
+
+    def _is_wanted(self) -> bool:
+        with self._mutex:
+            self._done = not self._abandoned
+            return self._done
+
+    def abandon(self) -> None:
+        """Have it closed, now or as soon as it is open."""
+        with self._mutex:
+            self._abandoned = True
+            done = self._done
+        if done:
+            self._output.close()
 
 
 class _Job(Task):
@@ -60,6 +93,31 @@ def _end(thread: OutputThread[_Job], packing: OutputThread[_PackingJob], output:
         one.close(lambda: None)
         one.join()
     output.close()
+
+
+def _close_alone(packing: OutputThread[_PackingJob], output: Output) -> None:
+    """Close the output once all is packed, when nobody waits for it any more."""
+    packing.close(lambda: None)
+    packing.finish_alone(output.close)
+
+
+async def _wait_for(closed: anyio.Event) -> BaseException | None:
+    """Wait for an event; return what cancelled the wait, if anything did.
+
+    What was begun is finished, so a wait that is cancelled goes on; but not for ever, because a
+    disk may hang: it returns after ``_GRACE_S`` seconds, whether or not the event is set.
+    """
+    cancelled: BaseException | None = None
+    end = math.inf
+    while not closed.is_set() and anyio.current_time() < end:
+        try:
+            with anyio.CancelScope(shield=cancelled is not None, deadline=end):
+                await closed.wait()
+        except anyio.get_cancelled_exc_class() as error:
+            # asyncio's own cancel() passes a shield, and may come more than once.
+            cancelled = error
+            end = min(end, anyio.current_time() + _GRACE_S)
+    return cancelled
 
 
 def _pack(jobs: Sequence[_PackingJob]) -> None:
@@ -154,7 +212,12 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         if self._thread is not None:
             message = f"the output at {str(self._output.path)!r} is open already"
             raise UsageError(message)
-        await anyio.to_thread.run_sync(self._output.open_quietly)
+        opening = _Opening(self._output)
+        try:
+            await anyio.to_thread.run_sync(opening.run, abandon_on_cancel=True)
+        except BaseException:
+            opening.abandon()
+            raise
         self._output.warn_of_loops(stacklevel=stacklevel)
         name = f"limpet output {self._output.path.name}"
         self._loop = EventLoop()
@@ -168,14 +231,15 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait until all that was submitted is done, then close; also if cancelled."""
+        """Wait until all that was submitted is done, then close; see ``aclose``."""
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Wait until all that was submitted is done and packed, then close; also if cancelled.
+        """Wait until all that was submitted is done and packed, then close.
 
-        May be called twice, and from any task of the loop in which it was opened; from another one
-        only once that is closed.
+        If it is cancelled it waits for ten seconds more at most. What is not done by then (a disk
+        hangs) is done, and the root closed, without anybody who waits. May be called twice, and
+        from any task of the loop in which it was opened; from another one only once that is closed.
 
         Raises:
             RuntimeError: It was opened in another event loop, which still runs.
@@ -197,14 +261,11 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         for one in (thread, packing):  # the first may add to the second
             closed = anyio.Event()
             one.close(closed.set)
-            while True:
-                try:
-                    with anyio.CancelScope(shield=True):
-                        await closed.wait()
-                    break
-                except anyio.get_cancelled_exc_class() as error:
-                    # asyncio's own cancel() passes a shield; what was begun is finished
-                    cancelled = error
+            cancelled = await _wait_for(closed) or cancelled
+            if not closed.is_set():
+                assert cancelled is not None  # noqa: S101 - else it waits
+                thread.finish_alone(partial(_close_alone, packing, self._output))
+                raise cancelled
             one.join()
         self._output.close()
         while self._turns:

@@ -46,12 +46,10 @@ class Manifest:
 
     def read(self, base: str) -> None:
         """Take the rows that are on disk; none if another process wrote what cannot be ours."""
-        size = self._calls.stat(self._fd).st_size
+        size = min(self._calls.stat(self._fd).st_size, _MAX_BYTES)
         self.is_new = size == 0
         pieces, at = [], 0
-        while at < min(size, _MAX_BYTES) and (
-            piece := self._calls.read_at(self._fd, size - at, at)
-        ):
+        while at < size and (piece := self._calls.read_at(self._fd, size - at, at)):
             pieces.append(piece)
             at += len(piece)
         self.rows = parse(base, b"".join(pieces))

@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Self, Unpack
 
 from limpet._backoff import Backoff
@@ -106,8 +106,15 @@ class Output(OperationMethods[Done]):
         self.open_quietly()
         self.warn_of_loops(stacklevel=3)
 
-    def open_quietly(self) -> None:
-        """Open without the warning: a shell warns itself, so that its caller's line is named."""
+    def open_quietly(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Open without the warning: a shell warns itself, so that its caller's line is named.
+
+        Args:
+            is_wanted: Asked once it is open; if not, it is closed again at once.
+
+        Raises:
+            OutputError: As ``open``.
+        """
         with self._mutex:
             if self._opened:
                 message = f"the output at {str(self.path)!r} is open already"
@@ -116,6 +123,9 @@ class Output(OperationMethods[Done]):
                 self._engine.open()
             except (OSError, RefusalError) as error:
                 raise _cannot_open(str(self.path), error) from error
+            if not is_wanted():
+                self._engine.close()
+                return
             self._opened = True
             self._process = os.getpid()
 
@@ -184,8 +194,8 @@ class Output(OperationMethods[Done]):
             UsageError: One of them is no operation; nothing was done.
         """
         tasks = [Task(operation) for operation in operations]
-        for operation in operations:
-            check_operation(operation)
+        for task in tasks:
+            check_operation(task.operation)
         packings = self.attempt(tasks)
         waiting = [task for task in tasks if task.result is None]
         if packings or waiting:
@@ -220,12 +230,16 @@ class Output(OperationMethods[Done]):
 
         Raises:
             OutputError: It cannot be read, or is no regular file below the root.
+            UsageError: The name is none, or ``count`` is no number of bytes.
         """
+        operation = AppendToFile(name=name, content=b"")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            message = f"count must be a whole number of bytes, at least 0, not {count!r}"
+            raise UsageError(message)
         try:
             with self._mutex:
                 return self._engine.tail(name, count)
         except (OSError, RefusalError, BadNameError) as error:
-            operation = AppendToFile(name=name, content=b"")
             raise refused(operation, str(self.path), error).error() from error
 
     def _perform_or_raise(self, operation: Operation) -> Done:

@@ -71,6 +71,9 @@ class OutputThread(Generic[_RequestT]):
         self._delays = Backoff(_FIRST_S, _LONGEST_S)
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._ended = False
+        """Closed, and nothing is left to do."""
+        self._at_end: Callable[[], object] | None = None
 
     @property
     def waiting(self) -> int:
@@ -115,7 +118,25 @@ class OutputThread(Generic[_RequestT]):
         if thread is not None:
             thread.join()
 
+    def finish_alone(self, act: Callable[[], object]) -> None:
+        """Call ``act`` once everything is done, in whatever thread that is; ``close`` it first."""
+        with self._turn:
+            if self._thread is not None and not self._ended:
+                self._at_end = act
+                return
+        act()
+
     def _serve(self) -> None:
+        self._serve_all()
+        with self._turn:
+            if not self._closing:
+                return  # idle: the next request starts another thread
+            self._ended = True
+            act = self._at_end
+        if act is not None:
+            act()
+
+    def _serve_all(self) -> None:
         while (batch := self._take()) is not None:
             try:
                 self._work(batch)

@@ -9,6 +9,7 @@ too. What fails, or is killed, leaves the rotated file as it was for the next ro
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +30,7 @@ from limpet.output._rotation_manifest import RotatedFile, number_of
 from limpet.output._syscalls import Syscalls
 from limpet.output._temp_files import Staged, stage
 
+_log = logging.getLogger("limpet.output")
 _CHUNK: Final = 1 << 18
 _FIRST_S: Final = 0.0005
 _LONGEST_S: Final = 0.05
@@ -58,11 +60,20 @@ class Packing:
         self._tried: set[str] = set()
 
     def run(self) -> None:
-        """Pack all that is to be packed, then remove the oldest until all bounds hold."""
+        """Pack all that is to be packed, then remove the oldest until all bounds hold.
+
+        Raises nothing: the operation that rotated is answered already.
+        """
+        try:
+            self._run()
+        except Exception:  # noqa: BLE001 - a fault of ours must not stop the next packing
+            _log.exception("packing the rotated files of %r failed", "/".join(self._parts))
+
+    def _run(self) -> None:
         with contextlib.suppress(OSError, RefusalError, HeldError):
             while (row := self._next()) is not None:
                 self._tried.add(row.name)
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, MemoryError):
                     self._pack(row)
         with (
             contextlib.suppress(OSError, RefusalError, HeldError),

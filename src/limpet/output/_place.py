@@ -16,9 +16,8 @@ from typing import Final
 
 from limpet.output._syscalls import Syscalls
 
-NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM))
-"""What renameat2(2) returns where it, or the file system, does not know RENAME_NOREPLACE. EPERM:
-seccomp filters answer it for a call that they do not know (old libseccomp under containers)."""
+NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
+"""What renameat2(2) returns where it, or the file system, does not know RENAME_NOREPLACE."""
 
 _NO_LINKS: Final = frozenset(
     (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EIO)

@@ -77,6 +77,25 @@ def _statx(fd: int, name: bytes, flags: int, mask: int, buffer: object) -> int:
     return -1 if _statx_call is None else int(_statx_call(fd, name, flags, mask, buffer))
 
 
+_locked: set[int] = set()
+"""Descriptors of files that are locked."""
+
+
+def _after_fork() -> None:
+    """Close, in a forked child, the files that its parent has locked.
+
+    A lock belongs to an open file, which the child shares (flock(2)). It would stay for as long as
+    the child lives, though the parent closed the file; the threads that use it are not there.
+    """
+    while _locked:
+        with contextlib.suppress(OSError):
+            os.close(_locked.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _missing() -> OSError:
     return OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
@@ -201,7 +220,15 @@ class Syscalls:
         names = os.fsencode(name), os.fsencode(new)
         if _renameat2 is None:
             raise _missing()
-        _checked(int(_renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
+        try:
+            _checked(int(_renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
+        except PermissionError as error:
+            # A seccomp filter answers EPERM to a call that it does not know; with descriptors that
+            # no process has, the call itself answers EBADF.
+            _renameat2(-1, b"a", -1, b"b", _RENAME_NOREPLACE)
+            if error.errno == errno.EPERM == ctypes.get_errno():
+                raise _missing() from error
+            raise
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Link a file to a second name that is free (else EEXIST)."""
@@ -261,18 +288,26 @@ class Syscalls:
         On Windows there is none to take: an open file cannot be renamed or removed there.
         """
         if sys.platform != "win32":
+            _locked.add(fd)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
+            except OSError as error:
+                _locked.discard(fd)
+                if isinstance(error, BlockingIOError):
+                    return False
+                raise
         return True
 
     def duplicate(self, fd: int) -> int:
-        """Return another descriptor of the same open file."""
-        return os.dup(fd)
+        """Return another descriptor of the same open file, which shares its lock."""
+        own = os.dup(fd)
+        if fd in _locked:
+            _locked.add(own)
+        return own
 
     def close(self, fd: int) -> None:
         """Close a file or directory."""
+        _locked.discard(fd)
         os.close(fd)
 
     def close_quietly(self, fd: int) -> None:

@@ -142,7 +142,7 @@ class PathSyscalls(Syscalls):
     def close(self, fd: int) -> None:
         """Close a file, or release a directory."""
         if fd not in self._dirs:
-            os.close(fd)
+            super().close(fd)
             return
         _, release = self._dirs.pop(fd)
         if release is not None:
