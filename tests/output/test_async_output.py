@@ -654,7 +654,7 @@ async def test_a_status_is_that_of_events(tmp_path: Path) -> None:
 
 
 def test_a_program_is_checked_by_its_types(tmp_path: Path) -> None:
-    """py-08: ``ok`` is a field of a literal type, by which checkers distinguish the two."""
+    """py-08: ``ok`` is a field of a literal type: what mypy, and pyright by ``is True``, narrow."""
     annotations = [kind.__annotations__["ok"] for kind in (Done, Refused)]
     assert annotations == ["Literal[True]", "Literal[False]"]
     with Output(tmp_path) as out:

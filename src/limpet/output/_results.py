@@ -82,7 +82,7 @@ class Done:
     """Whether the name was taken before (of a move, the new name)."""
     root: RootState = "same"
     ok: Literal[True] = field(default=True, init=False, repr=False)
-    """A field and not a property, because type checkers distinguish a ``Result`` by fields."""
+    """mypy distinguishes a ``Result`` by its truth; pyright by ``is True``, or ``isinstance``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
