@@ -273,8 +273,11 @@ async def test_cancelled_while_it_is_done_it_is_done(tmp_path: Path) -> None:
     """V52: wholly; of one that was submitted the answer can still be asked for."""
     async with open_output(tmp_path) as out:
         gate = Gate(out)
-        with anyio.move_on_after(0.01) as scope:
-            await out.create("f", "whole")
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(out.create, "f", "whole")
+                await until(gate.entered.is_set)
+                scope.cancel()
         assert scope.cancelled_caught
         ticket = await out.submit(OverwriteFile(name="g", content="whole"))
         with anyio.move_on_after(0.01) as scope:
