@@ -54,7 +54,7 @@ class _Opening:
             return self._done
 
     def abandon(self) -> None:
-        """Have it closed, now or as soon as it is open."""
+        """Close it, now or as soon as it is open."""
         with self._mutex:
             self._abandoned = True
             done = self._done
