@@ -18,14 +18,13 @@ import anyio.to_thread
 from limpet._event_loop import EventLoop
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions
+from limpet.output._jobs import Job, PackingJob, pack
 from limpet.output._operation_methods import OperationMethods
 from limpet.output._operations import Operation, check_operation
 from limpet.output._output import Output
 from limpet.output._output_thread import OutputThread
-from limpet.output._pack import Packing
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, RefusalCode, Refused, Result
-from limpet.output._task import Task
 
 _MOST_PACKINGS: Final = 64
 """Logs that may wait to be packed, each with its directory open; of more, the next rotation packs.
@@ -62,32 +61,7 @@ class _Opening:
             self._output.close()
 
 
-class _Job(Task):
-    """One operation in the output's thread; ``on_done`` is called once it is answered."""
-
-    __slots__ = ("error", "on_done")
-
-    def __init__(self, operation: Operation, on_done: Callable[[], None]) -> None:
-        super().__init__(operation)
-        self.error: BaseException | None = None
-        self.on_done = on_done
-
-
-class _PackingJob:
-    """One packing in a thread of its own."""
-
-    __slots__ = ("error", "packing", "result")
-
-    def __init__(self, packing: Packing) -> None:
-        self.packing = packing
-        self.result: bool | None = None
-        self.error: BaseException | None = None
-
-    def on_done(self) -> None:
-        """Take no note: nobody waits for it but the end of the block."""
-
-
-def _end(thread: OutputThread[_Job], packing: OutputThread[_PackingJob], output: Output) -> None:
+def _end(thread: OutputThread[Job], packing: OutputThread[PackingJob], output: Output) -> None:
     """Wait until all is done and packed, for a loop that is closed; then close."""
     for one in (thread, packing):
         one.close(lambda: None)
@@ -95,7 +69,7 @@ def _end(thread: OutputThread[_Job], packing: OutputThread[_PackingJob], output:
     output.close()
 
 
-def _close_alone(packing: OutputThread[_PackingJob], output: Output) -> None:
+def _close_alone(packing: OutputThread[PackingJob], output: Output) -> None:
     """Close the output once all is packed, when nobody waits for it any more."""
     packing.close(lambda: None)
     packing.finish_alone(output.close)
@@ -120,19 +94,10 @@ async def _wait_for(closed: anyio.Event) -> BaseException | None:
     return cancelled
 
 
-def _pack(jobs: Sequence[_PackingJob]) -> None:
-    for job in jobs:
-        try:
-            job.packing.run()
-        finally:
-            job.packing.close()
-            job.result = True
-
-
 class Ticket:
     """One operation that was submitted; it is done whether or not a task waits for it."""
 
-    def __init__(self, request: _Job, finished: anyio.Event) -> None:
+    def __init__(self, request: Job, finished: anyio.Event) -> None:
         self._job = request
         self._finished = finished
 
@@ -152,7 +117,7 @@ class Ticket:
         return result_of(self._job)
 
 
-def result_of(request: _Job) -> Result:
+def result_of(request: Job) -> Result:
     """Return the result of a request that is over; an error in our own code is raised."""
     if request.error is not None:
         raise request.error
@@ -168,8 +133,8 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         output.says_so = False
         self.says_so = True
         """Whether it warns if it is collected while it is open."""
-        self._thread: OutputThread[_Job] | None = None
-        self._packing: OutputThread[_PackingJob] | None = None
+        self._thread: OutputThread[Job] | None = None
+        self._packing: OutputThread[PackingJob] | None = None
         self._loop: EventLoop | None = None
         self._in_flight = 0
         self._most = output.options["limits"].max_in_flight
@@ -222,7 +187,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         name = f"limpet output {self._output.path.name}"
         self._loop = EventLoop()
         self._thread = OutputThread(self._attempt, self._loop.post, name=name)
-        self._packing = OutputThread(_pack, self._loop.post, name=f"{name} (packing)")
+        self._packing = OutputThread(pack, self._loop.post, name=f"{name} (packing)")
         return self
 
     async def __aexit__(
@@ -273,13 +238,13 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         if cancelled is not None:
             raise cancelled
 
-    def _attempt(self, jobs: Sequence[_Job]) -> None:
+    def _attempt(self, jobs: Sequence[Job]) -> None:
         """Do operations in the output's thread; what they leave to pack has a thread of its own."""
         for packing in self._output.attempt(jobs):
             if self._packing is None or self._packing.waiting >= _MOST_PACKINGS:
                 packing.close()
             else:
-                self._packing.submit(_PackingJob(packing))
+                self._packing.submit(PackingJob(packing))
 
     @property
     def path(self) -> os.PathLike[str]:
@@ -344,7 +309,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             return self._refuse(operation, "closed", "the output is closed")
         return None
 
-    def _submit(self, operation: Operation, end: Callable[[], None]) -> _Job:
+    def _submit(self, operation: Operation, end: Callable[[], None]) -> Job:
         assert self._thread is not None  # noqa: S101 - admitted
         self._in_flight += 1
 
@@ -352,7 +317,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             self._leave()
             end()
 
-        request = _Job(operation, on_done)
+        request = Job(operation, on_done)
         self._thread.submit(request)
         return request
 
