@@ -62,7 +62,7 @@ format: $(READY)  ## put the code into the form lint wants
 
 soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
 	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/watch/model tests/following tests/bot/test_model.py \
-		-m "soak or not soak" --timeout=3600
+		tests/output/test_chaos.py -m "soak or not soak" --timeout=3600
 	$(BIN)/python -m pytest -m soak tests/bot --timeout=3600
 
 bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer

@@ -10,6 +10,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from limpet._descriptors import close_reader
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,7 +29,8 @@ def replacing(
     """Open a temporary file that takes the place of ``path`` when the block ends.
 
     Only its owner can read it (mode 0600): names of files are in it. A block that raises leaves
-    the old content, and no temporary file.
+    the old content, and no temporary file; so does a file system that stores nothing and says so
+    only when the file is closed (close(2), "Dealing with error returns").
 
     Args:
         path: File to replace or create; its directory must exist.
@@ -39,7 +42,7 @@ def replacing(
     """
     target = os.fspath(path)
     temporary = _temporary_name(target)
-    file = os.fdopen(os.open(temporary, _FLAGS, 0o600), "wb")
+    file = open(temporary, "wb", opener=_create)  # noqa: SIM115 - closed before the rename, below
     try:
         with file:
             yield file
@@ -64,7 +67,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         OSError: It cannot: the directory is missing, or no file can be created in it.
     """
     temporary = _temporary_name(os.fspath(path))
-    os.close(os.open(temporary, _FLAGS, 0o600))
+    close_reader(os.open(temporary, _FLAGS, 0o600))
     os.unlink(temporary)
 
 
@@ -106,7 +109,11 @@ def sync_dir(path: str) -> None:
         with contextlib.suppress(OSError):
             os.fsync(fd)
     finally:
-        os.close(fd)
+        close_reader(fd)
+
+
+def _create(path: str, _: int) -> int:
+    return os.open(path, _FLAGS, 0o600)
 
 
 def _keep(target: str, previous: str) -> None:

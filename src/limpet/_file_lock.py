@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Final
 
+from limpet._descriptors import close_reader
+
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _HELD: Final = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 """What flock(2) and Windows' LK_NBLCK say of a lock that another one holds."""
@@ -30,12 +32,12 @@ class FileLock:
         try:
             _lock(fd)
         except OSError as error:
-            os.close(fd)
+            close_reader(fd)
             if error.errno not in _HELD:
                 raise
             raise BlockingIOError(errno.EAGAIN, "locked by another process", path) from error
         except BaseException:
-            os.close(fd)
+            close_reader(fd)
             raise
         self._fd: int | None = fd
 
@@ -43,7 +45,7 @@ class FileLock:
         """Release the lock; may be called twice."""
         fd, self._fd = self._fd, None
         if fd is not None:
-            os.close(fd)
+            close_reader(fd)
 
 
 def _lock(fd: int) -> None:

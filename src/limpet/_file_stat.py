@@ -17,18 +17,26 @@ KIND_OF_FORM: Final = tuple(_FORMS.get(form << 12, "other") for form in range(16
 """The four highest bits of a mode -> the kind."""
 
 
+_HAS_BIRTH: Final = hasattr(os.stat_result, "st_birthtime")
+
+
 def kind_of_mode(mode: int) -> Kind:
     """Return the kind for a stat mode."""
     return KIND_OF_FORM[mode >> 12 & 15]
 
 
-def file_stat(found: os.stat_result) -> FileStat:
-    """Return the public form; with a birth time where ``os.stat`` has one (not on Linux)."""
+def file_stat(found: os.stat_result, birthtime: float | None = None) -> FileStat:
+    """Return the public form.
+
+    Args:
+        found: The status.
+        birthtime: Taken where ``os.stat`` has none (on Linux).
+    """
     return FileStat(
         size=found.st_size,
-        mtime=found.st_mtime,
-        ctime=found.st_ctime,
-        birthtime=getattr(found, "st_birthtime", None),
+        mtime=found.st_mtime_ns / 1e9,
+        ctime=found.st_ctime_ns / 1e9,
+        birthtime=found.st_birthtime if _HAS_BIRTH else birthtime,  # type: ignore[attr-defined,unused-ignore]
         mode=found.st_mode,
         uid=found.st_uid,
         gid=found.st_gid,

@@ -7,12 +7,15 @@ that ends from then on.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_log = logging.getLogger("limpet.output")
 
 State: TypeAlias = tuple[int, ...]
 """Inode, size, mtime and ctime (nanoseconds); of a directory the inode alone."""
@@ -116,12 +119,16 @@ def end(
         unsure: Paths that another process may have changed, too.
         is_brief: As they were begun.
     """
+    notes, unsure = list(notes), list(unsure)
     with lock:
         for subscriber in tuple(_subscribers):
-            for path, before, after in notes:
-                subscriber.note(path, after, before)
-            for path in unsure:
-                subscriber.note(path, FOREIGN)
+            try:
+                for path, before, after in notes:
+                    subscriber.note(path, after, before)
+                for path in unsure:
+                    subscriber.note(path, FOREIGN)
+            except Exception:  # noqa: BLE001 - the write is done; other watches must know
+                _log.exception("a watch could not take note of an own write")
         for path in paths:
             for counts in (open_writes, brief) if is_brief else (open_writes,):
                 counts[path] -= 1
@@ -130,7 +137,10 @@ def end(
         ended.notify_all()
         subscribers = list(_subscribers)
     for subscriber in subscribers:
-        subscriber.wake()
+        try:
+            subscriber.wake()
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("a watch could not be woken after an own write")
 
 
 def _begin_in_child() -> None:

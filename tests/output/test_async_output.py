@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import pickle
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 import limpet
@@ -17,17 +21,23 @@ from limpet.output import (
     AppendToFile,
     AsyncOutput,
     CreateFile,
+    Done,
+    MakeDir,
+    MoveFile,
     Output,
     OutputLimits,
     OverwriteFile,
     Refused,
-    Result,
     open_output,
 )
 from limpet.output import _output_thread as worker
-from tests.waiting import until, until_sync
+from limpet.output._syscalls import Syscalls
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
+
+BIRTH = Syscalls().birth(-100, "/") is not None
+"""Whether this system tells when a file was made (-100: the current directory, as AT_FDCWD)."""
 
 only_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
@@ -44,17 +54,17 @@ class Gate:
         self.entered = threading.Event()
         self.opened = threading.Event()
         self.batches: list[int] = []
-        inner = out._output.perform_all
+        assert out._thread is not None
+        inner = out._thread._work
 
-        def perform_all(operations: Sequence[Any]) -> list[Result]:
-            self.batches.append(len(operations))
+        def work(jobs: Sequence[Any]) -> None:
+            self.batches.append(len(jobs))
             if not self.opened.is_set():
                 self.entered.set()
                 self.opened.wait(60)
-            return inner(operations)
+            inner(jobs)
 
-        assert out._thread is not None
-        out._thread._work = perform_all
+        out._thread._work = work
 
 
 async def test_each_operation(tmp_path: Path) -> None:
@@ -263,8 +273,11 @@ async def test_cancelled_while_it_is_done_it_is_done(tmp_path: Path) -> None:
     """V52: wholly; of one that was submitted the answer can still be asked for."""
     async with open_output(tmp_path) as out:
         gate = Gate(out)
-        with anyio.move_on_after(0.01) as scope:
-            await out.create("f", "whole")
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(out.create, "f", "whole")
+                await until(gate.entered.is_set)
+                scope.cancel()
         assert scope.cancelled_caught
         ticket = await out.submit(OverwriteFile(name="g", content="whole"))
         with anyio.move_on_after(0.01) as scope:
@@ -367,12 +380,12 @@ async def test_a_mistake_of_our_own_reaches_whoever_waits(tmp_path: Path) -> Non
 
 
 def test_a_loop_that_is_gone(tmp_path: Path) -> None:
-    """Its answers go nowhere; the operation is done and the thread ends."""
+    """Its answers go nowhere; the operation is done, and another loop may close the output."""
     opened = threading.Event()
+    out = open_output(tmp_path)
 
     async def main() -> None:
-        out = open_output(tmp_path)
-        await out.__aenter__()
+        await out.aopen()
         gate = Gate(out)
         await out.submit(CreateFile(name="f", content="x"))
         await until(gate.entered.is_set)
@@ -380,7 +393,29 @@ def test_a_loop_that_is_gone(tmp_path: Path) -> None:
         threading.Timer(0.05, gate.opened.set).start()
 
     asyncio.run(main())
-    until_sync(lambda: (tmp_path / "f").exists() and not own_threads(), "written, and ended")
+    asyncio.run(out.aclose())
+    assert (tmp_path / "f").exists()
+    assert own_threads() == []
+
+
+@pytest.mark.parametrize("kind", [AsyncOutput, Output])
+def test_one_that_was_never_closed_says_so(tmp_path: Path, kind: type[Any]) -> None:
+    """A ResourceWarning that names it; its descriptor is freed."""
+    count = len(os.listdir("/proc/self/fd"))
+
+    def leave_open() -> None:
+        if kind is Output:
+            Output(tmp_path).open()
+        else:
+            asyncio.run(opened())
+        gc.collect()
+
+    async def opened() -> None:
+        await open_output(tmp_path).aopen()
+
+    with pytest.warns(ResourceWarning, match=f"{kind.__name__} .* was not closed"):
+        leave_open()
+    assert len(os.listdir("/proc/self/fd")) == count
 
 
 async def test_many_outputs_side_by_side(tmp_path: Path) -> None:
@@ -395,3 +430,237 @@ async def test_many_outputs_side_by_side(tmp_path: Path) -> None:
         for n in range(60):
             tasks.start_soon(one, n)
     assert {p.read_text() for p in tmp_path.glob("*/f")} == {"01234"}
+
+
+async def test_without_a_block(tmp_path: Path) -> None:
+    """py-10: opened by one function of a framework, closed by another; twice does no harm."""
+    out = await open_output(tmp_path).aopen()
+    assert repr(out) == f"<AsyncOutput {str(tmp_path)!r}, open>"
+    with pytest.raises(limpet.UsageError, match="open already"):
+        await out.aopen()
+    ticket = await out.submit(CreateFile(name="f", content="x"))
+    await out.aclose()
+    assert ticket.result is not None
+    assert ticket.result.ok
+    assert repr(out) == f"<AsyncOutput {str(tmp_path)!r}, closed>"
+    await out.aclose()
+    result = await out.perform(CreateFile(name="g", content=""))
+    assert isinstance(result, Refused)
+    assert result.code == "closed"
+    assert own_threads() == []
+    async with out:
+        await out.append("f", "y")
+    await open_output(tmp_path / "never").aclose()
+    assert (tmp_path / "f").read_text() == "xy"
+
+
+def test_another_event_loop_is_told_at_once(tmp_path: Path) -> None:
+    """Instead of an answer that wakes nobody: the error names the way out."""
+    out = open_output(tmp_path)
+
+    async def opened() -> None:
+        await out.aopen()
+        await out.create("f", "")
+
+    async def used() -> None:
+        operation = CreateFile(name="g", content="")
+        for use in (
+            lambda: out.perform(operation),
+            lambda: out.submit(operation),
+            lambda: out.append("g", "x"),
+            out.aclose,
+        ):
+            with pytest.raises(
+                RuntimeError, match=r"AsyncOutput .* belongs to another event loop: enter one here"
+            ):
+                await use()
+
+    with asyncio.Runner() as first:
+        first.run(opened())
+        asyncio.run(used())
+        anyio.run(used, backend="trio")
+        first.run(out.aclose())
+    assert not (tmp_path / "g").exists()
+    assert own_threads() == []
+
+
+def in_a_child(act: Callable[[], object]) -> int:
+    """Return the exit code of a forked child that does something: 0, or 1 if it raised."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+@only_asyncio
+async def test_a_forked_child_is_told_at_once(tmp_path: Path, anyio_backend: str) -> None:
+    """Its threads are not there, so nothing would ever be done."""
+    async with open_output(tmp_path) as out:
+        await out.create("f", "")
+
+        def use() -> None:
+            with pytest.raises(RuntimeError, match=r"AsyncOutput .* a fork of"):
+                out.append("f", "child").send(None)
+
+        assert in_a_child(use) == 0
+        await out.append("f", "parent")
+    assert (tmp_path / "f").read_text() == "parent"
+
+
+def test_a_synchronous_output_works_in_a_forked_child(tmp_path: Path) -> None:
+    """Also if another thread was in the middle of an operation at the fork."""
+    entered, opened = threading.Event(), threading.Event()
+
+    class Held(Syscalls):
+        def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
+            if name == "held" and not opened.is_set():
+                entered.set()
+                assert opened.wait(60)
+            return super().open_file(dir_fd, name, flags, mode)
+
+    (tmp_path / "held").write_text("")
+    with Output(tmp_path, calls=Held()) as out:
+        thread = threading.Thread(target=out.append, args=("held", "x"))
+        thread.start()
+        try:
+            assert entered.wait(60)
+            assert in_a_child(lambda: out.append("f", "child")) == 0
+        finally:
+            opened.set()
+            thread.join()
+    assert (tmp_path / "f").read_text() == "child"
+    assert (tmp_path / "held").read_text() == "x"
+
+
+def test_a_lock_does_not_stay_in_a_forked_child(tmp_path: Path) -> None:
+    """A child forked in the middle of a locked append shares the open file, and lets it go."""
+    entered, opened = threading.Event(), threading.Event()
+
+    class Held(Syscalls):
+        def write(self, fd: int, data: bytes | memoryview) -> int:
+            if not opened.is_set():
+                entered.set()
+                assert opened.wait(60)
+            return super().write(fd, data)
+
+    (tmp_path / "f").write_text("")
+    read, write = os.pipe()
+    with Output(tmp_path, calls=Held(), lock_timeout=20, durability="file") as out:
+        thread = threading.Thread(target=out.append, args=("f", "1"), kwargs={"lock": True})
+        thread.start()
+        assert entered.wait(60)
+        child = os.fork()
+        if child == 0:
+            os.read(read, 1)  # lives for as long as the test
+            os._exit(0)
+        try:
+            opened.set()
+            thread.join()
+            began = time.monotonic()
+            out.append("f", "2", lock=True)
+            assert time.monotonic() - began < 10
+        finally:
+            os.write(write, b"x")
+            os.waitpid(child, 0)
+            os.close(read)
+            os.close(write)
+    assert (tmp_path / "f").read_text() == "12"
+
+
+class Hung(Syscalls):
+    """A disk on which one call does not return until it is let go."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name != super().__getattribute__("name"):
+            return found
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.entered.set()
+            assert self.opened.wait(60)
+            return found(*arguments, **more)
+
+        return call
+
+
+async def test_entering_obeys_a_time_out_though_the_disk_hangs(tmp_path: Path) -> None:
+    """And what was opened too late is closed; the output may be entered again."""
+    calls = Hung("open_root")
+    count = len(os.listdir("/proc/self/fd"))
+    out = AsyncOutput(Output(tmp_path, calls=calls))
+    with pytest.raises(TimeoutError):
+        with anyio.fail_after(0.1):
+            await out.aopen()
+    assert calls.entered.is_set()
+    calls.opened.set()
+    async with out:
+        await out.create("f", "x")
+    assert (tmp_path / "f").exists()
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= count)
+
+
+async def test_leaving_obeys_a_time_out_though_the_disk_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a grace; what was begun is finished and the root closed by the output's thread."""
+    from limpet.output import _async_output
+
+    monkeypatch.setattr(_async_output, "_GRACE_S", 0.1)
+    calls = Hung("write")
+    count = len(os.listdir("/proc/self/fd"))
+    out = await AsyncOutput(Output(tmp_path, calls=calls)).aopen()
+    ticket = await out.submit(CreateFile(name="f", content="x"))
+    await until(calls.entered.is_set)
+    with pytest.raises(TimeoutError):
+        with anyio.fail_after(0.1):
+            await out.aclose()
+    assert ticket.result is None
+    assert not (tmp_path / "f").exists()
+    calls.opened.set()
+    assert (await ticket.wait()).ok
+    await until(lambda: own_threads() == [])
+    assert (tmp_path / "f").read_text() == "x"
+    assert len(os.listdir("/proc/self/fd")) == count
+    assert "closed" in repr(out)
+
+
+async def test_a_status_is_that_of_events(tmp_path: Path) -> None:
+    """py-10: times to the same bit, and the birth time where the system has one."""
+    with limpet.watch_dir(tmp_path, own="mark").sync() as watch:
+        async with open_output(tmp_path) as out:
+            for operation in (
+                CreateFile(name="f", content="x"),
+                AppendToFile(name="f", content="y"),
+                OverwriteFile(name="f", content="z"),
+                MakeDir(name="d"),
+                MoveFile(name="f", target="g"),
+            ):
+                done = await out.perform(operation)
+                assert done.ok
+                events = await anyio.to_thread.run_sync(watch.fence)
+                stats = [event.stat for event in events if hasattr(event, "stat")]
+                assert stats
+                assert stats[-1] == done.stat
+                assert done.stat is not None
+                if BIRTH:
+                    assert done.stat.birthtime is not None
+
+
+def test_a_program_is_checked_by_its_types(tmp_path: Path) -> None:
+    """py-08: ``ok`` is a field of a literal type: what mypy, and pyright by ``is True``, narrow."""
+    annotations = [kind.__annotations__["ok"] for kind in (Done, Refused)]
+    assert annotations == ["Literal[True]", "Literal[False]"]
+    with Output(tmp_path) as out:
+        results = out.perform_all([CreateFile(name="f", content=""), MakeDir(name="f")])
+    assert [result.ok for result in results] == [True, False]
+    assert [result.ok for result in pickle.loads(pickle.dumps(results))] == [True, False]  # noqa: S301

@@ -48,6 +48,8 @@ CASES: dict[str, Operation] = {
     "overwrite": OverwriteFile(name="old", content=NEW, durability="full"),
     "overwrite nothing": OverwriteFile(name="d/f", content=NEW),
     "append": AppendToFile(name="old", content=NEW, durability="full", lock=True),
+    "overwrite a mode": OverwriteFile(name="d/f", content=NEW, mode=0o600, durability="file"),
+    "append with a mark": AppendToFile(name="empty file", content=NEW, encoding="utf-8-sig"),
     "append to nothing": AppendToFile(name="d/f", content=NEW, newline_guard=True),
     "delete": DeleteFile(name="old", durability="full"),
     "delete a folder": DeleteDir(name="empty", durability="full"),
@@ -107,6 +109,7 @@ def prepare(root: Path) -> None:
     (root / "old").write_text(OLD)
     (root / "old").chmod(0o640)
     (root / "older").write_text("older")
+    (root / "empty file").touch()
 
 
 def state(root: Path) -> dict[str, str | None]:
@@ -119,6 +122,25 @@ def state(root: Path) -> dict[str, str | None]:
 def without_new_parents(found: dict[str, str | None]) -> dict[str, str | None]:
     """Folders on the way may have been made before it failed; they are documented to stay."""
     return {name: text for name, text in found.items() if name not in {"n", "n/m"} or text}
+
+
+def test_a_stream_in_which_a_call_fails(tmp_path: Path) -> None:
+    """As content in memory: old or new, and nothing is left over."""
+
+    def operation() -> Operation:
+        return OverwriteFile(name="old", content=[NEW.encode(), b"", NEW.encode()])
+
+    prepare(tmp_path / "model")
+    before = state(tmp_path / "model")
+    counting = Watched()
+    assert run(counting, tmp_path / "model", operation(), "walk").ok
+    after = state(tmp_path / "model")
+    for nth in range(1, counting.count + 1):
+        root = tmp_path / f"{nth}"
+        prepare(root)
+        calls = Failing(nth, errno.ENOSPC)
+        answer = run(calls, root, operation(), "walk")
+        assert state(root) == (after if answer.ok else before), calls.hit
 
 
 def run(calls: Watched, root: Path, operation: Operation, way: str) -> Any:

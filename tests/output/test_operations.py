@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import pickle
 import shutil
@@ -10,7 +12,7 @@ import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -399,8 +401,158 @@ def test_overwritten_files_keep_their_mode(out: Output, root: Path, mode: int) -
     """V51: but for the set-id bits, which any write takes away."""
     (root / "f").write_text("old")
     (root / "f").chmod(mode)
-    out.overwrite("f", "new")
+    out.overwrite("f", "new", replace_read_only=True)
     assert stat.S_IMODE((root / "f").stat().st_mode) == mode & 0o777
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o400, 0o000, 0o555])
+def test_what_is_write_protected_is_not_written(out: Output, root: Path, mode: int) -> None:
+    """O6: nobody may write it, so neither the directory's owner nor root does, unless told to."""
+    (root / "f").write_text("kept")
+    (root / "f").chmod(mode)
+    (root / "g").write_text("g")
+    for operation in (
+        OverwriteFile(name="f", content="x"),
+        AppendToFile(name="f", content="x"),
+        AppendToFile(name="f", content="x", rotation=limpet.Rotation(max_bytes=1)),
+        MoveFile(name="g", target="f", overwrite=True),
+    ):
+        answer = out.perform(operation)
+        assert isinstance(answer, Refused)
+        assert answer.code == "denied"
+        assert f"write-protected (mode {mode:04o})" in answer.message
+        assert "replace_read_only=True" in answer.message
+    (root / "f").chmod(0o644)
+    assert tree(root) == {"f": "kept", "g": "g"}
+    (root / "f").chmod(mode)
+    done = out.overwrite("f", "new", replace_read_only=True)
+    assert done.stat is not None
+    assert stat.S_IMODE(done.stat.mode) == mode
+    out.move("g", "f", overwrite=True, replace_read_only=True)
+    assert tree(root) == {"f": "g"}
+    (root / "f").chmod(mode)
+    out.delete("f")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755, 0o444, 0o200])
+def test_a_new_file_has_the_mode_that_was_asked_for(out: Output, root: Path, mode: int) -> None:
+    """Whatever the umask; one that is there keeps its own."""
+    old = os.umask(0o077)
+    try:
+        out.create("c", "x", mode=mode)
+        out.overwrite("o", "x", mode=mode)
+        out.append("a", "x", mode=mode)
+        out.create("s", [b"x"], mode=mode)
+    finally:
+        os.umask(old)
+    assert {stat.S_IMODE((root / name).stat().st_mode) for name in "coas"} == {mode}
+    for name in ("f", "g"):
+        (root / name).write_text("old")
+        (root / name).chmod(0o640)
+    out.overwrite("f", "x", mode=mode)
+    out.append("g", "x", mode=mode)
+    assert {stat.S_IMODE((root / name).stat().st_mode) for name in "fg"} == {0o640}
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", ["list", "generator", "file", "raw", "empty"])
+def test_content_from_a_stream(out: Output, root: Path, tmp_path: Path, make: str) -> None:
+    """A file open for reading bytes, or anything that yields them; ``bytes`` says how many."""
+    source = tmp_path / "source"
+    data = os.urandom(600_000)
+    source.write_bytes(data)
+    with source.open("rb") as file, source.open("rb", buffering=0) as raw:
+        streams: dict[str, Any] = {
+            "list": [data[:10], bytearray(data[10:20]), b"", memoryview(data)[20:]],
+            "generator": (data[n : n + 1000] for n in range(0, len(data), 1000)),
+            "file": file,
+            "raw": raw,
+            "empty": [],
+        }
+        expected = b"" if make == "empty" else data
+        (root / "o").write_text("old")
+        done = out.overwrite("o", streams[make])
+        assert done.existed
+        assert done.bytes == len(expected)
+        assert (root / "o").read_bytes() == expected
+    with source.open("rb") as file:
+        out.create("c", file, durability="full")
+        with pytest.raises(limpet.ExistsError):
+            out.create("c", [b"x"])
+    assert (root / "c").read_bytes() == data
+    assert not list(root.glob(".limpet-*"))
+
+
+def test_a_stream_is_held_a_piece_at_a_time(root: Path) -> None:
+    """A file without a line end in it is read in pieces, too."""
+    longest = 0
+
+    class Sizes(Syscalls):
+        def write(self, fd: int, data: bytes | memoryview) -> int:
+            nonlocal longest
+            longest = max(longest, len(data))
+            return super().write(fd, data)
+
+    with (
+        Output(root, calls=Sizes(), limits=OutputLimits(max_write_bytes=1 << 20)) as out,
+        Path("/dev/zero").open("rb") as endless,
+    ):
+        with pytest.raises(limpet.CapError):
+            out.create("f", endless)
+        out.create("g", io.BytesIO(bytes(1 << 20)))
+    assert 0 < longest <= 1 << 18
+    assert tree(root).keys() == {"g"}
+
+
+def test_a_stream_that_breaks_off_changes_nothing(out: Output, root: Path) -> None:
+    """Whatever it raises is the cause; a stream of text is none."""
+
+    def broken(error: BaseException) -> Iterator[bytes]:
+        yield b"some"
+        raise error
+
+    (root / "f").write_text("old")
+    for stream, cause in (
+        (broken(ConnectionResetError("gone")), ConnectionResetError),
+        (broken(OSError(errno.ENOSPC, "not of the disk here")), OSError),
+        (broken(RecursionError()), RecursionError),
+        (["text"], TypeError),
+        ([b"x", 5], TypeError),
+        (iter([None]), TypeError),
+    ):
+        answer = out.perform(OverwriteFile(name="f", content=stream))  # type: ignore[arg-type]
+        assert isinstance(answer, Refused)
+        assert answer.code == "content"
+        assert isinstance(answer.cause, cause)
+        with pytest.raises(limpet.ContentError) as failure:
+            raise answer.error()
+        assert failure.value.__cause__ is answer.cause
+    with pytest.raises(KeyboardInterrupt):
+        out.overwrite("f", broken(KeyboardInterrupt()))
+    assert tree(root) == {"f": "old"}
+    assert not list(root.glob(".limpet-*"))
+
+
+def test_limits_count_a_stream_as_it_comes(openers: Open, root: Path) -> None:
+    """It is read no further than they allow."""
+    read = 0
+
+    def stream() -> Iterator[bytes]:
+        nonlocal read
+        while True:
+            read += 10
+            yield b"x" * 10
+
+    (root / "old").write_text("x" * 50)
+    for limits in (OutputLimits(max_write_bytes=95), OutputLimits(max_total_bytes=145)):
+        read = 0
+        with openers(limits=limits) as out:
+            assert code(out.perform(CreateFile(name="f", content=stream()))) == "over-cap"
+            assert read == 100
+            out.overwrite("old", [b"x" * 50])
+    assert tree(root) == {"old": "x" * 50}
 
 
 def test_overwritten_files_keep_their_attributes(out: Output, root: Path) -> None:
@@ -787,10 +939,17 @@ def test_wrong_options_are_refused_at_once(options: Any, root: Path) -> None:
         lambda: limpet.Rotation(daily=True, max_age=float("inf")),
         lambda: OutputLimits(max_files=0),
         lambda: OutputLimits(when_full="explode"),  # type: ignore[arg-type]
+        lambda: limpet.safe_name(5),  # type: ignore[arg-type]
+        lambda: limpet.safe_name("x", max_bytes="50"),  # type: ignore[arg-type]
+        lambda: Output("x").tail(None, 5),  # type: ignore[arg-type]
+        lambda: Output("x").tail("f", -1),
+        lambda: Output("x").tail("f", "5"),  # type: ignore[arg-type]
+        lambda: CreateFile(name="x", content="", mode=0o1000),
+        lambda: CreateFile(name="x", content="", mode="600"),  # type: ignore[arg-type]
         lambda: Output(""),
         lambda: Output("a\0b"),
     ],
-    ids=map(str, range(11)),
+    ids=map(str, range(18)),
 )
 def test_wrong_values_are_refused_when_they_are_made(wrong: Callable[[], object]) -> None:
     with pytest.raises(limpet.UsageError):

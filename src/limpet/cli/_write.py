@@ -71,7 +71,9 @@ EXIT_CODES: Final[dict[RefusalCode, int]] = {
     "busy": 9,
     "closed": 9,
     "durability": 10,
+    "content": 11,
     "encoding": 11,
+    "internal": 1,
     "io": 1,
 }
 """By what the caller can do about it: another name, another mode, permission, room, patience."""

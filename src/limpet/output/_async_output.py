@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+import threading
+import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Any, Final, Self, Unpack
 
 import anyio
 import anyio.to_thread
@@ -14,20 +18,86 @@ import anyio.to_thread
 from limpet._event_loop import EventLoop
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions
+from limpet.output._jobs import Job, PackingJob, pack
 from limpet.output._operation_methods import OperationMethods
-from limpet.output._operations import Operation
+from limpet.output._operations import Operation, check_operation
 from limpet.output._output import Output
-from limpet.output._output_thread import OutputThread, Request
+from limpet.output._output_thread import OutputThread
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, RefusalCode, Refused, Result
 
-_Request: TypeAlias = Request[Operation, Result]
+_MOST_PACKINGS: Final = 64
+"""Logs that may wait to be packed, each with its directory open; of more, the next rotation packs.
+"""
+
+
+_GRACE_S = 10.0
+"""Seconds that leaving, once it is cancelled, still waits for what was begun."""
+
+
+class _Opening:
+    """Opens the root in a thread that may be left alone: a disk that hangs stops no time-out."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._mutex = threading.Lock()
+        self._done = self._abandoned = False
+
+    def run(self) -> None:
+        """Open it, unless nobody waits for it any more."""
+        self._output.open_quietly(self._is_wanted)
+
+    def _is_wanted(self) -> bool:
+        with self._mutex:
+            self._done = not self._abandoned
+            return self._done
+
+    def abandon(self) -> None:
+        """Close it, now or as soon as it is open."""
+        with self._mutex:
+            self._abandoned = True
+            done = self._done
+        if done:
+            self._output.close()
+
+
+def _end(thread: OutputThread[Job], packing: OutputThread[PackingJob], output: Output) -> None:
+    """Wait until all is done and packed, for a loop that is closed; then close."""
+    for one in (thread, packing):
+        one.close(lambda: None)
+        one.join()
+    output.close()
+
+
+def _close_alone(packing: OutputThread[PackingJob], output: Output) -> None:
+    """Close the output once all is packed, when nobody waits for it any more."""
+    packing.close(lambda: None)
+    packing.finish_alone(output.close)
+
+
+async def _wait_for(closed: anyio.Event) -> BaseException | None:
+    """Wait for an event; return what cancelled the wait, if anything did.
+
+    What was begun is finished, so a wait that is cancelled goes on; but not for ever, because a
+    disk may hang: it returns after ``_GRACE_S`` seconds, whether or not the event is set.
+    """
+    cancelled: BaseException | None = None
+    end = math.inf
+    while not closed.is_set() and anyio.current_time() < end:
+        try:
+            with anyio.CancelScope(shield=cancelled is not None, deadline=end):
+                await closed.wait()
+        except anyio.get_cancelled_exc_class() as error:
+            # asyncio's own cancel() passes a shield, and may come more than once.
+            cancelled = error
+            end = min(end, anyio.current_time() + _GRACE_S)
+    return cancelled
 
 
 class Ticket:
     """One operation that was submitted; it is done whether or not a task waits for it."""
 
-    def __init__(self, request: _Request, finished: anyio.Event) -> None:
+    def __init__(self, request: Job, finished: anyio.Event) -> None:
         self._job = request
         self._finished = finished
 
@@ -47,7 +117,7 @@ class Ticket:
         return result_of(self._job)
 
 
-def result_of(request: _Request) -> Result:
+def result_of(request: Job) -> Result:
     """Return the result of a request that is over; an error in our own code is raised."""
     if request.error is not None:
         raise request.error
@@ -60,12 +130,29 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._thread: OutputThread[Operation, Result] | None = None
+        output.says_so = False
+        self.says_so = True
+        """Whether it warns if it is collected while it is open."""
+        self._thread: OutputThread[Job] | None = None
+        self._packing: OutputThread[PackingJob] | None = None
         self._loop: EventLoop | None = None
         self._in_flight = 0
         self._most = output.options["limits"].max_in_flight
         self._waits = output.options["limits"].when_full == "wait"
         self._turns: deque[anyio.Event] = deque()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._thread is None else "open"
+        return f"<{type(self).__name__} {str(self._output.path)!r}, {state}>"
+
+    def __del__(self) -> None:
+        """Close the root if the block was never left, and say so."""
+        if self._thread is None or self._loop is None:
+            return
+        if self.says_so and not self._loop.is_forked:
+            message = f"{self!r} was not closed: leave its block, or await its aclose()"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
+        self._output.close()  # its thread holds a reference, so nothing is under way
 
     async def __aenter__(self) -> Self:
         """Open the root.
@@ -74,14 +161,33 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             RootGoneError: It is missing and ``create`` is not set.
             OutputError: It cannot be opened; the code says why.
         """
+        return await self._open(stacklevel=4)
+
+    async def aopen(self) -> Self:
+        """Open the root without a block; ``aclose`` is due later.
+
+        For frameworks that call one function at the start and another at the end.
+
+        Raises:
+            OutputError: As ``async with``.
+        """
+        return await self._open(stacklevel=4)
+
+    async def _open(self, *, stacklevel: int) -> Self:
         if self._thread is not None:
             message = f"the output at {str(self._output.path)!r} is open already"
             raise UsageError(message)
-        await anyio.to_thread.run_sync(self._output.open_quietly)
-        self._output.warn_of_loops(stacklevel=3)
+        opening = _Opening(self._output)
+        try:
+            await anyio.to_thread.run_sync(opening.run, abandon_on_cancel=True)
+        except BaseException:
+            opening.abandon()
+            raise
+        self._output.warn_of_loops(stacklevel=stacklevel)
         name = f"limpet output {self._output.path.name}"
         self._loop = EventLoop()
-        self._thread = OutputThread(self._output.perform_all, self._loop.post, name=name)
+        self._thread = OutputThread(self._attempt, self._loop.post, name=name)
+        self._packing = OutputThread(pack, self._loop.post, name=f"{name} (packing)")
         return self
 
     async def __aexit__(
@@ -90,28 +196,55 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Wait until all that was submitted is done, then close; also if cancelled."""
-        thread, self._thread = self._thread, None
-        if thread is None:
+        """Wait until all that was submitted is done, then close; see ``aclose``."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Wait until all that was submitted is done and packed, then close.
+
+        If it is cancelled it waits for ten seconds more at most. What is not done by then (a disk
+        hangs) is done, and the root closed, without anybody who waits. May be called twice, and
+        from any task of the loop in which it was opened; from another one only once that is closed.
+
+        Raises:
+            RuntimeError: It was opened in another event loop, which still runs.
+        """
+        thread, packing, loop = self._thread, self._packing, self._loop
+        if thread is None or packing is None or loop is None:
             return
-        closed = anyio.Event()
-        thread.close(closed.set)
+        if loop.is_forked:  # its threads are the parent's
+            self._thread = None
+            self._output.close()
+            return
+        if loop.is_closed:  # nobody is left whom they could call back
+            self._thread = None
+            await anyio.to_thread.run_sync(_end, thread, packing, self._output)
+            return
+        loop.check(self)
+        self._thread = None
         cancelled: BaseException | None = None
-        while True:
-            try:
-                with anyio.CancelScope(shield=True):
-                    await closed.wait()
-                break
-            except anyio.get_cancelled_exc_class() as error:
-                cancelled = (
-                    error  # asyncio's own cancel() passes a shield; what was begun is finished
-                )
-        thread.join()
+        for one in (thread, packing):  # the first may add to the second
+            closed = anyio.Event()
+            one.close(closed.set)
+            cancelled = await _wait_for(closed) or cancelled
+            if not closed.is_set():
+                assert cancelled is not None  # noqa: S101 - else it waits
+                thread.finish_alone(partial(_close_alone, packing, self._output))
+                raise cancelled
+            one.join()
         self._output.close()
         while self._turns:
             self._turns.popleft().set()
         if cancelled is not None:
             raise cancelled
+
+    def _attempt(self, jobs: Sequence[Job]) -> None:
+        """Do operations in the output's thread; what they leave to pack has a thread of its own."""
+        for packing in self._output.attempt(jobs):
+            if self._packing is None or self._packing.waiting >= _MOST_PACKINGS:
+                packing.close()
+            else:
+                self._packing.submit(PackingJob(packing))
 
     @property
     def path(self) -> os.PathLike[str]:
@@ -125,8 +258,14 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
         Operations are done in the order in which they were submitted. Many tasks may call it at
         once. If it is cancelled while the operation waits, the operation is never done; if it is
-        being done, it is done completely (``submit`` keeps its result).
+        being done, it is done completely (``submit`` keeps its result). One that waits for a lock
+        holds up what comes after it on the same names, and nothing else.
+
+        Raises:
+            UsageError: It is no operation.
+            RuntimeError: The output was opened in another event loop.
         """
+        check_operation(operation)
         refusal = await self._admit(operation)
         if refusal is not None or self._loop is None:
             return refusal or self._refuse(operation, "closed", "the output is closed")
@@ -147,7 +286,10 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
         Raises:
             OutputError: ``busy`` if there is no room and ``when_full`` says refuse; ``closed``.
+            UsageError: It is no operation.
+            RuntimeError: The output was opened in another event loop.
         """
+        check_operation(operation)
         refusal = await self._admit(operation)
         if refusal is not None:
             raise refusal.error()
@@ -156,6 +298,8 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
     async def _admit(self, operation: Operation) -> Refused | None:
         """Wait until there is room for one more, or return why there will be none."""
+        if self._thread is not None and self._loop is not None:
+            self._loop.check(self)
         if self._in_flight >= self._most or self._turns:
             if not self._waits:
                 why = f"{self._in_flight} operations are in flight, which is the most"
@@ -165,7 +309,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             return self._refuse(operation, "closed", "the output is closed")
         return None
 
-    def _submit(self, operation: Operation, end: Callable[[], None]) -> _Request:
+    def _submit(self, operation: Operation, end: Callable[[], None]) -> Job:
         assert self._thread is not None  # noqa: S101 - admitted
         self._in_flight += 1
 
@@ -173,7 +317,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             self._leave()
             end()
 
-        request: _Request = Request(operation, on_done)
+        request = Job(operation, on_done)
         self._thread.submit(request)
         return request
 

@@ -6,16 +6,18 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from limpet.output._own_write_reporter import state_of
-from limpet.output._refusals import RefusalError, check_plain
+from limpet.output._place import rename_to_free
+from limpet.output._refusals import RefusalError, check_plain, check_writable
 from limpet.output._syscalls import Syscalls
-from limpet.output._temp_files import Staged, stage
+from limpet.output._temp_files import stage
 from limpet.output._write_context import WriteContext
 
-NO_WAY: Final = frozenset((errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP))
-"""What renameat2(2) returns where it, or the file system, does not know RENAME_NOREPLACE."""
+_TRIES: Final = 4
+"""How often other processes may take a temporary file for a leftover; see ``_temp_files``."""
 
 
 class Change(NamedTuple):
@@ -24,6 +26,21 @@ class Change(NamedTuple):
     size: int
     stat: os.stat_result | None
     existed: bool
+    birth: float | None = None
+    """When the file was made, where ``stat`` does not say."""
+
+
+class Replacing(NamedTuple):
+    """What may be replaced, and how a new file is made."""
+
+    new: bool = False
+    """Refuse a name that is taken, also one that is taken meanwhile."""
+    link: bool = False
+    """Replace a symlink."""
+    read_only: bool = False
+    """Replace a file that nobody may write."""
+    mode: int | None = None
+    """Permission bits of a new file; ``None`` is what the umask leaves."""
 
 
 def stat_or_none(calls: Syscalls, dir_fd: int, name: str) -> os.stat_result | None:
@@ -38,102 +55,126 @@ def replace_content(
     context: WriteContext,
     dir_fd: int,
     parts: tuple[str, ...],
-    data: bytes,
-    *,
-    new: bool,
-    replace_link: bool = False,
+    content: bytes | Iterable[bytes],
+    how: Replacing,
 ) -> Change:
-    """Make the last of ``parts``, in the open directory ``dir_fd``, hold ``data``.
+    """Make the last of ``parts``, in the open directory ``dir_fd``, hold ``content``.
 
     A reader finds the old content or the new, whole, at any moment; also after a crash of the
-    program. After a crash of the system: see ``Durability``.
+    program. After a crash of the system: see ``Durability``. The new content is stored, as far as
+    the file system says, before it takes the name: a failure of close(2) leaves the old content.
 
     Args:
         context: What the batch writes with.
         dir_fd: Directory of the name.
         parts: The whole name.
-        data: The whole content.
-        new: Refuse a name that is taken, also one that is taken meanwhile.
-        replace_link: Replace a symlink.
+        content: The whole content; a stream is held in memory a piece at a time.
+        how: What may be replaced.
 
     Raises:
         RefusalError: What is at the name is not to be replaced. Nothing changed.
         OSError: Nothing changed, and no temporary file is left.
     """
+    for _ in range(_TRIES):
+        change = _replace(context, dir_fd, parts, content, how)
+        if change is not None:
+            return change
+        if not isinstance(content, bytes):
+            break  # it was read, and cannot be read again
+    raise RefusalError("busy", "another process took its temporary file for a leftover")
+
+
+def _replace(
+    context: WriteContext,
+    dir_fd: int,
+    parts: tuple[str, ...],
+    content: bytes | Iterable[bytes],
+    how: Replacing,
+) -> Change | None:
+    """Try once; ``None`` if the temporary file is lost to another process's clean-up."""
     calls, report = context.calls, context.report
     name = parts[-1]
     # Whether a new name is taken is found out by the rename: that is the rare case.
-    before = None if new else stat_or_none(calls, dir_fd, name)
+    before = None if how.new else stat_or_none(calls, dir_fd, name)
     if before is not None:
-        _check(before, new=new, replace_link=replace_link)
+        _check(before, how)
     report.begin(parts)
     kept = before if before is not None and stat.S_ISREG(before.st_mode) else None
-    staged = stage(calls, dir_fd, 0o666 if kept is None else 0o600)
+    staged = stage(calls, dir_fd, 0o666 if kept is None and how.mode is None else 0o600)
     try:
         if report.is_active:
             hidden = (*parts[:-1], staged.name)
             report.begin(hidden)
             report.wrote(hidden, None, None)
-        staged.write(data)
+        size = staged.write(content)
         if kept is not None:
             _carry_over(calls, dir_fd, name, staged.fd, kept)
+        elif how.mode is not None:
+            calls.chmod(staged.fd, how.mode)
         if context.durability != "none":
             calls.sync(staged.fd)
-        written = calls.stat(staged.fd) if report.is_active else None
-        if new:
-            try:
-                place_new(calls, dir_fd, staged, dir_fd, name)
-            except FileExistsError:
-                _check(calls.stat_at(dir_fd, name), new=True, replace_link=False)
-                raise
-        else:
-            calls.rename(dir_fd, staged.name, dir_fd, name)
-            staged.placed = True
-        after = stat_after(calls, staged.fd)
-        if written is not None:
+        written = calls.stat(staged.fd)
+        staged.seal()
+        try:
+            if how.new:
+                rename_to_free(calls, dir_fd, staged.name, dir_fd, name)
+            else:
+                calls.rename(dir_fd, staged.name, dir_fd, name)
+        except FileExistsError:
+            _check(calls.stat_at(dir_fd, name), how)
+            raise
+        except FileNotFoundError:
+            if staged.is_lost():
+                return None
+            raise
+        staged.placed = True
+        after, birth = stat_done(context, dir_fd, name)
+        if after is not None and not _is_same(after, written):
+            after = None  # another process replaced it in that moment
+        if report.is_active:
             # Another process that writes into it makes another state, now and later.
             if after is not None and content_of(after) == content_of(written):
                 report.wrote(parts, state_of(before), state_of(after))
             else:
                 report.unsure(parts)
         context.fsyncs.dir(dir_fd)
-        return Change(size=len(data), stat=after, existed=before is not None)
+        return Change(size, after or written, before is not None, birth if after else None)
     finally:
         staged.close()
 
 
-def place_new(calls: Syscalls, dir_fd: int, staged: Staged, to: int, name: str) -> None:
-    """Rename a temporary file to its final name if that is free.
+def stat_done(
+    context: WriteContext, dir_fd: int, name: str
+) -> tuple[os.stat_result | None, float | None]:
+    """Return status and birth time of what was done, or ``None``: it is done in either case.
 
-    Raises:
-        OSError: EEXIST: it is taken.
+    A watch compares the status with what it finds later. So while one is there, the file system
+    is asked, and not what the kernel keeps of FUSE and network file systems.
     """
+    calls = context.calls
+    birth = birth_or_none(calls, dir_fd, name, fresh=context.report.is_active)
     try:
-        calls.rename_new(dir_fd, staged.name, to, name)
-        staged.placed = True
-    except OSError as error:
-        if error.errno not in NO_WAY:
-            raise
-        # link(2) fails everywhere if the name is taken; then the first name is removed.
-        calls.link(dir_fd, staged.name, to, name)
-        with contextlib.suppress(OSError):
-            calls.unlink(dir_fd, staged.name)
-            staged.placed = True
-
-
-def link_over(calls: Syscalls, dir_fd: int, name: str, to: int, new: str) -> None:
-    """Rename a file to a free name where the system has no call for it: two names for a moment.
-
-    Raises:
-        OSError: The file has its old name alone.
-    """
-    calls.link(dir_fd, name, to, new)
-    try:
-        calls.unlink(dir_fd, name)
+        return stat_or_none(calls, dir_fd, name), birth
     except OSError:
-        with contextlib.suppress(OSError):
-            calls.unlink(to, new)
-        raise
+        return None, None
+
+
+def _is_same(after: os.stat_result, written: os.stat_result) -> bool:
+    """Return whether the file at the name is the one that was written.
+
+    Some file systems make inode numbers from names (rclone), so that a rename gives another.
+    """
+    if (after.st_dev, after.st_ino) == (written.st_dev, written.st_ino):
+        return True
+    return content_of(after) == content_of(written)
+
+
+def birth_or_none(calls: Syscalls, fd: int, name: str, *, fresh: bool = False) -> float | None:
+    """Return when a file was made, where that can be found out; see ``Syscalls.birth``."""
+    try:
+        return calls.birth(fd, name, fresh=fresh)
+    except OSError:
+        return None
 
 
 def stat_after(calls: Syscalls, fd: int) -> os.stat_result | None:
@@ -149,16 +190,19 @@ def content_of(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _check(found: os.stat_result, *, new: bool, replace_link: bool) -> None:
-    """Refuse to replace what is there, by its type.
+def _check(found: os.stat_result, how: Replacing) -> None:
+    """Refuse to replace what is there, by its type and mode.
 
     Raises:
         RefusalError: It is not replaced.
     """
-    if not (replace_link and not new and stat.S_ISLNK(found.st_mode)):
-        check_plain(found)
-        if new:
-            raise RefusalError("exists", "the name is taken", errno.EEXIST)
+    if how.link and not how.new and stat.S_ISLNK(found.st_mode):
+        return
+    check_plain(found)
+    if how.new:
+        raise RefusalError("exists", "the name is taken", errno.EEXIST)
+    if not how.read_only:
+        check_writable(found)
 
 
 def _carry_over(calls: Syscalls, dir_fd: int, name: str, fd: int, old: os.stat_result) -> None:

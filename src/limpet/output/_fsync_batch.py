@@ -18,8 +18,8 @@ class FsyncBatch:
 
     def __init__(self, calls: Syscalls) -> None:
         self._calls = calls
-        self._held: dict[tuple[int, int], tuple[int, set[int]]] = {}
-        """Device and inode -> descriptor, the operations that need it."""
+        self._held: dict[tuple[int, int], tuple[int, bool, set[int]]] = {}
+        """Device and inode -> descriptor, is it a directory, the operations that need it."""
         self._failed: dict[int, OSError] = {}
         self.current = 0
         """Index of the operation that is being done."""
@@ -44,25 +44,32 @@ class FsyncBatch:
                 if len(self._held) >= _MOST_OPEN:
                     self.finish()
                 own = self._calls.open_again(fd) if is_dir else self._calls.duplicate(fd)
-                self._held[key] = (own, set())
-            self._held[key][1].add(self.current)
+                self._held[key] = (own, is_dir, set())
+            self._held[key][2].add(self.current)
         except OSError as error:
             self._failed[self.current] = error
 
     def finish(self) -> dict[int, OSError]:
         """Sync all of them; return the operations for which that failed."""
         while self._held:
-            _, (fd, indices) = self._held.popitem()
+            _, (fd, is_dir, indices) = self._held.popitem()
             try:
                 self._calls.sync(fd)
             except OSError as error:
                 self._failed.update(dict.fromkeys(indices, error))
-            finally:
                 self._calls.close_quietly(fd)
+                continue
+            if is_dir:
+                self._calls.close_quietly(fd)
+                continue
+            try:
+                self._calls.close(fd)
+            except OSError as error:
+                self._failed.update(dict.fromkeys(indices, error))
         return self._failed
 
     def abandon(self) -> None:
         """Close what is held without a sync: the batch was aborted."""
-        for fd, _ in self._held.values():
+        while self._held:
+            _, (fd, _, _) = self._held.popitem()
             self._calls.close_quietly(fd)
-        self._held.clear()

@@ -15,12 +15,14 @@ class Creating(TypedDict, total=False):
     encoding: str
     newline: Literal["", "\n", "\r\n"]
     parents: bool
+    mode: int | None
 
 
 class Overwriting(Creating, total=False):
     """As ``OverwriteFile`` explains them."""
 
     replace_link: bool
+    replace_read_only: bool
 
 
 class Appending(Creating, total=False):
@@ -52,4 +54,5 @@ class Moving(TypedDict, total=False):
 
     durability: Durability | None
     overwrite: bool
+    replace_read_only: bool
     parents: bool

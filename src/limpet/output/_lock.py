@@ -1,31 +1,31 @@
-"""Waits for a file's advisory lock, for a limited time."""
+"""Takes a file's advisory lock if it is free; nobody waits here for one that is held."""
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
-from limpet._backoff import Backoff
-from limpet.output._refusals import RefusalError
+from limpet.output._refusals import no_locks
 from limpet.output._syscalls import Syscalls
 
-_FIRST_S: Final = 0.0005
-_LONGEST_S: Final = 0.05
+_NO_LOCKS: Final = frozenset(
+    (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EPERM, errno.EINVAL)
+)
+"""What flock(2) returns where there are none; EPERM is what sandboxes answer."""
 
 
-def wait_for_lock(calls: Syscalls, fd: int, timeout: float) -> None:
+def is_free(calls: Syscalls, fd: int) -> bool:
     """Take the lock of an open file; closing the descriptor releases it.
 
+    Return False if another process, or another open file of this one, holds it.
+
     Raises:
-        RefusalError: ``busy``: another process held it for ``timeout`` seconds.
-        OSError: The file system has no locks.
+        RefusalError: The file system has no locks.
+        OSError: As the system has it.
     """
-    if calls.lock(fd):
-        return
-    end = calls.monotonic() + timeout
-    delays = Backoff(_FIRST_S, _LONGEST_S)
-    while calls.monotonic() < end:
-        calls.pause(delays.next())
-        if calls.lock(fd):
-            return
-    why = f"another process has held its lock for {timeout:g} seconds"
-    raise RefusalError("busy", why)
+    try:
+        return calls.lock(fd)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise no_locks(error) from error

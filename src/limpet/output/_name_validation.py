@@ -163,9 +163,12 @@ def safe_name(text: str, *, max_bytes: int = 200, taken: Collection[str] = ()) -
             on some systems: the hash is added then, too.
 
     Raises:
-        UsageError: ``max_bytes`` is not between 40 and 255.
+        UsageError: ``text`` is no text, or ``max_bytes`` is not between 40 and 255.
     """
-    if not _LEAST <= max_bytes <= _MAX_COMPONENT:
+    if not isinstance(text, str):
+        message = f"text must be a text, not {type(text).__name__}"
+        raise UsageError(message)
+    if not isinstance(max_bytes, int) or not _LEAST <= max_bytes <= _MAX_COMPONENT:
         message = f"max_bytes must be between {_LEAST} and {_MAX_COMPONENT}, got {max_bytes!r}"
         raise UsageError(message)
     plain = _plain(text)

@@ -8,11 +8,13 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
-from limpet.output._atomic_write import NO_WAY, Change, link_over, stat_or_none
+from limpet.output._atomic_write import Change, birth_or_none, stat_done, stat_or_none
 from limpet.output._operations import DeleteDir, DeleteFile, MakeDir, MoveFile
 from limpet.output._own_write_reporter import state_of
-from limpet.output._refusals import RefusalError, check_plain
+from limpet.output._place import NO_WAY, rename_to_free
+from limpet.output._refusals import RefusalError, check_plain, check_writable
 from limpet.output._root_dir import RootDir
+from limpet.output._syscalls import Syscalls
 from limpet.output._write_context import WriteContext
 
 
@@ -101,18 +103,19 @@ def make_dir(
         context.report.begin(parts)
         existed = False
         found: os.stat_result | None = None
+        birth: float | None = None
         try:
             calls.make_dir(dir_fd, name)
         except FileExistsError:
             there = calls.stat_at(dir_fd, name)
             if not (operation.exist_ok and stat.S_ISDIR(there.st_mode)):
                 raise
-            existed, found = True, there
+            existed, found, birth = True, there, birth_or_none(calls, dir_fd, name)
         else:
-            found = _stat_done(context, dir_fd, name)
+            found, birth = stat_done(context, dir_fd, name)
             context.report.wrote(parts, None, state_of(found))
             context.fsyncs.dir(dir_fd)
-    return Change(size=0, stat=found, existed=existed)
+    return Change(0, found, existed, birth)
 
 
 def move(
@@ -129,37 +132,67 @@ def move(
         OSError: Both names are as they were.
     """
     calls, report = context.calls, context.report
+    if len(target) > len(parts) and target[: len(parts)] == parts:
+        raise RefusalError("bad-name", f"its new name {_shown(target)} is inside itself")
     with _entered(context, root, parts) as source:
         found = stat_or_none(calls, source, parts[-1])
         if found is None:
             raise RefusalError("missing", "there is nothing of that name", errno.ENOENT)
         with _entered(context, root, target, make=operation.parents) as dir_fd:
             there = stat_or_none(calls, dir_fd, target[-1])
-            if there is not None:
-                shown = repr("/".join(target))
+            respelled = there is not None and _is_respelled(calls, dir_fd, parts, target)
+            if there is not None and not respelled:
                 if not operation.overwrite:
-                    raise RefusalError("exists", f"{shown} is taken", errno.EEXIST)
-                check_plain(there, shown)
+                    raise RefusalError("exists", f"{_shown(target)} is taken", errno.EEXIST)
+                check_plain(there, _shown(target))
+                if not operation.replace_read_only:
+                    check_writable(there)
             report.begin(parts)
             report.begin(target)
-            if operation.overwrite:
-                calls.rename(source, parts[-1], dir_fd, target[-1])
-            else:
-                _rename_new(context, source, parts[-1], dir_fd, target[-1])
-            after = _stat_done(context, dir_fd, target[-1])
+            try:
+                if operation.overwrite or respelled:
+                    calls.rename(source, parts[-1], dir_fd, target[-1])
+                else:
+                    _rename_new(context, source, parts[-1], dir_fd, target[-1])
+            except OSError as error:
+                _explain(error, target)
+                raise
+            after, birth = stat_done(context, dir_fd, target[-1])
             report.wrote(parts, state_of(found), None)
             report.moved(target, state_of(after))
             context.fsyncs.dir(source)
             context.fsyncs.dir(dir_fd)
-    return Change(size=0, stat=after, existed=there is not None)
+    return Change(0, after, there is not None and not respelled, birth)
 
 
-def _stat_done(context: WriteContext, dir_fd: int, name: str) -> os.stat_result | None:
-    """Return the status of what was created or moved, or ``None``: it is done in either case."""
-    try:
-        return stat_or_none(context.calls, dir_fd, name)
-    except OSError:
-        return None
+def _shown(parts: tuple[str, ...]) -> str:
+    return repr("/".join(parts))
+
+
+def _is_respelled(
+    calls: Syscalls, dir_fd: int, parts: tuple[str, ...], target: tuple[str, ...]
+) -> bool:
+    """Return whether both names are one entry, of a file system that ignores case.
+
+    The directory lists the one spelling that it has; inode numbers of FUSE may differ by spelling.
+    """
+    if parts == target or parts[:-1] != target[:-1]:
+        return False
+    if parts[-1].casefold() != target[-1].casefold():
+        return False
+    names = {name for name, _, _ in calls.list(dir_fd)}
+    return parts[-1] in names and target[-1] not in names
+
+
+def _explain(error: OSError, target: tuple[str, ...]) -> None:
+    """Raise a refusal for what rename(2) reports of the two names together."""
+    if error.errno == errno.EXDEV:
+        why = f"{_shown(target)} is on another file system, mount or subvolume (btrfs)"
+        advice = "write its content there, then delete it here"
+        raise RefusalError("io", why, error.errno, advice=advice) from error
+    if error.errno == errno.EINVAL:
+        why = f"the system takes {_shown(target)} for a name inside itself, or for no valid name"
+        raise RefusalError("bad-name", why, error.errno) from error
 
 
 def _rename_new(context: WriteContext, source: int, name: str, dir_fd: int, new: str) -> None:
@@ -170,13 +203,12 @@ def _rename_new(context: WriteContext, source: int, name: str, dir_fd: int, new:
     between is replaced.
     """
     calls = context.calls
+    if not stat.S_ISDIR(calls.stat_at(source, name).st_mode):
+        rename_to_free(calls, source, name, dir_fd, new)
+        return
     try:
         calls.rename_new(source, name, dir_fd, new)
     except OSError as error:
         if error.errno not in NO_WAY:
             raise
-        found = calls.stat_at(source, name)
-        if stat.S_ISDIR(found.st_mode):
-            calls.rename(source, name, dir_fd, new)
-            return
-        link_over(calls, source, name, dir_fd, new)
+        calls.rename(source, name, dir_fd, new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar, Unpack
 
+from limpet.output._content import Content, Record
 from limpet.output._keywords import (
     Appending,
     Creating,
@@ -34,7 +35,7 @@ class OperationMethods(Generic[_R_co]):
         """Perform it, and raise the matching exception if it is refused."""
         raise NotImplementedError  # each form of an output has its own
 
-    def create(self, name: Name, content: str | bytes, **options: Unpack[Creating]) -> _R_co:
+    def create(self, name: Name, content: Content, **options: Unpack[Creating]) -> _R_co:
         """Create a new file; ``CreateFile`` explains the options.
 
         Raises:
@@ -42,7 +43,7 @@ class OperationMethods(Generic[_R_co]):
         """
         return self._perform_or_raise(CreateFile(name=name, content=content, **options))
 
-    def overwrite(self, name: Name, content: str | bytes, **options: Unpack[Overwriting]) -> _R_co:
+    def overwrite(self, name: Name, content: Content, **options: Unpack[Overwriting]) -> _R_co:
         """Replace the content of a file, all or nothing; ``OverwriteFile`` explains the options.
 
         Raises:
@@ -50,7 +51,7 @@ class OperationMethods(Generic[_R_co]):
         """
         return self._perform_or_raise(OverwriteFile(name=name, content=content, **options))
 
-    def append(self, name: Name, content: str | bytes, **options: Unpack[Appending]) -> _R_co:
+    def append(self, name: Name, content: Record, **options: Unpack[Appending]) -> _R_co:
         """Append one record to a file; ``AppendToFile`` explains the options.
 
         Raises:

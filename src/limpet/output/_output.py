@@ -5,22 +5,49 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Sequence
-from typing import Self, Unpack
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Final, Self, Unpack
 
+from limpet._backoff import Backoff
 from limpet._option_fields import path_of
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions, settings_of
 from limpet.output._name_validation import BadNameError
 from limpet.output._operation_methods import OperationMethods
-from limpet.output._operations import AppendToFile, MakeDir, Name, Operation
+from limpet.output._operations import (
+    AppendToFile,
+    MakeDir,
+    Name,
+    Operation,
+    check_operation,
+)
 from limpet.output._output_engine import OutputEngine
 from limpet.output._own_write_reporter import watched_with_keep
+from limpet.output._pack import Packing
 from limpet.output._platform import default_calls
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, Refused, Result
 from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail
+from limpet.output._task import Task
+
+_FIRST_S: Final = 0.0005
+_LONGEST_S: Final = 0.05
+"""Between two tries for a lock that another process holds, seconds."""
+
+
+_alive: Final[weakref.WeakSet[Output]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Release, in a forked child, what threads held that are not there."""
+    for output in list(_alive):
+        output.forget_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Output(OperationMethods[Done]):
@@ -58,9 +85,14 @@ class Output(OperationMethods[Done]):
         self.path = path_of("folder", folder)
         """The root as it was given, made absolute."""
         self.options = settings_of(dict(options))
-        self._engine = OutputEngine(calls or default_calls(), self.path, self.options)
+        self._calls = calls or default_calls()
+        self._engine = OutputEngine(self._calls, self.path, self.options)
         self._mutex = threading.Lock()
         self._opened = False
+        self._process = os.getpid()
+        self.says_so = True
+        """Whether it warns if it is left open; an async output, which holds one, warns itself."""
+        _alive.add(self)
 
     # -- opening -------------------------------------------------------------------------------
 
@@ -74,8 +106,15 @@ class Output(OperationMethods[Done]):
         self.open_quietly()
         self.warn_of_loops(stacklevel=3)
 
-    def open_quietly(self) -> None:
-        """Open without the warning: a shell warns itself, so that its caller's line is named."""
+    def open_quietly(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Open without the warning: a shell warns itself, so that its caller's line is named.
+
+        Args:
+            is_wanted: Asked once it is open; if not, it is closed again at once.
+
+        Raises:
+            OutputError: As ``open``.
+        """
         with self._mutex:
             if self._opened:
                 message = f"the output at {str(self.path)!r} is open already"
@@ -84,7 +123,11 @@ class Output(OperationMethods[Done]):
                 self._engine.open()
             except (OSError, RefusalError) as error:
                 raise _cannot_open(str(self.path), error) from error
+            if not is_wanted():
+                self._engine.close()
+                return
             self._opened = True
+            self._process = os.getpid()
 
     def warn_of_loops(self, *, stacklevel: int) -> None:
         """Warn if a watch would deliver what is written here like any other change."""
@@ -103,6 +146,19 @@ class Output(OperationMethods[Done]):
             self._opened = False
             self._engine.close()
 
+    def __del__(self) -> None:
+        """Close the root if it was left open, and say so."""
+        if not getattr(self, "_opened", False):
+            return
+        if self.says_so and self._process == os.getpid():
+            message = f"{self!r} was not closed: leave its block, or call its close()"
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
+        self._engine.close()
+
+    def __repr__(self) -> str:
+        state = "open" if self._opened else "closed"
+        return f"<{type(self).__name__} {str(self.path)!r}, {state}>"
+
     def __enter__(self) -> Self:
         """Open it."""
         self.open_quietly()
@@ -118,6 +174,10 @@ class Output(OperationMethods[Done]):
         """How names are resolved: ``openat2`` or ``walk``; both are confined."""
         return self._engine.root_dir.way
 
+    def forget_threads(self) -> None:
+        """Make it usable in a forked child: the thread that held it is not there."""
+        self._mutex = threading.Lock()
+
     # -- operations as values ------------------------------------------------------------------
 
     def perform(self, operation: Operation) -> Result:
@@ -127,10 +187,39 @@ class Output(OperationMethods[Done]):
     def perform_all(self, operations: Sequence[Operation]) -> list[Result]:
         """Do them in this order, and return their results in it; they share their syncs.
 
-        A refusal does not stop the operations after it.
+        A refusal does not stop the operations after it. What is packed after a rotation is packed
+        before this returns; other threads may use the output meanwhile.
+
+        Raises:
+            UsageError: One of them is no operation; nothing was done.
         """
+        tasks = [Task(operation) for operation in operations]
+        for task in tasks:
+            check_operation(task.operation)
+        packings = self.attempt(tasks)
+        waiting = [task for task in tasks if task.result is None]
+        if packings or waiting:
+            self._wait(waiting, packings)
+        return [task.result for task in tasks if task.result is not None]
+
+    def _wait(self, waiting: list[Task], packings: list[Packing]) -> None:
+        """Try again what was put off, and pack: without the mutex, so that other threads go on."""
+        try:
+            delays = Backoff(_FIRST_S, _LONGEST_S)
+            while waiting:
+                self._calls.pause(delays.next())
+                packings += self.attempt(waiting)
+                waiting = [task for task in waiting if task.result is None]
+            for packing in packings:
+                packing.run()
+        finally:
+            for packing in packings:
+                packing.close()
+
+    def attempt(self, tasks: Sequence[Task]) -> list[Packing]:
+        """Do what can be done without waiting for another process; see ``OutputEngine.run``."""
         with self._mutex:
-            return self._engine.run(operations)
+            return self._engine.run(tasks)
 
     # -- reading back --------------------------------------------------------------------------
 
@@ -141,12 +230,16 @@ class Output(OperationMethods[Done]):
 
         Raises:
             OutputError: It cannot be read, or is no regular file below the root.
+            UsageError: The name is none, or ``count`` is no number of bytes.
         """
+        operation = AppendToFile(name=name, content=b"")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            message = f"count must be a whole number of bytes, at least 0, not {count!r}"
+            raise UsageError(message)
         try:
             with self._mutex:
                 return self._engine.tail(name, count)
         except (OSError, RefusalError, BadNameError) as error:
-            operation = AppendToFile(name=name, content=b"")
             raise refused(operation, str(self.path), error).error() from error
 
     def _perform_or_raise(self, operation: Operation) -> Done:

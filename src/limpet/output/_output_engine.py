@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from limpet._file_stat import file_stat
 from limpet.output import _namespace_ops as namespace_ops
-from limpet.output._atomic_write import Change, replace_content, stat_or_none
+from limpet.output._atomic_write import Change, Replacing, replace_content, stat_or_none
 from limpet.output._batch import Batch
 from limpet.output._config import Settings
 from limpet.output._name_validation import BadNameError, split
@@ -24,13 +25,18 @@ from limpet.output._operations import (
     Operation,
     OverwriteFile,
 )
+from limpet.output._pack import Packing
 from limpet.output._quota import Quota
-from limpet.output._refusals import RefusalError, refused
+from limpet.output._refusals import HeldError, RefusalError, refused
 from limpet.output._results import Done, Refused, Result, RootState
 from limpet.output._root_dir import RootDir
 from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail, read_tail
+from limpet.output._task import Task
 from limpet.output._temp_files import clean
+
+_EXISTING: Final = (DeleteFile, DeleteDir, MoveFile)
+"""Operations whose name exists already, so that it may be any."""
 
 
 class OutputEngine:
@@ -66,9 +72,13 @@ class OutputEngine:
             RefusalError: As ``RootDir.open``.
             OSError: As ``RootDir.open``.
         """
-        self.root_dir.open()
-        if self._settings["clean"]:
-            clean(self._calls, self.root_dir.handle)
+        try:
+            self.root_dir.open()
+            if self._settings["clean"]:
+                clean(self._calls, self.root_dir.handle)
+        except BaseException:
+            self.root_dir.close()
+            raise
 
     def close(self) -> None:
         """Close the root; later operations are refused (``closed``)."""
@@ -81,50 +91,124 @@ class OutputEngine:
         self.root_dir.ensure()
         return read_tail(self.root_dir, parts, count)
 
-    def run(self, operations: Sequence[Operation]) -> list[Result]:
-        """Do them in this order, and return their results in it; one caller at a time."""
-        batch = Batch(self._calls, self.root_dir.bases, self._settings["lock_timeout"])
-        fsyncs = batch.context.fsyncs
+    def run(self, tasks: Sequence[Task]) -> list[Packing]:
+        """Do them in this order; one caller at a time.
+
+        Each gets its own result, whatever happens to the others. A task without one afterwards was
+        put off: another process holds a lock that it needs. It is given again, before later ones,
+        and refused (``busy``) after ``lock_timeout`` seconds. What follows it on the same names is
+        put off, too; everything else is done.
+
+        Returns:
+            What is to be packed, without keeping anybody waiting.
+        """
+        batch = Batch(self._calls, self.root_dir.bases, self._quota)
         try:
-            for operation in operations:
-                fsyncs.current = len(batch.results)
-                batch.results.append(self._perform(operation, batch))
-            self._verify_root(batch)
-            for index, error in fsyncs.finish().items():
-                batch.results[index] = self._not_synced(batch.results[index], error)
+            for task in tasks:
+                batch.context.fsyncs.current = len(batch.results)
+                batch.results.append(self._attempt(task, batch))
+            self._finish(batch)
         finally:
             batch.close()
-        return batch.results
+        for task, result in zip(tasks, batch.results, strict=True):
+            task.result = result
+        return self._packings(batch)
+
+    def _finish(self, batch: Batch) -> None:
+        """Find out whether what was done is stored, and where."""
+        self._verify_root(batch)
+        batch.appender.close()
+        for index, error in batch.context.unstored.items():
+            result = batch.results[index]
+            if isinstance(result, Done):
+                batch.results[index] = refused(result.operation, str(self._root), error)
+        for index, error in batch.context.fsyncs.finish().items():
+            result = batch.results[index]
+            if isinstance(result, Done):
+                batch.results[index] = self._not_synced(result, error)
+
+    def _packings(self, batch: Batch) -> list[Packing]:
+        """Return what rotations leave to do; what cannot be begun is done after the next one."""
+        found = []
+        for parts, rotation in batch.context.rotated.items():
+            with contextlib.suppress(OSError, RefusalError):
+                dir_fd = self.root_dir.enter(parts[:-1])
+                try:
+                    own = self._calls.open_again(dir_fd)
+                finally:
+                    self.root_dir.leave(dir_fd)
+                found.append(
+                    Packing(
+                        self._calls,
+                        self.root_dir.bases,
+                        self._quota,
+                        own,
+                        parts,
+                        rotation,
+                        self._settings["lock_timeout"],
+                    )
+                )
+        return found
+
+    def _attempt(self, task: Task, batch: Batch) -> Result | None:
+        """Return the result of one operation, whatever it raises; ``None`` if it is put off."""
+        operation = task.operation
+        try:
+            if batch.has_waiting and any(map(batch.must_wait, self._names(operation))):
+                return self._put_off(task, batch)
+            return self._perform(operation, batch)
+        except HeldError:
+            return self._put_off(task, batch)
+        except Exception as error:  # noqa: BLE001 - its own result, and no other operation's
+            return refused(operation, str(self._root), error)
+
+    def _put_off(self, task: Task, batch: Batch) -> Result | None:
+        now, timeout = self._calls.monotonic(), self._settings["lock_timeout"]
+        if task.deadline is None:
+            task.deadline = now + timeout
+        if now >= task.deadline:
+            why = f"another process has held its lock for {timeout:g} seconds"
+            return refused(task.operation, str(self._root), RefusalError("busy", why))
+        batch.put_off(self._names(task.operation))
+        return None
+
+    def _names(self, operation: Operation) -> list[tuple[str, ...]]:
+        """Return the names that an operation is about; none of those that are refused anyway."""
+        names = [operation.name]
+        if isinstance(operation, MoveFile):
+            names.append(operation.target)
+        found = []
+        for name in names:
+            with contextlib.suppress(BadNameError):
+                found.append(_split(name, portable=False, undecodable=True))
+        return found
 
     def _perform(self, operation: Operation, batch: Batch) -> Result:
-        try:
-            if isinstance(operation, AppendToFile):
-                result = self._append_open(operation, batch)
-                if result is not None:
-                    return result
-            else:
+        if isinstance(operation, AppendToFile):
+            result = self._append_open(operation, batch)
+            if result is not None:
+                return result
+        else:
+            batch.appender.close()
+        portable = self._settings["portable"]
+        either = isinstance(operation, _EXISTING)
+        parts = _split(operation.name, portable=portable and not either, undecodable=either)
+        data: bytes | None = b""
+        if isinstance(operation, (CreateFile, OverwriteFile, AppendToFile)):
+            data = None if operation.stream() is not None else operation.data()
+            self._quota.check_write(len(data or b""))
+        target: tuple[str, ...] = ()
+        if isinstance(operation, MoveFile):
+            target = _split(operation.target, portable=portable, undecodable=True)
+        self._verify_root(batch)
+        if not batch.sure:
+            batch.state = self.root_dir.ensure()
+            batch.sure = batch.state != "moved"
+            if batch.state == "reopened":
                 batch.appender.close()
-            portable = self._settings["portable"]
-            either = isinstance(operation, DeleteFile | DeleteDir | MoveFile)
-            parts = _split(operation.name, portable=portable and not either, undecodable=either)
-            data = b""
-            if isinstance(operation, CreateFile | OverwriteFile | AppendToFile):
-                data = operation.data()
-                self._quota.check_write(len(data))
-            target: tuple[str, ...] = ()
-            if isinstance(operation, MoveFile):
-                target = _split(operation.target, portable=portable, undecodable=True)
-            self._verify_root(batch)
-            if not batch.sure:
-                batch.state = self.root_dir.ensure()
-                batch.sure = batch.state != "moved"
-                if batch.state == "reopened":
-                    batch.appender.close()
-                    self._quota.forget()
-            self._set_durability(operation, batch)
-            change = self._do(operation, parts, target, data, batch)
-        except (OSError, RefusalError, BadNameError, UnicodeEncodeError) as error:
-            return refused(operation, str(self._root), error)
+                self._quota.forget()
+        self._set_durability(operation, batch)
+        change = self._do(operation, parts, target, data, batch)
         batch.unverified.append(len(batch.results))
         return self._done(operation, target or parts, change, batch.state)
 
@@ -167,7 +251,7 @@ class OutputEngine:
         operation: Operation,
         parts: tuple[str, ...],
         target: tuple[str, ...],
-        data: bytes,
+        data: bytes | None,
         batch: Batch,
     ) -> Change:
         """Call what does this operation."""
@@ -185,7 +269,11 @@ class OutputEngine:
             case MakeDir():
                 return namespace_ops.make_dir(context, root, parts, operation)
             case MoveFile():
-                return namespace_ops.move(context, root, parts, target, operation)
+                size = self._size(target) if operation.overwrite and target != parts else None
+                change = namespace_ops.move(context, root, parts, target, operation)
+                if change.existed and size is not None:
+                    self._quota.add(-size, -1)
+                return change
             case _:
                 assert_never(operation)
 
@@ -193,36 +281,60 @@ class OutputEngine:
         self,
         operation: CreateFile | OverwriteFile | AppendToFile,
         parts: tuple[str, ...],
-        data: bytes,
+        data: bytes | None,
         batch: Batch,
     ) -> Change:
         """Write content, if the quota has room for it."""
         root, context = self.root_dir, batch.context
         size = self._size(parts)
-        appends = isinstance(operation, AppendToFile)
-        adds = len(data) - (0 if appends else size or 0), int(size is None)
+        replaced = 0 if isinstance(operation, AppendToFile) else size or 0
         if self._quota.needed:
-            self._quota.check_room(root.handle, *adds)
+            adds = len(data or b"") - replaced
+            self._quota.check_room(root.handle, adds, int(size is None))
         create = operation.parents and not (
             isinstance(operation, AppendToFile) and not operation.create
         )
         dir_fd = root.enter(parts[:-1], create_with=context if create else None)
         try:
             if isinstance(operation, AppendToFile):
+                assert data is not None  # noqa: S101 - records are no streams
                 change = batch.appender.append(root.handle, dir_fd, parts, data, operation)
             else:
-                change = replace_content(
-                    context,
-                    dir_fd,
-                    parts,
-                    data,
-                    new=isinstance(operation, CreateFile),
-                    replace_link=isinstance(operation, OverwriteFile) and operation.replace_link,
+                content = self._metered(operation, replaced) if data is None else data
+                over = operation if isinstance(operation, OverwriteFile) else None
+                how = Replacing(
+                    new=over is None,
+                    link=over is not None and over.replace_link,
+                    read_only=over is not None and over.replace_read_only,
+                    mode=operation.mode,
                 )
+                change = replace_content(context, dir_fd, parts, content, how)
         finally:
             root.leave(dir_fd)
-        self._quota.add(*adds)
+        self._quota.add(change.size - replaced, int(not change.existed))
         return change
+
+    def _metered(self, operation: CreateFile | OverwriteFile, replaced: int) -> Iterator[bytes]:
+        """Yield the pieces of a stream for as long as the limits have room for them.
+
+        Raises:
+            RefusalError: ``over-cap``; ``content``: the stream raised something.
+        """
+        total = 0
+        stream = iter(operation.stream() or ())
+        while True:
+            try:
+                piece = next(stream, None)
+            except Exception as error:
+                why = f"its content could not be read ({type(error).__name__}: {error})"
+                raise RefusalError("content", why) from error
+            if piece is None:
+                return
+            total += len(piece)
+            self._quota.check_write(total)
+            if self._quota.needed:
+                self._quota.check_room(self.root_dir.handle, total - replaced, 0)
+            yield piece
 
     def _size(self, parts: tuple[str, ...]) -> int | None:
         """Return the size of the file at a name, if a limit needs it; ``None`` if there is none."""
@@ -245,7 +357,7 @@ class OutputEngine:
             operation=operation,
             path=self._path(parts),
             bytes=change.size,
-            stat=None if change.stat is None else file_stat(change.stat),
+            stat=None if change.stat is None else file_stat(change.stat, change.birth),
             existed=change.existed,
             root=state,
         )
@@ -256,10 +368,8 @@ class OutputEngine:
             self._last_parts, self._last_path = parts, Path(str(self._root), *parts)
         return self._last_path
 
-    def _not_synced(self, result: Result, error: OSError) -> Result:
+    def _not_synced(self, result: Done, error: OSError) -> Refused:
         """Return the result of an operation that was done but may not be on the disk."""
-        if isinstance(result, Refused):
-            return result
         why = f"it is done, but syncing it failed ({error.strerror})"
         refusal = RefusalError("durability", why, error.errno)
         return refused(result.operation, str(self._root), refusal)

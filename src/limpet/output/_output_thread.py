@@ -2,6 +2,9 @@
 
 The thread is started by the first operation and ends after a while without any, so a root that is
 open and idle costs nothing. It knows no event loop: a request says what to call when it is done.
+
+A request that needs a lock which another process holds is put off: it is tried again, before later
+ones, for as long as it has no result. Everything else goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from limpet._backoff import Backoff
 
 BATCH: Final = 256
 """Operations of one batch: more would make the first wait for the last without saving anything."""
@@ -18,29 +23,32 @@ BATCH: Final = 256
 IDLE_S: Final = 2.0
 """Seconds without work after which the thread ends; to start one costs 0.1 ms."""
 
-_OperationT = TypeVar("_OperationT")
-_ResultT = TypeVar("_ResultT")
+_FIRST_S: Final = 0.0005
+_LONGEST_S: Final = 0.05
+"""Between two tries of what was put off, seconds."""
 
 
-class Request(Generic[_OperationT, _ResultT]):
-    """One operation: waiting, then being done or withdrawn, then with its result."""
+class Request(Protocol):
+    """What is to be done: waiting, then being done, put off or withdrawn, then with its result."""
 
-    __slots__ = ("error", "on_done", "operation", "result")
+    result: Any
+    """``None`` until it is done; one that is done without is put off."""
+    error: BaseException | None
+    """What was raised instead."""
 
-    def __init__(self, operation: _OperationT, on_done: Callable[[], None]) -> None:
-        """``on_done`` is called in the loop's thread once it is answered."""
-        self.operation = operation
-        self.on_done = on_done
-        self.result: _ResultT | None = None
-        self.error: BaseException | None = None
+    def on_done(self) -> None:
+        """Take note, in the loop's thread, that there is a result or an error."""
 
 
-class OutputThread(Generic[_OperationT, _ResultT]):
+_RequestT = TypeVar("_RequestT", bound=Request)
+
+
+class OutputThread(Generic[_RequestT]):
     """Does requests in the order in which they were submitted."""
 
     def __init__(
         self,
-        work: Callable[[Sequence[_OperationT]], Sequence[_ResultT]],
+        work: Callable[[Sequence[_RequestT]], object],
         post: Callable[[Callable[[], None]], object],
         *,
         name: str,
@@ -48,7 +56,7 @@ class OutputThread(Generic[_OperationT, _ResultT]):
         """Start without a thread.
 
         Args:
-            work: Does some of them, in order, and returns a result for each.
+            work: Does some of them, in order, and gives each its result.
             post: Runs a function in the thread of the loop; raises ``RuntimeError`` once that is
                 closed.
             name: Of the thread.
@@ -57,11 +65,22 @@ class OutputThread(Generic[_OperationT, _ResultT]):
         self._post = post
         self._name = name
         self._turn = threading.Condition()
-        self._queue: deque[Request[_OperationT, _ResultT]] = deque()
+        self._queue: deque[_RequestT] = deque()
+        self._put_off: list[_RequestT] = []
+        """Requests to try again; empty while they are tried."""
+        self._delays = Backoff(_FIRST_S, _LONGEST_S)
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._ended = False
+        """Closed, and nothing is left to do."""
+        self._at_end: Callable[[], object] | None = None
 
-    def submit(self, request: Request[_OperationT, _ResultT]) -> None:
+    @property
+    def waiting(self) -> int:
+        """How many requests nobody has begun."""
+        return len(self._queue)
+
+    def submit(self, request: _RequestT) -> None:
         """Put a request at the end of the queue."""
         with self._turn:
             self._queue.append(request)
@@ -71,14 +90,14 @@ class OutputThread(Generic[_OperationT, _ResultT]):
             elif len(self._queue) == 1:
                 self._turn.notify()
 
-    def withdraw(self, request: Request[_OperationT, _ResultT]) -> bool:
-        """Remove a request from the queue; return False if it is being done, or is done."""
+    def withdraw(self, request: _RequestT) -> bool:
+        """Remove a request that waits; return False if it is being done, or is done."""
         with self._turn:
-            try:
-                self._queue.remove(request)
-            except ValueError:
-                return False
-            return True
+            for waiting in (self._queue, self._put_off):
+                if request in waiting:
+                    waiting.remove(request)
+                    return True
+        return False
 
     def close(self, on_done: Callable[[], None]) -> None:
         """Let what waits be done, then end the thread and call ``on_done`` in the loop's thread.
@@ -99,21 +118,48 @@ class OutputThread(Generic[_OperationT, _ResultT]):
         if thread is not None:
             thread.join()
 
+    def finish_alone(self, act: Callable[[], object]) -> None:
+        """Call ``act`` once everything is done, in whatever thread that is; ``close`` it first."""
+        with self._turn:
+            if self._thread is not None and not self._ended:
+                self._at_end = act
+                return
+        act()
+
     def _serve(self) -> None:
+        self._serve_all()
+        with self._turn:
+            if not self._closing:
+                return  # idle: the next request starts another thread
+            self._ended = True
+            act = self._at_end
+        if act is not None:
+            act()
+
+    def _serve_all(self) -> None:
         while (batch := self._take()) is not None:
             try:
-                results = self._work([request.operation for request in batch])
-                for request, result in zip(batch, results, strict=True):
-                    request.result = result
+                self._work(batch)
             except BaseException as error:  # noqa: BLE001 - raised where the result is awaited
                 for request in batch:
-                    request.error = error
-            self._hand_back(batch)
+                    if request.result is None:
+                        request.error = error
+            done = [one for one in batch if one.result is not None or one.error is not None]
+            if len(done) < len(batch):
+                with self._turn:
+                    self._put_off = [one for one in batch if one.result is one.error is None]
+            else:
+                self._delays.reset()
+            if done:
+                self._hand_back(done)
 
-    def _take(self) -> list[Request[_OperationT, _ResultT]] | None:
+    def _take(self) -> list[_RequestT] | None:
         """Wait for requests; return ``None`` once closed, or after a while without any."""
         with self._turn:
             while not self._queue:
+                if self._put_off:
+                    self._turn.wait(self._delays.next())
+                    break
                 if self._closing:
                     with suppress(RuntimeError):
                         self._post(self._on_closed)
@@ -121,12 +167,13 @@ class OutputThread(Generic[_OperationT, _ResultT]):
                 if not self._turn.wait(IDLE_S) and not self._queue and not self._closing:
                     self._thread = None
                     return None
+            again, self._put_off = self._put_off, []
             count = min(BATCH, len(self._queue))
-            return [self._queue.popleft() for _ in range(count)]
+            return again + [self._queue.popleft() for _ in range(count)]
 
-    def _hand_back(self, batch: list[Request[_OperationT, _ResultT]]) -> None:
+    def _hand_back(self, done: list[_RequestT]) -> None:
         def on_done() -> None:
-            for request in batch:
+            for request in done:
                 request.on_done()
 
         with suppress(RuntimeError):  # the loop is closed, and with it all that waited

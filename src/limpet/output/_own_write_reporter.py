@@ -50,8 +50,9 @@ class OwnWriteReport(NoReport):
 
     is_active: ClassVar[bool] = True
 
-    def __init__(self, bases: tuple[str, ...]) -> None:
+    def __init__(self, bases: tuple[str, ...], *, is_brief: bool) -> None:
         self._bases = bases
+        self._is_brief = is_brief
         self._begun: set[str] = set()
         self._notes: list[tuple[str, State | None, State | None]] = []
         self._unsure: set[str] = set()
@@ -62,7 +63,7 @@ class OwnWriteReport(NoReport):
     def begin(self, parts: tuple[str, ...]) -> None:
         new = [path for path in self._paths(parts) if path not in self._begun]
         if new:
-            registry.begin(new)
+            registry.begin(new, is_brief=self._is_brief)
             self._begun.update(new)
 
     def wrote(self, parts: tuple[str, ...], before: State | None, after: State | None) -> None:
@@ -76,17 +77,19 @@ class OwnWriteReport(NoReport):
 
     def close(self) -> None:
         if self._begun or self._notes:
-            registry.end(self._begun, self._notes, self._unsure)
+            registry.end(self._begun, self._notes, self._unsure, is_brief=self._is_brief)
 
 
-def open_report(bases: tuple[str, ...]) -> NoReport:
-    """Return the report of one batch.
+def open_report(bases: tuple[str, ...], *, is_brief: bool = True) -> NoReport:
+    """Return the report of one batch, or of something that takes long.
 
     RACE: a watch that starts while a batch without a report is under way takes the last changes of
     that batch for another process's. The window is one batch, once; to close it, start the watch
     first.
     """
-    return OwnWriteReport(bases) if registry.has_subscribers() else NoReport()
+    if not registry.has_subscribers():
+        return NoReport()
+    return OwnWriteReport(bases, is_brief=is_brief)
 
 
 def watched_with_keep(path: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 from limpet.output._limits import OutputLimits
 from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
 from limpet.output._syscalls import Syscalls
+from limpet.output._temp_files import is_temporary
 
 
 class Quota:
@@ -17,6 +20,8 @@ class Quota:
         self._bytes = 0
         self._files = 0
         self._counted = float("-inf")
+        self._mutex = threading.Lock()
+        """Packing adds to the counts from a thread of its own."""
         self.needed = limits.max_total_bytes is not None or limits.max_files is not None
 
     def check_write(self, size: int) -> None:
@@ -48,8 +53,9 @@ class Quota:
 
     def add(self, size: int, files: int) -> None:
         """Add what an operation changed."""
-        self._bytes += size
-        self._files += files
+        with self._mutex:
+            self._bytes += size
+            self._files += files
 
     def forget(self) -> None:
         """Count again next time: the root is another directory."""
@@ -65,8 +71,9 @@ class Quota:
         return ""
 
     def _count(self, root: RootHandle) -> None:
+        """Count all files but temporary ones, which are there for a moment."""
         calls, walk = self._calls, Walk()
-        self._bytes = self._files = 0
+        size = files = 0
         waiting: list[tuple[str, ...]] = [()]
         while waiting:
             parts = waiting.pop()
@@ -78,10 +85,10 @@ class Quota:
                 for name, is_dir, is_file in calls.list(fd):
                     if is_dir:
                         waiting.append((*parts, name))
-                    elif is_file:
-                        self._files += 1
+                    elif is_file and not is_temporary(name):
+                        files += 1
                         try:
-                            self._bytes += calls.stat_at(fd, name).st_size
+                            size += calls.stat_at(fd, name).st_size
                         except OSError:
                             continue
             except OSError:
@@ -89,4 +96,6 @@ class Quota:
             finally:
                 if fd != root.fd:
                     calls.close_quietly(fd)
+        with self._mutex:
+            self._bytes, self._files = size, files
         self._counted = calls.monotonic()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from limpet import errors
 from limpet.errors import OutputError
 from limpet.events import FileStat
-from limpet.output._operations import Operation, verb_of
+from limpet.output._operations import Operation, shown_name, verb_of
 
 RootState = Literal["same", "reopened", "moved"]
 """``same``: the directory that was open; ``reopened``: another one, which is at the root's path
@@ -19,6 +19,7 @@ RefusalCode = Literal[
     "bad-name",
     "busy",
     "closed",
+    "content",
     "denied",
     "durability",
     "encoding",
@@ -26,6 +27,7 @@ RefusalCode = Literal[
     "exists",
     "directory-not-empty",
     "hard-link",
+    "internal",
     "io",
     "is-directory",
     "missing",
@@ -43,6 +45,7 @@ _CLASSES: dict[RefusalCode, type[OutputError]] = {
     "bad-name": errors.NameRefusedError,
     "busy": errors.BusyError,
     "closed": errors.BusyError,
+    "content": errors.ContentError,
     "denied": errors.DeniedError,
     "durability": errors.DurabilityError,
     "encoding": errors.ContentError,
@@ -50,6 +53,7 @@ _CLASSES: dict[RefusalCode, type[OutputError]] = {
     "exists": errors.ExistsError,
     "directory-not-empty": errors.NotAFileError,
     "hard-link": errors.NotAFileError,
+    "internal": errors.OutputFailedError,
     "io": errors.OutputFailedError,
     "is-directory": errors.NotAFileError,
     "missing": errors.MissingError,
@@ -77,16 +81,17 @@ class Done:
     existed: bool
     """Whether the name was taken before (of a move, the new name)."""
     root: RootState = "same"
-
-    @property
-    def ok(self) -> Literal[True]:
-        """Return True."""
-        return True
+    ok: Literal[True] = field(default=True, init=False, repr=False)
+    """mypy distinguishes a ``Result`` by its truth; pyright by ``is True``, or ``isinstance``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The operation was not done; nothing changed on disk unless ``code`` is ``durability``."""
+    """The operation was not done.
+
+    Nothing changed on disk, unless ``code`` is ``durability`` or the message says how much of a
+    record is in the file. After ``internal`` that is not known.
+    """
 
     operation: Operation
     code: RefusalCode
@@ -94,21 +99,21 @@ class Refused:
     """What was tried, on what, why not, and what to do next."""
     errno: int | None = None
     """The system's errno, where there is one."""
-
-    @property
-    def ok(self) -> Literal[False]:
-        """Return False."""
-        return False
+    ok: Literal[False] = field(default=False, init=False, repr=False)
+    cause: Exception | None = field(default=None, repr=False, compare=False)
+    """What a stream of content raised (``content``), or limpet itself (``internal``)."""
 
     def error(self) -> OutputError:
         """Return the exception that the method of this operation raises."""
-        return _CLASSES[self.code](
+        raised = _CLASSES[self.code](
             self.message,
             code=self.code,
-            name=str(self.operation.name),
+            name=shown_name(self.operation),
             operation=verb_of(self.operation),
             errno=self.errno,
         )
+        raised.__cause__ = self.cause
+        return raised
 
 
 Result: TypeAlias = Done | Refused

@@ -11,6 +11,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from limpet.output._limits import Rotation
 from limpet.output._name_validation import STAGING
 
 
@@ -43,6 +44,29 @@ def number_of(base: str, name: str) -> int:
     return int(found[1]) if found else 0
 
 
+def beyond(
+    rotated: list[RotatedFile], rotation: Rotation, now: float, *, by_bytes: bool
+) -> list[RotatedFile]:
+    """Return the oldest rotated files, as many as must go so that all bounds hold.
+
+    Args:
+        rotated: All of them, oldest first.
+        rotation: The bounds.
+        now: Unix seconds.
+        by_bytes: Whether ``max_total_bytes`` counts: not before what is to be packed is packed.
+    """
+    left = list(rotated)
+    total = sum(row.size for row in left)
+    most = rotation.max_total_bytes if by_bytes else None
+    while left and (
+        (rotation.keep is not None and len(left) > rotation.keep)
+        or (rotation.max_age is not None and now - left[0].since > rotation.max_age)
+        or (most is not None and total > most)
+    ):
+        total -= left.pop(0).size
+    return rotated[: len(rotated) - len(left)]
+
+
 def dump(rotated: list[RotatedFile]) -> bytes:
     """Return the manifest's content."""
     return json.dumps([asdict(row) for row in rotated]).encode()
@@ -63,7 +87,7 @@ def parse(base: str, data: bytes) -> list[RotatedFile]:
             )
             for row in rows
         ]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return []
     if not all(number_of(base, row.name) for row in rotated):
         return []

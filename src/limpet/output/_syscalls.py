@@ -42,11 +42,58 @@ _OPEN_HOW: Final = struct.Struct("=QQQ")
 _RENAME_NOREPLACE: Final = 1
 """renameat2(2)."""
 _STATX_MNT_ID: Final = 0x1000
+_STATX_BTIME: Final = 0x800
+_STATX_ALL: Final = 0xFFF
+"""STATX_BASIC_STATS | STATX_BTIME: FUSE asks its daemon for what the mask names alone."""
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
+_AT_STATX_FORCE_SYNC: Final = 0x2000
 _AT_EMPTY_PATH: Final = 0x1000
-_MNT_ID_AT: Final = 144
-"""Offset of ``stx_mnt_id`` in struct statx (statx(2); since Linux 5.8)."""
 
 _libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+_renameat2: Any = getattr(_libc, "renameat2", None)
+"""``None`` in a C library that is older than the call (musl)."""
+
+
+_statx_call: Any = getattr(_libc, "statx", None)
+_STATX_BIRTH: Final = struct.Struct("=I76xqI")
+"""Of struct statx the mask and, 80 bytes from the start, ``stx_btime`` (statx(2))."""
+_STATX_MOUNT: Final = struct.Struct("=I140xQ")
+"""The mask and, 144 bytes from the start, ``stx_mnt_id`` (since Linux 5.8)."""
+_spare: list[Any] = []
+"""Buffers not in use: a new one costs as much as the call."""
+
+
+def _take_buffer() -> Any:  # noqa: ANN401 - ctypes has no type for it
+    try:
+        return _spare.pop()
+    except IndexError:  # other threads have them
+        return ctypes.create_string_buffer(256)
+
+
+def _statx(fd: int, name: bytes, flags: int, mask: int, buffer: object) -> int:
+    """Call statx; -1 if it fails or is missing."""
+    return -1 if _statx_call is None else int(_statx_call(fd, name, flags, mask, buffer))
+
+
+_locked: set[int] = set()
+"""Descriptors of files that are locked."""
+
+
+def _after_fork() -> None:
+    """Close, in a forked child, the files that its parent has locked.
+
+    A lock belongs to an open file, which the child shares (flock(2)). It would stay for as long as
+    the child lives, though the parent closed the file; the threads that use it are not there.
+    """
+    while _locked:
+        with contextlib.suppress(OSError):
+            os.close(_locked.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _missing() -> OSError:
@@ -93,12 +140,11 @@ class Syscalls:
         """Return a number that differs between mounts, also of one file system; 0 if unknown."""
         if sys.platform != "linux":
             return 0
-        buffer = ctypes.create_string_buffer(256)
-        if _libc.statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0:
-            return 0
-        if not struct.unpack_from("=I", buffer)[0] & _STATX_MNT_ID:
-            return 0
-        return int(struct.unpack_from("=Q", buffer, _MNT_ID_AT)[0])
+        buffer = _take_buffer()
+        failed = _statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0
+        known, number = _STATX_MOUNT.unpack_from(buffer)
+        _spare.append(buffer)
+        return 0 if failed or not known & _STATX_MNT_ID else int(number)
 
     def make_dir(self, dir_fd: int, name: str) -> None:
         """Create a directory in another."""
@@ -136,6 +182,29 @@ class Syscalls:
         """Return the status of a name, of a symlink itself."""
         return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
 
+    def birth(self, fd: int, name: str, *, fresh: bool = False) -> float | None:
+        """Return when a file was made, unix seconds; ``None`` if that is not known.
+
+        Args:
+            fd: Directory of the name, or the file itself.
+            name: The name; empty is the file itself.
+            fresh: Have the file system asked for the status of the file. FUSE and network file
+                systems keep it for a while, and after a link or a rename keep a wrong one.
+        """
+        if sys.platform != "linux":
+            return None  # os.stat knows it
+        flags = _AT_SYMLINK_NOFOLLOW if name else _AT_EMPTY_PATH
+        if fresh:
+            flags |= _AT_STATX_FORCE_SYNC
+        buffer = _take_buffer()
+        failed = _statx(fd, os.fsencode(name), flags, _STATX_ALL, buffer) < 0
+        known, seconds, nanoseconds = _STATX_BIRTH.unpack_from(buffer)
+        _spare.append(buffer)
+        if failed or not known & _STATX_BTIME:
+            return None
+        found: float = (seconds * 1_000_000_000 + nanoseconds) / 1e9
+        return found
+
     def unlink(self, dir_fd: int, name: str) -> None:
         """Remove a name that is no directory."""
         os.unlink(name, dir_fd=dir_fd)
@@ -149,7 +218,17 @@ class Syscalls:
         if sys.platform != "linux":
             raise _missing()
         names = os.fsencode(name), os.fsencode(new)
-        _checked(int(_libc.renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
+        if _renameat2 is None:
+            raise _missing()
+        try:
+            _checked(int(_renameat2(dir_fd, names[0], to, names[1], _RENAME_NOREPLACE)))
+        except PermissionError as error:
+            # A seccomp filter answers EPERM to a call that it does not know; with descriptors that
+            # no process has, the call itself answers EBADF.
+            _renameat2(-1, b"a", -1, b"b", _RENAME_NOREPLACE)
+            if error.errno == errno.EPERM == ctypes.get_errno():
+                raise _missing() from error
+            raise
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Link a file to a second name that is free (else EEXIST)."""
@@ -209,18 +288,26 @@ class Syscalls:
         On Windows there is none to take: an open file cannot be renamed or removed there.
         """
         if sys.platform != "win32":
+            _locked.add(fd)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
+            except OSError as error:
+                _locked.discard(fd)
+                if isinstance(error, BlockingIOError):
+                    return False
+                raise
         return True
 
     def duplicate(self, fd: int) -> int:
-        """Return another descriptor of the same open file."""
-        return os.dup(fd)
+        """Return another descriptor of the same open file, which shares its lock."""
+        own = os.dup(fd)
+        if fd in _locked:
+            _locked.add(own)
+        return own
 
     def close(self, fd: int) -> None:
         """Close a file or directory."""
+        _locked.discard(fd)
         os.close(fd)
 
     def close_quietly(self, fd: int) -> None:

@@ -77,6 +77,10 @@ class PathSyscalls(Syscalls):
         """Return 0: the device decides."""
         return 0
 
+    def birth(self, fd: int, name: str, *, fresh: bool = False) -> float | None:  # noqa: ARG002
+        """Return ``None``: what ``os.stat`` knows is enough."""
+        return None
+
     def make_dir(self, dir_fd: int, name: str) -> None:
         """Create a directory in another."""
         os.mkdir(self._path(dir_fd, name))
@@ -138,7 +142,7 @@ class PathSyscalls(Syscalls):
     def close(self, fd: int) -> None:
         """Close a file, or release a directory."""
         if fd not in self._dirs:
-            os.close(fd)
+            super().close(fd)
             return
         _, release = self._dirs.pop(fd)
         if release is not None:

@@ -2,9 +2,11 @@
 
 A living writer holds the lock (flock) of its temporary file. The system releases it when the
 process ends, however it ends, in whatever container it runs; so a temporary file whose lock can be
-taken is a leftover. A writer that loses its file to another process's clean-up, in the instant
-between creating and locking it, finds it missing when it is to be renamed (ENOENT), and creates
-another.
+taken is a leftover. On a file system without locks a leftover is known by its age alone.
+
+A file is closed before it gets its name, because some file systems say only then that they did not
+store it. Between its creation and its lock, and between its close and its rename, another process's
+clean-up takes it for a leftover; a writer that finds its file missing (ENOENT) creates another.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import errno
 import itertools
 import os
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from limpet.output._name_validation import STAGING
@@ -26,8 +29,14 @@ _NAME: Final = re.compile(re.escape(STAGING) + r"[0-9a-f]{16}\.tmp")
 _SERIAL: Final = itertools.count(int.from_bytes(os.urandom(5), "big"))
 """Numbers of this process's temporary files; another process cannot guess where they start."""
 _MASK: Final = (1 << 64) - 1
+_OLD_S: Final = 3600.0
+"""Age of a leftover where nothing can be locked: a writer changes its file more often."""
 _MAX_DIRS: Final = 100_000
 """Directories examined at an open; a larger tree is cleaned in part."""
+
+
+CLOSED: Final = -1
+"""The descriptor of a file that is closed."""
 
 
 class Staged:
@@ -41,25 +50,53 @@ class Staged:
         self.placed = False
         """It has its final name: nothing is left to remove."""
 
-    def write(self, data: bytes) -> None:
-        """Write all of it.
+    def write(self, content: bytes | Iterable[bytes]) -> int:
+        """Write all of it, and return how many bytes that are.
 
         Raises:
             OSError: Some of it may be written.
         """
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._calls.write(self.fd, rest) :]
-            except InterruptedError:
-                continue
+        size = 0
+        for data in (content,) if isinstance(content, bytes) else content:
+            size += len(data)
+            rest = memoryview(data)
+            while rest:
+                try:
+                    rest = rest[self._calls.write(self.fd, rest) :]
+                except InterruptedError:
+                    continue
+        return size
+
+    def seal(self) -> None:
+        """Close it: what was written is stored as far as the file system says.
+
+        NFS, SMB and FUSE report a full disk or quota here, after every write succeeded (close(2),
+        "Dealing with error returns from close()"). So it comes before the rename, and once.
+
+        Raises:
+            OSError: The content is not stored.
+        """
+        fd, self.fd = self.fd, CLOSED
+        self._calls.close(fd)
+
+    def is_lost(self) -> bool:
+        """Return whether the name is gone: another process took the file for a leftover."""
+        try:
+            self._calls.stat_at(self._dir_fd, self.name)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def close(self) -> None:
-        """Close it, and remove it unless it was placed; errors of that change nothing."""
+        """Remove it unless it was placed, and close it; errors of that change nothing."""
         if not self.placed:
             with contextlib.suppress(OSError):
                 self._calls.unlink(self._dir_fd, self.name)
-        self._calls.close_quietly(self.fd)
+        fd, self.fd = self.fd, CLOSED
+        if fd != CLOSED:
+            self._calls.close_quietly(fd)
 
 
 def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:
@@ -76,7 +113,6 @@ def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:
             continue
         staged = Staged(calls, dir_fd, name, fd)
         try:
-            # On a file system without locks a leftover is known by its age alone.
             locked = True
             with contextlib.suppress(OSError):
                 locked = calls.lock(fd)
@@ -89,6 +125,11 @@ def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:
             raise
         return staged
     raise FileExistsError(errno.EEXIST, "no free name for a temporary file")
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a name is one that temporary files have."""
+    return _NAME.fullmatch(name) is not None
 
 
 def clean(calls: Syscalls, root: RootHandle) -> int:
@@ -111,7 +152,7 @@ def clean(calls: Syscalls, root: RootHandle) -> int:
             for name, is_dir, is_file in calls.list(fd):
                 if is_dir:
                     waiting.append((*parts, name))
-                elif is_file and _NAME.fullmatch(name):
+                elif is_file and is_temporary(name):
                     removed += _remove(calls, fd, name)
         except OSError:
             continue
@@ -127,10 +168,15 @@ def _remove(calls: Syscalls, dir_fd: int, name: str) -> bool:
     except OSError:
         return False
     try:
-        if not calls.lock(fd):
-            return False
+        mine = calls.stat(fd)
+        try:
+            if not calls.lock(fd):
+                return False
+        except OSError:
+            if calls.now() - mine.st_mtime < _OLD_S:
+                return False
         # Its writer may have renamed it meanwhile, and another file may have taken the name.
-        mine, there = calls.stat(fd), calls.stat_at(dir_fd, name)
+        there = calls.stat_at(dir_fd, name)
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             return False
         calls.unlink(dir_fd, name)

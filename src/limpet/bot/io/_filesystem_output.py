@@ -100,7 +100,7 @@ class FileSystemOutput(Output):
         """Close the directory once all started operations are done; the next event reopens it."""
         output, self._open = self._open, None
         if output is not None:
-            await output.__aexit__(None, None, None)
+            await output.aclose()
 
     async def _opened(self, desired: DesiredOutput) -> AsyncOutput:
         """Return the output, opened in this loop as it is desired now."""
@@ -112,10 +112,12 @@ class FileSystemOutput(Output):
         async with self._turn[0]:
             if self._open is not None and self._open_for == (desired, loop):
                 return self._open
-            if self._open_for is not None and self._open_for[1] is loop:
+            before = None if self._open_for is None else self._open_for[1]
+            if before is loop or (before is not None and before.is_closed()):
                 await self.aclose()
             self._open = None
             output = desired.open()
-            await output.__aenter__()
+            output.says_so = False  # mewbot's own runner closes nothing
+            await output.aopen()
             self._open, self._open_for = output, (desired, loop)
             return output

@@ -1,0 +1,44 @@
+"""What an async output gives to its threads: operations with what to call, and packings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from limpet.output._operations import Operation
+from limpet.output._pack import Packing
+from limpet.output._task import Task
+
+
+class Job(Task):
+    """One operation in the output's thread; ``on_done`` is called once it is answered."""
+
+    __slots__ = ("error", "on_done")
+
+    def __init__(self, operation: Operation, on_done: Callable[[], None]) -> None:
+        super().__init__(operation)
+        self.error: BaseException | None = None
+        self.on_done = on_done
+
+
+class PackingJob:
+    """One packing in a thread of its own."""
+
+    __slots__ = ("error", "packing", "result")
+
+    def __init__(self, packing: Packing) -> None:
+        self.packing = packing
+        self.result: bool | None = None
+        self.error: BaseException | None = None
+
+    def on_done(self) -> None:
+        """Take no note: nobody waits for it but the end of the block."""
+
+
+def pack(jobs: Sequence[PackingJob]) -> None:
+    """Pack what waits, one log after the other; nothing is raised."""
+    for job in jobs:
+        try:
+            job.packing.run()
+        finally:
+            job.packing.close()
+            job.result = True
