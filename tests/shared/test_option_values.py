@@ -152,4 +152,6 @@ def test_what_fits_is_taken() -> None:
     """A number without a fraction is a number of seconds; a path may be of any kind of path."""
     watch = WatchOptions(settle=2, state=Path("x"), settle_max=None, include=("*.py",))
     assert watch.settle == 2
-    limpet.watch_dir(b"x", ignore_file=Path("/etc/x"), exclude=(one for one in ("a", "b")))
+    spelled: Any = b"x"
+    rules: Any = Path("/etc/x")
+    limpet.watch_dir(spelled, ignore_file=rules, exclude=(one for one in ("a", "b")))

@@ -25,6 +25,8 @@ class FileSystemTraits:
     """A file keeps its inode number, and no other gets it while it exists."""
     stable_births: bool = True
     """A file keeps its birth time."""
+    exact_times: bool = True
+    """With a kernel that can (6.13), every change after a stat gets a time stamp of its own."""
     case_sensitive: bool = True
     """A name is found under its own spelling alone."""
 
@@ -44,6 +46,9 @@ _CASELESS: Final = frozenset(
     "vfat msdos exfat ntfs ntfs3 fuseblk cifs smb3 smbfs hfs hfsplus vboxsf drvfs prl_fs".split()
 )
 """File systems that find a name under another spelling, as mounted by default."""
+_EXACT: Final = frozenset("ext4 xfs btrfs tmpfs".split())
+"""File systems with multigrain time stamps (``FS_MGTIME``), since Linux 6.13. ext2 and ext3 have
+none, though the code of ext4 serves them."""
 _MAY_FOLD: Final = frozenset("ext4 f2fs tmpfs bcachefs".split())
 """File systems on which a directory may be marked so (``chattr +F``)."""
 
@@ -61,12 +66,13 @@ def traits_of(path: str) -> FileSystemTraits:
         return FileSystemTraits(case_sensitive=_is_case_sensitive(path))
     mount = find_mount(os.path.realpath(path), read_mounts())
     if mount is None:
-        return ORDINARY
+        return FileSystemTraits(exact_times=False)
     kind = mount.filesystem
     unstable = kind in _RENUMBERED or (kind.startswith("fuse.") and kind not in _OWN_INODES)
     return FileSystemTraits(
         filesystem=kind,
         stable_inodes=not unstable,
+        exact_times=kind in _EXACT,
         # A file of a lower layer is copied up by its first change, and born anew by that.
         stable_births=kind not in {"overlay", "fuse.fuse-overlayfs"},
         case_sensitive=not (kind in _CASELESS or (kind in _MAY_FOLD and _folds_case(path))),

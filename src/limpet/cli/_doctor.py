@@ -40,6 +40,7 @@ _MARKS: Final = {
 }
 """Backend -> the limit on directories, and the limit on programs."""
 
+_IS_LINUX: Final[bool] = sys.platform == "linux"
 _CAP_SYS_ADMIN: Final = 21
 """Bit in ``CapEff``, capabilities(7): with it, file systems are marked instead of directories."""
 
@@ -166,7 +167,7 @@ def _about_access(path: Path) -> Iterator[Problem]:
 
 def _about_system() -> Iterator[Problem]:
     """Report that limits and mounts cannot be read, which leaves the rest of this report open."""
-    if sys.platform == "linux" and not os.path.exists("/proc/self/mountinfo"):
+    if _IS_LINUX and not os.path.exists("/proc/self/mountinfo"):
         yield Problem(
             code="no-proc",
             message="/proc is not there: the file system of the path and the limits of the system "

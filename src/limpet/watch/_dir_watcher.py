@@ -192,6 +192,8 @@ class DirWatcher:
         if agenda.location:
             self.root.check(self.root.gone_reason())
             agenda.location = False
+            agenda.listings |= context.relist
+            context.relist = set()
         reason: RescanReason | None = hints.lost or (
             "interval" if self._rescan.is_due(now) else None
         )

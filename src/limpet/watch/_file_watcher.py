@@ -181,7 +181,13 @@ class FileWatcher:
         self._parent = os.path.dirname(resolution.path)
         if self.record is None:
             self.record = pack(facts, self.disk.now())
-            self._racy.note(_PLACE, self.record, None, resolution.path)
+            self._racy.note(
+                _PLACE,
+                self.record,
+                None,
+                resolution.path,
+                exact=self._exact(facts, resolution.path),
+            )
             self._created(facts, bits)
         else:
             self._compare(self.record, facts, bits, resolution.path, lost=lost)
@@ -208,6 +214,7 @@ class FileWatcher:
         was = unpack(record)
         self.record = pack(facts, self.disk.now())
         changes: set[Change]
+        exact = self._exact(facts, path)
         traits = self._traits_at(os.path.dirname(path), facts.device)
         replaced = was.inode != facts.inode and traits.stable_inodes
         # Between two runs, the same file system may have got another device number.
@@ -230,9 +237,9 @@ class FileWatcher:
                 touched=bool(bits & ATTRIB),
                 hinted=bool(bits & ~OTHER) or (not self._timed and not lost),
                 seen=0,
-                exact=self.disk.exact_times,
+                exact=exact,
             )
-        if self._racy.changed(_PLACE, self.record, None, path):
+        if self._racy.changed(_PLACE, self.record, None, path, exact=exact):
             changes.add("content")
         if not self.options.metadata:
             changes -= {"mode", "owner"}
@@ -245,6 +252,11 @@ class FileWatcher:
         if self._traits is None or self._traits[0] != device:
             self._traits = (device, self.disk.traits(folder))
         return self._traits[1]
+
+    def _exact(self, facts: StatResult, path: str) -> bool:
+        """Return whether the file gets another time stamp by each change after a stat."""
+        known = self._traits_at(os.path.dirname(path), facts.device)
+        return self.disk.exact_times and known.exact_times
 
     def _created(self, facts: StatResult, bits: int) -> None:
         foreign = bool(bits & OTHER)

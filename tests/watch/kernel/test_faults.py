@@ -346,7 +346,11 @@ def test_a_network_target_that_goes_is_asked_for_twice(tmp_path: Path) -> None:
         assert watch.core._context is not None
         watch.core._context.services.network = True
         place.rename(tmp_path / "away")
-        watch.core._pause = lambda _: (tmp_path / "away").rename(place)
+
+        def come_back(_: object) -> None:
+            (tmp_path / "away").rename(place)
+
+        watch.core._pause = come_back
         assert watch.fence() == []
         (place / "g").write_text("1")
         assert watch.fence() == ["FileCreated g"]

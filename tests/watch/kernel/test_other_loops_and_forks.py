@@ -23,7 +23,7 @@ def test_a_watch_of_another_loop_is_refused(tmp_path: Path) -> None:
     async def use() -> None:
         for ask in (watch.__anext__, watch.fence, watch.save, watch.batches().__anext__):
             with pytest.raises(RuntimeError, match="belongs to another event loop"):
-                await ask()  # type: ignore[operator]
+                await ask()
         with pytest.raises(RuntimeError, match="belongs to another event loop"):
             watch.entries()
 

@@ -74,9 +74,9 @@ class Mounts(Laws):
         """It is renamed in both places."""
         self.bind_what_is_there(first, second)
         for point in self.points[-1:]:
-            self.try_(lambda point=point: (point / name).write_text("here"))  # type: ignore[misc]
+            self.try_(lambda point=point: (point / name).write_text("here"))
             self.fence()
-            self.try_(lambda point=point: (point / name).rename(point / goal))  # type: ignore[misc]
+            self.try_(lambda point=point: (point / name).rename(point / goal))
 
     @rule(point=MAYBE_ROOT)
     def mount_another(self, point: str) -> None:
@@ -104,7 +104,7 @@ class Mounts(Laws):
             for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
                 point = Path(line.split(" ")[1].replace("\\040", " "))
                 if point.is_relative_to(self.home):
-                    self.try_(lambda point=point: umount(point))  # type: ignore[misc]
+                    self.try_(lambda point=point: umount(point))
             super().teardown()
 
 

@@ -141,8 +141,12 @@ def test_a_held_new_file_that_is_replaced(tmp_path: Path, backend: Any, how: str
                 (tmp_path / "l").rename(held)
             else:
                 held.unlink()
-                {"symlink": lambda: held.symlink_to("x"), "fifo": lambda: os.mkfifo(held),
-                 "folder": held.mkdir}[how]()  # fmt: skip
+                if how == "symlink":
+                    held.symlink_to("x")
+                elif how == "fifo":
+                    os.mkfifo(held)
+                else:
+                    held.mkdir()
             events = watch.fence()
             wanted = "DirCreated f" if how == "folder" else "FileCreated f"
             assert shown(events) == [wanted]

@@ -285,7 +285,7 @@ class Comparison:
             facts,
             bits,
             seen=directory.seen,
-            exact=context.disk.exact_times,
+            exact=context.has_exact_times(directory),
             metadata=context.options.metadata,
             hinted=self._hinted,
         )
@@ -300,7 +300,11 @@ class Comparison:
             directory.entries[name] = packed
             context.note_young(directory, name, packed)
             if directory.mark is None and context.racy.changed(
-                (directory, name), packed, handle, name
+                (directory, name),
+                packed,
+                handle,
+                name,
+                exact=context.has_exact_times(directory),
             ):
                 changes.add("content")
         if changes:

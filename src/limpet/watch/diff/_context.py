@@ -170,11 +170,18 @@ class DiffContext:
             found = self._traits[directory.device] = self.disk.traits(self.path(directory))
         return found
 
+    def has_exact_times(self, directory: DirNode) -> bool:
+        """Return whether a file that changes after a stat gets another time stamp."""
+        return self.disk.exact_times and self.traits(directory).exact_times
+
     def change_inode(self, directory: DirNode, inode: int) -> None:
         """Take the inode number that a directory has now, where it may get another."""
         self.index.forget(directory)
         directory.inode = inode
         self.index.add(directory)
+        if directory.mark is not None:  # it may be another one, which has no mark yet
+            self.doubted.add(directory)
+            self.relist.add(directory)
 
     def mark(self, directory: DirNode, handle: Handle) -> None:
         """Mark the directory or, where no source can, add it to those that are polled."""
@@ -266,10 +273,9 @@ class DiffContext:
         packed = directory.entries[name] = pack(facts, self.disk.now())
         self.note_young(directory, name, packed)
         if directory.mark is None:  # nothing will say that it was written to
-            if handle is None:
-                self.racy.note((directory, name), packed, None, f"{self.path(directory)}/{name}")
-            else:
-                self.racy.note((directory, name), packed, handle, name)
+            exact = self.has_exact_times(directory)
+            path = f"{self.path(directory)}/{name}" if handle is None else name
+            self.racy.note((directory, name), packed, handle, path, exact=exact)
         return packed
 
     def note_young(self, directory: DirNode | None, name: str, record: bytes) -> None:

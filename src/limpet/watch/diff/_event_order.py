@@ -379,7 +379,7 @@ class EventOrderer:
             arrival.facts,
             arrival.bits | departure.bits,
             seen=departure.directory.seen,
-            exact=self.context.disk.exact_times,
+            exact=self.context.has_exact_times(departure.directory),
             metadata=self.context.options.metadata,
         )
 

@@ -117,7 +117,8 @@ def _examine(context: DiffContext, directory: DirNode, names: dict[str, int]) ->
         found = _stat(context, directory, names, disk.now())
     except (ElsewhereError, OSError):
         return None
-    exact, hides, entries = disk.exact_times, context.filter.hides, directory.entries
+    exact, hides = disk.exact_times and traits.exact_times, context.filter.hides
+    entries = directory.entries
     relative = directory.relative()
     rows: list[_Row] = []
     for (name, bits), new in zip(names.items(), found, strict=True):
@@ -249,7 +250,7 @@ def _emit_renamed(context: DiffContext, start: _End, end: _End) -> None:
     source, path = start.block.prefix + source_name, end.block.prefix + name
     bits |= source_bits
     foreign = bits & OTHER != 0
-    exact = context.disk.exact_times
+    exact = context.has_exact_times(directory)
     del start.block.directory.entries[source_name]
     directory.entries[name] = new
     context.note_young(directory, name, new)

@@ -1,7 +1,8 @@
 """Contents of files whose time stamps cannot show the next change.
 
-Where stamps are whole seconds (ext2, ext3, exFAT, sshfs) and no source says that a file was written
-to, a file rewritten with the same size within the second of the last look has the same stat result.
+Where stamps are whole seconds (ext2, ext3, exFAT, sshfs) or ticks of the clock, and no source says
+that a file was written to, a file rewritten with the same size within the second, or the tick, of
+the last examination has the same stat result.
 So the content of a file that changed a moment ago is remembered by a digest, and compared at the
 next look, until a change would get another stamp.
 """
@@ -35,12 +36,16 @@ class RacyContents:
     def __init__(self) -> None:
         self._digests: OrderedDict[Hashable, bytes] = OrderedDict()
 
-    def note(self, ref: Hashable, record: bytes, handle: Handle | None, name: str) -> None:
+    def note(
+        self, ref: Hashable, record: bytes, handle: Handle | None, name: str, *, exact: bool
+    ) -> None:
         """Remember a regular file's content if its record cannot show the next change."""
-        if is_racy(record):
-            self.changed(ref, record, handle, name)
+        if is_racy(record, exact=exact):
+            self.changed(ref, record, handle, name, exact=exact)
 
-    def changed(self, ref: Hashable, record: bytes, handle: Handle | None, name: str) -> bool:
+    def changed(
+        self, ref: Hashable, record: bytes, handle: Handle | None, name: str, *, exact: bool
+    ) -> bool:
         """Return whether the content is another than at the last look, and remember this one.
 
         Args:
@@ -48,9 +53,10 @@ class RacyContents:
             record: Of the file now, taken before.
             handle: Open on its directory; ``None`` if ``name`` is a path.
             name: In the directory.
+            exact: A change after a stat gets another time stamp.
         """
         before = self._digests.pop(ref, None)
-        racy = is_racy(record)
+        racy = is_racy(record, exact=exact)
         if before is None and not racy:
             return False
         digest = _digest(handle, name)

@@ -233,10 +233,11 @@ class _Scan:
                 )
         directory.entries = self._statted(handle, entries, now) if self.stats else {**entries}
         if self.stats and directory.mark is None:
+            exact = context.has_exact_times(directory)
             for name, found in directory.entries.items():
                 if type(found) is bytes:
                     context.note_young(directory, name, found)
-                    context.racy.note((directory, name), found, handle, name)
+                    context.racy.note((directory, name), found, handle, name, exact=exact)
         if self.stats and options.recursive:
             late = [
                 n

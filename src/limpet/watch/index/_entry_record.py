@@ -143,11 +143,12 @@ def is_young(record: bytes) -> bool:
     return bool(record[_FLAGS_AT] & _YOUNG)
 
 
-def is_racy(record: int | bytes) -> bool:
+def is_racy(record: int | bytes, *, exact: bool) -> bool:
     """Return whether a regular file may change without a difference that stat shows."""
     return (
         isinstance(record, bytes)
-        and record[_FLAGS_AT] & (_FRESH | _COARSE) == _FRESH | _COARSE
+        and record[_FLAGS_AT] & _FRESH != 0
+        and (record[_FLAGS_AT] & _COARSE != 0 or not exact)
         and kind_of(record) == "file"
     )
 
