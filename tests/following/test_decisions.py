@@ -180,7 +180,7 @@ def suspect(state: FollowerState, path: str) -> FollowedFile:
 
 
 def waits(state: FollowerState, file: FollowedFile, *, quiet: bool) -> bool:
-    originals, compare = possible_originals(file, state.paths.values())
+    originals, compare = possible_originals(state.io, file, state.paths.values())
     return must_wait(state.io, file, originals, compare=compare, quiet=quiet)
 
 
@@ -207,7 +207,7 @@ def test_a_copy_that_stays_quiet_is_a_file_of_its_own() -> None:
     io.write(COPY, LONG)
     file = suspect(state, COPY)
     assert waits(state, file, quiet=False)
-    assert possible_originals(file, state.paths.values()) == ([original], False)
+    assert possible_originals(state.io, file, state.paths.values()) == ([original], False)
     assert not waits(state, file, quiet=True)
     assert file.suspicion is None
 
@@ -222,7 +222,7 @@ def test_a_copy_that_grew_is_compared_again() -> None:
     assert waits(state, file, quiet=False)
     io.write(COPY, LONG + b"more\n")
     refresh(state, file, io.now)
-    assert possible_originals(file, state.paths.values())[1]
+    assert possible_originals(state.io, file, state.paths.values())[1]
     assert not waits(state, file, quiet=False)
 
 
@@ -258,12 +258,12 @@ def test_the_copy_is_taken_from_its_path() -> None:
     copy = follow(state, COPY, read=False)
     copy.suspicion = CopySuspicion()
     fd, siblings = copy.fd, list(state.paths.values())
-    found = find_copy(io, file, siblings)
+    found = find_copy(state, file, siblings)
     assert found == Copy(fd or 0, copy.identity, None, COPY, len(LONG) + 5, COPY)
     followed = state.paths[COPY]
     assert (followed.files, followed.active, followed.is_alias) == ([], None, True)
     assert other in state.paths[LOG].files
-    assert find_copy(io, file, siblings) is None
+    assert find_copy(state, file, siblings) is None
 
 
 def test_a_part_of_the_emptied_file_is_not_delivered_again() -> None:
@@ -274,7 +274,7 @@ def test_a_part_of_the_emptied_file_is_not_delivered_again() -> None:
     io.write(COPY, LONG[:999])
     part = suspect(state, COPY)
     assert waits(state, part, quiet=False)
-    assert find_copy(io, file, state.paths.values()) is None
+    assert find_copy(state, file, state.paths.values()) is None
     assert (part.offset, part.backlog, part.suspicion) == (999, 0, None)
 
 

@@ -90,7 +90,7 @@ class FollowThread:
                 watch.path for watch in self._watches if watch.on_network
             )
             self.engine.start()
-            self._watch_links()
+            self._watch_links(self.engine.state.paths)
         except BaseException:
             self._free()
             raise
@@ -235,6 +235,8 @@ class FollowThread:
             _call([partial(done, error) for done in work.saves])
             raise
         if engine.at_end and not engine.state.events and not self._more_to_read:
+            engine.flush()
+            self._pass_on()
             self._over = True
         self._pass_due = engine.due(time.monotonic(), interval=self._interval())
 
@@ -251,13 +253,13 @@ class FollowThread:
                 hinted |= paths
         if everything:
             engine.examine()
+            self._watch_links(engine.state.paths)
         else:
             if hinted:
                 engine.examine_paths(hinted)
+                self._watch_links(hinted)
             if time.monotonic() >= self._pass_due:
-                engine.examine(())
-        if work.watches or everything:
-            self._watch_links()
+                engine.examine_due()
 
     def _report(self, degraded: list[Degraded]) -> None:
         for event in degraded:
@@ -357,14 +359,13 @@ class FollowThread:
                 self._watched_paths.add(path)
                 self._watch(path, "file")
 
-    def _watch_links(self) -> None:
+    def _watch_links(self, paths: Iterable[str]) -> None:
         """Watch symlinks too: a directory's watch does not report changes of what they lead to.
 
         They are examined once more, for what happened before they were watched.
         """
-        links = {
-            p for p in self.engine.state.paths.keys() - self._watched_paths if os.path.islink(p)
-        }
+        followed, watched = self.engine.state.paths, self._watched_paths
+        links = {p for p in paths if p not in watched and p in followed and os.path.islink(p)}
         for path in links:
             self._watched_paths.add(path)
             self._watch(path, "file")

@@ -266,17 +266,22 @@ class FollowedFile:
         old.continuation = Continuation(self, old.offset)
 
     def seek(self, io: FileIO, offset: int, *, encoding: str | None, skipping: bool) -> None:
-        """Go to an offset and learn the bytes before it."""
-        self.offset = offset
-        self.head = io.pread(self.open_fd, min(HEAD, offset), 0)
+        """Go to an offset and learn the bytes before it.
+
+        Raises:
+            OSError: The file cannot be read; nothing is changed.
+        """
+        fd = self.open_fd
+        head = io.pread(fd, min(HEAD, offset), 0)
         before = min(WINDOW, offset)
-        self.window = io.pread(self.open_fd, before, offset - before)
+        window = io.pread(fd, before, offset - before)
+        unread = self._read_unread_tail(io, fd, self.size, offset)
+        self.offset, self.head, self.window, self.unread_tail = offset, head, window, unread
         splitter = self.splitter
         if isinstance(splitter, LineSplitter) and offset:
             splitter.codec = codec_for(encoding or splitter.encoding, splitter.delimiter)
-        splitter.seek(offset, self.window, skipping=skipping)
-        self.acknowledged = ReadPoint(offset, self.window, skipping)
-        self._learn_unread_tail(io, self.open_fd)
+        splitter.seek(offset, window, skipping=skipping)
+        self.acknowledged = ReadPoint(offset, window, skipping)
 
     # -- checking ------------------------------------------------------------------------------
 
@@ -314,11 +319,13 @@ class FollowedFile:
                 self.shrunk_since = now
             if now - self.shrunk_since < _CONFIRM_S:
                 return None
-        self.shrunk_since = None
-        self.stamp, self.size = stamp, size
         kind = self._change_kind(io, self.fd, size, known)
         if kind is None:
-            self._learn_unread_tail(io, self.fd)
+            self.unread_tail = self._read_unread_tail(io, self.fd, size, self.offset)
+        # only now: a read that failed is repeated at the next refresh
+        self.shrunk_since = None
+        self.stamp, self.size = stamp, size
+        if kind is None:
             return None
         cut_unread = kind == "trimmed" and self.offset <= size < known
         return Change(kind, known - size if cut_unread else max(0, known - self.offset), size)
@@ -337,10 +344,10 @@ class FollowedFile:
             return "trimmed" if self.offset else "truncated"  # the unread end was cut off
         return None
 
-    def _learn_unread_tail(self, io: FileIO, fd: int) -> None:
-        size = self.size
-        at = max(size - WINDOW, self.offset)
-        self.unread_tail = UnreadTail(size, io.pread(fd, size - at, at) if size > at else b"")
+    @staticmethod
+    def _read_unread_tail(io: FileIO, fd: int, size: int, offset: int) -> UnreadTail:
+        at = max(size - WINDOW, offset)
+        return UnreadTail(size, io.pread(fd, size - at, at) if size > at else b"")
 
     # -- reading and acknowledging -------------------------------------------------------------
 

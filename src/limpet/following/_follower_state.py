@@ -6,6 +6,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from limpet.following._checkpoint import SavedFile
 from limpet.following._follow_events import (
     Accessible,
     Appeared,
@@ -19,8 +20,12 @@ from limpet.following._follow_events import (
     Retired,
     Rotated,
     Truncated,
+    WatchDegraded,
 )
+from limpet.following._followed_file import ReadPoint
 from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
+from limpet.following._path_access import PathAccess
+from limpet.following._rotated_files import RotatedFiles, rotated_pattern
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,14 +70,27 @@ class FollowerState:
     def __init__(self, options: FollowOptions, io: FileIO) -> None:
         self.options = options
         self.io = io
+        self.access = PathAccess(io, options.follow_symlinks)
         self.network_paths: tuple[str, ...] = ()
         """Paths on a network, with everything below them."""
         self.paths: dict[str, FollowedPath] = {}
         """Every followed path, in the order of discovery."""
+        self.rotated: dict[str, RotatedFiles] = {}
+        """What is known of rotated files, by pattern; paths of one directory share it."""
+        self.busy: dict[FollowedPath, None] = {}
+        """Paths that need attention: the others are only examined after a hint, and in turn."""
+        self.not_caught_up: dict[FollowedPath, None] = {}
+        """Paths of which not everything that existed at the start is delivered yet."""
         self.files: dict[Identity, FollowedFile] = {}
         """Every file that is being read."""
+        self.held: dict[FollowedFile, None] = {}
+        """Files with an open descriptor, the one that was used longest ago first."""
         self.changes: dict[FollowedFile, Change] = {}
         """Changes that a refresh found and that are not handled yet: these files are not read."""
+        self.postponed: dict[FollowedFile, Change] = {}
+        """Changes that could not be handled, because the disk failed: they are tried again."""
+        self.short_of: str | None = None
+        """Why no file can be opened at the moment, as it was reported."""
         self.events: deque[FollowEvent] = deque()
         self.counters = Counters()
         self.next_number = 1
@@ -80,6 +98,8 @@ class FollowerState:
         """Files that are found now existed before the start."""
         self.unsaved = False
         """The checkpoint differs from what was saved last."""
+        self.changed_paths: deque[str] = deque()
+        """Followed paths of which the checkpoint changed since; from any thread."""
         self.unsaved_bytes = 0
         """Bytes acknowledged since the last save."""
 
@@ -95,6 +115,34 @@ class FollowerState:
         self.next_number += 1
         self.unsaved = True
         return self.next_number - 1
+
+    def saved_file(self, file: FollowedFile, *, delivered: bool = False) -> SavedFile:
+        """Return what a checkpoint has of a file: how far it is acknowledged, or delivered."""
+        point = file.acknowledged
+        splitter = file.splitter
+        if delivered and point.offset < splitter.offset:
+            point = ReadPoint(splitter.offset, splitter.tail, splitter.skipping)
+        return SavedFile(
+            file.position(point),
+            file.size,
+            file.name,
+            self.io.time() if delivered else None,
+            gone=not file.nlink,
+            was_active=file.is_active,
+        )
+
+    def mark_changed(self, path: str) -> None:
+        """Note that what the checkpoint has of a path changed; may be called from any thread."""
+        if self.options.state is not None:
+            self.changed_paths.append(path)
+
+    def rotated_of(self, path: str) -> RotatedFiles | None:
+        """Return what is known of the rotated files of a path."""
+        option = self.options.rotated
+        if option is None:
+            return None
+        pattern = rotated_pattern(path, option)
+        return self.rotated.setdefault(pattern, RotatedFiles(pattern))
 
     def new_splitter(self) -> LineSplitter | ChunkSplitter:
         """Return a splitter for the bytes of a file."""
@@ -113,6 +161,10 @@ class FollowerState:
         before = file.acknowledged.offset
         file.acknowledge(block)
         self.unsaved_bytes += max(0, file.acknowledged.offset - before)
+        self.mark_changed(file.path)
+        continuation = file.continuation
+        if continuation is not None:
+            self.mark_changed(continuation.file.path)
         self.unsaved = True
 
     # -- events --------------------------------------------------------------------------------
@@ -210,6 +262,20 @@ class FollowerState:
                 )
             )
 
+    def report_shortage(self, path: Path, error: OSError) -> None:
+        """Report once that the process is out of descriptors: it concerns no file alone."""
+        if self.short_of is None:
+            self.short_of = error.strerror or str(error)
+            self.emit(
+                WatchDegraded(
+                    time=self.io.time(),
+                    path=path,
+                    reason="descriptors",
+                    message=f"cannot open {path}: {self.short_of}; files wait until descriptors "
+                    "are free: raise the limit (ulimit -n), or lower max_open",
+                )
+            )
+
     def report_accessible(self, followed: FollowedPath) -> None:
         """Report that a path can be read again."""
         if followed.error_number:
@@ -220,4 +286,5 @@ class FollowerState:
         """Report once that everything that existed at the start is delivered."""
         if not followed.caught_up and not followed.backlog:
             followed.caught_up = True
+            self.not_caught_up.pop(followed, None)
             self.emit(CaughtUp(path=followed.event_path, time=self.io.time()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from limpet.following._copytruncate import must_wait, possible_originals
+from limpet.following._file_io import SHORTAGE
 from limpet.following._follow_options import FollowOptions
 from limpet.following._line_splitter import LineSplitter
 from limpet.following._open_files import open_for_turn, refresh, report_unreadable
@@ -23,13 +25,22 @@ def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     Nothing is read while a change is not handled yet.
     """
     for file in reading_order(followed, strict=state.options.order == "strict"):
-        if file.closed_until_turn and not open_for_turn(state, file, now):
-            return True
+        if file in state.postponed:
+            continue
+        if file.closed_until_turn:
+            try:
+                if not open_for_turn(state, file, now):
+                    return True
+            except OSError as error:
+                followed.is_waiting = True
+                if error.errno not in SHORTAGE:
+                    report_unreadable(state, file, error, now)
+                continue
         waits = file.suspicion is not None and _waits(state, followed, file, now)
         if state.changes:
             return True
-        if not waits:
-            return _read_chunk(state, followed, file, now)
+        if not waits and _read_chunk(state, followed, file, now):
+            return True
     return False
 
 
@@ -52,13 +63,13 @@ def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]
 
 def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
     """Return whether a file is not read because it may be a copy of another one."""
-    originals, compare = possible_originals(file, siblings(state, followed))
-    for one in originals:
-        refresh(state, one, now, hinted=compare)
-    if state.changes:
-        return True
-    quiet = now - file.quiet_since >= state.options.linger
     try:
+        originals, compare = possible_originals(state.io, file, siblings(state, followed))
+        for one in originals:
+            refresh(state, one, now, hinted=compare)
+        if state.changes:
+            return True
+        quiet = now - file.quiet_since >= state.options.linger
         return must_wait(state.io, file, originals, compare=compare, quiet=quiet)
     except OSError as error:
         report_unreadable(state, file, error, now)
@@ -70,7 +81,9 @@ def _read_chunk(
 ) -> bool:
     io, before = state.io, file.offset
     try:
-        if not refresh(state, file, now) or not file.backlog:
+        if not refresh(state, file, now):
+            return bool(state.changes)
+        if not file.backlog:
             return True
         if not before and _skip_hole(state, file):
             return True
@@ -78,6 +91,8 @@ def _read_chunk(
     except OSError as error:
         report_unreadable(state, file, error, now)
         return False
+    state.held.pop(file, None)
+    state.held[file] = None  # it was used last
     file.read_at = now
     if file.failed_at is not None:
         file.failed_at = None
@@ -91,7 +106,8 @@ def _read_chunk(
     if blocks and held:
         file.partial_since = now
     if file.offset >= file.size:
-        file.size = max(file.refresh_status(io, now).st_size, file.size)
+        with suppress(OSError):  # the next refresh reports it
+            file.size = max(file.refresh_status(io, now).st_size, file.size)
     state.deliver(file, blocks)
     if file.moved_to is not None and not file.backlog:
         if file.moved_to in state.paths:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from limpet._fingerprint import HEAD, WINDOW
 from limpet.following._follow_events import Truncated
 from limpet.following._followed_file import ReadPoint
-from limpet.following._open_files import finish
+from limpet.following._close_files import finish
+from limpet.following._open_files import learn
 
 if TYPE_CHECKING:
     from limpet.following._file_io import FileIO
@@ -30,9 +31,12 @@ def keep_position(state: FollowerState, file: FollowedFile, change: Change) -> N
     """Read a changed file on from where it is, or from its end if that comes before."""
     kind, lost, size = change
     if size < file.offset or kind == "rewritten":
-        state.deliver(file, file.splitter.flush())
+        held = file.splitter.flush()
         encoding, done, before = file.encoding, file.is_acknowledged, file.acknowledged
-        file.seek(state.io, min(size, file.offset), encoding=encoding, skipping=False)
+        try:
+            file.seek(state.io, min(size, file.offset), encoding=encoding, skipping=False)
+        finally:
+            state.deliver(file, held)  # it is no longer in the file
         if not done:
             file.acknowledged = ReadPoint(
                 min(before.offset, file.offset), file.window, skipping=False
@@ -47,11 +51,16 @@ def restart(
 
     What was read of it stays in ``file``, which comes before the new one: see ``recover`` and
     ``lose``.
+
+    Raises:
+        OSError: The file cannot be examined; nothing is changed.
     """
     status = state.io.fstat(file.open_fd)
     new = file.restarted(state.take_number(), status, state.new_splitter(), now)
     state.files[new.identity] = new
-    new.find_change(state.io, now, hinted=True, on_network=False)
+    state.held.pop(file, None)
+    state.held[new] = None
+    learn(state, new, now)
     if followed.active is file:
         followed.active = new
     followed.files.insert(followed.files.index(file) + 1, new)
@@ -63,6 +72,7 @@ def recover(state: FollowerState, file: FollowedFile, copy: Copy, now: float) ->
     recovered = copy.size - file.offset
     file.adopt(copy, now)
     state.files[file.identity] = file
+    state.held[file] = None
     return recovered
 
 
@@ -107,10 +117,14 @@ def continue_from_deleted(
     """
     for old in reversed(followed.files):
         if old is not new and old.continuation is None and _continues(state.io, old, new):
-            end = state.io.fstat(old.open_fd).st_size
+            end = max(old.offset, old.size)
             new.continue_from(old)
             old.splitter = state.new_splitter()
-            old.seek(state.io, end, encoding=new.encoding, skipping=False)
+            try:
+                end = max(end, state.io.fstat(old.open_fd).st_size)
+                old.seek(state.io, end, encoding=new.encoding, skipping=False)
+            except OSError:  # it cannot be read any more
+                old.offset, old.head, old.window = end, b"", b""
             old.size = old.priority_end = end
             return old
     return None
@@ -120,12 +134,15 @@ def _continues(io: FileIO, old: FollowedFile, new: FollowedFile) -> bool:
     """Return whether ``new`` holds all of ``old``, which is deleted, and perhaps more."""
     if old.fd is None or new.fd is None:
         return False
-    status = io.fstat(old.fd)
-    end = status.st_size
-    if status.st_nlink or not end or end < old.offset or new.size < end:
-        return False
-    spots = {(0, min(HEAD, end)), *(_before(at) for at in (end, old.offset))}
-    return all(io.pread(old.fd, size, at) == io.pread(new.fd, size, at) for at, size in spots)
+    try:
+        status = io.fstat(old.fd)
+        end = status.st_size
+        if status.st_nlink or not end or end < old.offset or new.size < end:
+            return False
+        spots = {(0, min(HEAD, end)), *(_before(at) for at in (end, old.offset))}
+        return all(io.pread(old.fd, size, at) == io.pread(new.fd, size, at) for at, size in spots)
+    except OSError:
+        return False  # what cannot be compared is another file
 
 
 def _before(offset: int) -> tuple[int, int]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import stat as modes
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import MISSING, Identity, Stamp, identity_of, stamp_of
+from limpet.following._file_io import (
+    MISSING,
+    SHORTAGE,
+    Identity,
+    Stamp,
+    identity_of,
+    stamp_of,
+)
 from limpet.following._follow_events import Content, Gone, Inaccessible
+from limpet.following._path_access import NotRegularError, not_regular
 
 if TYPE_CHECKING:
     from limpet.following._follower_state import FollowerState
 
+_RETRY_S: Final = 1.0
+"""A file that cannot be read is tried again after this time."""
 _TRIES: Final = 3
 """A file that changes while it is read is read again this often before it is put off."""
 
@@ -40,11 +49,11 @@ class WholeFile:
         io, options = self.state.io, self.state.options
         self.due = math.inf
         try:
-            status = io.stat(self.path)
+            status = self.state.access.stat(self.path)
             if not modes.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file")
+                raise not_regular(status, self.path)
         except OSError as error:
-            self._report_missing(error)
+            self._report(error)
             return
         self._exists, self._error_number = True, 0
         seen = (identity_of(status), stamp_of(status))
@@ -62,7 +71,12 @@ class WholeFile:
             )
             return
         for _ in range(_TRIES):
-            read = self._read()
+            try:
+                read = self._read()
+            except OSError as error:
+                self._report(error)
+                self.due = now + _RETRY_S
+                return
             if read is None:
                 continue
             data, self._delivered = read
@@ -81,28 +95,36 @@ class WholeFile:
         self.due = now + options.settle
 
     def _read(self) -> tuple[bytes, _Version] | None:
-        """Return the content and its version; ``None`` if the file changed meanwhile."""
-        io = self.state.io
+        """Return the content and its version; ``None`` if the file changed meanwhile.
+
+        Raises:
+            OSError: It cannot be opened or read.
+        """
+        io, access = self.state.io, self.state.access
         try:
-            fd = io.open(self.path)
-        except OSError:
-            return None
-        try:
-            before = io.fstat(fd)
-            if not modes.S_ISREG(before.st_mode):
+            fd, before = access.open(self.path)
+        except OSError as error:
+            if error.errno in MISSING or isinstance(error, NotRegularError):
                 return None
+            raise
+        try:
             data = io.pread(fd, before.st_size, 0)
-            after = io.stat(self.path)
-        except OSError:
-            return None
+            now = io.fstat(fd)
         finally:
             io.close(fd)
         seen = (identity_of(before), stamp_of(before))
-        same = seen == (identity_of(after), stamp_of(after)) and len(data) == before.st_size
-        return (data, seen) if same else None
+        try:
+            after = access.stat(self.path)
+        except OSError:
+            return None
+        versions = {seen, *((identity_of(one), stamp_of(one)) for one in (now, after))}
+        return (data, seen) if len(versions) == 1 and len(data) == before.st_size else None
 
-    def _report_missing(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         time = self.state.io.time()
+        if error.errno in SHORTAGE:
+            self.state.report_shortage(self.event_path, error)
+            return
         self._delivered = self._seen = None
         number = error.errno or 0
         if number in MISSING:
