@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from limpet._fingerprint import HEAD
 from limpet.following._checkpoint import MISSING_S
 from limpet.following._file_io import MISSING, identity_of
-from limpet.following._lost_files import is_too_short, remember_lost, seek_saved
+from limpet.following._lost_files import remember_lost, seek_saved
 from limpet.following._open_files import hold, let_go, open_named
 from limpet.following._position import make_print
 from limpet.following._rotated_files import Delivered
@@ -157,6 +157,9 @@ def _find(
     state: FollowerState, followed: FollowedPath, entry: SavedFile, search: _Search, now: float
 ) -> bool:
     """Find a file and go to its position; return whether it was found."""
+    if entry.told:  # it is only looked at if it comes back to its path
+        followed.lost.append(entry)
+        return False
     search.is_unsure = False
     if not entry.gone:
         for _ in range(_ROUNDS):
@@ -168,14 +171,11 @@ def _find(
                 for name in search.by_head(followed, position.head):
                     if _open(state, followed, entry, name, search, now):
                         return True
-            if entry.told or not search.changed(followed):
+            if not search.changed(followed):
                 break
     there = os.path.dirname(followed.path)
     certain = not search.is_unsure and os.path.isdir(there)
-    if entry.told:
-        followed.lost.append(entry)
-    else:
-        remember_lost(state, followed, entry, certain=certain or entry.gone)
+    remember_lost(state, followed, entry, certain=certain or entry.gone)
     return False
 
 
@@ -197,7 +197,6 @@ def _open(
     try:
         fits = (
             identity_of(status) not in state.files
-            and not is_too_short(entry, status)
             and position.fits(
                 identity_of(status),
                 io.inode_generation(fd),

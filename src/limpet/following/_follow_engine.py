@@ -484,9 +484,7 @@ class FollowEngine:
 
     def fetch(self) -> list[FollowEvent]:
         """Take all events that are queued, in order."""
-        events = list(self.state.events)
-        self.state.events.clear()
-        return events
+        return self.state.events.take_all()
 
     @property
     def at_end(self) -> bool:
@@ -599,6 +597,6 @@ class FollowEngine:
             truncations=counters.truncations,
             lost_bytes=counters.lost_bytes,
             saves=0 if self.store is None else self.store.saves,
-            events_dropped=counters.events_dropped,
+            events_dropped=self.state.events.dropped,
             last_error=counters.last_error,
         )

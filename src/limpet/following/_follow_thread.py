@@ -27,6 +27,9 @@ _MANY: Final = 16
 """From this number of paths in one directory, the directory is watched: a watch takes 15 KiB."""
 _READ_AHEAD: Final = 2
 """Batches read ahead, at most: about 2 MiB, besides the one that is processed."""
+_MAX_READY: Final = 256
+"""Events passed on ahead of the consumer, at most; the engine's queue, which is bounded, has the
+others."""
 
 Callback = Callable[[], None]
 SaveCallback = Callable[[BaseException | None], None]
@@ -60,6 +63,8 @@ class FollowThread:
         self._ready: deque[FollowEvent] = deque()
         self._batches = 0
         """Batches among the events that are ready."""
+        self._held_back = False
+        """Events wait in the engine until the consumer has taken some."""
         self._consumers: list[Callback] = []
         """Called once when something is ready."""
         self._more_to_read = True
@@ -132,10 +137,11 @@ class FollowThread:
             event = self._ready.popleft()
         except IndexError:
             return None
-        if isinstance(event, Appended):
+        is_batch = isinstance(event, Appended)
+        if is_batch or self._held_back:
             with self._condition:
-                self._batches -= 1
-                if self._batches < _READ_AHEAD:
+                self._batches -= is_batch
+                if self._batches < _READ_AHEAD or self._held_back:
                     self._condition.notify()
         return event
 
@@ -212,7 +218,8 @@ class FollowThread:
                 or self._signalled
                 or self._fences
                 or self._saves
-                or (self._more_to_read and self._batches < _READ_AHEAD)
+                or (self._more_to_read and not self._held_back and self._batches < _READ_AHEAD)
+                or (self._held_back and len(self._ready) < _MAX_READY // 2)
             ):
                 left = self._pass_due - time.monotonic()
                 if left <= 0:
@@ -236,7 +243,8 @@ class FollowThread:
             raise
         if engine.at_end and not engine.state.events and not self._more_to_read:
             engine.flush()
-            self._pass_on()
+            with self._condition:
+                self._ready.extend(engine.fetch())
             self._over = True
         self._pass_due = engine.due(time.monotonic(), interval=self._interval())
 
@@ -274,12 +282,15 @@ class FollowThread:
         self._more_to_read = True
         while self._more_to_read:
             self._pass_on()
-            if self._batches >= _READ_AHEAD or self._ended or self._signalled:
+            if self._held_back or self._batches >= _READ_AHEAD or self._ended or self._signalled:
                 return
             self._more_to_read = self.engine.read()
         self._pass_on()
 
     def _pass_on(self) -> None:
+        self._held_back = bool(self.engine.state.events) and len(self._ready) >= _MAX_READY
+        if self._held_back:
+            return
         events = self.engine.fetch()
         if not events:
             return

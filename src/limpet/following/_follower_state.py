@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from limpet.following._checkpoint import SavedFile
+from limpet.following._event_queue import EventQueue
 from limpet.following._follow_events import (
     Accessible,
     Appeared,
@@ -16,9 +17,6 @@ from limpet.following._follow_events import (
     Gap,
     Gone,
     Inaccessible,
-    Replaced,
-    Retired,
-    Rotated,
     Truncated,
     WatchDegraded,
 )
@@ -36,19 +34,11 @@ if TYPE_CHECKING:
     from limpet.following._followed_file import Change, FollowedFile
     from limpet.following._followed_path import FollowedPath
 
-_MAX_EVENTS: Final = 1000
-"""Events about files that wait while nobody consumes them. Beyond that, the oldest informing ones
-are dropped and losses of one file are added up."""
-
-_INFORMING: Final = (Appeared, Rotated, Replaced, Retired, Gone, Inaccessible, Accessible)
-
-
 class Counters:
     """What was counted since the start."""
 
     __slots__ = (
         "bytes_read",
-        "events_dropped",
         "gap_bytes",
         "gaps",
         "last_error",
@@ -59,7 +49,7 @@ class Counters:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.bytes_read = self.lines = self.passes = self.events_dropped = 0
+        self.bytes_read = self.lines = self.passes = 0
         self.gaps = self.gap_bytes = self.truncations = self.lost_bytes = 0
         self.last_error = ""
 
@@ -91,7 +81,7 @@ class FollowerState:
         """Changes that could not be handled, because the disk failed: they are tried again."""
         self.short_of: str | None = None
         """Why no file can be opened at the moment, as it was reported."""
-        self.events: deque[FollowEvent] = deque()
+        self.events = EventQueue()
         self.counters = Counters()
         self.next_number = 1
         self.starting = True
@@ -180,32 +170,7 @@ class FollowerState:
             counters.lost_bytes += event.lost
         elif isinstance(event, Inaccessible):
             counters.last_error = f"{event.path}: {event.message}"
-        if len(self.events) < _MAX_EVENTS or self._make_room(event):
-            self.events.append(event)
-
-    def _make_room(self, event: FollowEvent) -> bool:
-        """Drop an informing event, or add up losses; return whether ``event`` may be queued."""
-        for at, old in enumerate(self.events):
-            if isinstance(old, _INFORMING):
-                del self.events[at]
-                self.counters.events_dropped += 1
-                return True
-        if isinstance(event, _INFORMING):
-            self.counters.events_dropped += 1
-            return False
-        for at, old in enumerate(self.events):
-            if isinstance(event, Gap) and isinstance(old, Gap):
-                add = (old.path, old.kind) == (event.path, event.kind)
-                name, total = "bytes", event.bytes + old.bytes
-            elif isinstance(event, Truncated) and isinstance(old, Truncated):
-                add, name, total = old.path == event.path, "lost", event.lost + old.lost
-            else:
-                continue
-            if add:
-                object.__setattr__(event, name, total)
-                del self.events[at]
-                return True
-        return True
+        self.events.append(event)
 
     def deliver(self, file: FollowedFile, blocks: list[Block]) -> None:
         """Queue blocks of lines, and report what was left out of them."""
