@@ -17,9 +17,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from limpet._atomic_file import write_atomic
+from limpet._atomic_file import check_writable, write_atomic
 from limpet._file_lock import FileLock
-from limpet.errors import CheckpointBusyError, CheckpointCorruptError, UsageError
+from limpet.errors import (
+    CheckpointBusyError,
+    CheckpointCorruptError,
+    StateFileError,
+    UsageError,
+)
 from limpet.following._position import Position
 from limpet.following._rotated_files import Delivered
 
@@ -92,22 +97,16 @@ class CheckpointStore:
         """Take the lock; what is not limpet's own is refused and left as it is.
 
         Raises:
-            UsageError: There is a directory, or a file of another program; or the directory of the
-                state file does not exist.
+            UsageError: There is a directory, or a file of another program.
             CheckpointBusyError: Another follower holds it; nothing was changed.
-            OSError: It cannot be read, or its directory cannot be written to.
+            StateFileError: It cannot be read; or its folder is missing, or cannot be written to.
         """
         path = os.fspath(self.path)
-        parent = os.path.dirname(path)
-        if not os.path.isdir(parent):
-            message = (
-                f"cannot keep the state {path!r}: the folder {parent!r} does not exist; create it"
-            )
-            raise UsageError(message)
         self._target = os.path.realpath(path)  # a symlink stays what it is
-        for name in (self._target, f"{self._target}.prev"):
-            _check_own(name)
         try:
+            for name in (self._target, f"{self._target}.prev"):
+                _check_own(name)
+            check_writable(self._target)
             self._lock = FileLock(f"{self._target}.lock")
         except BlockingIOError as error:
             message = (
@@ -116,9 +115,13 @@ class CheckpointStore:
             )
             raise CheckpointBusyError(message) from error
         except OSError as error:
-            number = error.errno or errno.EIO
-            why = f"cannot keep the state {path!r}: {error.strerror or error}"
-            raise OSError(number, f"{why}; its folder must be one that can be written to") from error
+            raise _no_access(path, error) from error
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The state file and what is kept beside it."""
+        own = {os.fspath(self.path), self._target}
+        return frozenset(f"{name}{end}" for name in own for end in ("", ".prev", ".lock"))
 
     def load(self) -> tuple[Checkpoint | None, list[tuple[str, str | None]]]:
         """Return what was saved last, and what was wrong with newer files: (why, renamed to).
@@ -133,6 +136,8 @@ class CheckpointStore:
                     data = file.read()
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise _no_access(name, error) from error
             try:
                 return decode(data), troubles
             except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -143,10 +148,13 @@ class CheckpointStore:
         """Replace what is saved by what ``encode`` made; a reader sees the old or the new content.
 
         Raises:
-            OSError: The previous checkpoint is still saved.
+            StateFileError: The previous checkpoint is still saved.
         """
         target = self._target
-        write_atomic(target, content, durable=self._durable, previous=f"{target}.prev")
+        try:
+            write_atomic(target, content, durable=self._durable, previous=f"{target}.prev")
+        except OSError as error:
+            raise _no_access(os.fspath(self.path), error) from error
         self.saves += 1
 
     def close(self) -> None:
@@ -188,6 +196,17 @@ def _check_own(name: str) -> None:
             "changed; give another name, or remove it"
         )
         raise UsageError(message)
+
+
+def _no_access(path: str, error: OSError) -> StateFileError:
+    folder = os.path.dirname(path)
+    advice = "check its owner and permissions, and those of its folder"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR} and not os.path.isdir(folder):
+        advice = f"create the folder {folder!r}"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        advice = "make room"
+    text = error.strerror or str(error)
+    return StateFileError(f"cannot use the state file {path!r}: {text}; {advice}")
 
 
 def _set_aside(name: str) -> str | None:

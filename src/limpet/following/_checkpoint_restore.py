@@ -49,6 +49,9 @@ def restore(state: FollowerState, loaded: Checkpoint, *, now: float) -> None:
         followed.is_restored = True
         _take_known(followed, one)
         found: set[tuple[int, int]] = set()
+        if state.cancelled:
+            message = "the start was cancelled"
+            raise InterruptedError(message)
         for entry in one.files:
             if entry.since is not None and loaded.saved - entry.since > MISSING_S:
                 continue

@@ -149,8 +149,6 @@ class FollowEngine:
         self._discovered_at = 0.0
         self._saved_parts: dict[str, str] = {}
         """What the checkpoint has of each followed path, as it was encoded last."""
-        self.cancelled = False
-        """The start is to end soon; set by another thread."""
 
     @property
     def paths(self) -> list[FollowedPath]:
@@ -164,7 +162,8 @@ class FollowEngine:
         Raises:
             CheckpointBusyError: Another follower has the state; nothing was started.
             CheckpointCorruptError: No version of it can be read, and ``on_corrupt`` is ``raise``.
-            OSError: The state file cannot be read or locked.
+            UsageError: The state file is a folder, or a file of another program.
+            StateFileError: The state file cannot be read, locked or written.
         """
         state, now = self.state, self.io.monotonic()
         self._discovered_at = now
@@ -176,6 +175,7 @@ class FollowEngine:
             except BaseException:
                 self.store.close()
                 raise
+            state.own_names = self.store.names
         for pattern in self.patterns:
             discover(state, pattern)
         if self.options.mode == "whole":
@@ -199,7 +199,7 @@ class FollowEngine:
             if not any(one.is_restored for one in self.paths if one.rotated is rotated):
                 take_all_as_delivered(state, rotated)
         for followed in self.paths:
-            if self.cancelled:
+            if state.cancelled:
                 message = "the start was cancelled"
                 raise InterruptedError(message)
             self._examine(followed, now, hinted=True)
@@ -257,6 +257,12 @@ class FollowEngine:
             self.close_files()
             if self.store is not None:
                 self.store.close()
+
+    def close_copy(self) -> None:
+        """Close the descriptors that a forked child has of it; the lock stays the parent's."""
+        self.close_files()
+        if self.store is not None:
+            self.store.close()
 
     def close_files(self) -> None:
         """Close every descriptor; nothing more is delivered."""
@@ -508,18 +514,20 @@ class FollowEngine:
 
     # -- the checkpoint ------------------------------------------------------------------------
 
-    def save_if_due(self) -> None:
-        """Save what is acknowledged, if it is time.
+    def save_if_due(self) -> bool:
+        """Save what is acknowledged, if it is time; return whether it was.
 
         Raises:
-            OSError: The previous checkpoint is still saved.
+            StateFileError: The previous checkpoint is still saved.
         """
         state = self.state
         if self.store is None or not state.unsaved or self.options.durability == "none":
-            return
+            return False
         waited = self.io.monotonic() - self._saved_at
-        if waited >= self._save_interval or state.unsaved_bytes >= _SAVE_BYTES:
+        is_due = waited >= self._save_interval or state.unsaved_bytes >= _SAVE_BYTES
+        if is_due:
             self.save()
+        return is_due
 
     @property
     def _save_interval(self) -> float:
@@ -530,7 +538,7 @@ class FollowEngine:
         """Save what is acknowledged.
 
         Raises:
-            OSError: The previous checkpoint is still saved.
+            StateFileError: The previous checkpoint is still saved.
         """
         if self.store is None:
             return

@@ -79,14 +79,22 @@ class FollowThread:
         """Nothing more will be ready."""
         self._abandoned = False
         self._finished = False
+        self._cancelled = False
+        """The start was given up; whoever is in it frees everything."""
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Return whether it runs in this process: a fork copies no thread."""
+        return self._process == os.getpid()
 
     def start(self) -> None:
         """Watch, go to where to start, and start the thread; may take long.
 
         Raises:
             LimpetError: As ``FollowEngine.start``; nothing is left running.
-            OSError: As ``FollowEngine.start``.
+            OSError: As ``FollowEngine.start``; ``InterruptedError`` after ``cancel_start``.
         """
         self._notifier = acquire()
         try:
@@ -99,15 +107,35 @@ class FollowThread:
         except BaseException:
             self._free()
             raise
-        self._thread = threading.Thread(target=self._run, name="limpet follow", daemon=True)
-        self._thread.start()
+        with self._condition:
+            if not self._cancelled:
+                self._thread = threading.Thread(target=self._run, name="limpet follow", daemon=True)
+                self._thread.start()
+                return
+        self._clear()
+        message = "the start was cancelled"
+        raise InterruptedError(message)
+
+    def cancel_start(self) -> None:
+        """Let a start end soon and free everything; does not block."""
+        with self._condition:
+            self._cancelled = self.engine.state.cancelled = True
+            started = self._thread is not None
+        if started:
+            self.abandon()
 
     def close(self) -> None:
         """Save what is acknowledged and free everything; blocks for as long as a read takes.
 
+        In a forked child nothing is saved: the checkpoint is the parent's.
+
         Raises:
-            OSError: The checkpoint could not be saved; everything is freed.
+            StateFileError: The checkpoint could not be saved; everything is freed.
         """
+        if not self.is_here:
+            self._over = True
+            self.engine.close_copy()
+            return
         with self._condition:
             self._ended = True
             self._condition.notify()
@@ -122,6 +150,9 @@ class FollowThread:
 
     def abandon(self) -> None:
         """Let the thread free everything soon; does not block."""
+        if not self.is_here:  # locks may have been held in the moment of the fork
+            self.engine.close_copy()
+            return
         with self._condition:
             self._ended = self._abandoned = True
             finished = self._finished
@@ -305,9 +336,9 @@ class FollowThread:
         try:
             if saves:
                 engine.save()
-            else:
-                engine.save_if_due()
-            self._save_failed = False
+                self._save_failed = False
+            elif engine.save_if_due():
+                self._save_failed = False
         except OSError as error:
             failure = error
             if not self._save_failed and engine.store is not None:
@@ -317,7 +348,7 @@ class FollowThread:
                         time=time.time(),
                         path=engine.store.path,
                         reason="state",
-                        message=f"cannot save the state: {error.strerror or error}; it is tried "
+                        message=f"cannot save the state: {error}; it is tried "
                         "again each second, and after a kill lines are delivered again",
                     )
                 )

@@ -63,7 +63,9 @@ class FollowedPath:
         """Its file cannot be opened: as many files are open as may be."""
         self.rotated: Final = rotated
         self.error_number = 0
-        """errno that was reported as ``Inaccessible``; 0 while it is accessible."""
+        """Last errno of it; 0 while it is accessible."""
+        self.errors_told: set[int] = set()
+        """Each errno that was reported as ``Inaccessible`` since it was accessible."""
         self.turn = 0
         """Counts reads, so that files whose order does not matter take turns."""
         self.saved_json: str | None = None

@@ -84,6 +84,10 @@ class FollowerState:
         self.events = EventQueue()
         self.counters = Counters()
         self.next_number = 1
+        self.cancelled = False
+        """The start is to end soon; set by another thread."""
+        self.own_names: frozenset[str] = frozenset()
+        """The state file and what belongs to it: following it would never end."""
         self.starting = True
         """Files that are found now existed before the start."""
         self.unsaved = False
@@ -218,9 +222,10 @@ class FollowerState:
             self.emit(Gone(path=followed.event_path, time=self.io.time()))
 
     def report_inaccessible(self, followed: FollowedPath, number: int, message: str) -> None:
-        """Report that a path cannot be read, once for each errno."""
-        if followed.error_number != number:
-            followed.error_number = number
+        """Report that a path cannot be read, once for each errno until it can."""
+        followed.error_number = number
+        if number not in followed.errors_told:
+            followed.errors_told.add(number)
             self.emit(
                 Inaccessible(
                     path=followed.event_path, time=self.io.time(), errno=number, message=message
@@ -245,6 +250,7 @@ class FollowerState:
         """Report that a path can be read again."""
         if followed.error_number:
             followed.error_number = 0
+            followed.errors_told.clear()
             self.emit(Accessible(path=followed.event_path, time=self.io.time()))
 
     def report_caught_up(self, followed: FollowedPath) -> None:

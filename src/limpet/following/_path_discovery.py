@@ -81,7 +81,9 @@ def discover_named(
 
 
 def _may_be_followed(state: FollowerState, name: str) -> bool:
-    return name not in state.paths and not name.endswith(COMPRESSED) and not os.path.isdir(name)
+    if name in state.paths or name in state.own_names or name.endswith(COMPRESSED):
+        return False
+    return not os.path.isdir(name)
 
 
 def _add(state: FollowerState, pattern: PathPattern, name: str) -> FollowedPath:
