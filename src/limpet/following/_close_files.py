@@ -93,7 +93,8 @@ def retire(state: FollowerState, file: FollowedFile) -> None:
 def drop(state: FollowerState, file: FollowedFile, kind: GapKind) -> None:
     """Close a file that is not read to its end, and report the gap."""
     state.deliver(file, file.splitter.flush())
-    state.report_gap(file, kind, file.size - file.offset)
+    known = kind != "generation-missing"
+    state.report_gap(file, kind, max(0, file.size - file.offset), size_known=known)
     close_file(state, file)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet.errors import UsageError
 from limpet.following._checkpoint import (
     MISSING_S,
     Checkpoint,
@@ -130,6 +131,11 @@ class FollowEngine:
         self.io = io or FileIO()
         self.state = FollowerState(options, self.io)
         self.patterns = patterns_of(paths)
+        if isinstance(options.begin, Position) and (
+            len(self.patterns) > 1 or self.patterns[0].is_glob
+        ):
+            message = "start: a Position is a place in one file, so give the path of one file"
+            raise UsageError(message)
         self.store = (
             None if options.state is None else CheckpointStore(options.state, options.durability)
         )

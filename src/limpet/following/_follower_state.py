@@ -199,13 +199,27 @@ class FollowerState:
             if block.dropped:
                 self.report_gap(file, "long-line", block.dropped)
 
-    def report_gap(self, file: FollowedFile, kind: GapKind, size: int) -> None:
+    def report_gap(
+        self, file: FollowedFile, kind: GapKind, size: int, *, size_known: bool = True
+    ) -> None:
         """Report bytes of a file that will not be delivered."""
-        self.report_gap_at(self.path_of(file).event_path, kind, size, file.number)
+        path = self.path_of(file).event_path
+        self.report_gap_at(path, kind, size, file.number, size_known=size_known)
 
-    def report_gap_at(self, path: Path, kind: GapKind, size: int, number: int) -> None:
+    def report_gap_at(
+        self, path: Path, kind: GapKind, size: int, number: int, *, size_known: bool = True
+    ) -> None:
         """Report bytes that will not be delivered, of a file that is not held."""
-        self.emit(Gap(path=path, time=self.io.time(), kind=kind, bytes=size, generation=number))
+        self.emit(
+            Gap(
+                path=path,
+                time=self.io.time(),
+                kind=kind,
+                bytes=size,
+                generation=number,
+                size_known=size_known,
+            )
+        )
 
     def report_found(self, followed: FollowedPath, file: FollowedFile) -> None:
         """Report that a path leads to a file, if it led to none before."""

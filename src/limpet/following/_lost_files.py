@@ -115,5 +115,9 @@ def _report(state: FollowerState, followed: FollowedPath, entry: SavedFile) -> N
     missing = max(0, entry.size - entry.position.offset)
     if missing or entry.was_active:
         state.report_gap_at(
-            followed.event_path, "generation-missing", missing, entry.position.generation
+            followed.event_path,
+            "generation-missing",
+            missing,
+            entry.position.generation,
+            size_known=False,
         )
