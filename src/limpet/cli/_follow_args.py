@@ -105,7 +105,8 @@ def _as_typed_for_tail(argv: list[str]) -> list[str]:
     for at, word in enumerate(argv):
         if word == "--":
             return [*read, *argv[at:]]
-        if word[:1] == "-" and word[1:].isascii() and word[1:].isdigit():
+        is_value = at > 0 and argv[at - 1].startswith("-") and argv[at - 1] not in _OF_COURSE
+        if word[:1] == "-" and word[1:].isascii() and word[1:].isdigit() and not is_value:
             message = f"{word} is no option of this command: give -n {word[1:]}, or ./{word}"
             raise UsageError(message)
         for option, instead in _INSTEAD.items():

@@ -140,6 +140,8 @@ class _FollowRun:
 
 def _missing(path: str) -> str:
     """Return what to say about a FILE that cannot be read yet; empty if it can."""
+    if path == "-":
+        return ""
     if os.path.isdir(path):
         return "it is a folder: give the files in it, as a glob in quotes"
     if os.path.lexists(path):
@@ -151,6 +153,8 @@ def _missing(path: str) -> str:
 
 def _shown(path: Path) -> str:
     """Return the path relative to the working directory, if it is below it."""
+    if str(path) == "-":
+        return "standard input"
     try:
         return str(path.relative_to(os.getcwd()))
     except (ValueError, OSError):
@@ -178,8 +182,14 @@ def _describe(event: FollowEvent) -> str:
         case Truncated(kind=kind, lost=lost):
             return f"{path}: {kind}" + (f", {lost} bytes had not been read" if lost else "")
         case Gap(kind=kind, bytes=size, size_known=known):
-            how_much = f"{size} bytes are missing" if known else (
-                f"at least {size} bytes are missing" if size else "an unknown number of bytes may be missing"
+            how_much = (
+                f"{size} bytes are missing"
+                if known
+                else (
+                    f"at least {size} bytes are missing"
+                    if size
+                    else "an unknown number of bytes may be missing"
+                )
             )
             return f"{path}: {how_much} ({kind})"
         case Rotated():

@@ -198,14 +198,11 @@ def _open(
         search.is_unsure |= error.errno not in MISSING
         return False
     try:
-        fits = (
-            identity_of(status) not in state.files
-            and position.fits(
-                identity_of(status),
-                io.inode_generation(fd),
-                status.st_size,
-                lambda size, at: io.pread(fd, size, at),
-            )
+        fits = identity_of(status) not in state.files and position.fits(
+            identity_of(status),
+            io.inode_generation(fd),
+            status.st_size,
+            lambda size, at: io.pread(fd, size, at),
         )
     except OSError:
         search.is_unsure = True

@@ -56,8 +56,7 @@ def possible_originals(
 
 
 def _may_begin_with(file: FollowedFile, first: bytes) -> bool:
-    """Return whether a file may begin with these bytes, by what is known of it: thousands may not.
-    """
+    """Return whether a file may begin with these bytes, by what is known of it: thousands may not."""
     known = min(len(file.head), len(first))
     return file.head[:known] == first[:known]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,7 @@ from limpet.following._close_files import close_descriptor, close_due, make_desc
 from limpet.following._copytruncate import find_copy
 from limpet.following._file_io import FileIO
 from limpet.following._follow_events import CheckpointCorrupt, FollowEvent
+from limpet.following._followed_stream import STDIN, FollowedStream
 from limpet.following._follower_state import FollowerState
 from limpet.following._lost_files import settle_lost
 from limpet.following._open_files import refresh_all, report_unreadable
@@ -200,6 +202,7 @@ class FollowEngine:
 
     def _start_files(self, loaded: Checkpoint | None, now: float) -> None:
         state = self.state
+        self._open_stdin()
         self._restore(loaded, now)
         for rotated in state.rotated.values():
             if not any(one.is_restored for one in self.paths if one.rotated is rotated):
@@ -275,6 +278,9 @@ class FollowEngine:
         for file in list(self.state.held):
             close_descriptor(self.state, file)
         self.state.files.clear()
+        for stream in self.state.streams.values():
+            stream.close()
+        self.state.streams.clear()
 
     # -- passes --------------------------------------------------------------------------------
 
@@ -349,6 +355,8 @@ class FollowEngine:
         What fails concerns this path alone: it is reported, and tried again.
         """
         state = self.state
+        if followed.path == STDIN:
+            return
         followed.idle = not hinted and is_unchanged(state, followed)
         if followed.idle:
             state.busy.pop(followed, None)
@@ -480,6 +488,8 @@ class FollowEngine:
         A path with much to read gets no more turns than one with little.
         """
         state, now = self.state, self.io.monotonic()
+        if self._read_streams():
+            return True
         for followed in list(state.busy):
             if followed.backlog and read(state, followed, now):
                 self._handle_changes(now)
@@ -494,6 +504,28 @@ class FollowEngine:
             state.report_caught_up(followed)
         return False
 
+    def _read_streams(self) -> bool:
+        """Read one chunk of each stream; return whether there was any."""
+        found = False
+        for stream in list(self.state.streams.values()):
+            blocks = stream.take()
+            if blocks is not None:
+                found = True
+                self.state.deliver(stream, blocks)
+                continue
+            if stream.has_ended:
+                self.state.deliver(stream, stream.splitter.flush())
+        return found
+
+    def _open_stdin(self) -> None:
+        state, followed = self.state, self.state.paths.get(STDIN)
+        if followed is None or followed.stream is not None:
+            return
+        fd = sys.stdin.fileno() if sys.stdin is not None else 0
+        number, splitter = state.take_number(), state.new_splitter()
+        followed.stream = FollowedStream(followed, fd, number, splitter, state.wake)
+        state.streams[followed] = followed.stream
+
     def fetch(self) -> list[FollowEvent]:
         """Take all events that are queued, in order."""
         return self.state.events.take_all()
@@ -502,16 +534,27 @@ class FollowEngine:
     def at_end(self) -> bool:
         """Return whether a follower that ends by itself has ended, once ``fetch`` is empty."""
         paths = self.state.paths.values()
+        streams = self.state.streams.values()
+        if (
+            streams
+            and len(streams) == len(paths)
+            and all(one.has_ended and one.is_read for one in streams)
+        ):
+            return True  # standard input, and nothing else
         if self.options.until == "retired":
             return self.state.next_number > 1 and not any(
                 followed.files or followed.exists for followed in paths
             )
-        return self.finishing and not any(
-            followed.backlog or followed.is_waiting for followed in self.state.busy
+        return (
+            self.finishing
+            and all(one.is_read for one in streams)
+            and not any(followed.backlog or followed.is_waiting for followed in self.state.busy)
         )
 
     def flush(self) -> None:
         """Deliver the lines that have no end yet: nothing more is read."""
+        for stream in self.state.streams.values():
+            self.state.deliver(stream, stream.splitter.flush())
         for followed in self.paths:
             for file in followed.files:
                 if file.partial_since is not None:
@@ -570,6 +613,8 @@ class FollowEngine:
         for path in [one for one in parts if one not in state.paths]:
             del parts[path]
         for path, followed in state.paths.items():
+            if path == STDIN:
+                continue
             if path not in parts or followed in state.busy:
                 parts[path] = encode_path(path, self._saved_files(followed))
         for rotated in state.rotated.values():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet.following._change_notifier import ChangeNotifier, FollowWatch, acquire, release
 from limpet.following._follow_events import Appended, FollowEvent, WatchDegraded
+from limpet.following._followed_stream import STDIN
 
 if TYPE_CHECKING:
     from limpet.events import Degraded, Kind
@@ -69,6 +70,8 @@ class FollowThread:
         """Called once when something is ready."""
         self._more_to_read = True
         """There may be something to read that there was no room for."""
+        self._stream_waits = False
+        """A stream has read something that was not taken yet."""
         self._pass_due = 0.0
         """When a pass is due without a hint, monotonic seconds."""
         self._save_failed = False
@@ -96,6 +99,7 @@ class FollowThread:
             LimpetError: As ``FollowEngine.start``; nothing is left running.
             OSError: As ``FollowEngine.start``; ``InterruptedError`` after ``cancel_start``.
         """
+        self.engine.state.wake = self._wake_to_read
         self._notifier = acquire()
         try:
             self._watch_all()
@@ -249,7 +253,11 @@ class FollowThread:
                 or self._signalled
                 or self._fences
                 or self._saves
-                or (self._more_to_read and not self._held_back and self._batches < _READ_AHEAD)
+                or (
+                    (self._more_to_read or self._stream_waits)
+                    and not self._held_back
+                    and self._batches < _READ_AHEAD
+                )
                 or (self._held_back and len(self._ready) < _MAX_READY // 2)
             ):
                 left = self._pass_due - time.monotonic()
@@ -272,7 +280,8 @@ class FollowThread:
         except BaseException as error:
             _call([partial(done, error) for done in work.saves])
             raise
-        if engine.at_end and not engine.state.events and not self._more_to_read:
+        is_read = not (engine.state.events or self._more_to_read or self._stream_waits)
+        if is_read and engine.at_end:
             engine.flush()
             with self._condition:
                 self._ready.extend(engine.fetch())
@@ -315,6 +324,7 @@ class FollowThread:
             self._pass_on()
             if self._held_back or self._batches >= _READ_AHEAD or self._ended or self._signalled:
                 return
+            self._stream_waits = False
             self._more_to_read = self.engine.read()
         self._pass_on()
 
@@ -389,6 +399,8 @@ class FollowThread:
         """Watch each path, or its directory where many paths lie in one."""
         dirs: dict[str, list[str]] = {}
         for pattern in self.engine.patterns:
+            if pattern.text == STDIN:
+                continue
             if pattern.is_glob:
                 self._watch(pattern.dir, "dir", recursive=pattern.recursive)
             else:
@@ -413,6 +425,12 @@ class FollowThread:
             self._watch(path, "file")
         if links:
             self.engine.examine_paths(links)
+
+    def _wake_to_read(self) -> None:
+        """Read again, because a stream has something; from any thread."""
+        with self._condition:
+            self._stream_waits = True
+            self._condition.notify()
 
     def _signal(self, watch: FollowWatch) -> None:
         with self._condition:

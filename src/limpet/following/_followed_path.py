@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from limpet.following._checkpoint import SavedFile
     from limpet.following._followed_file import FollowedFile
+    from limpet.following._followed_stream import FollowedStream
     from limpet.following._rotated_files import RotatedFiles
 
 
@@ -42,6 +43,8 @@ class FollowedPath:
         """Files that are being read, in reading order; mostly open."""
         self.active: FollowedFile | None = None
         """The file that the path leads to."""
+        self.stream: FollowedStream | None = None
+        """What the path leads to, if that is a FIFO or standard input."""
         self.unacknowledged: list[FollowedFile] = []
         """Files that are read to their end and closed, but not acknowledged to their end."""
         self.lost: list[SavedFile] = []

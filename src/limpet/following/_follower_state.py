@@ -26,6 +26,7 @@ from limpet.following._path_access import PathAccess
 from limpet.following._rotated_files import RotatedFiles, rotated_pattern
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from limpet.following._file_io import FileIO, Identity
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from limpet.following._follow_options import FollowOptions
     from limpet.following._followed_file import Change, FollowedFile
     from limpet.following._followed_path import FollowedPath
+    from limpet.following._followed_stream import FollowedStream
+
 
 class Counters:
     """What was counted since the start."""
@@ -75,6 +78,10 @@ class FollowerState:
         """Every file that is being read."""
         self.held: dict[FollowedFile, None] = {}
         """Files with an open descriptor, the one that was used longest ago first."""
+        self.streams: dict[FollowedPath, FollowedStream] = {}
+        """FIFOs and standard input."""
+        self.wake: Callable[[], None] = lambda: None
+        """Wakes the follower's thread, from any other."""
         self.changes: dict[FollowedFile, Change] = {}
         """Changes that a refresh found and that are not handled yet: these files are not read."""
         self.postponed: dict[FollowedFile, Change] = {}
@@ -97,7 +104,7 @@ class FollowerState:
         self.unsaved_bytes = 0
         """Bytes acknowledged since the last save."""
 
-    def path_of(self, file: FollowedFile) -> FollowedPath:
+    def path_of(self, file: FollowedFile | FollowedStream) -> FollowedPath:
         """Return the path under which a file is read."""
         return self.paths[file.path]
 
@@ -150,7 +157,7 @@ class FollowerState:
             on_long=options.on_long,
         )
 
-    def acknowledge(self, file: FollowedFile, block: Block) -> None:
+    def acknowledge(self, file: FollowedFile | FollowedStream, block: Block) -> None:
         """Note that a block is acknowledged; may be called from any thread."""
         before = file.acknowledged.offset
         file.acknowledge(block)
@@ -176,7 +183,7 @@ class FollowerState:
             counters.last_error = f"{event.path}: {event.message}"
         self.events.append(event)
 
-    def deliver(self, file: FollowedFile, blocks: list[Block]) -> None:
+    def deliver(self, file: FollowedFile | FollowedStream, blocks: list[Block]) -> None:
         """Queue blocks of lines, and report what was left out of them."""
         options = self.options
         for block in blocks:
@@ -200,7 +207,12 @@ class FollowerState:
                 self.report_gap(file, "long-line", block.dropped)
 
     def report_gap(
-        self, file: FollowedFile, kind: GapKind, size: int, *, size_known: bool = True
+        self,
+        file: FollowedFile | FollowedStream,
+        kind: GapKind,
+        size: int,
+        *,
+        size_known: bool = True,
     ) -> None:
         """Report bytes of a file that will not be delivered."""
         path = self.path_of(file).event_path

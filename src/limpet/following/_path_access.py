@@ -71,8 +71,12 @@ class PathAccess:
             _check_owners(status, owners, path)
             return status
 
-    def open(self, path: str) -> tuple[int, os.stat_result]:
+    def open(self, path: str, *, fifo: bool = False) -> tuple[int, os.stat_result]:
         """Open a regular file; return its descriptor and the descriptor's status.
+
+        Args:
+            path: Absolute.
+            fifo: Open a FIFO instead.
 
         Raises:
             NotRegularError: It is a directory, FIFO or device; nothing is open.
@@ -92,7 +96,7 @@ class PathAccess:
         try:
             status = io.fstat(fd)
             _check_owners(status, owners, path)
-            if not modes.S_ISREG(status.st_mode):
+            if not (modes.S_ISFIFO if fifo else modes.S_ISREG)(status.st_mode):
                 raise not_regular(status, path)
             if before is not None:
                 after = self._stat_by_path(path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from limpet._option_fields import path_of
 from limpet.errors import UsageError
 from limpet.following._followed_path import FollowedPath
+from limpet.following._followed_stream import STDIN
 from limpet.following._glob_pattern import COMPRESSED, expand, fixed_dir, matches
 
 if TYPE_CHECKING:
@@ -39,13 +40,16 @@ class PathPattern:
 def patterns_of(paths: Iterable[str | os.PathLike[str]]) -> list[PathPattern]:
     """Return what was asked for, absolute and without duplicates.
 
-    A text with wildcards is a glob, unless a file has that very name.
+    A text with wildcards is a glob, unless a file has that very name; ``-`` is standard input.
 
     Raises:
         UsageError: There is no path, or one is empty or contains a NUL.
     """
     patterns: dict[str, PathPattern] = {}
     for path in paths:
+        if path == STDIN:
+            patterns[STDIN] = PathPattern(STDIN, is_glob=False)
+            continue
         absolute = os.fspath(path_of("path", path))
         text = os.fsdecode(path)
         is_glob = not isinstance(path, Path) and has_magic(text) and not os.path.lexists(absolute)

@@ -14,8 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from limpet.following._file_io import MISSING, SHORTAGE, identity_of, stamp_of
-from limpet.following._follow_events import Replaced, Rotated
+from limpet.following._follow_events import Appeared, Replaced, Rotated
 from limpet.following._followed_file import CopySuspicion, FollowedFile
+from limpet.following._followed_stream import FollowedStream
 from limpet.following._lost_files import find_lost, seek_saved
 from limpet.following._open_files import (
     find_closed,
@@ -88,6 +89,11 @@ def _compare(state: FollowerState, followed: FollowedPath, now: float) -> bool:
         else:  # it says nothing about the file, which stays held
             _report(state, followed, error)
         return scan(state, followed.rotated, now)
+    if modes.S_ISFIFO(status.st_mode):
+        _release(state, followed, now)
+        _lead_to_fifo(state, followed, status)
+        return scan(state, followed.rotated, now)
+    close_stream(state, followed)
     if not modes.S_ISREG(status.st_mode):
         _release(state, followed, now)
         _report(state, followed, not_regular(status, followed.path))
@@ -114,6 +120,38 @@ def _compare(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     if known is not None and known.fd is not None:
         return _lead_to_known(state, followed, known, now)
     return _open(state, followed, now)
+
+
+def _lead_to_fifo(state: FollowerState, followed: FollowedPath, status: os.stat_result) -> None:
+    """Read the FIFO at the path.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    stream = followed.stream
+    if stream is not None and stream.identity == identity_of(status):
+        return
+    close_stream(state, followed)
+    fd, _ = state.access.open(followed.path, fifo=True)
+    number = state.take_number()
+    followed.stream = FollowedStream(followed, fd, number, state.new_splitter(), state.wake)
+    state.streams[followed] = followed.stream
+    state.report_accessible(followed)
+    if not followed.exists:
+        state.emit(Appeared(path=followed.event_path, time=state.io.time(), generation=number))
+    followed.exists = True
+
+
+def close_stream(state: FollowerState, followed: FollowedPath) -> None:
+    """Stop to read a FIFO, once what was read of it is delivered."""
+    stream, followed.stream = followed.stream, None
+    if stream is None:
+        return
+    del state.streams[followed]
+    stream.close()
+    while (blocks := stream.take()) is not None:
+        state.deliver(stream, blocks)
+    state.deliver(stream, stream.splitter.flush())
 
 
 def _open_when_needed(
@@ -405,6 +443,7 @@ def _release(state: FollowerState, followed: FollowedPath, now: float) -> None:
 
 
 def _leave_nothing(state: FollowerState, followed: FollowedPath, now: float) -> None:
+    close_stream(state, followed)
     _release(state, followed, now)
     state.report_accessible(followed)
     followed.is_alias = False

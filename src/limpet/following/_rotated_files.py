@@ -159,9 +159,7 @@ def rotated_pattern(path: str, pattern: str) -> str:
     return os.path.join(escape(os.path.dirname(path)), pattern)
 
 
-def take_as_delivered(
-    io: FileIO, fd: int, status: os.stat_result, *, number: int = 0
-) -> Delivered:
+def take_as_delivered(io: FileIO, fd: int, status: os.stat_result, *, number: int = 0) -> Delivered:
     """Return an open file as one that is delivered to its present end.
 
     Raises:

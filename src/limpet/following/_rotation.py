@@ -75,7 +75,11 @@ def _take_one_as_delivered(state: FollowerState, rotated: RotatedFiles, name: st
 
 
 def scan(
-    state: FollowerState, rotated: RotatedFiles | None, now: float, *, even_if_unchanged: bool = False
+    state: FollowerState,
+    rotated: RotatedFiles | None,
+    now: float,
+    *,
+    even_if_unchanged: bool = False,
 ) -> bool:
     """Hold every file that is new under ``rotated``; return whether there was one.
 
