@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import pickle
@@ -439,9 +438,11 @@ async def test_an_abandoned_one_is_freed(p: Path) -> None:
     lines = follower.text()
     append(p, "")
     await follower.fence()
+    del lines
+    held = [follower]
+    del follower
     with pytest.warns(ResourceWarning, match="unclosed <Follower"):
-        del lines, follower
-        gc.collect()
+        held.clear()
     await until(lambda: not threads(), "no thread is left")
 
 

@@ -53,7 +53,7 @@ class SavedFile:
     """When it was last found, unix seconds; ``None`` is the time of the checkpoint."""
     gone: bool = False
     """It was deleted: once the process that held it open has ended, it cannot be found again."""
-    told: bool = False
+    reported: bool = False
     """That it is missing was reported, or nothing of it is missing."""
     was_active: bool = False
     """The path led to it."""
@@ -327,7 +327,7 @@ def _encode_file(file: SavedFile) -> dict[str, Any]:
         "name": _encode_name(file.name),
         **since,
         "gone": file.gone,
-        "told": file.told,
+        "reported": file.reported,
         "active": file.was_active,
     }
 
@@ -349,6 +349,6 @@ def _decode_file(file: dict[str, Any], saved: float) -> SavedFile:
         _decode_name(file["name"]),
         file.get("since", saved),
         file["gone"],
-        file.get("told", False),
+        file.get("reported", False),
         file.get("active", False),
     )

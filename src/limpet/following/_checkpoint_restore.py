@@ -160,7 +160,7 @@ def _find(
     state: FollowerState, followed: FollowedPath, entry: SavedFile, search: _Search, now: float
 ) -> bool:
     """Find a file and go to its position; return whether it was found."""
-    if entry.told:  # it is only looked at if it comes back to its path
+    if entry.reported:  # it is only looked at if it comes back to its path
         followed.lost.append(entry)
         return False
     search.is_unsure = False

@@ -33,9 +33,10 @@ def close_due(state: FollowerState, followed: FollowedPath, now: float) -> None:
         if file.backlog:
             if not file.nlink and now - file.read_at >= options.unlinked_timeout:
                 drop(state, file, "unlinked")
-        elif file not in state.changes and file not in state.postponed:
-            if _is_finished(state, file, now):
-                retire(state, file)
+        elif not (file in state.changes or file in state.postponed) and _is_finished(
+            state, file, now
+        ):
+            retire(state, file)
     limit_generations(state, followed)
     if followed.unacknowledged:
         followed.unacknowledged = [
@@ -156,14 +157,14 @@ def close_until_turn(state: FollowerState, file: FollowedFile) -> None:
 
 
 def make_descriptor_room(state: FollowerState, *, count: int = 0) -> bool:
-    """Close files until one more may be opened; return whether it may be.
+    """Close files until one more may be opened; return whether that is so.
 
     Files at their path are closed first, the one that was used longest ago before the others: they
     are found again by their name. A deleted file is only closed if it is read to its end.
 
     Args:
         state: Of the follower.
-        count: Close at least so many, because the system itself has no descriptor left.
+        count: Close at least this number, because the system itself has no descriptor left.
     """
     most = max(0, min(state.options.max_open - 1, len(state.held) - count))
     for can_be_closed in (_is_quiet, _is_at_its_path, _is_named, _is_read):

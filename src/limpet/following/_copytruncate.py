@@ -56,7 +56,7 @@ def possible_originals(
 
 
 def _may_begin_with(file: FollowedFile, first: bytes) -> bool:
-    """Return whether a file may begin with these bytes, by what is known of it: thousands may not."""
+    """Return whether a file may begin with these bytes, by what is known of it."""
     known = min(len(file.head), len(first))
     return file.head[:known] == first[:known]
 
@@ -138,15 +138,16 @@ def _compare(
             opened = None
             state.held.pop(other, None)
             return _taken(followed, other, fd, status.st_size)
-        if other.fd is not None and held is None and other.suspicion is not None:
-            if other.suspicion.original is file:
-                size, other.size = other.size, status.st_size
-                try:
-                    other.seek(io, other.size, encoding=file.encoding, skipping=False)
-                except OSError:
-                    other.size = size
-                    raise
-                other.suspicion = None
+        suspicion = other.suspicion
+        is_part = held is None and suspicion is not None and suspicion.original is file
+        if other.fd is not None and is_part:
+            size, other.size = other.size, status.st_size
+            try:
+                other.seek(io, other.size, encoding=file.encoding, skipping=False)
+            except OSError:
+                other.size = size
+                raise
+            other.suspicion = None
     finally:
         if opened is not None:
             io.close(opened)

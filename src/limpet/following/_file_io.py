@@ -25,15 +25,14 @@ MISSING: Final = frozenset((errno.ENOENT, errno.ENOTDIR))
 SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 """The process or the system is out of something: this says nothing about the file."""
 
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _DIR_FLAGS: Final = (
     getattr(os, "O_PATH", os.O_RDONLY)
     | getattr(os, "O_DIRECTORY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
+    | _NOFOLLOW
     | getattr(os, "O_CLOEXEC", 0)
 )
-_LINK_FLAGS: Final = (
-    getattr(os, "O_PATH", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-)
+_LINK_FLAGS: Final = getattr(os, "O_PATH", 0) | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
 
 
 class Entry(NamedTuple):
@@ -83,7 +82,7 @@ class FileIO:
 
     def open_at(self, dir_fd: int, name: str) -> int:
         """Open a file in an open directory for reading; not through a symlink."""
-        return os.open(name, OPEN_FLAGS | os.O_NOFOLLOW, dir_fd=dir_fd)
+        return os.open(name, OPEN_FLAGS | _NOFOLLOW, dir_fd=dir_fd)
 
     def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
         """Return the status of an entry of an open directory; symlinks are not followed."""

@@ -36,7 +36,7 @@ from limpet.following._file_io import FileIO
 from limpet.following._follow_events import CheckpointCorrupt, FollowEvent
 from limpet.following._followed_stream import STDIN, FollowedStream
 from limpet.following._follower_state import FollowerState
-from limpet.following._lost_files import settle_lost
+from limpet.following._lost_files import report_missing
 from limpet.following._open_files import refresh_all, report_unreadable
 from limpet.following._path_discovery import (
     discover,
@@ -77,7 +77,7 @@ _INACTIVE_S: Final = 0.1
 _ROUNDS: Final = 8
 """A path that changes in more than this many rounds in a row is examined again a moment later."""
 _AT_ONCE: Final = 128
-"""Quiet paths are examined in turn, so many at a time: what is reported meanwhile does not wait."""
+"""Quiet paths examined at a time, in turn: what is reported meanwhile does not wait for all."""
 _REDISCOVER_S: Final = 10.0
 """A glob is expanded again at this interval even if no new name is reported."""
 
@@ -335,9 +335,9 @@ class FollowEngine:
         for followed in list(state.busy):
             self._examine(followed, now, hinted=False)
         for path in reversed(part):
-            followed = state.paths.get(path)
-            if followed is not None and followed not in state.busy:
-                self._examine(followed, now, hinted=False)
+            next_one = state.paths.get(path)
+            if next_one is not None and next_one not in state.busy:
+                self._examine(next_one, now, hinted=False)
         self._make_room()
 
     def _begin_round(self, now: float) -> None:
@@ -367,7 +367,7 @@ class FollowEngine:
             number = error.errno or errno.EIO
             state.report_inaccessible(followed, number, error.strerror or str(error))
         if followed.lost and not state.starting:
-            settle_lost(state, followed)
+            report_missing(state, followed)
         if followed.needs_attention:
             state.busy[followed] = None
         else:
@@ -523,7 +523,7 @@ class FollowEngine:
             return
         fd = sys.stdin.fileno() if sys.stdin is not None else 0
         number, splitter = state.take_number(), state.new_splitter()
-        followed.stream = FollowedStream(followed, fd, number, splitter, state.wake)
+        followed.stream = FollowedStream(STDIN, fd, number, splitter, state.wake)
         state.streams[followed] = followed.stream
 
     def fetch(self) -> list[FollowEvent]:

@@ -83,7 +83,7 @@ class FollowThread:
         self._abandoned = False
         self._finished = False
         self._cancelled = False
-        """The start was given up; whoever is in it frees everything."""
+        """The start was given up; the thread that is in it frees everything."""
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
 

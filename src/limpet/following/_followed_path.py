@@ -67,7 +67,7 @@ class FollowedPath:
         self.rotated: Final = rotated
         self.error_number = 0
         """Last errno of it; 0 while it is accessible."""
-        self.errors_told: set[int] = set()
+        self.errors_reported: set[int] = set()
         """Each errno that was reported as ``Inaccessible`` since it was accessible."""
         self.turn = 0
         """Counts reads, so that files whose order does not matter take turns."""

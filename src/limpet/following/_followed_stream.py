@@ -21,7 +21,6 @@ from limpet.following._position import Position, make_print
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from limpet.following._followed_path import FollowedPath
     from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 
 STDIN: Final = "-"
@@ -29,7 +28,7 @@ STDIN: Final = "-"
 _MAX_CHUNKS: Final = 2
 """Chunks that wait to be taken; the writer of the stream waits when it is full."""
 _NO_WRITER_S: Final = 0.05
-"""poll(2) returns at once for a FIFO that nobody has open for writing: it is tried again so soon."""
+"""poll(2) returns at once for a FIFO that nobody has open for writing: it is asked this often."""
 
 
 class FollowedStream:
@@ -41,7 +40,7 @@ class FollowedStream:
 
     def __init__(
         self,
-        followed: FollowedPath,
+        path: str,
         fd: int,
         number: int,
         splitter: LineSplitter | ChunkSplitter,
@@ -51,7 +50,7 @@ class FollowedStream:
 
         Standard input ends with its writer. A FIFO may have another writer later.
         """
-        self.path = self.name = followed.path
+        self.path = self.name = path
         self.number = number
         self.splitter = splitter
         self.acknowledged = ReadPoint(0, b"", skipping=False)
@@ -62,7 +61,7 @@ class FollowedStream:
         self.had_writer = False
         self.has_writer = False
         self._fd = fd
-        self._ends = followed.path == STDIN
+        self._ends = path == STDIN
         self._wake = wake
         self._chunks: deque[bytes] = deque()
         self._room = threading.Condition()
@@ -157,6 +156,8 @@ class FollowedStream:
         return not self._closed
 
     def _is_readable(self) -> bool:
+        if sys.platform == "win32":
+            return True
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         return any(event & select.POLLIN for _, event in poll.poll(0))

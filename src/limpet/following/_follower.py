@@ -233,9 +233,9 @@ class Follower:
             raise RuntimeError(forked(self))
         if EventLoop().post != self._post:
             message = (
-                f"{self!r} was started in another event loop, which alone it can wake: use it there "
-                "(asyncio.run_coroutine_threadsafe reaches that loop), close it and start it here, "
-                "or use sync(), which needs no event loop"
+                f"{self!r} was started in another event loop, the only one that it can wake: use "
+                "it there (asyncio.run_coroutine_threadsafe reaches that loop), close it and start "
+                "it here, or use sync(), which needs no event loop"
             )
             raise RuntimeError(message)
 

@@ -250,8 +250,8 @@ class FollowerState:
     def report_inaccessible(self, followed: FollowedPath, number: int, message: str) -> None:
         """Report that a path cannot be read, once for each errno until it can."""
         followed.error_number = number
-        if number not in followed.errors_told:
-            followed.errors_told.add(number)
+        if number not in followed.errors_reported:
+            followed.errors_reported.add(number)
             self.emit(
                 Inaccessible(
                     path=followed.event_path, time=self.io.time(), errno=number, message=message
@@ -276,7 +276,7 @@ class FollowerState:
         """Report that a path can be read again."""
         if followed.error_number:
             followed.error_number = 0
-            followed.errors_told.clear()
+            followed.errors_reported.clear()
             self.emit(Accessible(path=followed.event_path, time=self.io.time()))
 
     def report_caught_up(self, followed: FollowedPath) -> None:

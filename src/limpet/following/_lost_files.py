@@ -29,9 +29,9 @@ _MAX_RETIRED: Final = 4
 
 def keep_retired(followed: FollowedPath, entry: SavedFile) -> None:
     """Keep the position of a file that was read to its end: it may come back to its path."""
-    entry.told = True
-    told = [one for one in followed.lost if one.told and one.position != entry.position]
-    drop = set(map(id, told[: max(0, len(told) + 1 - _MAX_RETIRED)]))
+    entry.reported = True
+    reported = [one for one in followed.lost if one.reported and one.position != entry.position]
+    drop = set(map(id, reported[: max(0, len(reported) + 1 - _MAX_RETIRED)]))
     followed.lost = [one for one in followed.lost if id(one) not in drop] + [entry]
 
 
@@ -53,14 +53,14 @@ def remember_lost(
     state.mark_changed(followed.path)
 
 
-def settle_lost(state: FollowerState, followed: FollowedPath) -> None:
+def report_missing(state: FollowerState, followed: FollowedPath) -> None:
     """Report files that are still missing, now that their path has been examined."""
     if followed.unstable or followed.error_number or followed.is_waiting:
         return
     if followed.rotated is not None and not followed.rotated.is_complete:
         return
     for entry in followed.lost:
-        if not entry.told:
+        if not entry.reported:
             _report(state, followed, entry)
             state.mark_changed(followed.path)
 
@@ -91,7 +91,7 @@ def find_lost(
 def is_too_short(entry: SavedFile, status: os.stat_result) -> bool:
     """Return whether too little was read of a file to recognise it under another inode number."""
     position = entry.position
-    return entry.told and status.st_ino != position.inode and position.offset < WINDOW
+    return entry.reported and status.st_ino != position.inode and position.offset < WINDOW
 
 
 def seek_saved(state: FollowerState, file: FollowedFile, entry: SavedFile) -> None:
@@ -106,12 +106,12 @@ def seek_saved(state: FollowerState, file: FollowedFile, entry: SavedFile) -> No
     followed = state.path_of(file)
     followed.lost = [one for one in followed.lost if one is not entry]
     state.mark_changed(followed.path)
-    if file.size < entry.size and not entry.told:
+    if file.size < entry.size and not entry.reported:
         state.report_gap(file, "generation-missing", entry.size - file.size)
 
 
 def _report(state: FollowerState, followed: FollowedPath, entry: SavedFile) -> None:
-    entry.told = True
+    entry.reported = True
     missing = max(0, entry.size - entry.position.offset)
     if missing or entry.was_active:
         state.report_gap_at(

@@ -181,7 +181,7 @@ def hold(
 
 
 def learn(state: FollowerState, file: FollowedFile, now: float) -> None:
-    """Learn what a new file holds; if it cannot be read now, the next refresh does it."""
+    """Update what is known of a new file; if it cannot be read now, the next refresh does it."""
     try:
         file.find_change(state.io, now, hinted=True, on_network=False)
     except OSError:
@@ -231,7 +231,7 @@ def _is_same(state: FollowerState, file: FollowedFile, fd: int, status: os.stat_
         if len(numbers) > 1 or io.pread(fd, len(file.head), 0) != file.head:
             return False
         return status.st_size < file.offset or holds_same(state, fd, file)
-    # FUSE file systems number a file anew once the kernel has forgotten it
+    # FUSE file systems give a file another number once the kernel has forgotten it
     if status.st_size < file.offset or not holds_same(state, fd, file):
         return False
     unchanged = file.stamp is not None and file.stamp[:2] == (status.st_size, status.st_mtime_ns)

@@ -133,7 +133,7 @@ class PathAccess:
                     continue
                 links += 1
                 if links > _MAX_LINKS:
-                    raise OSError(errno.ELOOP, "too many symlinks", path)
+                    raise _too_many(path)
                 owner, target = link
                 rest.append(_LinkEnd(owner))
                 rest += _components(target)
@@ -148,7 +148,7 @@ class PathAccess:
         if not modes.S_ISLNK(self._io.stat_at(dir_fd, name).st_mode):
             return None
         if self._policy is False:
-            raise _refused(f"{name!r} is a symlink", path)
+            raise _refused(name, path)
         return self._io.read_link_at(dir_fd, name)
 
     def _stat_by_path(self, path: str) -> os.stat_result:
@@ -167,7 +167,7 @@ class PathAccess:
                 links.append((parent, status))
             parent, drive = drive, os.path.dirname(drive)
         if links and self._policy is False:
-            raise _refused(f"{links[0][0]!r} is a symlink", path)
+            raise _refused(links[0][0], path)
         for link, status in links:
             _check_owners(io.stat(link), (status.st_uid,), path)
         return io.stat(path)
@@ -187,13 +187,25 @@ def _components(path: str) -> list[str | _LinkEnd]:
 
 def _check_owners(status: os.stat_result, owners: tuple[int, ...], path: str) -> None:
     if any(owner != status.st_uid for owner in owners):
-        raise _refused("a symlink on the way has another owner than what it leads to", path)
+        raise _another_owner(path)
 
 
-def _refused(why: str, path: str) -> OSError:
-    message = f"{why}, and follow_symlinks does not allow it: give the path without symlinks"
-    return OSError(errno.ELOOP, message, path)
+def _refused(link: str, path: str) -> OSError:
+    why = f"{link!r} is a symlink, and follow_symlinks=False follows none"
+    return _error(f"{why}: give the path without symlinks", path)
+
+
+def _another_owner(path: str) -> OSError:
+    return _error("a symlink on the way has another owner than what it leads to", path)
+
+
+def _too_many(path: str) -> OSError:
+    return _error("too many symlinks", path)
 
 
 def _changed(path: str) -> OSError:
-    return OSError(errno.ELOOP, "it was replaced while it was opened; it is tried again", path)
+    return _error("it was replaced while it was opened; it is tried again", path)
+
+
+def _error(why: str, path: str) -> OSError:
+    return OSError(errno.ELOOP, why, path)

@@ -65,8 +65,7 @@ def resolve(state: FollowerState, followed: FollowedPath, now: float) -> bool:
         if error.errno in SHORTAGE:
             followed.is_waiting = True
         elif error.errno in MISSING:
-            again = True
-            return again
+            return True
         else:
             _report(state, followed, error)
         return False
@@ -134,7 +133,7 @@ def _lead_to_fifo(state: FollowerState, followed: FollowedPath, status: os.stat_
     close_stream(state, followed)
     fd, _ = state.access.open(followed.path, fifo=True)
     number = state.take_number()
-    followed.stream = FollowedStream(followed, fd, number, state.new_splitter(), state.wake)
+    followed.stream = FollowedStream(followed.path, fd, number, state.new_splitter(), state.wake)
     state.streams[followed] = followed.stream
     state.report_accessible(followed)
     if not followed.exists:
@@ -262,7 +261,7 @@ def _is_same_renumbered(
 ) -> bool:
     """Return whether a file has another number than before, and is the same.
 
-    FUSE file systems number their files anew, and a file system that was mounted again has another
+    FUSE file systems give their files other numbers, and a file system that was mounted again has another
     device number. An ordinary one is only believed if the old file is deleted (see ``Replaced``),
     or cannot be read any more.
     """

@@ -17,6 +17,8 @@ from limpet.following._start_position import detected_encoding
 from limpet.following._truncation import continue_from_deleted
 
 if TYPE_CHECKING:
+    import os
+
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
     from limpet.following._rotated_files import RotatedFiles
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _NEWEST: Final = 16
 """Closed rotated files that are examined in every round."""
 _TURNS: Final = 30
-"""Of the others each is examined in one of so many rounds."""
+"""Each of the others is examined in one of this number of rounds."""
 _START_ROUNDS: Final = 5
 """Listings of a directory that changes while a follower starts."""
 

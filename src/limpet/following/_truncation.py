@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet._fingerprint import HEAD, WINDOW
+from limpet.following._close_files import finish
 from limpet.following._follow_events import Truncated
 from limpet.following._followed_file import ReadPoint
-from limpet.following._close_files import finish
 from limpet.following._open_files import learn
 
 if TYPE_CHECKING:
