@@ -32,6 +32,10 @@ class NotRegularError(OSError):
     """The name leads to something else than a regular file."""
 
 
+class SymlinkRefusedError(OSError):
+    """The name leads through a symlink that may not be followed."""
+
+
 class _Located(NamedTuple):
     """The last component of a path, in its open directory."""
 
@@ -190,22 +194,22 @@ def _check_owners(status: os.stat_result, owners: tuple[int, ...], path: str) ->
         raise _another_owner(path)
 
 
-def _refused(link: str, path: str) -> OSError:
+def _refused(link: str, path: str) -> SymlinkRefusedError:
     why = f"{link!r} is a symlink, and follow_symlinks=False follows none"
     return _error(f"{why}: give the path without symlinks", path)
 
 
-def _another_owner(path: str) -> OSError:
+def _another_owner(path: str) -> SymlinkRefusedError:
     return _error("a symlink on the way has another owner than what it leads to", path)
 
 
-def _too_many(path: str) -> OSError:
+def _too_many(path: str) -> SymlinkRefusedError:
     return _error("too many symlinks", path)
 
 
-def _changed(path: str) -> OSError:
+def _changed(path: str) -> SymlinkRefusedError:
     return _error("it was replaced while it was opened; it is tried again", path)
 
 
-def _error(why: str, path: str) -> OSError:
-    return OSError(errno.ELOOP, why, path)
+def _error(why: str, path: str) -> SymlinkRefusedError:
+    return SymlinkRefusedError(errno.ELOOP, why, path)

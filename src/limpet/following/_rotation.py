@@ -12,6 +12,7 @@ from limpet.following._follow_events import Inaccessible
 from limpet.following._followed_file import CopySuspicion
 from limpet.following._lost_files import find_lost, seek_saved
 from limpet.following._open_files import hold, let_go, open_named
+from limpet.following._path_access import NotRegularError, SymlinkRefusedError
 from limpet.following._rotated_files import Delivered, continues, take_as_delivered
 from limpet.following._start_position import detected_encoding
 from limpet.following._truncation import continue_from_deleted
@@ -50,7 +51,7 @@ def take_all_as_delivered(state: FollowerState, rotated: RotatedFiles) -> None:
             try:
                 seen[name] = _take_one_as_delivered(state, rotated, name)
             except OSError as error:
-                trouble = trouble or (error if error.errno in SHORTAGE else None)
+                trouble = trouble or (None if _is_answer(error) else error)
         settled = rotated.end_listing(io, trouble)
         # what two listings have alike was so between them, whenever the directory changed
         if settled or (trouble is None and seen == before):
@@ -103,6 +104,7 @@ def scan(
             status = state.access.stat(name)
         except OSError as error:
             _refuse(state, rotated, name, error, refused)
+            trouble = trouble or (None if _is_answer(error) else error)
             continue
         if not modes.S_ISREG(status.st_mode):
             continue
@@ -153,6 +155,11 @@ def examine_delivered(
                 _take(state, rotated, name, now)
         except OSError:
             rotated.list_again()
+
+
+def _is_answer(error: OSError) -> bool:
+    """Return whether a name leads to no file of ours; otherwise it is not known what it leads to."""
+    return error.errno in MISSING or isinstance(error, NotRegularError | SymlinkRefusedError)
 
 
 def _refuse(
