@@ -7,6 +7,7 @@ before it was read is forgiven, and must be reported as lost.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import time
@@ -17,9 +18,10 @@ from typing import Any
 import pytest
 
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, SteppedFileIO
+from tests.following.driver import Driven
+from tests.following.hostile_io import HostileIO
 
-SEEDS = 150
+SEEDS = int(os.environ.get("SEEDS", "150"))
 STEPS = 60
 
 
@@ -75,7 +77,7 @@ class Model:
         self.log: list[str] = []
         self.reported_lost = 0
         self.lost = 0
-        self.io = SteppedFileIO()
+        self.io = HostileIO()
         self.driven: Driven | None = None
         self.begin()
 
@@ -87,6 +89,46 @@ class Model:
             self.path, io=self.io, state=self.state, linger=1e9, safety=1.0, **more
         )
         self.notice()
+
+    def begin_badly(self, kind: str) -> None:
+        """Begin while something is not as it should be; then it is again."""
+        dice = self.random
+        away = f"{self.directory}-away"
+        match kind:
+            case "device":
+                self.io.device += 1
+            case "failing":
+                self.io.errno = dice.choice(ERRNOS)
+                self.io.skip, self.io.failures = dice.randint(0, 20), dice.choice((1, 3, 1 << 30))
+            case "absent":
+                os.rename(self.directory, away)
+            case "rotating" if self.rotated:
+                self.io.skip, self.io.then = dice.randint(0, 20), self.rotate_and_create
+            case "shifting" if self.rotated:
+                self.io.skip, self.io.then = dice.randint(0, 20), self.shift
+        self.begin()
+        assert self.driven is not None
+        if kind == "absent":
+            self.read(1 << 30)
+            self.driven.examine()
+            os.rename(away, self.directory)
+        self.io.calm()
+        for _ in range(2):  # what failed is tried again each second
+            self.io.now += 1.1
+            self.examine()
+
+    def fail_once(self) -> None:
+        """Let a pass and a read fail; nothing happens to the log until the next pass."""
+        if self.driven is None:
+            return
+        self.io.errno = self.random.choice(ERRNOS)
+        self.io.skip, self.io.failures = self.random.randint(0, 20), self.random.randint(1, 9)
+        self.driven.examine()
+        self.read(self.random.randint(0, 3))
+        self.io.calm()
+        for _ in range(2):
+            self.io.now += 1.1
+            self.examine()
 
     def examine(self) -> None:
         assert self.driven is not None
@@ -246,6 +288,33 @@ class Model:
             self.unreachable()
         self.current = None
 
+    def rotate_and_create(self) -> None:
+        self.rotate()
+        self.create(self.random.randint(0, 3))
+
+    def shift(self) -> None:
+        """Give each rotated file the next number, as logrotate and RotatingFileHandler do."""
+        if not self.rotated:
+            return
+        numbered = [
+            (int(path.rpartition(".")[2]), inode)
+            for inode in self.inodes
+            for path in inode.paths
+            if path != self.path
+        ]
+        for number, inode in sorted(numbered, key=lambda one: -one[0]):
+            os.rename(f"{self.path}.{number}", f"{self.path}.{number + 1}")
+            inode.paths = {f"{self.path}.{number + 1}"}
+        self.numbers += 1
+
+    def shift_while_examined(self) -> None:
+        self.io.skip, self.io.then = self.random.randint(0, 12), self.shift
+        if self.driven is not None:
+            self.driven.examine()
+        self.io.calm()
+        if self.driven is not None:
+            self.examine()
+
     def unlink(self) -> None:
         if self.current is not None:
             os.unlink(self.path)
@@ -388,6 +457,15 @@ class Model:
             case "move":
                 if few == 0:
                     self.move_directory()
+            case "shift":
+                self.shift()
+            case "shift_while_examined":
+                self.shift_while_examined()
+            case "fail":
+                self.fail_once()
+            case "begin_badly":
+                if self.driven is None:
+                    self.begin_badly(dice.choice(BAD_BEGINNINGS))
             case _:
                 if self.driven is None:
                     if operation in {"examine", "catch_up"}:
@@ -448,7 +526,13 @@ append append append append partial rotate rotate create create late late trunca
 copytruncate unlink recreate replace continue swap move
 examine examine examine examine read read read
 catch_up catch_up commit commit save kill close
+shift shift_while_examined fail begin_badly begin_badly
 """.split()
+BAD_BEGINNINGS = ["device", "failing", "absent", "rotating", "shifting"]
+"""What a start can find other than the run before left it."""
+ERRNOS = [
+    errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ENOMEM,
+]  # fmt: skip
 
 Plan = list[tuple[str, int]]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from limpet.following._file_io import identity_of
 from limpet.following._follow_events import Retired
 from limpet.following._lost_files import keep_retired
 from limpet.following._writer_probe import has_writer
@@ -205,9 +206,19 @@ def _close_for_room(state: FollowerState, file: FollowedFile) -> None:
         change = None  # it cannot be read, and is tried again by its name
     if change is not None:
         state.changes[file] = change
+    elif not (file.is_active or file.backlog):
+        retire(state, file)
+    elif not _can_be_found(state, file):
+        return
     elif file.backlog:
         close_until_turn(state, file)
-    elif file.is_active:
-        close_descriptor(state, file)
     else:
-        retire(state, file)
+        close_descriptor(state, file)
+
+
+def _can_be_found(state: FollowerState, file: FollowedFile) -> bool:
+    """Return whether the name of an open file leads to it now."""
+    try:
+        return identity_of(state.access.stat(file.name)) == file.identity
+    except OSError:
+        return False

@@ -25,6 +25,9 @@ CHUNK: Final = 512 << 10
 passing a batch to another thread costs as much as splitting 256 KiB into lines. It is less than the
 default ``max_line``: no line of a chunk that is not longer than that can be too long."""
 
+HOLD_S: Final = 5.0
+"""How long a file that cannot be read keeps back what comes after it, in seconds."""
+
 _CONFIRM_S: Final = 1.0
 """A network file system may report an old size: a file that shrank is checked again after this
 time."""
@@ -99,6 +102,7 @@ class FollowedFile:
         "closed_until_turn",
         "continuation",
         "failed_at",
+        "failing_since",
         "fd",
         "found_mtime_ns",
         "head",
@@ -191,6 +195,8 @@ class FollowedFile:
         """Set while it may be a copy of another file: nothing of it is delivered until then."""
         self.failed_at: float | None = None
         """When a read failed."""
+        self.failing_since: float | None = None
+        """Since when each read failed."""
 
     @property
     def open_fd(self) -> int:
@@ -216,6 +222,13 @@ class FollowedFile:
     def encoding(self) -> str | None:
         """Name of the encoding that was detected; ``None`` is bytes or not known yet."""
         return self.splitter.codec.name if self.splitter.codec is not None else None
+
+    def note_failure(self, now: float) -> None:
+        self.failed_at = self.failed_at or now
+        self.failing_since = self.failing_since or now
+
+    def note_success(self) -> None:
+        self.failed_at = self.failing_since = None
 
     # -- becoming another ----------------------------------------------------------------------
 

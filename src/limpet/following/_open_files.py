@@ -55,7 +55,7 @@ def refresh(state: FollowerState, file: FollowedFile, now: float, *, hinted: boo
         report_unreadable(state, file, error, now)
         return False
     if file.failed_at is not None and not file.backlog:
-        file.failed_at = None
+        file.note_success()
         if file.is_active:
             state.report_accessible(state.path_of(file))
     if change is not None:
@@ -74,11 +74,11 @@ def refresh_all(
 def report_unreadable(state: FollowerState, file: FollowedFile, error: OSError, now: float) -> None:
     """Open a file again after a failed read if its path leads to it; otherwise report the error."""
     due = file.failed_at is None or now - file.failed_at >= _REOPEN_S
+    file.note_failure(now)
     if due and file.is_active:
         file.failed_at = now
         if _replace_descriptor(state, file):
             return
-    file.failed_at = file.failed_at or now
     state.report_inaccessible(
         state.path_of(file), error.errno or errno.EIO, error.strerror or str(error)
     )

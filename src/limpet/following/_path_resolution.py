@@ -33,7 +33,7 @@ from limpet.following._open_files import (
 from limpet.following._path_access import not_regular
 from limpet.following._rotation import scan
 from limpet.following._start_position import seek_start
-from limpet.following._truncation import continue_from_deleted
+from limpet.following._truncation import continue_from, find_deleted
 
 if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
@@ -290,6 +290,7 @@ def _lead_to_new(
     file = hold(state, followed, fd, status, followed.path, now)
     old = followed.active or (followed.files[-1] if followed.files else None)
     restored = False
+    deleted = None
     try:
         entry = find_lost(state, followed, fd, status)
         if entry is not None:
@@ -297,6 +298,8 @@ def _lead_to_new(
             restored = True
         elif old is None and not followed.is_restored:
             _seek_first(state, followed, file, status)
+        if not file.offset and not (state.starting and old is None):
+            deleted = find_deleted(state, followed, file)
     except BaseException:
         let_go(state, file)
         if state.starting and not followed.is_restored:
@@ -310,17 +313,16 @@ def _lead_to_new(
         if refresh(state, one, now):
             one.priority_end = one.size
     state.report_accessible(followed)
-    continued = None
-    if not file.offset and not (state.starting and old is None):
-        continued = continue_from_deleted(state, followed, file)
+    if deleted is not None:
+        continue_from(state, deleted, file)
     followed.active = file
     followed.files.append(file)
     state.busy[followed] = None
     time = state.io.time()
-    if continued is not None:
+    if deleted is not None:
         followed.exists = True
         state.emit(
-            Replaced(path=followed.event_path, time=time, old=continued.number, new=file.number)
+            Replaced(path=followed.event_path, time=time, old=deleted.number, new=file.number)
         )
         return
     if scan(state, followed.rotated, now) and file.offset == 0:

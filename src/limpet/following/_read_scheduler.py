@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from limpet.following._copytruncate import must_wait, possible_originals
 from limpet.following._file_io import SHORTAGE
 from limpet.following._follow_options import FollowOptions
+from limpet.following._followed_file import HOLD_S
 from limpet.following._line_splitter import LineSplitter
 from limpet.following._open_files import open_for_turn, refresh, report_unreadable
 from limpet.following._path_discovery import siblings
@@ -25,23 +26,40 @@ def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     Nothing is read while a change is not handled yet.
     """
     for file in reading_order(followed, strict=state.options.order == "strict"):
-        if file in state.postponed:
+        if file in state.postponed or not _is_open(state, followed, file, now):
+            if state.changes or file not in followed.files:
+                return True
+            if _holds_others_back(file, now):
+                return False
             continue
-        if file.closed_until_turn:
-            try:
-                if not open_for_turn(state, file, now):
-                    return True
-            except OSError as error:
-                followed.is_waiting = True
-                if error.errno not in SHORTAGE:
-                    report_unreadable(state, file, error, now)
-                continue
         waits = file.suspicion is not None and _waits(state, followed, file, now)
         if state.changes:
             return True
         if not waits and _read_chunk(state, followed, file, now):
             return True
+        if _holds_others_back(file, now):
+            return False
     return False
+
+
+def _is_open(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
+    """Return whether a file is open, and open it if it was closed until its turn."""
+    if not file.closed_until_turn:
+        return True
+    try:
+        return open_for_turn(state, file, now)
+    except OSError as error:
+        followed.is_waiting = True
+        file.note_failure(now)
+        if error.errno not in SHORTAGE:
+            report_unreadable(state, file, error, now)
+        return False
+
+
+def _holds_others_back(file: FollowedFile, now: float) -> bool:
+    """Return whether the files after one that cannot be read wait for it, to keep the order."""
+    since = file.failing_since
+    return since is not None and now - since < HOLD_S and file.offset < file.priority_end
 
 
 def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]:
@@ -95,7 +113,7 @@ def _read_chunk(
     state.held[file] = None  # it was used last
     file.read_at = now
     if file.failed_at is not None:
-        file.failed_at = None
+        file.note_success()
         state.report_accessible(followed)
     if blocks is None:
         refresh(state, file, now, hinted=True)

@@ -15,7 +15,7 @@ from limpet.following._open_files import hold, let_go, open_named
 from limpet.following._path_access import NotRegularError, SymlinkRefusedError
 from limpet.following._rotated_files import Delivered, continues, take_as_delivered
 from limpet.following._start_position import detected_encoding
-from limpet.following._truncation import continue_from_deleted
+from limpet.following._truncation import continue_from, find_deleted
 
 if TYPE_CHECKING:
     import os
@@ -275,7 +275,9 @@ def _insert(
             file.number = known.number or file.number
         else:
             file.suspicion = CopySuspicion()
-            continue_from_deleted(state, followed, file)
+            old = find_deleted(state, followed, file)
+            if old is not None:
+                continue_from(state, old, file)
     except BaseException:
         let_go(state, file)
         raise

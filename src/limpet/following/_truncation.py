@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from limpet._fingerprint import HEAD, WINDOW
 from limpet.following._close_files import finish
 from limpet.following._follow_events import Truncated
-from limpet.following._followed_file import ReadPoint
+from limpet.following._followed_file import HOLD_S, ReadPoint
 from limpet.following._open_files import learn
 
 if TYPE_CHECKING:
@@ -108,41 +108,55 @@ def report_truncated(
 # -- a deleted file --------------------------------------------------------------------------------
 
 
-def continue_from_deleted(
+def find_deleted(
     state: FollowerState, followed: FollowedPath, new: FollowedFile
 ) -> FollowedFile | None:
-    """Read ``new`` from where a deleted file of this path is, if it holds all of that one.
+    """Return the deleted file of this path of which ``new`` holds all, and perhaps more.
 
-    Return the deleted file. What is still written to it is read too.
+    Raises:
+        OSError: They cannot be compared now. A file that cannot be read for long is another one.
     """
     for old in reversed(followed.files):
-        if old is not new and old.continuation is None and _continues(state.io, old, new):
-            end = max(old.offset, old.size)
-            new.continue_from(old)
-            old.splitter = state.new_splitter()
-            try:
-                end = max(end, state.io.fstat(old.open_fd).st_size)
-                old.seek(state.io, end, encoding=new.encoding, skipping=False)
-            except OSError:  # it cannot be read any more
-                old.offset, old.head, old.window = end, b"", b""
-            old.size = old.priority_end = end
-            return old
+        if old is new or old.continuation is not None:
+            continue
+        try:
+            if _continues(state.io, old, new):
+                return old
+        except OSError:
+            now = state.io.monotonic()
+            old.note_failure(now)
+            if now - (old.failing_since or now) < HOLD_S:
+                raise
     return None
 
 
+def continue_from(state: FollowerState, old: FollowedFile, new: FollowedFile) -> None:
+    """Read ``new`` from where a deleted file is; what is still written to that is read too."""
+    end = max(old.offset, old.size)
+    new.continue_from(old)
+    old.splitter = state.new_splitter()
+    try:
+        end = max(end, state.io.fstat(old.open_fd).st_size)
+        old.seek(state.io, end, encoding=new.encoding, skipping=False)
+    except OSError:  # it cannot be read any more
+        old.offset, old.head, old.window = end, b"", b""
+    old.size = old.priority_end = end
+
+
 def _continues(io: FileIO, old: FollowedFile, new: FollowedFile) -> bool:
-    """Return whether ``new`` holds all of ``old``, which is deleted, and perhaps more."""
+    """Return whether ``new`` holds all of ``old``, which is deleted, and perhaps more.
+
+    Raises:
+        OSError: One of them cannot be read.
+    """
     if old.fd is None or new.fd is None:
         return False
-    try:
-        status = io.fstat(old.fd)
-        end = status.st_size
-        if status.st_nlink or not end or end < old.offset or new.size < end:
-            return False
-        spots = {(0, min(HEAD, end)), *(_before(at) for at in (end, old.offset))}
-        return all(io.pread(old.fd, size, at) == io.pread(new.fd, size, at) for at, size in spots)
-    except OSError:
-        return False  # what cannot be compared is another file
+    status = io.fstat(old.fd)
+    end = status.st_size
+    if status.st_nlink or not end or end < old.offset or new.size < end:
+        return False
+    spots = {(0, min(HEAD, end)), *(_before(at) for at in (end, old.offset))}
+    return all(io.pread(old.fd, size, at) == io.pread(new.fd, size, at) for at, size in spots)
 
 
 def _before(offset: int) -> tuple[int, int]:
