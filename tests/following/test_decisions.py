@@ -122,7 +122,7 @@ def test_lost_the_file_starts_again_under_a_new_number() -> None:
     file = follow(state, LOG)
     followed, fd = state.path_of(file), file.fd
     io.write(LOG, b"b\n")
-    new = restart(state, followed, file, io.now)
+    new = restart(state, followed, file, io.fstat(file.open_fd), io.now)
     lose(state, file)
     assert (new.number, new.fd, new.offset, new.is_active) == (2, fd, 0, True)
     assert (file.fd, file.is_active, file.backlog) == (None, False, 0)
@@ -142,7 +142,7 @@ def test_recovered_the_rest_is_read_from_the_copy() -> None:
     io.write(COPY, b"a\nb\n")
     fd = io.open(COPY)
     io.write(LOG, b"")
-    new = restart(state, followed, file, io.now)
+    new = restart(state, followed, file, io.fstat(file.open_fd), io.now)
     copy = Copy(fd, (1, 2), None, COPY, 4, "/logs/other")
     assert recover(state, file, copy, io.now) == 2
     assert (file.number, file.fd, file.name, file.offset, file.backlog) == (1, fd, COPY, 2, 2)

@@ -11,6 +11,7 @@ import errno
 import os
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ class Model:
         self.first_of: dict[str, str] = {}
         self.delivered: list[str] = []
         self.counted: dict[str, int] = {}
-        self.may_repeat: set[str] = set()
+        self.may_repeat: Counter[str] = Counter()
+        """How often a line may come again."""
         self.saved: set[str] = set()
         self.committed: set[str] = set()
         self.constraints: list[tuple[set[str], File]] = []
@@ -173,8 +175,8 @@ class Model:
         self.delivered.append(line)
         self.counted[line] = self.counted.get(line, 0) + 1
         if self.counted[line] > 1:
-            assert line in self.may_repeat, f"{line!r} came again"
-            self.may_repeat.discard(line)
+            assert self.may_repeat[line] > 0, f"{line!r} came again"
+            self.may_repeat[line] -= 1
 
     def commit(self) -> None:
         assert self.driven is not None
@@ -199,7 +201,8 @@ class Model:
         else:
             self.driven.kill()
         self.driven = None
-        self.may_repeat |= set(self.counted) - self.saved
+        for line in set(self.counted) - self.saved:
+            self.may_repeat[line] = max(1, self.may_repeat[line])
         self.noticed = {
             inode
             for inode in self.noticed
@@ -251,7 +254,7 @@ class Model:
         content = inode.content
         if lines and inode.successor is not None and inode.successor not in self.noticed:
             # the successor does not hold all of it any more: that it is one cannot be known
-            self.may_repeat |= {*inode.successor.content.lines, *content.lines}
+            self.may_repeat.update({*inode.successor.content.lines, *content.lines})
         text = ""
         for _ in range(lines):
             content.count += 1

@@ -105,14 +105,14 @@ def find_copy(
 
     It is one of which nothing is delivered yet. It is removed from its path: from now on it is
     read as the rest of ``file``.
+
+    Raises:
+        OSError: One of them cannot be read.
     """
     for followed in siblings:
         for other in list(followed.files):
             if other is not file and other.suspicion is not None and not other.offset:
-                try:
-                    copy = _compare(state, file, followed, other)
-                except OSError:
-                    continue  # what cannot be compared is no copy
+                copy = _compare(state, file, followed, other)
                 if copy is not None:
                     return copy
     return None

@@ -34,6 +34,7 @@ from limpet.following._close_files import close_descriptor, close_due, make_desc
 from limpet.following._copytruncate import find_copy
 from limpet.following._file_io import FileIO
 from limpet.following._follow_events import CheckpointCorrupt, FollowEvent
+from limpet.following._followed_file import HOLD_S
 from limpet.following._followed_stream import STDIN, FollowedStream
 from limpet.following._follower_state import FollowerState
 from limpet.following._lost_files import report_missing
@@ -56,6 +57,7 @@ from limpet.following._truncation import (
     recover,
     report_truncated,
     restart,
+    undo_restart,
 )
 from limpet.following._whole_file_mode import WholeFile
 
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from limpet.following._follow_options import FollowOptions
-    from limpet.following._followed_file import Change, FollowedFile
+    from limpet.following._followed_file import Change, Copy, FollowedFile
     from limpet.following._followed_path import FollowedPath
 
 _SAVE_S: Final = 1.0
@@ -413,9 +415,15 @@ class FollowEngine:
             keep_position(state, file, change)
             return
         followed = state.path_of(file)
-        new = restart(state, followed, file, now)
-        self._hold_copies(followed, now)
-        copy = find_copy(state, file, siblings(state, followed))
+        status = self.io.fstat(file.open_fd)
+        new = restart(state, followed, file, status, now)
+        try:
+            copy = self._find_copy(followed, file, now)
+        except OSError:
+            if not new.offset and new.continuation is None:
+                undo_restart(state, followed, file, new)
+                raise
+            copy = None
         lost, recovered = change.lost, 0
         if copy is not None:
             recovered = recover(state, file, copy, now)
@@ -424,6 +432,25 @@ class FollowEngine:
             lose(state, file)
         new.priority_end = 0 if new.is_active else new.size
         report_truncated(state, followed, new, change, lost=lost, recovered=recovered)
+
+    def _find_copy(self, followed: FollowedPath, file: FollowedFile, now: float) -> Copy | None:
+        """Return the copy of an emptied file, if there is one.
+
+        Raises:
+            OSError: This cannot be found out now, and has not been for long.
+        """
+        self._hold_copies(followed, now)
+        rotated = followed.rotated
+        try:
+            copy = find_copy(self.state, file, siblings(self.state, followed))
+            if copy is None and rotated is not None and rotated.is_unsure:
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), rotated.dir)
+        except OSError:
+            file.note_failure(now)
+            if now - (file.failing_since or now) < HOLD_S:
+                raise
+            return None
+        return copy
 
     def _hold_copies(self, followed: FollowedPath, now: float) -> None:
         """Hold every file that may be a copy of one of this path."""

@@ -91,7 +91,7 @@ def _replace_descriptor(state: FollowerState, file: FollowedFile) -> bool:
     except OSError:
         return False
     try:
-        same = status.st_size >= file.offset and holds_same(state, fd, file)
+        same = holds_all(state, fd, status, file)
     except OSError:
         same = False
     if not same:
@@ -113,6 +113,23 @@ def take_descriptor(
     file.size = max(status.st_size, file.offset)
     state.files[file.identity] = file
     state.held[file] = None
+
+
+def holds_all(
+    state: FollowerState, fd: int, status: os.stat_result, file: FollowedFile
+) -> bool:
+    """Return whether an open file is one that cannot be read any more: read or not, all is in it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    end, unread = file.unread_tail
+    if status.st_size < max(file.offset, file.size):
+        return False
+    if not file.offset and status.st_ino != file.identity[1]:
+        return False
+    same = not unread or state.io.pread(fd, len(unread), end - len(unread)) == unread
+    return same and holds_same(state, fd, file)
 
 
 def holds_same(state: FollowerState, fd: int, file: FollowedFile) -> bool:

@@ -21,6 +21,7 @@ from limpet.following._lost_files import find_lost, seek_saved
 from limpet.following._open_files import (
     find_closed,
     hold,
+    holds_all,
     holds_same,
     let_go,
     open_again,
@@ -265,12 +266,9 @@ def _is_same_renumbered(
     device number. An ordinary one is only believed if the old file is deleted (see ``Replaced``),
     or cannot be read any more.
     """
-    if status.st_size < file.offset:
-        return False
     try:
         if file.failed_at is not None:
-            known = bool(file.offset) or status.st_ino == file.identity[1]
-            return known and holds_same(state, fd, file)
+            return holds_all(state, fd, status, file)
         held = state.io.fstat(file.open_fd)
         same = stamp_of(held)[:2] == stamp_of(status)[:2] and held.st_nlink == status.st_nlink
         may_be = state.on_network(file.path) and same and bool(file.offset)

@@ -83,9 +83,12 @@ def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now
     """Return whether a file is not read because it may be a copy of another one."""
     try:
         originals, compare = possible_originals(state.io, file, siblings(state, followed))
+        unknown = False
         for one in originals:
-            refresh(state, one, now, hinted=compare)
-        if state.changes:
+            if not refresh(state, one, now, hinted=compare):
+                since = one.failing_since
+                unknown |= since is None or now - since < HOLD_S
+        if state.changes or unknown:
             return True
         quiet = now - file.quiet_since >= state.options.linger
         return must_wait(state.io, file, originals, compare=compare, quiet=quiet)

@@ -67,6 +67,8 @@ class RotatedFiles:
         """Names that the last listing had, by modification time."""
         self.saved_json: str | None = None
         """What the checkpoint has of it; ``None`` after a change."""
+        self.is_unsure = False
+        """A file that the last listing had could not be examined."""
         self._missed: dict[int, int] = {}
         self._listed: tuple[int, float] | None = None
         """Modification time (ns) of the directory when it was listed, and when that was."""

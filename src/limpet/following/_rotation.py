@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat as modes
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from limpet.following._follower_state import FollowerState
     from limpet.following._rotated_files import RotatedFiles
 
+_ANSWERS: Final = {*MISSING, errno.ELOOP, errno.EINVAL, errno.EISDIR}
+"""Errors that say what a name leads to: nothing that is followed."""
 _NEWEST: Final = 16
 """Closed rotated files that are examined in every round."""
 _TURNS: Final = 30
@@ -122,6 +125,9 @@ def scan(
     rotated.refused = refused
     if any(number in MISSING or number in SHORTAGE for number in refused.values()):
         trouble = trouble or OSError("a file has another name by now")
+    rotated.is_unsure = trouble is not None or any(
+        number not in _ANSWERS for number in refused.values()
+    )
     settled = rotated.end_listing(io, trouble)
     rotated.forget_missing(seen, settled=settled)
     if settled:

@@ -11,6 +11,8 @@ from limpet.following._followed_file import HOLD_S, ReadPoint
 from limpet.following._open_files import learn
 
 if TYPE_CHECKING:
+    import os
+
     from limpet.following._file_io import FileIO
     from limpet.following._follow_options import FollowOptions
     from limpet.following._followed_file import Change, Copy, FollowedFile
@@ -45,17 +47,17 @@ def keep_position(state: FollowerState, file: FollowedFile, change: Change) -> N
 
 
 def restart(
-    state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float
+    state: FollowerState,
+    followed: FollowedPath,
+    file: FollowedFile,
+    status: os.stat_result,
+    now: float,
 ) -> FollowedFile:
     """Read a changed file from its beginning, under a new number, which is returned.
 
     What was read of it stays in ``file``, which comes before the new one: see ``recover`` and
     ``lose``.
-
-    Raises:
-        OSError: The file cannot be examined; nothing is changed.
     """
-    status = state.io.fstat(file.open_fd)
     new = file.restarted(state.take_number(), status, state.new_splitter(), now)
     state.files[new.identity] = new
     state.held.pop(file, None)
@@ -65,6 +67,21 @@ def restart(
         followed.active = new
     followed.files.insert(followed.files.index(file) + 1, new)
     return new
+
+
+def undo_restart(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, new: FollowedFile
+) -> None:
+    """Undo ``restart``, of which nothing was read."""
+    file.fd, new.fd = new.fd, None
+    file.is_active = new.is_active
+    followed.files.remove(new)
+    if followed.active is new:
+        followed.active = file
+    state.files[file.identity] = file
+    state.changes.pop(new, None)
+    state.held.pop(new, None)
+    state.held[file] = None
 
 
 def recover(state: FollowerState, file: FollowedFile, copy: Copy, now: float) -> int:
