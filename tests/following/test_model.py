@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from limpet.following._file_io import SHORTAGE
 from limpet.following._follow_events import Appended, Gap, Truncated
 from tests.following.driver import Driven
 from tests.following.hostile_io import HostileIO
@@ -128,6 +129,14 @@ class Model:
         self.driven.examine()
         self.read(self.random.randint(0, 3))
         self.io.calm()
+        if self.io.errno in SHORTAGE:  # a deleted file that is read may be closed to make room
+            held = {fd for file in self.driven.engine.state.held if (fd := file.fd) is not None}
+            inodes = {os.fstat(fd).st_ino for fd in held}
+            self.noticed = {
+                inode
+                for inode in self.noticed
+                if inode.paths or os.fstat(inode.fd).st_ino in inodes
+            }
         for _ in range(2):
             self.io.now += 1.1
             self.examine()

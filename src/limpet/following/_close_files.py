@@ -167,10 +167,11 @@ def make_descriptor_room(state: FollowerState, *, count: int = 0) -> bool:
         state: Of the follower.
         count: Close at least this number, because the system itself has no descriptor left.
     """
-    most = max(0, min(state.options.max_open - 1, len(state.held) - count))
+    before = len(state.held)
+    most = max(0, min(state.options.max_open - 1, before - count))
     for can_be_closed in (_is_quiet, _is_at_its_path, _is_named, _is_read):
-        if len(state.held) <= most:
-            return True
+        if len(state.held) <= most or (can_be_closed is _is_read and len(state.held) < before):
+            return len(state.held) < state.options.max_open
         for file in list(state.held):
             if len(state.held) <= most:
                 return True

@@ -382,7 +382,7 @@ class FollowedFile:
         before = self.offset
         self.offset = before + len(data)
         self.window = data[-WINDOW:] if len(data) >= WINDOW else (self.window + data)[-WINDOW:]
-        if before < HEAD:
+        if before == len(self.head) < HEAD:
             self.head += data[: HEAD - before]
         return self.splitter.feed(data)
 

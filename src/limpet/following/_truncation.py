@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from limpet._fingerprint import HEAD, WINDOW
@@ -11,8 +13,6 @@ from limpet.following._followed_file import HOLD_S, ReadPoint
 from limpet.following._open_files import learn
 
 if TYPE_CHECKING:
-    import os
-
     from limpet.following._file_io import FileIO
     from limpet.following._follow_options import FollowOptions
     from limpet.following._followed_file import Change, Copy, FollowedFile
@@ -137,6 +137,8 @@ def find_deleted(
         if old is new or old.continuation is not None:
             continue
         try:
+            if old in state.postponed:
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), old.name)
             if _continues(state.io, old, new):
                 return old
         except OSError:
@@ -157,6 +159,8 @@ def continue_from(state: FollowerState, old: FollowedFile, new: FollowedFile) ->
         old.seek(state.io, end, encoding=new.encoding, skipping=False)
     except OSError:  # it cannot be read any more
         old.offset, old.head, old.window = end, b"", b""
+        old.splitter.seek(end, b"")
+        old.acknowledged = ReadPoint(end, b"", skipping=False)
     old.size = old.priority_end = end
 
 
