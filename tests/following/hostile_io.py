@@ -49,9 +49,7 @@ class HostileIO(SteppedFileIO):
     def _altered(self, status: os.stat_result) -> os.stat_result:
         if not (self.device or self.inode):
             return status
-        return altered(
-            status, device=status.st_dev + self.device, inode=status.st_ino + self.inode
-        )
+        return altered(status, device=status.st_dev + self.device, inode=status.st_ino + self.inode)
 
     def stat(self, path: str) -> os.stat_result:
         self._next()

@@ -23,7 +23,7 @@ needs_dir_fd = pytest.mark.skipif(not FileIO.has_dir_fd, reason="directories hav
 needs_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
 )
-SECRET = "SECRET\n"
+SECRET = "SECRET\n"  # noqa: S105 - no password, and no secret
 OTHER = 12345
 """A user number that is not ours."""
 

@@ -5,9 +5,10 @@ A function takes the state of the follower and a file; the file knows its follow
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from limpet.following._file_io import identity_of
+from limpet.following._file_io import identity_of, stamp_of
 from limpet.following._follow_events import Retired
 from limpet.following._lost_files import keep_retired
 from limpet.following._writer_probe import has_writer
@@ -218,8 +219,18 @@ def _close_for_room(state: FollowerState, file: FollowedFile) -> None:
 
 
 def _can_be_found(state: FollowerState, file: FollowedFile) -> bool:
-    """Return whether the name of an open file leads to it now."""
+    """Return whether the name of an open file leads to it now; learn the name if it changed."""
+    directory = os.path.dirname(file.name)
     try:
-        return identity_of(state.access.stat(file.name)) == file.identity
+        status = state.access.stat(file.name)
+        if state.on_network(file.path):  # its number may be another by now
+            return file.stamp is not None and stamp_of(status)[:2] == file.stamp[:2]
+        if identity_of(status) == file.identity:
+            return True
+        for entry in state.io.entries(directory):
+            if entry.inode == file.identity[1]:
+                file.name = os.path.join(directory, entry.name)
+                return identity_of(state.access.stat(file.name)) == file.identity
     except OSError:
-        return False
+        pass
+    return False

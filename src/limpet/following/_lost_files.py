@@ -8,14 +8,13 @@ file is not where it should be.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from limpet._fingerprint import WINDOW
 from limpet.following._file_io import identity_of
 
 if TYPE_CHECKING:
-    import os
-
     from limpet.following._checkpoint import SavedFile
     from limpet.following._followed_file import FollowedFile
     from limpet.following._followed_path import FollowedPath
@@ -59,6 +58,10 @@ def report_missing(state: FollowerState, followed: FollowedPath) -> None:
         return
     if followed.rotated is not None and not followed.rotated.is_complete:
         return
+    try:
+        state.io.stat(os.path.dirname(followed.path))
+    except OSError:
+        return  # the directory may come back, with the files in it
     for entry in followed.lost:
         if not entry.reported:
             _report(state, followed, entry)

@@ -115,9 +115,7 @@ def take_descriptor(
     state.held[file] = None
 
 
-def holds_all(
-    state: FollowerState, fd: int, status: os.stat_result, file: FollowedFile
-) -> bool:
+def holds_all(state: FollowerState, fd: int, status: os.stat_result, file: FollowedFile) -> bool:
     """Return whether an open file is one that cannot be read any more: read or not, all is in it.
 
     Raises:

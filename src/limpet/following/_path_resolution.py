@@ -11,7 +11,7 @@ import errno
 import os
 import stat as modes
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from limpet.following._file_io import MISSING, SHORTAGE, identity_of, stamp_of
 from limpet.following._follow_events import Appeared, Replaced, Rotated
@@ -39,6 +39,10 @@ from limpet.following._truncation import continue_from, find_deleted
 if TYPE_CHECKING:
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
+
+
+_ALL: Final = 1 << 62
+"""More bytes than a file has."""
 
 
 def is_unchanged(state: FollowerState, followed: FollowedPath) -> bool:
@@ -245,6 +249,9 @@ def _open(
         io.close(fd)
         return True
     old = followed.active
+    if old is not None and old.fd is None:
+        io.close(fd)  # it was closed to make room for this one: look for it first
+        return True
     if (
         old is not None
         and old.fd is not None
@@ -262,8 +269,8 @@ def _is_same_renumbered(
 ) -> bool:
     """Return whether a file has another number than before, and is the same.
 
-    FUSE file systems give their files other numbers, and a file system that was mounted again has another
-    device number. An ordinary one is only believed if the old file is deleted (see ``Replaced``),
+    FUSE file systems give their files other numbers, and a file system that was mounted again has
+    another device number. An ordinary one is only believed if the old file is deleted (see ``Replaced``),
     or cannot be read any more.
     """
     try:
@@ -308,8 +315,8 @@ def _lead_to_new(
     file.suspicion = CopySuspicion() if followed.found_late and not file.offset else None
     _release(state, followed, now)
     for one in followed.files:
-        if refresh(state, one, now):
-            one.priority_end = one.size
+        # what cannot be examined now may have grown
+        one.priority_end = one.size if refresh(state, one, now) else _ALL
     state.report_accessible(followed)
     if deleted is not None:
         continue_from(state, deleted, file)

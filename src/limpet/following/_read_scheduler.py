@@ -32,6 +32,8 @@ def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
             if _holds_others_back(file, now):
                 return False
             continue
+        if file is followed.active and _may_have_predecessor(followed, file, now):
+            continue
         waits = file.suspicion is not None and _waits(state, followed, file, now)
         if state.changes:
             return True
@@ -40,6 +42,14 @@ def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
         if _holds_others_back(file, now):
             return False
     return False
+
+
+def _may_have_predecessor(followed: FollowedPath, file: FollowedFile, now: float) -> bool:
+    """Return whether rotated files, which would come first, cannot be examined at the moment."""
+    rotated = followed.rotated
+    if rotated is None or rotated.unsure_since is None or file.offset:
+        return False
+    return now - rotated.unsure_since < HOLD_S
 
 
 def _is_open(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:

@@ -67,8 +67,9 @@ class RotatedFiles:
         """Names that the last listing had, by modification time."""
         self.saved_json: str | None = None
         """What the checkpoint has of it; ``None`` after a change."""
-        self.is_unsure = False
-        """A file that the last listing had could not be examined."""
+        self.unsure_since: float | None = None
+        """Since when a file that a listing has could not be examined, monotonic seconds."""
+        self._by_stamp: dict[tuple[int, int], Delivered] | None = None
         self._missed: dict[int, int] = {}
         self._listed: tuple[int, float] | None = None
         """Modification time (ns) of the directory when it was listed, and when that was."""
@@ -77,6 +78,10 @@ class RotatedFiles:
         """Return the paths that match, without compressed files, and why they may not be all."""
         names, trouble = expand(io, self.pattern)
         return [name for name in names if not name.endswith(COMPRESSED)], trouble
+
+    @property
+    def is_unsure(self) -> bool:
+        return self.unsure_since is not None
 
     # -- when to list --------------------------------------------------------------------------
 
@@ -121,8 +126,21 @@ class RotatedFiles:
 
     def remember(self, delivered: Delivered) -> None:
         if self.known.get(delivered.inode) != delivered:
+            self._by_stamp = None
             self.known[delivered.inode] = delivered
             self.saved_json = None
+
+    def find_renumbered(self, status: os.stat_result, seen: set[int]) -> Delivered | None:
+        """Return a delivered file that may be this one, under an inode number of before.
+
+        FUSE file systems may give a file another number; its size and time stay.
+        """
+        if self._by_stamp is None:
+            self._by_stamp = {
+                (one.size, one.mtime_ns): one for one in self.known.values() if one.size > 0
+            }
+        known = self._by_stamp.get((status.st_size, status.st_mtime_ns))
+        return None if known is None or known.inode in seen else known
 
     def remember_file(self, file: FollowedFile, status: os.stat_result) -> None:
         """Note that a followed file is read to its end."""
@@ -174,13 +192,20 @@ def take_as_delivered(io: FileIO, fd: int, status: os.stat_result, *, number: in
     return Delivered(status.st_ino, generation, size, size, status.st_mtime_ns, tail, number)
 
 
-def continues(io: FileIO, fd: int, status: os.stat_result, known: Delivered) -> bool:
+def continues(
+    io: FileIO,
+    fd: int,
+    status: os.stat_result,
+    known: Delivered,
+    *,
+    renumbered: bool = False,
+) -> bool:
     """Return whether an open file is the one that is known, and not another with its inode number.
 
     Raises:
         OSError: It cannot be read.
     """
-    generation = io.inode_generation(fd)
+    generation = None if renumbered else io.inode_generation(fd)
     if None not in {generation, known.inode_generation}:
         if generation != known.inode_generation:
             return False

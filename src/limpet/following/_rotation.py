@@ -119,15 +119,14 @@ def scan(
     inserted = False
     for _, name in sorted(found):
         try:
-            inserted |= _take(state, rotated, name, now)
+            inserted |= _take(state, rotated, name, now, seen)
         except OSError as error:
             _refuse(state, rotated, name, error, refused)
     rotated.refused = refused
     if any(number in MISSING or number in SHORTAGE for number in refused.values()):
         trouble = trouble or OSError("a file has another name by now")
-    rotated.is_unsure = trouble is not None or any(
-        number not in _ANSWERS for number in refused.values()
-    )
+    unsure = trouble is not None or any(number not in _ANSWERS for number in refused.values())
+    rotated.unsure_since = (rotated.unsure_since or now) if unsure else None
     settled = rotated.end_listing(io, trouble)
     rotated.forget_missing(seen, settled=settled)
     if settled:
@@ -158,13 +157,13 @@ def examine_delivered(
                 and not _is_held(state, status, name)
                 and not _is_unchanged(rotated, status)
             ):
-                _take(state, rotated, name, now)
+                _take(state, rotated, name, now, set(rotated.known))
         except OSError:
             rotated.list_again()
 
 
 def _is_answer(error: OSError) -> bool:
-    """Return whether a name leads to no file of ours; otherwise it is not known what it leads to."""
+    """Return whether a name leads to no file of ours; if not, it is not known where it leads."""
     return error.errno in MISSING or isinstance(error, NotRegularError | SymlinkRefusedError)
 
 
@@ -202,7 +201,9 @@ def _is_unchanged(rotated: RotatedFiles, status: os.stat_result) -> bool:
     return known is not None and known.is_unchanged(status)
 
 
-def _take(state: FollowerState, rotated: RotatedFiles, name: str, now: float) -> bool:
+def _take(
+    state: FollowerState, rotated: RotatedFiles, name: str, now: float, seen: set[int]
+) -> bool:
     """Open a file and hold it, if there is something in it that is not delivered.
 
     Raises:
@@ -215,7 +216,7 @@ def _take(state: FollowerState, rotated: RotatedFiles, name: str, now: float) ->
             io.close(fd)
             return False
         followed = owner_of(state, rotated, name)
-        known = _known(state, rotated, fd, status)
+        known = _known(state, rotated, fd, status, seen)
         if known is not None and known.offset >= status.st_size:
             rotated.remember(known)
             io.close(fd)
@@ -229,7 +230,11 @@ def _take(state: FollowerState, rotated: RotatedFiles, name: str, now: float) ->
 
 
 def _known(
-    state: FollowerState, rotated: RotatedFiles, fd: int, status: os.stat_result
+    state: FollowerState,
+    rotated: RotatedFiles,
+    fd: int,
+    status: os.stat_result,
+    seen: set[int],
 ) -> Delivered | None:
     """Return how far a file is delivered; ``None`` if nothing of it is."""
     io = state.io
@@ -238,6 +243,12 @@ def _known(
         if known.offset < 0 or status.st_size < known.offset:
             return take_as_delivered(io, fd, status, number=known.number)
         return known.compared(status)
+    if known is None:
+        known = rotated.find_renumbered(status, seen)
+        if known is not None and continues(io, fd, status, known, renumbered=True):
+            return known._replace(
+                inode=status.st_ino, inode_generation=io.inode_generation(fd)
+            ).compared(status)
     before = rotated.existed_before
     if before is not None and status.st_mtime <= before:
         return take_as_delivered(io, fd, status)
