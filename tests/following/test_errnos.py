@@ -1,4 +1,4 @@
-"""Each system call of following fails with each kind of error; nothing ends, is lost or repeated."""
+"""Each system call of following fails with each error; nothing ends, is lost or comes again."""
 
 from __future__ import annotations
 

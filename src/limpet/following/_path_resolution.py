@@ -270,8 +270,8 @@ def _is_same_renumbered(
     """Return whether a file has another number than before, and is the same.
 
     FUSE file systems give their files other numbers, and a file system that was mounted again has
-    another device number. An ordinary one is only believed if the old file is deleted (see ``Replaced``),
-    or cannot be read any more.
+    another device number. An ordinary one is only believed if the old file is deleted (see
+    ``Replaced``), or cannot be read any more.
     """
     try:
         if file.failed_at is not None:
