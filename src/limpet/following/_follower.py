@@ -37,6 +37,8 @@ class Follower:
         self.paths: Final = paths
         self.options: Final = options
         self._thread: FollowThread | None = None
+        self._home: Any = None
+        """The event loop in which it was started."""
         self._post: Any = None
         self._starting: Any = None
         self._batch: _CurrentBatch | None = None
@@ -199,7 +201,8 @@ class Follower:
     async def _start(self) -> FollowThread:
         from limpet._event_loop import EventLoop
 
-        self._post = EventLoop().post
+        self._home = EventLoop()
+        self._post = self._home.post
         thread = FollowThread(FollowEngine(self.paths, self.options))
         await _in_thread(thread.start, cancel=thread.cancel_start)
         self._thread = thread
@@ -227,11 +230,9 @@ class Follower:
         Raises:
             RuntimeError: As ``running``.
         """
-        from limpet._event_loop import EventLoop
-
         if not thread.is_here:
             raise RuntimeError(forked(self))
-        if EventLoop().post != self._post:
+        if not self._home.is_running_here:
             message = (
                 f"{self!r} was started in another event loop, the only one that it can wake: use "
                 "it there (asyncio.run_coroutine_threadsafe reaches that loop), close it and start "
