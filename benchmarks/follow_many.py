@@ -32,9 +32,9 @@ class Behind(NamedTuple):
 class _Reader(threading.Thread):
     """Notes when each line of a program's output comes."""
 
-    def __init__(self, output: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         super().__init__(daemon=True)
-        self.output = output
+        self.output: IO[bytes] | tuple[()] = process.stdout or ()
         self.seen: dict[str, float] = {}
 
     def run(self) -> None:
@@ -43,7 +43,12 @@ class _Reader(threading.Thread):
 
 
 def behind(
-    directory: Path, command: Callable[[list[Path]], list[str]], *, files: int, rate: int, secs: float
+    directory: Path,
+    command: Callable[[list[Path]], list[str]],
+    *,
+    files: int,
+    rate: int,
+    secs: float,
 ) -> Behind:
     """Start a program on ``files`` files, write ``rate`` lines a second, and measure."""
     directory.mkdir()
@@ -54,8 +59,7 @@ def behind(
     process = subprocess.Popen(
         command(paths), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=directory
     )
-    assert process.stdout is not None
-    reader = _Reader(process.stdout)
+    reader = _Reader(process)
     reader.start()
     written: dict[str, float] = {}
     try:
@@ -87,11 +91,13 @@ def behind(
 
 
 def limpet_follow(paths: list[Path]) -> list[str]:
+    """Return the command for limpet: one glob."""
     del paths
     return [sys.executable, "-m", "limpet", "follow", "*.log"]
 
 
 def tail(paths: list[Path]) -> list[str]:
+    """Return the command for tail, which has no globs of its own."""
     return ["tail", "-q", "-F", *(path.name for path in paths)]
 
 

@@ -10,11 +10,15 @@ from limpet.following._file_io import Entry
 from tests.following.driver import SteppedFileIO
 
 
-def altered(status: os.stat_result, *, device: int, inode: int) -> os.stat_result:
-    """Return a status with other numbers."""
+def altered(
+    status: os.stat_result, *, device: int, inode: int, seconds: bool = False
+) -> os.stat_result:
+    """Return a status with other numbers, and times in whole seconds."""
     numbers = list(status)
     numbers[1], numbers[2] = inode, device
     times = {f"st_{one}time_ns": getattr(status, f"st_{one}time_ns") for one in "amc"}
+    if seconds:
+        times = {name: time - time % 1_000_000_000 for name, time in times.items()}
     return os.stat_result(numbers, times)
 
 
@@ -27,6 +31,8 @@ class HostileIO(SteppedFileIO):
         """Added to each device number."""
         self.inode = 0
         """Added to each inode number."""
+        self.seconds = False
+        """Times are in whole seconds."""
         self.errno = 0
         self.failures = 0
         """How many calls fail from now on."""
@@ -47,9 +53,14 @@ class HostileIO(SteppedFileIO):
             raise OSError(self.errno, os.strerror(self.errno))
 
     def _altered(self, status: os.stat_result) -> os.stat_result:
-        if not (self.device or self.inode):
+        if not (self.device or self.inode or self.seconds):
             return status
-        return altered(status, device=status.st_dev + self.device, inode=status.st_ino + self.inode)
+        return altered(
+            status,
+            device=status.st_dev + self.device,
+            inode=status.st_ino + self.inode,
+            seconds=self.seconds,
+        )
 
     def stat(self, path: str) -> os.stat_result:
         self._next()

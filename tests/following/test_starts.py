@@ -15,7 +15,7 @@ import limpet
 from limpet.errors import StateFileError, UsageError
 from limpet.following import Appended, Position
 from limpet.following._checkpoint import decode
-from limpet.following._follow_events import Gap, Inaccessible, Replaced, Retired, Rotated
+from limpet.following._follow_events import Content, Gap, Inaccessible, Replaced, Retired, Rotated
 from tests.following.driver import Driven, SteppedFileIO, append, write
 from tests.following.hostile_io import HostileIO, altered
 
@@ -180,7 +180,7 @@ def test_max_open_is_a_maximum(tmp_path: Path) -> None:
 
 def test_a_file_that_came_while_nothing_ran(tmp_path: Path) -> None:
     """It is read from its beginning, as one that comes while it runs; a new glob has none."""
-    options = {"state": tmp_path / "state", "fallback": "end"}
+    options: dict[str, Any] = {"state": tmp_path / "state", "fallback": "end"}
     write(tmp_path / "a.log", "a0\n")
     assert finish(run(f"{tmp_path}/*.log", **options)) == []
     append(tmp_path / "a.log", "a1\n")
@@ -194,7 +194,7 @@ def test_a_file_that_came_while_nothing_ran(tmp_path: Path) -> None:
 
 def test_copied_and_emptied_while_nothing_ran(tmp_path: Path) -> None:
     """The copy, which a glob matches, is the rest of the log."""
-    options = {"state": tmp_path / "state"}
+    options: dict[str, Any] = {"state": tmp_path / "state"}
     log = tmp_path / "app.log"
     write(log, "a0\n" * 100)
     finish(run(f"{tmp_path}/app.log*", **options))
@@ -455,4 +455,33 @@ def test_a_copy_that_replaces_the_log_is_reported_as_before(p: Path) -> None:
     driven.catch_up()
     assert driven.lines() == ["a0", "a1"]
     assert len(driven.of(Replaced)) == 1
+    driven.close()
+
+
+# -- times in whole seconds ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["lines", "whole"])
+@pytest.mark.parametrize("closed", [False, True])
+def test_written_again_within_one_second(p: Path, tmp_path: Path, mode: Any, closed: bool) -> None:
+    """The same size and the same times, without a hint: what was written comes."""
+    io = HostileIO()
+    io.seconds = True
+    write(p, "one\n")
+    write(tmp_path / "logs" / "z.log", "z\n")
+    driven = Driven(
+        f"{tmp_path}/logs/*.log", io=io, mode=mode, settle=0.0, max_open=1 if closed else 9
+    )
+    driven.catch_up()
+    status = os.stat(p)
+    with p.open("r+") as file:
+        file.write("two\n")
+    os.utime(p, ns=(status.st_atime_ns, status.st_mtime_ns))
+    io.now += 1.0
+    for _ in range(3):
+        driven.engine.examine_due()
+        driven.read()
+    shown = [*driven.lines(), *(str(one.text).strip() for one in driven.of(Content))]
+    assert shown.count("two") == 1
+    assert shown.count("one") == 1
     driven.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._fingerprint import HEAD, WINDOW
-from limpet.following._file_io import FileIO, Identity, Stamp, identity_of, stamp_of
+from limpet.following._file_io import FileIO, Identity, Stamp, identity_of, is_fresh, stamp_of
 from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 from limpet.following._position import Position, make_print
 from limpet.following._text_codec import codec_for
@@ -324,7 +324,12 @@ class FollowedFile:
             return None
         status = self.refresh_status(io, now)
         stamp = stamp_of(status)
-        if stamp == self.stamp and not hinted and self.shrunk_since is None:
+        if (
+            stamp == self.stamp
+            and not hinted
+            and self.shrunk_since is None
+            and not is_fresh(status, io.time())
+        ):
             return None
         size, known = status.st_size, self.size
         if size < self.offset and on_network:

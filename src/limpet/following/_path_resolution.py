@@ -13,7 +13,7 @@ import stat as modes
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import MISSING, SHORTAGE, identity_of, stamp_of
+from limpet.following._file_io import MISSING, SHORTAGE, identity_of, is_fresh, stamp_of
 from limpet.following._follow_events import Appeared, Replaced, Rotated
 from limpet.following._followed_file import CopySuspicion, FollowedFile
 from limpet.following._followed_stream import FollowedStream
@@ -54,7 +54,8 @@ def is_unchanged(state: FollowerState, followed: FollowedPath) -> bool:
         status = state.access.stat(followed.path)
     except OSError:
         return False
-    return file.stamp == stamp_of(status) and file.identity == identity_of(status)
+    same = file.stamp == stamp_of(status) and file.identity == identity_of(status)
+    return same and not is_fresh(status, state.io.time())
 
 
 def resolve(state: FollowerState, followed: FollowedPath, now: float) -> bool:
@@ -106,7 +107,7 @@ def _compare(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     file = followed.active
     if file is not None and file.identity == identity:
         if file.fd is None:
-            if stamp_of(status) != file.stamp:
+            if stamp_of(status) != file.stamp or is_fresh(status, state.io.time()):
                 return _open_when_needed(state, followed, file, status, now)
         elif _is_another(state, followed, file, status):
             return _open(state, followed, now, instead_of=file)

@@ -7,12 +7,14 @@ import stat as modes
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._fingerprint import digest
 from limpet.following._file_io import (
     MISSING,
     SHORTAGE,
     Identity,
     Stamp,
     identity_of,
+    is_fresh,
     stamp_of,
 )
 from limpet.following._follow_events import Content, Gone, Inaccessible
@@ -41,6 +43,8 @@ class WholeFile:
         self._delivered: _Version | None = None
         self._seen: _Version | None = None
         self._since = 0.0
+        self._digest = ""
+        """Of what was delivered, where its times do not tell it from another content."""
         self._error_number = 0
         self._exists = False
 
@@ -57,8 +61,11 @@ class WholeFile:
             return
         self._exists, self._error_number = True, 0
         seen = (identity_of(status), stamp_of(status))
+        fresh = is_fresh(status, io.time())
         if seen == self._delivered:
-            return
+            if not fresh or self._is_same():
+                return
+            self._delivered = None
         if seen != self._seen:
             self._seen, self._since = seen, now
         if now - self._since < options.settle:
@@ -80,6 +87,7 @@ class WholeFile:
             if read is None:
                 continue
             data, self._delivered = read
+            self._digest = digest(data) if fresh else ""
             encoding = options.encoding
             self.state.events.append(
                 Content(
@@ -93,6 +101,15 @@ class WholeFile:
             return
         self._seen = None
         self.due = now + options.settle
+
+    def _is_same(self) -> bool:
+        """Return whether the content is what was delivered, though its times do not say so."""
+        try:
+            read = self._read()
+        except OSError:
+            return True  # the next pass finds out
+        self.due = self.state.io.monotonic() + _RETRY_S
+        return read is not None and digest(read[0]) == self._digest
 
     def _read(self) -> tuple[bytes, _Version] | None:
         """Return the content and its version; ``None`` if the file changed meanwhile.
