@@ -13,6 +13,7 @@ from limpet.following._followed_file import Change, Copy, CopySuspicion, Followe
 from limpet.following._follower_state import FollowerState
 from limpet.following._open_files import refresh
 from limpet.following._read_scheduler import reading_order
+from limpet.following._rotated_files import RotatedFiles
 from limpet.following._truncation import (
     keep_position,
     keeps_position,
@@ -276,6 +277,23 @@ def test_a_part_of_the_emptied_file_is_not_delivered_again() -> None:
     assert waits(state, part, quiet=False)
     assert find_copy(state, file, state.paths.values()) is None
     assert (part.offset, part.backlog, part.suspicion) == (999, 0, None)
+
+
+# -- what is delivered -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [b"", b"late\n"])
+def test_what_was_written_before_a_file_was_closed_is_found(late: bytes) -> None:
+    """Between the last refresh and the closing: it is not taken for delivered."""
+    state, io = make_state()
+    io.write(COPY, LONG)
+    file = follow(state, LOG, COPY)
+    io.write(COPY, LONG + late)
+    rotated = RotatedFiles("/logs/*")
+    rotated.remember_file(file, io.stat(COPY))
+    (known,) = rotated.known.values()
+    assert known.is_unchanged(io.stat(COPY)) is (not late)
+    assert known.offset == len(LONG)
 
 
 # -- whose turn it is ------------------------------------------------------------------------------

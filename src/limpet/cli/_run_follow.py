@@ -8,6 +8,8 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+import anyio.to_thread
+
 from limpet._wire import Json, dump_line, put_path, wire_time
 from limpet.cli._event_text import encoding_of, escape
 from limpet.cli._run_session import RunSession, run_session
@@ -68,7 +70,7 @@ class _FollowRun:
     async def work(self) -> None:
         """Follow until the end, and save the checkpoint."""
         for path in self._plan.paths:
-            if message := _missing(path):
+            if message := await anyio.to_thread.run_sync(_missing, path):
                 self._is_incomplete = True
                 await self._session.streams.log(f"{escape(path)}: {message}")
         try:

@@ -143,13 +143,14 @@ class RotatedFiles:
         return None if known is None or known.inode in seen else known
 
     def remember_file(self, file: FollowedFile, status: os.stat_result) -> None:
-        """Note that a followed file is read to its end."""
+        """Note how far a followed file is read; what was written to it since is found later."""
+        is_whole = status.st_size == file.size
         self.remember(
             Delivered(
                 status.st_ino,
                 file.inode_generation,
                 file.offset,
-                status.st_size,
+                status.st_size if is_whole else -1,
                 status.st_mtime_ns,
                 digest(file.window[-WINDOW:]) if file.offset else "",
                 file.number,
