@@ -176,6 +176,24 @@ def test_row_22_a_mere_copy_comes_after_a_while(tmp_path: Path) -> None:
     driven.close()
 
 
+def test_row_22_a_copy_that_is_still_being_made(p: Path) -> None:
+    """However long ago it was examined: a copy that grew since then is not quiet."""
+    write(p, "a0\na1\n")
+    driven = Driven(p, rotated="app.log.*", linger=2.0)
+    driven.catch_up()
+    write(f"{p}.1", "a0\n")
+    driven.examine()
+    driven.read()
+    append(f"{p}.1", "a1\n")
+    driven.io.now += 5.0
+    driven.read()  # no pass comes between, because there is much to read
+    os.truncate(p, 0)
+    append(p, "b0\n")
+    driven.catch_up()
+    assert driven.lines() == ["a0", "a1", "b0"]
+    driven.close()
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_row_23_two_files_that_begin_alike(tmp_path: Path, late: bool) -> None:
     """Both come whole, whether both were there or one came later."""

@@ -597,6 +597,7 @@ class FollowEngine:
             StateFileError: The previous checkpoint is still saved.
         """
         state = self.state
+        self._drop_changed_parts()
         if self.store is None or not state.unsaved or self.options.durability == "none":
             return False
         waited = self.io.monotonic() - self._saved_at
@@ -630,8 +631,7 @@ class FollowEngine:
     def checkpoint(self) -> bytes:
         """Return what is acknowledged, as it is saved; only what changed is encoded again."""
         state, parts = self.state, self._saved_parts
-        while state.changed_paths:
-            parts.pop(state.changed_paths.popleft(), None)
+        self._drop_changed_parts()
         now = self.io.time()
         for path, old in list(self._not_followed.items()):
             old.files = [one for one in old.files if now - (one.since or now) < MISSING_S]
@@ -657,6 +657,12 @@ class FollowEngine:
                 *(encode_path(path, one.files) for path, one in self._not_followed.items()),
             ],
         )
+
+    def _drop_changed_parts(self) -> None:
+        """Forget what was encoded of paths that have changed since."""
+        changed = self.state.changed_paths
+        while changed:
+            self._saved_parts.pop(changed.popleft(), None)
 
     def _saved_files(self, followed: FollowedPath) -> list[SavedFile]:
         files = [*followed.unacknowledged, *followed.files]

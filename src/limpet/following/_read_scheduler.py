@@ -91,6 +91,8 @@ def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]
 
 def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
     """Return whether a file is not read because it may be a copy of another one."""
+    if not refresh(state, file, now):  # it may have grown since: then it is not quiet
+        return True
     try:
         originals, compare = possible_originals(state.io, file, siblings(state, followed))
         unknown = False
