@@ -62,7 +62,7 @@ second finds it; there is one each second."""
 def is_fresh(status: os.stat_result, now: float) -> bool:
     """Return whether another write may have left the same times: they are in whole seconds.
 
-    ext2, ext3, ext4 with small inodes, exFAT and sshfs have no more. On others a time that ends in
+    That is so on ext2, ext3, ext4 with small inodes, exFAT and sshfs. On others a time that ends in
     nine zeros is rare, and costs a comparison.
     """
     return not status.st_mtime_ns % _SECOND and now - status.st_mtime_ns / _SECOND < _FRESH_S
