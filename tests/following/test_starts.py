@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,15 @@ import limpet
 from limpet.errors import StateFileError, UsageError
 from limpet.following import Appended, Position
 from limpet.following._checkpoint import decode
-from limpet.following._follow_events import Content, Gap, Inaccessible, Replaced, Retired, Rotated
+from limpet.following._follow_events import (
+    Content,
+    Gap,
+    Inaccessible,
+    Replaced,
+    Retired,
+    Rotated,
+    WatchDegraded,
+)
 from tests.following.driver import Driven, SteppedFileIO, append, write
 from tests.following.hostile_io import HostileIO, altered
 
@@ -171,6 +180,33 @@ def test_max_open_is_a_maximum(tmp_path: Path) -> None:
             expected.append(f"{turn}.{number}")
     driven.catch_up()
     assert sorted(driven.lines()) == sorted(expected)
+    assert driven.of(Gap) == []
+    driven.close()
+
+
+def test_closed_for_want_of_descriptors(p: Path) -> None:
+    """Opened again once there are some: what is written and deleted then is read."""
+    other = p.with_name("other.log")
+    write(p, "a0\n")
+    io = HostileIO()
+    driven = Driven(p, other, io=io)
+    driven.catch_up()
+    write(other, "o0\n")
+
+    def no_descriptor(path: str) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+    real = io.open
+    io.open = no_descriptor  # type: ignore[method-assign]  # for a while
+    driven.wait(1.0)
+    assert driven.engine.stats().open_files == 0
+    assert [one.reason for one in driven.of(WatchDegraded)] == ["descriptors"]
+    io.open = real  # type: ignore[method-assign]
+    driven.wait(2.0)
+    append(p, "a1\n")
+    os.unlink(p)
+    driven.wait(1.0)
+    assert sorted(driven.lines()) == ["a0", "a1", "o0"]
     assert driven.of(Gap) == []
     driven.close()
 

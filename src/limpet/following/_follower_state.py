@@ -86,6 +86,8 @@ class FollowerState:
         """Changes that a refresh found and that are not handled yet: these files are not read."""
         self.postponed: dict[FollowedFile, Change] = {}
         """Changes that could not be handled, because the disk failed: they are tried again."""
+        self.shortage_at: float | None = None
+        """When a file could not be opened for want of descriptors, monotonic seconds."""
         self.short_of: str | None = None
         """Why no file can be opened at the moment, as it was reported."""
         self.events = EventQueue()

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _REOPEN_S: Final = 1.0
 """Shortest time between two attempts to open an unreadable file again, in seconds."""
+_SHORT_S: Final = 1.0
+"""How long after a shortage of descriptors no file is opened that can do without, in seconds."""
+_SAME_S: Final = 60.0
+"""A shortage that comes back within this time is the same one, and is not reported again."""
 _FREED: Final = 16
 """Descriptors that are freed when the system has none left."""
 
@@ -158,6 +162,7 @@ def open_named(state: FollowerState, name: str) -> tuple[int, os.stat_result]:
     except OSError as error:
         if error.errno not in SHORTAGE:
             raise
+        state.shortage_at = state.io.monotonic()
         try:
             make_descriptor_room(state, count=_FREED)
             opened = state.access.open(name)
@@ -165,8 +170,20 @@ def open_named(state: FollowerState, name: str) -> tuple[int, os.stat_result]:
             if again.errno in SHORTAGE:
                 state.report_shortage(Path(name), again)
             raise
-    state.short_of = None
+    if state.shortage_at is None or state.io.monotonic() - state.shortage_at >= _SAME_S:
+        state.short_of = None
     return opened
+
+
+def may_be_held(state: FollowerState) -> bool:
+    """Return whether every followed file may be open: then one that was closed is opened again.
+
+    An open file is read to its end whatever becomes of its name.
+    """
+    since = state.shortage_at
+    if since is not None and state.io.monotonic() - since < _SHORT_S:
+        return False
+    return len(state.paths) * 2 <= state.options.max_open
 
 
 def hold(

@@ -24,6 +24,7 @@ from limpet.following._open_files import (
     holds_all,
     holds_same,
     let_go,
+    may_be_held,
     open_again,
     open_for_turn,
     open_named,
@@ -49,6 +50,8 @@ def is_unchanged(state: FollowerState, followed: FollowedPath) -> bool:
     """Return whether nothing can have happened, by one system call: most files are idle."""
     file = followed.active
     if file is None or followed.needs_attention or followed.error_number:
+        return False
+    if file.fd is None and may_be_held(state):
         return False
     try:
         status = state.access.stat(followed.path)
@@ -109,6 +112,9 @@ def _compare(state: FollowerState, followed: FollowedPath, now: float) -> bool:
         if file.fd is None:
             if stamp_of(status) != file.stamp or is_fresh(status, state.io.time()):
                 return _open_when_needed(state, followed, file, status, now)
+            if may_be_held(state):
+                reopen(state, file, followed.path, now)
+                return True
         elif _is_another(state, followed, file, status):
             return _open(state, followed, now, instead_of=file)
         if file.failed_at is None:
