@@ -23,7 +23,7 @@ from limpet.following._follow_events import Appended, Gap, Truncated
 from tests.following.driver import Driven
 from tests.following.hostile_io import HostileIO
 
-SEEDS = int(os.environ.get("SEEDS", "150"))
+SEEDS = 3000 if os.environ.get("LIMPET_PROFILE") == "soak" else 150
 STEPS = 60
 
 

@@ -20,15 +20,12 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.errors import UsageError
 from limpet.following._checkpoint import (
-    MISSING_S,
     Checkpoint,
     CheckpointStore,
     SavedFile,
     SavedPath,
-    encode_known,
-    encode_parts,
-    encode_path,
 )
+from limpet.following._checkpoint_parts import CheckpointParts
 from limpet.following._checkpoint_restore import restore
 from limpet.following._close_files import close_descriptor, close_due, make_descriptor_room
 from limpet.following._copytruncate import find_copy
@@ -153,12 +150,9 @@ class FollowEngine:
         """Paths that are still to be examined in this round, the next one last."""
         self._round_size = 1
         self._delivered_turn = 0
-        self._not_followed: dict[str, SavedPath] = {}
-        """What the checkpoint has of paths that are not followed now."""
         self._saved_at = 0.0
         self._discovered_at = 0.0
-        self._saved_parts: dict[str, str] = {}
-        """What the checkpoint has of each followed path, as it was encoded last."""
+        self._parts = CheckpointParts(self.state)
 
     @property
     def paths(self) -> list[FollowedPath]:
@@ -252,12 +246,7 @@ class FollowEngine:
                     followed.pattern != path and followed.pattern in loaded.patterns
                 )
             restore(state, loaded, now=now)
-        self._not_followed = {
-            path: one for path, one in loaded.paths.items() if path not in state.paths
-        }
-        for one in self._not_followed.values():
-            for entry in one.files:
-                entry.since = loaded.saved if entry.since is None else entry.since
+        self._parts.keep(loaded)
 
     def close(self) -> None:
         """Save what is acknowledged, and close every descriptor."""
@@ -597,7 +586,7 @@ class FollowEngine:
             StateFileError: The previous checkpoint is still saved.
         """
         state = self.state
-        self._drop_changed_parts()
+        self._parts.drop_changed()
         if self.store is None or not state.unsaved or self.options.durability == "none":
             return False
         waited = self.io.monotonic() - self._saved_at
@@ -623,54 +612,10 @@ class FollowEngine:
         state.unsaved, state.unsaved_bytes = False, 0
         self._saved_at = self.io.monotonic()
         try:
-            self.store.save(self.checkpoint())
+            self.store.save(self._parts.encode(self.patterns))
         except BaseException:
             state.unsaved = True
             raise
-
-    def checkpoint(self) -> bytes:
-        """Return what is acknowledged, as it is saved; only what changed is encoded again."""
-        state, parts = self.state, self._saved_parts
-        self._drop_changed_parts()
-        now = self.io.time()
-        for path, old in list(self._not_followed.items()):
-            old.files = [one for one in old.files if now - (one.since or now) < MISSING_S]
-            if not old.files or path in state.paths:
-                del self._not_followed[path]
-        for path in [one for one in parts if one not in state.paths]:
-            del parts[path]
-        for path, followed in state.paths.items():
-            if path == STDIN:
-                continue
-            if path not in parts or followed in state.busy:
-                parts[path] = encode_path(path, self._saved_files(followed))
-        for rotated in state.rotated.values():
-            if rotated.saved_json is None:
-                rotated.saved_json = encode_known(rotated.pattern, rotated.known.values())
-        return encode_parts(
-            state.next_number,
-            now,
-            [pattern.text for pattern in self.patterns],
-            (one.saved_json for one in state.rotated.values() if one.saved_json is not None),
-            [
-                *parts.values(),
-                *(encode_path(path, one.files) for path, one in self._not_followed.items()),
-            ],
-        )
-
-    def _drop_changed_parts(self) -> None:
-        """Forget what was encoded of paths that have changed since."""
-        changed = self.state.changed_paths
-        while changed:
-            self._saved_parts.pop(changed.popleft(), None)
-
-    def _saved_files(self, followed: FollowedPath) -> list[SavedFile]:
-        files = [*followed.unacknowledged, *followed.files]
-        numbers = {file.number for file in files}
-        return [
-            *(one for one in followed.lost if one.position.generation not in numbers),
-            *(self.state.saved_file(one) for one in files if not followed.needs_no_entry(one)),
-        ]
 
     def stats(self) -> FollowStats:
         counters = self.state.counters
