@@ -14,7 +14,6 @@ import errno
 import math
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +30,7 @@ from limpet.following._close_files import close_descriptor, close_due, make_desc
 from limpet.following._copytruncate import find_copy
 from limpet.following._file_io import FileIO
 from limpet.following._follow_events import CheckpointCorrupt, FollowEvent
+from limpet.following._follow_stats import FollowStats, stats_of
 from limpet.following._followed_file import HOLD_S
 from limpet.following._followed_stream import STDIN, FollowedStream
 from limpet.following._follower_state import FollowerState
@@ -79,38 +79,6 @@ _AT_ONCE: Final = 128
 """Quiet paths examined at a time, in turn: what is reported meanwhile does not wait for all."""
 _REDISCOVER_S: Final = 10.0
 """A glob is expanded again at this interval even if no new name is reported."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowStats:
-    """Figures of a follower, for operators and tests."""
-
-    paths: int
-    """Paths followed, those that match a glob included."""
-    generations: int
-    """Files being read, rotated ones included."""
-    open_files: int
-    pinned_bytes: int
-    """Bytes of deleted files that are held open."""
-    backlog: int
-    """Bytes known to be there and not read."""
-    bytes_read: int
-    lines: int
-    """Lines read."""
-    passes: int
-    """Passes over the files."""
-    gaps: int
-    gap_bytes: int
-    """Bytes reported as gaps."""
-    truncations: int
-    lost_bytes: int
-    """Bytes reported as lost by truncation."""
-    saves: int
-    """Times the checkpoint was saved."""
-    events_dropped: int
-    """Informing events (a file appeared, was rotated) that were dropped because nobody consumed
-    them."""
-    last_error: str
 
 
 class FollowEngine:
@@ -618,22 +586,5 @@ class FollowEngine:
             raise
 
     def stats(self) -> FollowStats:
-        counters = self.state.counters
-        files = list(self.state.files.values())
-        return FollowStats(
-            paths=len(self.state.paths),
-            generations=len(files),
-            open_files=len(self.state.held),
-            pinned_bytes=sum(file.size for file in files if file.fd is not None and not file.nlink),
-            backlog=sum(file.backlog for file in files),
-            bytes_read=counters.bytes_read,
-            lines=counters.lines,
-            passes=counters.passes,
-            gaps=counters.gaps,
-            gap_bytes=counters.gap_bytes,
-            truncations=counters.truncations,
-            lost_bytes=counters.lost_bytes,
-            saves=0 if self.store is None else self.store.saves,
-            events_dropped=self.state.events.dropped,
-            last_error=counters.last_error,
-        )
+        """Return the figures."""
+        return stats_of(self.state, 0 if self.store is None else self.store.saves)

@@ -22,7 +22,8 @@ from limpet.following._followed_stream import STDIN
 
 if TYPE_CHECKING:
     from limpet.events import Degraded, Kind
-    from limpet.following._follow_engine import FollowEngine, FollowStats
+    from limpet.following._follow_engine import FollowEngine
+    from limpet.following._follow_stats import FollowStats
 
 _MANY: Final = 16
 """From this number of paths in one directory, the directory is watched: a watch takes 15 KiB."""

@@ -18,8 +18,8 @@ from limpet.following._sync_follower import SyncFollower, abandon, forked
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
+    from limpet.following._follow_stats import FollowStats
 
 _PATIENCE_S: Final = 5.0
 """How long a cancelled task still waits for the checkpoint to be saved, in seconds."""

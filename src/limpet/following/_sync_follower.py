@@ -17,8 +17,8 @@ from limpet.following._follow_thread import FollowThread
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
+    from limpet.following._follow_stats import FollowStats
 
 
 class SyncFollower:
