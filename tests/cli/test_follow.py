@@ -90,7 +90,7 @@ def test_across_rotation_until_ctrl_c(log: Path) -> None:
         assert process.wait(PATIENCE) == 130
         assert process.stderr is not None
         message = process.stderr.read().decode()
-    assert "rewritten" in message
+    assert "rewritten" in message or "truncated" in message  # as it was examined before or after
     assert "Traceback" not in message
 
 
@@ -163,16 +163,75 @@ def test_other_encodings_come_as_utf_8(tmp_path: Path) -> None:
     assert run(path, "--until-eof", "--encoding", "latin-1")[1] == "café\n"
 
 
-def test_a_fifo_blocks_nothing(tmp_path: Path) -> None:
-    """It is reported, and a file that takes its place is read."""
+def test_a_fifo_is_read(tmp_path: Path) -> None:
+    """Whoever writes to it, one after the other; then the file that takes its place."""
     path = tmp_path / "app.log"
     os.mkfifo(path)
     with program(path) as process:
-        assert process.stderr is not None
-        assert b"cannot be read" in process.stderr.readline()
+        for text in ("a\nb\n", "c\n"):
+            path.write_text(text)
+            assert lines(process, text.count("\n")) == text.split()
         path.unlink()
-        path.write_text("a\n")
-        assert lines(process, 1) == ["a"]
+        path.write_text("file\n")
+        assert lines(process, 1) == ["file"]
+
+
+def test_a_fifo_ends_with_its_writer(tmp_path: Path) -> None:
+    """If that was asked for; the last line needs no newline."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with program(path, "--until-eof") as process:
+        path.write_text("a\nb")
+        assert lines(process, 2) == ["a", "b"]
+        assert process.wait(PATIENCE) == 0
+
+
+def test_standard_input() -> None:
+    """It ends with its writer."""
+    done = subprocess.run(
+        [sys.executable, "-m", "limpet", "follow", "-"],
+        input=b"a\n" * 100_000 + b"last",
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"a\n" * 100_000 + b"last\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("typo.log", "no such file"), ("*.txt", "no file matches"), (".", "give the files in it")],
+)
+def test_what_is_not_there_is_told(tmp_path: Path, name: str, says: str) -> None:
+    """A run that ends by itself has failed then; another one waits, and says so."""
+    code, out, err = run(name, "--until-eof", cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert says in err
+    with program(name, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        assert says in process.stderr.readline().decode()
+
+
+def test_habits_of_tail(log: Path) -> None:
+    """What the command does in any case is accepted; ``-q`` leaves names out."""
+    code, out, _ = run("-f", "-F", log, "--retry", "-n", "1", "--until-eof")
+    assert (code, out) == (0, "19\n")
+    code, out, _ = run("-q", log, log.with_name("app.*"), "-n", "1", "--until-eof")
+    assert (code, out) == (0, "19\n")
+
+
+def test_a_file_of_another_program_is_no_state(log: Path, tmp_path: Path) -> None:
+    """It is refused, and stays as it is; so does a folder."""
+    notes = tmp_path / "notes"
+    notes.write_text("dear diary\n")
+    code, _, err = run(log, "--state", notes, "--until-eof")
+    assert (code, notes.read_text()) == (2, "dear diary\n")
+    assert "another program" in err
+    code, _, err = run(log, "--state", tmp_path, "--until-eof")
+    assert code == 2
+    assert "a folder" in err
+    assert sorted(os.listdir(tmp_path)) == ["app.log", "notes"]
 
 
 def test_its_own_output_is_not_followed(tmp_path: Path) -> None:
@@ -207,6 +266,7 @@ def test_figures(log: Path) -> None:
         (["a", "-n", "1", "--from-start"], "two places"), (["a", "--backend", "no"], "backend"),
         (["a", "--encoding", "no"], "encoding"), (["a", "--max-line", "1"], "max_line"),
         ([""], "path must not be empty"), (["a", "--linger", "-1"], "linger"),
+        (["-20", "a"], "give -n 20"), (["-c", "5", "a"], "give -n N"), (["a", "-s", "1"], "-s is"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line(

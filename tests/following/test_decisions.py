@@ -13,6 +13,7 @@ from limpet.following._followed_file import Change, Copy, CopySuspicion, Followe
 from limpet.following._follower_state import FollowerState
 from limpet.following._open_files import refresh
 from limpet.following._read_scheduler import reading_order
+from limpet.following._rotated_files import RotatedFiles
 from limpet.following._truncation import (
     keep_position,
     keeps_position,
@@ -122,7 +123,7 @@ def test_lost_the_file_starts_again_under_a_new_number() -> None:
     file = follow(state, LOG)
     followed, fd = state.path_of(file), file.fd
     io.write(LOG, b"b\n")
-    new = restart(state, followed, file, io.now)
+    new = restart(state, followed, file, io.fstat(file.open_fd), io.now)
     lose(state, file)
     assert (new.number, new.fd, new.offset, new.is_active) == (2, fd, 0, True)
     assert (file.fd, file.is_active, file.backlog) == (None, False, 0)
@@ -142,7 +143,7 @@ def test_recovered_the_rest_is_read_from_the_copy() -> None:
     io.write(COPY, b"a\nb\n")
     fd = io.open(COPY)
     io.write(LOG, b"")
-    new = restart(state, followed, file, io.now)
+    new = restart(state, followed, file, io.fstat(file.open_fd), io.now)
     copy = Copy(fd, (1, 2), None, COPY, 4, "/logs/other")
     assert recover(state, file, copy, io.now) == 2
     assert (file.number, file.fd, file.name, file.offset, file.backlog) == (1, fd, COPY, 2, 2)
@@ -180,7 +181,7 @@ def suspect(state: FollowerState, path: str) -> FollowedFile:
 
 
 def waits(state: FollowerState, file: FollowedFile, *, quiet: bool) -> bool:
-    originals, compare = possible_originals(file, state.paths.values())
+    originals, compare = possible_originals(state.io, file, state.paths.values())
     return must_wait(state.io, file, originals, compare=compare, quiet=quiet)
 
 
@@ -207,7 +208,7 @@ def test_a_copy_that_stays_quiet_is_a_file_of_its_own() -> None:
     io.write(COPY, LONG)
     file = suspect(state, COPY)
     assert waits(state, file, quiet=False)
-    assert possible_originals(file, state.paths.values()) == ([original], False)
+    assert possible_originals(state.io, file, state.paths.values()) == ([original], False)
     assert not waits(state, file, quiet=True)
     assert file.suspicion is None
 
@@ -222,7 +223,7 @@ def test_a_copy_that_grew_is_compared_again() -> None:
     assert waits(state, file, quiet=False)
     io.write(COPY, LONG + b"more\n")
     refresh(state, file, io.now)
-    assert possible_originals(file, state.paths.values())[1]
+    assert possible_originals(state.io, file, state.paths.values())[1]
     assert not waits(state, file, quiet=False)
 
 
@@ -258,12 +259,12 @@ def test_the_copy_is_taken_from_its_path() -> None:
     copy = follow(state, COPY, read=False)
     copy.suspicion = CopySuspicion()
     fd, siblings = copy.fd, list(state.paths.values())
-    found = find_copy(io, file, siblings)
+    found = find_copy(state, file, siblings)
     assert found == Copy(fd or 0, copy.identity, None, COPY, len(LONG) + 5, COPY)
     followed = state.paths[COPY]
     assert (followed.files, followed.active, followed.is_alias) == ([], None, True)
     assert other in state.paths[LOG].files
-    assert find_copy(io, file, siblings) is None
+    assert find_copy(state, file, siblings) is None
 
 
 def test_a_part_of_the_emptied_file_is_not_delivered_again() -> None:
@@ -274,8 +275,25 @@ def test_a_part_of_the_emptied_file_is_not_delivered_again() -> None:
     io.write(COPY, LONG[:999])
     part = suspect(state, COPY)
     assert waits(state, part, quiet=False)
-    assert find_copy(io, file, state.paths.values()) is None
+    assert find_copy(state, file, state.paths.values()) is None
     assert (part.offset, part.backlog, part.suspicion) == (999, 0, None)
+
+
+# -- what is delivered -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [b"", b"late\n"])
+def test_what_was_written_before_a_file_was_closed_is_found(late: bytes) -> None:
+    """Between the last refresh and the closing: it is not taken for delivered."""
+    state, io = make_state()
+    io.write(COPY, LONG)
+    file = follow(state, LOG, COPY)
+    io.write(COPY, LONG + late)
+    rotated = RotatedFiles("/logs/*")
+    rotated.remember_file(file, io.stat(COPY))
+    (known,) = rotated.known.values()
+    assert known.is_unchanged(io.stat(COPY)) is (not late)
+    assert known.offset == len(LONG)
 
 
 # -- whose turn it is ------------------------------------------------------------------------------

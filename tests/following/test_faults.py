@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from limpet.errors import CheckpointBusyError, CheckpointCorruptError
-from limpet.following._file_io import FileIO
+from limpet.following._file_io import Entry, FileIO
 from limpet.following._follow_events import (
     Accessible,
     Appended,
@@ -173,6 +173,24 @@ def test_row_22_a_mere_copy_comes_after_a_while(tmp_path: Path) -> None:
     assert driven.lines() == ["a0"]
     driven.wait(2.5)
     assert driven.lines() == ["a0", "a0"]
+    driven.close()
+
+
+def test_row_22_a_copy_that_is_still_being_made(p: Path) -> None:
+    """However long ago it was examined: a copy that grew since then is not quiet."""
+    write(p, "a0\na1\n")
+    driven = Driven(p, rotated="app.log.*", linger=2.0)
+    driven.catch_up()
+    write(f"{p}.1", "a0\n")
+    driven.examine()
+    driven.read()
+    append(f"{p}.1", "a1\n")
+    driven.io.now += 5.0
+    driven.read()  # no pass comes between, because there is much to read
+    os.truncate(p, 0)
+    append(p, "b0\n")
+    driven.catch_up()
+    assert driven.lines() == ["a0", "a1", "b0"]
     driven.close()
 
 
@@ -392,7 +410,7 @@ def test_row_49_never_ended_rotated_and_restarted(p: Path, tmp_path: Path) -> No
     third.close()
 
 
-@pytest.mark.parametrize("damage", [b"\0" * 64, b"", b"{}\n", None])
+@pytest.mark.parametrize("damage", [b"\0" * 64, b"", b'{"format":"limpet-follow","v":2}\n', None])
 def test_row_57_a_damaged_checkpoint(p: Path, tmp_path: Path, damage: bytes | None) -> None:
     """The one before it is used, the damaged one kept, and all of it said."""
     state = tmp_path / "state"
@@ -425,7 +443,7 @@ def test_row_57_both_damaged(p: Path, tmp_path: Path) -> None:
     write(p, "a0\n")
     for policy in ("start", "raise"):
         for name in (state, Path(f"{state}.prev")):
-            write(name, "nonsense")
+            write(name, '{"format":"limpet-follow"')
         driven = Driven(p, state=state, on_corrupt=policy, begun=False)
         if policy == "raise":
             with pytest.raises(CheckpointCorruptError):
@@ -678,13 +696,17 @@ def test_row_67_written_while_its_descriptor_is_closed(tmp_path: Path) -> None:
     driven = Driven(a, b, io=io, max_open=1)
     driven.catch_up()
     driven.commit()
+    append(a, "a1\n")
+    driven.catch_up()  # a is open, and is closed for b
     io.path = a
+    append(b, "b1\n")
     driven.catch_up()
+    assert io.path is None
     assert driven.engine.stats().open_files == 1
     for _ in range(3):
         driven.catch_up()
         driven.commit()
-    assert sorted(driven.lines()) == ["a0", "b0", "in the instant"]
+    assert sorted(driven.lines()) == ["a0", "a1", "b0", "b1", "in the instant"]
     driven.close()
 
 
@@ -757,13 +779,13 @@ class RotatingAtRestore(SteppedFileIO):
 
     path: Path | None = None
 
-    def glob(self, pattern: str) -> list[str]:
-        names = super().glob(pattern)
+    def entries(self, directory: str) -> list[Entry]:
+        entries = super().entries(directory)
         path, self.path = self.path, None
         if path is not None:
             os.rename(path, f"{path}.1")
             write(path, "b0\n")
-        return names
+        return entries
 
 
 def test_rotated_while_the_checkpoint_is_restored(p: Path, tmp_path: Path) -> None:
@@ -817,7 +839,7 @@ def test_row_70_thousands_of_rotations(p: Path, tmp_path: Path) -> None:
     assert driven.lines() == [str(number) for number in range(ROTATIONS + 1)]
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     driven.save()
-    assert (tmp_path / "state").stat().st_size < 1000
+    assert (tmp_path / "state").stat().st_size < 2500
     driven.close()
 
 

@@ -7,19 +7,23 @@ before it was read is forgiven, and must be reported as lost.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from limpet.following._file_io import SHORTAGE
 from limpet.following._follow_events import Appended, Gap, Truncated
-from tests.following.driver import Driven, SteppedFileIO
+from tests.following.driver import Driven
+from tests.following.hostile_io import HostileIO
 
-SEEDS = 150
+SEEDS = 3000 if os.environ.get("LIMPET_PROFILE") == "soak" else 150
 STEPS = 60
 
 
@@ -68,14 +72,15 @@ class Model:
         self.first_of: dict[str, str] = {}
         self.delivered: list[str] = []
         self.counted: dict[str, int] = {}
-        self.may_repeat: set[str] = set()
+        self.may_repeat: Counter[str] = Counter()
+        """How often a line may come again."""
         self.saved: set[str] = set()
         self.committed: set[str] = set()
         self.constraints: list[tuple[set[str], File]] = []
         self.log: list[str] = []
         self.reported_lost = 0
         self.lost = 0
-        self.io = SteppedFileIO()
+        self.io = HostileIO()
         self.driven: Driven | None = None
         self.begin()
 
@@ -87,6 +92,54 @@ class Model:
             self.path, io=self.io, state=self.state, linger=1e9, safety=1.0, **more
         )
         self.notice()
+
+    def begin_badly(self, kind: str) -> None:
+        """Begin while something is not as it should be; then it is again."""
+        dice = self.random
+        away = f"{self.directory}-away"
+        match kind:
+            case "device":
+                self.io.device += 1
+            case "failing":
+                self.io.errno = dice.choice(ERRNOS)
+                self.io.skip, self.io.failures = dice.randint(0, 20), dice.choice((1, 3, 1 << 30))
+            case "absent":
+                os.rename(self.directory, away)
+            case "rotating" if self.rotated:
+                self.io.skip, self.io.then = dice.randint(0, 20), self.rotate_and_create
+            case "shifting" if self.rotated:
+                self.io.skip, self.io.then = dice.randint(0, 20), self.shift
+        self.begin()
+        assert self.driven is not None
+        if kind == "absent":
+            self.read(1 << 30)
+            self.driven.examine()
+            os.rename(away, self.directory)
+        self.io.calm()
+        for _ in range(2):  # what failed is tried again each second
+            self.io.now += 1.1
+            self.examine()
+
+    def fail_once(self) -> None:
+        """Let a pass and a read fail; nothing happens to the log until the next pass."""
+        if self.driven is None:
+            return
+        self.io.errno = self.random.choice(ERRNOS)
+        self.io.skip, self.io.failures = self.random.randint(0, 20), self.random.randint(1, 9)
+        self.driven.examine()
+        self.read(self.random.randint(0, 3))
+        self.io.calm()
+        if self.io.errno in SHORTAGE:  # a deleted file that is read may be closed to make room
+            held = {fd for file in self.driven.engine.state.held if (fd := file.fd) is not None}
+            inodes = {os.fstat(fd).st_ino for fd in held}
+            self.noticed = {
+                inode
+                for inode in self.noticed
+                if inode.paths or os.fstat(inode.fd).st_ino in inodes
+            }
+        for _ in range(2):
+            self.io.now += 1.1
+            self.examine()
 
     def examine(self) -> None:
         assert self.driven is not None
@@ -131,8 +184,8 @@ class Model:
         self.delivered.append(line)
         self.counted[line] = self.counted.get(line, 0) + 1
         if self.counted[line] > 1:
-            assert line in self.may_repeat, f"{line!r} came again"
-            self.may_repeat.discard(line)
+            assert self.may_repeat[line] > 0, f"{line!r} came again"
+            self.may_repeat[line] -= 1
 
     def commit(self) -> None:
         assert self.driven is not None
@@ -157,7 +210,8 @@ class Model:
         else:
             self.driven.kill()
         self.driven = None
-        self.may_repeat |= set(self.counted) - self.saved
+        for line in set(self.counted) - self.saved:
+            self.may_repeat[line] = max(1, self.may_repeat[line])
         self.noticed = {
             inode
             for inode in self.noticed
@@ -209,7 +263,7 @@ class Model:
         content = inode.content
         if lines and inode.successor is not None and inode.successor not in self.noticed:
             # the successor does not hold all of it any more: that it is one cannot be known
-            self.may_repeat |= {*inode.successor.content.lines, *content.lines}
+            self.may_repeat.update({*inode.successor.content.lines, *content.lines})
         text = ""
         for _ in range(lines):
             content.count += 1
@@ -245,6 +299,33 @@ class Model:
             self.noticed.discard(self.current)
             self.unreachable()
         self.current = None
+
+    def rotate_and_create(self) -> None:
+        self.rotate()
+        self.create(self.random.randint(0, 3))
+
+    def shift(self) -> None:
+        """Give each rotated file the next number, as logrotate and RotatingFileHandler do."""
+        if not self.rotated:
+            return
+        numbered = [
+            (int(path.rpartition(".")[2]), inode)
+            for inode in self.inodes
+            for path in inode.paths
+            if path != self.path
+        ]
+        for number, inode in sorted(numbered, key=lambda one: -one[0]):
+            os.rename(f"{self.path}.{number}", f"{self.path}.{number + 1}")
+            inode.paths = {f"{self.path}.{number + 1}"}
+        self.numbers += 1
+
+    def shift_while_examined(self) -> None:
+        self.io.skip, self.io.then = self.random.randint(0, 12), self.shift
+        if self.driven is not None:
+            self.driven.examine()
+        self.io.calm()
+        if self.driven is not None:
+            self.examine()
 
     def unlink(self) -> None:
         if self.current is not None:
@@ -388,6 +469,15 @@ class Model:
             case "move":
                 if few == 0:
                     self.move_directory()
+            case "shift":
+                self.shift()
+            case "shift_while_examined":
+                self.shift_while_examined()
+            case "fail":
+                self.fail_once()
+            case "begin_badly":
+                if self.driven is None:
+                    self.begin_badly(dice.choice(BAD_BEGINNINGS))
             case _:
                 if self.driven is None:
                     if operation in {"examine", "catch_up"}:
@@ -448,7 +538,13 @@ append append append append partial rotate rotate create create late late trunca
 copytruncate unlink recreate replace continue swap move
 examine examine examine examine read read read
 catch_up catch_up commit commit save kill close
+shift shift_while_examined fail begin_badly begin_badly
 """.split()
+BAD_BEGINNINGS = ["device", "failing", "absent", "rotating", "shifting"]
+"""What a start can find other than the run before left it."""
+ERRNOS = [
+    errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ENOMEM,
+]  # fmt: skip
 
 Plan = list[tuple[str, int]]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Literal, TextIO
+
+import anyio.to_thread
 
 from limpet._wire import Json, dump_line, put_path, wire_time
 from limpet.cli._event_text import encoding_of, escape
@@ -61,9 +64,15 @@ class _FollowRun:
         self._follower = follower
         self._session = session
         self._encoding = encoding_of(session.streams.stdout)
+        self._is_incomplete = False
+        """A file could not be read: a run that ends by itself has failed."""
 
     async def work(self) -> None:
         """Follow until the end, and save the checkpoint."""
+        for path in self._plan.paths:
+            if message := await anyio.to_thread.run_sync(_missing, path):
+                self._is_incomplete = True
+                await self._session.streams.log(f"{escape(path)}: {message}")
         try:
             await self._follower.__aenter__()
         except (LimpetError, OSError) as error:
@@ -74,13 +83,16 @@ class _FollowRun:
                 if isinstance(event, Appended):
                     await self._write(event)
                 else:
+                    self._is_incomplete |= isinstance(event, Inaccessible)
                     await self._report(event)
+            if self._is_incomplete:
+                self._session.end(1)
         finally:
             stats = self._follower.stats()
             try:
                 await self._follower.aclose()
             except OSError as error:
-                await self._session.fail(f"cannot save the state: {error.strerror or error}")
+                await self._session.fail(f"cannot save the state: {error}")
             if self._plan.stats:
                 figures = dataclasses.asdict(stats).items()
                 await self._session.log_last(" ".join(f"{key}={n}" for key, n in figures if n))
@@ -128,8 +140,23 @@ class _FollowRun:
             await self._session.streams.log(text)
 
 
+def _missing(path: str) -> str:
+    """Return what to say about a FILE that cannot be read yet; empty if it can."""
+    if path == "-":
+        return ""
+    if os.path.isdir(path):
+        return "it is a folder: give the files in it, as a glob in quotes"
+    if os.path.lexists(path):
+        return ""
+    if has_magic(path):
+        return "" if glob(path, recursive=True) else "no file matches yet"
+    return "there is no such file yet"
+
+
 def _shown(path: Path) -> str:
     """Return the path relative to the working directory, if it is below it."""
+    if str(path) == "-":
+        return "standard input"
     try:
         return str(path.relative_to(os.getcwd()))
     except (ValueError, OSError):
@@ -156,8 +183,17 @@ def _describe(event: FollowEvent) -> str:
     match event:
         case Truncated(kind=kind, lost=lost):
             return f"{path}: {kind}" + (f", {lost} bytes had not been read" if lost else "")
-        case Gap(kind=kind, bytes=size):
-            return f"{path}: {size} bytes are missing ({kind})"
+        case Gap(kind=kind, bytes=size, size_known=known):
+            how_much = (
+                f"{size} bytes are missing"
+                if known
+                else (
+                    f"at least {size} bytes are missing"
+                    if size
+                    else "an unknown number of bytes may be missing"
+                )
+            )
+            return f"{path}: {how_much} ({kind})"
         case Rotated():
             return f"{path}: rotated, continuing with the new file"
         case Replaced():

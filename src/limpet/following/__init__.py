@@ -35,7 +35,7 @@ from limpet.following._position import Position
 
 if TYPE_CHECKING:
     from limpet.config import BackendName
-    from limpet.following._follow_engine import FollowStats
+    from limpet.following._follow_stats import FollowStats
     from limpet.following._follower import Follower
     from limpet.following._line_splitter import LongLines
     from limpet.following._sync_follower import SyncFollower
@@ -149,7 +149,7 @@ if not TYPE_CHECKING:  # the checker has the imports above; the engine is loaded
     __getattr__, __dir__ = lazy_names(
         globals(),
         {
-            "FollowStats": "limpet.following._follow_engine",
+            "FollowStats": "limpet.following._follow_stats",
             "Follower": "limpet.following._follower",
             "SyncFollower": "limpet.following._sync_follower",
         },

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from limpet.events import Kind
 
 _BURST_S: Final = 0.005
-_GATHER_S: Final = 0.002
+_GATHER_S: Final = 0.001
 """Hints that come within ``_BURST_S`` of the last ones are part of a burst, and are gathered for
 ``_GATHER_S``."""
 

@@ -9,27 +9,36 @@ that share a state would overwrite each other's.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
+import stat
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from limpet._atomic_file import write_atomic
+from limpet._atomic_file import check_writable, write_atomic
 from limpet._file_lock import FileLock
-from limpet.errors import CheckpointBusyError, CheckpointCorruptError
+from limpet.errors import (
+    CheckpointBusyError,
+    CheckpointCorruptError,
+    StateFileError,
+    UsageError,
+)
 from limpet.following._position import Position
+from limpet.following._rotated_files import Delivered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _FORMAT: Final = "limpet-follow"
-_VERSION: Final = 2
+_VERSION: Final = 3
+_READABLE: Final = (2, 3)
+_HEADER: Final = b'{"format":"limpet-follow"'
+"""How every version of the file begins: by this it is known to be limpet's own."""
 MISSING_S: Final = 7 * 86400.0
 """How long a path that is not followed is remembered, in seconds: it may come back."""
-_MAX_FINISHED: Final = 64
-"""Files of one path that are read to their end and still have an entry, at most."""
-_MAX_KNOWN: Final = 1000
 
 
 @dataclass(slots=True)
@@ -40,10 +49,14 @@ class SavedFile:
     size: int
     """Bytes that were known to be in it."""
     name: str
-    since: float
-    """When it was last found, unix seconds."""
+    since: float | None
+    """When it was last found, unix seconds; ``None`` is the time of the checkpoint."""
     gone: bool = False
     """It was deleted: once the process that held it open has ended, it cannot be found again."""
+    reported: bool = False
+    """That it is missing was reported, or nothing of it is missing."""
+    was_active: bool = False
+    """The path led to it."""
 
 
 @dataclass(slots=True)
@@ -51,23 +64,9 @@ class SavedPath:
     """What is saved of one path."""
 
     files: list[SavedFile] = field(default_factory=list)
-    """Oldest first; the path led to the last one, if ``active``."""
-    active: bool = False
+    """Oldest first."""
     known: list[tuple[int, int | None]] = field(default_factory=list)
-    """Inode and inode generation of files under ``rotated`` that are delivered."""
-
-    def bounded(self) -> SavedPath:
-        """Return a copy without the positions of older files that are read to their end.
-
-        Of those only the fact that they are delivered is kept.
-        """
-        known, kept = list(self.known), []
-        for at, one in enumerate(self.files):
-            if at >= len(self.files) - _MAX_FINISHED or one.size > one.position.offset:
-                kept.append(one)
-            else:
-                known.append((one.position.inode, one.position.inode_generation))
-        return SavedPath(kept, self.active, known[-_MAX_KNOWN:])
+    """Inode and inode generation of delivered files under ``rotated``, as version 2 has them."""
 
 
 @dataclass(slots=True)
@@ -78,6 +77,10 @@ class Checkpoint:
     saved: float = 0.0
     """When it was saved, unix seconds."""
     paths: dict[str, SavedPath] = field(default_factory=dict)
+    patterns: list[str] = field(default_factory=list)
+    """What was asked for: a path that matches one of them and is not in ``paths`` came later."""
+    known: dict[str, list[Delivered]] = field(default_factory=dict)
+    """Delivered files by the pattern of ``rotated``: see ``_rotated_files``."""
 
 
 class CheckpointStore:
@@ -88,22 +91,37 @@ class CheckpointStore:
         self.saves = 0
         self._durable = durability == "fsync"
         self._lock: FileLock | None = None
+        self._target = os.fspath(path)
 
     def open(self) -> None:
-        """Take the lock.
+        """Take the lock; what is not limpet's own is refused and left as it is.
 
         Raises:
+            UsageError: There is a directory, or a file of another program.
             CheckpointBusyError: Another follower holds it; nothing was changed.
-            OSError: The directory does not exist, or cannot be written to.
+            StateFileError: It cannot be read; or its folder is missing, or cannot be written to.
         """
+        path = os.fspath(self.path)
+        self._target = os.path.realpath(path)  # a symlink stays what it is
         try:
-            self._lock = FileLock(f"{os.fspath(self.path)}.lock")
+            for name in (self._target, f"{self._target}.prev"):
+                _check_own(name)
+            check_writable(self._target)
+            self._lock = FileLock(f"{self._target}.lock")
         except BlockingIOError as error:
             message = (
-                f"the state file {os.fspath(self.path)!r} is in use by another follower: give each "
+                f"the state file {path!r} is in use by another follower: give each "
                 "its own, or follow both paths with one"
             )
             raise CheckpointBusyError(message) from error
+        except OSError as error:
+            raise _no_access(path, error) from error
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The state file and what is kept beside it."""
+        own = {os.fspath(self.path), self._target}
+        return frozenset(f"{name}{end}" for name in own for end in ("", ".prev", ".lock"))
 
     def load(self) -> tuple[Checkpoint | None, list[tuple[str, str | None]]]:
         """Return what was saved last, and what was wrong with newer files: (why, renamed to).
@@ -112,26 +130,31 @@ class CheckpointStore:
         be read.
         """
         troubles: list[tuple[str, str | None]] = []
-        for name in (os.fspath(self.path), f"{os.fspath(self.path)}.prev"):
+        for name in (self._target, f"{self._target}.prev"):
             try:
                 with open(name, "rb") as file:
                     data = file.read()
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise _no_access(name, error) from error
             try:
                 return decode(data), troubles
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 troubles.append((f"{os.path.basename(name)}: {error}", _set_aside(name)))
         return None, troubles
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Replace what is saved; a reader sees the old or the new content.
+    def save(self, content: bytes) -> None:
+        """Replace what is saved by what ``encode`` made; a reader sees the old or the new content.
 
         Raises:
-            OSError: The previous checkpoint is still saved.
+            StateFileError: The previous checkpoint is still saved.
         """
-        target = os.fspath(self.path)
-        write_atomic(target, encode(checkpoint), durable=self._durable, previous=f"{target}.prev")
+        target = self._target
+        try:
+            write_atomic(target, content, durable=self._durable, previous=f"{target}.prev")
+        except OSError as error:
+            raise _no_access(os.fspath(self.path), error) from error
         self.saves += 1
 
     def close(self) -> None:
@@ -147,6 +170,43 @@ class CheckpointStore:
             "both are kept under other names: remove them to start without a checkpoint, or set "
             "on_corrupt='start'"
         )
+
+
+def _check_own(name: str) -> None:
+    """Check that a file may be replaced: there is none, or its content shows that it is limpet's.
+
+    Raises:
+        UsageError: It is something else, and stays as it is.
+        OSError: It cannot be read.
+    """
+    try:
+        status = os.stat(name)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            message = f"cannot keep the state in {name!r}: it is {kind}; give the name of a file"
+            raise UsageError(message)
+        with open(name, "rb") as file:
+            begin = file.read(len(_HEADER))
+    except FileNotFoundError:
+        return
+    # a power cut may leave nothing, or NULs, where a file was being written
+    if begin[: len(_HEADER)] != _HEADER[: len(begin)] and begin.strip(b"\0"):
+        message = (
+            f"cannot keep the state in {name!r}: it is a file of another program, and was not "
+            "changed; give another name, or remove it"
+        )
+        raise UsageError(message)
+
+
+def _no_access(path: str, error: OSError) -> StateFileError:
+    folder = os.path.dirname(path)
+    advice = "check its owner and permissions, and those of its folder"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR} and not os.path.isdir(folder):
+        advice = f"create the folder {folder!r}"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        advice = "make room"
+    text = error.strerror or str(error)
+    return StateFileError(f"cannot use the state file {path!r}: {text}; {advice}")
 
 
 def _set_aside(name: str) -> str | None:
@@ -167,29 +227,48 @@ def _set_aside(name: str) -> str | None:
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """Return the content of the file."""
-    paths = {
-        _encode_path(path): {
-            "active": one.active,
-            "known": [list(known) for known in one.known],
-            "files": [_encode_file(file) for file in one.files],
-        }
-        for path, one in ((path, one.bounded()) for path, one in checkpoint.paths.items())
+    return encode_parts(
+        checkpoint.next_number,
+        checkpoint.saved,
+        checkpoint.patterns,
+        (encode_known(pattern, known) for pattern, known in checkpoint.known.items()),
+        (encode_path(path, one.files) for path, one in checkpoint.paths.items()),
+    )
+
+
+def encode_parts(
+    next_number: int,
+    saved: float,
+    patterns: Iterable[str],
+    known: Iterable[str],
+    paths: Iterable[str],
+) -> bytes:
+    """Return the content of the file, of parts that ``encode_known`` and ``encode_path`` made."""
+    head = {
+        "format": _FORMAT,
+        "v": _VERSION,
+        "saved": saved,
+        "next": next_number,
+        "patterns": [_encode_name(pattern) for pattern in patterns],
     }
-    line = json.dumps(
-        {
-            "format": _FORMAT,
-            "v": _VERSION,
-            "saved": checkpoint.saved,
-            "next": checkpoint.next_number,
-            "paths": paths,
-        },
-        separators=(",", ":"),
-    ).encode()
+    begin = json.dumps(head, separators=(",", ":"))[:-1]
+    line = f'{begin},"known":{{{",".join(known)}}},"paths":{{{",".join(paths)}}}}}'.encode()
     return line + b"\nb2:" + _sum(line) + b"\n"
 
 
+def encode_known(pattern: str, known: Iterable[Delivered]) -> str:
+    """Return the part about one pattern of rotated files."""
+    return f"{json.dumps(_encode_name(pattern))}:{json.dumps(list(known), separators=(',', ':'))}"
+
+
+def encode_path(path: str, files: Iterable[SavedFile]) -> str:
+    """Return the part about one path."""
+    entries = json.dumps([_encode_file(file) for file in files], separators=(",", ":"))
+    return f'{json.dumps(_encode_name(path))}:{{"files":{entries}}}'
+
+
 def decode(data: bytes) -> Checkpoint:
-    """Return what ``encode`` was given.
+    """Return what ``encode`` was given; version 2, of limpet before ``patterns``, is read as well.
 
     Raises:
         ValueError: The content is damaged, or of another program.
@@ -199,16 +278,19 @@ def decode(data: bytes) -> Checkpoint:
         message = "its checksum is wrong"
         raise ValueError(message)
     whole = json.loads(line)
-    if whole.get("format") != _FORMAT or whole.get("v") != _VERSION:
+    if whole.get("format") != _FORMAT or whole.get("v") not in _READABLE:
         message = "it was written by another version of limpet"
         raise ValueError(message)
     made = Checkpoint(whole["next"], whole["saved"])
     for path, one in whole["paths"].items():
-        made.paths[_decode_path(path)] = SavedPath(
-            [_decode_file(file) for file in one["files"]],
-            one["active"],
-            [(inode, inode_generation) for inode, inode_generation in one["known"]],
-        )
+        files = [_decode_file(file, whole["saved"]) for file in one["files"]]
+        if files and one.get("active"):
+            files[-1].was_active = True
+        known = [(inode, inode_generation) for inode, inode_generation in one.get("known", ())]
+        made.paths[_decode_name(path)] = SavedPath(files, known)
+    made.patterns = [_decode_name(pattern) for pattern in whole.get("patterns", ())]
+    for pattern, known in whole.get("known", {}).items():
+        made.known[_decode_name(pattern)] = [Delivered(*one) for one in known]
     return made
 
 
@@ -216,7 +298,7 @@ def _sum(line: bytes) -> bytes:
     return blake2b(line, digest_size=8).hexdigest().encode()
 
 
-def _encode_path(path: str) -> str:
+def _encode_name(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -224,12 +306,13 @@ def _encode_path(path: str) -> str:
     return path
 
 
-def _decode_path(path: str) -> str:
+def _decode_name(path: str) -> str:
     return os.fsdecode(base64.b64decode(path[4:])) if path.startswith("b64:") else path
 
 
 def _encode_file(file: SavedFile) -> dict[str, Any]:
     position = file.position
+    since = {} if file.since is None else {"since": file.since}
     return {
         "n": position.generation,
         "dev": position.device,
@@ -241,13 +324,15 @@ def _encode_file(file: SavedFile) -> dict[str, Any]:
         "tail": list(position.tail),
         "enc": position.encoding,
         "skip": position.skipping,
-        "name": _encode_path(file.name),
-        "since": file.since,
+        "name": _encode_name(file.name),
+        **since,
         "gone": file.gone,
+        "reported": file.reported,
+        "active": file.was_active,
     }
 
 
-def _decode_file(file: dict[str, Any]) -> SavedFile:
+def _decode_file(file: dict[str, Any], saved: float) -> SavedFile:
     return SavedFile(
         Position(
             generation=file["n"],
@@ -261,7 +346,9 @@ def _decode_file(file: dict[str, Any]) -> SavedFile:
             skipping=file["skip"],
         ),
         file["size"],
-        _decode_path(file["name"]),
-        file["since"],
+        _decode_name(file["name"]),
+        file.get("since", saved),
         file["gone"],
+        file.get("reported", False),
+        file.get("active", False),
     )

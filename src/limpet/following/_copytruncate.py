@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from limpet.following._file_io import FileIO
     from limpet.following._followed_file import FollowedFile
     from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
 
 _COMPARED: Final = 64 << 20
 """Bytes that are compared one by one; of a longer file only its beginning, its end and samples."""
@@ -27,24 +28,37 @@ _SAMPLE: Final = 4096
 
 
 def possible_originals(
-    file: FollowedFile, siblings: Iterable[FollowedPath]
+    io: FileIO, file: FollowedFile, siblings: Iterable[FollowedPath]
 ) -> tuple[list[FollowedFile], bool]:
     """Return the files that a new file may be a copy of, and whether they are to be compared.
 
     It is one file, and nothing is to be compared, while the new file has not changed since.
+
+    Raises:
+        OSError: The new file cannot be read.
     """
     suspicion = file.suspicion
-    if suspicion is None:
+    if suspicion is None or file.fd is None:
         return [], False
     original = suspicion.original
     if original is not None and original.fd is not None and suspicion.compared == file.size:
         return [original], False
+    first = io.pread(file.fd, min(HEAD, file.size), 0)
     return [
         other
         for followed in siblings
         for other in followed.files
-        if other is not file and other.fd is not None and other.suspicion is None
+        if other is not file
+        and other.fd is not None
+        and other.suspicion is None
+        and _may_begin_with(other, first)
     ], True
+
+
+def _may_begin_with(file: FollowedFile, first: bytes) -> bool:
+    """Return whether a file may begin with these bytes, by what is known of it."""
+    known = min(len(file.head), len(first))
+    return file.head[:known] == first[:known]
 
 
 def must_wait(
@@ -84,32 +98,59 @@ def must_wait(
     return False
 
 
-def find_copy(io: FileIO, file: FollowedFile, siblings: Iterable[FollowedPath]) -> Copy | None:
+def find_copy(
+    state: FollowerState, file: FollowedFile, siblings: Iterable[FollowedPath]
+) -> Copy | None:
     """Return the file that holds what was read of an emptied file, and its unread rest.
 
     It is one of which nothing is delivered yet. It is removed from its path: from now on it is
     read as the rest of ``file``.
+
+    Raises:
+        OSError: One of them cannot be read.
     """
     for followed in siblings:
         for other in list(followed.files):
-            if other is file or other.suspicion is None or other.offset:
-                continue
-            fd = other.fd
-            if fd is None:
-                try:
-                    fd = io.open(other.name)
-                except OSError:
-                    continue
-            status = io.fstat(fd)
-            held = identity_of(status) == other.identity and holds(io, fd, status.st_size, file)
-            if held:
-                return _taken(followed, other, fd, status.st_size)
-            if other.fd is None:
-                io.close(fd)
-            elif held is None and other.suspicion.original is file:
-                other.size = status.st_size
+            if other is not file and other.suspicion is not None and not other.offset:
+                copy = _compare(state, file, followed, other)
+                if copy is not None:
+                    return copy
+    return None
+
+
+def _compare(
+    state: FollowerState, file: FollowedFile, followed: FollowedPath, other: FollowedFile
+) -> Copy | None:
+    """Take a file as the copy of an emptied one, if it is.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    io, opened = state.io, None
+    if other.fd is None:
+        opened, status = state.access.open(other.name)
+    else:
+        status = io.fstat(other.fd)
+    fd = other.open_fd if opened is None else opened
+    try:
+        held = identity_of(status) == other.identity and holds(io, fd, status.st_size, file)
+        if held:
+            opened = None
+            state.held.pop(other, None)
+            return _taken(followed, other, fd, status.st_size)
+        suspicion = other.suspicion
+        is_part = held is None and suspicion is not None and suspicion.original is file
+        if other.fd is not None and is_part:
+            size, other.size = other.size, status.st_size
+            try:
                 other.seek(io, other.size, encoding=file.encoding, skipping=False)
-                other.suspicion = None
+            except OSError:
+                other.size = size
+                raise
+            other.suspicion = None
+    finally:
+        if opened is not None:
+            io.close(opened)
     return None
 
 

@@ -1,12 +1,16 @@
-"""All access of following to the disk and the clock, so that tests can make each call fail."""
+"""All access of following to the disk and the clock, so that tests can make each call fail.
+
+``_path_access`` decides which names are opened; nothing else calls the functions here that take a
+name of a file.
+"""
 
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import time
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from limpet._fingerprint import OPEN_FLAGS, inode_generation, pread
 
@@ -18,6 +22,26 @@ Stamp = tuple[int, int, int]
 a write, so a file with a hint is examined in any case."""
 
 MISSING: Final = frozenset((errno.ENOENT, errno.ENOTDIR))
+SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
+"""The process or the system is out of something: this says nothing about the file."""
+
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_DIR_FLAGS: Final = (
+    getattr(os, "O_PATH", os.O_RDONLY)
+    | getattr(os, "O_DIRECTORY", 0)
+    | _NOFOLLOW
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_LINK_FLAGS: Final = getattr(os, "O_PATH", 0) | _NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
+
+
+class Entry(NamedTuple):
+    """One entry of a directory."""
+
+    name: str
+    inode: int
+    is_dir: bool
+    """Symlinks to directories included."""
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -29,8 +53,26 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+_SECOND: Final = 1_000_000_000
+_FRESH_S: Final = 3.0
+"""A file system with whole seconds hides a second write within one. A pass that is later than that
+second finds it; there is one each second."""
+
+
+def is_fresh(status: os.stat_result, now: float) -> bool:
+    """Return whether another write may have left the same times: they are in whole seconds.
+
+    That is so on ext2, ext3, ext4 with small inodes, exFAT and sshfs. On others a time that ends in
+    nine zeros is rare, and costs a comparison.
+    """
+    return not status.st_mtime_ns % _SECOND and now - status.st_mtime_ns / _SECOND < _FRESH_S
+
+
 class FileIO:
     """The real disk and the real clock."""
+
+    has_dir_fd: Final = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+    """Names can be resolved in an open directory."""
 
     def stat(self, path: str) -> os.stat_result:
         """Return the status of a path; symlinks are followed."""
@@ -44,6 +86,43 @@ class FileIO:
         """Open for reading, without waiting for a writer of a FIFO."""
         return os.open(path, OPEN_FLAGS)
 
+    def open_root(self, path: str) -> int:
+        """Open the directory at which an absolute path begins."""
+        del path
+        return os.open("/", _DIR_FLAGS)
+
+    def open_dir_at(self, dir_fd: int, name: str) -> int:
+        """Open a directory in another one; not through a symlink."""
+        return os.open(name, _DIR_FLAGS, dir_fd=dir_fd)
+
+    def open_at(self, dir_fd: int, name: str) -> int:
+        """Open a file in an open directory for reading; not through a symlink."""
+        return os.open(name, OPEN_FLAGS | _NOFOLLOW, dir_fd=dir_fd)
+
+    def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
+        """Return the status of an entry of an open directory; symlinks are not followed."""
+        return os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+
+    def read_link_at(self, dir_fd: int, name: str) -> tuple[int, str]:
+        """Return owner and target of one symlink.
+
+        Raises:
+            OSError: It is none, or was replaced between the two questions.
+        """
+        if not hasattr(os, "O_PATH"):
+            before = self.stat_at(dir_fd, name)
+            target = os.readlink(name, dir_fd=dir_fd)
+            after = self.stat_at(dir_fd, name)
+            if (identity_of(before), stamp_of(before)) != (identity_of(after), stamp_of(after)):
+                raise OSError(errno.ELOOP, "the symlink was replaced while it was read", name)
+            return before.st_uid, target
+        fd = os.open(name, _LINK_FLAGS, dir_fd=dir_fd)
+        try:
+            # readlink(2): an empty name is the symlink that is open with O_PATH
+            return os.fstat(fd).st_uid, os.readlink("", dir_fd=fd)
+        finally:
+            self.close(fd)
+
     def fstat(self, fd: int) -> os.stat_result:
         """Return the status of an open file."""
         return os.fstat(fd)
@@ -53,11 +132,20 @@ class FileIO:
         return pread(fd, size, offset)
 
     def close(self, fd: int) -> None:
-        os.close(fd)
+        """Close a descriptor of something that was only read.
+
+        close(2): the descriptor is free even if it fails (Linux), and of what was read nothing can
+        be lost. A file system whose server is gone fails here (ENOTCONN, EIO).
+        """
+        with suppress(OSError):
+            os.close(fd)
 
     def inode_generation(self, fd: int) -> int | None:
         """Return the number that distinguishes two uses of an inode, if the file system has it."""
-        return inode_generation(fd)
+        try:
+            return inode_generation(fd)
+        except OSError:
+            return None
 
     def data_from(self, fd: int, offset: int) -> int:
         """Return where a hole at ``offset`` ends; ``offset`` itself if there is none."""
@@ -68,17 +156,21 @@ class FileIO:
         except OSError:
             return offset  # all of the rest is a hole, or the file system does not know
 
-    def glob(self, pattern: str) -> list[str]:
-        """Return the matching names, sorted; hidden ones only if the pattern has the dot."""
-        return sorted(glob.glob(pattern, recursive=True))
+    def entries(self, directory: str) -> list[Entry]:
+        """Return the entries of a directory.
 
-    def names(self, directory: str) -> dict[int, str]:
-        """Return inode -> path of the entries of a directory; empty if it cannot be read."""
-        try:
-            with os.scandir(directory) as entries:
-                return {entry.inode(): entry.path for entry in entries}
-        except OSError:
-            return {}
+        Raises:
+            OSError: It cannot be listed; nothing is known of its entries.
+        """
+        found = []
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                try:
+                    is_dir = entry.is_dir()
+                except OSError:
+                    is_dir = False
+                found.append(Entry(entry.name, entry.inode(), is_dir))
+        return found
 
     def monotonic(self) -> float:
         """Return seconds of a clock that never goes back."""

@@ -352,9 +352,11 @@ class Gap(_FileEvent):
 
     kind: GapKind
     bytes: int
-    """Their number, as far as it is known."""
+    """Their number, as far as it is known: see ``size_known``."""
     generation: int
     """Number of the file they were in."""
+    size_known: bool = True
+    """False if more may be missing: what was written to a file that was not found is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,7 @@ class FollowOptions:
     )
     """If other bytes have replaced those that were read: read the file again, or continue."""
     max_open: int = option(256, "maximum number of open files", unit="N", least=1)
-    """Maximum number of descriptors; quiet files are closed and examined by name."""
+    """Maximum number of descriptors: others are closed, and examined by name."""
     max_generations: int = option(64, "most files held for one path", unit="N", least=2)
     """Maximum number of files held for one path while nobody consumes lines."""
     unlinked_timeout: float = option(
@@ -120,7 +120,8 @@ class FollowOptions:
     )
     """Seconds for which a deleted file is held open while nobody consumes its lines."""
     follow_symlinks: bool | Literal["same-owner"] = True
-    """Whether the path may be a symlink: for directories that others can write to."""
+    """Whether the path, or a directory on the way, may be a symlink: for directories that others
+    can write to. ``same-owner``: if the owner of the symlink is that of what it leads to."""
     safety: float = option(
         1.0, "time between two passes even if no change is reported", unit="SECONDS", least=0.01
     )

@@ -18,15 +18,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet.following._change_notifier import ChangeNotifier, FollowWatch, acquire, release
 from limpet.following._follow_events import Appended, FollowEvent, WatchDegraded
+from limpet.following._followed_stream import STDIN
 
 if TYPE_CHECKING:
     from limpet.events import Degraded, Kind
-    from limpet.following._follow_engine import FollowEngine, FollowStats
+    from limpet.following._follow_engine import FollowEngine
+    from limpet.following._follow_stats import FollowStats
 
 _MANY: Final = 16
 """From this number of paths in one directory, the directory is watched: a watch takes 15 KiB."""
 _READ_AHEAD: Final = 2
 """Batches read ahead, at most: about 2 MiB, besides the one that is processed."""
+_MAX_READY: Final = 256
+"""Events passed on ahead of the consumer, at most; the engine's queue, which is bounded, has the
+others."""
 
 Callback = Callable[[], None]
 SaveCallback = Callable[[BaseException | None], None]
@@ -60,10 +65,14 @@ class FollowThread:
         self._ready: deque[FollowEvent] = deque()
         self._batches = 0
         """Batches among the events that are ready."""
+        self._held_back = False
+        """Events wait in the engine until the consumer has taken some."""
         self._consumers: list[Callback] = []
         """Called once when something is ready."""
         self._more_to_read = True
         """There may be something to read that there was no room for."""
+        self._stream_waits = False
+        """A stream has read something that was not taken yet."""
         self._pass_due = 0.0
         """When a pass is due without a hint, monotonic seconds."""
         self._save_failed = False
@@ -74,15 +83,24 @@ class FollowThread:
         """Nothing more will be ready."""
         self._abandoned = False
         self._finished = False
+        self._cancelled = False
+        """The start was given up; the thread that is in it frees everything."""
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Return whether it runs in this process: a fork copies no thread."""
+        return self._process == os.getpid()
 
     def start(self) -> None:
         """Watch, go to where to start, and start the thread; may take long.
 
         Raises:
             LimpetError: As ``FollowEngine.start``; nothing is left running.
-            OSError: As ``FollowEngine.start``.
+            OSError: As ``FollowEngine.start``; ``InterruptedError`` after ``cancel_start``.
         """
+        self.engine.state.wake = self._wake_to_read
         self._notifier = acquire()
         try:
             self._watch_all()
@@ -90,19 +108,39 @@ class FollowThread:
                 watch.path for watch in self._watches if watch.on_network
             )
             self.engine.start()
-            self._watch_links()
+            self._watch_links(self.engine.state.paths)
         except BaseException:
             self._free()
             raise
-        self._thread = threading.Thread(target=self._run, name="limpet follow", daemon=True)
-        self._thread.start()
+        with self._condition:
+            if not self._cancelled:
+                self._thread = threading.Thread(target=self._run, name="limpet follow", daemon=True)
+                self._thread.start()
+                return
+        self._clear()
+        message = "the start was cancelled"
+        raise InterruptedError(message)
+
+    def cancel_start(self) -> None:
+        """Let a start end soon and free everything; does not block."""
+        with self._condition:
+            self._cancelled = self.engine.state.cancelled = True
+            started = self._thread is not None
+        if started:
+            self.abandon()
 
     def close(self) -> None:
         """Save what is acknowledged and free everything; blocks for as long as a read takes.
 
+        In a forked child nothing is saved: the checkpoint is the parent's.
+
         Raises:
-            OSError: The checkpoint could not be saved; everything is freed.
+            StateFileError: The checkpoint could not be saved; everything is freed.
         """
+        if not self.is_here:
+            self._over = True
+            self.engine.close_copy()
+            return
         with self._condition:
             self._ended = True
             self._condition.notify()
@@ -117,6 +155,9 @@ class FollowThread:
 
     def abandon(self) -> None:
         """Let the thread free everything soon; does not block."""
+        if not self.is_here:  # locks may have been held in the moment of the fork
+            self.engine.close_copy()
+            return
         with self._condition:
             self._ended = self._abandoned = True
             finished = self._finished
@@ -132,10 +173,11 @@ class FollowThread:
             event = self._ready.popleft()
         except IndexError:
             return None
-        if isinstance(event, Appended):
+        is_batch = isinstance(event, Appended)
+        if is_batch or self._held_back:
             with self._condition:
-                self._batches -= 1
-                if self._batches < _READ_AHEAD:
+                self._batches -= is_batch
+                if self._batches < _READ_AHEAD or self._held_back:
                     self._condition.notify()
         return event
 
@@ -212,7 +254,12 @@ class FollowThread:
                 or self._signalled
                 or self._fences
                 or self._saves
-                or (self._more_to_read and self._batches < _READ_AHEAD)
+                or (
+                    (self._more_to_read or self._stream_waits)
+                    and not self._held_back
+                    and self._batches < _READ_AHEAD
+                )
+                or (self._held_back and len(self._ready) < _MAX_READY // 2)
             ):
                 left = self._pass_due - time.monotonic()
                 if left <= 0:
@@ -234,7 +281,11 @@ class FollowThread:
         except BaseException as error:
             _call([partial(done, error) for done in work.saves])
             raise
-        if engine.at_end and not engine.state.events and not self._more_to_read:
+        is_read = not (engine.state.events or self._more_to_read or self._stream_waits)
+        if is_read and engine.at_end:
+            engine.flush()
+            with self._condition:
+                self._ready.extend(engine.fetch())
             self._over = True
         self._pass_due = engine.due(time.monotonic(), interval=self._interval())
 
@@ -251,13 +302,13 @@ class FollowThread:
                 hinted |= paths
         if everything:
             engine.examine()
+            self._watch_links(engine.state.paths)
         else:
             if hinted:
                 engine.examine_paths(hinted)
+                self._watch_links(hinted)
             if time.monotonic() >= self._pass_due:
-                engine.examine(())
-        if work.watches or everything:
-            self._watch_links()
+                engine.examine_due()
 
     def _report(self, degraded: list[Degraded]) -> None:
         for event in degraded:
@@ -272,12 +323,16 @@ class FollowThread:
         self._more_to_read = True
         while self._more_to_read:
             self._pass_on()
-            if self._batches >= _READ_AHEAD or self._ended or self._signalled:
+            if self._held_back or self._batches >= _READ_AHEAD or self._ended or self._signalled:
                 return
+            self._stream_waits = False
             self._more_to_read = self.engine.read()
         self._pass_on()
 
     def _pass_on(self) -> None:
+        self._held_back = bool(self.engine.state.events) and len(self._ready) >= _MAX_READY
+        if self._held_back:
+            return
         events = self.engine.fetch()
         if not events:
             return
@@ -292,9 +347,9 @@ class FollowThread:
         try:
             if saves:
                 engine.save()
-            else:
-                engine.save_if_due()
-            self._save_failed = False
+                self._save_failed = False
+            elif engine.save_if_due():
+                self._save_failed = False
         except OSError as error:
             failure = error
             if not self._save_failed and engine.store is not None:
@@ -304,7 +359,7 @@ class FollowThread:
                         time=time.time(),
                         path=engine.store.path,
                         reason="state",
-                        message=f"cannot save the state: {error.strerror or error}; it is tried "
+                        message=f"cannot save the state: {error}; it is tried "
                         "again each second, and after a kill lines are delivered again",
                     )
                 )
@@ -345,6 +400,8 @@ class FollowThread:
         """Watch each path, or its directory where many paths lie in one."""
         dirs: dict[str, list[str]] = {}
         for pattern in self.engine.patterns:
+            if pattern.text == STDIN:
+                continue
             if pattern.is_glob:
                 self._watch(pattern.dir, "dir", recursive=pattern.recursive)
             else:
@@ -357,19 +414,24 @@ class FollowThread:
                 self._watched_paths.add(path)
                 self._watch(path, "file")
 
-    def _watch_links(self) -> None:
+    def _watch_links(self, paths: Iterable[str]) -> None:
         """Watch symlinks too: a directory's watch does not report changes of what they lead to.
 
         They are examined once more, for what happened before they were watched.
         """
-        links = {
-            p for p in self.engine.state.paths.keys() - self._watched_paths if os.path.islink(p)
-        }
+        followed, watched = self.engine.state.paths, self._watched_paths
+        links = {p for p in paths if p not in watched and p in followed and os.path.islink(p)}
         for path in links:
             self._watched_paths.add(path)
             self._watch(path, "file")
         if links:
             self.engine.examine_paths(links)
+
+    def _wake_to_read(self) -> None:
+        """Read again, because a stream has something; from any thread."""
+        with self._condition:
+            self._stream_waits = True
+            self._condition.notify()
 
     def _signal(self, watch: FollowWatch) -> None:
         with self._condition:

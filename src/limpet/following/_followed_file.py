@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._fingerprint import HEAD, WINDOW
-from limpet.following._file_io import FileIO, Identity, Stamp, identity_of, stamp_of
+from limpet.following._file_io import FileIO, Identity, Stamp, identity_of, is_fresh, stamp_of
 from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 from limpet.following._position import Position, make_print
 from limpet.following._text_codec import codec_for
@@ -24,6 +24,9 @@ CHUNK: Final = 512 << 10
 """Bytes of one read. Smaller reads are a little faster (10.8 GiB/s at 256 KiB, 8.5 at 1 MiB), but
 passing a batch to another thread costs as much as splitting 256 KiB into lines. It is less than the
 default ``max_line``: no line of a chunk that is not longer than that can be too long."""
+
+HOLD_S: Final = 5.0
+"""How long a file that cannot be read keeps back what comes after it, in seconds."""
 
 _CONFIRM_S: Final = 1.0
 """A network file system may report an old size: a file that shrank is checked again after this
@@ -99,6 +102,7 @@ class FollowedFile:
         "closed_until_turn",
         "continuation",
         "failed_at",
+        "failing_since",
         "fd",
         "found_mtime_ns",
         "head",
@@ -191,6 +195,8 @@ class FollowedFile:
         """Set while it may be a copy of another file: nothing of it is delivered until then."""
         self.failed_at: float | None = None
         """When a read failed."""
+        self.failing_since: float | None = None
+        """Since when each read failed."""
 
     @property
     def open_fd(self) -> int:
@@ -216,6 +222,13 @@ class FollowedFile:
     def encoding(self) -> str | None:
         """Name of the encoding that was detected; ``None`` is bytes or not known yet."""
         return self.splitter.codec.name if self.splitter.codec is not None else None
+
+    def note_failure(self, now: float) -> None:
+        self.failed_at = self.failed_at or now
+        self.failing_since = self.failing_since or now
+
+    def note_success(self) -> None:
+        self.failed_at = self.failing_since = None
 
     # -- becoming another ----------------------------------------------------------------------
 
@@ -266,17 +279,22 @@ class FollowedFile:
         old.continuation = Continuation(self, old.offset)
 
     def seek(self, io: FileIO, offset: int, *, encoding: str | None, skipping: bool) -> None:
-        """Go to an offset and learn the bytes before it."""
-        self.offset = offset
-        self.head = io.pread(self.open_fd, min(HEAD, offset), 0)
+        """Go to an offset and learn the bytes before it.
+
+        Raises:
+            OSError: The file cannot be read; nothing is changed.
+        """
+        fd = self.open_fd
+        head = io.pread(fd, min(HEAD, offset), 0)
         before = min(WINDOW, offset)
-        self.window = io.pread(self.open_fd, before, offset - before)
+        window = io.pread(fd, before, offset - before)
+        unread = self._read_unread_tail(io, fd, self.size, offset)
+        self.offset, self.head, self.window, self.unread_tail = offset, head, window, unread
         splitter = self.splitter
         if isinstance(splitter, LineSplitter) and offset:
             splitter.codec = codec_for(encoding or splitter.encoding, splitter.delimiter)
-        splitter.seek(offset, self.window, skipping=skipping)
-        self.acknowledged = ReadPoint(offset, self.window, skipping)
-        self._learn_unread_tail(io, self.open_fd)
+        splitter.seek(offset, window, skipping=skipping)
+        self.acknowledged = ReadPoint(offset, window, skipping)
 
     # -- checking ------------------------------------------------------------------------------
 
@@ -306,7 +324,12 @@ class FollowedFile:
             return None
         status = self.refresh_status(io, now)
         stamp = stamp_of(status)
-        if stamp == self.stamp and not hinted and self.shrunk_since is None:
+        if (
+            stamp == self.stamp
+            and not hinted
+            and self.shrunk_since is None
+            and not is_fresh(status, io.time())
+        ):
             return None
         size, known = status.st_size, self.size
         if size < self.offset and on_network:
@@ -314,11 +337,13 @@ class FollowedFile:
                 self.shrunk_since = now
             if now - self.shrunk_since < _CONFIRM_S:
                 return None
-        self.shrunk_since = None
-        self.stamp, self.size = stamp, size
         kind = self._change_kind(io, self.fd, size, known)
         if kind is None:
-            self._learn_unread_tail(io, self.fd)
+            self.unread_tail = self._read_unread_tail(io, self.fd, size, self.offset)
+        # only now: a read that failed is repeated at the next refresh
+        self.shrunk_since = None
+        self.stamp, self.size = stamp, size
+        if kind is None:
             return None
         cut_unread = kind == "trimmed" and self.offset <= size < known
         return Change(kind, known - size if cut_unread else max(0, known - self.offset), size)
@@ -337,10 +362,10 @@ class FollowedFile:
             return "trimmed" if self.offset else "truncated"  # the unread end was cut off
         return None
 
-    def _learn_unread_tail(self, io: FileIO, fd: int) -> None:
-        size = self.size
-        at = max(size - WINDOW, self.offset)
-        self.unread_tail = UnreadTail(size, io.pread(fd, size - at, at) if size > at else b"")
+    @staticmethod
+    def _read_unread_tail(io: FileIO, fd: int, size: int, offset: int) -> UnreadTail:
+        at = max(size - WINDOW, offset)
+        return UnreadTail(size, io.pread(fd, size - at, at) if size > at else b"")
 
     # -- reading and acknowledging -------------------------------------------------------------
 
@@ -362,7 +387,7 @@ class FollowedFile:
         before = self.offset
         self.offset = before + len(data)
         self.window = data[-WINDOW:] if len(data) >= WINDOW else (self.window + data)[-WINDOW:]
-        if before < HEAD:
+        if before == len(self.head) < HEAD:
             self.head += data[: HEAD - before]
         return self.splitter.feed(data)
 

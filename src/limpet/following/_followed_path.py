@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import FileIO, Identity, Stamp
-
 if TYPE_CHECKING:
+    import os
+
+    from limpet.following._checkpoint import SavedFile
     from limpet.following._followed_file import FollowedFile
-
-COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
-
-Known = tuple[int | None, Stamp]
-"""Inode generation and stamp of a file that is not delivered (again)."""
-
-
-class RotatedNames:
-    """The names that ``rotated`` matches for one path, and which files of those are delivered."""
-
-    def __init__(self, path: str, pattern: str) -> None:
-        """Store the pattern.
-
-        Args:
-            path: Followed path, absolute.
-            pattern: Glob, relative to the path's directory unless absolute.
-        """
-        directory = os.path.dirname(path)
-        self.pattern: Final = os.path.join(escape(directory), pattern)
-        self.dir: Final = os.path.dirname(os.path.join(directory, pattern))
-        self.known: dict[Identity, Known] = {}
-        """Files that existed at the start, or that are delivered."""
-        self.listed: tuple[int, float] | None = None
-        """Modification time (ns) of the directory when it was listed, and when that was."""
-        self._path = path
-
-    def names(self, io: FileIO) -> list[str]:
-        """Return the paths that match, without compressed files and the followed path."""
-        return [
-            name
-            for name in io.glob(self.pattern)
-            if name != self._path and not name.endswith(COMPRESSED)
-        ]
+    from limpet.following._followed_stream import FollowedStream
+    from limpet.following._rotated_files import RotatedFiles
 
 
 class FollowedPath:
@@ -55,7 +23,7 @@ class FollowedPath:
         *,
         pattern: str | None = None,
         found_late: bool = False,
-        rotated: str | None = None,
+        rotated: RotatedFiles | None = None,
     ) -> None:
         """Store the path; nothing is opened.
 
@@ -63,23 +31,30 @@ class FollowedPath:
             path: Absolute.
             pattern: What the caller asked for: a glob that matches the path; by default the path.
             found_late: The path came to match the glob after the start.
-            rotated: The option of that name.
+            rotated: The files that the option of that name matches for this path.
         """
         self.path: Final = path
         self.pattern: Final = pattern or path
         self.event_path: Final = Path(path)
         """The path as events report it."""
-        self.found_late: Final = found_late
+        self.found_late = found_late
+        """It came to match after the start of this run, or after the checkpoint was saved."""
         self.files: list[FollowedFile] = []
         """Files that are being read, in reading order; mostly open."""
         self.active: FollowedFile | None = None
         """The file that the path leads to."""
+        self.stream: FollowedStream | None = None
+        """What the path leads to, if that is a FIFO or standard input."""
         self.unacknowledged: list[FollowedFile] = []
         """Files that are read to their end and closed, but not acknowledged to their end."""
+        self.lost: list[SavedFile] = []
+        """Files that are acknowledged in part and were not found again; they may come back."""
         self.is_alias = False
         """Its file is already read under another path."""
         self.is_restored = False
         """The checkpoint has it, and the start is not finished."""
+        self.at_start: os.stat_result | None = None
+        """Status of the file at the start, while it could not be opened."""
         self.exists = False
         self.caught_up = False
         """``CaughtUp`` was reported."""
@@ -87,16 +62,39 @@ class FollowedPath:
         """It changed faster than it could be examined."""
         self.idle = False
         """Nothing happened since the last pass, and there is nothing to read."""
-        self.rotated: Final = None if rotated is None else RotatedNames(path, rotated)
+        self.is_waiting = False
+        """Its file cannot be opened: as many files are open as may be."""
+        self.rotated: Final = rotated
         self.error_number = 0
-        """errno that was reported as ``Inaccessible``; 0 while it is accessible."""
+        """Last errno of it; 0 while it is accessible."""
+        self.errors_reported: set[int] = set()
+        """Each errno that was reported as ``Inaccessible`` since it was accessible."""
         self.turn = 0
         """Counts reads, so that files whose order does not matter take turns."""
+        self.saved_json: str | None = None
+        """What the checkpoint has of it; ``None`` after a change."""
 
     @property
     def backlog(self) -> int:
         """Bytes known to be in its files and not read."""
         return sum(file.backlog for file in self.files)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Return whether it must be examined again soon, though nothing reports a change."""
+        files = self.files
+        if self.unstable or self.is_waiting or self.unacknowledged:
+            return True
+        if len(files) != 1:
+            return bool(files)
+        file = files[0]
+        return (
+            not file.is_active
+            or file.partial_since is not None
+            or file.failed_at is not None
+            or file.shrunk_since is not None
+            or bool(file.backlog)
+        )
 
     def needs_no_entry(self, file: FollowedFile) -> bool:
         """Return whether a file may be left out of the checkpoint: unread, and it has a name.

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from limpet.errors import StateFileError
 from limpet.following._event_log import report
 from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import Appended, FollowEvent, Line, Origin
 from limpet.following._follow_thread import FollowThread
-from limpet.following._sync_follower import SyncFollower
+from limpet.following._sync_follower import SyncFollower, abandon, forked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
+    from limpet.following._follow_stats import FollowStats
+
+_PATIENCE_S: Final = 5.0
+"""How long a cancelled task still waits for the checkpoint to be saved, in seconds."""
 
 
 class Follower:
@@ -31,6 +37,8 @@ class Follower:
         self.paths: Final = paths
         self.options: Final = options
         self._thread: FollowThread | None = None
+        self._home: Any = None
+        """The event loop in which it was started."""
         self._post: Any = None
         self._starting: Any = None
         self._batch: _CurrentBatch | None = None
@@ -46,16 +54,19 @@ class Follower:
         """Stop, if ``aclose`` was not called."""
         thread, self._thread = getattr(self, "_thread", None), None
         if thread is not None:
-            thread.abandon()
+            abandon(thread, self)
 
     async def __aenter__(self) -> Self:
         """Start: when this returns, every later line is seen.
 
+        May be cancelled, also while a disk does not answer; then nothing was started.
+
         Raises:
+            UsageError: The state file is a folder, or a file of another program.
             CheckpointBusyError: Another follower has the state file.
             CheckpointCorruptError: It cannot be read, and ``on_corrupt`` is ``raise``.
             LimitError: The process is out of file descriptors.
-            OSError: The state file cannot be read or locked.
+            StateFileError: The state file cannot be read, locked or written.
             RuntimeError: It is running already.
         """
         if self._thread is not None:
@@ -64,21 +75,29 @@ class Follower:
         await self._start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Save what is committed and free everything."""
-        await self.aclose()
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Save what is committed and free everything.
+
+        Raises:
+            StateFileError: The checkpoint could not be saved. An exception that ends the block is
+                not replaced by it: it gets a note.
+        """
+        try:
+            await self.aclose()
+        except StateFileError as trouble:
+            if error is None:
+                raise
+            error.add_note(str(trouble))
 
     async def aclose(self) -> None:
         """Save what is committed and free everything; every iteration ends.
 
-        May be called twice and from any task.
+        May be called twice, from any task and any event loop. If the task is cancelled, saving goes
+        on for some seconds at most; a disk that does not answer is left to a thread.
 
         Raises:
-            OSError: The checkpoint could not be saved; everything is freed.
+            StateFileError: The checkpoint could not be saved; everything is freed.
         """
-        import anyio
-        import anyio.to_thread
-
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -87,14 +106,21 @@ class Follower:
                 self._batch.commit_returned()
             self._batch.is_closed = True
         self._batch = None
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(thread.close)
+        await _in_thread(thread.close, patience=_PATIENCE_S)
 
     # -- iterating -----------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[Line]:
         """Return an iterator of lines, each with its file and offsets."""
         return _Lines(self)
+
+    async def __anext__(self) -> Line:
+        """Return the next line; may be cancelled without losing one.
+
+        Raises:
+            StopAsyncIteration: Nothing more comes.
+        """
+        return await _Lines(self).__anext__()
 
     def text(self) -> AsyncIterator[str]:
         """Return an iterator of bare lines (``bytes`` where ``encoding`` is ``None``)."""
@@ -112,7 +138,7 @@ class Follower:
         """Commit a batch; it is on disk when this returns (as ``durability`` says).
 
         Raises:
-            OSError: It could not be saved. It is tried again each second.
+            StateFileError: It could not be saved. It is tried again each second.
         """
         batch.commit()
         await self.save()
@@ -121,7 +147,7 @@ class Follower:
         """Save what is committed by now.
 
         Raises:
-            OSError: It could not be saved. It is tried again each second.
+            StateFileError: It could not be saved. It is tried again each second.
         """
         import anyio
 
@@ -173,20 +199,21 @@ class Follower:
     # -- inside --------------------------------------------------------------------------------
 
     async def _start(self) -> FollowThread:
-        import anyio
-        import anyio.to_thread
-
         from limpet._event_loop import EventLoop
 
-        self._post = EventLoop().post
+        self._home = EventLoop()
+        self._post = self._home.post
         thread = FollowThread(FollowEngine(self.paths, self.options))
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(thread.start)
+        await _in_thread(thread.start, cancel=thread.cancel_start)
         self._thread = thread
         return thread
 
     async def running(self) -> FollowThread:
-        """Return the thread, and start it first if it is not running."""
+        """Return the thread, and start it first if it is not running.
+
+        Raises:
+            RuntimeError: It runs for another event loop, or in the process that forked this one.
+        """
         import anyio
 
         if self._thread is None:
@@ -194,7 +221,24 @@ class Follower:
             async with self._starting:
                 if self._thread is None:
                     return await self._start()
+        self._check_place(self._thread)
         return self._thread
+
+    def _check_place(self, thread: FollowThread) -> None:
+        """Verify that the caller can be woken.
+
+        Raises:
+            RuntimeError: As ``running``.
+        """
+        if not thread.is_here:
+            raise RuntimeError(forked(self))
+        if not self._home.is_running_here:
+            message = (
+                f"{self!r} was started in another event loop, the only one that it can wake: use "
+                "it there (asyncio.run_coroutine_threadsafe reaches that loop), close it and start "
+                "it here, or use sync(), which needs no event loop"
+            )
+            raise RuntimeError(message)
 
     async def next_event(self, thread: FollowThread) -> FollowEvent:
         """Return the next event; wait for it if none is ready.
@@ -206,6 +250,8 @@ class Follower:
         import anyio.lowlevel
 
         await anyio.lowlevel.checkpoint()  # before one is taken, so that cancelling loses none
+        if not (thread.is_over and thread.is_here):
+            self._check_place(thread)
         while True:
             event = thread.pop()
             if event is not None:
@@ -254,6 +300,44 @@ class Follower:
                     current.replace(event)
                     return
                 report(event)
+
+
+async def _in_thread(
+    work: Callable[[], None], *, cancel: Callable[[], None] | None = None, patience: float = 0.0
+) -> None:
+    """Do work in a thread of its own, and raise what it raises.
+
+    A cancelled caller waits ``patience`` seconds longer, and then leaves the thread behind. It is
+    a daemon thread, so that a disk that does not answer does not keep the process from ending.
+    """
+    import anyio
+
+    from limpet._event_loop import EventLoop
+
+    post, done = EventLoop().post, anyio.Event()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised for the caller
+            errors.append(error)
+        with suppress(RuntimeError):  # the event loop is closed: nobody waits
+            post(done.set)
+
+    thread = threading.Thread(target=run, name="limpet follow start", daemon=True)
+    thread.start()
+    try:
+        await done.wait()
+    except BaseException:
+        if cancel is not None:
+            cancel()
+        with anyio.move_on_after(patience, shield=True):
+            await done.wait()
+        raise
+    thread.join()  # it has nothing left to do
+    if errors:
+        raise errors[0]
 
 
 class _Events:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from limpet._option_fields import path_of
 from limpet.errors import UsageError
-from limpet.following._followed_path import COMPRESSED, FollowedPath
+from limpet.following._followed_path import FollowedPath
+from limpet.following._followed_stream import STDIN
+from limpet.following._glob_pattern import COMPRESSED, expand, fixed_dir, matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,10 +29,7 @@ class PathPattern:
     @property
     def dir(self) -> str:
         """The deepest directory that contains everything that can match."""
-        directory = os.path.dirname(self.text)
-        while has_magic(directory):
-            directory = os.path.dirname(directory)
-        return directory
+        return fixed_dir(self.text) if self.is_glob else os.path.dirname(self.text)
 
     @property
     def recursive(self) -> bool:
@@ -41,13 +40,16 @@ class PathPattern:
 def patterns_of(paths: Iterable[str | os.PathLike[str]]) -> list[PathPattern]:
     """Return what was asked for, absolute and without duplicates.
 
-    A text with wildcards is a glob, unless a file has that very name.
+    A text with wildcards is a glob, unless a file has that very name; ``-`` is standard input.
 
     Raises:
         UsageError: There is no path, or one is empty or contains a NUL.
     """
     patterns: dict[str, PathPattern] = {}
     for path in paths:
+        if path == STDIN:
+            patterns[STDIN] = PathPattern(STDIN, is_glob=False)
+            continue
         absolute = os.fspath(path_of("path", path))
         text = os.fsdecode(path)
         is_glob = not isinstance(path, Path) and has_magic(text) and not os.path.lexists(absolute)
@@ -64,21 +66,40 @@ def discover(state: FollowerState, pattern: PathPattern) -> list[FollowedPath]:
 
     A path that two patterns match belongs to the first.
     """
-    names = state.io.glob(pattern.text) if pattern.is_glob else [pattern.text]
-    new = []
-    for name in names:
-        if name in state.paths or (
-            pattern.is_glob and (name.endswith(COMPRESSED) or os.path.isdir(name))
-        ):
-            continue
-        followed = state.paths[name] = FollowedPath(
-            name,
-            pattern=pattern.text,
-            found_late=pattern.is_glob and not state.starting,
-            rotated=state.options.rotated,
-        )
-        new.append(followed)
-    return new
+    if not pattern.is_glob:
+        return [_add(state, pattern, pattern.text)] if pattern.text not in state.paths else []
+    names, _ = expand(state.io, pattern.text)  # a directory that cannot be read: later, perhaps
+    return [_add(state, pattern, name) for name in names if _may_be_followed(state, name)]
+
+
+def discover_named(
+    state: FollowerState, patterns: Iterable[PathPattern], path: str
+) -> FollowedPath | None:
+    """Add one path that may be new to the state, if it exists and a glob matches it."""
+    if not _may_be_followed(state, path):
+        return None
+    for pattern in patterns:
+        if pattern.is_glob and matches(pattern.text, path):
+            return _add(state, pattern, path) if os.path.lexists(path) else None
+    return None
+
+
+def _may_be_followed(state: FollowerState, name: str) -> bool:
+    if name in state.paths or name in state.own_names or name.endswith(COMPRESSED):
+        return False
+    return not os.path.isdir(name)
+
+
+def _add(state: FollowerState, pattern: PathPattern, name: str) -> FollowedPath:
+    followed = state.paths[name] = FollowedPath(
+        name,
+        pattern=pattern.text,
+        found_late=pattern.is_glob and not state.starting,
+        rotated=state.rotated_of(name),
+    )
+    state.not_caught_up[followed] = None
+    state.mark_changed(name)
+    return followed
 
 
 def forget(state: FollowerState) -> None:
@@ -91,6 +112,9 @@ def forget(state: FollowerState) -> None:
             and not os.path.lexists(path)
         ):
             del state.paths[path]
+            state.busy.pop(followed, None)
+            state.not_caught_up.pop(followed, None)
+            state.unsaved = True
 
 
 def siblings(state: FollowerState, followed: FollowedPath) -> list[FollowedPath]:

@@ -10,73 +10,119 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import MISSING, identity_of, stamp_of
-from limpet.following._follow_events import Replaced, Rotated
+from limpet.following._file_io import MISSING, SHORTAGE, identity_of, is_fresh, stamp_of
+from limpet.following._follow_events import Appeared, Replaced, Rotated
 from limpet.following._followed_file import CopySuspicion, FollowedFile
-from limpet.following._followed_path import FollowedPath
-from limpet.following._follower_state import FollowerState
+from limpet.following._followed_stream import FollowedStream
+from limpet.following._lost_files import find_lost, seek_saved
 from limpet.following._open_files import (
     find_closed,
     hold,
+    holds_all,
+    holds_same,
+    let_go,
+    may_be_held,
+    open_again,
     open_for_turn,
+    open_named,
     refresh,
     reopen,
+    take_descriptor,
 )
+from limpet.following._path_access import not_regular
 from limpet.following._rotation import scan
 from limpet.following._start_position import seek_start
-from limpet.following._truncation import continue_from_deleted
+from limpet.following._truncation import continue_from, find_deleted
+
+if TYPE_CHECKING:
+    from limpet.following._followed_path import FollowedPath
+    from limpet.following._follower_state import FollowerState
+
+
+_ALL: Final = 1 << 62
+"""More bytes than a file has."""
 
 
 def is_unchanged(state: FollowerState, followed: FollowedPath) -> bool:
     """Return whether nothing can have happened, by one system call: most files are idle."""
     file = followed.active
-    if (
-        file is None
-        or len(followed.files) != 1
-        or followed.rotated is not None
-        or file.partial_since is not None
-        or file.failed_at is not None
-        or file.shrunk_since is not None
-        or file.backlog
-        or state.options.follow_symlinks is not True
-    ):
+    if file is None or followed.needs_attention or followed.error_number:
+        return False
+    if file.fd is None and may_be_held(state):
         return False
     try:
-        status = state.io.stat(followed.path)
+        status = state.access.stat(followed.path)
     except OSError:
         return False
-    return file.stamp == stamp_of(status) and file.identity == identity_of(status)
+    same = file.stamp == stamp_of(status) and file.identity == identity_of(status)
+    return same and not is_fresh(status, state.io.time())
 
 
 def resolve(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     """Compare the path with its active file; return whether to do it again.
 
-    Changes of files that are found on the way are only noted: they are handled in between.
+    Changes of files that are found on the way are only noted: they are handled in between. What
+    cannot be found out now is reported, and tried again at the next pass.
     """
+    followed.is_waiting = False
     try:
-        status = _stat(state, followed)
+        again = _compare(state, followed, now)
     except OSError as error:
-        if error.errno in MISSING:
-            _leave_nothing(state, followed, now)
+        if error.errno in SHORTAGE:
+            followed.is_waiting = True
+        elif error.errno in MISSING:
+            return True
         else:
             _report(state, followed, error)
-        return scan(state, followed, now)
+        return False
+    return again
+
+
+def _compare(state: FollowerState, followed: FollowedPath, now: float) -> bool:
+    """Return whether to compare again.
+
+    Raises:
+        OSError: A file that is needed cannot be opened or read; nothing is changed.
+    """
+    try:
+        status = state.access.stat(followed.path)
+    except OSError as error:
+        if error.errno in SHORTAGE:
+            raise
+        if error.errno in MISSING:
+            _leave_nothing(state, followed, now)
+        else:  # it says nothing about the file, which stays held
+            _report(state, followed, error)
+        return scan(state, followed.rotated, now)
+    if modes.S_ISFIFO(status.st_mode):
+        _release(state, followed, now)
+        _lead_to_fifo(state, followed, status)
+        return scan(state, followed.rotated, now)
+    close_stream(state, followed)
     if not modes.S_ISREG(status.st_mode):
         _release(state, followed, now)
-        _report(state, followed, _not_a_file(status, followed.path))
-        return scan(state, followed, now)
+        _report(state, followed, not_regular(status, followed.path))
+        return scan(state, followed.rotated, now)
     identity = identity_of(status)
     file = followed.active
     if file is not None and file.identity == identity:
-        if file.fd is None and stamp_of(status) != file.stamp:
-            reopen(state, file, followed.path, now)
-            return True
+        if file.fd is None:
+            if stamp_of(status) != file.stamp or is_fresh(status, state.io.time()):
+                return _open_when_needed(state, followed, file, status, now)
+            if may_be_held(state):
+                reopen(state, file, followed.path, now)
+                return True
+        elif _is_another(state, followed, file, status):
+            return _open(state, followed, now, instead_of=file)
         if file.failed_at is None:
             state.report_accessible(followed)
-        return scan(state, followed, now)
+        return scan(state, followed.rotated, now)
     if file is not None and file.fd is None:
-        find_closed(state, file, now)
+        if not _is_renumbered(state, followed, file, now):
+            find_closed(state, file, now)
         return True
     known = state.files.get(identity)
     if known is not None and known.closed_until_turn and known.path == followed.path:
@@ -87,79 +133,233 @@ def resolve(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     return _open(state, followed, now)
 
 
-def _stat(state: FollowerState, followed: FollowedPath) -> os.stat_result:
-    io, policy = state.io, state.options.follow_symlinks
-    if policy is True:
-        return io.stat(followed.path)
-    link = io.lstat(followed.path)
-    if not modes.S_ISLNK(link.st_mode):
-        return link
-    status = io.stat(followed.path)
-    if policy == "same-owner" and link.st_uid == status.st_uid:
-        return status
-    raise OSError(errno.ELOOP, "it is a symlink, and follow_symlinks does not allow it")
+def _lead_to_fifo(state: FollowerState, followed: FollowedPath, status: os.stat_result) -> None:
+    """Read the FIFO at the path.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    stream = followed.stream
+    if stream is not None and stream.identity == identity_of(status):
+        return
+    close_stream(state, followed)
+    fd, _ = state.access.open(followed.path, fifo=True)
+    number = state.take_number()
+    followed.stream = FollowedStream(followed.path, fd, number, state.new_splitter(), state.wake)
+    state.streams[followed] = followed.stream
+    state.report_accessible(followed)
+    if not followed.exists:
+        state.emit(Appeared(path=followed.event_path, time=state.io.time(), generation=number))
+    followed.exists = True
 
 
-def _open(state: FollowerState, followed: FollowedPath, now: float) -> bool:
-    """Open the unknown file at the path; return whether to compare again."""
+def close_stream(state: FollowerState, followed: FollowedPath) -> None:
+    """Stop to read a FIFO, once what was read of it is delivered."""
+    stream, followed.stream = followed.stream, None
+    if stream is None:
+        return
+    del state.streams[followed]
+    stream.close()
+    while (blocks := stream.take()) is not None:
+        state.deliver(stream, blocks)
+    state.deliver(stream, stream.splitter.flush())
+
+
+def _open_when_needed(
+    state: FollowerState,
+    followed: FollowedPath,
+    file: FollowedFile,
+    status: os.stat_result,
+    now: float,
+) -> bool:
+    """Note that a closed file grew: it is opened when it is read; return whether to compare again.
+
+    A file that did not grow is opened at once, to find out what happened to it.
+    """
+    if status.st_size <= max(file.offset, file.size) and not file.backlog:
+        reopen(state, file, followed.path, now)
+        return True
+    if status.st_size > file.size:
+        file.quiet_since = now
+        file.size, file.closed_until_turn = status.st_size, True
+    elif status.st_size < file.size:
+        reopen(state, file, followed.path, now)
+        return True
+    return scan(state, followed.rotated, now)
+
+
+def _is_another(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, status: os.stat_result
+) -> bool:
+    """Return whether another file is at the path, though it has the number of the open one.
+
+    Where inode numbers are made of paths (rclone, other object stores), a log and the one before
+    it have the same number. Their sizes and times tell, if neither is being written.
+    """
+    io = state.io
+    held = io.fstat(file.open_fd)
+    seen = stamp_of(status)[:2]
+    if stamp_of(held)[:2] == seen or stamp_of(state.access.stat(followed.path))[:2] != seen:
+        return False
+    fd, status = state.access.open(followed.path)
+    try:
+        if stamp_of(io.fstat(file.open_fd))[:2] == stamp_of(status)[:2]:
+            return False
+        if status.st_size < held.st_size or not holds_same(state, fd, file):
+            return True
+        take_descriptor(state, file, fd, status)  # the open one shows an old state of the file
+        fd = -1
+        return False
+    finally:
+        if fd >= 0:
+            io.close(fd)
+
+
+def _is_renumbered(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float
+) -> bool:
+    """Return whether a closed file is still at its path, under another inode number."""
+    return state.on_network(followed.path) and open_again(state, file, followed.path, now)
+
+
+def _open(
+    state: FollowerState,
+    followed: FollowedPath,
+    now: float,
+    *,
+    instead_of: FollowedFile | None = None,
+) -> bool:
+    """Open the unknown file at the path; return whether to compare again.
+
+    Args:
+        state: Of the follower.
+        followed: The path.
+        now: Monotonic seconds.
+        instead_of: A file with the same inode number that is another one.
+    """
     io = state.io
     followed.is_alias = False
     try:
-        fd = io.open(followed.path)
+        fd, status = open_named(state, followed.path)
     except OSError as error:
         if error.errno in MISSING:
             return True
-        _release(state, followed, now)
+        if state.starting and not followed.is_restored:
+            with suppress(OSError):
+                followed.at_start = state.access.stat(followed.path)
+        if error.errno in SHORTAGE:
+            raise
         _report(state, followed, error)
-        return scan(state, followed, now)
-    status = io.fstat(fd)  # it may be another file by now: only this one counts
-    try:
-        known = state.files.get(identity_of(status))
-        if not modes.S_ISREG(status.st_mode) or (known is not None and known.fd is not None):
-            io.close(fd)
-            return True
-        _lead_to_new(state, followed, fd, status, now)
-    except BaseException:
-        if state.files.get(identity_of(status)) is None:
-            io.close(fd)
-        raise
+        return scan(state, followed.rotated, now)
+    known = state.files.get(identity_of(status))  # it may be another file by now
+    if known is not None and known.fd is not None and known is not instead_of:
+        io.close(fd)
+        return True
+    old = followed.active
+    if old is not None and old.fd is None:
+        io.close(fd)  # it was closed to make room for this one: look for it first
+        return True
+    if (
+        old is not None
+        and old.fd is not None
+        and old is not instead_of
+        and _is_same_renumbered(state, old, fd, status)
+    ):
+        take_descriptor(state, old, fd, status)
+        return True
+    _lead_to_new(state, followed, fd, status, now)
     return True
+
+
+def _is_same_renumbered(
+    state: FollowerState, file: FollowedFile, fd: int, status: os.stat_result
+) -> bool:
+    """Return whether a file has another number than before, and is the same.
+
+    FUSE file systems give their files other numbers, and a file system that was mounted again has
+    another device number. An ordinary one is only believed if the old file is deleted (see
+    ``Replaced``), or cannot be read any more.
+    """
+    try:
+        if file.failed_at is not None:
+            return holds_all(state, fd, status, file)
+        held = state.io.fstat(file.open_fd)
+        same = stamp_of(held)[:2] == stamp_of(status)[:2] and held.st_nlink == status.st_nlink
+        may_be = state.on_network(file.path) and same and bool(file.offset)
+        return may_be and holds_same(state, fd, file)
+    except OSError:
+        return False
 
 
 def _lead_to_new(
     state: FollowerState, followed: FollowedPath, fd: int, status: os.stat_result, now: float
 ) -> None:
-    """Take an unknown file as the one at the path."""
+    """Take an unknown file as the one at the path.
+
+    Raises:
+        OSError: It cannot be read; it is closed, and the path leads to what it led to.
+    """
     file = hold(state, followed, fd, status, followed.path, now)
-    file.is_active = True
-    file.suspicion = CopySuspicion() if followed.found_late else None
     old = followed.active or (followed.files[-1] if followed.files else None)
+    restored = False
+    deleted = None
+    try:
+        entry = find_lost(state, followed, fd, status)
+        if entry is not None:
+            seek_saved(state, file, entry)
+            restored = True
+        elif old is None and not followed.is_restored:
+            _seek_first(state, followed, file, status)
+        if not file.offset and not (state.starting and old is None):
+            deleted = find_deleted(state, followed, file)
+    except BaseException:
+        let_go(state, file)
+        if state.starting and not followed.is_restored:
+            followed.at_start = status
+        raise
+    followed.at_start = None
+    file.is_active = True
+    file.suspicion = CopySuspicion() if followed.found_late and not file.offset else None
     _release(state, followed, now)
     for one in followed.files:
-        if refresh(state, one, now):
-            one.priority_end = one.size
+        # what cannot be examined now may have grown
+        one.priority_end = one.size if refresh(state, one, now) else _ALL
     state.report_accessible(followed)
-    continued = None
-    if state.starting and not followed.is_restored and old is None:
-        seek_start(state, file)
-    else:
-        continued = continue_from_deleted(state, followed, file)
+    if deleted is not None:
+        continue_from(state, deleted, file)
     followed.active = file
     followed.files.append(file)
+    state.busy[followed] = None
     time = state.io.time()
-    if continued is not None:
+    if deleted is not None:
         followed.exists = True
         state.emit(
-            Replaced(path=followed.event_path, time=time, old=continued.number, new=file.number)
+            Replaced(path=followed.event_path, time=time, old=deleted.number, new=file.number)
         )
         return
-    if scan(state, followed, now) and file.offset == 0:
+    if scan(state, followed.rotated, now) and file.offset == 0:
         _renumber(followed, file)
     if old is not None:
         state.emit(Rotated(path=followed.event_path, time=time, old=old.number, new=file.number))
-    elif not state.starting or followed.is_restored:
+    elif not state.starting or followed.is_restored or restored:
         state.report_found(followed, file)
     followed.exists = True
+
+
+def _seek_first(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, status: os.stat_result
+) -> None:
+    """Go to where the first file of a path is begun.
+
+    Raises:
+        OSError: It cannot be read; nothing is changed.
+    """
+    was = followed.at_start
+    if state.starting:
+        seek_start(state, file, came_later=followed.found_late)
+    elif was is not None and identity_of(was) == identity_of(status):
+        # it existed at the start, and could not be opened: what was written since is read
+        seek_start(state, file, came_later=followed.found_late, size=was.st_size)
 
 
 def _renumber(followed: FollowedPath, file: FollowedFile) -> None:
@@ -184,6 +384,7 @@ def _lead_to_known(
     _release(state, followed, now)
     state.report_accessible(followed)
     followed.exists = followed.is_alias = True
+    _take_turn_after(state, owner)
     if owner.active is file:
         if _leads_to(state, owner, file):
             return False  # two names of one file: it is read under the first
@@ -202,6 +403,10 @@ def take_over(state: FollowerState, file: FollowedFile, path: str) -> None:
     """Read a file of another path under ``path``, to which it was renamed."""
     followed = state.paths[path]
     state.path_of(file).files.remove(file)
+    state.mark_changed(file.path)
+    state.mark_changed(path)
+    state.busy[followed] = None
+    _take_turn_after(state, state.path_of(file))
     file.path, file.moved_to = path, None
     followed.files.append(file)
     followed.is_alias = False
@@ -209,9 +414,15 @@ def take_over(state: FollowerState, file: FollowedFile, path: str) -> None:
     _activate(state, followed, file)
 
 
+def _take_turn_after(state: FollowerState, followed: FollowedPath) -> None:
+    """Read a path after all others: what was its file comes before the one it leads to now."""
+    state.busy.pop(followed, None)
+    state.busy[followed] = None
+
+
 def _leads_to(state: FollowerState, followed: FollowedPath, file: FollowedFile) -> bool:
     try:
-        return identity_of(_stat(state, followed)) == file.identity
+        return identity_of(state.access.stat(followed.path)) == file.identity
     except OSError:
         return False
 
@@ -224,21 +435,28 @@ def _activate(state: FollowerState, followed: FollowedPath, file: FollowedFile) 
 
 
 def _release(state: FollowerState, followed: FollowedPath, now: float) -> None:
-    """Let go of the active file, to which the path no longer leads: it is read before any other."""
-    file, followed.active = followed.active, None
+    """Let go of the active file, to which the path no longer leads: it is read before any other.
+
+    Raises:
+        OSError: A closed file cannot be looked for now; nothing is changed.
+    """
+    file = followed.active
     if file is None:
         return
+    if file.fd is None:
+        find_closed(state, file, now)
+    followed.active = None
     file.is_active = False
     file.quiet_since = now
     state.unsaved = True
-    if file.fd is None:
-        find_closed(state, file, now)
+    state.mark_changed(followed.path)
     if file.fd is not None:
         refresh(state, file, now)
         file.priority_end = file.size
 
 
 def _leave_nothing(state: FollowerState, followed: FollowedPath, now: float) -> None:
+    close_stream(state, followed)
     _release(state, followed, now)
     state.report_accessible(followed)
     followed.is_alias = False
@@ -247,8 +465,3 @@ def _leave_nothing(state: FollowerState, followed: FollowedPath, now: float) -> 
 
 def _report(state: FollowerState, followed: FollowedPath, error: OSError) -> None:
     state.report_inaccessible(followed, error.errno or errno.EIO, error.strerror or str(error))
-
-
-def _not_a_file(status: os.stat_result, path: str) -> OSError:
-    number = errno.EISDIR if modes.S_ISDIR(status.st_mode) else errno.EINVAL
-    return OSError(number, f"it is no regular file ({modes.filemode(status.st_mode)[0]})", path)

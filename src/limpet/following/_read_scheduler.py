@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from limpet.following._copytruncate import must_wait, possible_originals
+from limpet.following._file_io import SHORTAGE
 from limpet.following._follow_options import FollowOptions
+from limpet.following._followed_file import HOLD_S
 from limpet.following._line_splitter import LineSplitter
 from limpet.following._open_files import open_for_turn, refresh, report_unreadable
 from limpet.following._path_discovery import siblings
@@ -23,14 +26,50 @@ def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     Nothing is read while a change is not handled yet.
     """
     for file in reading_order(followed, strict=state.options.order == "strict"):
-        if file.closed_until_turn and not open_for_turn(state, file, now):
-            return True
+        if file in state.postponed or not _is_open(state, followed, file, now):
+            if state.changes or file not in followed.files:
+                return True
+            if _holds_others_back(file, now):
+                return False
+            continue
+        if file is followed.active and _may_have_predecessor(followed, file, now):
+            continue
         waits = file.suspicion is not None and _waits(state, followed, file, now)
         if state.changes:
             return True
-        if not waits:
-            return _read_chunk(state, followed, file, now)
+        if not waits and _read_chunk(state, followed, file, now):
+            return True
+        if _holds_others_back(file, now):
+            return False
     return False
+
+
+def _may_have_predecessor(followed: FollowedPath, file: FollowedFile, now: float) -> bool:
+    """Return whether rotated files, which would come first, cannot be examined at the moment."""
+    rotated = followed.rotated
+    if rotated is None or rotated.unsure_since is None or file.offset:
+        return False
+    return now - rotated.unsure_since < HOLD_S
+
+
+def _is_open(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
+    """Return whether a file is open, and open it if it was closed until its turn."""
+    if not file.closed_until_turn:
+        return True
+    try:
+        return open_for_turn(state, file, now)
+    except OSError as error:
+        followed.is_waiting = True
+        file.note_failure(now)
+        if error.errno not in SHORTAGE:
+            report_unreadable(state, file, error, now)
+        return False
+
+
+def _holds_others_back(file: FollowedFile, now: float) -> bool:
+    """Return whether the files after one that cannot be read wait for it, to keep the order."""
+    since = file.failing_since
+    return since is not None and now - since < HOLD_S and file.offset < file.priority_end
 
 
 def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]:
@@ -52,13 +91,18 @@ def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]
 
 def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
     """Return whether a file is not read because it may be a copy of another one."""
-    originals, compare = possible_originals(file, siblings(state, followed))
-    for one in originals:
-        refresh(state, one, now, hinted=compare)
-    if state.changes:
+    if not refresh(state, file, now):  # it may have grown since: then it is not quiet
         return True
-    quiet = now - file.quiet_since >= state.options.linger
     try:
+        originals, compare = possible_originals(state.io, file, siblings(state, followed))
+        unknown = False
+        for one in originals:
+            if not refresh(state, one, now, hinted=compare):
+                since = one.failing_since
+                unknown |= since is None or now - since < HOLD_S
+        if state.changes or unknown:
+            return True
+        quiet = now - file.quiet_since >= state.options.linger
         return must_wait(state.io, file, originals, compare=compare, quiet=quiet)
     except OSError as error:
         report_unreadable(state, file, error, now)
@@ -70,7 +114,9 @@ def _read_chunk(
 ) -> bool:
     io, before = state.io, file.offset
     try:
-        if not refresh(state, file, now) or not file.backlog:
+        if not refresh(state, file, now):
+            return bool(state.changes)
+        if not file.backlog:
             return True
         if not before and _skip_hole(state, file):
             return True
@@ -78,9 +124,11 @@ def _read_chunk(
     except OSError as error:
         report_unreadable(state, file, error, now)
         return False
+    state.held.pop(file, None)
+    state.held[file] = None  # it was used last
     file.read_at = now
     if file.failed_at is not None:
-        file.failed_at = None
+        file.note_success()
         state.report_accessible(followed)
     if blocks is None:
         refresh(state, file, now, hinted=True)
@@ -91,7 +139,8 @@ def _read_chunk(
     if blocks and held:
         file.partial_since = now
     if file.offset >= file.size:
-        file.size = max(file.refresh_status(io, now).st_size, file.size)
+        with suppress(OSError):  # the next refresh reports it
+            file.size = max(file.refresh_status(io, now).st_size, file.size)
     state.deliver(file, blocks)
     if file.moved_to is not None and not file.backlog:
         if file.moved_to in state.paths:

@@ -2,138 +2,269 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import stat as modes
-from contextlib import suppress
-from glob import has_magic
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import FileIO, Identity, identity_of, stamp_of
+from limpet.following._close_files import limit_generations
+from limpet.following._file_io import MISSING, SHORTAGE, identity_of
+from limpet.following._follow_events import Inaccessible
 from limpet.following._followed_file import CopySuspicion
-from limpet.following._open_files import hold, make_room
-from limpet.following._truncation import continue_from_deleted
+from limpet.following._lost_files import find_lost, seek_saved
+from limpet.following._open_files import hold, let_go, open_named
+from limpet.following._path_access import NotRegularError, SymlinkRefusedError
+from limpet.following._rotated_files import Delivered, continues, take_as_delivered
+from limpet.following._start_position import detected_encoding
+from limpet.following._truncation import continue_from, find_deleted
 
 if TYPE_CHECKING:
-    from limpet.following._followed_path import FollowedPath, RotatedNames
+    import os
+
+    from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
+    from limpet.following._rotated_files import RotatedFiles
 
-_COARSE_S: Final = 0.1
-"""A directory that changed this shortly before it was listed may have changed again since without
-a later modification time: the clock of a file system may tick in steps of some milliseconds."""
+_ANSWERS: Final = {*MISSING, errno.ELOOP, errno.EINVAL, errno.EISDIR}
+"""Errors that say what a name leads to: nothing that is followed."""
+_NEWEST: Final = 16
+"""Closed rotated files that are examined in every round."""
+_TURNS: Final = 30
+"""Each of the others is examined in one of this number of rounds."""
+_START_ROUNDS: Final = 5
+"""Listings of a directory that changes while a follower starts."""
 
 
-def take_as_delivered(state: FollowerState, rotated: RotatedNames) -> None:
-    """Treat rotated files that exist at the start as already delivered."""
+def take_all_as_delivered(state: FollowerState, rotated: RotatedFiles) -> None:
+    """Treat rotated files that exist at the start as already delivered.
+
+    Files that a listing missed, because the directory changed or cannot be read, are known by their
+    modification time: see ``existed_before``.
+    """
     io = state.io
-    for name in rotated.names(io):
-        with suppress(OSError):
-            fd = io.open(name)
+    rotated.existed_before = io.time()
+    before: dict[str, int] = {}
+    for _ in range(_START_ROUNDS):
+        rotated.begin_listing(io)
+        names, trouble = rotated.names(io)
+        seen: dict[str, int] = {}
+        for name in names:
+            if name in state.paths:
+                continue
             try:
-                status = io.fstat(fd)
-                if modes.S_ISREG(status.st_mode):
-                    known = (io.inode_generation(fd), stamp_of(status))
-                    rotated.known[identity_of(status)] = known
-            finally:
-                io.close(fd)
+                seen[name] = _take_one_as_delivered(state, rotated, name)
+            except OSError as error:
+                trouble = trouble or (None if _is_answer(error) else error)
+        settled = rotated.end_listing(io, trouble)
+        # what two listings have alike was so between them, whenever the directory changed
+        if settled or (trouble is None and seen == before):
+            rotated.existed_before = None
+            return
+        before = seen
+
+
+def _take_one_as_delivered(state: FollowerState, rotated: RotatedFiles, name: str) -> int:
+    """Treat one file as delivered; return its inode number.
+
+    Raises:
+        OSError: It cannot be opened or read.
+    """
+    status = state.access.stat(name)
+    known = rotated.known.get(status.st_ino)
+    if known is None or not known.is_unchanged(status):
+        fd, status = state.access.open(name)
+        try:
+            rotated.remember(take_as_delivered(state.io, fd, status))
+        finally:
+            state.io.close(fd)
+    return status.st_ino
 
 
 def scan(
-    state: FollowerState, followed: FollowedPath, now: float, *, even_if_unchanged: bool = False
+    state: FollowerState,
+    rotated: RotatedFiles | None,
+    now: float,
+    *,
+    even_if_unchanged: bool = False,
 ) -> bool:
     """Hold every file that is new under ``rotated``; return whether there was one.
 
     Such files come before the file at the path, in the order in which they were last written.
     """
-    rotated, io = followed.rotated, state.io
-    if rotated is None or not (_is_due(io, rotated) or even_if_unchanged):
-        return False
-    found: list[tuple[int, str]] = []
-    seen: set[Identity] = set()
-    for name in rotated.names(io):
-        opened = _open_if_new(state, rotated, name, seen)
-        if opened is not None:
-            fd, status = opened
-            io.close(fd)  # there may be thousands
-            found.append((status.st_mtime_ns, name))
-    rotated.known = {key: value for key, value in rotated.known.items() if key in seen}
-    for _, name in sorted(found):
-        opened = _open_if_new(state, rotated, name, seen)
-        if opened is None:
-            rotated.listed = None  # it has another name by now
-            continue
-        _insert(state, followed, *opened, name, now)
-        make_room(state, followed)
-    return bool(found)
-
-
-def _is_due(io: FileIO, rotated: RotatedNames) -> bool:
-    if has_magic(rotated.dir):
-        return True
-    try:
-        changed = io.stat(rotated.dir).st_mtime_ns
-    except OSError:
-        return False
-    listed = rotated.listed
-    if listed is not None and listed[0] == changed and listed[1] - changed / 1e9 > _COARSE_S:
-        return False
-    rotated.listed = (changed, io.time())
-    return True
-
-
-def _open_if_new(
-    state: FollowerState, rotated: RotatedNames, name: str, seen: set[Identity]
-) -> tuple[int, os.stat_result] | None:
-    """Open a file that is not known yet; ``None`` for every other."""
     io = state.io
-    try:
-        status = io.stat(name)
+    if rotated is None or not (even_if_unchanged or rotated.is_due(io)):
+        return False
+    rotated.begin_listing(io)
+    found: list[tuple[int, str]] = []
+    dated: list[tuple[int, str]] = []
+    seen: set[int] = set()
+    refused: dict[str, int] = {}
+    names, trouble = rotated.names(io)
+    for name in names:
+        if name in state.paths:
+            continue
+        try:
+            status = state.access.stat(name)
+        except OSError as error:
+            _refuse(state, rotated, name, error, refused)
+            trouble = trouble or (None if _is_answer(error) else error)
+            continue
         if not modes.S_ISREG(status.st_mode):
-            return None
-        seen.add(identity_of(status))
-        if _is_held(state, status, name) or _is_unchanged(rotated, status):
-            return None
-        fd = io.open(name)
-    except OSError:
-        return None
-    status = io.fstat(fd)
-    seen.add(identity_of(status))
-    if (
-        not modes.S_ISREG(status.st_mode)
-        or _is_held(state, status, name)
-        or _is_unchanged(rotated, status)
-        or _is_delivered(rotated, status, io.inode_generation(fd))
-    ):
-        io.close(fd)
-        return None
-    return fd, status
+            continue
+        seen.add(status.st_ino)
+        dated.append((status.st_mtime_ns, name))
+        if not _is_held(state, status, name) and not _is_unchanged(rotated, status):
+            found.append((status.st_mtime_ns, name))
+    rotated.delivered_names = [name for _, name in sorted(dated)]
+    inserted = False
+    for _, name in sorted(found):
+        try:
+            inserted |= _take(state, rotated, name, now, seen)
+        except OSError as error:
+            _refuse(state, rotated, name, error, refused)
+    rotated.refused = refused
+    if any(number in MISSING or number in SHORTAGE for number in refused.values()):
+        trouble = trouble or OSError("a file has another name by now")
+    unsure = trouble is not None or any(number not in _ANSWERS for number in refused.values())
+    rotated.unsure_since = (rotated.unsure_since or now) if unsure else None
+    settled = rotated.end_listing(io, trouble)
+    rotated.forget_missing(seen, settled=settled)
+    if settled:
+        rotated.existed_before = None
+    return inserted
+
+
+def examine_delivered(
+    state: FollowerState, rotated: RotatedFiles, now: float, *, turn: int | None = None
+) -> None:
+    """Examine rotated files that are closed: a process may still write to one.
+
+    The modification time of their directory does not say so. The youngest are examined each time,
+    of the others a part each turn; without ``turn`` all are examined.
+    """
+    names = rotated.delivered_names
+    if turn is not None and len(names) > _NEWEST:
+        newest = names[-_NEWEST:]
+        others = names[:-_NEWEST][turn % _TURNS :: _TURNS]
+        names = [*newest, *others]
+    for name in names:
+        if name in state.paths:
+            continue
+        try:
+            status = state.access.stat(name)
+            if (
+                modes.S_ISREG(status.st_mode)
+                and not _is_held(state, status, name)
+                and not _is_unchanged(rotated, status)
+            ):
+                _take(state, rotated, name, now, set(rotated.known))
+        except OSError:
+            rotated.list_again()
+
+
+def _is_answer(error: OSError) -> bool:
+    """Return whether a name leads to no file of ours; if not, it is not known where it leads."""
+    return error.errno in MISSING or isinstance(error, NotRegularError | SymlinkRefusedError)
+
+
+def _refuse(
+    state: FollowerState,
+    rotated: RotatedFiles,
+    name: str,
+    error: OSError,
+    refused: dict[str, int],
+) -> None:
+    """Note that a name cannot be opened, and report it once, unless it is only gone."""
+    number = error.errno or 0
+    refused[name] = number
+    if number not in MISSING and number not in SHORTAGE and rotated.refused.get(name) != number:
+        state.emit(
+            Inaccessible(
+                path=Path(name),
+                time=state.io.time(),
+                errno=number,
+                message=error.strerror or str(error),
+            )
+        )
 
 
 def _is_held(state: FollowerState, status: os.stat_result, name: str) -> bool:
     """Return whether a file is being read; learn its present name."""
     file = state.files.get(identity_of(status))
-    if file is not None and file.fd is not None and not file.is_active:
+    if file is not None and not file.is_active:
         file.name = name
     return file is not None
 
 
-def _is_unchanged(rotated: RotatedNames, status: os.stat_result) -> bool:
-    known = rotated.known.get(identity_of(status))
-    return known is not None and known[1] == stamp_of(status)
+def _is_unchanged(rotated: RotatedFiles, status: os.stat_result) -> bool:
+    known = rotated.known.get(status.st_ino)
+    return known is not None and known.is_unchanged(status)
 
 
-def _is_delivered(
-    rotated: RotatedNames, status: os.stat_result, inode_generation: int | None
+def _take(
+    state: FollowerState, rotated: RotatedFiles, name: str, now: float, seen: set[int]
 ) -> bool:
-    """Return whether a changed file is a delivered one: its inode may be another file's by now."""
-    identity = identity_of(status)
-    known = rotated.known.get(identity)
-    if known is None:
-        return False
-    if known[0] != inode_generation:
-        del rotated.known[identity]
-        return False
-    rotated.known[identity] = (inode_generation, stamp_of(status))
+    """Open a file and hold it, if there is something in it that is not delivered.
+
+    Raises:
+        OSError: It cannot be opened or read; nothing is changed.
+    """
+    io = state.io
+    fd, status = open_named(state, name)
+    try:
+        if _is_held(state, status, name) or _is_unchanged(rotated, status):
+            io.close(fd)
+            return False
+        followed = owner_of(state, rotated, name)
+        known = _known(state, rotated, fd, status, seen)
+        if known is not None and known.offset >= status.st_size:
+            rotated.remember(known)
+            io.close(fd)
+            return False
+    except BaseException:
+        io.close(fd)
+        raise
+    _insert(state, followed, fd, status, name, known, now)
+    limit_generations(state, followed)
     return True
+
+
+def _known(
+    state: FollowerState,
+    rotated: RotatedFiles,
+    fd: int,
+    status: os.stat_result,
+    seen: set[int],
+) -> Delivered | None:
+    """Return how far a file is delivered; ``None`` if nothing of it is."""
+    io = state.io
+    known = rotated.known.get(status.st_ino)
+    if known is not None and continues(io, fd, status, known):
+        if known.offset < 0 or status.st_size < known.offset:
+            return take_as_delivered(io, fd, status, number=known.number)
+        return known.compared(status)
+    if known is None:
+        known = rotated.find_renumbered(status, seen)
+        if known is not None and continues(io, fd, status, known, renumbered=True):
+            return known._replace(
+                inode=status.st_ino, inode_generation=io.inode_generation(fd)
+            ).compared(status)
+    before = rotated.existed_before
+    if before is not None and status.st_mtime <= before:
+        return take_as_delivered(io, fd, status)
+    return None
+
+
+def owner_of(state: FollowerState, rotated: RotatedFiles, name: str) -> FollowedPath:
+    """Return the path to which a rotated file belongs: the one whose name its name begins with.
+
+    Several paths of one directory may have the same pattern.
+    """
+    for end in range(len(name), len(rotated.dir), -1):
+        followed = state.paths.get(name[:end])
+        if followed is not None and followed.rotated is rotated:
+            return followed
+    return next(one for one in state.paths.values() if one.rotated is rotated)
 
 
 def _insert(
@@ -142,11 +273,32 @@ def _insert(
     fd: int,
     status: os.stat_result,
     name: str,
+    known: Delivered | None,
     now: float,
 ) -> None:
-    """Read an unseen file after those before it and before the active one."""
+    """Read an unseen file after those before it and before the active one.
+
+    Raises:
+        OSError: It cannot be read; it is closed.
+    """
     file = hold(state, followed, fd, status, name, now)
-    file.priority_end, file.suspicion = file.size, CopySuspicion()
+    try:
+        entry = find_lost(state, followed, fd, status)
+        if entry is not None:
+            seek_saved(state, file, entry)
+        elif known is not None:
+            encoding = detected_encoding(state, fd)
+            file.seek(state.io, known.offset, encoding=encoding, skipping=False)
+            file.number = known.number or file.number
+        else:
+            file.suspicion = CopySuspicion()
+            old = find_deleted(state, followed, file)
+            if old is not None:
+                continue_from(state, old, file)
+    except BaseException:
+        let_go(state, file)
+        raise
+    file.priority_end = file.size
     at = len(followed.files)
     if followed.active is not None:
         at = followed.files.index(followed.active)
@@ -156,5 +308,5 @@ def _insert(
         if not one.offset and one.found_mtime_ns + is_trusted > status.st_mtime_ns:
             at = place  # that one is younger, and nothing of it is read
             break
-    continue_from_deleted(state, followed, file)
     followed.files.insert(at, file)
+    state.busy[followed] = None

@@ -14,28 +14,54 @@ if TYPE_CHECKING:
 _PIECE: Final = 1 << 16
 
 
-def seek_start(state: FollowerState, file: FollowedFile) -> None:
-    """Go to the position in a file that the options ask for."""
+def seek_start(
+    state: FollowerState, file: FollowedFile, *, came_later: bool = False, size: int | None = None
+) -> None:
+    """Go to the position in a file that the options ask for.
+
+    Args:
+        state: Of the follower.
+        file: At its beginning.
+        came_later: It came while nothing ran: it is read from its beginning.
+        size: What it had at the start, if that is not now.
+
+    Raises:
+        OSError: It cannot be read; nothing is changed.
+    """
     options, io = state.options, state.io
-    where = options.begin
+    where = "beginning" if came_later else options.begin
+    size = file.size if size is None else min(size, file.size)
     if where == "checkpoint" or not isinstance(where, str):
         where = options.fallback
     if options.ignore_older is not None:
         age = io.time() - io.fstat(file.open_fd).st_mtime
         if age > options.ignore_older:
             where = "end"
-    if where == "beginning" or not file.size:
+    if where == "beginning" or not size:
         return
-    first = io.pread(file.open_fd, 4, 0)
-    codec = sniff(first, options.encoding, options.delimiter)
-    codec = codec or codec_for(options.encoding, options.delimiter)
+    codec = _detected(state, file.open_fd)
     if options.mode == "chunks" and where == "end":
-        file.seek(io, file.size, encoding=None, skipping=False)
+        file.seek(io, size, encoding=None, skipping=False)
         return
     wanted = 0 if where == "end" else options.last
-    offset = _start_of_last(io, file.open_fd, file.size, codec, wanted, options.max_line)
+    offset = _start_of_last(io, file.open_fd, size, codec, wanted, options.max_line)
     skipping = offset < 0
-    file.seek(io, file.size if skipping else offset, encoding=codec.name, skipping=skipping)
+    file.seek(io, size if skipping else offset, encoding=codec.name, skipping=skipping)
+
+
+def detected_encoding(state: FollowerState, fd: int) -> str | None:
+    """Return the encoding that the beginning of an open file shows.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return _detected(state, fd).name
+
+
+def _detected(state: FollowerState, fd: int) -> Codec:
+    options = state.options
+    codec = sniff(state.io.pread(fd, 4, 0), options.encoding, options.delimiter)
+    return codec or codec_for(options.encoding, options.delimiter)
 
 
 def _start_of_last(io: FileIO, fd: int, size: int, codec: Codec, lines: int, max_line: int) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Final, Self
 
+from limpet.errors import StateFileError
 from limpet.following._event_log import report
 from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import Appended, FollowEvent, Line
@@ -15,8 +17,8 @@ from limpet.following._follow_thread import FollowThread
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from limpet.following._follow_engine import FollowStats
     from limpet.following._follow_options import FollowOptions
+    from limpet.following._follow_stats import FollowStats
 
 
 class SyncFollower:
@@ -33,19 +35,36 @@ class SyncFollower:
         self._last: Appended | None = None
 
     def __enter__(self) -> Self:
-        """Start: when this returns, every later line is seen."""
+        """Start: when this returns, every later line is seen.
+
+        Raises:
+            LimpetError: As ``Follower.__aenter__``; nothing was started.
+        """
         self._start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Save what is committed and free everything."""
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Save what is committed and free everything.
+
+        Raises:
+            StateFileError: The checkpoint could not be saved. An exception that ends the block is
+                not replaced by it: it gets a note.
+        """
+        try:
+            self.close()
+        except StateFileError as trouble:
+            if error is None:
+                raise
+            error.add_note(str(trouble))
 
     def __del__(self) -> None:
         """Free everything, if ``close`` was not called."""
         thread, self._thread = getattr(self, "_thread", None), None
         if thread is not None:
-            thread.abandon()
+            abandon(thread, self)
+
+    def __repr__(self) -> str:
+        return f"<SyncFollower {', '.join(repr(os.fspath(path)) for path in self.paths)}>"
 
     def __iter__(self) -> Iterator[Line]:
         """Yield lines, blocking until there is one."""
@@ -92,6 +111,34 @@ class SyncFollower:
             if not ready.wait(left if left is None else max(0.0, left)):
                 return None
 
+    def commit(self, batch: Appended) -> None:
+        """Commit a batch; it is on disk when this returns (as ``durability`` says).
+
+        Raises:
+            StateFileError: It could not be saved. It is tried again each second.
+        """
+        batch.commit()
+        self.save()
+
+    def save(self) -> None:
+        """Save what is committed by now.
+
+        Raises:
+            StateFileError: It could not be saved. It is tried again each second.
+        """
+        done = threading.Event()
+        errors: list[BaseException] = []
+
+        def saved(error: BaseException | None) -> None:
+            if error is not None:
+                errors.append(error)
+            done.set()
+
+        self._start().save(saved)
+        done.wait()
+        if errors:
+            raise errors[0]
+
     def fence(self) -> None:
         """Return once everything that happened on disk before the call is found."""
         done = threading.Event()
@@ -107,7 +154,11 @@ class SyncFollower:
         return self._start().stats()
 
     def close(self) -> None:
-        """Save what is committed and free everything; may be called twice."""
+        """Save what is committed and free everything; may be called twice.
+
+        Raises:
+            StateFileError: The checkpoint could not be saved; everything is freed.
+        """
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.close()
@@ -117,4 +168,22 @@ class SyncFollower:
             thread = FollowThread(FollowEngine(self.paths, self.options))
             thread.start()
             self._thread = thread
+        elif not self._thread.is_here:
+            raise RuntimeError(forked(self))
         return self._thread
+
+
+def abandon(thread: FollowThread, owner: object) -> None:
+    """Free what a follower left open, and warn; does not block."""
+    was_running = thread.is_here and not thread.is_over
+    thread.abandon()
+    if was_running:
+        warnings.warn(f"unclosed {owner!r}", ResourceWarning, stacklevel=3, source=owner)
+
+
+def forked(owner: object) -> str:
+    """Return what is wrong with a follower in a forked child."""
+    return (
+        f"{owner!r} was started before this process was forked, and reads only in the parent: "
+        "make a follower in the child (call limpet.follow after the fork)"
+    )

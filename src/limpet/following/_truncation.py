@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from limpet._fingerprint import HEAD, WINDOW
+from limpet.following._close_files import finish
 from limpet.following._follow_events import Truncated
-from limpet.following._followed_file import ReadPoint
-from limpet.following._open_files import finish
+from limpet.following._followed_file import HOLD_S, ReadPoint
+from limpet.following._open_files import learn
 
 if TYPE_CHECKING:
     from limpet.following._file_io import FileIO
@@ -30,9 +33,12 @@ def keep_position(state: FollowerState, file: FollowedFile, change: Change) -> N
     """Read a changed file on from where it is, or from its end if that comes before."""
     kind, lost, size = change
     if size < file.offset or kind == "rewritten":
-        state.deliver(file, file.splitter.flush())
+        held = file.splitter.flush()
         encoding, done, before = file.encoding, file.is_acknowledged, file.acknowledged
-        file.seek(state.io, min(size, file.offset), encoding=encoding, skipping=False)
+        try:
+            file.seek(state.io, min(size, file.offset), encoding=encoding, skipping=False)
+        finally:
+            state.deliver(file, held)  # it is no longer in the file
         if not done:
             file.acknowledged = ReadPoint(
                 min(before.offset, file.offset), file.window, skipping=False
@@ -41,21 +47,41 @@ def keep_position(state: FollowerState, file: FollowedFile, change: Change) -> N
 
 
 def restart(
-    state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float
+    state: FollowerState,
+    followed: FollowedPath,
+    file: FollowedFile,
+    status: os.stat_result,
+    now: float,
 ) -> FollowedFile:
     """Read a changed file from its beginning, under a new number, which is returned.
 
     What was read of it stays in ``file``, which comes before the new one: see ``recover`` and
     ``lose``.
     """
-    status = state.io.fstat(file.open_fd)
     new = file.restarted(state.take_number(), status, state.new_splitter(), now)
     state.files[new.identity] = new
-    new.find_change(state.io, now, hinted=True, on_network=False)
+    state.held.pop(file, None)
+    state.held[new] = None
+    learn(state, new, now)
     if followed.active is file:
         followed.active = new
     followed.files.insert(followed.files.index(file) + 1, new)
     return new
+
+
+def undo_restart(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, new: FollowedFile
+) -> None:
+    """Undo ``restart``, of which nothing was read."""
+    file.fd, new.fd = new.fd, None
+    file.is_active = new.is_active
+    followed.files.remove(new)
+    if followed.active is new:
+        followed.active = file
+    state.files[file.identity] = file
+    state.changes.pop(new, None)
+    state.held.pop(new, None)
+    state.held[file] = None
 
 
 def recover(state: FollowerState, file: FollowedFile, copy: Copy, now: float) -> int:
@@ -63,6 +89,7 @@ def recover(state: FollowerState, file: FollowedFile, copy: Copy, now: float) ->
     recovered = copy.size - file.offset
     file.adopt(copy, now)
     state.files[file.identity] = file
+    state.held[file] = None
     return recovered
 
 
@@ -98,26 +125,51 @@ def report_truncated(
 # -- a deleted file --------------------------------------------------------------------------------
 
 
-def continue_from_deleted(
+def find_deleted(
     state: FollowerState, followed: FollowedPath, new: FollowedFile
 ) -> FollowedFile | None:
-    """Read ``new`` from where a deleted file of this path is, if it holds all of that one.
+    """Return the deleted file of this path of which ``new`` holds all, and perhaps more.
 
-    Return the deleted file. What is still written to it is read too.
+    Raises:
+        OSError: They cannot be compared now. A file that cannot be read for long is another one.
     """
     for old in reversed(followed.files):
-        if old is not new and old.continuation is None and _continues(state.io, old, new):
-            end = state.io.fstat(old.open_fd).st_size
-            new.continue_from(old)
-            old.splitter = state.new_splitter()
-            old.seek(state.io, end, encoding=new.encoding, skipping=False)
-            old.size = old.priority_end = end
-            return old
+        if old is new or old.continuation is not None:
+            continue
+        try:
+            if old in state.postponed:
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), old.name)
+            if _continues(state.io, old, new):
+                return old
+        except OSError:
+            now = state.io.monotonic()
+            old.note_failure(now)
+            if now - (old.failing_since or now) < HOLD_S:
+                raise
     return None
 
 
+def continue_from(state: FollowerState, old: FollowedFile, new: FollowedFile) -> None:
+    """Read ``new`` from where a deleted file is; what is still written to that is read too."""
+    end = max(old.offset, old.size)
+    new.continue_from(old)
+    old.splitter = state.new_splitter()
+    try:
+        end = max(end, state.io.fstat(old.open_fd).st_size)
+        old.seek(state.io, end, encoding=new.encoding, skipping=False)
+    except OSError:  # it cannot be read any more
+        old.offset, old.head, old.window = end, b"", b""
+        old.splitter.seek(end, b"")
+        old.acknowledged = ReadPoint(end, b"", skipping=False)
+    old.size = old.priority_end = end
+
+
 def _continues(io: FileIO, old: FollowedFile, new: FollowedFile) -> bool:
-    """Return whether ``new`` holds all of ``old``, which is deleted, and perhaps more."""
+    """Return whether ``new`` holds all of ``old``, which is deleted, and perhaps more.
+
+    Raises:
+        OSError: One of them cannot be read.
+    """
     if old.fd is None or new.fd is None:
         return False
     status = io.fstat(old.fd)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import stat as modes
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import MISSING, Identity, Stamp, identity_of, stamp_of
+from limpet._fingerprint import digest
+from limpet.following._file_io import (
+    MISSING,
+    SHORTAGE,
+    Identity,
+    Stamp,
+    identity_of,
+    is_fresh,
+    stamp_of,
+)
 from limpet.following._follow_events import Content, Gone, Inaccessible
+from limpet.following._path_access import NotRegularError, not_regular
 
 if TYPE_CHECKING:
     from limpet.following._follower_state import FollowerState
 
+_RETRY_S: Final = 1.0
+"""A file that cannot be read is tried again after this time."""
 _TRIES: Final = 3
 """A file that changes while it is read is read again this often before it is put off."""
 
@@ -32,6 +43,8 @@ class WholeFile:
         self._delivered: _Version | None = None
         self._seen: _Version | None = None
         self._since = 0.0
+        self._digest = ""
+        """Of what was delivered, where its times do not tell it from another content."""
         self._error_number = 0
         self._exists = False
 
@@ -40,16 +53,19 @@ class WholeFile:
         io, options = self.state.io, self.state.options
         self.due = math.inf
         try:
-            status = io.stat(self.path)
+            status = self.state.access.stat(self.path)
             if not modes.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file")
+                raise not_regular(status, self.path)
         except OSError as error:
-            self._report_missing(error)
+            self._report(error)
             return
         self._exists, self._error_number = True, 0
         seen = (identity_of(status), stamp_of(status))
+        fresh = is_fresh(status, io.time())
         if seen == self._delivered:
-            return
+            if not fresh or self._is_same():
+                return
+            self._delivered = None
         if seen != self._seen:
             self._seen, self._since = seen, now
         if now - self._since < options.settle:
@@ -62,10 +78,16 @@ class WholeFile:
             )
             return
         for _ in range(_TRIES):
-            read = self._read()
+            try:
+                read = self._read()
+            except OSError as error:
+                self._report(error)
+                self.due = now + _RETRY_S
+                return
             if read is None:
                 continue
             data, self._delivered = read
+            self._digest = digest(data) if fresh else ""
             encoding = options.encoding
             self.state.events.append(
                 Content(
@@ -80,29 +102,46 @@ class WholeFile:
         self._seen = None
         self.due = now + options.settle
 
+    def _is_same(self) -> bool:
+        """Return whether the content is what was delivered, though its times do not say so."""
+        try:
+            read = self._read()
+        except OSError:
+            return True  # the next pass finds out
+        self.due = self.state.io.monotonic() + _RETRY_S
+        return read is not None and digest(read[0]) == self._digest
+
     def _read(self) -> tuple[bytes, _Version] | None:
-        """Return the content and its version; ``None`` if the file changed meanwhile."""
-        io = self.state.io
+        """Return the content and its version; ``None`` if the file changed meanwhile.
+
+        Raises:
+            OSError: It cannot be opened or read.
+        """
+        io, access = self.state.io, self.state.access
         try:
-            fd = io.open(self.path)
-        except OSError:
-            return None
-        try:
-            before = io.fstat(fd)
-            if not modes.S_ISREG(before.st_mode):
+            fd, before = access.open(self.path)
+        except OSError as error:
+            if error.errno in MISSING or isinstance(error, NotRegularError):
                 return None
+            raise
+        try:
             data = io.pread(fd, before.st_size, 0)
-            after = io.stat(self.path)
-        except OSError:
-            return None
+            now = io.fstat(fd)
         finally:
             io.close(fd)
         seen = (identity_of(before), stamp_of(before))
-        same = seen == (identity_of(after), stamp_of(after)) and len(data) == before.st_size
-        return (data, seen) if same else None
+        try:
+            after = access.stat(self.path)
+        except OSError:
+            return None
+        versions = {seen, *((identity_of(one), stamp_of(one)) for one in (now, after))}
+        return (data, seen) if len(versions) == 1 and len(data) == before.st_size else None
 
-    def _report_missing(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         time = self.state.io.time()
+        if error.errno in SHORTAGE:
+            self.state.report_shortage(self.event_path, error)
+            return
         self._delivered = self._seen = None
         number = error.errno or 0
         if number in MISSING:
