@@ -55,16 +55,16 @@ class Excluded(Laws):
 
 
 class Included(Laws):
-    """Files called ``a``, and what is two folders deep below ``b``."""
+    """What is called ``a`` or below it, and all that is below ``b``."""
 
-    options = {"include": ("a", "/b/*/*")}  # noqa: RUF012
+    options = {"include": ("a", "/b/**")}  # noqa: RUF012
 
     def expected(self) -> dict[Path, Any]:
         def hides(path: Path, kind: str) -> bool:
             parts = path.relative_to(self.base).parts
             # gitignore: a pattern that matches a folder matches all below it
             below_a = "a" in parts
-            below_b = parts[0] == "b" and len(parts) >= 3
+            below_b = parts[0] == "b" and len(parts) >= 2
             return kind != "dir" and not (below_a or below_b)
 
         return shown_of(listing(self.base), self.base, hides)
