@@ -279,8 +279,8 @@ def test_what_is_wrong_is_one_line(
     assert (hint, rest) == ("Try 'limpet follow --help'.", "")
 
 
-def test_a_state_in_no_folder_is_one_line(log: Path, tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_kept_is_one_line(log: Path) -> None:
     """Not a traceback."""
-    code, out, err = run(log, "--state", tmp_path / "no" / "state")
+    code, out, err = run(log, "--state", "/proc/no/state")
     assert (code, out) == (1, "")
     assert err.count("\n") == 1

@@ -427,10 +427,13 @@ def test_an_empty_name(p: Path) -> None:
 
 
 def test_no_folder(p: Path, tmp_path: Path) -> None:
-    """It is named, and not created."""
-    with pytest.raises(StateFileError, match=r"create the folder .*missing"):
-        Driven(p, state=tmp_path / "missing" / "state")
-    assert not (tmp_path / "missing").exists()
+    """It is created, as for a watch; where that cannot be, the file is named."""
+    state = tmp_path / "missing" / "more" / "state"
+    write(p, "a\n")
+    finish(run(p, state=state))
+    assert decode(state.read_bytes()).paths
+    with pytest.raises(StateFileError, match="/proc/missing/state"):
+        Driven(p, state=Path("/proc/missing/state"))
 
 
 def test_a_symlink_stays_one(p: Path, tmp_path: Path) -> None:

@@ -96,16 +96,19 @@ class CheckpointStore:
     def open(self) -> None:
         """Take the lock; what is not limpet's own is refused and left as it is.
 
+        A missing directory is created.
+
         Raises:
             UsageError: There is a directory, or a file of another program.
             CheckpointBusyError: Another follower holds it; nothing was changed.
-            StateFileError: It cannot be read; or its folder is missing, or cannot be written to.
+            StateFileError: It cannot be read, or no file can be created beside it.
         """
         path = os.fspath(self.path)
         self._target = os.path.realpath(path)  # a symlink stays what it is
         try:
             for name in (self._target, f"{self._target}.prev"):
                 _check_own(name)
+            os.makedirs(os.path.dirname(self._target), exist_ok=True)
             check_writable(self._target)
             self._lock = FileLock(f"{self._target}.lock")
         except BlockingIOError as error:

@@ -452,10 +452,11 @@ class Watcher:
     # -- state ---------------------------------------------------------------------------------
 
     def _load(self) -> _state_file.Saved | None:
-        path = self.options.state
-        if path is None:
+        if self.options.state is None:
             return None
         from limpet.watch import _state_file
+
+        path = Path(os.path.realpath(self.options.state))  # a symlink stays what it is
 
         try:
             saved = _state_file.load(path, self.location)
@@ -485,6 +486,7 @@ class Watcher:
             return
         from limpet.watch import _state_file
 
+        path = Path(os.path.realpath(path))
         target = engine.context.index.root if isinstance(engine, DirWatcher) else engine.record
         # In this order: what is handed out meanwhile is then in both, never in neither.
         ready = list(self._ready)

@@ -158,3 +158,16 @@ def test_the_state_file_is_no_entry(tmp_path: Path, backend: BackendName) -> Non
                 assert not names - {"f", "link"}
                 assert tmp_path / "state" not in watch.entries()
             (tmp_path / "f").unlink()
+
+
+def test_a_symlink_to_a_state_stays_one(tmp_path: Path) -> None:
+    """The file that it leads to is replaced, also one that does not exist yet."""
+    for name in ("place", "real"):
+        (tmp_path / name).mkdir()
+    link, state = tmp_path / "link", tmp_path / "real" / "state"
+    link.symlink_to(state)
+    for _ in range(2):
+        with watched(tmp_path / "place", state=link) as watch:
+            assert watch.fence() == []
+        assert link.is_symlink()
+        assert state.read_text().startswith(HEAD)
