@@ -70,7 +70,10 @@ class _FollowRun:
     async def work(self) -> None:
         """Follow until the end, and save the checkpoint."""
         for path in self._plan.paths:
-            if message := await anyio.to_thread.run_sync(_missing, path):
+            if path == "-":
+                note = "-: standard input is read; a file of that name is ./-"
+                await self._session.streams.log(note)
+            elif message := await anyio.to_thread.run_sync(_missing, path):
                 self._is_incomplete = True
                 await self._session.streams.log(f"{escape(path)}: {message}")
         try:

@@ -38,20 +38,46 @@ class CheckpointStore:
     """Checkpoints in an SQLite file, or in a database of the program's own."""
 
     def __init__(self, where: str | Path | sqlite3.Connection) -> None:
-        """Open the store.
+        """Open nothing yet: a file is opened by its first use, in the thread that uses it.
 
         Args:
             where: A file; or a connection, then ``save`` becomes part of its open transaction, and
                 the program commits it.
         """
         self.owns_file = not isinstance(where, sqlite3.Connection)
-        """Whether the store opened the file, and the program has no connection to it."""
-        if isinstance(where, sqlite3.Connection):
-            self.connection = where
-        else:
-            self.connection = sqlite3.connect(where, check_same_thread=False, isolation_level=None)
-            self.connection.execute("pragma journal_mode=wal")
-        self.connection.execute(_SCHEMA)
+        """Whether the store opens the file, and the program has no connection to it."""
+        self._where = where
+        self._connection: sqlite3.Connection | None = None
+        self._is_closed = False
+
+    def open(self) -> None:
+        """Let the store be used again after ``close``."""
+        self._is_closed = False
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, which is opened now if it was not yet.
+
+        Raises:
+            sqlite3.ProgrammingError: The store is closed.
+        """
+        if self._is_closed:
+            message = "the checkpoint store is closed"
+            raise sqlite3.ProgrammingError(message)
+        if self._connection is None:
+            made = self._where
+            if not isinstance(made, sqlite3.Connection):
+                made = sqlite3.connect(made, check_same_thread=False, isolation_level=None)
+            try:
+                if self.owns_file:
+                    made.execute("pragma journal_mode=wal")
+                made.execute(_SCHEMA)
+            except BaseException:
+                if self.owns_file:
+                    made.close()
+                raise
+            self._connection = made
+        return self._connection
 
     def load(self, name: str) -> tuple[StreamPosition | None, DeliveredRanges]:
         """Return a checkpoint: the position, and the events that are acknowledged."""
@@ -70,5 +96,9 @@ class CheckpointStore:
 
     def close(self) -> None:
         """Close the file, unless it is the program's own."""
-        if self.owns_file:
-            self.connection.close()
+        if not self.owns_file:
+            return
+        self._is_closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

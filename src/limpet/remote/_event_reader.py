@@ -108,6 +108,7 @@ class EventReader:
         self.transport = transport
         self.bot = check_slug(bot, "bot")
         self.subjects = subjects or Subjects()
+        self._made_store = not isinstance(store, CheckpointStore)
         self.store = store if isinstance(store, CheckpointStore) else CheckpointStore(store)
         self._start = start
         self._commit_every = commit_every
@@ -131,6 +132,17 @@ class EventReader:
         self.trouble = ""
 
     async def __aenter__(self) -> Self:
+        if self._made_store:
+            self.store.open()
+        try:
+            await self._begin()
+        except BaseException:
+            if self._made_store:
+                self.store.close()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         for one in self._subscriptions:
             found = await self._in_store(self.store.load, one.name)
             one.checkpoint, one.acknowledged = found
@@ -138,7 +150,6 @@ class EventReader:
             if one.checkpoint is None and self._start == "new":
                 await self._start_now(one)
         self._pumps = [asyncio.create_task(self._pump(one)) for one in self._subscriptions]
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         """Stop; events that were not committed are delivered again by the next reader."""
@@ -148,6 +159,9 @@ class EventReader:
         for one in self._subscriptions:
             if one.consumer is not None:
                 await one.consumer.close()
+                one.consumer = None
+        if self._made_store:
+            await self._in_store(self.store.close)
 
     def __aiter__(self) -> AsyncIterator[RemoteEvent]:
         return self

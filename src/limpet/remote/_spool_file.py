@@ -71,6 +71,7 @@ class SpoolFile:
         self.path = Path(path)
         self._mutex = threading.RLock()
         self._lock = self._locked()
+        self._db: sqlite3.Connection = None  # type: ignore[assignment] # until it is open
         try:
             self._db = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=5
@@ -87,14 +88,14 @@ class SpoolFile:
                 )
                 raise SpoolError(message)
         except sqlite3.DatabaseError as error:
-            self._lock.close()
+            self._close_all()
             message = (
                 f"cannot use the spool {str(self.path)!r}: {error}; move it away to start a new "
                 "one (the events that wait in it are then not sent)"
             )
             raise SpoolError(message) from error
         except BaseException:
-            self._lock.close()
+            self._close_all()
             raise
         self.session = self.get("session") or ""
         """128 random bits in hex: created with the file, so that ids cannot be guessed."""
@@ -104,8 +105,12 @@ class SpoolFile:
         with self._mutex:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("pragma wal_checkpoint(truncate)")
+            self._close_all()
+
+    def _close_all(self) -> None:
+        if self._db is not None:
             self._db.close()
-            self._lock.close()
+        self._lock.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -27,6 +27,7 @@ from limpet.bot.settings._validators import choice, maybe, number, path, text
 from limpet.errors import UsageError
 from limpet.output import Done
 from limpet.remote import (
+    CheckpointStore,
     DeliveredEvent,
     EventReader,
     HubAddress,
@@ -173,7 +174,7 @@ class RemoteInput(LimpetInput):
             transport,
             bot=owner.bot,
             hosts=[owner.input_host or ""],
-            store=str(owner.cursor),
+            store=CheckpointStore(str(owner.cursor)),  # used until the last event is acknowledged
             start=owner.start,
             subjects=Subjects(owner.prefix),
         )
@@ -246,6 +247,7 @@ async def _finish(reader: EventReader, transport: Transport) -> None:
     try:
         await reader.save()
     finally:
+        await asyncio.to_thread(reader.store.close)
         await transport.close()
 
 
