@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from limpet._descriptors import close_reader, read_at_most
-from limpet._fingerprint import OPEN_FLAGS, pread
 from limpet.watch.index._entry_record import is_racy
 
 if TYPE_CHECKING:
@@ -69,6 +67,10 @@ class RacyContents:
 
 def _digest(handle: Handle | None, name: str) -> bytes | None:
     """Return the digest of beginning and end of a regular file, or ``None`` without an answer."""
+    from hashlib import blake2b  # loaded here, and 5 MB of libcrypto with it: few watches need it
+
+    from limpet._fingerprint import OPEN_FLAGS, pread
+
     try:
         if isinstance(handle, int):
             fd = os.open(name, OPEN_FLAGS | _NOFOLLOW, dir_fd=handle)
