@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         DirDeleted,
         DirEvent,
         DirRenamed,
+        DirSettled,
         DirUpdated,
         EntryEvent,
         Event,
@@ -112,6 +113,7 @@ __all__ = [
     "DirDeleted",
     "DirEvent",
     "DirRenamed",
+    "DirSettled",
     "DirUpdated",
     "Done",
     "DurabilityError",
@@ -189,10 +191,11 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
                     OutputError OutputFailedError RootGoneError UnsupportedError UsageError
                     """,
                 "limpet.events": """
-                    Degraded DirCreated DirDeleted DirEvent DirRenamed DirUpdated EntryEvent Event
-                    FileCreated FileDeleted FileEvent FileRenamed FileStat FileUpdated Mismatched
-                    Recovered Rescanned TargetDirCreated TargetDirDeleted TargetDirUpdated
-                    TargetEvent TargetFileCreated TargetFileDeleted TargetFileUpdated WatchEvent
+                    Degraded DirCreated DirDeleted DirEvent DirRenamed DirSettled DirUpdated
+                    EntryEvent Event FileCreated FileDeleted FileEvent FileRenamed FileStat
+                    FileUpdated Mismatched Recovered Rescanned TargetDirCreated TargetDirDeleted
+                    TargetDirUpdated TargetEvent TargetFileCreated TargetFileDeleted
+                    TargetFileUpdated WatchEvent
                     """,
                 "limpet.following": """
                     Appended FollowEvent FollowOptions FollowStats Follower Line Position

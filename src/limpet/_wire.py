@@ -28,6 +28,7 @@ from limpet.events import (
     DirDeleted,
     DirEvent,
     DirRenamed,
+    DirSettled,
     DirUpdated,
     EntryEvent,
     Event,
@@ -339,6 +340,8 @@ def _put_entry(wire: Json, event: EntryEvent, *, exact: bool) -> None:
         wire["last_known"] = _stat(before, exact=exact)
     wire["own"] = event.own
     match event:
+        case DirSettled():
+            wire |= {"existing": True} if event.existing else {}
         case FileCreated() | DirCreated():
             wire |= {key: True for key in ("existing", "transient") if getattr(event, key)}
         case FileUpdated() | DirUpdated():
@@ -357,7 +360,7 @@ def _put_entry(wire: Json, event: EntryEvent, *, exact: bool) -> None:
 def _stats(event: EntryEvent) -> tuple[FileStat | None, FileStat | None]:
     """Return the status of the entry now and before, as far as its event has them."""
     match event:
-        case FileCreated() | DirCreated():
+        case FileCreated() | DirCreated() | DirSettled():
             return event.stat, None
         case FileUpdated() | DirUpdated() | FileRenamed() | DirRenamed():
             return event.stat, event.previous

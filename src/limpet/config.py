@@ -89,6 +89,15 @@ class WatchOptions:
     """``closed``: the writer closed the file, or it was quiet for ``settle`` seconds; where closes
     are not seen (watchfiles, poll), only the second. ``quiet``: it was quiet for that long, closed
     or not: for scanners, uploads and scripts that open and close a file several times."""
+    settle_dir: float = option(
+        0.0,
+        "report a new folder once nothing happened in it for this long",
+        unit="SECONDS",
+        least=0.0,
+    )
+    """Deliver one ``DirSettled`` for each folder that came (created, or moved in; with ``existing``
+    also those at the first level), once nothing happened in it, or below it, for this many seconds;
+    0 delivers none. Of ``watch_dir`` alone, and not with ``recursive=False``."""
     metadata: bool = option(False, "report changes of mode and owner too")
     """Also report changes of mode and owner. Costs one stat per file at the start."""
     transient: bool = option(False, "report what was created and deleted between two scans too")
@@ -136,6 +145,9 @@ class WatchOptions:
         check_options(self)
         if self.settle_max is not None and self.settle_max < self.settle:
             message = f"settle_max must be at least settle ({self.settle:g}), got {self.settle_max}"
+            raise UsageError(message)
+        if self.settle_dir and not self.recursive:
+            message = "settle_dir is about what is below a folder: it needs recursive=True"
             raise UsageError(message)
         name = self.ignore_file
         if name is not None and not _is_name_or_absolute(name):

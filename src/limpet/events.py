@@ -1,7 +1,7 @@
 """Every event that limpet delivers: plain, frozen values, independent of how they are found.
 
 The promise behind each type is the event contract in ``docs/semantics.md``; a rule number there (S1
-to S25) says what happens on disk and which of these is delivered for it.
+to S26) says what happens on disk and which of these is delivered for it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "DirDeleted",
     "DirEvent",
     "DirRenamed",
+    "DirSettled",
     "DirUpdated",
     "EntryEvent",
     "Event",
@@ -226,6 +227,17 @@ class DirRenamed(DirEvent):
     stat: FileStat
     previous: FileStat | None
     replaced: FileStat | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class DirSettled(DirEvent):
+    """A folder that came is finished: nothing happened in it, or below it, for a while.
+
+    Reported with ``settle_dir``, once for each folder that came, after the events of all in it.
+    """
+
+    stat: FileStat
+    existing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -98,7 +98,7 @@ class Mirror:
         match event:
             case ev.FileCreated() | ev.DirCreated():
                 self._create(event)
-            case ev.FileUpdated() | ev.DirUpdated():
+            case ev.FileUpdated() | ev.DirUpdated() | ev.DirSettled():
                 self._demand(event, event.path)
                 if isinstance(event, ev.FileUpdated):
                     self.entries[event.path] = event.kind

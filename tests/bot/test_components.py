@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from mewbot.core import InputEvent, OutputEvent
 
-from limpet import Degraded, TargetDirDeleted
+from limpet import Degraded, DirSettled, FileStat, TargetDirDeleted
 from limpet.bot import (
     AgeCondition,
     AllEventsTrigger,
@@ -87,6 +87,16 @@ GONE = wrap(
     ),
     "inbox", "s",
 )  # fmt: skip
+FINISHED = wrap(
+    DirSettled(
+        location=Path("/srv/in"), time=1.0, seq=1, path=Path("/srv/in/d"), kind="dir",
+        stat=FileStat(
+            size=1, mtime=1.0, ctime=1.0, birthtime=None, mode=0o40755, uid=0, gid=0, inode=1,
+            device=1, kind="dir",
+        ),
+    ),
+    "inbox", "s",
+)  # fmt: skip
 TROUBLE = wrap(
     Degraded(
         location=Path("/x"), time=1.0, seq=1, path=Path("/x"), reason="limit", message="m"
@@ -110,6 +120,8 @@ LINES = LinesAddedInputEvent(
         (FileSystemTrigger(events="file.created"), [created()], [renamed("a", "b"), GONE]),
         (FileSystemTrigger(events=["file.renamed", "watch.degraded"]),
          [renamed("a", "b"), TROUBLE], [created()]),
+        (FileSystemTrigger(events="dir.settled"), [FINISHED], [created(), GONE]),
+        (ClassTrigger(event_class="limpet.bot.DirSettledInputEvent"), [FINISHED], [created()]),
         (FileSystemTrigger(target="only"), [GONE], [created()]),
         (FileSystemTrigger(target="never"), [created()], [GONE]),
         (FileSystemTrigger(io="inbox"), [created()], []),

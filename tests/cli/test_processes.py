@@ -146,6 +146,21 @@ def test_a_file_and_a_folder_side_by_side(tree: Path) -> None:
         assert limpet.until("file.created")["root"] == str(tree / "d")
 
 
+def test_a_finished_folder(tree: Path, tmp_path: Path) -> None:
+    """``--settle-dir`` with ``--only``: a line for a folder that was copied in; not for a file."""
+    argv = ("--settle-dir", "0.1", "--only", "dir.settled", "--format", "jsonl")
+    with Program(tree, *argv) as limpet:
+        assert limpet.wire()["type"] == "watch.ready"
+        (tree / "new" / "below").mkdir(parents=True)
+        found = limpet.wire()
+        assert (found["type"], found["rel"], found["entry"]) == ("dir.settled", "new", "dir")
+        assert limpet.end() == 143
+    (tmp_path / "f").touch()
+    with Program(tmp_path / "f", *argv) as limpet:
+        assert limpet.process.wait(60) == 2
+        assert "watch_dir" in limpet.error()
+
+
 def test_text_in_a_pipe(tree: Path) -> None:
     """Columns without colours, flushed as they happen; a name breaks no line."""
     with Program(tree) as limpet:

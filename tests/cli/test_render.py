@@ -19,6 +19,7 @@ from limpet.cli._terminal import Terminal
 from limpet.events import (
     Degraded,
     DirCreated,
+    DirSettled,
     DirUpdated,
     Event,
     Mismatched,
@@ -119,6 +120,8 @@ def test_plain_lines_are_columns() -> None:
             ),
             ["changes=owner"],
         ),
+        (DirSettled(**base("d") | {"kind": "dir"}, stat=STAT), []),
+        (DirSettled(**base("d") | {"kind": "dir"}, stat=STAT, existing=True), ["existing"]),
         (
             TargetFileDeleted(**base(".") | {"kind": "symlink"}, previous=None, reason="moved"),
             ["target", "reason=moved", "kind=symlink"],

@@ -58,6 +58,14 @@ def test_a_follower_takes_the_options_of_limpet_follow(tmp_path: Path) -> None:
         ("watch: [{name: a, path: a, settle: -1}]", "4:36: error: agent.watch[0].settle: must be"),
         ("watch: [{name: a, path: a, own: keep}]", "4:28: error: agent.watch[0].own: there is no"),
         (
+            "watch: [{name: a, path: a, settle_dir: 1}]",
+            "4:28: error: agent.watch[0].settle_dir: there is no",
+        ),
+        (
+            "watch: [{name: a, path: a, type: file, settle: 5, settle_max: 1}]",
+            "4:9: error: agent.watch[0]: settle_max must be at least settle",
+        ),
+        (
             "watch: [{name: a, path: a, content: {encoding: no}}]",
             "4:48: error: agent.watch[0].content.encoding: 'no' is False",
         ),

@@ -25,6 +25,7 @@ from limpet.events import (
     DirCreated,
     DirDeleted,
     DirRenamed,
+    DirSettled,
     Event,
     FileCreated,
     FileDeleted,
@@ -137,7 +138,7 @@ def leaves() -> list[type[Event]]:
         for one in vars(events).values()
         if isinstance(one, type) and issubclass(one, Event) and one.__name__ not in ABSTRACT
     ]
-    assert len(kinds) == 18
+    assert len(kinds) == 19
     return kinds
 
 
@@ -456,7 +457,19 @@ def test_the_name_of_the_watch_can_be_given() -> None:
 def test_every_type_is_listed_once() -> None:
     """``EVENT_TYPES`` is what event_name gives for the types there are."""
     assert sorted(_wire.EVENT_TYPES) == sorted({events.event_name(kind) for kind in LEAVES})
-    assert len(_wire.EVENT_TYPES) == 12
+    assert len(_wire.EVENT_TYPES) == 13
+
+
+def test_a_finished_folder() -> None:
+    """Its status, and whether it was there when the watch began."""
+    event = DirSettled(**ENTRY | {"kind": "dir"}, stat=replace(STAT, kind="dir"), existing=True)
+    wire = wire_of(event)
+    assert (wire["type"], wire["entry"], wire["existing"]) == ("dir.settled", "dir", True)
+    assert wire["stat"]["size"] == 12
+    assert "existing" not in wire_of(replace(event, existing=False))
+    assert _wire.to_cloudevent(event, session="s")["type"] == "limpet.dir.settled"
+    exact = json.loads(json.dumps(_wire.to_wire(event, session="s", exact=True)))
+    assert _wire.from_wire(exact) == event
 
 
 def test_an_unknown_entry_event_is_refused() -> None:

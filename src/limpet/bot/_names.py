@@ -22,11 +22,11 @@ _NAMES: Final = {
     "limpet.bot.events._action_result": "Outcome",
     "limpet.bot.events._input_events": """
         DirCreatedInputEvent DirDeletedInputEvent DirInputEvent DirRenamedInputEvent
-        DirUpdatedInputEvent FileCreatedInputEvent FileDeletedInputEvent FileInputEvent
-        FileRenamedInputEvent FileSystemInputEvent FileUpdatedInputEvent LinesAddedInputEvent
-        TargetDirCreatedInputEvent TargetDirDeletedInputEvent TargetDirUpdatedInputEvent
-        TargetFileCreatedInputEvent TargetFileDeletedInputEvent TargetFileUpdatedInputEvent
-        WatchInputEvent
+        DirSettledInputEvent DirUpdatedInputEvent FileCreatedInputEvent FileDeletedInputEvent
+        FileInputEvent FileRenamedInputEvent FileSystemInputEvent FileUpdatedInputEvent
+        LinesAddedInputEvent TargetDirCreatedInputEvent TargetDirDeletedInputEvent
+        TargetDirUpdatedInputEvent TargetFileCreatedInputEvent TargetFileDeletedInputEvent
+        TargetFileUpdatedInputEvent WatchInputEvent
         """,
     "limpet.bot.events._output_events": """
         AppendToFileOutputEvent CreateFileOutputEvent DeleteFileOutputEvent FileSystemOutputEvent

@@ -13,6 +13,7 @@ from limpet.events import (
     Degraded,
     DirCreated,
     DirRenamed,
+    DirSettled,
     DirUpdated,
     EntryEvent,
     Event,
@@ -85,6 +86,9 @@ def facts(event: Event) -> Iterator[str]:
         case FileCreated() | DirCreated():
             if event.transient:
                 yield "transient"
+        case DirSettled():
+            if event.existing:
+                yield "existing"
         case FileRenamed() | DirRenamed():
             yield f"from={escape(str(event.source))}"
             if event.replaced is not None:

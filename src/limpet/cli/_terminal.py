@@ -20,6 +20,7 @@ STYLES: Final = {
     "updated": "yellow",
     "renamed": "cyan",
     "deleted": "red",
+    "settled": "blue",
     "ready": "dim",
 }
 

@@ -27,8 +27,8 @@ REPORTED: Final = (
 )  # fmt: skip
 CONTENT: Final = ("appended", "encoding", "errors", "max_bytes")
 WATCHING: Final = (
-    "must_exist", "state", "settle", "settle_max", "settle_until", "follow_symlinks", "backend",
-    "filesystem_mark",
+    "must_exist", "state", "settle", "settle_max", "settle_until", "settle_dir", "follow_symlinks",
+    "backend", "filesystem_mark",
     "poll_interval", "rescan_interval",
 )  # fmt: skip
 

@@ -27,10 +27,14 @@ from limpet.remote._config_tables import (
     whole,
 )
 from limpet.remote._connection_config import HUB_TABLE, HubAddress
-from limpet.watch import watch_dir
+from limpet.watch import watch_dir, watch_file
 
-_SET_BY_AGENT: Final = frozenset({"existing", "own", "state", "content"})
-"""Options of a watch that its entry in the file does not pass on."""
+_SET_BY_AGENT: Final = frozenset({"existing", "own", "state", "content", "settle_dir"})
+"""Options of a watch that its entry in the file does not pass on.
+
+``settle_dir`` because each start of an agent finds what is there by ``existing`` and compares it
+with its snapshots, which do not have which folders were finished: it would report them again.
+"""
 
 _SET_BY_FOLLOW: Final = frozenset(
     """
@@ -52,8 +56,7 @@ class AgentConfig:
 def _watch(found: dict[str, Any]) -> WatchSpec:
     spec = {key: found.pop(key) for key in ("name", "path", "existing", "content") if key in found}
     kind = found.pop("type", "dir")
-    if kind == "dir":
-        watch_dir(spec["path"], **found)  # checks the options
+    (watch_dir if kind == "dir" else watch_file)(spec["path"], **found)  # checks the options
     return WatchSpec(**spec, kind=kind, options=found)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from limpet._option_fields import options_from, path_of, texts_of
 from limpet.config import WatchOptions
+from limpet.errors import UsageError
 from limpet.watch._sync_watch import SyncWatch
 from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
@@ -47,6 +48,7 @@ class Options(TypedDict, total=False):
     settle: float
     settle_max: float | None
     settle_until: SettleUntil
+    settle_dir: float
     metadata: bool
     transient: bool
     follow_symlinks: bool
@@ -92,9 +94,13 @@ def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watc
 
     Raises:
         UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
-            another type or out of its range; the message names it.
+            another type, out of its range or for folders; the message names it.
     """
-    return Watch(make_location(path), _options(dict(options)), "file")
+    checked = _options(dict(options))
+    if checked.settle_dir:
+        message = "settle_dir is for folders: watch_dir has it, watch_file does not"
+        raise UsageError(message)
+    return Watch(make_location(path), checked, "file")
 
 
 def _options(given: dict[str, Any]) -> WatchOptions:

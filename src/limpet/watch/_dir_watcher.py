@@ -24,6 +24,7 @@ from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._fast_path import emit_fast
+from limpet.watch.diff._settled import add_last_scan, emit_settled
 from limpet.watch.index._entry_record import RACY_NS, StatResult, unpack
 from limpet.watch.index._index import DirNode
 from limpet.watch.location._outer_ignore_file import OuterIgnoreFile
@@ -182,7 +183,7 @@ class DirWatcher:
         agenda, self._left = self._left, Agenda()
         if context.debouncer.quiet:
             carry_closed(hints)
-        take_hints(hints, agenda, context, self.root, self.path_marks, self.outer_ignore_file)
+        self._take_hints(hints, agenda)
         if hints.mounts_changed:
             self._add_mounts(agenda)
         agenda.location |= hints.lost is not None or hints.mounts_changed
@@ -220,13 +221,17 @@ class DirWatcher:
             self._rounds(agenda, origins)
         context.emit.origin = "live"
         self._emit_debounced()
+        if context.settling:
+            emit_settled(context, self._left, now)
         self._set_timers()
 
     def deadline(self) -> float | None:
         """Return when the next examination is due without a hint, in monotonic seconds."""
         if self.again:
             return self.context.disk.monotonic()
-        times = (*(timer.next for timer in self._timers), self.context.debouncer.deadline())
+        context = self.context
+        held = (context.debouncer.deadline(), context.settling.deadline())
+        times = (*(timer.next for timer in self._timers), *held)
         return min((time for time in times if time is not None), default=None)
 
     def close(self) -> None:
@@ -283,6 +288,8 @@ class DirWatcher:
         for directory, name in context.debouncer.due(now) if context.debouncer.held else ():
             if isinstance(directory, DirNode):
                 agenda.add_name(directory, name)
+        if context.settling:
+            add_last_scan(context, agenda, now)
 
     def _ignore_file_changed(self, now: float, *, force: bool) -> bool:
         """Read the ignore file of the whole tree again if there is a reason to."""
@@ -319,6 +326,9 @@ class DirWatcher:
                 continue
             comparison = Comparison(context)
             comparison.compare(agenda)
+            if context.settling:
+                refs = comparison.differences.order
+                context.settling.note_differences(refs, context.disk.monotonic())
             if context.degradation.location:
                 break
             if comparison.differences.departures:
@@ -342,7 +352,9 @@ class DirWatcher:
     ) -> bool:
         """Take the fast path if it suffices; if not, nothing has changed."""
         context = self.context
-        return context.fast and emit_fast(context, names, origins, lambda: self._add_more(origins))
+        if not context.fast or context.settling:
+            return False
+        return emit_fast(context, names, origins, lambda: self._add_more(origins))
 
     def _leave(self, agenda: Agenda) -> None:
         """Leave for the next examination what could not be done, and set when that is due."""
@@ -366,9 +378,16 @@ class DirWatcher:
             own.lose(hints.lost)
         own.mounts_changed |= hints.mounts_changed
         origins.update(rename_origins(hints))
-        take_hints(
-            hints, self._left, self.context, self.root, self.path_marks, self.outer_ignore_file
-        )
+        self._take_hints(hints, self._left)
+
+    def _take_hints(self, hints: PendingHints, agenda: Agenda) -> None:
+        context = self.context
+        take_hints(hints, agenda, context, self.root, self.path_marks, self.outer_ignore_file)
+        if context.settling:
+            now = context.disk.monotonic()
+            context.settling.note_hints(agenda, now)
+            if hints.lost is not None:
+                context.settling.disturb_all(now)
 
     def _with_left(self, agenda: Agenda) -> Agenda:
         """Return what the next round examines: what this one left over, and what came in."""
@@ -417,6 +436,7 @@ class DirWatcher:
             directory, name = ref
             if held is None or not isinstance(directory, DirNode):
                 continue
+            context.settling.disturb(directory, context.disk.monotonic())
             entry = directory.entries.get(name)
             if not isinstance(entry, bytes):
                 continue
@@ -450,6 +470,7 @@ class DirWatcher:
             or polling
             or self._rescan.interval is not None
             or context.debouncer.held
+            or context.settling
             or context.relist
             or context.reexamine
             or context.unsure

@@ -23,6 +23,8 @@ from limpet.errors import StateFileError, UsageError
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from limpet.events import Event
     from limpet.watch.emit._debounce import Debouncer
 
@@ -47,6 +49,8 @@ class Saved:
     """Events that were found but not handed out, as ``to_wire`` gives them."""
     absent: bool
     """The target was missing."""
+    settling: dict[DirNode, bool]
+    """New directories that were not finished -> whether it was there when that watch began."""
 
 
 def save(
@@ -55,6 +59,7 @@ def save(
     target: DirNode | bytes | None,
     debouncer: Debouncer,
     events: list[Event],
+    settling: Mapping[DirNode, bool],
 ) -> None:
     """Write the state file in one step.
 
@@ -62,7 +67,7 @@ def save(
         StateFileError: The old file, if any, is unchanged.
     """
     try:
-        _write(path, location, target, debouncer, events)
+        _write(path, location, target, debouncer, events, settling)
     except OSError as error:
         raise _no_access(path, error) from error
 
@@ -73,6 +78,7 @@ def _write(
     target: DirNode | bytes | None,
     debouncer: Debouncer,
     events: list[Event],
+    settling: Mapping[DirNode, bool],
 ) -> None:
     head = {
         "limpet-state": _VERSION,
@@ -84,7 +90,10 @@ def _write(
         _write_line(file, head)
         if isinstance(target, DirNode):
             for directory in target.walk():
-                _write_line(file, _encode_directory(directory, debouncer))
+                row = _encode_directory(directory, debouncer)
+                if directory in settling:
+                    row["settling"] = settling[directory]
+                _write_line(file, row)
         elif target is not None:
             _write_line(file, _text(target))
         _write_line(file, "end")
@@ -129,9 +138,10 @@ def load(path: Path, location: Path) -> Saved | None:
             message = "it is cut off"
             raise DamagedError(message)
         body = [json.loads(line) for line in lines[1:-2]]
-        root = _decode_root(body) if head["target"] == "dir" else None
+        settling: dict[DirNode, bool] = {}
+        root = _decode_root(body, settling) if head["target"] == "dir" else None
         record = base64.b64decode(body[0]) if head["target"] == "file" else None
-        return Saved(root, record, list(head["events"]), head["target"] is None)
+        return Saved(root, record, list(head["events"]), head["target"] is None, settling)
     except DamagedError:
         raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -219,7 +229,7 @@ def _encode_directory(directory: DirNode, debouncer: Debouncer) -> dict[str, Any
     }
 
 
-def _decode_root(rows: list[dict[str, Any]]) -> DirNode:
+def _decode_root(rows: list[dict[str, Any]], settling: dict[DirNode, bool]) -> DirNode:
     directories: dict[str, DirNode] = {}
     for row in rows:
         path = row["path"]
@@ -233,6 +243,8 @@ def _decode_root(rows: list[dict[str, Any]]) -> DirNode:
             for entry, value in row["entries"].items()
         }
         directories[path] = directory
+        if "settling" in row:  # which earlier builds did not write
+            settling[directory] = bool(row["settling"])
         if parent is not None:
             parent.entries[name] = directory
     return directories[""]

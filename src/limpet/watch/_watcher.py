@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from limpet.watch._file_watcher import FileWatcher
     from limpet.watch._unacked import Unacknowledged
     from limpet.watch.emit._appended_content import Appended
+    from limpet.watch.index._index import DirNode
 
 _CONTENT_BUDGET: Final = 16 << 20
 """Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
@@ -190,6 +191,9 @@ class Watcher:
             origin: Origin = "initial" if saved is None else "offline"
             if isinstance(self._engine, DirWatcher):
                 root = saved.root if saved is not None else None
+                if saved is not None:
+                    settling = self._engine.context.settling
+                    settling.restore(saved.settling, self._disk.monotonic())
                 self._engine.start(report=report, origin=origin, saved=root)
             else:
                 record = saved.record if saved is not None else None
@@ -487,7 +491,12 @@ class Watcher:
         from limpet.watch import _state_file
 
         path = Path(os.path.realpath(path))
-        target = engine.context.index.root if isinstance(engine, DirWatcher) else engine.record
+        target: DirNode | bytes | None
+        settling: dict[DirNode, bool] = {}
+        if isinstance(engine, DirWatcher):
+            target, settling = engine.context.index.root, engine.context.settling.kept()
+        else:
+            target = engine.record
         # In this order: what is handed out meanwhile is then in both, never in neither.
         ready = list(self._ready)
         out = self.unacked.events() if self.unacked is not None else []
@@ -497,4 +506,4 @@ class Watcher:
             held = self._debouncer.held.get((None, ""))
             if held is not None and isinstance(target, bytes):
                 target = held.previous if isinstance(held.previous, bytes) else None
-        _state_file.save(path, self.location, target, self._debouncer, events)
+        _state_file.save(path, self.location, target, self._debouncer, events, settling)

@@ -187,6 +187,49 @@ class Held(Laws):
             super().teardown()
 
 
+class Finished(Laws):
+    """With ``settle_dir``: the order holds, and in the end no folder waits for its event."""
+
+    options = {"settle_dir": 0.02}  # noqa: RUF012
+
+    @rule()
+    def wait(self) -> None:
+        """Take what comes by time alone."""
+        assert self.watch is not None
+        while (event := self.watch.next(0.03)) is not None:
+            self.events.append(event)
+        check_stream(self.events, self.start)
+
+    def teardown(self) -> None:
+        try:
+            if self.watch is not None and self.watch._core is not None:
+                end = time.monotonic() + 20
+                context = self.watch._core._context
+                assert context is not None
+                self.fence()
+                while context.settling:
+                    assert time.monotonic() < end
+                    self.wait()
+                assert check_stream(self.events, self.start).entries == self.expected()
+                self.check_each_once()
+        finally:
+            super().teardown()
+
+    def check_each_once(self) -> None:
+        """No folder is reported twice; after a rename it is still the same."""
+        seen: set[Path] = set()
+        for event in self.events:
+            if isinstance(event, limpet.DirCreated | limpet.DirDeleted):
+                seen.discard(event.path)
+            elif isinstance(event, limpet.DirRenamed):
+                moved = {path for path in seen if path.is_relative_to(event.source)}
+                seen -= moved
+                seen |= {event.path / path.relative_to(event.source) for path in moved}
+            elif isinstance(event, limpet.DirSettled):
+                assert event.path not in seen, [describe(one) for one in self.events]
+                seen.add(event.path)
+
+
 class Restarted(Laws):
     """With ``state``: the watch ends and starts again, and its events go on where they were."""
 
@@ -349,6 +392,7 @@ _add(Ignored, ("fanotify", "poll"))
 _add(IgnoredFromOutside, ("inotify", "poll"))
 _add(Flat, ("fanotify", "poll"))
 _add(Held, ("inotify", "poll"))
+_add(Finished, ("fanotify", "poll"))
 _add(Restarted, ("inotify", "poll"))
 _add(RestartedElsewhere, ("poll",))
 _add(Failing, ("inotify", "poll"))

@@ -125,6 +125,10 @@ class DirRenamedInputEvent(DirInputEvent):
     """A directory was renamed, with its content."""
 
 
+class DirSettledInputEvent(DirInputEvent):
+    """A directory that came is finished, with all in it (``settle_dir``)."""
+
+
 class DirDeletedInputEvent(DirInputEvent):
     """A directory was deleted."""
 

@@ -86,6 +86,7 @@ class FileSystemOptions(NamedComponent):
     settle = _watch_option("settle", number())
     settle_max = _watch_option("settle_max", maybe(number()))
     settle_until = _watch_option("settle_until", cast("Any", choice(*get_args(SettleUntil))))
+    settle_dir = _watch_option("settle_dir", number())
     must_exist = _watch_option("must_exist", flag())
     metadata = _watch_option("metadata", flag())
     transient = _watch_option("transient", flag())
@@ -127,8 +128,8 @@ class FileSystemOptions(NamedComponent):
 
 
 WATCH_OPTIONS: Final[tuple[str, ...]] = (
-    "recursive", "existing", "state", "settle", "settle_max", "settle_until", "must_exist",
-    "metadata", "transient",
+    "recursive", "existing", "state", "settle", "settle_max", "settle_until", "settle_dir",
+    "must_exist", "metadata", "transient",
     "follow_symlinks", "own", "content", "include", "exclude", "ignore_file", "default_ignores",
     "backend", "filesystem_mark", "poll_interval", "rescan_interval",
 )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.backends import MARK_ALL, MarkError, read_mounts
 from limpet.watch.diff._racy_content import RacyContents
+from limpet.watch.diff._settling_dirs import SettlingDirs
 from limpet.watch.emit._degradation import reason_of
 from limpet.watch.index._entry_record import is_young, pack
 from limpet.watch.index._filter import Filter
@@ -71,6 +72,7 @@ class DiffContext:
         self.disk = services.disk
         self.emit = services.emit
         self.debouncer = services.debouncer
+        self.settling = SettlingDirs(options.settle_dir)
         self.own_writes = services.own_writes
         self.degradation = services.degradation
         self.router = services.router
@@ -243,6 +245,7 @@ class DiffContext:
         """Record that a directory's content can be read."""
         if directory.blind is not None:
             directory.blind = None
+            self.settling.disturb(directory, self.disk.monotonic())
             self.degradation.can_read(self.emit, directory)
 
     def make_node(
@@ -295,6 +298,7 @@ class DiffContext:
         self.doubted.discard(directory)
         self.unsure.discard(directory)
         self.young.pop(directory, None)
+        self.settling.forget(directory)
         self.index.forget(directory)
         self.degradation.forget(directory)
 

@@ -239,7 +239,11 @@ class EventOrderer:
         self.tops.pop(found, None)
         found.parent, found.name = directory, name
         directory.entries[name] = found
-        self.context.emit.created(found.relative(), unpack(found.record), foreign=foreign)
+        emit = self.context.emit
+        made = emit.made
+        emit.created(found.relative(), unpack(found.record), foreign=foreign)
+        if emit.made != made:  # of what was own and left out, nothing more is reported
+            self.context.settling.add(found, self.context.disk.monotonic())
         self.report_content(found)
 
     def report_content(self, top: DirNode) -> None:
@@ -337,6 +341,8 @@ class EventOrderer:
             if entry.inode != facts.inode:
                 context.change_inode(entry, facts.inode)
             relative = entry.relative()
+            if context.settling:
+                context.settling.carry(entry, departure.directory, context.disk.monotonic())
             if context.filter.depends_on_path:  # below it, others may be left out now
                 context.filter.move(source, relative)
                 self.differences.later.listings.update(entry.walk())

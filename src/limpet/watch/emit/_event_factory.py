@@ -230,6 +230,10 @@ class EventFactory:
             made = ev.FileDeleted if relative else ev.TargetFileDeleted
         self._add(made, maker, own, relative, None, record)
 
+    def settled(self, relative: str, now: Now, *, existing: bool) -> None:
+        """Emit that a new directory, with all in it, is finished."""
+        self._add(ev.DirSettled, self._maker(existing=existing), False, relative, now, None)
+
     def rescanned(self, reason: RescanReason) -> None:
         """Emit that everything was scanned again."""
         self._watch(ev.Rescanned, reason=reason)

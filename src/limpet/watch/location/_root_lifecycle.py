@@ -11,13 +11,13 @@ from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._event_order import EventOrderer
 from limpet.watch.diff._scan import scan
 from limpet.watch.index._entry_record import pack, unpack
+from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
     from limpet.backends import Mount
     from limpet.events import Change, GoneReason, Kind
     from limpet.watch.diff._context import DiffContext
     from limpet.watch.index._entry_record import StatResult
-    from limpet.watch.index._index import DirNode
     from limpet.watch.location._path_marks import PathMarks
 
 _ROUNDS: Final = 6
@@ -166,6 +166,10 @@ class RootLifecycle:
         if not context.emit.muted:
             context.emit.created("", facts)
             EventOrderer(context, Comparison(context), {}).report_content(root)
+            for entry in root.entries.values():
+                if isinstance(entry, DirNode):
+                    now = context.disk.monotonic()
+                    context.settling.add(entry, now, existing=context.emit.existing)
         return True
 
     def gone_reason(self) -> GoneReason:
