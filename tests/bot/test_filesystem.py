@@ -70,6 +70,10 @@ def test_every_part_is_optional() -> None:
         ({"output_limits": {"max_files": 0}}, "max_files"),
         ({"input_pth": "x"}, "did you mean 'input_path'"),
         ({"input_mode": "lines", "input_path": "x"}, "needs input_path_type 'file'"),
+        ({"input_path": "x", "settle": 5, "settle_max": 1}, "settle_max must be at least settle"),
+        ({"input_path": "x", "settle_dir": 1, "recursive": False}, "settle_dir"),
+        ({"input_path": "x", "exclude": ["!"]}, "exclude must be globs"),
+        ({"input_path": "x", "ignore_file": "a/b"}, "ignore_file must be"),
     ],
 )
 def test_a_wrong_value_is_refused(properties: dict[str, Any], expected: str) -> None:

@@ -30,9 +30,12 @@ class FileSystem(FileSystemOptions, IOConfig):
     _output: FileSystemOutput | None = None
 
     def check(self) -> None:
-        """Check that the values go together."""
-        self._desired_watch()
-        self._desired_output()
+        """Check that the values go together, as the watch and the output do when they are made."""
+        watch, output = self._desired_watch(), self._desired_output()
+        if watch is not None:
+            watch.open()
+        if output is not None:
+            output.open()
 
     def on_change(self, name: str) -> None:
         """Notify the input of the new value; the output reads it with its next event."""
