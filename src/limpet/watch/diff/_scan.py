@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.watch.diff._context import ElsewhereError, StoppedError
 from limpet.watch.diff._ignore_files import read_ignore_file
-from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_SYMLINK, StatResult, is_dir, unpack
+from limpet.watch.index._entry_record import (
+    BRIEF_DIR,
+    BRIEF_SYMLINK,
+    StatResult,
+    is_dir,
+    is_recent,
+    unpack,
+)
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
 from limpet.watch.index._index import DirNode
 
@@ -235,7 +242,7 @@ class _Scan:
         if self.stats and directory.mark is None:
             exact = context.has_exact_times(directory)
             for name, found in directory.entries.items():
-                if type(found) is bytes:
+                if type(found) is bytes and is_recent(found):
                     context.note_young(directory, name, found)
                     context.racy.note((directory, name), found, handle, name, exact=exact)
         if self.stats and options.recursive:

@@ -138,6 +138,11 @@ def is_dir(record: bytes) -> bool:
     return record[_KIND_AT] >> 4 == _DIR_FORM
 
 
+def is_recent(record: bytes) -> bool:
+    """Return whether the entry was changed or created a moment before; few are."""
+    return record[_FLAGS_AT] & (_FRESH | _YOUNG) != 0
+
+
 def is_young(record: bytes) -> bool:
     """Return whether its birth time is no proof yet: the inode may be reused within the tick."""
     return bool(record[_FLAGS_AT] & _YOUNG)
