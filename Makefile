@@ -42,8 +42,8 @@ demo-remote: $(READY)  ## see three hosts work together over a hub that is kille
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
-test-pythons: $(READY)  ## one bot under both runners, on each Python that is found here
-	$(BIN)/python -m pytest -m pythons tests/bot/test_pythons.py
+test-pythons: $(READY)  ## the core, and one bot under both runners, on each Python that is found here
+	$(BIN)/python -m pytest -m pythons -rs tests/bot/test_pythons.py tests/pythons
 
 check: lint types test  ## all that must hold before a change goes in: lint, types, tests
 

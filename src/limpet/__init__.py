@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from limpet._lazy_names import homes, lazy_names
 
 if TYPE_CHECKING:
+    from limpet._preload import preload
     from limpet.config import ContentOptions, WatchOptions
     from limpet.errors import (
         BusyError,
@@ -172,6 +173,7 @@ __all__ = [
     "follow",
     "open_output",
     "own_write",
+    "preload",
     "safe_name",
     "watch_dir",
     "watch_file",
@@ -183,6 +185,7 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
         globals(),
         homes(
             {
+                "limpet._preload": "preload",
                 "limpet.config": "ContentOptions WatchOptions",
                 "limpet.errors": """
                     BusyError CapError CheckpointBusyError CheckpointCorruptError ContentError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ def homes(names_of: Mapping[str, str]) -> dict[str, str]:
 
 
 def lazy_names(
-    known: dict[str, object], home: Mapping[str, str], modules: Mapping[str, str]
+    known: dict[str, Any], home: Mapping[str, str], modules: Mapping[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return the ``__getattr__`` and the ``__dir__`` of a package (PEP 562).
 
@@ -36,4 +37,12 @@ def lazy_names(
         known[name] = value
         return value
 
-    return load, lambda: sorted({*known, *home, *modules})
+    def is_offered(name: str) -> bool:
+        """Return whether a name is part of the package, not what it imports for itself."""
+        if name.startswith("_"):
+            return name.startswith("__")
+        value = known[name]
+        own = f"{known['__name__']}.{name}"
+        return name in known["__all__"] or (isinstance(value, ModuleType) and value.__name__ == own)
+
+    return load, lambda: sorted({*filter(is_offered, list(known)), *home, *modules})

@@ -96,6 +96,7 @@ _handles: list[_Buffers] = []
 """Buffers not in use: a new one costs four times the call. Taking one and putting it back are
 single steps, so threads may share them."""
 _SIZE = struct.Struct("=I")
+_LARGEST: Final = _SIZE.pack(_MAX_HANDLE)
 
 
 def name_to_handle(fd: int) -> bytes:
@@ -107,9 +108,10 @@ def name_to_handle(fd: int) -> bytes:
             ctypes.create_string_buffer(_HANDLE_HEAD + _MAX_HANDLE),
             (ctypes.c_int * 1)(),
         )
-    _SIZE.pack_into(buffer, 0, _MAX_HANDLE)
+    ctypes.memmove(buffer, _LARGEST, _SIZE.size)  # PyPy's struct does not write into an array
     result = _name_to_handle_at(fd, b"", buffer, mount, _AT_EMPTY_PATH)
-    handle: bytes = buffer.raw[: _HANDLE_HEAD + _SIZE.unpack_from(buffer)[0]]
+    raw = buffer.raw
+    handle = raw[: _HANDLE_HEAD + _SIZE.unpack_from(raw)[0]]
     _handles.append((buffer, mount))
     if result < 0:
         _checked(result)

@@ -12,16 +12,13 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from limpet import events as ev
+from limpet.events import Event, Kind
 from limpet.watch import RACY_NS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from limpet.events import Event, Kind
 
 __all__ = [
     "Mirror",

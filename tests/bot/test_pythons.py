@@ -20,7 +20,7 @@ from tests.bot.test_mewbot import check_both
 from tests.waiting import PATIENCE, until_sync
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 pytestmark = [pytest.mark.pythons, pytest.mark.timeout(600)]
 

@@ -540,8 +540,8 @@ class Threaded:
     def start(self, path: Path, **options: Any) -> None:
         if "start" not in options:
             options.update(state=self.state, fallback="beginning")
-        from limpet.following import make_options
         from limpet.following._follow_engine import FollowEngine
+        from limpet.following._follow_keywords import make_options
 
         self.runs += 1
         self.thread = FollowThread(FollowEngine([path], make_options({"linger": 0.1, **options})))

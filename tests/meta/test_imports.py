@@ -14,6 +14,8 @@ EVENT_LOOPS = {"anyio", "asyncio", "sniffio", "trio"}
 
 ALLOWED = {
     "limpet._file_stat": ("limpet.events",),
+    "limpet._ctypes_buffers": (),
+    "limpet._daemon_threads": ("limpet.errors",),
     "limpet._lazy_fields": (),
     "limpet._lazy_names": (),
     "limpet.events": ("limpet._lazy_fields",),
@@ -26,6 +28,7 @@ ALLOWED = {
     ),
     "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
     "limpet.backends": (
+        "limpet._daemon_threads",
         "limpet._descriptors",
         "limpet._libc",
         "limpet.backends",
@@ -33,6 +36,8 @@ ALLOWED = {
         "limpet.errors",
     ),
     "limpet.watch": (
+        "limpet._ctypes_buffers",
+        "limpet._daemon_threads",
         "limpet._descriptors",
         "limpet._gitignore",
         "limpet._option_fields",
@@ -51,6 +56,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.output": (
+        "limpet._ctypes_buffers",
         "limpet._backoff",
         "limpet._event_loop",
         "limpet._file_stat",
@@ -76,6 +82,7 @@ ALLOWED = {
     "limpet._option_fields": ("limpet._suggest", "limpet.errors"),
     "limpet._own_write_registry": (),
     "limpet.following": (
+        "limpet._daemon_threads",
         "limpet._atomic_file",
         "limpet._backoff",
         "limpet._event_loop",
@@ -91,6 +98,7 @@ ALLOWED = {
     ),
     "limpet": (
         "limpet._lazy_names",
+        "limpet._preload",
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
@@ -165,12 +173,14 @@ ALLOWED = {
         "limpet.remote",
         "limpet.watch",
     ),
+    "limpet._preload": ("limpet.following", "limpet.output", "limpet.watch"),
     "limpet.__main__": ("limpet.cli", "limpet.errors"),
 }
 """Part -> the parts it may import from; a part is a module, or a package with all below it."""
 
 SHELLS = {
     "limpet.following",
+    "limpet.following._follow",
     "limpet.following._follower",
     "limpet.following._sync_follower",
     "limpet.following._follow_thread",
@@ -178,6 +188,7 @@ SHELLS = {
     "limpet.output._async_output",
     "limpet.watch",
     "limpet.watch._dispatcher",
+    "limpet.watch._load_all",
     "limpet.watch._watch",
     "limpet.watch._sync_watch",
 }

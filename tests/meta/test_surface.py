@@ -2,11 +2,19 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+
+import limpet
+import limpet.bot
+import limpet.following
+import limpet.watch
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -73,3 +81,94 @@ def test_the_package_is_marked_as_typed() -> None:
     """Type checkers of programs that use limpet look at its annotations."""
     assert (SOURCE / "limpet" / "py.typed").is_file()
     assert (SOURCE / "limpet" / "event.schema.json").is_file()
+
+
+def test_the_package_lists_what_it_offers_and_nothing_else() -> None:
+    """What ``limpet.`` completes; not what the module imports for itself."""
+    listed = {name for name in dir(limpet) if not name.startswith("__")}
+    modules = {name for name in listed if isinstance(getattr(limpet, name), ModuleType)}
+    assert listed - modules == set(limpet.__all__)
+    assert all(f"limpet.{name}" in PUBLIC for name in modules)
+    for package in (limpet.following, limpet.bot):
+        assert not {"TYPE_CHECKING", "annotations", "os", "lazy_names"} & set(dir(package))
+
+
+HINTS = """
+import importlib, inspect, sys, typing
+for module in sys.argv[1:]:
+    loaded = importlib.import_module(module)
+    for name in loaded.__all__:
+        value = vars(loaded).get(name) or getattr(loaded, name)
+        if not (inspect.isclass(value) or inspect.isroutine(value)):
+            continue
+        typing.get_type_hints(value)
+        for part in vars(value).values() if inspect.isclass(value) else ():
+            part = getattr(part, "__func__", getattr(part, "fget", part))
+            name = getattr(part, "__name__", "_")
+            if inspect.isfunction(part) and (name == "__init__" or name[0] != "_"):
+                typing.get_type_hints(part)
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    """
+    limpet limpet.config limpet.errors limpet.events limpet.following limpet.output limpet.watch
+    limpet.testing limpet.remote limpet.bot.runner
+    """.split(),
+)
+def test_annotations_of_what_is_public_can_be_evaluated(module: str) -> None:
+    """In a fresh process: programs that inject dependencies ask for the types of a signature."""
+    done = subprocess.run(
+        [sys.executable, "-c", HINTS, module], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (limpet.watch_dir, limpet.watch.Options),
+        (limpet.watch_file, limpet.watch.Options),
+        (limpet.follow, limpet.following.Options),
+    ],
+)
+def test_help_names_every_option(function: Any, options: Any) -> None:
+    """The signature says ``**options`` only."""
+    named = re.findall(r"``(\w+)``", inspect.getdoc(function) or "")
+    assert set(options.__annotations__) <= set(named)
+
+
+PRELOADED = """
+import asyncio, sys, tempfile
+import limpet
+limpet.preload()
+folder = tempfile.mkdtemp()
+log = folder + "/log"
+with open(log, "w") as file:
+    file.write("a\\n")
+async def main():
+    before = set(sys.modules)
+    async with limpet.watch_dir(folder, exclude="*.x", state=folder + "/state") as watch:
+        open(folder + "/f", "w").close()
+        await anext(watch)
+    async with limpet.open_output(folder) as output:
+        await output.append("o", "x")
+    async with limpet.follow(log, start="beginning", rotated="log.*", state=folder + "/s") as lines:
+        await anext(lines)
+    async with limpet.follow(folder + "/l*", start="beginning") as lines:
+        await anext(lines)
+    print(*sorted(set(sys.modules) - before))
+asyncio.run(main())
+"""
+
+
+def test_after_preload_nothing_is_loaded_in_the_loop() -> None:
+    """The first use would take 100 milliseconds there."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PRELOADED],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", "")

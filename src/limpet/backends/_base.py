@@ -17,11 +17,9 @@ compares with the disk and never believes a hint. To add a backend:
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
+from typing import Final, Literal, Protocol, TypeAlias
 
 WRITE: Final = 1
 """Content was written."""

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import errno
 import threading
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from limpet.backends._base import Key, MarkError
+from limpet.backends._base import Key, MarkError, MarkSource
 from limpet.backends._poller import Poller
 from limpet.backends._select import make_source
-
-if TYPE_CHECKING:
-    from limpet.backends._base import MarkSource
 
 HINT_LIMIT: Final = 200_000
 """Names one watch may have pending. To examine more, one by one, costs more than a full scan."""

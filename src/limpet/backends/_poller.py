@@ -68,7 +68,7 @@ if sys.platform == "linux":
         def wait(self, timeout: float | None) -> None:
             """Block until there is something, at most ``timeout`` seconds."""
             wake = super().fileno()
-            for fd, _ in self._epoll.poll(timeout):
+            for fd, _ in self._epoll.poll(-1 if timeout is None else timeout):  # PyPy takes no None
                 if fd == wake:
                     self.clear()
                 elif self._mounts and fd == self._mounts[0]:

@@ -11,18 +11,15 @@ import importlib.util
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
-from limpet.backends._mounts import find_mount, read_mounts
+from limpet import _daemon_threads
+from limpet.backends._base import Capabilities, MarkSource, TreeReceiver, TreeSource
+from limpet.backends._mounts import Mount, find_mount, read_mounts
 from limpet.backends._poll import POLL
+from limpet.config import BackendName
 from limpet.errors import LimitError, UnsupportedError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from limpet.backends._base import Capabilities, MarkSource, TreeReceiver, TreeSource
-    from limpet.backends._mounts import Mount
-    from limpet.config import BackendName
 
 _BEST_FIRST: Final = ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",)
 """What ``auto`` tries on this system before it polls."""
@@ -158,8 +155,9 @@ def _unusable(name: str) -> str:
     if name == "poll":
         return ""
     if name == "watchfiles":
-        there = importlib.util.find_spec("watchfiles") is not None
-        return "" if there else "not installed, pip install 'limpet[watchfiles]'"
+        if importlib.util.find_spec("watchfiles") is None:
+            return "not installed, pip install 'limpet[watchfiles]'"
+        return "" if _daemon_threads.are_allowed() else "not loaded in a sub-interpreter"
     if sys.platform != "linux":
         return f"{name} is part of Linux"
     try:

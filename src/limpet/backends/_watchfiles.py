@@ -7,10 +7,12 @@ started again, and everything is examined.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +73,7 @@ class _Notifier:
         self._notifier = self._open()
         self._thread = threading.Thread(target=self._run, name=f"limpet {path}", daemon=True)
         self._thread.start()
+        _open_notifiers.add(self)
 
     def _open(self) -> Any:  # noqa: ANN401 (its type is that of an optional package)
         try:
@@ -108,8 +111,26 @@ class _Notifier:
             return self._path + path[len(self._real) :]
         return path
 
-    def close(self) -> None:
+    def end_thread(self) -> None:
         self._stop.set()
         with suppress(RuntimeError):  # the interpreter is ending (PythonFinalizationError)
             self._thread.join(timeout=_JOIN_S)
+
+    def close(self) -> None:
+        _open_notifiers.discard(self)
+        self.end_thread()
         self._notifier.close()
+
+
+_open_notifiers: Final[weakref.WeakSet[_Notifier]] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_threads() -> None:
+    """End the threads of watches that a program leaves open.
+
+    The interpreter kills a daemon thread where it returns to Python. In a thread that comes out of
+    watchfiles 1.0 that aborts the process ("FATAL: exception not rethrown").
+    """
+    for notifier in list(_open_notifiers):
+        notifier.end_thread()

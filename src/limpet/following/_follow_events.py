@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from limpet.following._line_splitter import Block
-    from limpet.following._position import Position
+from limpet.following._line_splitter import Block
+from limpet.following._position import Position
 
 TruncationKind = Literal["truncated", "trimmed", "rewritten"]
 """What became of the bytes that were read: they are gone; only the first of them are left; other

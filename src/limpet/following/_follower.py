@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
+from limpet import _daemon_threads
 from limpet.errors import StateFileError
 from limpet.following._event_log import report
 from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import Appended, FollowEvent, Line, Origin
+from limpet.following._follow_options import FollowOptions
+from limpet.following._follow_stats import FollowStats
 from limpet.following._follow_thread import FollowThread
-from limpet.following._sync_follower import SyncFollower, abandon, forked
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from limpet.following._follow_options import FollowOptions
-    from limpet.following._follow_stats import FollowStats
+from limpet.following._sync_follower import IN_MAIN, SyncFollower, abandon, forked
 
 _PATIENCE_S: Final = 5.0
 """How long a cancelled task still waits for the checkpoint to be saved, in seconds."""
@@ -201,6 +199,7 @@ class Follower:
     async def _start(self) -> FollowThread:
         from limpet._event_loop import EventLoop
 
+        _daemon_threads.check(self, IN_MAIN)
         self._home = EventLoop()
         self._post = self._home.post
         thread = FollowThread(FollowEngine(self.paths, self.options))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from limpet._fingerprint import HEAD, WINDOW, digest
 from limpet.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MARK: Final = "limpet-position-1"
 Print = tuple[int, str]

@@ -6,19 +6,20 @@ import os
 import threading
 import time
 import warnings
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Iterator
+from typing import Final, Self
 
+from limpet import _daemon_threads
 from limpet.errors import StateFileError
 from limpet.following._event_log import report
 from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_events import Appended, FollowEvent, Line
+from limpet.following._follow_options import FollowOptions
+from limpet.following._follow_stats import FollowStats
 from limpet.following._follow_thread import FollowThread
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from limpet.following._follow_options import FollowOptions
-    from limpet.following._follow_stats import FollowStats
+IN_MAIN: Final = "follow in the main interpreter, or in a process of its own"
+"""The way out that the error of a sub-interpreter names."""
 
 
 class SyncFollower:
@@ -165,6 +166,7 @@ class SyncFollower:
 
     def _start(self) -> FollowThread:
         if self._thread is None:
+            _daemon_threads.check(self, IN_MAIN)
             thread = FollowThread(FollowEngine(self.paths, self.options))
             thread.start()
             self._thread = thread

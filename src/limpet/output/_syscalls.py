@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from limpet._ctypes_buffers import unpacker
+
 if sys.platform != "win32":
     import fcntl
 
@@ -61,6 +63,8 @@ _STATX_BIRTH: Final = struct.Struct("=I76xqI")
 """Of struct statx the mask and, 80 bytes from the start, ``stx_btime`` (statx(2))."""
 _STATX_MOUNT: Final = struct.Struct("=I140xQ")
 """The mask and, 144 bytes from the start, ``stx_mnt_id`` (since Linux 5.8)."""
+_unpack_birth: Final = unpacker(_STATX_BIRTH)
+_unpack_mount: Final = unpacker(_STATX_MOUNT)
 _spare: list[Any] = []
 """Buffers not in use: a new one costs as much as the call."""
 
@@ -142,7 +146,7 @@ class Syscalls:
             return 0
         buffer = _take_buffer()
         failed = _statx(fd, b"", _AT_EMPTY_PATH, _STATX_MNT_ID, buffer) < 0
-        known, number = _STATX_MOUNT.unpack_from(buffer)
+        known, number = _unpack_mount(buffer)
         _spare.append(buffer)
         return 0 if failed or not known & _STATX_MNT_ID else int(number)
 
@@ -198,7 +202,7 @@ class Syscalls:
             flags |= _AT_STATX_FORCE_SYNC
         buffer = _take_buffer()
         failed = _statx(fd, os.fsencode(name), flags, _STATX_ALL, buffer) < 0
-        known, seconds, nanoseconds = _STATX_BIRTH.unpack_from(buffer)
+        known, seconds, nanoseconds = _unpack_birth(buffer)
         _spare.append(buffer)
         if failed or not known & _STATX_BTIME:
             return None

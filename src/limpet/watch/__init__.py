@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Iterable
+from typing import Any, TypedDict, Unpack
 
 from limpet._option_fields import options_from, path_of, texts_of
-from limpet.config import WatchOptions
+from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil, WatchOptions
 from limpet.errors import UsageError
+from limpet.watch._load_all import load_all
 from limpet.watch._sync_watch import SyncWatch
 from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
@@ -15,11 +17,6 @@ from limpet.watch._watcher import Watcher, WatchStats, make_location, make_route
 from limpet.watch.emit._content import with_content
 from limpet.watch.emit._own_writes import own_write
 from limpet.watch.index._entry_record import RACY_NS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil
 
 __all__ = [
     "RACY_NS",
@@ -29,6 +26,7 @@ __all__ = [
     "Watch",
     "WatchStats",
     "Watcher",
+    "load_all",
     "make_router",
     "own_write",
     "watch_dir",
@@ -78,7 +76,12 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
 
     Args:
         path: The location.
-        **options: See ``limpet.config.WatchOptions``.
+        **options: ``limpet.WatchOptions`` explains each:
+            ``must_exist``, ``recursive``, ``existing``, ``state``, ``settle``,
+            ``settle_max``, ``settle_until``, ``settle_dir``, ``metadata``, ``transient``,
+            ``follow_symlinks``, ``own``, ``content``, ``include``, ``exclude``,
+            ``ignore_file``, ``default_ignores``, ``backend``, ``filesystem_mark``,
+            ``poll_interval``, ``rescan_interval``.
 
     Raises:
         UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
@@ -91,6 +94,15 @@ def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watc
     """Watch the one file at ``path``, whichever inode is there; its siblings are never reported.
 
     Every event is a target event. Otherwise as ``watch_dir``.
+
+    Args:
+        path: The location.
+        **options: ``limpet.WatchOptions`` explains each:
+            ``must_exist``, ``recursive``, ``existing``, ``state``, ``settle``,
+            ``settle_max``, ``settle_until``, ``settle_dir``, ``metadata``, ``transient``,
+            ``follow_symlinks``, ``own``, ``content``, ``include``, ``exclude``,
+            ``ignore_file``, ``default_ignores``, ``backend``, ``filesystem_mark``,
+            ``poll_interval``, ``rescan_interval``.
 
     Raises:
         UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of

@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
 
+from limpet.backends import HintRouter
+from limpet.config import WatchOptions
 from limpet.errors import StateFileError
-from limpet.watch._watcher import Watcher, make_router
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from limpet.backends import HintRouter
-    from limpet.config import WatchOptions
-    from limpet.events import Event, Kind
-    from limpet.watch._watcher import WatchStats
+from limpet.events import Event, Kind
+from limpet.watch._watcher import Watcher, WatchStats, make_router
 
 
 class SyncWatch:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from limpet.events import Event
+from limpet.events import Event
 
 
 class Unacknowledged:

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from limpet import _daemon_threads
+from limpet.config import WatchOptions
 from limpet.errors import StateFileError
-from limpet.watch._watcher import Watcher
+from limpet.events import Event, Kind
+from limpet.watch._sync_watch import SyncWatch
+from limpet.watch._unacked import Unacknowledged
+from limpet.watch._watcher import Watcher, WatchStats
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from limpet.config import WatchOptions
-    from limpet.events import Event, Kind
     from limpet.watch._dispatcher import LoopDispatcher
-    from limpet.watch._sync_watch import SyncWatch
-    from limpet.watch._unacked import Unacknowledged
-    from limpet.watch._watcher import WatchStats
 
 
 class Watch:
@@ -52,7 +51,8 @@ class Watch:
         """Start: when this returns, every later change is seen.
 
         Raises:
-            UnsupportedError: The backend in the options does not work here.
+            UnsupportedError: The backend in the options does not work here, or a sub-interpreter
+                runs the caller.
             LimitError: The process is out of file descriptors.
             UsageError: What is at ``state`` is no state file of limpet: it is left as it is. Or
                 nothing is at the location, and ``must_exist`` is set.
@@ -62,6 +62,7 @@ class Watch:
         if self._core is not None:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
+        _daemon_threads.check(self, "use its sync() form here, or watch in the main interpreter")
         from limpet.watch._dispatcher import (
             acquire,
         )  # loaded here, and anyio with it: scripts do without

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet._option_fields import path_of
 from limpet.backends import (
+    Choice,
     HintRouter,
     PendingHints,
     PollSource,
@@ -27,8 +28,11 @@ from limpet.backends import (
     make_tree_source,
     mark_order,
 )
+from limpet.config import WatchOptions
 from limpet.errors import LimitError, UsageError
+from limpet.events import Event, Kind, Origin
 from limpet.watch._dir_watcher import DirWatcher
+from limpet.watch._unacked import Unacknowledged
 from limpet.watch.diff._context import DiffContext, StoppedError
 from limpet.watch.emit._debounce import Debouncer
 from limpet.watch.emit._degradation import Degradation
@@ -39,12 +43,8 @@ from limpet.watch.index._fs import OUT_OF_DESCRIPTORS, FileSystemCalls, default_
 from limpet.watch.location._path_marks import PathMarks
 
 if TYPE_CHECKING:
-    from limpet.backends import Choice
-    from limpet.config import WatchOptions
-    from limpet.events import Event, Kind, Origin
     from limpet.watch import _state_file
     from limpet.watch._file_watcher import FileWatcher
-    from limpet.watch._unacked import Unacknowledged
     from limpet.watch.emit._appended_content import Appended
     from limpet.watch.index._index import DirNode
 

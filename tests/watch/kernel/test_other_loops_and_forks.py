@@ -83,7 +83,6 @@ def _in_child(call: Any) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of os.fork beside threads
 @pytest.mark.parametrize("backend", ["fanotify", "inotify", "poll"])
 def test_a_forked_child_takes_nothing_from_its_parent(tmp_path: Path, backend: Any) -> None:
     state = tmp_path / "state"

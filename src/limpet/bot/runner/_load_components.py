@@ -11,7 +11,7 @@ from mewbot.core import BehaviourInterface, IOConfigInterface
 from limpet.bot._components import Components
 from limpet.errors import UsageError
 
-BotLike: TypeAlias = "str | os.PathLike[str] | Components | Iterable[object] | Any"
+BotLike: TypeAlias = str | os.PathLike[str] | Components | Iterable[object] | Any
 """The path of a bot's file, components, or mewbot's own ``Bot``."""
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from limpet._descriptors import close_reader, read_at_most
-from limpet.events import FileCreated, FileUpdated
-
-if TYPE_CHECKING:
-    from limpet.config import ContentOptions
-    from limpet.events import Event
+from limpet.config import ContentOptions
+from limpet.events import Event, FileCreated, FileUpdated
 
 _FLAGS: Final = (
     os.O_RDONLY

@@ -15,17 +15,13 @@ import contextlib
 import os
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from limpet import _own_write_registry as registry
 from limpet._own_write_registry import ANY, FOREIGN, State
-from limpet.watch.index._entry_record import unpack
+from limpet.watch.index._entry_record import StatResult, unpack
 from limpet.watch.index._fs import default_disk
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from limpet.watch.index._entry_record import StatResult
 
 _LIMIT: Final = 10_000
 """States one watch keeps; older ones are dropped first, and their events count as foreign."""

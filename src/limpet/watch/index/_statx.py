@@ -14,6 +14,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Final
 
+from limpet._ctypes_buffers import unpacker
 from limpet.watch.index._entry_record import (
     RACY_NS,
     StatResult,
@@ -32,6 +33,7 @@ from limpet.backends import ENCODE_ERRORS, ENCODING  # noqa: E402
 
 _LAYOUT: Final = struct.Struct("<I12xIIIH2xQQ32xqI4xqI4xqI12xII")
 # mask, nlink, uid, gid, mode, ino, size, birth (s, ns), ctime, mtime, device (major, minor)
+_unpack: Final = unpacker(_LAYOUT)
 _WANTED: Final = 0xFFF  # STATX_BASIC_STATS | STATX_BTIME
 _BIRTH: Final = 0x800
 _NO_FOLLOW: Final = 0x100
@@ -64,7 +66,7 @@ def statx(fd: int, name: str, *, follow: bool) -> StatResult | None:
     flags = _EMPTY_PATH if not name else 0 if follow else _NO_FOLLOW
     buffer = _take_buffer()
     failed = statx_call(fd, os.fsencode(name), flags, _WANTED, buffer) < 0
-    fields = _LAYOUT.unpack_from(buffer)
+    fields = _unpack(buffer)
     _spare.append(buffer)
     if failed:
         code = ctypes.get_errno()
@@ -101,7 +103,7 @@ def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
     buffer = _take_buffer()
     failed = statx_call(fd, b"", _EMPTY_PATH, _WANTED, buffer) < 0
     (mask, nlink, uid, gid, mode, inode, size, birth, birth_ns, ctime, ctime_ns,
-     mtime, mtime_ns, major, minor) = _LAYOUT.unpack_from(buffer)  # fmt: skip
+     mtime, mtime_ns, major, minor) = _unpack(buffer)  # fmt: skip
     _spare.append(buffer)
     if failed:
         code = ctypes.get_errno()
@@ -126,7 +128,7 @@ def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]
         OSError: For one of them there is no answer.
     """
     buffer = _take_buffer()
-    call, unpack, pack = statx_call, _LAYOUT.unpack_from, pack_fields
+    call, unpack, pack = statx_call, _unpack, pack_fields
     young = now - RACY_NS
     records: list[bytes | None] = []
     for name in names:

@@ -1,0 +1,19 @@
+"""Load at the start of a program what limpet would load at its first use, in the event loop."""
+
+from __future__ import annotations
+
+import limpet.following
+import limpet.output
+import limpet.watch
+
+__all__ = ["preload"]
+
+
+def preload() -> None:
+    """Load all that watching, following and writing need; starts nothing.
+
+    The first ``watch_dir``, ``follow`` or ``open_output`` of a program loads modules for some 100
+    milliseconds. A server calls this before its event loop runs, so that no request waits for that.
+    """
+    limpet.watch.load_all()
+    _ = limpet.following.follow, limpet.output.open_output

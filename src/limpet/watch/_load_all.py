@@ -1,0 +1,22 @@
+"""Load the modules that a watch loads when it is entered."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+
+def load_all() -> None:
+    """Load every module that an entered watch may need on this system."""
+    import anyio._backends._asyncio  # anyio itself loads it in the loop
+    import anyio.abc  # noqa: F401
+
+    from limpet._gitignore import compile_globs
+    from limpet.backends import capabilities_of
+    from limpet.watch import _dispatcher, _file_watcher, _state_file  # noqa: F401
+
+    compile_globs(["*"])
+    for name in ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",):
+        capabilities_of(name)
+    if importlib.util.find_spec("watchfiles") is not None and sys.platform != "linux":
+        import watchfiles._rust_notify  # noqa: F401
