@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from limpet._option_fields import options_from, path_of
 from limpet.bot._components import Components
 from limpet.bot.runner._load_components import BotLike
 from limpet.bot.runner._run_options import RunOptions
@@ -31,4 +32,6 @@ async def run(bot: BotLike, **options: Any) -> Stats:  # noqa: ANN401 - the fiel
     Raises:
         UsageError: The file or an option is wrong, or another bot runs with this state directory.
     """
-    return await Runner(bot, RunOptions(**options)).run()
+    if options.get("state_dir") is not None:
+        options["state_dir"] = path_of("state_dir", options["state_dir"])
+    return await Runner(bot, options_from(RunOptions, options)).run()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from limpet.errors import UsageError
+from limpet._option_fields import check_options, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,26 +13,26 @@ class RunOptions:
     """How a bot is run; the defaults suit a bot on a server.
 
     Raises:
-        UsageError: A value is out of its range; the message names it.
+        UsageError: A value is of another type or out of its range; the message names it.
     """
 
     state_dir: Path | None = None
     """Directory of the journal and the dead letters; with ``None`` they are only logged."""
-    queue: int = 1000
+    queue: int = option(1000, "", least=1)
     """Most events that wait for the dispatcher; then inputs wait."""
-    behaviour_queue: int = 100
+    behaviour_queue: int = option(100, "", least=1)
     """Most events that wait for one behaviour; then the dispatcher waits."""
-    attempts: int = 3
+    attempts: int = option(3, "", least=1)
     """Tries of a step, or of an output."""
-    backoff: float = 0.5
+    backoff: float = option(0.5, "", unit="SECONDS", least=0)
     """Seconds before the second try; the delay doubles with each further one."""
-    backoff_max: float = 30.0
+    backoff_max: float = option(30.0, "", unit="SECONDS", least=0)
     """The longest such delay."""
-    timeout: float | None = None
+    timeout: float | None = option(None, "", unit="SECONDS", least=0)
     """Seconds one try of an action may take; ``None`` is unlimited."""
-    output_timeout: float = 60.0
+    output_timeout: float = option(60.0, "", unit="SECONDS", least=0)
     """Seconds one try of an output may take."""
-    drain: float = 8.0
+    drain: float = option(8.0, "", unit="SECONDS", least=0)
     """Seconds that a stop waits for queued events: less than the ten of container runtimes.
     Events that are not processed by then go to the journal."""
     until_done: bool = False
@@ -44,12 +43,4 @@ class RunOptions:
     """``host:port`` on loopback for health and metrics; port 0 takes a free one."""
 
     def __post_init__(self) -> None:
-        for name in ("queue", "behaviour_queue", "attempts"):
-            if getattr(self, name) < 1:
-                message = f"{name} must be at least 1, got {getattr(self, name)!r}"
-                raise UsageError(message)
-        for name in ("backoff", "backoff_max", "drain", "output_timeout"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                message = f"{name} must be at least 0 seconds, got {value!r}"
-                raise UsageError(message)
+        check_options(self)
