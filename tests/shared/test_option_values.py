@@ -12,16 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import limpet
-import limpet.bot
 from limpet._option_fields import _fits
-from limpet.bot.runner._run_options import RunOptions
 from limpet.config import ContentOptions, WatchOptions
 from limpet.errors import UsageError
 from limpet.following._follow_options import FollowOptions
 from limpet.output._config import Settings
 from limpet.output._limits import OutputLimits, Rotation
 
-CLASSES = [ContentOptions, WatchOptions, FollowOptions, OutputLimits, Rotation, RunOptions]
+CLASSES = [ContentOptions, WatchOptions, FollowOptions, OutputLimits, Rotation]
 REQUIRED: dict[type, dict[str, Any]] = {Rotation: {"daily": True}}
 
 
@@ -157,19 +155,3 @@ def test_what_fits_is_taken() -> None:
     spelled: Any = b"x"
     rules: Any = Path("/etc/x")
     limpet.watch_dir(spelled, ignore_file=rules, exclude=(one for one in ("a", "b")))
-
-
-@pytest.mark.parametrize(
-    ("options", "wanted"),
-    [
-        ({"until_don": True}, "unknown option 'until_don'; did you mean 'until_done'"),
-        ({"queue": "9"}, "queue must be a whole number, not '9'"),
-        ({"drain": -1}, "drain must be at least 0 seconds, got -1"),
-        ({"timeout": "x"}, "timeout must be a number of seconds or None, not 'x'"),
-        ({"state_dir": ""}, "state_dir must not be empty"),
-    ],
-)
-@pytest.mark.anyio
-async def test_the_options_of_a_run(options: dict[str, Any], wanted: str) -> None:
-    with pytest.raises(UsageError, match=wanted):
-        await limpet.bot.run([], **options)
