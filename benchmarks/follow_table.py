@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._watchers import ROOT
-from limpet.following import Appended, make_options
+from limpet.following import Appended
 from limpet.following._follow_engine import FollowEngine
+from limpet.following._follow_keywords import make_options
 from limpet.following._follow_thread import FollowThread
 from tests.following.fault_table import ROWS, Field, Row
 
