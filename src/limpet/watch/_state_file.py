@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from limpet._atomic_file import check_writable, replacing
 from limpet._wire import from_wire, to_wire
 from limpet.errors import StateFileError, UsageError
+from limpet.watch.index._entry_record import unpack
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from limpet.events import Event
     from limpet.watch.emit._debounce import Debouncer
 
-_VERSION: Final = 3
+_VERSION: Final = 4
+"""Of the rows and of the packed records in them."""
 _HEAD: Final = b'{"limpet-state": '
 """How every state file begins, of any version."""
 
@@ -140,11 +142,11 @@ def load(path: Path, location: Path) -> Saved | None:
         body = [json.loads(line) for line in lines[1:-2]]
         settling: dict[DirNode, bool] = {}
         root = _decode_root(body, settling) if head["target"] == "dir" else None
-        record = base64.b64decode(body[0]) if head["target"] == "file" else None
+        record = _record(body[0]) if head["target"] == "file" else None
         return Saved(root, record, list(head["events"]), head["target"] is None, settling)
     except DamagedError:
         raise
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever is wrong with its content, it is no other fault
         message = "it is damaged"
         raise DamagedError(message) from error
 
@@ -236,10 +238,13 @@ def _decode_root(rows: list[dict[str, Any]], settling: dict[DirNode, bool]) -> D
         parent_path, _, name = path.rpartition("/")
         parent = directories[parent_path] if path else None
         device, inode = row["id"]
-        directory = DirNode(name, parent, int(inode), int(device), base64.b64decode(row["record"]))
-        directory.link, directory.seen = int(row["link"]), int(row["seen"])
+        if path:
+            _name(name)
+        inode, device = _brief(inode), _brief(device)
+        directory = DirNode(name, parent, inode, device, _record(row["record"]))
+        directory.link, directory.seen = _brief(row["link"]), _brief(row["seen"])
         directory.entries = {
-            entry: base64.b64decode(value) if isinstance(value, str) else int(value)
+            _name(entry): _record(value) if isinstance(value, str) else _brief(value)
             for entry, value in row["entries"].items()
         }
         directories[path] = directory
@@ -248,6 +253,27 @@ def _decode_root(rows: list[dict[str, Any]], settling: dict[DirNode, bool]) -> D
         if parent is not None:
             parent.entries[name] = directory
     return directories[""]
+
+
+def _record(text: str) -> bytes:
+    """Return a packed record; raise ``struct.error`` if it is none."""
+    record = base64.b64decode(text, validate=True)
+    unpack(record)
+    return record
+
+
+def _name(text: str) -> str:
+    """Return a name in a directory; raise ``ValueError`` if it cannot be one."""
+    if text in {"", ".", ".."} or "/" in text or "\0" in text:
+        raise ValueError(text)
+    os.fsencode(text)
+    return text
+
+
+def _brief(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
 
 
 def _encode_event(event: Event) -> dict[str, Any]:
@@ -262,9 +288,9 @@ def decode_event(saved: dict[str, Any], seq: int) -> Event:
     Raises:
         DamagedError: It is not an event.
     """
-    origin = "initial" if saved.get("origin") == "initial" else "offline"
     try:
+        origin = "initial" if saved.get("origin") == "initial" else "offline"
         return from_wire({**saved, "seq": seq, "origin": origin})
-    except ValueError as error:
+    except Exception as error:  # see ``load``
         message = "it is damaged"
         raise DamagedError(message) from error

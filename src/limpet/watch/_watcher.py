@@ -470,9 +470,9 @@ class Watcher:
             if wrong:
                 message = "it belongs to another kind of watch"
                 raise _state_file.DamagedError(message)
-            for row in saved.events:
-                self._emit.made += 1
-                self._found.append(_state_file.decode_event(row, self._emit.made))
+            events = [
+                _state_file.decode_event(row, number) for number, row in enumerate(saved.events, 1)
+            ]
         except _state_file.DamagedError as error:
             kept = _state_file.set_aside(path)
             self._emit.degraded(
@@ -482,6 +482,8 @@ class Watcher:
                 f"{kept}, and what changed while no watch was running is not known",
             )
             return None
+        self._emit.made += len(events)
+        self._found.extend(events)
         return saved
 
     def _save(self, engine: DirWatcher | FileWatcher, path: Path | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from limpet.config import BackendName, WatchOptions
 from limpet.errors import StateFileError, UsageError
 from limpet.events import EntryEvent
 from limpet.testing import describe
-from limpet.watch import Watcher, make_router
+from limpet.watch import Watcher, _state_file, make_router
 from limpet.watch.index._fs import FileSystemCalls
 
 HEAD = '{"limpet-state": '
@@ -171,3 +172,48 @@ def test_a_symlink_to_a_state_stays_one(tmp_path: Path) -> None:
             assert watch.fence() == []
         assert link.is_symlink()
         assert state.read_text().startswith(HEAD)
+
+
+VALUES: list[Any] = [
+    None, "", -1, 1.5, 1e400, 2**64, [], {}, "x", "AAAA", "\ud800", ["a"], {"a": 1}, "..", "a/b",
+]  # fmt: skip
+
+
+def test_a_state_of_which_any_part_is_odd_is_damaged_and_no_other_error(tmp_path: Path) -> None:
+    """Each value of each row, one at a time, is replaced by each odd one."""
+    place, state = tmp_path / "place", tmp_path / "state"
+    (place / "d").mkdir(parents=True)
+    (place / "d" / "f").write_text("1")
+    with limpet.watch_dir(place, state=state, metadata=True).sync() as watch:
+        (place / "new").write_text("1")
+        watch._start()[0].examine(force=True)  # found, and not taken
+    whole = state.read_text(encoding="ascii").splitlines()
+
+    def places(value: Any, way: tuple[Any, ...] = ()) -> Any:
+        if isinstance(value, dict | list) and value:
+            for key in value if isinstance(value, dict) else range(len(value)):
+                yield from places(value[key], (*way, key))
+        if way:
+            yield way
+
+    tried = 0
+    for number, line in enumerate(whole[:-1]):
+        for way in places(json.loads(line)):
+            if way == ("limpet-state",):
+                continue
+            for odd in VALUES:
+                changed = json.loads(line)
+                inner = changed
+                for key in way[:-1]:
+                    inner = inner[key]
+                inner[way[-1]] = odd
+                lines = [*whole[:number], json.dumps(changed), *whole[number + 1 :]]
+                state.write_text("\n".join(lines) + "\n", encoding="ascii")
+                tried += 1
+                try:
+                    saved = _state_file.load(state, place)
+                    for row in saved.events if saved is not None else ():
+                        _state_file.decode_event(row, 1)
+                except _state_file.DamagedError:
+                    pass
+    assert tried > 200
