@@ -23,6 +23,7 @@ _KEY: Final = "limpet"
 
 LONGEST: Final = 1e9
 """Most seconds that an option takes, about 30 years: more does not fit into the clocks' types."""
+_MOST_SHOWN: Final = 200
 LARGEST: Final = (1 << 63) - 1
 """Largest whole number that an option takes: what the system calls take (``off_t``)."""
 
@@ -119,7 +120,7 @@ def check_values(
 
 def _check(name: str, value: object, kind: object, info: OptionInfo) -> None:
     if not _fits(value, kind):
-        message = f"{name} must be {_expected(kind, info.unit)}, not {value!r}"
+        message = f"{name} must be {_expected(kind, info.unit)}, not {_shown(value)}"
         raise UsageError(message)
     if isinstance(value, int | float) and not isinstance(value, bool):
         _check_range(name, value, info)
@@ -165,6 +166,11 @@ def path_of(name: str, value: object) -> Path:
     if "\0" in text:
         message = f"{name} must not contain a NUL character, got {text!r}"
         raise UsageError(message)
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        message = f"{name} must be a path that the system can spell, not {text!r}"
+        raise UsageError(message) from error
     return Path(os.path.abspath(text))
 
 
@@ -204,19 +210,32 @@ def check_encoding(encoding: str, errors: str) -> None:
         raise UsageError(message) from error
 
 
+def _shown(value: object) -> str:
+    """Return a value as a message shows it: not all of a long one, and nothing that raises."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - of a class of the user's, or a number of 5,000 digits
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
+
+
 def _check_range(name: str, value: float, info: OptionInfo) -> None:
     unit = f" {info.unit.lower()}" if info.unit else ""
     least, above = info.least, info.above
-    if not math.isfinite(value) or (least is not None and value < least):
+    if not _is_finite(value) or (least is not None and value < least):
         bound = f"at least {least:g}{unit}" if least is not None else "a finite number"
-        message = f"{name} must be {bound}, got {value!r}"
+        message = f"{name} must be {bound}, got {_shown(value)}"
         raise UsageError(message)
     if above is not None and value <= above:
-        message = f"{name} must be more than {above:g}{unit}, got {value!r}"
+        message = f"{name} must be more than {above:g}{unit}, got {_shown(value)}"
         raise UsageError(message)
     most = LONGEST if isinstance(value, float) or info.unit == "SECONDS" else LARGEST
     if value > most:
-        message = f"{name} must be at most {most:g}{unit}, got {value!r}"
+        message = f"{name} must be at most {most:g}{unit}, got {_shown(value)}"
         raise UsageError(message)
 
 

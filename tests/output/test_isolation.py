@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path, PurePath
 from typing import Any
 
+import anyio
 import pytest
 
 import limpet
@@ -340,3 +341,46 @@ def test_a_watch_that_fails_takes_no_result_away(root: Path) -> None:
     finally:
         registry.unsubscribe(broken)
     assert not registry.open_writes
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, SystemExit, BaseException])
+async def test_a_stream_that_raises_anything_fails_its_own_operation_alone(
+    tmp_path: Path, kind: type[BaseException]
+) -> None:
+    """What is raised in a thread of limpet's is no cancellation of the tasks that wait."""
+
+    def broken() -> Iterator[bytes]:
+        yield b"a"
+        raise kind
+
+    async with limpet.open_output(tmp_path) as out:
+        results: list[Any] = [None] * 7
+
+        async def create(number: int) -> None:
+            content: Any = broken() if number == 3 else f"{number}"
+            try:
+                results[number] = await out.create(f"f{number}", content)
+            except limpet.errors.OutputError as error:
+                results[number] = error
+
+        async with anyio.create_task_group() as group:
+            for number in range(7):
+                group.start_soon(create, number)
+    assert getattr(results.pop(3), "code", "") == "content"
+    assert all(result.ok for result in results)
+    assert sorted(os.listdir(tmp_path)) == ["f0", "f1", "f2", "f4", "f5", "f6"]
+
+
+def test_a_stream_that_uses_its_own_output_is_refused(tmp_path: Path) -> None:
+    """It would wait for itself for ever."""
+    with limpet.Output(tmp_path) as out:
+
+        def nested() -> Iterator[bytes]:
+            yield b"a"
+            out.create("inner", "x")
+
+        with pytest.raises(limpet.errors.OutputError, match="uses the same output"):
+            out.create("outer", nested())
+        assert out.create("other", "y").ok
+    assert os.listdir(tmp_path) == ["other"]

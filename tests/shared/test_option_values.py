@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -155,3 +155,33 @@ def test_what_fits_is_taken() -> None:
     spelled: Any = b"x"
     rules: Any = Path("/etc/x")
     limpet.watch_dir(spelled, ignore_file=rules, exclude=(one for one in ("a", "b")))
+
+
+class Nasty:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), 10**5000, Nasty(), "x" * 10_000], ids="abcde"
+)
+@pytest.mark.parametrize("name", ["settle", "rescan_interval", "poll_interval"])
+def test_a_value_that_cannot_be_shown_is_refused_too(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=name) as refused:
+        limpet.watch_dir("x", **{name: value})
+    assert len(str(refused.value)) < 400
+    with pytest.raises(UsageError, match="lock_timeout"):
+        limpet.open_output("x", lock_timeout=value)
+
+
+@pytest.mark.parametrize("path", [3, None, ["x"], "", "a\0", "\ud800"], ids=repr)
+def test_every_path_is_checked_where_it_is_given(path: Any) -> None:
+    for call in (
+        lambda: limpet.watch_dir(path),
+        lambda: limpet.watch_dir("x", state=path or cast("Any", 3)),
+        lambda: limpet.follow("x", state=path or cast("Any", 3)),
+        lambda: limpet.own_write(path).__enter__(),
+        lambda: limpet.Output(path),
+    ):
+        with pytest.raises(UsageError):
+            call()

@@ -88,6 +88,8 @@ class Output(OperationMethods[Done]):
         self._calls = calls or default_calls()
         self._engine = OutputEngine(self._calls, self.path, self.options)
         self._mutex = threading.Lock()
+        self._working = 0
+        """The thread that has the mutex for operations, or 0."""
         self._opened = False
         self._process = os.getpid()
         self.says_so = True
@@ -177,6 +179,8 @@ class Output(OperationMethods[Done]):
     def forget_threads(self) -> None:
         """Make it usable in a forked child: the thread that held it is not there."""
         self._mutex = threading.Lock()
+        self._working = 0
+        """The thread that has the mutex for operations, or 0."""
 
     # -- operations as values ------------------------------------------------------------------
 
@@ -217,9 +221,23 @@ class Output(OperationMethods[Done]):
                 packing.close()
 
     def attempt(self, tasks: Sequence[Task]) -> list[Packing]:
-        """Do what can be done without waiting for another process; see ``OutputEngine.run``."""
+        """Do what can be done without waiting for another process; see ``OutputEngine.run``.
+
+        Raises:
+            RuntimeError: A stream that is being written uses its own output.
+        """
+        if self._working == threading.get_ident():
+            message = (
+                "the stream that this output is writing uses the same output: it would wait for "
+                "itself; read the content first, or write through another output"
+            )
+            raise RuntimeError(message)
         with self._mutex:
-            return self._engine.run(tasks)
+            self._working = threading.get_ident()
+            try:
+                return self._engine.run(tasks)
+            finally:
+                self._working = 0
 
     # -- reading back --------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -325,7 +326,12 @@ class OutputEngine:
         while True:
             try:
                 piece = next(stream, None)
-            except Exception as error:
+            except BaseException as error:
+                # In a thread of ours, whatever it is: the other operations are not to have it. In
+                # the program's own, Ctrl-C and the like are for the program.
+                own = threading.current_thread() is threading.main_thread()
+                if own and not isinstance(error, Exception):
+                    raise
                 why = f"its content could not be read ({type(error).__name__}: {error})"
                 raise RefusalError("content", why) from error
             if piece is None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from limpet import _own_write_registry as registry
+from limpet._option_fields import path_of
 from limpet._own_write_registry import ANY, FOREIGN, State
 from limpet.watch.index._entry_record import StatResult, unpack
 from limpet.watch.index._fs import default_disk
@@ -183,7 +184,7 @@ def own_write(*paths: str | os.PathLike[str]) -> Iterator[None]:
     is created, written, replaced or deleted; for a rename both names. May be used from any thread.
     The paths must be spelled below the location as it was given to the watch (made absolute).
     """
-    names = [os.path.abspath(os.fspath(path)) for path in paths]
+    names = [os.fspath(path_of("path", path)) for path in paths]
     registry.begin(names, is_brief=False)
     try:
         yield
