@@ -158,7 +158,7 @@ def path_of(name: str, value: object) -> Path:
     try:
         text = os.fsdecode(os.fspath(value))  # type: ignore[call-overload]
     except TypeError:
-        message = f"{name} must be a path (str or os.PathLike), not {value!r}"
+        message = f"{name} must be a path (str or os.PathLike), not {_shown(value)}"
         raise UsageError(message) from None
     if not text:
         message = f"{name} must not be empty: give the path of a file or folder"
@@ -186,7 +186,7 @@ def texts_of(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | Mapping):
         found = tuple(value)
     if found is None or not all(isinstance(one, str) for one in found):
-        message = f"{name} must be a text or several texts, not {value!r}"
+        message = f"{name} must be a text or several texts, not {_shown(value)}"
         raise UsageError(message)
     return cast("tuple[str, ...]", found)
 

@@ -36,6 +36,7 @@ ALLOWED = {
         "limpet.errors",
     ),
     "limpet.watch": (
+        "limpet._state_access",
         "limpet._ctypes_buffers",
         "limpet._daemon_threads",
         "limpet._descriptors",
@@ -68,6 +69,7 @@ ALLOWED = {
     ),
     "limpet._fingerprint": (),
     "limpet._descriptors": (),
+    "limpet._state_access": ("limpet.errors",),
     "limpet._gitignore": ("limpet.errors",),
     "limpet._suggest": (),
     "limpet._yaml_nodes": ("limpet.errors",),
@@ -82,6 +84,8 @@ ALLOWED = {
     "limpet._option_fields": ("limpet._suggest", "limpet.errors"),
     "limpet._own_write_registry": (),
     "limpet.following": (
+        "limpet._state_access",
+        "limpet._descriptors",
         "limpet._daemon_threads",
         "limpet._atomic_file",
         "limpet._backoff",

@@ -74,7 +74,7 @@ def records(root: Path) -> str:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_what_was_answered_is_on_the_disk(tmp_path: Path, seed: int) -> None:
-    """Done is there once, refused is not there, in doubt is told; nothing is left open or over."""
+    """Done is there once, refused is not; doubt is reported; nothing is left open or over."""
     chance = random.Random(seed)
     calls = Chaos(chance, chance.choice([0.002, 0.01, 0.03]))
     rotation = Rotation(max_bytes=chance.choice([60, 300]), compress=seed % 3 > 0)

@@ -15,20 +15,21 @@ from limpet._process_group import end_group, group_exists
 from tests.waiting import until_sync
 
 
+class Leader:
+    returncode: int | None = 0
+    pid = 0
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    async def wait(self) -> int:
+        return 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the dead from the living")
 def test_the_dead_that_nobody_waits_for_are_not_waited_for() -> None:
     """The leader has ended; what is left of its group is a zombie of another process."""
-
-    class Leader:
-        returncode: int | None = 0
-        pid = 0
-
-        def terminate(self) -> None: ...
-
-        def kill(self) -> None: ...
-
-        async def wait(self) -> int:
-            return 0
 
     pid = os.fork()
     if not pid:
@@ -49,17 +50,6 @@ def test_the_dead_that_nobody_waits_for_are_not_waited_for() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="see above")
 def test_a_member_that_lives_is_waited_for() -> None:
-    class Leader:
-        returncode: int | None = 0
-        pid = 0
-
-        def terminate(self) -> None: ...
-
-        def kill(self) -> None: ...
-
-        async def wait(self) -> int:
-            return 0
-
     pid = os.fork()
     if not pid:
         os.setpgid(0, 0)

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+from limpet._descriptors import close_reader
 from limpet.backends._mounts import find_mount, read_mounts
 
 
@@ -99,7 +100,7 @@ def _folds_case(path: str) -> bool:
         try:
             fcntl.ioctl(fd, _GET_FLAGS, word)
         finally:
-            os.close(fd)
+            close_reader(fd)
     except OSError:
         return False
     return bool(int.from_bytes(word[:4], "little") & _CASEFOLD)

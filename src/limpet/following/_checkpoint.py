@@ -9,7 +9,6 @@ that share a state would overwrite each other's.
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import os
 import stat
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from limpet._atomic_file import check_writable, write_atomic
 from limpet._file_lock import FileLock
+from limpet._state_access import rename_aside, state_error
 from limpet.errors import (
     CheckpointBusyError,
     CheckpointCorruptError,
-    StateFileError,
     UsageError,
 )
 from limpet.following._position import Position
@@ -118,7 +117,7 @@ class CheckpointStore:
             )
             raise CheckpointBusyError(message) from error
         except OSError as error:
-            raise _no_access(path, error) from error
+            raise state_error(path, error) from error
 
     @property
     def names(self) -> frozenset[str]:
@@ -140,7 +139,7 @@ class CheckpointStore:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise _no_access(name, error) from error
+                raise state_error(name, error) from error
             try:
                 return decode(data), troubles
             except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -157,7 +156,7 @@ class CheckpointStore:
         try:
             write_atomic(target, content, durable=self._durable, previous=f"{target}.prev")
         except OSError as error:
-            raise _no_access(os.fspath(self.path), error) from error
+            raise state_error(os.fspath(self.path), error) from error
         self.saves += 1
 
     def close(self) -> None:
@@ -201,28 +200,12 @@ def _check_own(name: str) -> None:
         raise UsageError(message)
 
 
-def _no_access(path: str, error: OSError) -> StateFileError:
-    folder = os.path.dirname(path)
-    advice = "check its owner and permissions, and those of its folder"
-    if error.errno in {errno.ENOENT, errno.ENOTDIR} and not os.path.isdir(folder):
-        advice = f"create the folder {folder!r}"
-    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        advice = "make room"
-    text = error.strerror or str(error)
-    return StateFileError(f"cannot use the state file {path!r}: {text}; {advice}")
-
-
 def _set_aside(name: str) -> str | None:
     """Rename a damaged file; return its new name, ``None`` if it could not be renamed."""
-    kept, number = f"{name}.corrupt", 1
-    while os.path.lexists(kept):
-        number += 1
-        kept = f"{name}.corrupt-{number}"
     try:
-        os.replace(name, kept)
+        return rename_aside(name, "corrupt")
     except OSError:
         return None
-    return kept
 
 
 # -- the format ------------------------------------------------------------------------------------

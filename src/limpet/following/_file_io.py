@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from contextlib import suppress
 from typing import Final, NamedTuple
 
+from limpet._descriptors import close_reader
 from limpet._fingerprint import OPEN_FLAGS, inode_generation, pread
 
 Identity = tuple[int, int]
@@ -137,8 +137,7 @@ class FileIO:
         close(2): the descriptor is free even if it fails (Linux), and of what was read nothing can
         be lost. A file system whose server is gone fails here (ENOTCONN, EIO).
         """
-        with suppress(OSError):
-            os.close(fd)
+        close_reader(fd)
 
     def inode_generation(self, fd: int) -> int | None:
         """Return the number that distinguishes two uses of an inode, if the file system has it."""

@@ -11,9 +11,9 @@ import select
 import sys
 import threading
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from limpet._descriptors import close_reader
 from limpet._fingerprint import WINDOW
 from limpet.following._followed_file import CHUNK, ReadPoint
 from limpet.following._position import Position, make_print
@@ -108,13 +108,11 @@ class FollowedStream:
                 return
             self._closed = True
             self._room.notify()
-        with suppress(OSError):
-            os.close(self._end_fd)
+        close_reader(self._end_fd)
         if sys.platform != "win32":
             self._thread.join()
             for fd in (self._wait_fd, *(() if self._ends else (self._fd,))):
-                with suppress(OSError):
-                    os.close(fd)
+                close_reader(fd)
 
     # -- in its thread -------------------------------------------------------------------------
 

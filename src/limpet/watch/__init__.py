@@ -13,7 +13,7 @@ from limpet.watch._load_all import load_all
 from limpet.watch._sync_watch import SyncWatch
 from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watch import Watch
-from limpet.watch._watcher import Watcher, WatchStats, make_location, make_router
+from limpet.watch._watcher import Watcher, WatchStats, make_router
 from limpet.watch.emit._content import with_content
 from limpet.watch.emit._own_writes import own_write
 from limpet.watch.index._entry_record import RACY_NS
@@ -87,7 +87,7 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
         UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
             another type or out of its range; the message names it.
     """
-    return Watch(make_location(path), _options(dict(options)), "dir")
+    return Watch(path_of("path", path), _options(dict(options)), "dir")
 
 
 def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
@@ -112,7 +112,7 @@ def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watc
     if checked.settle_dir:
         message = "settle_dir is for folders: watch_dir has it, watch_file does not"
         raise UsageError(message)
-    return Watch(make_location(path), checked, "file")
+    return Watch(path_of("path", path), checked, "file")
 
 
 def _options(given: dict[str, Any]) -> WatchOptions:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import errno
 import json
 import os
 import stat
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from limpet._atomic_file import check_writable, replacing
+from limpet._state_access import rename_aside, state_error
 from limpet._wire import from_wire, to_wire
-from limpet.errors import StateFileError, UsageError
+from limpet.errors import UsageError
 from limpet.watch.index._entry_record import unpack
 from limpet.watch.index._index import DirNode
 
@@ -71,7 +71,7 @@ def save(
     try:
         _write(path, location, target, debouncer, events, settling)
     except OSError as error:
-        raise _no_access(path, error) from error
+        raise state_error(path, error) from error
 
 
 def _write(
@@ -121,7 +121,7 @@ def load(path: Path, location: Path) -> Saved | None:
             path.parent.mkdir(parents=True, exist_ok=True)
         check_writable(path)
     except OSError as error:
-        raise _no_access(path, error) from error
+        raise state_error(path, error) from error
     if data is None:
         return None
     if not data:
@@ -169,42 +169,24 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _no_access(path, error) from error
-
-
-def _no_access(path: Path, error: OSError) -> StateFileError:
-    folder = os.fspath(path.parent)
-    advice = "check its owner and permissions, and those of its folder"
-    if error.errno in {errno.ENOENT, errno.ENOTDIR} and not os.path.isdir(folder):
-        advice = f"create the folder {folder!r}"
-    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        advice = "make room"
-    text = error.strerror or str(error)
-    return StateFileError(f"cannot use the state file {os.fspath(path)!r}: {text}; {advice}")
+        raise state_error(path, error) from error
 
 
 def set_aside(path: Path) -> str:
     """Move an unusable state file aside, so that it can be examined; return its name then.
 
-    An empty one stays.
-    Nothing is overwritten: the first free one of ``NAME.bad``, ``NAME.bad-2``, ... is taken.
+    An empty one stays. Nothing is overwritten: the first free one of ``NAME.bad``,
+    ``NAME.bad-2``, ... is taken.
 
     Raises:
         StateFileError: It could not be moved.
     """
     if not os.path.getsize(path):
         return path.name
-    number = 1
-    while True:
-        kept = path.with_name(f"{path.name}.bad" + (f"-{number}" if number > 1 else ""))
-        if not os.path.lexists(kept):
-            break
-        number += 1
     try:
-        path.rename(kept)
+        return os.path.basename(rename_aside(os.fspath(path), "bad"))
     except OSError as error:
-        raise _no_access(path, error) from error
-    return kept.name
+        raise state_error(path, error) from error
 
 
 def _text(record: bytes) -> str:

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from limpet._option_fields import path_of
 from limpet.backends import (
     Choice,
     HintRouter,
@@ -80,15 +79,6 @@ class WatchStats:
     """Files held by debounce."""
     events: int
     """Events made since the start."""
-
-
-def make_location(path: str | os.PathLike[str]) -> Path:
-    """Make a path absolute without resolving it.
-
-    Raises:
-        UsageError: It is no path, empty, or has a NUL in it.
-    """
-    return path_of("path", path)
 
 
 def make_router() -> HintRouter:

@@ -300,7 +300,7 @@ class OtherDevice(FileSystemCalls):
 
 
 class RestartedElsewhere(Restarted):
-    """The same, and the volume has another device number each time; nothing is told twice."""
+    """The same, and the volume has another device number each time; nothing is reported twice."""
 
     backend = "poll"
 

@@ -158,13 +158,12 @@ class Comparison:
             if directory.blind is not None:
                 listing = True
             self._spelled = None
-            if not context.traits(directory).case_sensitive:
-                self._spelled = set(context.disk.read(handle))
-                names = _as_spelled(names, self._spelled, directory.entries)
             if listing:
                 names = self._list(directory, handle, names)
                 if directory in self.differences.refilter:
                     later.put_off(directory, {}, listing=True)
+            elif not context.traits(directory).case_sensitive:
+                names = self._as_spelled(directory, names, context.disk.read(handle))
             troubles = 0
             for name, bits in names.items():
                 try:
@@ -204,6 +203,8 @@ class Comparison:
             context.mark(directory, handle)
         now = context.disk.now()
         listed = context.disk.read(handle)
+        if not context.traits(directory).case_sensitive:
+            names = self._as_spelled(directory, names, listed)
         if context.options.ignore_file is not None:
             relative = directory.relative()
             if read_ignore_file(context, relative, context.path(directory), listed):
@@ -214,10 +215,26 @@ class Comparison:
         everything = dict.fromkeys(listed, 0)
         everything.update(dict.fromkeys(directory.entries, 0))
         everything.update(names)
-        self._spelled = None if context.traits(directory).case_sensitive else set(listed)
         if not any(isinstance(entry, int) for entry in directory.entries.values()):
             directory.seen = now
         return everything
+
+    def _as_spelled(
+        self, directory: DirNode, names: dict[str, int], listed: Collection[str]
+    ) -> dict[str, int]:
+        """Return the names to examine as the directory spells them, and as the index does.
+
+        A hint may spell a name as the program did that opened it.
+        """
+        self._spelled = set(listed)
+        found = dict(names)
+        odd = {name.casefold(): bits for name, bits in names.items() if name not in listed}
+        if odd:
+            for name in (*listed, *directory.entries):
+                bits = odd.get(name.casefold())
+                if bits is not None:
+                    found[name] = found.get(name, 0) | bits
+        return found
 
     def _examine(self, directory: DirNode, handle: Handle, name: str, bits: int) -> None:
         ref = (directory, name)
@@ -330,20 +347,3 @@ class Comparison:
                 return True
             directory = directory.parent
         return False
-
-
-def _as_spelled(
-    names: dict[str, int], listed: Collection[str], known: Collection[str]
-) -> dict[str, int]:
-    """Return the names to examine as the directory spells them, and as the index does.
-
-    A hint may spell a name as the program did that opened it.
-    """
-    found = dict(names)
-    odd = {name.casefold(): bits for name, bits in names.items() if name not in listed}
-    if odd:
-        for name in (*listed, *known):
-            bits = odd.get(name.casefold())
-            if bits is not None:
-                found[name] = found.get(name, 0) | bits
-    return found
