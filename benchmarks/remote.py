@@ -36,7 +36,7 @@ from limpet.remote._command_journal import CommandJournal
 from limpet.remote._envelope import encode, notice
 from limpet.remote._spool import NewRow
 from limpet.remote._spool_sender import SpoolSender
-from limpet.remote._stream_setup import init_nats
+from limpet.remote._stream_setup import HubLayout, init_nats
 from limpet.remote.transport import Message
 from tests.remote.conftest import SERVERS, Server
 
@@ -97,7 +97,7 @@ class Bench:
         """Measure all."""
         self.server.start()
         admin = await connect(self.server.url, name="admin")
-        await init_nats(admin, ["web01", "nas"], max_bytes=2 << 30)
+        await init_nats(admin, HubLayout(["web01", "nas"]), max_bytes=2 << 30)
         await admin.close()
         await self.spooled()
         await self.reading()

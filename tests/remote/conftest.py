@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 
 from limpet.remote import MemoryHub, MemoryTransport, NatsTransport, Subjects, Transport, connect
-from limpet.remote._stream_setup import init_memory, init_nats
+from limpet.remote._stream_setup import HubLayout, init_memory, init_nats
 from tests.waiting import until_sync
 
 HOSTS = ("web01", "nas")
+BOTS = ("bot", "reports", "b")
+LAYOUT = HubLayout(HOSTS, writes=[(bot, host) for bot in BOTS for host in HOSTS])
 ACK_WAIT_S = 1.5
 TEST_LIMIT_S = float(os.environ.get("LIMPET_TEST_LIMIT", "90"))
 
@@ -126,7 +128,7 @@ class Hub:
         else:
             admin = await self.connect("admin")
             assert isinstance(admin, NatsTransport)
-            await init_nats(admin, HOSTS, self.subjects, max_bytes=256 << 20, ack_wait=ACK_WAIT_S)
+            await init_nats(admin, LAYOUT, self.subjects, max_bytes=256 << 20, ack_wait=ACK_WAIT_S)
 
     async def connect(self, name: str, **options: Any) -> Transport:
         transport: Transport

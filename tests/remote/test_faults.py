@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,7 @@ async def stores(source: AgentSource[Any], count: int) -> None:
 async def stored(hub: Hub) -> list[str]:
     """Return the ids of all events in the stream, in its order."""
     transport = await hub.connect("auditor")
-    reader = await transport.read("LIMPET_EV", "limpet.v1.ev.>", name="bot-auditor-all")
+    reader = await transport.read("LIMPET_EV_web01", after=0)
     found: list[str] = []
     while messages := await reader.fetch(1000, 0.5):
         found += [m.id for m in messages]
@@ -146,7 +147,7 @@ async def test_f2_acknowledgements_are_lost_and_the_connection_cut_twelve_times(
             sender.wake()
             await grows(lambda: sender.health.attempts)
             last = (await asyncio.to_thread(spool.waiting, 256))[-1].seq
-            await stored_beyond(auditor, "LIMPET_EV", SUBJECT, last - 1)
+            await stored_beyond(auditor, "LIMPET_EV_web01", SUBJECT, last - 1)
             await proxy.cut_and_wait()
         await until(lambda: spool.stats().waiting == 0)
         task.cancel()
@@ -220,7 +221,7 @@ async def test_f6_the_hub_forgets_what_it_acknowledged(hub: Hub, tmp_path: Path)
             await sender.drained()
             events += await collect(reader, 3000)
             if hub.server is None:
-                hub.memory.roll_back("LIMPET_EV", 1000)
+                hub.memory.roll_back("LIMPET_EV_web01", 1000)
             else:
                 await asyncio.to_thread(hub.server.kill)
                 shutil.rmtree(hub.server.folder / "js")
@@ -304,13 +305,13 @@ async def test_f8_the_stream_is_full(hub: Hub, tmp_path: Path) -> None:
     from limpet.remote._stream_setup import stream_specs
     from limpet.remote.transport._nats_stores import NatsTransport, stream_config
 
-    spec = replace(stream_specs(Subjects())[0], max_bytes=64 * 1024)
+    spec = replace(stream_specs(Subjects(), ["web01"])[0], max_bytes=64 * 1024)
     admin = await hub.connect("admin")
 
     async def limit(count: int) -> None:
         changed = replace(spec, max_bytes=count)
         if isinstance(admin, NatsTransport):
-            await admin.request("$JS.API.STREAM.UPDATE.LIMPET_EV", stream_config(changed))
+            await admin.request("$JS.API.STREAM.UPDATE.LIMPET_EV_web01", stream_config(changed))
         else:
             hub.memory.make(changed)
 
@@ -404,9 +405,9 @@ async def test_f11_the_stream_is_deleted_and_made_again(hub: Hub, tmp_path: Path
         (tmp_path / "in" / "a").touch()
         await until(lambda: agent.health()["sent"] == 1)
         if isinstance(admin, NatsTransport):
-            await admin.request("$JS.API.STREAM.DELETE.LIMPET_EV")
+            await admin.request("$JS.API.STREAM.DELETE.LIMPET_EV_web01")
         else:
-            del hub.memory.streams["LIMPET_EV"]
+            del hub.memory.streams["LIMPET_EV_web01"]
         (tmp_path / "in" / "b").touch()
         await until(lambda: agent.health()["state"] == "spooling")
         assert "limpet hub init" in str(agent.health()["trouble"])
@@ -545,19 +546,39 @@ async def test_f16_two_agents_with_one_name(hub: Hub, tmp_path: Path) -> None:
 
 
 async def test_f17_a_command_that_waited_too_long(hub: Hub, tmp_path: Path) -> None:
-    import time
-
     bot = await hub.connect("bot")
     async with RemoteOutput(bot, bot="b", host="web01", output="reports") as out:
         asked = asyncio.create_task(
-            out.perform(limpet.AppendToFile(name="log", content="late\n"), expires=60, timeout=30)
+            out.perform(limpet.AppendToFile(name="log", content="late\n"), expires=0.5, timeout=30)
         )
         subject = "limpet.v1.cmd.web01.reports.append.b"
         await stored_beyond(bot, "LIMPET_CMD", subject, 0)
-        async with running(hub, options(tmp_path), clock=lambda: time.time() + 90):
+        stored = await bot.latest("LIMPET_CMD", subject)
+        assert stored is not None
+        await until(lambda: time.time() > stored.time + 0.6)
+        async with running(hub, options(tmp_path)):
             result = await asked
     assert (result.ok, result.code) == (False, "expired")
     assert not (tmp_path / "out" / "log").exists()
+
+
+@pytest.mark.parametrize("ahead", [7200.0, -7200.0])
+async def test_a_clock_that_is_wrong_expires_no_command(
+    hub: Hub, tmp_path: Path, ahead: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A command's age is counted by the hub's clock, and so is an agent's presence."""
+    bot = await hub.connect("bot")
+    async with (
+        running(hub, options(tmp_path), clock=lambda: time.time() + ahead) as agent,
+        RemoteOutput(bot, bot="b", host="web01", output="reports", require_online=True) as out,
+    ):
+        await until(lambda: agent.presence is not None and agent.presence.reported.is_set())
+        result = await out.perform(limpet.AppendToFile(name="log", content="x"), timeout=30)
+        assert result.ok, result
+        assert agent.presence is not None
+        assert abs(agent.presence.offset + ahead) < 2
+        assert abs(agent.presence.hub_time() - time.time()) < 2
+    assert any("7200" in record.message and "NTP" in record.message for record in caplog.records)
 
 
 class Killed(BaseException):

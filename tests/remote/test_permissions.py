@@ -27,6 +27,7 @@ from limpet.remote.admin import (
     Agent,
     BotGrant,
     FleetConfig,
+    HubLayout,
     OutputSpec,
     WatchSpec,
     examine,
@@ -76,7 +77,7 @@ async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
     await asyncio.to_thread(server.start)
     found = Fleet(server, passwords)
     admin = await found.connect("admin")
-    await init_nats(admin, FLEET["hosts"], max_bytes=64 << 20)  # type: ignore[arg-type]
+    await init_nats(admin, config.layout, max_bytes=64 << 20)
     try:
         yield found
     finally:
@@ -99,9 +100,9 @@ async def test_an_agent_publishes_under_its_own_name_only(fleet: Fleet) -> None:
         with pytest.raises(NotPermittedError, match="web01"):
             await agent.publish([Message(subject, b"{}")])
     for subject in (
-        "$JS.API.STREAM.DELETE.LIMPET_EV",
-        "$JS.API.STREAM.INFO.LIMPET_EV",
-        "$JS.API.CONSUMER.CREATE.LIMPET_EV.x.limpet.v1.ev.>",
+        "$JS.API.STREAM.DELETE.LIMPET_EV_web01",
+        "$JS.API.STREAM.INFO.LIMPET_EV_nas",
+        "$JS.API.CONSUMER.CREATE.LIMPET_EV_web01.x.limpet.v1.ev.web01.>",
         "$JS.API.CONSUMER.MSG.NEXT.LIMPET_CMD.nas",
     ):
         with pytest.raises(NotPermittedError):
@@ -111,31 +112,17 @@ async def test_an_agent_publishes_under_its_own_name_only(fleet: Fleet) -> None:
 async def test_a_bot_reads_and_writes_only_what_it_was_granted(fleet: Fleet) -> None:
     agent, bot = await fleet.connect("web01"), await fleet.connect("reports")
     await agent.publish([Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.1")])
-    reader = await bot.read(
-        "LIMPET_EV", "limpet.v1.ev.web01.>", name="bot-reports-web01", after=None
-    )
+    reader = await bot.read("LIMPET_EV_web01", live="limpet.live.ev.web01.>", after=0)
     assert len(await reader.fetch(10, 2)) == 1
+    await agent.publish([Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.2")])
+    assert [m.seq for m in await reader.fetch(10, 5)] == [2]  # by a hint: asking takes longer
     await reader.close()
-    for name, subject in (
-        ("bot-reports-nas", "limpet.v1.ev.nas.>"),
-        ("bot-reports-web01", "limpet.v1.ev.nas.>"),
-        ("bot-reports-all", "limpet.v1.ev.>"),
-    ):
-        with pytest.raises(NotPermittedError):
-            await bot.read("LIMPET_EV", subject, name=name)
-    with pytest.raises(HubError):  # any host's event, by its number
-        await bot.request("$JS.API.DIRECT.GET.LIMPET_EV", {"seq": 1})
-    with pytest.raises(HubError):  # an allowed subject, and a body that asks for everything
+    with pytest.raises(NotPermittedError):
+        await bot.read("LIMPET_EV_nas", after=0)
+    with pytest.raises(NotPermittedError):
         await bot.request(
-            "$JS.API.CONSUMER.CREATE.LIMPET_EV.bot-reports-web01.limpet.v1.ev.web01.>",
-            {
-                "stream_name": "LIMPET_EV",
-                "config": {
-                    "name": "bot-reports-web01",
-                    "filter_subject": "limpet.v1.ev.>",
-                    "ack_policy": "none",
-                },
-            },
+            "$JS.API.CONSUMER.CREATE.LIMPET_EV_web01.x",
+            {"stream_name": "LIMPET_EV_web01", "config": {"name": "x", "ack_policy": "none"}},
         )
     await bot.publish([Message("limpet.v1.cmd.nas.out.append.reports", b"{}", "c.1")])
     for subject in (
@@ -232,13 +219,50 @@ async def test_a_wrong_password_is_reported(fleet: Fleet) -> None:
         await fleet.connect("web01")
 
 
-async def test_the_doctor_reports_that_a_forged_event_was_refused(fleet: Fleet) -> None:
-    found = await examine(await fleet.connect("web01"), Subjects(), ["nas"])
-    assert any(f.grade == "good" and "forged event was refused" in f.text for f in found)
+@pytest.mark.parametrize("user", ["web01", "reports", "other"])
+async def test_the_doctor_attacks_the_hub_and_is_refused(fleet: Fleet, user: str) -> None:
+    found = await examine(await fleet.connect(user), Subjects(), ["nas"])
+    assert any("15 of 15 attacks were refused" in f.text for f in found), found
+    assert not [f for f in found if f.grade == "bad"]
+
+
+async def test_the_doctor_as_admin_examines_everything_but_the_rights(fleet: Fleet) -> None:
     as_admin = await examine(await fleet.connect("admin"), Subjects(), ["nas"])
-    assert any(f.grade == "bad" and "any host" in f.text for f in as_admin)
+    assert any("rights of hosts and bots were not examined" in f.text for f in as_admin)
     assert any("agent of nas does not run" in f.text for f in as_admin)
-    assert sum(f.text.startswith("stream LIMPET") for f in as_admin) == 4
+    assert sum(f.text.startswith("stream LIMPET") for f in as_admin) == 5
+    assert any("the hub stores messages" in f.text for f in as_admin)
+    assert not [f for f in as_admin if f.grade == "bad"]
+
+
+@pytest.mark.parametrize("version", NATS)
+async def test_the_doctor_finds_a_hub_with_one_account_for_all(version: str) -> None:
+    """The subjects are those of the file, but replies and consumers go around them."""
+    folder = Path(tempfile.mkdtemp(prefix="limpet-hub-"))
+    users = (
+        '{user: web01, password: w, permissions: {publish: ["limpet.v1.ev.web01.>", '
+        '"limpet.api.>", "$JS.API.STREAM.INFO.LIMPET_EV_web01", '
+        '"$JS.API.DIRECT.GET.KV_LIMPET_HOSTS.$KV.LIMPET_HOSTS.web01"], '
+        'subscribe: ["_INBOX_web01.>"]}}, {user: admin, password: a}'
+    )
+    text = (
+        f'jetstream {{ store_dir: "{folder / "js"}" }}\n'
+        f"accounts {{ A {{ jetstream: enabled, users: [{users}] }} }}\n"
+    )
+    server = Server(SERVERS[version], folder, config=text)
+    await asyncio.to_thread(server.start)
+    fleet = Fleet(server, {"web01": "w", "admin": "a"})
+    try:
+        admin = await fleet.connect("admin")
+        await init_nats(admin, HubLayout(["web01"]), max_bytes=64 << 20)
+        await admin.put_value("LIMPET_HOSTS", "web01", b"{}")
+        found = await examine(await fleet.connect("web01"), Subjects())
+        assert [f.text for f in found if f.grade == "bad" and "subject of a reply" in f.text]
+    finally:
+        for transport in fleet.transports:
+            await transport.close()
+        await asyncio.to_thread(server.kill)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("version", NATS)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 
+LIVE = "limpet.live.ev.web01.>"
+
+
 def event(number: int, host: str = "web01") -> Message:
     return Message(f"limpet.v1.ev.{host}.in.file.created", b"%d" % number, f"s.{number}")
 
@@ -30,7 +33,7 @@ async def test_a_batch_is_stored_in_order_and_once(hub: Hub) -> None:
     assert not any(ack.duplicate for ack in acks)
     again = await transport.publish([*batch[100:], event(300)])
     assert [ack.duplicate for ack in again] == [True] * 200 + [False]
-    reader = await transport.read("LIMPET_EV", "limpet.v1.ev.>", name="bot-x-all")
+    reader = await transport.read("LIMPET_EV_web01", live=LIVE)
     found: list[StoredMessage] = []
     while len(found) < 301:
         found += await reader.fetch(64, 2)
@@ -43,22 +46,26 @@ async def test_a_batch_is_stored_in_order_and_once(hub: Hub) -> None:
 async def test_reading_starts_at_the_requested_position(hub: Hub) -> None:
     transport = await hub.connect("bot")
     await transport.publish([event(n, "web01" if n % 2 else "nas") for n in range(20)])
-    reader = await transport.read("LIMPET_EV", "limpet.v1.ev.nas.>", name="bot-x-nas", after=10)
+    reader = await transport.read("LIMPET_EV_nas", after=5)
     found = await reader.fetch(100, 2)
     assert [m.data for m in found] == [b"10", b"12", b"14", b"16", b"18"]
     assert await reader.fetch(100, 0.1) == []
     await transport.publish([event(20, "nas")])
     assert [m.data for m in await reader.fetch(100, 5)] == [b"20"]
     await reader.close()
-    other = await transport.read("LIMPET_EV", "limpet.v1.ev.>", name="bot-x-all", since=0.0)
-    assert len(await other.fetch(100, 2)) == 21
+    other = await transport.read("LIMPET_EV_nas", since=0.0)
+    assert len(await other.fetch(100, 2)) == 11
     await other.close()
 
 
 async def test_work_is_shared_and_delivered_again(hub: Hub) -> None:
     transport = await hub.connect("bot")
-    first = await transport.work("LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10)
-    second = await transport.work("LIMPET_EV", "work-x", "limpet.v1.ev.>", ack_wait=0.5, limit=10)
+    first = await transport.work(
+        "LIMPET_EV_web01", "work-x", "limpet.v1.ev.web01.>", ack_wait=0.5, limit=10
+    )
+    second = await transport.work(
+        "LIMPET_EV_web01", "work-x", "limpet.v1.ev.web01.>", ack_wait=0.5, limit=10
+    )
     await transport.publish([event(n) for n in range(6)])
     mine = await first.fetch(4, 2)
     yours = await second.fetch(4, 2)
@@ -84,17 +91,19 @@ async def test_work_is_shared_and_delivered_again(hub: Hub) -> None:
 async def test_a_message_is_found_by_number_and_by_subject(hub: Hub) -> None:
     transport = await hub.connect("bot")
     await transport.publish([event(1), event(2)])
-    found = await transport.at("LIMPET_EV", 2)
+    found = await transport.at("LIMPET_EV_web01", 2)
     assert found is not None
     assert (found.data, found.id, found.seq) == (b"2", "s.2", 2)
-    assert await transport.at("LIMPET_EV", 3) is None
+    assert await transport.at("LIMPET_EV_web01", 3) is None
     subject = "limpet.v1.res.bot.web01.c1"
     assert await transport.latest("LIMPET_RES", subject) is None
     await transport.publish([Message(subject, b"yes", "res.c1")])
     stored = await transport.latest("LIMPET_RES", subject)
     assert stored is not None
     assert stored.data == b"yes"
-    assert await transport.created("LIMPET_RES") == await transport.created("LIMPET_RES")
+    newest = await transport.newest("LIMPET_RES")
+    assert newest == stored
+    assert await transport.newest("LIMPET_EV_nas") is None
 
 
 async def test_listening_yields_messages_at_once(hub: Hub) -> None:
@@ -102,7 +111,7 @@ async def test_listening_yields_messages_at_once(hub: Hub) -> None:
     received: list[bytes] = []
 
     async def listen() -> None:
-        async for message in transport.listen("limpet.v1.res.bot.>"):
+        async for message in transport.listen("limpet.live.res.bot.>"):
             received.append(message.data)
 
     task = asyncio.create_task(listen())
@@ -140,7 +149,7 @@ async def test_a_stream_that_does_not_exist(hub: Hub) -> None:
     with pytest.raises(MissingStreamError, match="limpet hub init"):
         await transport.publish([Message("other.v1.ev.x", b"", "1")])
     with pytest.raises(MissingStreamError):
-        await transport.read("OTHER_EV", "other.>", name="bot-x-all")
+        await transport.read("OTHER_EV", after=0)
 
 
 async def test_a_hub_that_goes_ends_every_wait_and_comes_back(hub: Hub) -> None:
@@ -148,7 +157,7 @@ async def test_a_hub_that_goes_ends_every_wait_and_comes_back(hub: Hub) -> None:
     transport = await hub.connect("web01")
     before = await transport.identity()
     await transport.publish([event(1)])
-    reader = await transport.read("LIMPET_EV", "limpet.v1.ev.>", name="bot-x-all")
+    reader = await transport.read("LIMPET_EV_web01", live=LIVE)
     assert len(await reader.fetch(10, 2)) == 1
     waiting = asyncio.create_task(reader.fetch(10, 30))
     await asyncio.sleep(0)

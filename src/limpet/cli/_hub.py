@@ -50,7 +50,12 @@ def init(path: str, given: Namespace) -> int:
         transport = await address_of(given).connect("admin")
         try:
             return await init_nats(
-                transport, fleet.hosts, Subjects(fleet.prefix), replicas=fleet.replicas
+                transport,
+                fleet.layout,
+                Subjects(fleet.prefix),
+                replicas=fleet.replicas,
+                max_bytes=fleet.max_store // 2,
+                content_bytes=fleet.max_store // 4,
             )
         finally:
             await transport.close()

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import platform
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from limpet._backoff import Backoff
 from limpet._wire import Json
-from limpet.errors import LimpetError
 from limpet.output import Output
 from limpet.remote._agent_follow import AgentFollow, FollowSpec
+from limpet.remote._agent_presence import PRESENCE_S, AgentError, AgentPresence
 from limpet.remote._agent_source import AgentSource
 from limpet.remote._agent_watch import AgentWatch, WatchSpec
 from limpet.remote._command_executor import CommandExecutor, CommandOutput
@@ -26,22 +23,12 @@ from limpet.remote._command_journal import CommandJournal
 from limpet.remote._spool import Spool
 from limpet.remote._spool_sender import SpoolSender
 from limpet.remote._subjects import Subjects, check_slug
-from limpet.remote.transport import HubError, Transport
+from limpet.remote.transport import Transport
 
-_PRESENCE_S: Final = 10.0
-"""Seconds between two reports of an agent's presence."""
-_GONE_S: Final = 60.0
-"""Seconds after which an agent that reports nothing counts as gone."""
 _DRAIN_S: Final = 5.0
 _RESTART_MAX_S: Final = 30.0
 
 _log = logging.getLogger("limpet.agent")
-
-
-class AgentError(LimpetError):
-    """The agent cannot run as it is configured: the message says what to change."""
-
-    default_code = "agent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +68,7 @@ class Agent:
         options: AgentOptions,
         connect: Callable[[], Awaitable[Transport]],
         *,
-        presence_s: float = _PRESENCE_S,
+        presence_s: float = PRESENCE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Check the names; open nothing.
@@ -112,11 +99,11 @@ class Agent:
         self.subjects = Subjects(options.prefix)
         self._connect = connect
         self._presence_s, self._clock = presence_s, clock
-        self._instance = secrets.token_hex(8)
         self.spool: Spool | None = None
         self.sender: SpoolSender | None = None
         self.executor: CommandExecutor | None = None
         self.sources: list[AgentSource[Any]] = []
+        self.presence: AgentPresence | None = None
         self.transport: Transport | None = None
         self.ready = asyncio.Event()
         """Set once every watch reports every later change."""
@@ -167,9 +154,18 @@ class Agent:
             for spec in specs
         ]
         async with asyncio.TaskGroup() as tasks:
+            presence = self.presence = AgentPresence(
+                transport,
+                host=options.host,
+                subjects=subjects,
+                session=spool.session,
+                health=self.health,
+                every_s=self._presence_s,
+                clock=self._clock,
+            )
             background = [
                 tasks.create_task(sender.run()),
-                tasks.create_task(self._report(spool, transport)),
+                tasks.create_task(presence.run()),
             ]
             if outputs:
                 self.executor = CommandExecutor(
@@ -178,9 +174,9 @@ class Agent:
                     outputs,
                     host=options.host,
                     subjects=subjects,
-                    clock=self._clock,
+                    clock=presence.hub_time,
                 )
-                background.append(tasks.create_task(self.executor.run()))
+                background.append(tasks.create_task(self._execute(self.executor, presence)))
             watching = [tasks.create_task(self._watch(one)) for one in self.sources]
             for source in self.sources:
                 await source.ready.wait()
@@ -195,6 +191,13 @@ class Agent:
                     await asyncio.wait_for(sender.drained(), _DRAIN_S)
             for task in background:
                 task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await presence.leave()
+
+    async def _execute(self, executor: CommandExecutor, presence: AgentPresence) -> None:
+        """Execute commands, once this is known to be the only agent of its host."""
+        await presence.reported.wait()
+        await executor.run()
 
     async def _watch(self, source: AgentSource[Any]) -> None:
         """Run a source; after a failure, log it and run it again."""
@@ -234,40 +237,5 @@ class Agent:
             "blocked": [one.spec.name for one in self.sources if one.blocked],
             "watches": {one.spec.name: one.spec.path for one in self.sources},
             "outputs": [spec.name for spec in self.options.outputs],
+            "commands": None if self.executor is None else asdict(self.executor.stats),
         }
-
-    async def _report(self, spool: Spool, transport: Transport) -> None:
-        """Report regularly that this agent runs; end it if another agent has its name."""
-        bucket, host, first = self.subjects.hosts, self.options.host, True
-        while True:
-            try:
-                if first:
-                    self._refuse_twin(spool, await transport.get_value(bucket, host))
-                    first = False
-                value: Json = {
-                    **await asyncio.to_thread(self.health),
-                    "v": 1,
-                    "session": spool.session,
-                    "instance": self._instance,
-                    "os": platform.system(),
-                    "until": self._clock() + _GONE_S,
-                }
-                data = json.dumps(value, separators=(",", ":")).encode()
-                await transport.put_value(bucket, host, data)
-            except HubError as error:
-                _log.debug("presence: %s", error)
-            await asyncio.sleep(self._presence_s if not first else 0.25)
-
-    def _refuse_twin(self, spool: Spool, report: bytes | None) -> None:
-        """Compare the last report under this host's name with this agent.
-
-        Raises:
-            AgentError: Another agent made it, and still runs.
-        """
-        other = {} if report is None else json.loads(report)
-        if float(other.get("until", 0)) > self._clock() and other.get("session") != spool.session:
-            message = (
-                f"another agent is {self.options.host!r} on the hub (it reported less than "
-                f"{_GONE_S:.0f} s ago): give one of the two another host name"
-            )
-            raise AgentError(message, code="host-taken")

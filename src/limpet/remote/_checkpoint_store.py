@@ -24,14 +24,12 @@ _SCHEMA: Final = (
 class StreamPosition:
     """A position in a stream: that of one message."""
 
-    stream: str
-    """When the stream was created: another stream of that name has its own numbers."""
     seq: int
     """Number of the message; 0 before the first one."""
     id: str
-    """Its id."""
+    """Its id: with the time, it tells whether the hub still has this message under its number."""
     time: float
-    """When the hub stored it."""
+    """When the hub stored it; unix seconds of the hub's clock."""
 
 
 class CheckpointStore:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import PurePath
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
+from limpet._dead_letter import shortened
 from limpet._wire import Json, path_of, put_path
 from limpet.errors import OutputError, UsageError
-from limpet.events import FileStat
+from limpet.events import FileStat, Kind
 from limpet.output import (
     AppendToFile,
     CreateFile,
@@ -28,7 +28,7 @@ from limpet.output import (
     Result,
     verb_of,
 )
-from limpet.remote._envelope import DECODING_ERRORS, ObjectRef
+from limpet.remote._envelope import DECODING_ERRORS, ObjectRef, check_version
 from limpet.remote._path import Flavour, RemotePath
 
 OPERATIONS: Final[dict[str, type[Operation]]] = {
@@ -54,6 +54,8 @@ RemoteCode = Literal[
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """The id of a command: a token of its answer's subject, which it must not end or shift."""
+_FOREVER_S: Final = 10.0 * 365 * 86_400
+"""Seconds that no command waits: what is larger is a mistake."""
 _NOT_SENT: Final = {"rotation", "lock", "newline_guard", "content", "name", "target"}
 """Options that are not sent, or not as options. With those of an append, the place of its record
 would be unknown before it is written, and it could not be found again."""
@@ -198,28 +200,41 @@ def decode_command(raw: bytes, verb: str) -> Command:
     """Return the command in a message on a subject of ``verb``.
 
     Raises:
-        CommandError: It is invalid, or contradicts its subject.
+        CommandError: It is invalid, is of another version, or contradicts its subject.
     """
     try:
         body: dict[str, Any] = json.loads(raw)
-        if body["v"] != 1 or body["verb"] != verb or verb not in OPERATIONS:
+        check_version(body, "commands")
+        if body["verb"] != verb or verb not in OPERATIONS:
             message = f"its subject has the verb {verb!r}, the command {body.get('verb')!r}"
             raise CommandError(message)
         if not isinstance(body["id"], str) or not _ID.fullmatch(body["id"]):
             message = "its id cannot be a token of a subject"
             raise CommandError(message)
-        expires = float(body["expires_s"])
-        if not math.isfinite(expires):
-            message = "it never expires"
+        expires = body["expires_s"]
+        if type(expires) not in {int, float} or not 0 <= expires < _FOREVER_S:
+            message = f"it expires after {expires!r} s, which is no time"
+            raise CommandError(message)
+        if not isinstance(body.get("options", {}), dict):
+            message = "its options are not a mapping"
             raise CommandError(message)
         ref = body.get("content_ref")
         ref = None if ref is None else ObjectRef.from_json(ref)
-        return Command(id=body["id"], verb=verb, expires_s=expires, ref=ref, body=body)
+        return Command(id=body["id"], verb=verb, expires_s=float(expires), ref=ref, body=body)
     except CommandError:
         raise
     except DECODING_ERRORS as error:
         message = f"it is not a command: {error!r}"
-        raise CommandError(message) from error
+        raise CommandError(shortened(message)) from error
+
+
+def id_of(raw: bytes) -> str | None:
+    """Return the id of what may be an invalid command; ``None`` if it has none."""
+    try:
+        found = json.loads(raw)["id"]
+    except DECODING_ERRORS:
+        return None
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None
 
 
 def _text_of(name: str | PurePath) -> str:
@@ -259,8 +274,7 @@ def encode_result(id: str, result: Result, flavour: Flavour) -> bytes:
 
 def encode_refusal(id: str, code: str, message: str) -> bytes:
     """Return the bytes of an answer that refuses a command."""
-    text = message.encode("utf-8", "replace").decode()
-    body = {"v": 1, "id": id, "ok": False, "code": code, "message": text}
+    body = {"v": 1, "id": id, "ok": False, "code": code, "message": shortened(message)}
     return json.dumps(body, separators=(",", ":")).encode()
 
 
@@ -272,18 +286,40 @@ def decode_answer(raw: bytes, host: str) -> RemoteResult:
     """
     try:
         body = json.loads(raw)
+        check_version(body, "answers")
+        for key, kind in (("id", str), ("ok", bool), ("code", str), ("message", str)):
+            if not isinstance(body[key], kind):
+                message = f"its {key} is {body[key]!r}"
+                raise TypeError(message)
+        existed, size = body.get("existed"), body.get("bytes", 0)
+        if not (existed is None or isinstance(existed, bool)) or type(size) is not int:
+            message = f"it has existed={existed!r} and bytes={size!r}"
+            raise TypeError(message)
         flavour: Flavour = "windows" if body.get("flavour") == "windows" else "posix"
         stat = body.get("stat")
         return RemoteResult(
-            id=str(body["id"]),
-            ok=bool(body["ok"]),
-            code=str(body["code"]),
-            message=str(body["message"]),
+            id=body["id"],
+            ok=body["ok"],
+            code=body["code"],
+            message=body["message"],
             path=RemotePath.from_wire(host, flavour, body, "path"),
-            bytes=int(body.get("bytes", 0)),
-            existed=body.get("existed"),
-            stat=None if stat is None else FileStat(**stat),
+            bytes=size,
+            existed=existed,
+            stat=None if stat is None else _stat_of(stat),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except DECODING_ERRORS as error:
         message = f"an answer of host {host!r} is invalid: {error!r}"
-        raise CommandError(message) from error
+        raise CommandError(shortened(message)) from error
+
+
+def _stat_of(found: Mapping[str, Any]) -> FileStat:
+    """Return what an answer says of the file; keys that this version does not know are left out."""
+    known = {item.name: found[item.name] for item in fields(FileStat)}
+    kind = known.pop("kind")
+    if not isinstance(kind, str) or any(
+        isinstance(value, bool) or not isinstance(value, int | float | None)
+        for value in known.values()
+    ):
+        message = f"its stat is {found!r}"
+        raise TypeError(message)
+    return FileStat(**known, kind=cast("Kind", kind))

@@ -26,22 +26,29 @@ from limpet.remote._command_codec import (
     decode_command,
     encode_refusal,
     encode_result,
+    id_of,
 )
 from limpet.remote._command_journal import CommandJournal, CommandRecord
 from limpet.remote._command_recovery import resume
+from limpet.remote._envelope import ObjectRef
 from limpet.remote._message_decoding import keep_in_progress
 from limpet.remote._path import flavour_here
+from limpet.remote._stream_setup import ACK_WAIT_S
 from limpet.remote._subjects import Subjects
 from limpet.remote.transport import (
+    DisconnectedError,
     HubError,
     Message,
     NotPermittedError,
     StoredMessage,
     Transport,
+    WorkConsumer,
     WorkMessage,
 )
 
-_ACK_WAIT_S: Final = 30.0
+_WAIT_S: Final = 1.0
+"""Seconds that a request for a command is open at the hub, and that a stop may take: a command that
+comes meanwhile is given back."""
 _log = logging.getLogger("limpet.agent")
 
 
@@ -60,6 +67,8 @@ class CommandStats:
 
     done: int = 0
     refused: int = 0
+    set_aside: int = 0
+    """Messages that are no commands, or could not be answered; the log has the reason of each."""
     again: int = 0
     """Commands that were delivered again and answered from the journal, or resumed."""
     trouble: str = ""
@@ -77,7 +86,7 @@ class CommandExecutor:
         host: str,
         subjects: Subjects,
         clock: Callable[[], float] = time.time,
-        ack_wait: float = _ACK_WAIT_S,
+        ack_wait: float = ACK_WAIT_S,
     ) -> None:
         """Create an executor; ``outputs`` are the open outputs by name."""
         self._transport, self._journal, self._outputs = transport, journal, outputs
@@ -86,35 +95,51 @@ class CommandExecutor:
 
     async def run(self) -> None:
         """Execute commands until cancelled."""
-        worker = None
-        while True:
-            try:
-                if worker is None:
-                    worker = await self._transport.work(
-                        self._subjects.commands,
-                        self._host,
-                        None,
-                        ack_wait=self._ack_wait,
-                        limit=1,
-                    )
-                for delivery in await worker.fetch(1, 2.0):
-                    await self._handle(delivery)
-                self.stats.trouble = ""
-            except (HubError, sqlite3.Error) as error:
-                # A command that could not be noted was not performed, and is delivered again.
-                if str(error) != self.stats.trouble:
-                    _log.warning("command executor: error, reconnecting: %s", error)
-                self.stats.trouble = str(error)
-                worker = None
-                await asyncio.sleep(5.0 if isinstance(error, NotPermittedError) else 0.25)
+        worker: WorkConsumer | None = None
+        try:
+            while True:
+                try:
+                    if worker is None:
+                        worker = await self._open()
+                    for delivery in await worker.fetch(1, _WAIT_S):
+                        await self._handle(delivery)
+                    self.stats.trouble = ""
+                except (HubError, sqlite3.Error) as error:
+                    # A command that could not be noted was not performed, and is delivered again.
+                    if str(error) != self.stats.trouble:
+                        _log.warning("command executor: error, reconnecting: %s", error)
+                    self.stats.trouble = str(error)
+                    worker = None
+                    await asyncio.sleep(5.0 if isinstance(error, NotPermittedError) else 0.25)
+        finally:
+            if worker is not None:
+                await worker.close()
+
+    async def _open(self) -> WorkConsumer:
+        return await self._transport.work(
+            self._subjects.commands, self._host, None, ack_wait=self._ack_wait, limit=1
+        )
 
     async def _handle(self, delivery: WorkMessage) -> None:
+        """Execute a command and answer it; one that fails in a way of its own stops no other.
+
+        Raises:
+            DisconnectedError: The hub is away; the command is delivered again.
+            sqlite3.Error: The journal cannot be written; the same.
+        """
         keeper = asyncio.create_task(keep_in_progress([delivery], self._ack_wait))
+        message = delivery.message
         try:
-            answer = await self._answer(delivery.message)
+            answer = await self._answer(message)
             if answer is not None:
                 await self._transport.publish([answer])
             await delivery.ack()
+        except (DisconnectedError, sqlite3.Error):
+            raise
+        except Exception:  # noqa: BLE001 - whatever a command causes is its own failure
+            self.stats.set_aside += 1
+            _log.exception("setting aside command %d on %s", message.seq, message.subject)
+            await delivery.term()
         finally:
             keeper.cancel()
 
@@ -124,8 +149,9 @@ class CommandExecutor:
             output, verb, bot = self._subjects.command_parts(message.subject)
             command = decode_command(message.data, verb)
         except ValueError as error:
-            _log.error("discarding an invalid command on %s: %s", message.subject, error)
-            return None
+            self.stats.set_aside += 1
+            _log.error("setting aside an invalid command on %s: %s", message.subject, error)
+            return self._refusal(message, error)
         key = f"{bot}.{command.id}"
         record = await asyncio.to_thread(self._journal.find, key)
         if record is not None and record.result is not None:
@@ -133,31 +159,57 @@ class CommandExecutor:
             data = record.result
         else:
             age = self._clock() - message.time
-            data, done = await self._executed(key, command, output, age, record)
+            data, done = await self._executed(key, command, bot, output, age, record)
             await asyncio.to_thread(self._journal.end, key, data)
             self.stats.done += done
             self.stats.refused += not done
-        subject = self._subjects.result(bot, self._host, command.id)
-        return Message(subject, data, f"res.{subject}")
+        # Without a message id: the stream is shared, and another host could use up an id before.
+        return Message(self._subjects.result(bot, self._host, command.id), data)
+
+    def _refusal(self, message: StoredMessage, error: ValueError) -> Message | None:
+        """Return the answer to an invalid command, if it has a sender and an id to answer to."""
+        command = id_of(message.data)
+        try:
+            _, _, bot = self._subjects.command_parts(message.subject)
+        except ValueError:
+            return None
+        if command is None:
+            return None
+        data = encode_refusal(command, "bad-command", str(error))
+        return Message(self._subjects.result(bot, self._host, command), data)
 
     async def _executed(
-        self, key: str, command: Command, output: str, age: float, record: CommandRecord | None
+        self,
+        key: str,
+        command: Command,
+        bot: str,
+        output: str,
+        age: float,
+        record: CommandRecord | None,
     ) -> tuple[bytes, bool]:
         """Execute a command, and return the bytes of its answer and whether it is done."""
         try:
-            result = await self._execute(key, command, output, age, record)
+            result = await self._execute(key, command, bot, output, age, record)
         except CommandRefused as error:
             return encode_refusal(command.id, error.code, str(error)), False
         except CommandError as error:
             return encode_refusal(command.id, "bad-command", str(error)), False
-        except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        except (HubError, sqlite3.Error):
+            raise
+        except Exception as error:  # noqa: BLE001 - it may fail in any way
             # An option of a wrong type must end neither the agent nor the commands after it.
             _log.exception("refusing command %s", key)
             return encode_refusal(command.id, "bad-command", f"it is invalid: {error!r}"), False
         return encode_result(command.id, result, flavour_here()), isinstance(result, Done)
 
     async def _execute(
-        self, key: str, command: Command, name: str, age: float, record: CommandRecord | None
+        self,
+        key: str,
+        command: Command,
+        bot: str,
+        name: str,
+        age: float,
+        record: CommandRecord | None,
     ) -> Result:
         """Execute a command.
 
@@ -176,17 +228,35 @@ class CommandExecutor:
         if found.allow is not None and command.verb not in found.allow:
             text = f"the output {name!r} of host {self._host!r} does not allow {command.verb!r}"
             raise CommandRefused(text, code="not-allowed")
-        content, ref = None, command.ref
-        if ref is not None:
-            content = await self._transport.get_object(ref.bucket, ref.name)
-            if content is None or hashlib.sha256(content).hexdigest() != ref.name:
-                text = f"the content of {ref.size:,} bytes is not on the hub, or is damaged"
-                raise CommandRefused(text, code="content-gone")
+        content = None if command.ref is None else await self._content(command.ref, bot)
         operation = command.operation(content)
         if record is None:
             return await asyncio.to_thread(self._perform, key, operation, found.output)
         self.stats.again += 1
         return await asyncio.to_thread(resume, record, operation, found.output)
+
+    async def _content(self, ref: ObjectRef, bot: str) -> bytes:
+        """Return the content of a command from the bucket of its sender, whatever it names.
+
+        Raises:
+            CommandRefused: It is not there, or is damaged, or may not be read.
+            DisconnectedError: The hub is away.
+        """
+        bucket = self._subjects.command_content(bot, self._host)
+        content, reason = None, "is not on the hub, or is damaged"
+        if ref.bucket != bucket:
+            reason = f"is in the bucket {ref.bucket!r}, not in {bucket!r}, the sender's"
+        else:
+            try:
+                content = await self._transport.get_object(bucket, ref.name)
+            except DisconnectedError:
+                raise
+            except HubError as error:
+                reason = f"cannot be read: {error}"
+        if content is None or hashlib.sha256(content).hexdigest() != ref.name:
+            text = f"the content of {ref.size:,} bytes {reason}"
+            raise CommandRefused(text, code="content-gone")
+        return content
 
     def _perform(self, key: str, operation: Operation, output: Output) -> Result:
         """Note the size of the file before an append, and perform the operation."""

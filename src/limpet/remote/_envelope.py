@@ -8,6 +8,7 @@ one spool file, for all runs and watches that filled it.
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 import json
 import re
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from limpet._dead_letter import shortened
 from limpet._wire import Json, attribute_text, dump_line, wire_time
 from limpet.remote._path import Flavour, RemotePath
 
@@ -27,6 +29,17 @@ DECODING_ERRORS: Final = (
     RecursionError,
 )
 """The exceptions that decoding any bytes, as JSON of an expected form, may raise."""
+_TEXTS: Final = (
+    ("envelope", "id"),
+    ("envelope", "fssession"),
+    ("envelope", "source"),
+    ("envelope", "sequence"),
+    ("data", "type"),
+    ("data", "origin"),
+)
+_FAR_US: Final = 253_402_300_800_000_000
+"""Microseconds from 1970 to the year 10000, which no time in an event reaches."""
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ID: Final = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]{0,18}")
 
 
@@ -56,7 +69,14 @@ class ObjectRef:
         Raises:
             ValueError, KeyError, TypeError: It is something else.
         """
-        return cls(bucket=found["bucket"], name=found["name"], size=int(found["size"]))
+        bucket, name, size = found["bucket"], found["name"], found["size"]
+        if not (isinstance(bucket, str) and isinstance(name, str) and type(size) is int):
+            message = f"a reference to a content is {found!r}"
+            raise TypeError(message)
+        if not _SHA256.fullmatch(name) or size < 0:
+            message = f"a reference to a content names {name!r} of {size} bytes"
+            raise ValueError(message)
+        return cls(bucket=bucket, name=name, size=size)
 
     def to_json(self) -> Json:
         return {"bucket": self.bucket, "name": self.name, "size": self.size}
@@ -161,35 +181,43 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
     try:
         envelope = json.loads(raw)
         data = envelope["data"]
+        check_version(data, "events")
+        for place, key in _TEXTS:
+            if not isinstance((envelope if place == "envelope" else data)[key], str):
+                message = f"its {key} is no text"
+                raise TypeError(message)
+        observed, number = data["observed_us"], envelope["sequence"]
+        if type(observed) is not int or not abs(observed) < _FAR_US or not number.isdecimal():
+            message = f"its time is {observed!r}, its number {number!r}"
+            raise ValueError(message)
         flavour: Flavour = "windows" if envelope.get("fsflavour") == "windows" else "posix"
         path, source, root = (
             RemotePath.from_wire(host, flavour, data, key) for key in ("path", "old_path", "root")
         )
-        claimed, _, watch = str(envelope["source"])[2:].partition("/")
+        claimed, _, watch = envelope["source"][2:].partition("/")
         ref = data.get("content_ref")
         event = RemoteEvent(
             id=envelope["id"],
             session=envelope["fssession"],
-            seq=int(envelope["sequence"]),
+            seq=int(number),
             host=host,
             watch=watch,
-            type=str(data["type"]),
+            type=data["type"],
             path=path,
             source=source,
             root=root,
-            time=int(data["observed_us"]) / 1e6,
+            time=observed / 1e6,
             server_time=server_time,
-            origin=str(data["origin"]),
+            origin=data["origin"],
             data=data,
             object=None if ref is None else ObjectRef.from_json(ref),
         )
-        lost = data.get("lost")
-        if event.type in {"watch.gap", "watch.overflow"} and isinstance(lost, dict):
-            _ = int(lost.get("first", event.seq)) + int(lost.get("last", event.seq))
+        _check_content(event)
+        _check_lost(event)
         is_own_id = event.id == event_id(event.session, event.seq) and _ID.fullmatch(event.id)
     except DECODING_ERRORS as error:
         message = f"a message of host {host!r} is not an event: {error!r}"
-        raise EnvelopeError(message) from error
+        raise EnvelopeError(shortened(message)) from error
     if claimed != host:
         message = f"an event on a subject of {host!r} claims to come from {claimed!r}"
         raise EnvelopeError(message)
@@ -197,6 +225,55 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
         message = f"an event of host {host!r} has the id {event.id!r}, not its number's"
         raise EnvelopeError(message)
     return event
+
+
+def check_version(found: Mapping[str, Any], what: str) -> None:
+    """Check that a message is of the version that this release understands.
+
+    Raises:
+        ValueError: It is of another one.
+        LookupError, TypeError: It has none, or is no mapping.
+    """
+    version = found["v"]
+    if type(version) is not int or version != 1:
+        message = f"it is of version {version!r} of {what}, and this release knows 1: update limpet"
+        raise ValueError(message)
+
+
+def _check_content(event: RemoteEvent) -> None:
+    """Check that an event's content and lines can be read.
+
+    Raises:
+        ValueError, LookupError, TypeError: They cannot.
+    """
+    content, lines = event.data.get("content"), event.data.get("lines")
+    if content is not None:
+        if not isinstance(content, dict):
+            message = "its content is no mapping"
+            raise TypeError(message)
+        if content.get("mode") == "r":
+            "".encode(content.get("encoding", "utf-8"), content.get("errors", "strict"))
+            codecs.lookup_error(content.get("errors", "strict"))
+        packed = content.get("b64")
+        if packed is not None:
+            event.decoded(base64.b64decode(packed, validate=True))
+    if lines is not None and not (
+        isinstance(lines, dict)
+        and isinstance(lines.get("text"), list)
+        and all(isinstance(line, str) for line in lines["text"])
+    ):
+        message = "its lines are no list of texts"
+        raise TypeError(message)
+
+
+def _check_lost(event: RemoteEvent) -> None:
+    lost = event.data.get("lost")
+    if event.type not in {"watch.gap", "watch.overflow"} or not isinstance(lost, dict):
+        return
+    numbers = [lost.get("first", event.seq), lost.get("last", event.seq)]
+    if not all(type(number) is int and 0 < number < 1 << 63 for number in numbers):
+        message = f"it reports the loss of {numbers}"
+        raise ValueError(message)
 
 
 def resign(raw: bytes, session: str) -> bytes:

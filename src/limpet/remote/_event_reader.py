@@ -8,13 +8,16 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, Self, TypeVar
 
+from limpet._backoff import Backoff
 from limpet.remote._checkpoint_store import CheckpointStore, StreamPosition
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent
+from limpet.remote._fleet_hosts import FleetHosts
 from limpet.remote._gap_detection import admit, span_of
 from limpet.remote._message_decoding import event_of
 from limpet.remote._subjects import Subjects, check_slug
@@ -22,6 +25,7 @@ from limpet.remote.transport import (
     Consumer,
     DisconnectedError,
     HubError,
+    NotPermittedError,
     StoredMessage,
     Transport,
 )
@@ -32,8 +36,8 @@ _WAIT_S: Final = 2.0
 _BACK_S: Final = 600.0
 """How far a reader goes back if the hub has lost the message of the checkpoint; events that were
 delivered before are dropped, by id."""
-_POSITION_S: Final = 2.0
-"""Seconds in which the message of the checkpoint must come."""
+_PAUSE_S: Final = 10.0
+"""Maximum seconds between two attempts while the hub refuses."""
 
 _log = logging.getLogger("limpet.remote")
 P = ParamSpec("P")
@@ -41,14 +45,13 @@ T = TypeVar("T")
 
 
 class _Subscription:
-    """The events of one filter, in order."""
+    """The events of one host, in order."""
 
-    def __init__(self, subject: str, name: str) -> None:
-        self.subject = subject
+    def __init__(self, host: str, name: str) -> None:
+        self.host = host
         self.name = name
-        """That of its consumer and of its checkpoint."""
+        """That of its checkpoint."""
         self.consumer: Consumer | None = None
-        self.stream = ""
         self.read: StreamPosition | None = None
         """Of the last message that was read."""
         self.delivered = DeliveredRanges()
@@ -113,11 +116,8 @@ class EventReader:
         self._start = start
         self._commit_every = commit_every
         self._saved = 0.0
-        names: list[str | None] = [check_slug(host, "host") for host in hosts]
-        self._subscriptions = [
-            _Subscription(self.subjects.events_of(host), f"bot-{self.bot}-{host or 'all'}")
-            for host in names or [None]
-        ]
+        self._hosts = FleetHosts(transport, self.subjects) if not hosts else None
+        self._subscriptions = [self._subscription(check_slug(host, "host")) for host in hosts]
         self._ready: deque[DeliveredEvent] = deque()
         self._pumps: list[asyncio.Task[None]] = []
         self._arrived = asyncio.Event()
@@ -142,14 +142,40 @@ class EventReader:
             raise
         return self
 
+    def _subscription(self, host: str) -> _Subscription:
+        return _Subscription(host, f"bot-{self.bot}-{host}")
+
     async def _begin(self) -> None:
-        for one in self._subscriptions:
-            found = await self._in_store(self.store.load, one.name)
-            one.checkpoint, one.acknowledged = found
-            one.read, one.delivered = one.checkpoint, one.acknowledged.copy()
-            if one.checkpoint is None and self._start == "new":
-                await self._start_now(one)
-        self._pumps = [asyncio.create_task(self._pump(one)) for one in self._subscriptions]
+        if self._hosts is None:
+            for one in self._subscriptions:
+                await self._load(one, start=self._start)
+        else:
+            hosts = await self._patiently(self._hosts.names)
+            for host in hosts:
+                await self._add(host, start=self._start)
+            self._pumps.append(asyncio.create_task(self._add_hosts()))
+        self._pumps += [asyncio.create_task(self._pump(one)) for one in self._subscriptions]
+
+    async def _add(self, host: str, *, start: str) -> _Subscription:
+        one = self._subscription(host)
+        await self._load(one, start=start)
+        self._subscriptions.append(one)
+        return one
+
+    async def _add_hosts(self) -> None:
+        """Read the hosts that are added to the fleet, from their first event on."""
+        assert self._hosts is not None  # noqa: S101 - for the type checker
+        while True:
+            known = {one.host for one in self._subscriptions}
+            for host in await self._hosts.added(known):
+                one = await self._add(host, start="all")
+                self._pumps.append(asyncio.create_task(self._pump(one)))
+
+    async def _load(self, one: _Subscription, *, start: str) -> None:
+        one.checkpoint, one.acknowledged = await self._in_store(self.store.load, one.name)
+        one.read, one.delivered = one.checkpoint, one.acknowledged.copy()
+        if one.checkpoint is None and start == "new":
+            await self._start_now(one)
 
     async def __aexit__(self, *_: object) -> None:
         """Stop; events that were not committed are delivered again by the next reader."""
@@ -175,6 +201,7 @@ class EventReader:
                 self._acknowledge_last()
         while not self._ready:
             self._arrived.clear()
+            self._raise_failure()
             await self._arrived.wait()
         self._last = self._ready.popleft()
         self._room.set()
@@ -246,7 +273,9 @@ class EventReader:
         ref = event.object
         if ref is None:
             return event.content
-        data = await self.transport.get_object(ref.bucket, ref.name)
+        data = None
+        if ref.bucket == self.subjects.content(event.host):  # what else it names is not the host's
+            data = await self.transport.get_object(ref.bucket, ref.name)
         if data is None:
             message = f"the content of {event.path} ({ref.size:,} bytes) is not on the hub any more"
             raise HubError(message, code="hub-object")
@@ -263,34 +292,61 @@ class EventReader:
             return await asyncio.to_thread(call, *args, **kwargs)
         return call(*args, **kwargs)
 
-    async def _start_now(self, one: _Subscription) -> None:
-        """Start with new events; save that at once, so that a restart misses nothing."""
-        stream = ""
-        while not stream:
+    def _raise_failure(self) -> None:
+        """Raise the exception by which a task of the reader ended: nothing would come any more."""
+        for pump in self._pumps:
+            if pump.done() and not pump.cancelled():
+                pump.result()
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer of the hub, however long it is away."""
+        backoff = Backoff(0.25, 2.0)
+        while True:
             try:
-                stream = await self.transport.created(self.subjects.events)
+                answer = await ask()
+            except NotPermittedError:
+                raise
             except HubError as error:
                 self._note(error)
-                await asyncio.sleep(0.25)
-        one.checkpoint = one.read = StreamPosition(stream=stream, seq=0, id="", time=time.time())
+                await asyncio.sleep(backoff.next())
+            else:
+                self.trouble = ""
+                return answer
+
+    async def _start_now(self, one: _Subscription) -> None:
+        """Start with new events; save that at once, so that a restart misses nothing."""
+        stream = self.subjects.events(one.host)
+        newest = await self._patiently(partial(self.transport.newest, stream))
+        one.checkpoint = one.read = _position_of(newest)
         inside = self.store.connection.in_transaction
         await self._in_store(self.store.save, one.name, one.checkpoint, one.acknowledged)
         if not (inside or self.store.owns_file):
             self.store.connection.commit()
 
     async def _pump(self, one: _Subscription) -> None:
-        """Read the events of one filter until cancelled."""
+        """Read the events of one host until cancelled."""
+        try:
+            await self._read(one)
+        finally:
+            self._arrived.set()  # so that an exception is raised to whoever waits for events
+
+    async def _read(self, one: _Subscription) -> None:
+        backoff = Backoff(0.5, _PAUSE_S)
         while True:
             try:
                 if one.consumer is None:
                     one.consumer = await self._open(one)
                 stored = await one.consumer.fetch(_BATCH, _WAIT_S)
                 self.trouble = ""
+                backoff.reset()
             except HubError as error:
                 self._note(error)
+                if one.consumer is not None:
+                    await one.consumer.close()
                 one.consumer = None
                 self.reconnects += 1
-                await asyncio.sleep(0.05 if isinstance(error, DisconnectedError) else 0.5)
+                away = isinstance(error, DisconnectedError)
+                await asyncio.sleep(0.05 if away else backoff.next())
                 continue
             for message in stored:
                 while len(self._ready) >= 2 * _BATCH:
@@ -306,37 +362,23 @@ class EventReader:
     async def _open(self, one: _Subscription) -> Consumer:
         """Continue after the last message; if the hub has lost it, some minutes before it."""
         transport, position = self.transport, one.read
-        one.stream = await transport.created(self.subjects.events)
+        stream, live = self.subjects.events(one.host), self.subjects.live_events(one.host)
         if position is None or not position.seq:
-            since = None if position is None else position.time
-            return await self._consume(one, since=since)
-        if position.stream == one.stream:
-            # Through the consumer's own filter: reading a message by its number would need the
-            # right to the events of every host.
-            consumer = await self._consume(one, after=position.seq - 1)
-            for message in await consumer.fetch(1, _POSITION_S):
-                if (message.seq, message.id) == (position.seq, position.id):
-                    return consumer
-            await consumer.close()
+            return await transport.read(stream, live=live, after=0)
+        there = await transport.at(stream, position.seq)
+        if there is not None and _position_of(there) == position:
+            return await transport.read(stream, live=live, after=position.seq)
         _log.warning(
-            "message %d is not on the hub any more: reading again from %d minutes before it",
+            "message %d of %s is not on the hub any more: reading again from %d minutes before it",
             position.seq,
+            one.host,
             _BACK_S // 60,
         )
-        return await self._consume(one, since=max(0.0, position.time - _BACK_S))
-
-    async def _consume(
-        self, one: _Subscription, *, after: int | None = None, since: float | None = None
-    ) -> Consumer:
-        return await self.transport.read(
-            self.subjects.events, one.subject, name=one.name, after=after, since=since
-        )
+        return await transport.read(stream, live=live, since=max(0.0, position.time - _BACK_S))
 
     def _deliver(self, one: _Subscription, message: StoredMessage) -> None:
-        one.read = position = StreamPosition(
-            stream=one.stream, seq=message.seq, id=message.id, time=message.time
-        )
-        event = event_of(message, self.subjects)
+        one.read = position = _position_of(message)
+        event = event_of(message, self.subjects, one.host)
         if event is None:
             return
         admitted = admit(one.delivered, event)
@@ -345,3 +387,10 @@ class EventReader:
             self._ready.append(DeliveredEvent(one, each, position if each is event else None))
             self._arrived.set()
         self.duplicates += not admitted
+
+
+def _position_of(message: StoredMessage | None) -> StreamPosition:
+    """Return the position of a message; without one, that before the first."""
+    if message is None:
+        return StreamPosition(seq=0, id="", time=0.0)
+    return StreamPosition(seq=message.seq, id=message.id, time=message.time)

@@ -7,21 +7,23 @@ import contextlib
 import logging
 from collections.abc import Collection
 
-from limpet.remote._envelope import RemoteEvent, decode
+from limpet.remote._envelope import EnvelopeError, RemoteEvent, decode
 from limpet.remote._subjects import Subjects
 from limpet.remote.transport import HubError, StoredMessage, WorkMessage
 
 _log = logging.getLogger("limpet.remote")
 
 
-def event_of(message: StoredMessage, subjects: Subjects) -> RemoteEvent | None:
-    """Return the event of a message; log an invalid one, and return ``None``."""
+def event_of(message: StoredMessage, subjects: Subjects, host: str) -> RemoteEvent | None:
+    """Return the event of a message of a host; log an invalid one, and return ``None``."""
     try:
-        return decode(
-            message.data, host=subjects.host_of(message.subject), server_time=message.time
-        )
+        named = subjects.host_of(message.subject)
+        if named != host:
+            text = f"its subject names the host {named!r}, and it is in the stream of {host!r}"
+            raise EnvelopeError(text)
+        return decode(message.data, host=host, server_time=message.time)
     except ValueError as error:
-        _log.error("discarding invalid message %d: %s", message.seq, error)
+        _log.error("setting aside message %d of %s: %s", message.seq, host, error)
         return None
 
 

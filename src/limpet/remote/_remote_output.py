@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 import uuid
 from typing import Final, Self
 
 from limpet._backoff import Backoff
 from limpet.output import AppendToFile, CreateFile, Operation, OverwriteFile, verb_of
-from limpet.remote._command_codec import RemoteResult, decode_answer, encode_command
+from limpet.remote._agent_presence import report_of
+from limpet.remote._command_codec import CommandError, RemoteResult, decode_answer, encode_command
 from limpet.remote._envelope import ObjectRef
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import DisconnectedError, HubError, Message, Transport
@@ -115,11 +115,8 @@ class RemoteOutput:
         raw = await self.transport.get_value(self.subjects.hosts, self.host)
         if raw is None:
             return None
-        found: dict[str, object] = json.loads(raw)
-        until = found.get("until")
-        if isinstance(until, int | float) and until < time.time():
-            return None
-        return found
+        report = report_of(raw)  # the hub removes it by its own clock
+        return None if report.get("stopped") else report
 
     async def _send(self, operation: Operation, command: str, expires: float) -> None:
         verb = verb_of(operation)
@@ -127,18 +124,21 @@ class RemoteOutput:
         if isinstance(operation, CreateFile | OverwriteFile | AppendToFile):
             data = operation.data()
             if len(data) > INLINE_LIMIT:
-                content = ObjectRef.of(self.subjects.content(self.host), data)
+                bucket = self.subjects.command_content(self.bot, self.host)
+                content = ObjectRef.of(bucket, data)
                 await self.transport.put_object(content.bucket, content.name, data)
         raw = encode_command(operation, id=command, expires_s=expires, content=content)
         subject = self.subjects.command(self.host, self.output, verb, self.bot)
-        message = Message(subject, raw, f"{self.bot}.{self.host}.{self.output}.{command}")
+        # Without a message id: the stream is shared, and another bot could use up an id before. The
+        # host recognises a command that comes twice.
+        message = Message(subject, raw)
         backoff = Backoff(0.1, 1.0)
         end = time.monotonic() + max(5.0, min(expires, 30.0))
         while True:
             try:
                 await self.transport.publish([message])
             except DisconnectedError:
-                # A command that was stored already is not stored again, because of its id.
+                # A command that was stored already is performed once, because of its id.
                 if time.monotonic() > end:
                     raise
                 await asyncio.sleep(backoff.next())
@@ -165,16 +165,27 @@ class RemoteOutput:
             with contextlib.suppress(HubError):
                 stored = await self.transport.latest(self.subjects.results, subject)
                 if stored is not None:
-                    return decode_answer(stored.data, self.host)
+                    _resolve(future, stored.data, self.host)
 
     async def _listen(self) -> None:
         """Receive answers as they come; ``_answer`` requests those that are missed."""
         while True:
             try:
-                async for message in self.transport.listen(self.subjects.results_of(self.bot)):
+                async for message in self.transport.listen(self.subjects.live_results(self.bot)):
                     command = message.subject.rpartition(".")[2]
                     future = self._waiting.get(command)
                     if future is not None and not future.done():
-                        future.set_result(decode_answer(message.data, self.host))
+                        _resolve(future, message.data, self.host)
             except HubError:
                 await asyncio.sleep(0.25)
+
+
+def _resolve(future: asyncio.Future[RemoteResult], raw: bytes, host: str) -> None:
+    """Set the answer of a command; one that cannot be understood is its error, and of no other."""
+    try:
+        answer = decode_answer(raw, host)
+    except CommandError as error:
+        message = f"{error}; whether the command was performed is unknown"
+        future.set_exception(HubError(message, code="hub-answer"))
+    else:
+        future.set_result(answer)

@@ -1,9 +1,4 @@
-"""The server file of a hub: the permissions of each host and bot, subject by subject.
-
-Each line was tested on servers 2.9.10 and 2.15.1: an agent publishes on the subjects of its own
-host alone, and reads no events and no commands of others; a bot reads the hosts, and uses the
-outputs and operations, that it was granted.
-"""
+"""The fleet's file, which lists the hosts and bots of a hub, and the server file made from it."""
 
 from __future__ import annotations
 
@@ -28,18 +23,9 @@ from limpet.remote._config_tables import (
     text,
     whole,
 )
+from limpet.remote._hub_accounts import BotGrant, accounts, bot_rights, host_rights
+from limpet.remote._stream_setup import HubLayout
 from limpet.remote._subjects import Subjects, check_slug
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BotGrant:
-    """The permissions of a bot."""
-
-    name: str
-    read: Sequence[str] = ()
-    """Hosts whose events it may read; ``*`` is every host's."""
-    write: Sequence[tuple[str, str, str]] = ()
-    """(host, output, operation) that it may use; ``*`` is any output or operation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +44,15 @@ class FleetConfig:
     max_store: int = 20 << 30
     replicas: int = 1
     """Of each stream, on a cluster of servers."""
+
+    @property
+    def layout(self) -> HubLayout:
+        """What the hub needs streams, buckets and consumers for."""
+        return HubLayout(
+            self.hosts,
+            [(bot.name, host) for bot in self.bots for host in bot.reads_of(self.hosts)],
+            [(bot.name, host) for bot in self.bots for host, _, _ in bot.write],
+        )
 
 
 def _grant(value: Any) -> tuple[str, str, str]:
@@ -82,10 +77,10 @@ def _fleet(found: dict[str, Any]) -> FleetConfig:
 
 
 def _check_names(fleet: FleetConfig) -> None:
-    """Refuse names by which one user would get the rights, or the consumers, of another.
+    """Refuse names by which one user would get the rights of another.
 
     Raises:
-        UsageError: Two users have one name, or two bots would read with one consumer.
+        UsageError: Two users have one name.
     """
     users = ["admin", *fleet.hosts, *(bot.name for bot in fleet.bots)]
     if twice := sorted({name for name in users if users.count(name) > 1}):
@@ -94,16 +89,6 @@ def _check_names(fleet: FleetConfig) -> None:
             "its own"
         )
         raise UsageError(message)
-    owner: dict[str, str] = {}
-    for bot in fleet.bots:
-        for consumer in sorted({n for host in bot.read for n in _consumers(bot.name, host)}):
-            other = owner.setdefault(consumer, bot.name)
-            if other != bot.name:
-                message = (
-                    f"the bots {other!r} and {bot.name!r} would both read as {consumer!r}, and so "
-                    "each other's events: give one of them another name"
-                )
-                raise UsageError(message)
 
 
 _GRANT: Final = checked(
@@ -142,13 +127,6 @@ def load_fleet(file: str | Path) -> FleetConfig:
     return found
 
 
-def _consumers(bot: str, host: str) -> tuple[str, str]:
-    """Return the consumers by which a bot reads a host, alone and in work mode; ``*`` is all."""
-    if host == "*":
-        return f"bot-{bot}-all", f"work-{bot}"
-    return f"bot-{bot}-{host}", f"work-{bot}-{host}"
-
-
 def server_file(
     fleet: FleetConfig, passwords: dict[str, str] | None = None, *, version: str = ""
 ) -> tuple[str, dict[str, str]]:
@@ -164,9 +142,8 @@ def server_file(
     """
     subjects = Subjects(fleet.prefix)
     secret = dict(passwords or {})
-    users = [_user("admin", {}, fleet, secret)]
-    users += [_user(host, _host_rules(subjects, host), fleet, secret) for host in fleet.hosts]
-    users += [_user(bot.name, _bot_rules(subjects, bot), fleet, secret) for bot in fleet.bots]
+    rights = [host_rights(subjects, host, fleet.bots) for host in fleet.hosts]
+    rights += [bot_rights(subjects, bot, fleet.hosts) for bot in fleet.bots]
     lines = [
         "# Written by 'limpet hub config'. After a change: nats-server --signal reload",
         f"listen: {json.dumps(fleet.listen)}",
@@ -190,9 +167,8 @@ def server_file(
             "    verify_and_map: true",
             "}",
         ]
-    lines += ["accounts {", "    LIMPET {", "        jetstream: enabled", "        users: ["]
-    lines += [*users, "        ]", "    }", "}", ""]
-    return "\n".join(lines), ({} if fleet.cert else secret)
+    lines += accounts(rights, lambda name: _user(name, with_password=not fleet.cert, secret=secret))
+    return "\n".join([*lines, ""]), ({} if fleet.cert else secret)
 
 
 def _is_before(version: str, least: tuple[int, int]) -> bool:
@@ -200,78 +176,7 @@ def _is_before(version: str, least: tuple[int, int]) -> bool:
     return len(parts) > 1 and (int(parts[0]), int(parts[1])) < least
 
 
-def _user(
-    name: str, rules: dict[str, list[str]], fleet: FleetConfig, secret: dict[str, str]
-) -> str:
-    user: dict[str, object] = {"user": name}
-    if not fleet.cert:
-        user["password"] = secret.setdefault(name, secrets.token_urlsafe(24))
-    text = ", ".join(f"{key}: {json.dumps(value)}" for key, value in user.items())
-    if not rules:
-        return f"            {{ {text} }}"
-    permissions = ", ".join(
-        f"{key}: {{ allow: {json.dumps(subjects)} }}" for key, subjects in rules.items()
-    )
-    return f"            {{ {text}, permissions: {{ {permissions} }} }}"
-
-
-def _host_rules(subjects: Subjects, host: str) -> dict[str, list[str]]:
-    commands, content = subjects.commands, subjects.content(host)
-    return {
-        "publish": [
-            subjects.events_of(host),
-            subjects.result("*", host, "*"),
-            f"$JS.API.CONSUMER.MSG.NEXT.{commands}.{host}",
-            f"$JS.API.CONSUMER.INFO.{commands}.{host}",
-            f"$JS.ACK.{commands}.{host}.>",
-            f"$KV.{subjects.hosts}.{host}",
-            f"$JS.API.DIRECT.GET.KV_{subjects.hosts}.$KV.{subjects.hosts}.{host}",
-            *_object_rules(content, write=True),
-        ],
-        "subscribe": [f"_INBOX_{host}.>"],
-    }
-
-
-def _bot_rules(subjects: Subjects, bot: BotGrant) -> dict[str, list[str]]:
-    name, events = bot.name, subjects.events
-    publish = [
-        subjects.dead_letters(name),
-        f"$JS.API.DIRECT.GET.{subjects.results}.{subjects.results_of(name)}",
-        f"$JS.API.STREAM.INFO.{events}",
-        f"$JS.API.DIRECT.GET.KV_{subjects.hosts}.>",
-    ]
-    for host in bot.read:
-        subject = subjects.events_of(None if host == "*" else host)
-        own, shared = _consumers(name, host)
-        for consumer in (own, shared):
-            publish += [
-                f"$JS.API.CONSUMER.CREATE.{events}.{consumer}.{subject}",
-                f"$JS.API.CONSUMER.DELETE.{events}.{consumer}",
-                f"$JS.API.CONSUMER.INFO.{events}.{consumer}",
-                f"$JS.API.CONSUMER.MSG.NEXT.{events}.{consumer}",
-            ]
-        publish.append(f"$JS.ACK.{events}.{shared}.>")
-        if host != "*":
-            publish += _object_rules(subjects.content(host), write=False)
-    for host, output, verb in bot.write:
-        publish.append(subjects.command(host, output, verb, name))
-        publish += _object_rules(subjects.content(host), write=True)
-    return {
-        "publish": list(dict.fromkeys(publish)),
-        "subscribe": [f"_INBOX_{name}.>", subjects.results_of(name)],
-    }
-
-
-def _object_rules(bucket: str, *, write: bool) -> list[str]:
-    """Return what reading one bucket needs, and writing it with nats-py (ADR-20)."""
-    rules = [
-        f"$JS.API.STREAM.INFO.OBJ_{bucket}",
-        f"$JS.API.STREAM.MSG.GET.OBJ_{bucket}",
-        f"$JS.API.DIRECT.GET.OBJ_{bucket}.>",
-        f"$JS.API.CONSUMER.CREATE.OBJ_{bucket}.>",
-        f"$JS.API.CONSUMER.DELETE.OBJ_{bucket}.>",
-        f"$JS.API.CONSUMER.MSG.NEXT.OBJ_{bucket}.>",
-    ]
-    if write:
-        rules += [f"$O.{bucket}.>", f"$JS.API.STREAM.PURGE.OBJ_{bucket}"]
-    return rules
+def _user(name: str, *, with_password: bool, secret: dict[str, str]) -> dict[str, object]:
+    if not with_password:
+        return {"user": name}
+    return {"user": name, "password": secret.setdefault(name, secrets.token_urlsafe(24))}

@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from limpet.remote._subjects import Subjects, check_slug
-from limpet.remote.transport import MemoryHub, MissingStreamError, NatsTransport, StreamSpec
+from limpet.remote.transport import (
+    HubError,
+    MemoryHub,
+    Message,
+    MissingStreamError,
+    NatsTransport,
+    StreamSpec,
+)
 from limpet.remote.transport._nats_consumers import durable_config
 from limpet.remote.transport._nats_stores import stream_config
 
-ACK_WAIT_S: Final = 30.0
-"""Seconds without an answer after which a command is delivered again."""
+ACK_WAIT_S: Final = 5.0
+"""Seconds without a sign of life after which a command is delivered again: an agent that was killed
+may hold one."""
+WORK_ACK_WAIT_S: Final = 30.0
+"""The same of an event in work mode."""
+WORK_LIMIT: Final = 32
+"""Events that may be without an answer at a time, for all workers of a bot."""
 _DAY_S: Final = 86_400.0
+_GONE_S: Final = 60.0
+"""Seconds, by the hub's clock, after which an agent that reports nothing counts as gone."""
+_LEAST_BYTES: Final = 1 << 20
+"""Bytes below which a share of the store is of no use."""
+
+
+class HubLayout(NamedTuple):
+    """The hosts and bots that a hub has streams, buckets and consumers for."""
+
+    hosts: Sequence[str]
+    reads: Sequence[tuple[str, str]] = ()
+    """(bot, host) that reads."""
+    writes: Sequence[tuple[str, str]] = ()
+    """(bot, host) that may send commands."""
 
 
 def stream_specs(
     subjects: Subjects,
+    hosts: Sequence[str],
     *,
     replicas: int = 1,
     max_bytes: int = 10 << 30,
     event_days: float = 7.0,
     duplicate_window_s: float = 600.0,
 ) -> list[StreamSpec]:
-    """Return the streams of a fleet.
+    """Return the streams of a fleet; ``max_bytes`` is for the events of all hosts together.
 
-    Never an interest stream for events (it does not store events without a reader), and
-    ``discard=new``: a full stream refuses events, and they stay in the agents' spools.
+    Each host has a stream of its own: a stream is what a bot may be allowed to read, what one host
+    cannot fill for another, and where one host's message ids cannot hide another's. Never an
+    interest stream for events (it does not store events without a reader), and ``discard=new``: a
+    full stream refuses events, and they stay in the agents' spools.
     """
     prefix = subjects.prefix
+    small = max(_LEAST_BYTES, min(1 << 30, max_bytes // 16))
 
-    def spec(name: str, pattern: str, days: float, size: int = 1 << 30, **more: Any) -> StreamSpec:
+    def spec(name: str, pattern: str, days: float, size: int = small, **more: Any) -> StreamSpec:
         return StreamSpec(
             name=name,
             subjects=(pattern,),
@@ -41,9 +73,20 @@ def stream_specs(
             **more,
         )
 
-    events = subjects.events_of()
+    share = max(_LEAST_BYTES, max_bytes // max(1, len(hosts)))
     return [
-        spec(subjects.events, events, event_days, max_bytes, max_msg_size=1 << 20),
+        *(
+            spec(
+                subjects.events(host),
+                subjects.events_of(host),
+                event_days,
+                share,
+                max_msg_size=1 << 20,
+                live=subjects.live_events(host),
+                live_headers_only=True,
+            )
+            for host in hosts
+        ),
         spec(
             subjects.commands,
             f"{prefix}.v1.cmd.>",
@@ -51,36 +94,51 @@ def stream_specs(
             retention="work",
             max_msg_size=1 << 20,
         ),
-        spec(subjects.results, f"{prefix}.v1.res.>", 1, max_per_subject=1),
+        spec(
+            subjects.results,
+            f"{prefix}.v1.res.>",
+            1,
+            max_per_subject=1,
+            live=f"{prefix}.live.res.>",
+        ),
         spec(subjects.dead, f"{prefix}.v1.dead.>", 30),
     ]
+
+
+def work_consumer(bot: str) -> str:
+    """Return the consumer of each host's events that the workers of a bot share."""
+    return f"work-{bot}"
 
 
 def init_memory(
     hub: MemoryHub, hosts: Sequence[str], subjects: Subjects, *, ack_wait: float = ACK_WAIT_S
 ) -> None:
     """Create a fleet's streams in memory."""
-    for spec in stream_specs(subjects):
+    for spec in stream_specs(subjects, hosts):
         hub.make(spec)
     for host in hosts:
         hub.make_durable(subjects.commands, host, subjects.commands_of(host), ack_wait, 1)
+    hub.value_age[subjects.hosts] = _GONE_S
+    hub.put_value(subjects.fleet, "hosts", json.dumps(list(hosts)).encode())
 
 
 async def init_nats(
     transport: NatsTransport,
-    hosts: Sequence[str],
+    layout: HubLayout,
     subjects: Subjects | None = None,
     *,
     ack_wait: float = ACK_WAIT_S,
+    content_bytes: int = -1,
     **settings: Any,
 ) -> list[str]:
     """Create or update a fleet's streams, buckets and consumers on a hub.
 
     Args:
         transport: The connection of an administrator.
-        hosts: The hosts' slugs.
+        layout: The hosts and bots.
         subjects: For a fleet with a prefix of its own.
         ack_wait: Seconds without an answer after which a command is delivered again.
+        content_bytes: Bytes for the large contents of all hosts together; -1 is no bound.
         **settings: See ``stream_specs``.
 
     Returns:
@@ -91,21 +149,53 @@ async def init_nats(
         HubError: The hub refuses one of them; those before it are kept.
     """
     subjects = subjects or Subjects()
-    hosts = [check_slug(host, "host") for host in hosts]
+    hosts = [check_slug(host, "host") for host in layout.hosts]
     done = [
-        await _make(transport, stream_config(spec)) for spec in stream_specs(subjects, **settings)
+        await _make(transport, stream_config(spec))
+        for spec in stream_specs(subjects, hosts, **settings)
     ]
     replicas = settings.get("replicas", 1)
-    done.append(await _make(transport, _bucket(subjects.hosts, 60.0, replicas)))
+    done.append(await _make(transport, _bucket(subjects.hosts, _GONE_S, replicas)))
+    done.append(await _make(transport, _bucket(subjects.fleet, 0.0, replicas)))
+    trials = _bucket(subjects.trials, _GONE_S, replicas) | {"max_msg_size": 1 << 20}
+    done.append(await _make(transport, trials))
     days = settings.get("event_days", 7.0)
+    pairs = dict.fromkeys(layout.writes)
+    buckets = [(subjects.content(host), (days + 1) * _DAY_S) for host in hosts]
+    buckets += [(subjects.command_content(bot, host), _DAY_S) for bot, host in pairs]
+    share = -1 if content_bytes < 0 else max(_LEAST_BYTES, content_bytes // max(1, len(buckets)))
+    for name, max_age_s in buckets:
+        done.append(await _make(transport, _objects(name, max_age_s, share, replicas)))
     for host in hosts:
-        config = _objects(subjects.content(host), (days + 1) * _DAY_S, replicas)
-        done.append(await _make(transport, config))
-        subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{subjects.commands}.{host}"
-        body = durable_config(host, subjects.commands_of(host), ack_wait, 1)
-        await transport.request(subject, {"stream_name": subjects.commands, "config": body})
-        done.append(f"consumer {host} of {subjects.commands}: ready")
+        subject = subjects.commands_of(host)
+        body = durable_config(host, subject, ack_wait, 1)
+        done.append(await _consumer(transport, subjects.commands, body))
+    for bot, host in dict.fromkeys(layout.reads):
+        name, subject = work_consumer(bot), subjects.events_of(host)
+        body = durable_config(name, subject, WORK_ACK_WAIT_S, WORK_LIMIT)
+        done.append(await _consumer(transport, subjects.events(host), body))
+    value = json.dumps(hosts).encode()
+    await transport.publish([Message(f"$KV.{subjects.fleet}.hosts", value)])
     return done
+
+
+async def _consumer(transport: NatsTransport, stream: str, config: dict[str, Any]) -> str:
+    """Create or update a durable consumer; one whose position the stream has lost is made again."""
+    name = config["durable_name"]
+    with contextlib.suppress(MissingStreamError):
+        if await transport.stalled(stream, name):
+            state = (await transport.request(f"$JS.API.STREAM.INFO.{stream}"))["state"]
+            await transport.request(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
+            start = {"deliver_policy": "by_start_sequence", "opt_start_seq": state["last_seq"] + 1}
+            await _create_consumer(transport, stream, {**config, **start})
+            return f"consumer {name} of {stream}: made again after the last message"
+    await _create_consumer(transport, stream, config)
+    return f"consumer {name} of {stream}: ready"
+
+
+async def _create_consumer(transport: NatsTransport, stream: str, config: dict[str, Any]) -> None:
+    subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{config['durable_name']}"
+    await transport.request(subject, {"stream_name": stream, "config": config})
 
 
 async def _make(transport: NatsTransport, config: dict[str, Any]) -> str:
@@ -113,7 +203,11 @@ async def _make(transport: NatsTransport, config: dict[str, Any]) -> str:
     try:
         there = (await transport.request(f"$JS.API.STREAM.INFO.{name}"))["config"]
     except MissingStreamError:
-        await transport.request(f"$JS.API.STREAM.CREATE.{name}", config)
+        try:
+            await transport.request(f"$JS.API.STREAM.CREATE.{name}", config)
+        except HubError as error:
+            message = f"cannot create {name}: {error}{_advice(str(error), config)}"
+            raise type(error)(message) from error
         return f"{name}: created"
     if all(there.get(key) == value for key, value in config.items() if value not in (-1, 0)):
         return f"{name}: unchanged"
@@ -121,27 +215,47 @@ async def _make(transport: NatsTransport, config: dict[str, Any]) -> str:
     return f"{name}: updated"
 
 
+def _advice(reason: str, config: dict[str, Any]) -> str:
+    """Return the next step after a stream was refused."""
+    if "insufficient" in reason and config.get("max_bytes", -1) > 0:
+        return (
+            f"; it needs {config['max_bytes']:,} bytes of the hub's store: raise max_store in the "
+            "fleet's file, and reload the server with what 'limpet hub config' prints"
+        )
+    if "overlap" in reason:
+        return "; another stream takes its subjects: remove that, or give the fleet a prefix"
+    return ""
+
+
 def _bucket(name: str, max_age_s: float, replicas: int) -> dict[str, Any]:
     """Return the stream of a key-value bucket (ADR-8)."""
     return _store(f"KV_{name}", [f"$KV.{name}.>"], max_age_s, replicas) | {
         "max_msgs_per_subject": 1,
         "deny_delete": True,
+        "discard": "old",
+        "max_bytes": 8 << 20,
+        "max_msg_size": 64 << 10,
     }
 
 
-def _objects(name: str, max_age_s: float, replicas: int) -> dict[str, Any]:
+def _objects(name: str, max_age_s: float, max_bytes: int, replicas: int) -> dict[str, Any]:
     """Return the stream of an object bucket (ADR-20)."""
-    return _store(f"OBJ_{name}", [f"$O.{name}.C.>", f"$O.{name}.M.>"], max_age_s, replicas)
+    subjects = [f"$O.{name}.C.>", f"$O.{name}.M.>"]
+    return _store(f"OBJ_{name}", subjects, max_age_s, replicas) | {"max_bytes": max_bytes}
 
 
 def _store(name: str, subjects: list[str], max_age_s: float, replicas: int) -> dict[str, Any]:
+    """Return the stream of a bucket.
+
+    Without ``allow_rollup_hdrs``: with ``Nats-Rollup: all`` one writer removes what others wrote.
+    """
     return {
         "name": name,
         "subjects": subjects,
         "max_age": int(max_age_s * 1e9),
         "storage": "file",
         "discard": "new",
-        "allow_rollup_hdrs": True,
+        "allow_rollup_hdrs": False,
         "allow_direct": True,
         "num_replicas": replicas,
     }

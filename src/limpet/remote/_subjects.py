@@ -17,13 +17,18 @@ _SLUG: Final = re.compile(r"[a-z0-9_-]{1,48}")
 _PREFIX: Final = re.compile(r"[a-z0-9_-]{1,24}")
 
 
+def is_slug(text: str) -> bool:
+    """Return whether a text can be a token of a subject."""
+    return _SLUG.fullmatch(text) is not None
+
+
 def check_slug(text: str, what: str) -> str:
     """Return the name if it can be a token of a subject.
 
     Raises:
         UsageError: It cannot; the message proposes a name.
     """
-    if _SLUG.fullmatch(text):
+    if is_slug(text):
         return text
     proposal = slug_of(text)
     hint = f"; use {proposal!r}" if proposal else ""
@@ -51,10 +56,9 @@ class Subjects:
     def _stream(self, name: str) -> str:
         return f"{self.prefix.upper()}_{name}"
 
-    @property
-    def events(self) -> str:
-        """Stream of all events."""
-        return self._stream("EV")
+    def events(self, host: str) -> str:
+        """Stream of one host's events; a stream is the smallest part that can be granted safely."""
+        return f"{self._stream('EV')}_{host}"
 
     @property
     def commands(self) -> str:
@@ -76,9 +80,26 @@ class Subjects:
         """Key-value bucket of the agents that run."""
         return self._stream("HOSTS")
 
+    @property
+    def fleet(self) -> str:
+        """Key-value bucket of what ``limpet hub init`` set up: the hosts."""
+        return self._stream("FLEET")
+
+    @property
+    def trials(self) -> str:
+        """Key-value bucket in which ``limpet doctor`` tries whether the hub stores anything."""
+        return self._stream("DOCTOR")
+
     def content(self, host: str) -> str:
-        """Object bucket of one host's large contents."""
+        """Object bucket of the large contents of one host's events."""
         return f"{self._stream('C')}_{host}"
+
+    def command_content(self, bot: str, host: str) -> str:
+        """Object bucket of the large contents of one bot's commands for one host.
+
+        Slugs have no capital letters, so two pairs never have one name.
+        """
+        return f"{self._stream('CC')}_{bot}_TO_{host}"
 
     def event(self, host: str, watch: str, kind: str) -> str:
         """Subject of an event; ``kind`` is its type, such as ``file.created``."""
@@ -104,6 +125,14 @@ class Subjects:
     def results_of(self, bot: str) -> str:
         """Filter of the answers to one bot."""
         return f"{self.prefix}.v1.res.{bot}.>"
+
+    def live_events(self, host: str) -> str:
+        """Filter of the headers that the hub publishes when it has stored an event of a host."""
+        return f"{self.prefix}.live.ev.{host}.>"
+
+    def live_results(self, bot: str) -> str:
+        """Filter of the answers to one bot, as the hub publishes them when it has stored one."""
+        return f"{self.prefix}.live.res.{bot}.>"
 
     def dead_letters(self, bot: str) -> str:
         """Subject of one bot's dead letters."""

@@ -14,7 +14,10 @@ from typing import Any
 from limpet._dead_letter import dead_letter
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent
+from limpet.remote._fleet_hosts import FleetHosts
 from limpet.remote._message_decoding import event_of, keep_in_progress
+from limpet.remote._stall_check import StallCheck
+from limpet.remote._stream_setup import work_consumer
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import (
     HubError,
@@ -64,10 +67,8 @@ async def read_events(
     """
     subjects = subjects or Subjects()
     bot = check_slug(bot, "bot")
-    filters = [
-        (f"work-{bot}-{host}", subjects.events_of(host))
-        for host in [check_slug(host, "host") for host in hosts]
-    ]
+    names = [check_slug(host, "host") for host in hosts]
+    fleet = FleetHosts(transport, subjects)
     pool = _WorkerPool(
         transport=transport,
         bot=bot,
@@ -80,8 +81,14 @@ async def read_events(
         on_event=on_event or (lambda _what, _event: None),
     )
     async with asyncio.TaskGroup() as tasks:
-        for name, subject in filters or [(f"work-{bot}", subjects.events_of())]:
-            tasks.create_task(pool.work(name, subject))
+        known = names or await fleet.names()
+        for host in known:
+            tasks.create_task(pool.work(host))
+        while not names:
+            added = await fleet.added(known)
+            for host in added:
+                tasks.create_task(pool.work(host))
+            known = [*known, *added]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,36 +107,48 @@ class _WorkerPool:
     processed: DeliveredRanges = field(default_factory=DeliveredRanges)
     """Events that were processed here: they are delivered again if the answer was lost."""
 
-    async def work(self, name: str, subject: str) -> None:
-        """Process the events of one filter until cancelled."""
+    async def work(self, host: str) -> None:
+        """Process the events of one host until cancelled."""
         worker: WorkConsumer | None = None
-        while True:
-            try:
-                if worker is None:
-                    worker = await self.transport.work(
-                        self.subjects.events,
-                        name,
-                        subject,
-                        ack_wait=self.ack_wait,
-                        limit=2 * self.batch,
-                    )
-                batch = deque(await worker.fetch(self.batch, 2.0))
-                keeper = asyncio.create_task(keep_in_progress(batch, self.ack_wait))
+        stalls = StallCheck(self.transport, self.subjects.events(host), work_consumer(self.bot))
+        try:
+            while True:
                 try:
-                    while batch:
-                        await self._handle(batch[0])
-                        batch.popleft()
-                finally:
-                    keeper.cancel()
-            except NotPermittedError:
-                raise
-            except HubError as error:
-                _log.warning("worker: hub error, reconnecting: %s", error)
-                worker = None
-                await asyncio.sleep(0.25)
+                    if worker is None:
+                        worker = await self._open(host)
+                    batch = deque(await worker.fetch(self.batch, 2.0))
+                    await stalls.after(len(batch))
+                    await self._handle_all(batch, host)
+                except NotPermittedError:
+                    raise
+                except HubError as error:
+                    _log.warning("worker: hub error, reconnecting: %s", error)
+                    worker = None
+                    await asyncio.sleep(0.25)
+        finally:
+            if worker is not None:
+                await worker.close()
 
-    async def _handle(self, delivery: WorkMessage) -> None:
-        event = event_of(delivery.message, self.subjects)
+    async def _open(self, host: str) -> WorkConsumer:
+        return await self.transport.work(
+            self.subjects.events(host),
+            work_consumer(self.bot),
+            self.subjects.events_of(host),
+            ack_wait=self.ack_wait,
+            limit=2 * self.batch,
+        )
+
+    async def _handle_all(self, batch: deque[WorkMessage], host: str) -> None:
+        keeper = asyncio.create_task(keep_in_progress(batch, self.ack_wait))
+        try:
+            while batch:
+                await self._handle(batch[0], host)
+                batch.popleft()
+        finally:
+            keeper.cancel()
+
+    async def _handle(self, delivery: WorkMessage, host: str) -> None:
+        event = event_of(delivery.message, self.subjects, host)
         if event is None:
             await delivery.term()
             return

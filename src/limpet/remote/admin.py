@@ -1,12 +1,14 @@
 """Running an agent, and setting up and examining a hub: what the command line is made of."""
 
-from limpet.remote._agent import Agent, AgentError, AgentOptions, OutputSpec
+from limpet.remote._agent import Agent, AgentOptions, OutputSpec
 from limpet.remote._agent_config import AgentConfig, load_agent
 from limpet.remote._agent_follow import FollowSpec
+from limpet.remote._agent_presence import AgentError
 from limpet.remote._agent_watch import WatchSpec
+from limpet.remote._hub_accounts import BotGrant
 from limpet.remote._hub_check import Finding, examine
-from limpet.remote._server_config import BotGrant, FleetConfig, load_fleet, server_file
-from limpet.remote._stream_setup import init_nats
+from limpet.remote._server_config import FleetConfig, load_fleet, server_file
+from limpet.remote._stream_setup import HubLayout, init_nats
 
 __all__ = [
     "Agent",
@@ -17,6 +19,7 @@ __all__ = [
     "Finding",
     "FleetConfig",
     "FollowSpec",
+    "HubLayout",
     "OutputSpec",
     "WatchSpec",
     "examine",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sqlite3
 from collections import deque
@@ -198,10 +197,15 @@ class RemoteInput(LimpetInput):
             self._unacked.append(one)
             self._acknowledge_first()
             return
-        content = None
-        with contextlib.suppress(HubError):
-            content = await reader.content(event)
-        made = to_local_event(event, owner.label, content)
+        try:
+            made = to_local_event(event, owner.label, await _content_of(reader, event))
+        except Exception:  # noqa: BLE001 - what a host sends may be wrong in any way
+            # An event that cannot be understood stays the only one that is not delivered.
+            _LOG.exception("%s: setting aside event %s of %s", self.label, event.id, event.host)
+            one.is_acknowledged = True
+            self._unacked.append(one)
+            self._acknowledge_first()
+            return
         await self._open.wait()
         self._unacked.append(one)
         assert self._sink is not None  # noqa: S101 - bound before ``run``
@@ -241,6 +245,15 @@ class _Read:
     def __init__(self, delivered: DeliveredEvent) -> None:
         self.delivered = delivered
         self.is_acknowledged = False
+
+
+async def _content_of(reader: EventReader, event: RemoteEvent) -> str | bytes | None:
+    """Return an event's content; ``None``, and a line in the log, if it cannot be had."""
+    try:
+        return await reader.content(event)
+    except HubError as error:
+        _LOG.warning("an event is delivered without its content: %s", error)
+        return None
 
 
 async def _finish(reader: EventReader, transport: Transport) -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from limpet.errors import LimpetError
+
+OBJECT_LIMIT: Final = 512 << 20
+"""Maximum bytes of a large content: whoever fetches it holds it in memory."""
 
 
 class HubError(LimpetError):
@@ -48,6 +51,19 @@ class TooLargeError(HubError):
     """The message is larger than the hub allows: nothing of it was sent."""
 
     default_code = "hub-size"
+
+
+def too_large(name: str, size: int) -> str:
+    """Return the reason for which a content is not stored."""
+    return f"the content {name} of {size:,} bytes is more than the {OBJECT_LIMIT:,} of one content"
+
+
+def beyond_the_stream(name: str, stream: str, position: int, last: int) -> str:
+    """Return the report of a consumer whose position is after the last message."""
+    return (
+        f"the consumer {name} of {stream} is at message {position}, after the last one, {last}: "
+        "the hub has lost messages in a crash, and passes over new ones; run 'limpet hub init'"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +170,13 @@ class StreamSpec:
     max_bytes: int = -1
     max_msg_size: int = -1
     max_per_subject: int = -1
+    live: str = ""
+    """Subject, ending in ``>``, under which the hub publishes what it has stored; none if empty.
+
+    What ``>`` of the stream's own subject stood for takes its place.
+    """
+    live_headers_only: bool = False
+    """Publish no content there."""
     duplicate_window_s: float = 120.0
     replicas: int = 1
 
@@ -176,15 +199,16 @@ class Transport(Protocol):
         """
 
     async def read(
-        self,
-        stream: str,
-        subject: str,
-        *,
-        name: str,
-        after: int | None = None,
-        since: float | None = None,
+        self, stream: str, *, live: str = "", after: int | None = None, since: float | None = None
     ) -> Consumer:
-        """Read the messages of a subject: after a number, since a time, or all of them.
+        """Read a stream in order: after a number, since a time, or all of it.
+
+        Args:
+            stream: Its name.
+            live: Subject under which the hub publishes what it has stored there (``StreamSpec``);
+                without it, new messages are found with some delay.
+            after: Number of the message before the first one to read.
+            since: Unix seconds of the hub's clock; only if ``after`` is not given.
 
         Raises:
             HubError: As ``publish``.
@@ -193,15 +217,19 @@ class Transport(Protocol):
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
     ) -> WorkConsumer:
-        """Take part in the work of the durable consumer ``name``; created if ``subject`` is given.
+        """Take part in the work of the durable consumer ``name``.
 
         Args:
             stream: Its stream.
             name: Workers with one name share the messages.
-            subject: Filter it is created with; ``None`` if an administrator has created it.
+            subject: Filter that it is created with if this user may create one; ``None`` if only an
+                administrator creates it.
             ack_wait: Seconds after which a message without an answer is delivered again.
             limit: Messages that may be without an answer at a time.
         """
+
+    async def stalled(self, stream: str, name: str) -> str:
+        """Return why a durable consumer cannot deliver what is new; empty if it can."""
 
     async def latest(self, stream: str, subject: str) -> StoredMessage | None:
         """Return the newest message of a subject."""
@@ -209,23 +237,31 @@ class Transport(Protocol):
     async def at(self, stream: str, seq: int) -> StoredMessage | None:
         """Return a message by its number."""
 
-    async def created(self, stream: str) -> str:
-        """Return when the stream was created, as a text that differs for another stream."""
+    async def newest(self, stream: str) -> StoredMessage | None:
+        """Return the newest message of a stream; ``None`` if it has none."""
 
     def listen(self, subject: str) -> AsyncIterator[Message]:
         """Yield messages of a subject as they arrive, from now on; none is stored for later."""
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
-        """Store a large content; an existing one of that name is left as it is."""
+        """Store a large content; an existing one of that name is left as it is.
+
+        Raises:
+            TooLargeError: It has more than ``OBJECT_LIMIT`` bytes.
+            HubError: As ``publish``.
+        """
 
     async def get_object(self, bucket: str, name: str) -> bytes | None:
-        """Return a large content; ``None`` if there is none."""
+        """Return a large content; ``None`` if there is none, or if it is not whole."""
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Store a small value under a key; it is removed after the bucket's time."""
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a small value; ``None`` if there is none."""
+
+    async def get_stored(self, bucket: str, key: str) -> StoredMessage | None:
+        """Return a small value with its number and time; ``None`` if there is none."""
 
     async def identity(self) -> HubIdentity:
         """Return which hub this is; wait until there is one."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from limpet.remote.transport._base import (
+    OBJECT_LIMIT,
     Ack,
     DisconnectedError,
     HubFullError,
@@ -22,6 +23,8 @@ from limpet.remote.transport._base import (
     StreamSpec,
     TooLargeError,
     Transport,
+    beyond_the_stream,
+    too_large,
 )
 
 _STEP_S: Final = 0.01
@@ -43,7 +46,6 @@ class _Durable:
 @dataclass
 class _Stream:
     spec: StreamSpec
-    created: str
     messages: dict[int, StoredMessage] = field(default_factory=dict)
     last: int = 0
     size: int = 0
@@ -68,7 +70,10 @@ class MemoryHub:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.streams: dict[str, _Stream] = {}
         self.objects: dict[tuple[str, str], bytes] = {}
-        self.values: dict[tuple[str, str], bytes] = {}
+        self.values: dict[tuple[str, str], StoredMessage] = {}
+        self.value_age: dict[str, float] = {}
+        """Bucket -> seconds after which its values are removed."""
+        self.value_count = 0
         self.server = secrets.token_hex(8)
         self.up = True
         self.max_payload = 1 << 20
@@ -85,13 +90,18 @@ class MemoryHub:
         if spec.name in self.streams:
             self.streams[spec.name].spec = spec
         else:
-            self.streams[spec.name] = _Stream(spec, secrets.token_hex(8))
+            self.streams[spec.name] = _Stream(spec)
 
     def make_durable(
         self, stream: str, name: str, subject: str, ack_wait: float, limit: int
     ) -> None:
         """Create a durable consumer, as an administrator does."""
         self.named(stream).work.setdefault(name, _Durable(subject, ack_wait, limit))
+
+    def put_value(self, bucket: str, key: str, value: bytes) -> None:
+        """Store a small value."""
+        self.value_count += 1
+        self.values[bucket, key] = StoredMessage(key, value, "", self.value_count, self.clock())
 
     def restart(self) -> None:
         """Become another server with the same streams."""
@@ -146,10 +156,18 @@ class MemoryHub:
         stream.size += len(message.data)
         if message.id:
             stream.ids[message.id] = (stream.last, now)
-        for pattern, queue in self.listeners:
-            if matches(pattern, message.subject):
-                queue.put_nowait(message)
+        self._publish_live(spec, message)
         return Ack(stream.last)
+
+    def _publish_live(self, spec: StreamSpec, message: Message) -> None:
+        if not spec.live:
+            return
+        rest = message.subject.removeprefix(spec.subjects[0].removesuffix(">"))
+        subject = spec.live.removesuffix(">") + rest
+        data = b"" if spec.live_headers_only else message.data
+        for pattern, queue in self.listeners:
+            if matches(pattern, subject):
+                queue.put_nowait(Message(subject, data))
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -224,21 +242,15 @@ class MemoryTransport(Transport):
                     await self.hub.changed.wait()
 
     async def read(
-        self,
-        stream: str,
-        subject: str,
-        *,
-        name: str,
-        after: int | None = None,
-        since: float | None = None,
+        self, stream: str, *, live: str = "", after: int | None = None, since: float | None = None
     ) -> _MemoryConsumer:
-        del name
+        del live
         await self.reach()
         found = self.hub.named(stream)
         start = after or 0
-        if since is not None:
+        if after is None and since is not None:
             start = max((m.seq for m in found.messages.values() if m.time < since), default=0)
-        return _MemoryConsumer(self, found, subject, start)
+        return _MemoryConsumer(self, found, start)
 
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
@@ -252,6 +264,13 @@ class MemoryTransport(Transport):
             raise MissingStreamError(message)
         return _MemoryWorker(self, found, found.work[name])
 
+    async def stalled(self, stream: str, name: str) -> str:
+        await self.reach()
+        found = self.hub.named(stream)
+        work = found.work.get(name)
+        position = max([*work.done, *work.pending], default=0) if work else 0
+        return beyond_the_stream(name, stream, position, found.last) * (position > found.last)
+
     async def latest(self, stream: str, subject: str) -> StoredMessage | None:
         await self.reach()
         messages = self.hub.named(stream).messages.values()
@@ -261,9 +280,9 @@ class MemoryTransport(Transport):
         await self.reach()
         return self.hub.named(stream).messages.get(seq)
 
-    async def created(self, stream: str) -> str:
+    async def newest(self, stream: str) -> StoredMessage | None:
         await self.reach()
-        return self.hub.named(stream).created
+        return max(self.hub.named(stream).messages.values(), key=_seq, default=None)
 
     async def listen(self, subject: str) -> AsyncIterator[Message]:
         queue: asyncio.Queue[Message] = asyncio.Queue()
@@ -277,6 +296,8 @@ class MemoryTransport(Transport):
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
         await self.reach()
+        if len(data) > OBJECT_LIMIT:
+            raise TooLargeError(too_large(name, len(data)))
         self.hub.objects.setdefault((bucket, name), data)
 
     async def get_object(self, bucket: str, name: str) -> bytes | None:
@@ -285,11 +306,19 @@ class MemoryTransport(Transport):
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         await self.reach()
-        self.hub.values[bucket, key] = value
+        self.hub.put_value(bucket, key, value)
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
+        found = await self.get_stored(bucket, key)
+        return None if found is None else found.data
+
+    async def get_stored(self, bucket: str, key: str) -> StoredMessage | None:
         await self.reach()
-        return self.hub.values.get((bucket, key))
+        found = self.hub.values.get((bucket, key))
+        age = self.hub.value_age.get(bucket)
+        if found is None or (age is not None and self.hub.clock() - found.time >= age):
+            return None
+        return found
 
     async def identity(self) -> HubIdentity:
         await self.reach()
@@ -304,11 +333,8 @@ def _seq(message: StoredMessage) -> int:
 
 
 class _MemoryConsumer:
-    def __init__(
-        self, transport: MemoryTransport, stream: _Stream, subject: str, after: int
-    ) -> None:
-        self._transport, self._stream = transport, stream
-        self._subject, self._after = subject, after
+    def __init__(self, transport: MemoryTransport, stream: _Stream, after: int) -> None:
+        self._transport, self._stream, self._after = transport, stream, after
         self._server = transport.hub.server
 
     async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
@@ -316,7 +342,7 @@ class _MemoryConsumer:
             if self._transport.hub.server != self._server:
                 message = "the hub was restarted: the consumer is gone"
                 raise DisconnectedError(message)
-            return self._stream.select(self._subject, lambda seq: seq > self._after)[:limit]
+            return self._stream.select(">", lambda seq: seq > self._after)[:limit]
 
         found = await self._transport.poll(timeout, take)
         if found:

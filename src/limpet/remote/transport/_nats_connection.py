@@ -38,6 +38,8 @@ _CONNECT_S: Final = 3.0
 _RECONNECT_S: Final = 0.3
 """Seconds between attempts to reconnect, at most; each client shortens it by its own jitter."""
 
+_API: Final = "$JS.API."
+
 _AUTHORIZATION: Final = "authorization violation"
 _PERMISSIONS: Final = "permissions violation"
 """The server's words for a refusal (server/errors.go), for which nats-py has no classes."""
@@ -76,6 +78,14 @@ class ConnectOptions:
         return options if self.tls is None else options | {"tls": self.tls}
 
 
+def api_alias(subject: str) -> str:
+    """Return the name under which another account imports a subject of the JetStream interface.
+
+    Under its own name it would ask about the streams of its own account, which has none.
+    """
+    return f"limpet.api.{subject.removeprefix(_API)}"
+
+
 class NatsConnection:
     """A connection, its questions to the server, and their answers."""
 
@@ -93,8 +103,8 @@ class NatsConnection:
         self._refused = asyncio.Event()
         """Set once waiting for the first connection is of no use."""
         self._up = asyncio.Event()
-        self._answers: dict[str, asyncio.Future[bytes]] = {}
-        self._waiting: dict[str, set[asyncio.Future[bytes]]] = {}
+        self._answers: dict[str, asyncio.Future[Any]] = {}
+        self._waiting: dict[str, set[asyncio.Future[Any]]] = {}
         """Subject -> answers that are waited for, and fail if the subject is refused."""
         self._replies = ""
         self._count = 0
@@ -189,6 +199,7 @@ class NatsConnection:
             self._refused.set()
         if _PERMISSIONS not in self._reason:
             return
+        # 'permissions violation for publish to "subject"', and for a subscription the same
         subject = self._reason.partition(' to "')[2].partition('"')[0]
         message = f"the hub does not allow it for {self.name!r}: {self._reason}"
         for waiting, futures in list(self._waiting.items()):
@@ -236,20 +247,20 @@ class NatsConnection:
             text = "no stream takes it (or JetStream is off); run 'limpet hub init'"
             future.set_exception(MissingStreamError(text))
         else:
-            future.set_result(message.data)
+            future.set_result(message)
 
     async def ask(
         self, subject: str, data: bytes, headers: dict[str, str] | None = None
-    ) -> asyncio.Future[bytes]:
-        """Send a question, and return the future of its answer."""
+    ) -> asyncio.Future[Any]:
+        """Send a question, and return the future of its answer: a message as nats-py has it."""
         self._count += 1
         token = str(self._count)
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[token] = future
         waiting = self._waiting.setdefault(subject, set())
         waiting.add(future)
 
-        def end(ended: asyncio.Future[bytes]) -> None:
+        def end(ended: asyncio.Future[Any]) -> None:
             if not ended.cancelled():
                 ended.exception()  # a cancelled caller never reads it
             self._answers.pop(token, None)
@@ -267,7 +278,7 @@ class NatsConnection:
             raise self.translated(error) from error
         return future
 
-    async def gather(self, futures: Sequence[asyncio.Future[bytes]]) -> list[bytes]:
+    async def gather(self, futures: Sequence[asyncio.Future[Any]]) -> list[Any]:
         """Wait for answers, for some seconds in all.
 
         Raises:
@@ -299,8 +310,49 @@ class NatsConnection:
         """
         await self.ready()
         data = b"" if body is None else json.dumps(body).encode()
-        (raw,) = await self.gather([await self.ask(subject, data)])
-        return _answer_of(raw, subject)
+        try:
+            (answer,) = await self.gather([await self.ask(subject, data)])
+        except NotPermittedError:
+            if not subject.startswith(_API):
+                raise
+            try:
+                (answer,) = await self.gather([await self.ask(api_alias(subject), data)])
+            except MissingStreamError as error:  # nobody answers: it is not imported
+                message = f"the hub does not allow it for {self.name!r}: {subject}"
+                raise NotPermittedError(message) from error
+        return _answer_of(answer.data, subject)
+
+    async def ask_with_reply(self, subject: str, reply: str) -> None:
+        """Send a question whose answer goes to any subject, and wait for none."""
+        await self.ready()
+        try:
+            await self.client.publish(subject, b"", reply=reply)
+            await self.client.flush(timeout=int(TIMEOUT_S))
+        except Exception as error:
+            raise self.translated(error) from error
+
+    async def may_subscribe(self, subject: str) -> bool:
+        """Return whether the hub lets this user subscribe to a subject.
+
+        Raises:
+            DisconnectedError: It does not answer.
+        """
+        await self.ready()
+        refusal: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(subject, set()).add(refusal)
+        try:
+            subscription = await self.client.subscribe(subject)
+            await self.client.flush(timeout=int(TIMEOUT_S))
+            await asyncio.sleep(0)  # the refusal comes before the answer to the flush
+            is_refused = refusal.done()
+            await subscription.unsubscribe()
+        except Exception as error:
+            raise self.translated(error) from error
+        finally:
+            self._waiting.pop(subject, None)
+            if refusal.done():
+                refusal.exception()
+        return not is_refused
 
     async def publish(self, batch: Sequence[Message]) -> list[Ack]:
         await self.ready()
@@ -316,8 +368,8 @@ class NatsConnection:
             for message in batch
         ]
         acks = []
-        for message, raw in zip(batch, await self.gather(futures), strict=True):
-            answer = _answer_of(raw, message.subject)
+        for message, stored in zip(batch, await self.gather(futures), strict=True):
+            answer = _answer_of(stored.data, message.subject)
             acks.append(Ack(int(answer["seq"]), bool(answer.get("duplicate"))))
         return acks
 

@@ -7,65 +7,46 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 from limpet.remote.transport._base import (
     DisconnectedError,
     Message,
     MissingStreamError,
+    NotPermittedError,
     StoredMessage,
+    beyond_the_stream,
 )
 from limpet.remote.transport._nats_connection import NatsConnection
+from limpet.remote.transport._nats_reader import NatsReader
 
 
 class NatsConsumers(NatsConnection):
     """A connection that reads streams."""
 
     async def read(
-        self,
-        stream: str,
-        subject: str,
-        *,
-        name: str,
-        after: int | None = None,
-        since: float | None = None,
-    ) -> _PullConsumer:
-        config: dict[str, Any] = {
-            "name": name,
-            "filter_subject": subject,
-            "ack_policy": "none",
-            "max_deliver": 1,
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": 30_000_000_000,
-            "deliver_policy": "all",
-        }
-        if since is not None:
-            moment = datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z")
-            config |= {"deliver_policy": "by_start_time", "opt_start_time": moment}
-        elif after is not None:
-            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
-        with contextlib.suppress(MissingStreamError):
-            # A consumer that exists keeps its start (err 10012), so it is created again.
-            await self.request(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
-        await self._create(stream, subject, config)
-        return await _PullConsumer.open(self, stream, name)
+        self, stream: str, *, live: str = "", after: int | None = None, since: float | None = None
+    ) -> NatsReader:
+        return await NatsReader.open(self, stream, live, after=after, since=since)
 
     async def work(
         self, stream: str, name: str, subject: str | None, *, ack_wait: float, limit: int
     ) -> _PullWorker:
         if subject is not None:
             config = {**durable_config(name, subject, ack_wait, limit), "name": name}
-            await self._create(stream, subject, config)
-        return _PullWorker(await _PullConsumer.open(self, stream, name))
+            # Only an administrator may create one; 'limpet hub init' has done it for the others.
+            with contextlib.suppress(NotPermittedError):
+                await self.request(
+                    f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{subject}",
+                    {"stream_name": stream, "config": config},
+                )
+        return await _PullWorker.open(self, stream, name)
 
-    async def _create(self, stream: str, subject: str, config: dict[str, Any]) -> None:
-        # The filter is part of the subject, so that permissions decide what may be read.
-        await self.request(
-            f"$JS.API.CONSUMER.CREATE.{stream}.{config['name']}.{subject}",
-            {"stream_name": stream, "config": config},
-        )
+    async def stalled(self, stream: str, name: str) -> str:
+        info = await self.request(f"$JS.API.CONSUMER.INFO.{stream}.{name}")
+        state = (await self.request(f"$JS.API.STREAM.INFO.{stream}"))["state"]
+        position, last = int(info["delivered"]["stream_seq"]), int(state["last_seq"])
+        return beyond_the_stream(name, stream, position, last) if position > last else ""
 
     async def listen(self, subject: str) -> AsyncIterator[Message]:
         await self.ready()
@@ -91,67 +72,76 @@ def durable_config(name: str, subject: str, ack_wait: float, limit: int) -> dict
     }
 
 
-class _PullConsumer:
-    """Requests for messages, and the messages that answer them."""
+class _PullWorker:
+    """One of the workers of a durable consumer: requests for messages, one message each.
+
+    A request has one answer. So the hub passes it on to another account, and forgets it after.
+    """
 
     def __init__(self, connection: NatsConnection, subject: str, subscription: Any) -> None:
         self.connection = connection
-        self._subject = subject
-        self._subscription = subscription
+        self._subject, self._subscription = subject, subscription
         self._down = connection.down
-        self._expected: int | None = None
+        self._open = 0
+        """Requests without an answer."""
+        self._until = 0.0
+        """When the last of them has expired."""
 
     @classmethod
-    async def open(cls, connection: NatsConnection, stream: str, name: str) -> _PullConsumer:
+    async def open(cls, connection: NatsConnection, stream: str, name: str) -> _PullWorker:
         await connection.ready()
         subscription = await connection.client.subscribe(
             connection.new_reply_subject(), pending_msgs_limit=1_000_000, pending_bytes_limit=-1
         )
         return cls(connection, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", subscription)
 
-    async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
-        messages = await self.take(limit, timeout)
-        found = [_stored_of(message) for message in messages]
-        for message in messages:
-            number = int(message.reply.split(".")[-3])
-            if self._expected is not None and number != self._expected:
-                text = "messages of the consumer are missing"
-                raise DisconnectedError(text)
-            self._expected = number + 1
-        return found
+    async def fetch(self, limit: int, timeout: float) -> list[_WorkMessage]:
+        """Return at most ``limit`` messages; none after ``timeout`` seconds.
 
-    async def take(self, limit: int, timeout: float) -> list[Any]:
-        """Request messages, and return those that came, as nats-py has them."""
-        connection = self.connection
+        Raises:
+            MissingStreamError: There is no such consumer.
+            DisconnectedError: The connection broke, or the hub does not answer.
+        """
         if self._down.is_set():
-            raise connection.away()
-        body = json.dumps({"batch": limit, "expires": int(timeout * 1e9)}).encode()
-        try:
-            await connection.client.publish(self._subject, body, reply=self._subscription.subject)
-        except Exception as error:
-            raise connection.translated(error) from error
-        found: list[Any] = []
+            raise self.connection.away()
+        if self._open <= 0:
+            await self._request(limit, timeout)
+        found: list[_WorkMessage] = []
         end = time.monotonic() + timeout + 1.0
-        while len(found) < limit:
-            # Messages that are there are taken at once; without any, the request runs its time.
-            left = 0.0 if found else end - time.monotonic()
-            message = await self._next(left)
+        while self._open > 0 and len(found) < limit:
+            # Messages that are there are taken at once; without any, the requests run their time.
+            message = await self._next(0.0 if found else end - time.monotonic())
             if message is None:
                 if found:
                     break
-                text = f"the hub at {connection.url} does not answer"
+                text = f"the hub at {self.connection.url} does not answer"
                 raise DisconnectedError(text)
             status = (message.headers or {}).get("Status")
-            if status is None or message.reply:
-                found.append(message)
-                continue
-            if status in {"404", "408"} or "batch completed" in str(message.headers).lower():
-                break
-            if status == "100":
-                continue
-            text = f"the consumer is gone: {(message.headers or {}).get('Description', status)}"
-            raise DisconnectedError(text)
+            if message.reply:
+                self._open -= 1
+                found.append(_WorkMessage(self.connection, message))
+            elif status == "503":
+                text = f"nobody answers {self._subject!r}; run 'limpet hub init'"
+                raise MissingStreamError(text)
+            elif status in {"404", "408"}:
+                self._open -= 1
+            elif status != "100":
+                why = (message.headers or {}).get("Description", status)
+                text = f"the consumer is gone: {why}"
+                raise DisconnectedError(text)
         return found
+
+    async def _request(self, limit: int, timeout: float) -> None:
+        body = json.dumps({"batch": 1, "expires": int(timeout * 1e9)}).encode()
+        self._until = time.monotonic() + timeout
+        try:
+            for _ in range(limit):
+                self._open += 1
+                await self.connection.client.publish(
+                    self._subject, body, reply=self._subscription.subject
+                )
+        except Exception as error:
+            raise self.connection.translated(error) from error
 
     async def _next(self, timeout: float) -> Any:
         queue = self._subscription._pending_queue  # noqa: SLF001 - next_msg makes a task a message
@@ -181,20 +171,17 @@ class _PullConsumer:
             down.cancel()
 
     async def close(self) -> None:
+        """Give back what still comes: the hub would wait for the answers of nobody."""
+        with contextlib.suppress(Exception):
+            while self._open > 0 and self.connection.connected:
+                message = await self._next(max(0.05, self._until - time.monotonic()))
+                if message is None:
+                    break
+                self._open -= 1
+                if message.reply:
+                    await _WorkMessage(self.connection, message).nak(0.0)
         with contextlib.suppress(Exception):
             await self._subscription.unsubscribe()
-
-
-class _PullWorker:
-    """One of the workers of a durable consumer."""
-
-    def __init__(self, consumer: _PullConsumer) -> None:
-        self._consumer = consumer
-        self.close = consumer.close
-
-    async def fetch(self, limit: int, timeout: float) -> list[_WorkMessage]:
-        messages = await self._consumer.take(limit, timeout)
-        return [_WorkMessage(self._consumer.connection, message) for message in messages]
 
 
 class _WorkMessage:

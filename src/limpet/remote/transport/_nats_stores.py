@@ -6,21 +6,29 @@ import base64
 import json
 import secrets
 import ssl
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
 
 from limpet.remote.transport._base import (
-    DisconnectedError,
-    HubError,
+    OBJECT_LIMIT,
     HubIdentity,
     Message,
-    MissingStreamError,
     StoredMessage,
     StreamSpec,
+    TooLargeError,
     Transport,
+    too_large,
 )
-from limpet.remote.transport._nats_connection import TIMEOUT_S, ConnectOptions
+from limpet.remote.transport._nats_connection import ConnectOptions
 from limpet.remote.transport._nats_consumers import NatsConsumers
+from limpet.remote.transport._nats_reader import get_direct
+
+_PIECE: Final = 128 * 1024
+"""Bytes of a piece of an object (ADR-20)."""
+_WINDOW: Final = 16
+"""Pieces that are sent before the answer to the first is waited for."""
 
 
 async def connect(
@@ -64,85 +72,73 @@ class NatsTransport(NatsConsumers, Transport):
     """A connection to a NATS server with JetStream; ``connect`` returns one."""
 
     async def latest(self, stream: str, subject: str) -> StoredMessage | None:
-        return await self._direct(f"{stream}.{subject}", stream, "")
+        await self.ready()
+        (found,) = await get_direct(self, stream, [b""], subject)
+        return found
 
     async def at(self, stream: str, seq: int) -> StoredMessage | None:
-        return await self._direct(stream, stream, json.dumps({"seq": seq}))
-
-    async def _direct(self, place: str, stream: str, body: str) -> StoredMessage | None:
         await self.ready()
-        import nats.errors
+        (found,) = await get_direct(self, stream, [b'{"seq":%d}' % seq])
+        return found
 
-        try:
-            message = await self.client.request(
-                f"$JS.API.DIRECT.GET.{place}", body.encode(), timeout=TIMEOUT_S
-            )
-        except nats.errors.NoRespondersError as error:
-            text = f"there is no stream {stream!r}; run 'limpet hub init'"
-            raise MissingStreamError(text) from error
-        except Exception as error:
-            raise self.translated(error) from error
-        headers = message.headers or {}
-        if headers.get("Status") == "404":
-            return None
-        if "Nats-Sequence" not in headers:
-            text = f"the hub answered {headers.get('Description', 'without a message')!r}"
-            raise HubError(text)
-        return StoredMessage(
-            headers["Nats-Subject"],
-            message.data,
-            headers.get("Nats-Msg-Id", ""),
-            int(headers["Nats-Sequence"]),
-            _seconds_of(headers["Nats-Time-Stamp"]),
-        )
-
-    async def created(self, stream: str) -> str:
-        return str((await self.request(f"$JS.API.STREAM.INFO.{stream}"))["created"])
+    async def newest(self, stream: str) -> StoredMessage | None:
+        await self.ready()
+        (found,) = await get_direct(self, stream, [b'{"last_by_subj":">"}'])
+        return found
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
-        await self.ready()
-        from nats.js.errors import ObjectNotFoundError
-
-        try:
-            store = await self.client.jetstream().object_store(bucket)
-            try:
-                if (await store.get_info(name)).size == len(data):
-                    return
-            except ObjectNotFoundError:
-                pass
-            await store.put(name, data)
-        except Exception as error:
-            raise self.translated(error) from error
+        # Not by nats-py, which needs rights to the whole bucket (STREAM.PURGE) for it (ADR-20).
+        if len(data) > OBJECT_LIMIT:
+            raise TooLargeError(too_large(name, len(data)))
+        subject = _about_subject(bucket, name)
+        stored = await self.latest(f"OBJ_{bucket}", subject)
+        if stored is not None and _about_of(stored.data).size == len(data):
+            return
+        nuid = secrets.token_hex(11)
+        pieces = [data[at : at + _PIECE] for at in range(0, len(data), _PIECE)]
+        for start in range(0, len(pieces), _WINDOW):
+            await self.publish(
+                [Message(f"$O.{bucket}.C.{nuid}", one) for one in pieces[start : start + _WINDOW]]
+            )
+        about = {
+            "name": name,
+            "bucket": bucket,
+            "nuid": nuid,
+            "size": len(data),
+            "chunks": len(pieces),
+            "digest": "SHA-256=" + base64.urlsafe_b64encode(sha256(data).digest()).decode(),
+            "mtime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "options": {"max_chunk_size": _PIECE},
+        }
+        await self.publish([Message(subject, json.dumps(about).encode())])
 
     async def get_object(self, bucket: str, name: str) -> bytes | None:
         # Not by nats-py, which asks for the names of all streams, and no bot may (ADR-20).
         stream = f"OBJ_{bucket}"
-        token = base64.urlsafe_b64encode(name.encode()).decode()
-        stored = await self.latest(stream, f"$O.{bucket}.M.{token}")
-        about = {} if stored is None else json.loads(stored.data)
-        if not about or about.get("deleted"):
+        stored = await self.latest(stream, _about_subject(bucket, name))
+        about = _About() if stored is None else _about_of(stored.data)
+        if not 0 <= about.size <= OBJECT_LIMIT:
             return None
-        pieces = b""
-        if about["size"]:
-            subject = f"$O.{bucket}.C.{about['nuid']}"
-            reader = await self.read(stream, subject, name=f"get-{secrets.token_hex(8)}")
-            try:
-                while len(pieces) < about["size"]:
-                    found = await reader.fetch(32, TIMEOUT_S)
-                    if not found:
-                        message = f"the hub at {self.url} has only a part of the object {name}"
-                        raise DisconnectedError(message)
-                    pieces = b"".join([pieces, *(m.data for m in found)])
-            finally:
-                await reader.close()
-        return pieces
+        pieces: list[bytes] = []
+        size, seq = 0, 1
+        while size < about.size:
+            body = {"next_by_subj": f"$O.{bucket}.C.{about.nuid}", "seq": seq}
+            (piece,) = await get_direct(self, stream, [json.dumps(body).encode()])
+            if piece is None or not piece.data:
+                return None
+            pieces.append(piece.data)
+            size, seq = size + len(piece.data), piece.seq + 1
+        return b"".join(pieces) if size == about.size else None
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         await self.publish([Message(f"$KV.{bucket}.{key}", value)])
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
-        found = await self.latest(f"KV_{bucket}", f"$KV.{bucket}.{key}")
+        found = await self.get_stored(bucket, key)
         return None if found is None else found.data
+
+    async def get_stored(self, bucket: str, key: str) -> StoredMessage | None:
+        return await self.latest(f"KV_{bucket}", f"$KV.{bucket}.{key}")
 
     async def identity(self) -> HubIdentity:
         await self.ready()
@@ -152,6 +148,31 @@ class NatsTransport(NatsConsumers, Transport):
             str(info.get("version", "")),
             int(self.client.max_payload),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a bucket says of one of its objects."""
+
+    size: int = -1
+    """Bytes; -1 if there is none."""
+    nuid: str = ""
+    """Token of the subject of its pieces."""
+
+
+def _about_subject(bucket: str, name: str) -> str:
+    return f"$O.{bucket}.M.{base64.urlsafe_b64encode(name.encode()).decode()}"
+
+
+def _about_of(raw: bytes) -> _About:
+    """Return what a bucket says of an object; that there is none if it is not to be understood."""
+    try:
+        found = json.loads(raw)
+        size, nuid = found["size"], found["nuid"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return _About()
+    is_valid = type(size) is int and isinstance(nuid, str) and nuid.isalnum()
+    return _About() if not is_valid or found.get("deleted") else _About(size, nuid)
 
 
 def stream_config(spec: StreamSpec) -> dict[str, Any]:
@@ -171,13 +192,12 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
         "num_replicas": spec.replicas,
         "allow_direct": True,
     }
+    if spec.live:
+        config["republish"] = {
+            "src": spec.subjects[0],
+            "dest": spec.live,
+            **({"headers_only": True} if spec.live_headers_only else {}),
+        }
     if spec.max_per_subject > 0:
         config |= {"max_msgs_per_subject": spec.max_per_subject, "discard": "old"}
     return config
-
-
-def _seconds_of(text: str) -> float:
-    """Return unix seconds of a time in RFC 3339 with up to nine decimals."""
-    head, _, rest = text.rstrip("Z").partition(".")
-    whole = datetime.fromisoformat(head + "+00:00").timestamp()
-    return whole + (float(f"0.{rest}") if rest.isdigit() else 0.0)

@@ -1,0 +1,243 @@
+"""Reading a stream in order by the numbers of its messages, without a consumer on the server.
+
+A user who may create a consumer may have the server publish to any subject (``deliver_subject``),
+so no host and no bot may (docs/design/2026-11-29-rights.md). ``DIRECT.GET`` only answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from limpet.remote.transport._base import (
+    DisconnectedError,
+    HubError,
+    MissingStreamError,
+    StoredMessage,
+)
+from limpet.remote.transport._nats_connection import NatsConnection
+
+_FIRST_WINDOW: Final = 32
+_LAST_WINDOW: Final = 256
+"""Messages that are asked for at a time, when they are small."""
+_WINDOW_BYTES: Final = 4 << 20
+"""Bytes in answers beyond which fewer messages are asked for: a server cuts a client that is slow
+to read 64 MiB."""
+_ASK_S: Final = 10.0
+"""Seconds without a hint after which the stream is asked whether it has grown."""
+_ASK_OFTEN_S: Final = 0.5
+"""The same without hints."""
+_LATE: Final = 1_000
+"""Hints of messages before the first one to read that may still come."""
+_HINTS: Final = 10_000
+"""Hints that may wait; one that is lost is made up for by the next, or by asking."""
+
+
+async def get_direct(
+    connection: NatsConnection, stream: str, bodies: Sequence[bytes], subject: str = ""
+) -> list[StoredMessage | None]:
+    """Return the messages of a stream that are asked for; ``None`` for each that is not there.
+
+    Args:
+        connection: A connection that is ready.
+        stream: Its name.
+        bodies: One question each (``JSApiMsgGetRequest``).
+        subject: Return the newest message of this subject; the question is empty.
+
+    Raises:
+        MissingStreamError: There is no such stream for this user.
+        HubError: The hub refuses, or does not answer.
+    """
+    place = f"$JS.API.DIRECT.GET.{stream}" + (f".{subject}" if subject else "")
+    try:
+        asked = [await connection.ask(place, body) for body in bodies]
+        answers = await connection.gather(asked)
+    except MissingStreamError as error:
+        text = f"there is no stream {stream!r}; run 'limpet hub init'"
+        raise MissingStreamError(text) from error
+    except DisconnectedError:
+        if connection.connected:  # older servers do not answer for a stream that is not there
+            await connection.request(f"$JS.API.STREAM.INFO.{stream}")
+        raise
+    return [_stored_of(answer) for answer in answers]
+
+
+def _stored_of(answer: Any) -> StoredMessage | None:
+    headers = answer.headers or {}
+    if headers.get("Status") == "404":
+        return None
+    if "Nats-Sequence" not in headers:
+        text = f"the hub answered {headers.get('Description', 'without a message')!r}"
+        raise HubError(text)
+    return StoredMessage(
+        headers["Nats-Subject"],
+        answer.data,
+        headers.get("Nats-Msg-Id", ""),
+        int(headers["Nats-Sequence"]),
+        _seconds_of(headers["Nats-Time-Stamp"]),
+    )
+
+
+class NatsReader:
+    """Reads a stream; each message that is there, in the order of the numbers."""
+
+    def __init__(self, connection: NatsConnection, stream: str, hints: Any, after: int) -> None:
+        self._connection, self._stream, self._hints = connection, stream, hints
+        self._down = connection.down
+        self._next = after + 1
+        self._last = after
+        """Highest number that is known to be there."""
+        self._hinted = 0
+        """Number in the last hint."""
+        self._window = _FIRST_WINDOW
+        self._ask_s = _ASK_S if hints is not None else _ASK_OFTEN_S
+        self._asked_at = -_ASK_S
+
+    @classmethod
+    async def open(
+        cls,
+        connection: NatsConnection,
+        stream: str,
+        live: str,
+        *,
+        after: int | None,
+        since: float | None,
+    ) -> NatsReader:
+        """Return a reader; hints come on the subject ``live``."""
+        await connection.ready()
+        if after is None:
+            after = 0 if since is None else await _last_before(connection, stream, since)
+        else:
+            await get_direct(connection, stream, [b'{"last_by_subj":">"}'])  # is it there at all?
+        hints = await connection.client.subscribe(live, pending_msgs_limit=_HINTS) if live else None
+        return cls(connection, stream, hints, after)
+
+    async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
+        """Return at most ``limit`` messages; none after ``timeout`` seconds without any.
+
+        Raises:
+            DisconnectedError: The connection broke, or this is another stream of that name; open
+                another reader after the last message.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            if self._down.is_set():
+                raise self._connection.away()
+            self._take_hints()
+            if self._next > self._last and time.monotonic() - self._asked_at >= self._ask_s:
+                await self._ask()
+            if self._next <= self._last:
+                found = await self._get(limit)
+                if found:
+                    return found
+            left = end - time.monotonic()
+            if left <= 0:
+                return []
+            await self._wait(left)
+
+    async def close(self) -> None:
+        if self._hints is not None:
+            with contextlib.suppress(Exception):
+                await self._hints.unsubscribe()
+
+    async def _ask(self) -> None:
+        """Ask which message is the newest."""
+        (newest,) = await get_direct(self._connection, self._stream, [b'{"last_by_subj":">"}'])
+        self._asked_at = time.monotonic()
+        if newest is not None:
+            self._last = max(self._last, newest.seq)
+            if newest.seq < self._next - 1:
+                raise self._made_again()
+
+    def _made_again(self) -> DisconnectedError:
+        return DisconnectedError(f"the stream {self._stream} has fewer messages: it was made again")
+
+    async def _get(self, limit: int) -> list[StoredMessage]:
+        """Return the messages from the next one on that are there."""
+        last = min(self._last, self._next + min(limit, self._window) - 1)
+        bodies = [b'{"seq":%d}' % seq for seq in range(self._next, last + 1)]
+        answers = await get_direct(self._connection, self._stream, bodies)
+        hole = next((at for at, one in enumerate(answers) if one is None), len(answers))
+        found = [one for one in answers[:hole] if one is not None]
+        if not found:
+            # One that was removed, or a replica that is behind: only an answer with a later message
+            # tells them apart, for a replica has its messages in order.
+            body = b'{"next_by_subj":">","seq":%d}' % self._next
+            (later,) = await get_direct(self._connection, self._stream, [body])
+            if later is None:
+                self._last = self._next - 1
+                return []
+            found = [later]
+        self._next = found[-1].seq + 1
+        size = sum(len(one.data) for one in found)
+        full = hole == len(answers) == self._window
+        if size > _WINDOW_BYTES:
+            self._window = max(1, self._window // 2)
+        elif full:
+            self._window = min(_LAST_WINDOW, self._window * 2)
+        return found
+
+    def _take_hints(self) -> None:
+        """Note the number of the newest message that the hints name."""
+        if self._hints is None:
+            return
+        queue = self._hints._pending_queue  # noqa: SLF001 - next_msg makes a task a message
+        while not queue.empty():
+            self._note(queue.get_nowait())
+
+    def _note(self, hint: Any) -> None:
+        self._hints._pending_size -= len(hint.data)  # noqa: SLF001
+        text = (hint.headers or {}).get("Nats-Sequence", "")
+        if not text.isdigit():
+            return
+        number = int(text)
+        if number <= self._hinted or (not self._hinted and number < self._next - _LATE):
+            raise self._made_again()
+        self._hinted = number
+        self._last = max(self._last, number)
+
+    async def _wait(self, timeout: float) -> None:
+        """Wait for a hint, the end of the connection, or the time to ask."""
+        timeout = min(timeout, max(0.01, self._asked_at + self._ask_s - time.monotonic()))
+        down = asyncio.ensure_future(self._down.wait())
+        waits: set[asyncio.Future[Any]] = {down}
+        if self._hints is not None:
+            waits.add(asyncio.ensure_future(self._hints._pending_queue.get()))  # noqa: SLF001
+        try:
+            done, _ = await asyncio.wait(waits, timeout=timeout, return_when="FIRST_COMPLETED")
+            for one in done - {down}:
+                self._note(one.result())
+        finally:
+            for one in waits:
+                one.cancel()
+
+
+async def _last_before(connection: NatsConnection, stream: str, moment: float) -> int:
+    """Return the number of the last message before a moment, by the hub's clock; 0 if none is."""
+    bodies = [b'{"next_by_subj":">","seq":1}', b'{"last_by_subj":">"}']
+    first, last = await get_direct(connection, stream, bodies)
+    if first is None or last is None or first.time >= moment:
+        return 0
+    if last.time < moment:
+        return last.seq
+    low, high = first.seq, last.seq  # that of a message before the moment; of one that is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        body = b'{"next_by_subj":">","seq":%d}' % middle
+        (found,) = await get_direct(connection, stream, [body])
+        if found is None or found.time >= moment:
+            high = middle
+        else:
+            low = max(middle, min(found.seq, high - 1))
+    return low
+
+
+def _seconds_of(text: str) -> float:
+    """Return unix seconds of a time in RFC 3339 with up to nine decimals."""
+    head, _, rest = text.rstrip("Z").partition(".")
+    whole = datetime.fromisoformat(head + "+00:00").timestamp()
+    return whole + (float(f"0.{rest}") if rest.isdigit() else 0.0)
