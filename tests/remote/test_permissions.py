@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +46,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 """Keys that are created quickly."""
 
-FLEET = {
-    "hosts": ("web01", "nas"),
-    "bots": (
+CONFIG = FleetConfig(
+    hosts=("web01", "nas"),
+    bots=(
         BotGrant(name="reports", read=("web01",), write=(("nas", "out", "append"),)),
         BotGrant(name="other"),
     ),
-}
+    listen="127.0.0.1:-1",
+)
 
 
 class Fleet:
@@ -68,23 +71,30 @@ class Fleet:
         return transport
 
 
-@pytest.fixture(params=NATS)
-async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
+@contextlib.asynccontextmanager
+async def fleet_of(version: str, config: FleetConfig) -> AsyncIterator[Fleet]:
+    """Run a hub with the file and the streams of a fleet."""
     folder = Path(tempfile.mkdtemp(prefix="limpet-hub-"))
-    config = FleetConfig(**FLEET, listen="127.0.0.1:-1", store=str(folder / "js"))  # type: ignore[arg-type]
-    text, passwords = server_file(config, version=request.param)
-    server = Server(SERVERS[request.param], folder, config=text)
+    config = replace(config, store=str(folder / "js"))
+    text, passwords = server_file(config, version=version)
+    server = Server(SERVERS[version], folder, config=text)
     await asyncio.to_thread(server.start)
     found = Fleet(server, passwords)
-    admin = await found.connect("admin")
-    await init_nats(admin, config.layout, max_bytes=64 << 20)
     try:
+        admin = await found.connect("admin")
+        await init_nats(admin, config.layout, max_bytes=64 << 20)
         yield found
     finally:
         for transport in found.transports:
             await transport.close()
         await asyncio.to_thread(server.kill)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=NATS)
+async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
+    async with fleet_of(request.param, CONFIG) as found:
+        yield found
 
 
 async def test_an_agent_publishes_under_its_own_name_only(fleet: Fleet) -> None:
@@ -290,9 +300,8 @@ async def test_with_certificates(version: str, tmp_path: Path) -> None:
             "-out", f"{authority}.pem")  # fmt: skip
     for name in ("hub", "web01", "nas"):
         certificate(name)
-    config = FleetConfig(
-        **FLEET,  # type: ignore[arg-type]
-        listen="127.0.0.1:-1",
+    config = replace(
+        CONFIG,
         store=str(tmp_path / "js"),
         ca=str(ca),
         cert=str(tmp_path / "hub.pem"),

@@ -18,7 +18,7 @@ _log = logging.getLogger("limpet.remote")
 
 
 class FleetHosts:
-    """Asks the hub for the hosts of its fleet: whoever reads all of them has to know them."""
+    """Asks the hub for the hosts of its fleet: a reader of all hosts reads each host's stream."""
 
     def __init__(self, transport: Transport, subjects: Subjects, *, ask_s: float = _ASK_S) -> None:
         self._transport, self._subjects, self._ask_s = transport, subjects, ask_s

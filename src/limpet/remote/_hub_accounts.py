@@ -1,7 +1,7 @@
 """The accounts of a hub: what each host and bot may reach, and by which door.
 
 The server holds a message's subject against the rights of its sender, but never the subject of the
-reply, nor one that is written in the body of a request. Within one account, whoever may ask for
+reply, nor one that is written in the body of a request. Within one account, a user that may ask for
 anything may so have the server publish anywhere. So each host and bot has an account of its own,
 which knows no subject but its own replies and those that are imported here; the server rewrites
 replies on the way (docs/design/2026-11-29-rights.md). Each import was tested on servers 2.9.10 and

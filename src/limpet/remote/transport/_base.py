@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 from limpet.errors import LimpetError
 
 OBJECT_LIMIT: Final = 512 << 20
-"""Maximum bytes of a large content: whoever fetches it holds it in memory."""
+"""Maximum bytes of a large content: it is in memory as a whole while it is sent and fetched."""
 
 
 class HubError(LimpetError):

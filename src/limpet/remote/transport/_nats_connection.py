@@ -35,6 +35,8 @@ TIMEOUT_S: Final = 5.0
 """Seconds to wait for the answers to a batch, or to a question."""
 _CONNECT_S: Final = 3.0
 """Seconds to wait for the first connection."""
+_REFUSAL_S: Final = 0.3
+"""Seconds in which nats-py reports a refusal that it has received."""
 _RECONNECT_S: Final = 0.3
 """Seconds between attempts to reconnect, at most; each client shortens it by its own jitter."""
 
@@ -343,7 +345,8 @@ class NatsConnection:
         try:
             subscription = await self.client.subscribe(subject)
             await self.client.flush(timeout=int(TIMEOUT_S))
-            await asyncio.sleep(0)  # the refusal comes before the answer to the flush
+            # The refusal was sent before the answer to the flush, and is reported a moment later.
+            await asyncio.wait({refusal}, timeout=_REFUSAL_S)
             is_refused = refusal.done()
             await subscription.unsubscribe()
         except Exception as error:

@@ -171,7 +171,7 @@ class _PullWorker:
             down.cancel()
 
     async def close(self) -> None:
-        """Give back what still comes: the hub would wait for the answers of nobody."""
+        """Stop working, and refuse for now what still comes: another worker gets it at once."""
         with contextlib.suppress(Exception):
             while self._open > 0 and self.connection.connected:
                 message = await self._next(max(0.05, self._until - time.monotonic()))
