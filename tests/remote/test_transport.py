@@ -77,13 +77,13 @@ async def test_work_is_shared_and_delivered_again(hub: Hub) -> None:
         await delivery.ack()
     again: list[WorkMessage] = []
     while len(again) < 2:
-        again += await second.fetch(4, 2)
+        for delivery in await second.fetch(4, 2):
+            await delivery.ack()
+            again.append(delivery)
     assert sorted(d.message.data for d in again) == sorted(
         [mine[2].message.data, mine[3].message.data]
     )
     assert {d.attempt for d in again} == {2}
-    for delivery in again:
-        await delivery.ack()
     await first.close()
     await second.close()
 

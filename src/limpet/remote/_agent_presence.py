@@ -121,26 +121,33 @@ class AgentPresence:
         }
 
     async def _report(self) -> None:
+        if self.reported.is_set():
+            await self._refuse_second()
         health = await asyncio.to_thread(self._health)
         value = {**health, **self._identity(), "os": platform.system(), "clock": self.offset}
         before = self._clock()
         await self._transport.put_value(self._bucket, self._host, _dumped(value))
         stored = await self._transport.get_stored(self._bucket, self._host)
-        if stored is None:
-            return
-        report = report_of(stored.data)
-        if report.get("instance") == self._instance:
+        if stored is not None and report_of(stored.data).get("instance") == self._instance:
             self._measure(before, stored.time, self._clock())
             self._since = self._since or stored.time
-        elif self._is_older(report):
-            raise self._taken(report)
 
-    def _is_older(self, other: Json) -> bool:
-        """Return whether another agent that writes under this name was there first."""
-        since = other.get("since")
-        if other.get("stopped") or not isinstance(since, int | float):
-            return False
-        return not self._since or 0 < since < self._since
+    async def _refuse_second(self) -> None:
+        """Check that nobody else has reported since this agent did; of two, the older goes on.
+
+        Raises:
+            AgentError: The other one is older.
+        """
+        stored = await self._transport.get_stored(self._bucket, self._host)
+        report = {} if stored is None else report_of(stored.data)
+        other, since = report.get("instance"), report.get("since")
+        if other in {None, self._instance} or report.get("stopped"):
+            return
+        theirs = (since if isinstance(since, int | float) else 0.0) or float("inf")
+        ours = self._since or float("inf")
+        if (theirs, str(other)) < (ours, self._instance):
+            raise self._taken(report)
+        _log.warning("another agent %r reports too (%s)", self._host, _place_of(report))
 
     def _measure(self, before: float, stored: float, after: float) -> None:
         """Note how far the clock is from the hub's, which stored a report in between."""

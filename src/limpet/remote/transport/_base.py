@@ -238,7 +238,10 @@ class Transport(Protocol):
         """Return a message by its number."""
 
     async def newest(self, stream: str) -> StoredMessage | None:
-        """Return the newest message of a stream; ``None`` if it has none."""
+        """Return the newest message of a stream; ``None`` if it never had any.
+
+        Of one that was removed, only its number is known: the rest is empty.
+        """
 
     def listen(self, subject: str) -> AsyncIterator[Message]:
         """Yield messages of a subject as they arrive, from now on; none is stored for later."""

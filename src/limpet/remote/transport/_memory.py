@@ -282,7 +282,9 @@ class MemoryTransport(Transport):
 
     async def newest(self, stream: str) -> StoredMessage | None:
         await self.reach()
-        return max(self.hub.named(stream).messages.values(), key=_seq, default=None)
+        found = self.hub.named(stream)
+        gone = StoredMessage("", b"", "", found.last, 0.0)
+        return found.messages.get(found.last, gone) if found.last else None
 
     async def listen(self, subject: str) -> AsyncIterator[Message]:
         queue: asyncio.Queue[Message] = asyncio.Queue()

@@ -66,6 +66,20 @@ async def get_direct(
     return [_stored_of(answer) for answer in answers]
 
 
+async def get_newest(connection: NatsConnection, stream: str) -> StoredMessage | None:
+    """Return the newest message of a stream, as ``Transport.newest``.
+
+    Raises:
+        HubError: As ``get_direct``.
+    """
+    (found,) = await get_direct(connection, stream, [b'{"last_by_subj":">"}'])
+    if found is not None:
+        return found
+    # Also the answer if the newest one was removed: the number that it had is known.
+    last = int((await connection.request(f"$JS.API.STREAM.INFO.{stream}"))["state"]["last_seq"])
+    return StoredMessage("", b"", "", last, 0.0) if last else None
+
+
 def _stored_of(answer: Any) -> StoredMessage | None:
     headers = answer.headers or {}
     if headers.get("Status") == "404":
@@ -112,7 +126,7 @@ class NatsReader:
         if after is None:
             after = 0 if since is None else await _last_before(connection, stream, since)
         else:
-            await get_direct(connection, stream, [b'{"last_by_subj":">"}'])  # is it there at all?
+            await get_newest(connection, stream)  # is it there at all?
         hints = await connection.client.subscribe(live, pending_msgs_limit=_HINTS) if live else None
         return cls(connection, stream, hints, after)
 
@@ -146,7 +160,7 @@ class NatsReader:
 
     async def _ask(self) -> None:
         """Ask which message is the newest."""
-        (newest,) = await get_direct(self._connection, self._stream, [b'{"last_by_subj":">"}'])
+        newest = await get_newest(self._connection, self._stream)
         self._asked_at = time.monotonic()
         if newest is not None:
             self._last = max(self._last, newest.seq)
@@ -218,11 +232,11 @@ class NatsReader:
 
 async def _last_before(connection: NatsConnection, stream: str, moment: float) -> int:
     """Return the number of the last message before a moment, by the hub's clock; 0 if none is."""
-    bodies = [b'{"next_by_subj":">","seq":1}', b'{"last_by_subj":">"}']
-    first, last = await get_direct(connection, stream, bodies)
+    (first,) = await get_direct(connection, stream, [b'{"next_by_subj":">","seq":1}'])
+    last = await get_newest(connection, stream)
     if first is None or last is None or first.time >= moment:
         return 0
-    if last.time < moment:
+    if last.time and last.time < moment:
         return last.seq
     low, high = first.seq, last.seq  # that of a message before the moment; of one that is not
     while high - low > 1:

@@ -23,7 +23,7 @@ from limpet.remote.transport._base import (
 )
 from limpet.remote.transport._nats_connection import ConnectOptions
 from limpet.remote.transport._nats_consumers import NatsConsumers
-from limpet.remote.transport._nats_reader import get_direct
+from limpet.remote.transport._nats_reader import get_direct, get_newest
 
 _PIECE: Final = 128 * 1024
 """Bytes of a piece of an object (ADR-20)."""
@@ -83,8 +83,7 @@ class NatsTransport(NatsConsumers, Transport):
 
     async def newest(self, stream: str) -> StoredMessage | None:
         await self.ready()
-        (found,) = await get_direct(self, stream, [b'{"last_by_subj":">"}'])
-        return found
+        return await get_newest(self, stream)
 
     async def put_object(self, bucket: str, name: str, data: bytes) -> None:
         # Not by nats-py, which needs rights to the whole bucket (STREAM.PURGE) for it (ADR-20).
