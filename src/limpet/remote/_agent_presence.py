@@ -69,6 +69,8 @@ class AgentPresence:
         self._session, self._health, self._every_s = session, health, every_s
         self._clock = clock
         self._instance = secrets.token_hex(8)
+        self._second: object = None
+        """The agent that was found to report too."""
         self._since = 0.0
         """Hub's time of the first report."""
         self.offset = 0.0
@@ -87,7 +89,8 @@ class AgentPresence:
         Raises:
             AgentError: Another agent has the name of this host.
         """
-        backoff = Backoff(0.25, self._every_s)
+        # With jitter: two agents that report in step would each find only its own report.
+        regular, backoff = Backoff(self._every_s, self._every_s), Backoff(0.25, self._every_s)
         while True:
             try:
                 if not self.reported.is_set():
@@ -95,7 +98,7 @@ class AgentPresence:
                 await self._report()
                 self.reported.set()
                 backoff.reset()
-                pause = self._every_s
+                pause = regular.next()
             except HubError as error:
                 _log.debug("presence: %s", error)
                 pause = backoff.next()
@@ -147,7 +150,9 @@ class AgentPresence:
         ours = self._since or float("inf")
         if (theirs, str(other)) < (ours, self._instance):
             raise self._taken(report)
-        _log.warning("another agent %r reports too (%s)", self._host, _place_of(report))
+        if other != self._second:
+            _log.warning("another agent %r reports too (%s)", self._host, _place_of(report))
+        self._second = other
 
     def _measure(self, before: float, stored: float, after: float) -> None:
         """Note how far the clock is from the hub's, which stored a report in between."""
