@@ -13,6 +13,7 @@ import hashlib
 import logging
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -102,7 +103,7 @@ class CommandExecutor:
                     if worker is None:
                         worker = await self._open()
                     for delivery in await worker.fetch(1, _WAIT_S):
-                        await self._handle(delivery)
+                        await self._handle(delivery, worker)
                     self.stats.trouble = ""
                 except (HubError, sqlite3.Error) as error:
                     # A command that could not be noted was not performed, and is delivered again.
@@ -120,14 +121,14 @@ class CommandExecutor:
             self._subjects.commands, self._host, None, ack_wait=self._ack_wait, limit=1
         )
 
-    async def _handle(self, delivery: WorkMessage) -> None:
+    async def _handle(self, delivery: WorkMessage, worker: WorkConsumer) -> None:
         """Execute a command and answer it; one that fails in a way of its own stops no other.
 
         Raises:
             DisconnectedError: The hub is away; the command is delivered again.
             sqlite3.Error: The journal cannot be written; the same.
         """
-        keeper = asyncio.create_task(keep_in_progress([delivery], self._ack_wait))
+        keeper = asyncio.create_task(keep_in_progress(deque([delivery]), self._ack_wait, worker))
         message = delivery.message
         try:
             answer = await self._answer(message)

@@ -24,6 +24,8 @@ from limpet.remote.transport import (
 
 _NOBODY: Final = "nobody"
 """A host that no fleet has: no harm is done in its name."""
+_REFUSED_S: Final = 1.0
+"""Seconds in which a refusal comes; older servers do not answer for a stream that is not there."""
 _ARRIVES_S: Final = 0.5
 """Seconds in which what the hub was made to publish must be stored."""
 
@@ -100,10 +102,11 @@ async def _tried(what: str, attempt: Callable[[], Awaitable[bool]]) -> Attack:
 async def _is_answered(transport: NatsTransport, subject: str, body: object) -> bool:
     """Return whether the JetStream interface takes a request, even if it finds nothing for it."""
     try:
-        await transport.request(subject, body)
+        async with asyncio.timeout(_REFUSED_S):
+            await transport.request(subject, body)
     except (NotPermittedError, DisconnectedError):
         raise
-    except HubError:
+    except (HubError, TimeoutError):
         return True
     return True
 

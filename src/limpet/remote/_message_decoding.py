@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection
+from collections import deque
 
 from limpet.remote._envelope import EnvelopeError, RemoteEvent, decode
 from limpet.remote._subjects import Subjects
-from limpet.remote.transport import HubError, StoredMessage, WorkMessage
+from limpet.remote.transport import HubError, StoredMessage, WorkConsumer, WorkMessage
 
 _log = logging.getLogger("limpet.remote")
 
@@ -27,10 +27,16 @@ def event_of(message: StoredMessage, subjects: Subjects, host: str) -> RemoteEve
         return None
 
 
-async def keep_in_progress(messages: Collection[WorkMessage], ack_wait: float) -> None:
-    """Report regularly that messages are in progress, also those that wait; until cancelled."""
+async def keep_in_progress(
+    messages: deque[WorkMessage], ack_wait: float, worker: WorkConsumer
+) -> None:
+    """Report regularly that messages are in progress, also those that wait; until cancelled.
+
+    Messages that the worker has received meanwhile are added to them.
+    """
     while True:
         await asyncio.sleep(ack_wait / 3)
+        messages.extend(worker.arrived())
         with contextlib.suppress(HubError):
             for message in list(messages):
                 await message.in_progress()

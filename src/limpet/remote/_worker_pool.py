@@ -118,7 +118,7 @@ class _WorkerPool:
                         worker = await self._open(host)
                     batch = deque(await worker.fetch(self.batch, 2.0))
                     await stalls.after(len(batch))
-                    await self._handle_all(batch, host)
+                    await self._handle_all(worker, batch, host)
                 except NotPermittedError:
                     raise
                 except HubError as error:
@@ -138,8 +138,10 @@ class _WorkerPool:
             limit=2 * self.batch,
         )
 
-    async def _handle_all(self, batch: deque[WorkMessage], host: str) -> None:
-        keeper = asyncio.create_task(keep_in_progress(batch, self.ack_wait))
+    async def _handle_all(
+        self, worker: WorkConsumer, batch: deque[WorkMessage], host: str
+    ) -> None:
+        keeper = asyncio.create_task(keep_in_progress(batch, self.ack_wait, worker))
         try:
             while batch:
                 await self._handle(batch[0], host)

@@ -143,6 +143,9 @@ class WorkConsumer(Protocol):
     async def fetch(self, limit: int, timeout: float) -> Sequence[WorkMessage]:
         """Return at most ``limit`` messages; none after ``timeout`` seconds."""
 
+    def arrived(self) -> Sequence[WorkMessage]:
+        """Return the messages that came since; without waiting."""
+
     async def close(self) -> None:
         """Stop working; messages without an answer are delivered to another worker."""
 

@@ -380,6 +380,9 @@ class _MemoryWorker:
 
         return await self._transport.poll(timeout, take)
 
+    def arrived(self) -> list[_MemoryWorkMessage]:
+        return []
+
     async def close(self) -> None:
         pass
 

@@ -131,6 +131,17 @@ class _PullWorker:
                 raise DisconnectedError(text)
         return found
 
+    def arrived(self) -> list[_WorkMessage]:
+        found: list[_WorkMessage] = []
+        queue = self._subscription._pending_queue  # noqa: SLF001 - as in ``_next``
+        while not queue.empty():
+            message = queue.get_nowait()
+            self._subscription._pending_size -= len(message.data)  # noqa: SLF001
+            self._open -= (message.headers or {}).get("Status") != "100"
+            if message.reply:
+                found.append(_WorkMessage(self.connection, message))
+        return found
+
     async def _request(self, limit: int, timeout: float) -> None:
         body = json.dumps({"batch": 1, "expires": int(timeout * 1e9)}).encode()
         self._until = time.monotonic() + timeout
