@@ -165,6 +165,7 @@ ALLOWED = {
         "limpet._event_loop",
         "limpet._dead_letter",
         "limpet._file_lock",
+        "limpet._state_access",
         "limpet._option_fields",
         "limpet._suggest",
         "limpet._wire",

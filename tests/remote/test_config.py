@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from limpet.remote import ConfigError
-from limpet.remote.admin import load_agent, load_fleet
+from limpet.remote.admin import load_agent, load_fleet, server_file
 
 AGENT = """\
 host: web01
@@ -123,3 +123,27 @@ def test_names_that_would_share_rights_are_refused(
     path.write_text(fleet + "\n")
     with pytest.raises(ConfigError, match=message):
         load_fleet(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "address", "in_clear"),
+    [
+        ("", "127.0.0.1:4222", False),
+        ("listen: 0.0.0.0:4222", "0.0.0.0:4222", True),
+        ("listen: '[::1]:4222'", "[::1]:4222", False),
+        ("tls: {ca: ca.pem, cert: hub.pem, key: hub.key}", "0.0.0.0:4222", False),
+    ],
+)
+def test_a_hub_without_tls_listens_on_its_own_host(
+    tmp_path: Path, more: str, address: str, in_clear: bool
+) -> None:
+    """Passwords cross a network in clear only where the file says so."""
+    path = tmp_path / "fleet.yaml"
+    path.write_text(f"hosts: [a]\n{more}\n")
+    fleet = load_fleet(path)
+    assert (fleet.address, fleet.is_in_clear) == (address, in_clear)
+    text, _ = server_file(fleet)
+    assert f'listen: "{address}"' in text
+    if fleet.cert:
+        assert fleet.cert == str(tmp_path / "hub.pem")
+        assert f'ca_file: "{tmp_path / "ca.pem"}"' in text

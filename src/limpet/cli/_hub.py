@@ -34,6 +34,18 @@ def config(path: str, version: str) -> int:
             with open(fd, "w", encoding="utf-8") as file:
                 file.write(passwords[name] + "\n")
         print(f"limpet hub: passwords of {', '.join(fresh)} are in {directory}", file=sys.stderr)
+    if fleet.is_in_clear:
+        print(
+            f"limpet hub: passwords and contents cross the network to {fleet.address} in clear: "
+            "give the fleet's file 'tls' beyond a trusted network",
+            file=sys.stderr,
+        )
+    elif fleet.listen is None and not fleet.cert:
+        print(
+            f"limpet hub: the server listens on {fleet.address}, for this host alone: give the "
+            "fleet's file 'tls', or 'listen: 0.0.0.0:4222' in a trusted network",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -6,7 +6,7 @@ sets up a hub is in `limpet.remote.admin`.
 """
 
 from limpet._yaml_nodes import ConfigError
-from limpet.remote._checkpoint_store import CheckpointStore, StreamPosition
+from limpet.remote._checkpoint_store import CheckpointError, CheckpointStore, StreamPosition
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._connection_config import HubAddress
 from limpet.remote._envelope import EnvelopeError, ObjectRef, RemoteEvent
@@ -33,6 +33,7 @@ from limpet.remote.transport import (
 
 __all__ = [
     "INLINE_LIMIT",
+    "CheckpointError",
     "CheckpointStore",
     "ConfigError",
     "DeliveredEvent",

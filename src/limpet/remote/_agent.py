@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from limpet._backoff import Backoff
 from limpet._wire import Json
+from limpet.errors import LimpetError
 from limpet.output import Output
 from limpet.remote._agent_follow import AgentFollow, FollowSpec
 from limpet.remote._agent_presence import PRESENCE_S, AgentError, AgentPresence
@@ -208,6 +210,8 @@ class Agent:
                 await source.run()
             except asyncio.CancelledError:
                 raise
+            except (sqlite3.Error, OSError, LimpetError) as error:
+                _log.error("the watch %r failed: %s; it is started again", source.spec.name, error)
             except Exception:  # noqa: BLE001 - no failure ends a source for good
                 _log.exception("the watch %r failed; it is started again", source.spec.name)
             if time.monotonic() - started > _RESTART_MAX_S:

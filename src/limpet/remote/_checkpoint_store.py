@@ -10,14 +10,27 @@ import json
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from limpet._file_lock import FileLock
+from limpet._state_access import state_error
+from limpet.errors import LimpetError
 from limpet.remote._dedup import DeliveredRanges
+from limpet.remote._envelope import DECODING_ERRORS
+
+_NO_DATABASE: Final = "not a database"
+"""SQLite's words for a file that is none (SQLITE_NOTADB); the driver has no class for it."""
 
 _SCHEMA: Final = (
     "create table if not exists limpet_checkpoint "
     "(name text primary key, position text not null, acknowledged text not null)"
 )
+
+
+class CheckpointError(LimpetError):
+    """The checkpoints of a reader cannot be used: the file is unchanged."""
+
+    default_code = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +59,7 @@ class CheckpointStore:
         """Whether the store opens the file, and the program has no connection to it."""
         self._where = where
         self._connection: sqlite3.Connection | None = None
+        self._lock: FileLock | None = None
         self._is_closed = False
 
     def open(self) -> None:
@@ -58,33 +72,62 @@ class CheckpointStore:
 
         Raises:
             sqlite3.ProgrammingError: The store is closed.
+            CheckpointError: The file is damaged, or another reader has it open.
         """
         if self._is_closed:
             message = "the checkpoint store is closed"
             raise sqlite3.ProgrammingError(message)
         if self._connection is None:
-            made = self._where
-            if not isinstance(made, sqlite3.Connection):
-                made = sqlite3.connect(made, check_same_thread=False, isolation_level=None)
-            try:
-                if self.owns_file:
-                    made.execute("pragma journal_mode=wal")
-                made.execute(_SCHEMA)
-            except BaseException:
-                if self.owns_file:
-                    made.close()
-                raise
-            self._connection = made
+            where = self._where
+            if isinstance(where, sqlite3.Connection):
+                where.execute(_SCHEMA)
+                self._connection = where
+            else:
+                self._connection = self._opened(Path(where))
         return self._connection
 
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        """Lock and open the file."""
+        try:
+            self._lock = FileLock(path.with_name(path.name + ".lock"))
+        except BlockingIOError as error:
+            message = (
+                f"another reader has the checkpoint file {str(path)!r} open, and both would do the "
+                "same work: give each its own, or share the work with read_events"
+            )
+            raise CheckpointError(message, code="checkpoint-busy") from error
+        except OSError as error:
+            raise CheckpointError(str(state_error(path, error))) from error
+        made = None
+        try:
+            made = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            made.execute("pragma journal_mode=wal")
+            made.execute(_SCHEMA)
+        except BaseException as error:
+            if made is not None:
+                made.close()
+            self._lock.close()
+            if isinstance(error, sqlite3.DatabaseError) and _NO_DATABASE in str(error):
+                raise CheckpointError(_damaged(path, str(error))) from error
+            raise
+        return made
+
     def load(self, name: str) -> tuple[StreamPosition | None, DeliveredRanges]:
-        """Return a checkpoint: the position, and the events that are acknowledged."""
+        """Return a checkpoint: the position, and the events that are acknowledged.
+
+        Raises:
+            CheckpointError: It is damaged; it stays as it is.
+        """
         row = self.connection.execute(
             "select position, acknowledged from limpet_checkpoint where name = ?", (name,)
         ).fetchone()
         if row is None:
             return None, DeliveredRanges()
-        return StreamPosition(**json.loads(row[0])), DeliveredRanges.load(row[1])
+        try:
+            return _position(json.loads(row[0])), DeliveredRanges.load(row[1])
+        except DECODING_ERRORS as error:
+            where = "the program's own database" if not self.owns_file else self._where
+            raise CheckpointError(_damaged(where, f"{name}: {error!r}")) from error
 
     def save(self, name: str, position: StreamPosition, acknowledged: DeliveredRanges) -> None:
         self.connection.execute(
@@ -100,3 +143,25 @@ class CheckpointStore:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _position(found: Any) -> StreamPosition:
+    """Return the position in a row.
+
+    Raises:
+        ValueError, TypeError, LookupError: It is none.
+    """
+    seq, name, moment = found["seq"], found["id"], found["time"]
+    if type(seq) is not int or not isinstance(name, str) or type(moment) not in {int, float}:
+        message = f"the position is {found!r}"
+        raise TypeError(message)
+    return StreamPosition(seq=seq, id=name, time=float(moment))
+
+
+def _damaged(where: object, reason: str) -> str:
+    return (
+        f"cannot use the checkpoints in {str(where)!r}: {reason}; move the file away to start "
+        "without them, as 'start' says"
+    )

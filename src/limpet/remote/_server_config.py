@@ -17,6 +17,7 @@ from limpet.remote._config_tables import (
     each,
     of_type,
     one_of,
+    path,
     read_yaml,
     size,
     slug,
@@ -35,7 +36,8 @@ class FleetConfig:
     hosts: Sequence[str]
     bots: Sequence[BotGrant] = ()
     prefix: str = "limpet"
-    listen: str = "0.0.0.0:4222"
+    listen: str | None = None
+    """Address and port; without it all addresses with TLS, and without TLS this host alone."""
     store: str = "/var/lib/nats/jetstream"
     sync: str = "always"
     ca: str | None = None
@@ -44,6 +46,17 @@ class FleetConfig:
     max_store: int = 20 << 30
     replicas: int = 1
     """Of each stream, on a cluster of servers."""
+
+    @property
+    def address(self) -> str:
+        """The address and port that the server listens on."""
+        return self.listen or ("0.0.0.0:4222" if self.cert else "127.0.0.1:4222")
+
+    @property
+    def is_in_clear(self) -> bool:
+        """Return whether passwords cross a network without encryption."""
+        host = self.address.rpartition(":")[0].strip("[]")
+        return not self.cert and host not in {"127.0.0.1", "::1", "localhost"}
 
     @property
     def layout(self) -> HubLayout:
@@ -105,11 +118,11 @@ _FLEET: Final = Table(
         "bots": each(_BOT),
         "prefix": text,
         "listen": text,
-        "store": text,
+        "store": path,
         "max_store": size,
         "sync": one_of("always", "default"),
         "replicas": whole(1),
-        "tls": Table({"ca": text, "cert": text, "key": text}, frozenset({"ca", "cert", "key"})),
+        "tls": Table({"ca": path, "cert": path, "key": path}, frozenset({"ca", "cert", "key"})),
     },
     required=frozenset({"hosts"}),
     make=_fleet,
@@ -146,7 +159,7 @@ def server_file(
     rights += [bot_rights(subjects, bot, fleet.hosts) for bot in fleet.bots]
     lines = [
         "# Written by 'limpet hub config'. After a change: nats-server --signal reload",
-        f"listen: {json.dumps(fleet.listen)}",
+        f"listen: {json.dumps(fleet.address)}",
         "max_payload: 1MB",
         "jetstream {",
         f"    store_dir: {json.dumps(fleet.store)}",

@@ -138,9 +138,7 @@ class _WorkerPool:
             limit=2 * self.batch,
         )
 
-    async def _handle_all(
-        self, worker: WorkConsumer, batch: deque[WorkMessage], host: str
-    ) -> None:
+    async def _handle_all(self, worker: WorkConsumer, batch: deque[WorkMessage], host: str) -> None:
         keeper = asyncio.create_task(keep_in_progress(batch, self.ack_wait, worker))
         try:
             while batch:

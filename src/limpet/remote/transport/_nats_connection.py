@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 import ssl
 from collections.abc import Sequence
@@ -80,6 +81,14 @@ class ConnectOptions:
         return options if self.tls is None else options | {"tls": self.tls}
 
 
+def _without_end_of_tls(record: logging.LogRecord) -> bool:
+    """Return whether a line of asyncio's log is not the one about each end of a TLS connection.
+
+    nats-py reads TLS through a protocol for plain connections, of which asyncio complains.
+    """
+    return "eof_received() has no effect when using ssl" not in record.getMessage()
+
+
 def api_alias(subject: str) -> str:
     """Return the name under which another account imports a subject of the JetStream interface.
 
@@ -128,6 +137,8 @@ class NatsConnection:
         if not self.url.startswith(("nats://", "tls://")):
             message = f"cannot connect to {self.url!r}: the URL must begin with nats:// or tls://"
             raise UsageError(message)
+        if self._options.tls is not None:
+            logging.getLogger("asyncio").addFilter(_without_end_of_tls)
         self.client = nats.aio.client.Client()
         self._connecting = asyncio.ensure_future(
             self.client.connect(
@@ -153,9 +164,19 @@ class NatsConnection:
         if failure is not None and isinstance(self.translated(failure), NotPermittedError):
             message = f"the hub at {self.url} does not let {self.name!r} in: {reason}"
             raise NotPermittedError(message)
-        reason = f" ({reason})" if reason else ""
+        if isinstance(failure, ssl.SSLError):
+            raise self._untrusted(failure)
+        reason = f" ({failure})" if reason else ""
         message = f"no hub answers at {self.url}{reason}; is it running?"
         raise DisconnectedError(message)
+
+    def _untrusted(self, error: ssl.SSLError) -> HubError:
+        why = getattr(error, "verify_message", "") or error.reason or str(error)
+        message = (
+            f"the hub at {self.url} and {self.name!r} do not trust each other's certificate: "
+            f"{why}; check ca, cert and key"
+        )
+        return HubError(message, code="hub-tls")
 
     async def close(self) -> None:
         """Disconnect; questions that wait for their answer fail."""
@@ -389,6 +410,8 @@ class NatsConnection:
 
         if isinstance(error, HubError):
             return error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return self._untrusted(error)
         text = f"{type(error).__name__}: {error}".rstrip(": ")
         if isinstance(error, js.NotFoundError | js.NoStreamResponseError):
             return MissingStreamError(f"the hub at {self.url} has no such stream or bucket: {text}")
