@@ -212,3 +212,34 @@ async def test_every_envelope_is_a_cloudevent_and_every_body_fits_the_schema(
         jsonschema.validate(envelope["data"], schema())
     await reader.close()
     await asyncio.sleep(0)
+
+
+async def test_a_part_that_fails_is_reported_and_started_again(
+    memory: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it fails with; the others go on, and the report on the hub says so meanwhile."""
+    from limpet.remote._spool_sender import SpoolSender
+
+    send, fails = SpoolSender.run, 1
+
+    async def fail_once(self: SpoolSender) -> None:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            message = "not foreseen"
+            raise KeyError(message)
+        await send(self)
+
+    monkeypatch.setattr(SpoolSender, "run", fail_once)
+    transport = await memory.connect("bot")
+    async with running(memory, options(tmp_path)) as agent:
+
+        async def failure() -> bool:
+            raw = await transport.get_value("LIMPET_HOSTS", "web01")
+            return raw is not None and "not foreseen" in str(json.loads(raw)["failed"])
+
+        await until(failure)
+        (tmp_path / "in" / "a").touch()
+        await until(lambda: agent.health()["sent"] == 1)
+        assert agent.health()["failed"] == {}
+    assert any("the sender failed" in record.message for record in caplog.records)

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,6 +108,8 @@ class Agent:
         self.sources: list[AgentSource[Any]] = []
         self.presence: AgentPresence | None = None
         self.transport: Transport | None = None
+        self.failures: dict[str, str] = {}
+        """The parts that have failed and wait to be started again, with their errors."""
         self.ready = asyncio.Event()
         """Set once every watch reports every later change."""
         self._stop = asyncio.Event()
@@ -166,8 +169,8 @@ class Agent:
                 clock=self._clock,
             )
             background = [
-                tasks.create_task(sender.run()),
-                tasks.create_task(presence.run()),
+                tasks.create_task(self._supervise("sender", sender.run)),
+                tasks.create_task(self._supervise("presence", presence.run)),
             ]
             if outputs:
                 self.executor = CommandExecutor(
@@ -178,8 +181,12 @@ class Agent:
                     subjects=subjects,
                     clock=presence.hub_time,
                 )
-                background.append(tasks.create_task(self._execute(self.executor, presence)))
-            watching = [tasks.create_task(self._watch(one)) for one in self.sources]
+                execute = partial(self._execute, self.executor, presence)
+                background.append(tasks.create_task(self._supervise("executor", execute)))
+            watching = [
+                tasks.create_task(self._supervise(f"watch {one.spec.name!r}", one.run))
+                for one in self.sources
+            ]
             for source in self.sources:
                 await source.ready.wait()
             self.ready.set()
@@ -201,22 +208,29 @@ class Agent:
         await presence.reported.wait()
         await executor.run()
 
-    async def _watch(self, source: AgentSource[Any]) -> None:
-        """Run a source; after a failure, log it and run it again."""
+    async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the agent; after a failure, log it and run the part again.
+
+        Raises:
+            AgentError: The agent cannot go on.
+        """
         backoff = Backoff(1.0, _RESTART_MAX_S)
         while True:
             started = time.monotonic()
             try:
-                await source.run()
-            except asyncio.CancelledError:
+                await run()
+            except (asyncio.CancelledError, AgentError):
                 raise
             except (sqlite3.Error, OSError, LimpetError) as error:
-                _log.error("the watch %r failed: %s; it is started again", source.spec.name, error)
-            except Exception:  # noqa: BLE001 - no failure ends a source for good
-                _log.exception("the watch %r failed; it is started again", source.spec.name)
+                self.failures[name] = str(error)
+                _log.error("the %s failed: %s; it is started again", name, error)
+            except Exception as error:  # noqa: BLE001 - no failure ends a part for good
+                self.failures[name] = repr(error)
+                _log.exception("the %s failed; it is started again", name)
             if time.monotonic() - started > _RESTART_MAX_S:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
+            self.failures.pop(name, None)
 
     def _open_spool(self) -> Spool:
         path = Path(self.options.spool)
@@ -241,5 +255,6 @@ class Agent:
             "blocked": [one.spec.name for one in self.sources if one.blocked],
             "watches": {one.spec.name: one.spec.path for one in self.sources},
             "outputs": [spec.name for spec in self.options.outputs],
+            "failed": dict(self.failures),
             "commands": None if self.executor is None else asdict(self.executor.stats),
         }

@@ -129,6 +129,8 @@ class EventReader:
         """Times that reading started again after an error of the hub."""
         self.duplicates = 0
         """Repeated events that were dropped."""
+        self.set_aside = 0
+        """Messages that are no events; the log has the reason of each."""
         self.trouble = ""
 
     async def __aenter__(self) -> Self:
@@ -380,6 +382,7 @@ class EventReader:
         one.read = position = _position_of(message)
         event = event_of(message, self.subjects, one.host)
         if event is None:
+            self.set_aside += 1
             return
         admitted = admit(one.delivered, event)
         for each in admitted:

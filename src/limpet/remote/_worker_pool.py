@@ -23,6 +23,7 @@ from limpet.remote.transport import (
     HubError,
     Message,
     NotPermittedError,
+    StoredMessage,
     Transport,
     WorkConsumer,
     WorkMessage,
@@ -59,8 +60,8 @@ async def read_events(
         retry_delay: Seconds before the next attempt.
         ack_wait: Seconds without an answer after which another worker gets the events.
         batch: Events that a worker takes at a time.
-        on_event: Called with ``("done", event)``, ``("failed", event)`` or ``("dead", event)``, for
-            figures.
+        on_event: Called with ``("done", event)``, ``("failed", event)``, ``("dead", event)`` or
+            ``("set aside", message)``, for figures.
 
     Raises:
         NotPermittedError: The hub's rules do not allow it.
@@ -151,6 +152,7 @@ class _WorkerPool:
         event = event_of(delivery.message, self.subjects, host)
         if event is None:
             await delivery.term()
+            self._report("set aside", delivery.message)
             return
         if self.processed.has(event.session, event.seq):
             await delivery.ack(confirm=False)
@@ -164,12 +166,18 @@ class _WorkerPool:
             return
         self.processed.add(event.session, event.seq)
         await delivery.ack(confirm=False)
-        self.on_event("done", event)
+        self._report("done", event)
+
+    def _report(self, what: str, event: RemoteEvent | StoredMessage) -> None:
+        try:
+            self.on_event(what, event)
+        except Exception:  # noqa: BLE001 - a caller's figures stop no event
+            _log.exception("on_event(%r) failed", what)
 
     async def _failed(self, delivery: WorkMessage, event: RemoteEvent, error: Exception) -> None:
         if delivery.attempt < self.tries:
             _log.warning("attempt %d of event %s failed: %r", delivery.attempt, event.id, error)
-            self.on_event("failed", event)
+            self._report("failed", event)
             await delivery.nak(self.retry_delay)
             return
         record = dead_letter(
@@ -185,4 +193,4 @@ class _WorkerPool:
         await self.transport.publish([Message(subject, data, f"dead.{self.bot}.{event.id}")])
         await delivery.term()
         _log.error("gave up event %s after %d attempts: %r", event.id, delivery.attempt, error)
-        self.on_event("dead", event)
+        self._report("dead", event)
