@@ -59,8 +59,8 @@ CONFIG = FleetConfig(
 class Fleet:
     """A hub with users."""
 
-    def __init__(self, server: Server, passwords: dict[str, str]) -> None:
-        self.server, self.passwords = server, passwords
+    def __init__(self, server: Server, passwords: dict[str, str], version: str = "") -> None:
+        self.server, self.passwords, self.version = server, passwords, version
         self.transports: list[NatsTransport] = []
 
     async def connect(self, name: str, **more: Any) -> NatsTransport:
@@ -79,7 +79,7 @@ async def fleet_of(version: str, config: FleetConfig) -> AsyncIterator[Fleet]:
     text, passwords = server_file(config, version=version)
     server = Server(SERVERS[version], folder, config=text)
     await asyncio.to_thread(server.start)
-    found = Fleet(server, passwords)
+    found = Fleet(server, passwords, version)
     try:
         admin = await found.connect("admin")
         await init_nats(admin, config.layout, max_bytes=64 << 20)
@@ -332,3 +332,61 @@ async def test_with_certificates(version: str, tmp_path: Path) -> None:
         assert "check ca, cert and key" in str(caught.value)
     finally:
         await asyncio.to_thread(server.kill)
+
+
+async def test_a_host_and_a_bot_are_added_and_removed_while_the_hub_runs(fleet: Fleet) -> None:
+    """``hub config``, two reloads and ``hub init``; who was connected stays so."""
+    import signal
+
+    web, admin = await fleet.connect("web01"), await fleet.connect("admin")
+    own = Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.1")
+    await web.publish([own])
+    generation = web.generation
+
+    async def reload(config: FleetConfig) -> None:
+        config = replace(config, store=str(fleet.server.folder / "js"))
+        text, fleet.passwords = server_file(config, fleet.passwords, version=fleet.version)
+        (fleet.server.folder / "server.conf").write_text(text)
+        assert fleet.server.process is not None
+        fleet.server.process.send_signal(signal.SIGHUP)
+
+    more = replace(
+        CONFIG,
+        hosts=(*CONFIG.hosts, "mail"),
+        bots=(*CONFIG.bots, BotGrant(name="late", read=("mail", "web01"))),
+    )
+    await reload(more)
+
+    async def connected(name: str) -> bool:
+        try:
+            await fleet.connect(name)
+        except HubError:
+            return False
+        return True
+
+    await until(lambda: connected("mail"))
+    await init_nats(admin, more.layout, max_bytes=64 << 20)
+    await reload(more)  # the imports of accounts that the first reload has added
+    mail, late = await fleet.connect("mail"), await fleet.connect("late")
+
+    async def published() -> bool:
+        try:
+            await mail.publish([Message("limpet.v1.ev.mail.in.file.created", b"1", "m.1")])
+        except HubError:
+            return False
+        return True
+
+    await until(published)
+    for stream, live in (("LIMPET_EV_mail", "mail"), ("LIMPET_EV_web01", "web01")):
+        reader = await late.read(stream, live=f"limpet.live.ev.{live}.>", after=0)
+        assert len(await reader.fetch(10, 2)) == 1
+        await reader.close()
+    assert web.generation == generation
+    await web.publish([Message(own.subject, b"{}", "a.2")])
+    await reload(CONFIG)
+
+    async def refused() -> bool:
+        return not await connected("late")
+
+    await until(refused)
+    assert (await web.publish([Message(own.subject, b"{}", "a.3")]))[0].seq == 3

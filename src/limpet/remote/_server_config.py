@@ -158,7 +158,8 @@ def server_file(
     rights = [host_rights(subjects, host, fleet.bots) for host in fleet.hosts]
     rights += [bot_rights(subjects, bot, fleet.hosts) for bot in fleet.bots]
     lines = [
-        "# Written by 'limpet hub config'. After a change: nats-server --signal reload",
+        "# Written by 'limpet hub config'. After a change: nats-server --signal reload, twice:",
+        "# what a new account imports is connected by the second reload (2.9.10 to 2.15.1).",
         f"listen: {json.dumps(fleet.address)}",
         "max_payload: 1MB",
         "jetstream {",
