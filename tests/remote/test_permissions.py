@@ -367,7 +367,9 @@ async def test_a_host_and_a_bot_are_added_and_removed_while_the_hub_runs(fleet: 
     await until(lambda: connected("mail"))
     await init_nats(admin, more.layout, max_bytes=64 << 20)
     await reload(more)  # the imports of accounts that the first reload has added
-    mail, late = await fleet.connect("mail"), await fleet.connect("late")
+    await until(lambda: connected("late"))  # a reload refuses for a moment
+    await until(lambda: connected("mail"))
+    mail, late = fleet.transports[-1], fleet.transports[-2]
 
     async def published() -> bool:
         try:
