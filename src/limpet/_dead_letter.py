@@ -6,6 +6,8 @@ import os
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from limpet._surrogates import writable
+
 _LONGEST: Final = 2000
 """Characters of an error's text: an error may contain a whole file."""
 
@@ -34,5 +36,5 @@ def dead_letter(
 
 def shortened(text: str) -> str:
     """Return a text that is at most 2000 characters long, and valid in UTF-8."""
-    text = text.encode("utf-8", "replace").decode()
+    text = writable(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -57,8 +57,9 @@ _LEAST_US, _MOST_US = -62135596800000000, 9007199254740991
 """What the schema allows: from the year 1, which is the first that a date can name, to 2**53 - 1,
 which is the last that every JSON reader keeps exact."""
 
-_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
-"""JSON leaves these as they are; a terminal obeys some, and some readers end a line at others."""
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""JSON leaves these as they are; a terminal obeys some, some readers end a line at others, and the
+last, lone surrogates, are in no encoding."""
 
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
 """What a CloudEvents String must not hold (CloudEvents 1.0.2, "Type System")."""

@@ -50,6 +50,7 @@ from limpet.bot import (
     TimeOfDayCondition,
 )
 from limpet.bot._dry_run import dry_run_report
+from limpet.bot._hurry import is_hurried
 from limpet.bot.actions import CommandFailedError
 from limpet.bot.events._action_result import ActionState, outcome_of
 from limpet.bot.events._input_events import Lines, wrap
@@ -433,6 +434,83 @@ def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: st
 
     asyncio.run(main())
     assert "".join(sorted(p.name for p in tmp_path.iterdir() if len(p.name) == 1)) == wanted
+
+
+ORDERLY = """
+import pathlib, signal, sys, time
+here, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+def end(*_):
+    (here / f"asked {name}").touch()
+    while not (here / "may end").exists():
+        time.sleep(0.01)
+    (here / f"ended {name}").touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+(here / f"began {name}").touch()
+while not (here / "go").exists():
+    time.sleep(0.01)
+"""
+"""Ends in order, once it may."""
+
+
+def test_a_program_that_is_restarted_has_its_grace(tmp_path: Path) -> None:
+    """A third event, and a cancellation, while the first program ends in order do not kill it;
+    of the events that wait only the newest runs."""
+    argv = [PYTHON, "-c", ORDERLY, str(tmp_path), "{name}"]
+    action = RunCommandAction(command=argv, busy="restart")
+
+    async def one(name: str) -> None:
+        async for _ in action.act(created(name), ActionState()):
+            pass
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(one("a"))
+            await until((tmp_path / "began a").exists)
+            group.create_task(one("b"))
+            await until((tmp_path / "asked a").exists)
+            group.create_task(one("c"))
+            group.create_task(one("d"))
+            for _ in range(3):
+                first.cancel()
+                await asyncio.sleep(0)
+            assert not first.done()
+            (tmp_path / "may end").touch()
+            await until((tmp_path / "began d").exists)
+            (tmp_path / "go").touch()
+        assert first.cancelled()
+
+    asyncio.run(main())
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found >= {"ended a", "began d"}
+    assert not found & {"began b", "began c", "asked d"}
+    assert action.skipped == 2  # and the first was cancelled
+
+
+def test_a_bot_in_a_hurry_does_not_wait_for_its_programs(tmp_path: Path) -> None:
+    """The explicit sign ends the grace: not the number of cancellations."""
+    argv = [PYTHON, "-c", ORDERLY, str(tmp_path), "{name}"]
+    action = RunCommandAction(command=argv)
+    hurry = False
+
+    async def one() -> None:
+        async for _ in action.act(created("a"), ActionState()):
+            pass
+
+    async def main() -> None:
+        nonlocal hurry
+        is_hurried.set(lambda: hurry)
+        task = asyncio.create_task(one())
+        await until((tmp_path / "began a").exists)
+        task.cancel()
+        await until((tmp_path / "asked a").exists)
+        hurry = True
+        begun = time.monotonic()
+        await asyncio.wait({task})
+        assert time.monotonic() - begun < 4  # the whole grace is five seconds
+
+    asyncio.run(main())
+    assert not (tmp_path / "ended a").exists()
 
 
 def test_a_dry_run_runs_and_posts_nothing() -> None:

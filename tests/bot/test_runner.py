@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 import json
 import logging
@@ -857,6 +858,33 @@ def test_a_dry_run_writes_nothing(folder: Path, caplog: pytest.LogCaptureFixture
     assert "which is not limpet's" in expected[1]
     assert expected[2].startswith(f"would move {directory / 'a'} to {folder / 'done'}")
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_dry_run_stays_dry_over_a_reload(folder: Path) -> None:
+    """A reload may be asked for from anywhere, such as the handler of a signal."""
+    directory = folder / "in"
+    directory.mkdir()
+
+    def bot() -> list[Any]:
+        io = FileSystem(input_path=str(directory), output_path=str(folder / "out"))
+        action = CreateFileAction(name="{rel}.copy", content="text")
+        return [io, behaviour(action, trigger=FileSystemTrigger(target="never"))]
+
+    async def main() -> None:
+        runner = Runner(bot(), RunOptions(dry_run=True))
+        elsewhere = contextvars.copy_context()
+        task = asyncio.create_task(runner.run())
+        await runner.ready.wait()
+        await asyncio.get_running_loop().create_task(runner.reload(bot()), context=elsewhere)
+        await until(lambda: all(runner.snapshot().inputs.values()))
+        put(directory / "a")
+        await until(lambda: runner.stats.acted)
+        await until(lambda: runner.is_idle)
+        runner.stop()
+        await task
+
+    asyncio.run(main())
+    assert not (folder / "out").exists()
 
 
 # -- swapping a changed bot in ---------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -138,8 +140,131 @@ def test_a_service_that_is_not_there() -> None:
         asyncio.run(main())
 
 
-@pytest.mark.parametrize("url", ["ftp://x/y", "no url", "http://"])
+@pytest.mark.parametrize(
+    "url", ["ftp://x/y", "no url", "http://", "http://a:99999/", "http://[1/", "http://a/b c"]
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
     """When the action is created."""
     with pytest.raises(UsageError, match="not an http or https URL"):
         WebhookAction(url=url)
+
+
+class Odd(Service):
+    """Answers in a way of its own."""
+
+    def __init__(self, *parts: bytes, pause: float = 0.0, forever: bool = False) -> None:
+        super().__init__(200)
+        self.parts = parts
+        self.pause = pause
+        self.forever = forever
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.open.add(task)
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            for part in self.parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(self.pause)
+            if self.forever:
+                await reader.read()  # until the client goes
+                while await reader.read(1000):
+                    pass
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        Odd(b"HTTP/1.1 200 OK\r\n", *[b"X-%d: a\r\n" % n for n in range(1000)], pause=0.05),
+        Odd(forever=True),
+        Odd(b"HTTP/1.1 100 Continue\r\n\r\n", *[b"HTTP/1.1 102 x\r\n\r\n"] * 1000, pause=0.05),
+    ],
+    ids=["drip", "nothing", "interim answers"],
+)
+def test_a_try_has_one_time_limit(service: Odd) -> None:
+    """Over all that it does: a service that sends a little now and then cannot prolong it."""
+
+    async def work(url: str) -> None:
+        begun = time.monotonic()
+        with pytest.raises(WebhookError, match=r"no whole answer came within 0\.3 s"):
+            await post(WebhookAction(url=url, timeout=0.3, attempts=1))
+        assert time.monotonic() - begun < 5
+
+    serving(service, work)
+
+
+def test_a_body_without_an_end_is_not_waited_for() -> None:
+    """The status is the answer."""
+    head = b"HTTP/1.1 204 OK\r\n\r\n"
+    service = Odd(head.replace(b"204", b"200").replace(b"\r\n\r\n", b"\r\n\r\nx"), forever=True)
+    serving(service, lambda url: post(WebhookAction(url=url, timeout=20, attempts=1)))
+
+
+def test_a_slow_look_up_counts_into_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a part of the try."""
+
+    async def main() -> None:
+        async def never(*_: object, **__: object) -> list[Any]:
+            await asyncio.Event().wait()
+            return []
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+        with pytest.raises(WebhookError, match=r"within 0\.2 s"):
+            await post(WebhookAction(url="http://hook.invalid/", timeout=0.2, attempts=1))
+
+    asyncio.run(main())
+
+
+def test_text_that_is_no_unicode_is_sent_escaped() -> None:
+    """A name that is not UTF-8 is in the text; as JSON it reads back as the same name."""
+    service = Service(204)
+    text = "{name}"
+
+    async def send(action: WebhookAction) -> None:
+        async for _ in action.act(created("evil\udcff"), ActionState()):
+            pass
+        await action.aclose()
+
+    async def work(url: str) -> None:
+        await send(WebhookAction(url=url, body="text", text=text))
+        await send(WebhookAction(url=url, body="text", text="{name|json}"))
+        await send(WebhookAction(url=url))
+
+    serving(service, work)
+    assert service.got[0][1] == rb"evil\udcff"
+    assert json.loads(service.got[1][1]) == "evil\udcff"
+    assert base64.b64decode(json.loads(service.got[2][1])["path_b64"]).endswith(b"evil\xff")
+
+
+@pytest.mark.parametrize(
+    ("headers", "where"),
+    [
+        ({"a b": "c"}, "not the name of a header"),
+        ({"a\r\nb": "c"}, "not the name of a header"),
+        ({"": "c"}, "not the name of a header"),
+        ({"a": "b\nc"}, r"\['a'\] must be text of printable ASCII"),
+        ({"a": "\u00e9"}, r"\['a'\] must be text of printable ASCII"),
+        ({"a": 5}, r"\['a'\] must be text of printable ASCII"),
+        ([1], "must be names of headers"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused(headers: Any, where: str) -> None:
+    """When the action is created, not at each event."""
+    with pytest.raises(UsageError, match=f"WebhookAction: headers.*{where}"):
+        WebhookAction(url="http://x/", headers=headers)
+
+
+def test_a_token_that_cannot_be_sent_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name of its variable; the token itself is in no message."""
+    monkeypatch.setenv("HOOK_TOKEN", "s3cret\n")
+    service = Service(200)
+    with pytest.raises(UsageError, match="HOOK_TOKEN") as caught:
+        serving(service, lambda url: post(WebhookAction(url=url, token_from="HOOK_TOKEN")))  # noqa: S106 (a name)
+    assert "s3cret" not in str(caught.value)
+    assert service.got == []

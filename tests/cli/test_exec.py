@@ -283,6 +283,44 @@ async def test_an_event_while_the_command_runs(busy: Busy, tmp_path: Path) -> No
     assert reports == []
 
 
+ORDERLY = """
+import os, signal, sys, time
+def note(word):
+    with open(sys.argv[1], "a") as log:
+        log.write(word + " " + name + "\\n")
+def end(*_):
+    note("asked")
+    while not os.path.exists(sys.argv[1] + ".may-end"):
+        time.sleep(0.01)
+    note("end")
+    sys.exit()
+name = os.environ["LIMPET_PATH"]
+signal.signal(signal.SIGTERM, end)
+note("start")
+time.sleep(600)
+"""
+"""Ends in order, once it may."""
+
+
+async def test_a_third_event_leaves_the_first_command_its_grace(tmp_path: Path) -> None:
+    """With ``restart`` each command is asked once, and is not killed by a later event."""
+    log = tmp_path / "log"
+    reports = Reports()
+    command = Command(argv=python(ORDERLY, str(log)), busy="restart")
+    runner = Runner(command, report=reports.add)
+    async with running(runner):
+        await runner.submit(job("a"))
+        await until(lambda: lines(log) == ["start a"])
+        await runner.submit(job("b"))
+        await until(lambda: lines(log)[-1] == "asked a")
+        await runner.submit(job("c"))
+        await runner.submit(job("d"))
+        (tmp_path / "log.may-end").touch()
+        await until(lambda: "start d" in lines(log))
+    assert lines(log)[:4] == ["start a", "asked a", "end a", "start d"]
+    assert reports == []
+
+
 async def test_skip_lets_other_paths_run_while_there_are_jobs(tmp_path: Path) -> None:
     """A second job for the path that runs is left out, another path's is not."""
     log = tmp_path / "log"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from limpet._process_group import GRACE_S, end_group
+from limpet.bot._hurry import is_hurried
+
+HURRIED_GRACE_S: Final = 0.5
+"""The grace of a program whose bot stops at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +36,13 @@ async def run_command(
     directory: str | None,
     timeout: float | None,
     max_output: int,
+    superseded: asyncio.Event | None = None,
     grace: float = GRACE_S,
-) -> CommandResult:
+) -> CommandResult | None:
     """Run a program to its end, in a process group of its own.
+
+    Cancelled or not, it ends only with the program, and the program always gets its grace: only a
+    bot that stops at once (``is_hurried``) kills it earlier.
 
     Args:
         argv: Program and arguments; no shell interprets them.
@@ -41,7 +51,11 @@ async def run_command(
         directory: Its working directory.
         timeout: Seconds it may take; then it and all that it started are ended.
         max_output: Bytes of its output that are kept; the rest is read and dropped.
+        superseded: Once it is set, the program is ended.
         grace: Seconds between SIGTERM and SIGKILL.
+
+    Returns:
+        How it ended; ``None`` if it was superseded.
 
     Raises:
         OSError: It could not be started.
@@ -67,17 +81,21 @@ async def run_command(
     ]
     try:
         async with asyncio.timeout(timeout):
-            status = await process.wait()
-            # A child of it may hold the streams open for ever: that is not waited for.
-            await asyncio.wait(streams, timeout=1.0)
+            status = await _wait(process, superseded)
+            if status is not None:
+                # A child of it may hold the streams open for ever: that is not waited for.
+                await asyncio.wait(streams, timeout=1.0)
     except BaseException:
         await _end(process, grace)
         raise
+    else:
+        if status is None:
+            await _end(process, grace)
     finally:
         for stream in streams:
             stream.cancel()
         await asyncio.wait(streams)
-    return CommandResult(status, bytes(output), bytes(errors))
+    return None if status is None else CommandResult(status, bytes(output), bytes(errors))
 
 
 async def _feed(stream: asyncio.StreamWriter, payload: bytes) -> None:
@@ -98,14 +116,37 @@ async def _tail(stream: asyncio.StreamReader, into: bytearray, most: int) -> Non
         del into[:-most]
 
 
+async def _wait(
+    process: asyncio.subprocess.Process, superseded: asyncio.Event | None
+) -> int | None:
+    """Return the status of the program once it has ended; ``None`` if it is superseded first."""
+    if superseded is None:
+        return await process.wait()
+    waits = [asyncio.ensure_future(one) for one in (process.wait(), superseded.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
+    return process.returncode
+
+
 async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
-    """End the program and all that it started; cancelled meanwhile, kill them at once."""
-    hurry = False
+    """End the program and all that it started, however often this is cancelled meanwhile."""
+    is_over, begun = is_hurried.get(), time.monotonic()
     ending = asyncio.create_task(
-        end_group(process, sleep=asyncio.sleep, grace=grace, hurry=lambda: hurry)
+        end_group(
+            process,
+            sleep=asyncio.sleep,
+            grace=grace,
+            hurry=lambda: is_over() and time.monotonic() - begun > HURRIED_GRACE_S,
+        )
     )
+    cancelled = False
     while not ending.done():
         try:
             await asyncio.shield(ending)
         except asyncio.CancelledError:
-            hurry = True
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError

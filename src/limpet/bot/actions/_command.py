@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import shlex
@@ -11,6 +12,7 @@ from typing import Any, Final, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._surrogates import system_text, writable
 from limpet._wire import dump_line
 from limpet.bot._dry_run import report_dry_run
 from limpet.bot._run_command import CommandResult, run_command
@@ -51,6 +53,10 @@ class RunCommandAction(LimpetAction):
     Its environment has ``LIMPET_EVENT_TYPE``, ``LIMPET_PATH``, ``LIMPET_OLD_PATH`` and
     ``LIMPET_ROOT``, and a few variables of ours. Its output goes into ``state``, as
     ``{state.command.output}`` and ``{state.command.status}``. A status other than 0 is a failure.
+
+    A program that takes too long, or is ended for a newer event (``busy: restart``), gets SIGTERM,
+    and five seconds later SIGKILL; the next one starts once it is gone. Meanwhile only the newest
+    events wait, as many as there are ``jobs``; those before them are skipped.
     """
 
     command = Setting(
@@ -75,8 +81,10 @@ class RunCommandAction(LimpetAction):
 
     def __init__(self, **unknown: object) -> None:
         super().__init__(**unknown)
-        self._running: dict[asyncio.Task[CommandResult], bool] = {}
-        """Running program -> whether it is being ended for another one."""
+        self._running: dict[asyncio.Task[CommandResult | None], asyncio.Event] = {}
+        """Running program -> what ends it for a newer event, oldest first."""
+        self._waiting: dict[object, None] = {}
+        """Events that wait for a program to be ended, oldest first."""
         self.skipped = 0
         """Events that were skipped."""
 
@@ -86,7 +94,7 @@ class RunCommandAction(LimpetAction):
         """Run the program to its end."""
         fields = self.fields(event, state)
         argv = [_argument(one, fields) for one in self.command]
-        shown = shlex.join(argv)
+        shown = writable(shlex.join(argv))
         if report_dry_run(f"run {shown}"):
             state["command"] = {"status": 0, "output": ""}
             return
@@ -110,20 +118,37 @@ class RunCommandAction(LimpetAction):
 
     async def _admit(self, shown: str) -> bool:
         """Wait for room, or make room; return whether to run the program."""
+        if self.busy == "restart":
+            return await self._supersede(shown)
         while len(self._running) >= self.jobs:
             if self.busy == "skip":
-                self.skipped += 1
-                _LOG.info("skipped, because another one is running: %s", shown)
-                return False
-            if self.busy == "restart":
-                first = next(iter(self._running))
-                self._running[first] = True
-                first.cancel()
+                return self._skip("skipped, because another one is running", shown)
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         return True
 
+    async def _supersede(self, shown: str) -> bool:
+        """End as many programs as events wait; each of them once, so that it has its grace."""
+        me = object()
+        self._waiting[me] = None
+        while len(self._waiting) > self.jobs:
+            del self._waiting[next(iter(self._waiting))]
+        try:
+            while len(self._running) >= self.jobs and me in self._waiting:
+                for superseded in list(self._running.values())[: len(self._waiting)]:
+                    superseded.set()
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            return me in self._waiting or self._skip("skipped for a newer event", shown)
+        finally:
+            self._waiting.pop(me, None)
+
+    def _skip(self, why: str, shown: str) -> bool:
+        self.skipped += 1
+        _LOG.info("%s: %s", why, shown)
+        return False
+
     async def _run(self, argv: list[str], event: InputEvent, shown: str) -> CommandResult | None:
         """Run the program; return ``None`` if it was ended for another one."""
+        superseded = asyncio.Event()
         program = run_command(
             argv,
             payload=dump_line(wire_of(event)),
@@ -131,16 +156,12 @@ class RunCommandAction(LimpetAction):
             directory=self.folder,
             timeout=self.timeout,
             max_output=self.max_output,
+            superseded=superseded,
         )
         task = asyncio.ensure_future(program)
-        self._running[task] = False
+        self._running[task] = superseded
         try:
-            await asyncio.wait({task})
-            if task.cancelled() and self._running[task]:
-                self.skipped += 1
-                _LOG.info("ended for a newer event: %s", shown)
-                return None
-            return task.result()
+            result = await asyncio.shield(task)
         except TimeoutError as error:
             message = f"{shown} took more than {self.timeout:g} s, and was ended"
             raise CommandFailedError(message) from error
@@ -148,10 +169,14 @@ class RunCommandAction(LimpetAction):
             message = f"cannot start {shown}: {getattr(error, 'strerror', None) or error}"
             raise CommandFailedError(message) from error
         finally:
-            if not task.done():
+            while not task.done():  # it ends with the program, however often we are cancelled
                 task.cancel()
-                await asyncio.wait({task})
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({task})
             del self._running[task]
+        if result is None:
+            self._skip("ended for a newer event", shown)
+        return result
 
     def _environment(self, event: InputEvent) -> dict[str, str]:
         inherited = {*_INHERITED, *self.keep}
@@ -167,7 +192,7 @@ class RunCommandAction(LimpetAction):
             ("LIMPET_ROOT", "root"),
         ):
             if (value := FIELDS[field](event)) is not None:
-                found[variable] = str(value)
+                found[variable] = system_text(str(value))
         return found
 
 
@@ -176,4 +201,4 @@ def _argument(one: Template, fields: Any) -> str:  # noqa: ANN401 - Fields
     if "\0" in value:
         message = f"the argument {one.source!r} expands to a text with a NUL"
         raise UsageError(message)
-    return value
+    return system_text(value)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._surrogates import writable
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._output_events import (
@@ -92,16 +93,25 @@ class _WritingAction(_FileAction):
     ) -> OutputEvent:
         """Return the output event with its content."""
         fields = self.fields(event, state)
-        content: str | bytes = ""
         if self.content.source == "{content}":  # unchanged, bytes as bytes
-            content = cast("str | bytes", fields.field("content"))
+            content = _as_it_was(cast("str | bytes", fields.field("content")), self.encoding)
         else:
-            content = self.content.text(fields)
+            content = writable(self.content.text(fields))
         return self.write(common | {"content": content, "encoding": self.encoding})
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
         """Return the output event."""
         raise NotImplementedError
+
+
+def _as_it_was(content: str | bytes, encoding: str) -> str | bytes:
+    """Return the content of a file; bytes of it that were read as surrogates become bytes again."""
+    if isinstance(content, bytes) or content == (plain := writable(content)):
+        return content
+    try:
+        return content.encode(encoding, "surrogateescape")
+    except (UnicodeEncodeError, LookupError):
+        return plain
 
 
 class CreateFileAction(_WritingAction):

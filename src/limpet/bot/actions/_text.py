@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._surrogates import writable
 from limpet._wire import dump_line
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
@@ -66,7 +67,7 @@ class LogAction(LimpetAction):
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
     ) -> AsyncIterator[OutputEvent | None]:
-        line = self.text.text(self.fields(event, state))
+        line = writable(self.text.text(self.fields(event, state)))
         logging.getLogger(self.logger).log(_LEVELS[self.level], "%s", line)
         return
         yield

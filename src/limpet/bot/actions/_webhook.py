@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._backoff import Backoff
+from limpet._surrogates import writable
 from limpet._wire import Json, cloudevent_of, dump_line, wire_time
 from limpet.bot._dry_run import report_dry_run
 from limpet.bot.actions._base import LimpetAction
@@ -22,6 +24,7 @@ from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInpu
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._template_fields import template, wire_of
 from limpet.bot.settings._validators import (
+    BadKeyError,
     BadValueError,
     Value,
     choice,
@@ -31,12 +34,17 @@ from limpet.bot.settings._validators import (
     whole,
 )
 from limpet.bot.settings._validators import text as _words
+from limpet.errors import UsageError
 
 if TYPE_CHECKING:
     import httpx
 
 _RETRIED: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Statuses after which another try may succeed (RFC 9110, section 15; RFC 6585, RFC 8470)."""
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+"""RFC 9110, section 5.1 and 5.5: what every service understands."""
 
 _LONGEST_S: Final = 60.0
 """Longest delay between two tries, even if the service asks for a longer one."""
@@ -52,8 +60,12 @@ class WebhookError(RuntimeError):
 def _url(given: str) -> str:
     import urllib.parse
 
-    parts = urllib.parse.urlsplit(given)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit(given)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # the port, or brackets
+        good = False
+    if not good or not given.isprintable() or " " in given:
         message = f"{given!r} is not an http or https URL"
         raise ValueError(message)
     return given
@@ -61,12 +73,16 @@ def _url(given: str) -> str:
 
 def _headers() -> Value[dict[str, str]]:
     def take(given: object) -> dict[str, str]:
-        if not isinstance(given, dict) or not all(
-            isinstance(key, str) and isinstance(value, str) and key and "\n" not in key + value
-            for key, value in given.items()
-        ):
-            message = "must be names and texts without line ends"
+        if not isinstance(given, dict):
+            message = f"must be names of headers and their texts, not {given!r:.80}"
             raise BadValueError(message)
+        for key, value in given.items():
+            if not isinstance(key, str) or not _HEADER_NAME.fullmatch(key):
+                message = f"{key!r:.80} is not the name of a header"
+                raise BadKeyError(message, (str(key),))
+            if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+                message = f"must be text of printable ASCII characters, not {value!r:.80}"
+                raise BadValueError(message, (key,))
         return dict(given)
 
     return Value(take, {"type": "object", "additionalProperties": {"type": "string"}})
@@ -98,7 +114,11 @@ class WebhookAction(LimpetAction):
         None,
         "Environment variable with a bearer token, so that the file need not contain it.",
     )
-    timeout = Setting(number(least=0.001), 10.0, "Seconds one try may take.")
+    timeout = Setting(
+        number(least=0.001),
+        10.0,
+        "Seconds one try may take, from the look-up of the host to the status and headers.",
+    )
     attempts = Setting(whole(least=1), 5, "Most tries.")
     backoff = Setting(
         number(least=0.001),
@@ -121,6 +141,12 @@ class WebhookAction(LimpetAction):
             return
         headers = {"content-type": kind, "idempotency-key": key, **self.headers}
         if self.token_from is not None and (token := os.environ.get(self.token_from)):
+            if not _HEADER_VALUE.fullmatch(token):
+                message = (
+                    f"the token in the environment variable {self.token_from} cannot be sent: it "
+                    "has characters that are not printable ASCII, such as a line end"
+                )
+                raise UsageError(message)
             headers["authorization"] = f"Bearer {token}"
         backoff = Backoff(self.backoff, _LONGEST_S)
         for attempt in range(1, self.attempts + 1):
@@ -143,11 +169,15 @@ class WebhookAction(LimpetAction):
     def _payload(self, event: InputEvent, state: dict[str, Any]) -> tuple[bytes, str, str]:
         """Return what to send, its media type, and a key that is the same at each try."""
         wire = wire_of(event)
-        key = str(wire.get("id") or uuid.uuid4().hex)
+        key = str(wire.get("id") or "")
+        if not key or not _HEADER_VALUE.fullmatch(key):
+            key = uuid.uuid4().hex
         if self.body == "text":
-            words = "" if self.text is None else self.text.text(self.fields(event, state))
+            words = ""
+            if self.text is not None:
+                words = writable(self.text.text(self.fields(event, state)))
             kind = "application/json" if _is_json(words) else "text/plain; charset=utf-8"
-            return words.encode("utf-8", "replace"), kind, key
+            return words.encode(), kind, key
         if self.body == "event":
             return dump_line(wire).rstrip(b"\n"), "application/json", key
         data = dump_line(_cloudevent(event, wire, key)).rstrip(b"\n")
@@ -168,17 +198,29 @@ class WebhookAction(LimpetAction):
             self._client = httpx.AsyncClient(limits=limits, follow_redirects=False)
             self._client_loop = loop
         try:
-            async with self._client.stream(
-                "POST", self.url, content=data, headers=headers, timeout=self.timeout
-            ) as answer:
-                status = answer.status_code
-                asked = answer.headers.get("retry-after", "")
+            # httpx limits each read and write by itself: a server that sends a header now and then
+            # would keep the try for ever.
+            async with asyncio.timeout(self.timeout):
+                status, asked = await self._answer(self._client, data, headers)
+        except TimeoutError:
+            return f"no whole answer came within {self.timeout:g} s", True, 0.0
         except httpx.HTTPError as error:
-            return f"{type(error).__name__}: {error}", True, 0.0
+            return f"{type(error).__name__}: {error}".removesuffix(": "), True, 0.0
+        except httpx.InvalidURL as error:
+            return f"the URL is invalid: {error}", False, 0.0
         if 200 <= status < 300:
             return "", False, 0.0
-        seconds = float(asked) if asked.isdigit() else 0.0
+        seconds = float(asked) if asked.isascii() and asked.isdigit() else 0.0
         return f"it answered with status {status}", status in _RETRIED, seconds
+
+    async def _answer(
+        self, client: httpx.AsyncClient, data: bytes, headers: dict[str, str]
+    ) -> tuple[int, str]:
+        """Return the status and what ``Retry-After`` says; the body is not read."""
+        async with client.stream(
+            "POST", self.url, content=data, headers=headers, timeout=self.timeout
+        ) as answer:
+            return answer.status_code, answer.headers.get("retry-after", "")
 
 
 def _is_json(words: str) -> bool:

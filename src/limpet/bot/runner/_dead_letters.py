@@ -14,6 +14,7 @@ from typing import Final
 from mewbot.core import InputEvent
 
 from limpet._dead_letter import dead_letter, shortened
+from limpet._surrogates import json_text
 from limpet.bot.events._event_codec import CodecError, decode, encode
 from limpet.bot.settings._template_fields import wire_of
 
@@ -106,7 +107,7 @@ def dead_letter_line(
     wire = dead_letter(_encoded(event), attempts=attempts, error=error, **details)
     if output is not None:
         wire["output"] = _encoded(output)
-    return json.dumps(wire, ensure_ascii=False, default=str)
+    return json_text(wire, default=str)
 
 
 def _encoded(value: object) -> object:

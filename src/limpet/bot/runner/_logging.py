@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import logging.handlers
 import queue
@@ -14,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
+
+from limpet._surrogates import json_text
 
 LogFormat = Literal["text", "json"]
 
@@ -88,11 +89,11 @@ class _Json(logging.Formatter):
             "ts": moment.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage().encode("utf-8", "replace").decode(),
+            "message": record.getMessage(),
         }
         if record.exc_text:
-            wire["exception"] = record.exc_text.encode("utf-8", "replace").decode()
-        return json.dumps(wire, ensure_ascii=False)
+            wire["exception"] = record.exc_text
+        return json_text(wire)
 
 
 class _Stream(logging.StreamHandler[TextIO]):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mewbot.core import InputInterface
@@ -14,6 +14,7 @@ from mewbot.core import InputInterface
 from limpet.bot._components import Components
 from limpet.bot._delivery import Delivery
 from limpet.bot._dry_run import dry_run_report
+from limpet.bot._hurry import is_hurried
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
 from limpet.bot.io._limpet_input import LimpetInput
@@ -130,20 +131,15 @@ class Runner:
             UsageError: Another bot runs with this state directory.
             OSError: The state directory cannot be used.
         """
-        token = dry_run_report.set(_log_dry_run) if self.options.dry_run else None
-        try:
-            with self.state_dir:
-                try:
-                    await self._start_or_stop()
-                    await self._stopping.wait()
-                except asyncio.CancelledError:
-                    self._hurry.set()
-                    await self._shut_down()
-                    raise
+        with self._marked(), self.state_dir:
+            try:
+                await self._start_or_stop()
+                await self._stopping.wait()
+            except asyncio.CancelledError:
+                self._hurry.set()
                 await self._shut_down()
-        finally:
-            if token is not None:
-                dry_run_report.reset(token)
+                raise
+            await self._shut_down()
         return self.stats
 
     async def reload(self, bot: BotLike) -> None:
@@ -158,7 +154,19 @@ class Runner:
         components = await asyncio.to_thread(components_of, bot)
         async with self._lock:
             if self.state == "running":
-                await self._swap(components)
+                with self._marked():  # it may be called in another context than ``run``
+                    await self._swap(components)
+
+    @contextlib.contextmanager
+    def _marked(self) -> Iterator[None]:
+        """Mark the tasks that are started meanwhile as those of this run."""
+        hurry = is_hurried.set(self._hurry.is_set)
+        dry = dry_run_report.set(_log_dry_run if self.options.dry_run else dry_run_report.get())
+        try:
+            yield
+        finally:
+            dry_run_report.reset(dry)
+            is_hurried.reset(hurry)
 
     async def _swap(self, components: Components) -> None:
         self.state = "reloading"

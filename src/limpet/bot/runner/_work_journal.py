@@ -21,6 +21,7 @@ from typing import IO, Any, Final
 from mewbot.core import InputEvent
 
 from limpet._atomic_file import write_atomic
+from limpet._surrogates import json_text
 from limpet.bot.events._event_codec import CodecError, decode, encode
 
 _LOG: Final = logging.getLogger("limpet.bot.journal")
@@ -154,7 +155,7 @@ class WorkJournal:
                     "event": encode(one.event),
                     "progress": _encoded(one.progress),
                 }
-                lines[ident] = json.dumps(wire, ensure_ascii=False, allow_nan=False)
+                lines[ident] = json_text(wire, allow_nan=False)
             except CodecError as error:
                 lost += 1
                 _LOG.error(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from pathlib import PurePath
 from typing import Final, Protocol
 
 from limpet._suggest import near
+from limpet._surrogates import json_text
 from limpet.errors import UsageError
 from limpet.output import safe_name
 
@@ -276,7 +276,7 @@ def _text(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json_text(value, default=str)
 
 
 def _limit(value: object, most: object, end: object = "") -> str:
@@ -298,7 +298,12 @@ def _one_line(value: object) -> str:
 
 
 def _bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else _text(value).encode("utf-8", "surrogateescape")
+    if isinstance(value, bytes):
+        return value
+    try:
+        return _text(value).encode("utf-8", "surrogateescape")  # the bytes of a name
+    except UnicodeEncodeError:
+        return _text(value).encode("utf-8", "surrogatepass")
 
 
 FILTERS: Final[dict[str, tuple[Callable[..., object], int, int]]] = {

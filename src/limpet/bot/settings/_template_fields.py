@@ -77,7 +77,9 @@ def _jsonable(value: object, depth: int) -> object:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, Mapping):
-        return {str(key): _jsonable(one, depth + 1) for key, one in value.items()}
+        return {
+            str(_jsonable(str(key), 0)): _jsonable(one, depth + 1) for key, one in value.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_jsonable(one, depth + 1) for one in value]
     if isinstance(value, datetime):
