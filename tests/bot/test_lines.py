@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from limpet.bot import (
     AppendToFileAction,
@@ -17,6 +20,8 @@ from limpet.bot import (
     RunOptions,
 )
 from limpet.bot.io._event_queue import EventQueue
+from limpet.errors import UsageError
+from limpet.following import Gap
 from tests.bot.factories import Received, running
 from tests.waiting import until
 
@@ -105,6 +110,87 @@ def test_other_options_go_on_where_it_was(tmp_path: Path) -> None:
             assert lines_of(received) == ["one", "two"]
 
     asyncio.run(main())
+
+
+def test_a_file_that_was_rotated_while_the_bot_was_down_is_read(tmp_path: Path) -> None:
+    """With ``rotated``: its unread lines come first, as for ``limpet follow``."""
+
+    async def main() -> None:
+        log = tmp_path / "app.log"
+        log.touch()
+        io = io_for(log, state=str(tmp_path / "state"), rotated="app.log.*")
+        async with running(io, EventQueue(100)) as received:
+            append(log, "one")
+            await until(lambda: lines_of(received) == ["one"])
+            received.deliveries[0].acknowledge()
+        append(log, "two")
+        log.rename(tmp_path / "app.log.1")
+        append(log, "three")
+        async with running(io, EventQueue(100)) as received:
+            await until(lambda: lines_of(received) == ["two", "three"])
+
+    asyncio.run(main())
+
+
+def test_a_file_that_is_not_found_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is not known is not said to be 0 bytes, and the message names the remedy."""
+
+    async def main() -> None:
+        log = tmp_path / "app.log"
+        log.touch()
+        io = io_for(log, state=str(tmp_path / "state"))
+        async with running(io, EventQueue(100)) as received:
+            append(log, "one")
+            await until(lambda: is_count(received, 1))
+            received.deliveries[0].acknowledge()
+        append(log, "two")
+        log.rename(tmp_path / "elsewhere")
+        append(log, "three")
+        async with running(io, EventQueue(100)) as received:
+            await until(lambda: lines_of(received) == ["three"])
+            await until(lambda: "missing" in caplog.text)
+
+    with caplog.at_level(logging.WARNING, logger="limpet.bot.input"):
+        asyncio.run(main())
+    assert "an unknown number of bytes may be missing (generation-missing); " in caplog.text
+    assert "'rotated' tells the names" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("size", "known", "words"),
+    [
+        (5, True, "5 bytes are missing"),
+        (5, False, "at least 5 bytes are missing"),
+        (0, False, "an unknown number of bytes may be missing"),
+    ],
+)
+def test_how_much_is_missing(size: int, known: bool, words: str) -> None:
+    """In words, which the command line and bots share."""
+    gap = Gap(
+        path=Path("log"), time=0.0, kind="generation-missing", bytes=size, generation=1,
+        size_known=known,
+    )  # fmt: skip
+    assert gap.missing == words
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"rotated": "*.1"}, "rotated is about lines: it needs input_mode 'lines'"),
+        ({"linger": 1}, "linger is about lines"),
+        ({"input_mode": "lines", "input_path_type": "file", "max_line": 3}, "max_line .* from 16"),
+        (
+            {"input_mode": "lines", "input_path_type": "file", "content": {"encoding": "no"}},
+            "encoding",
+        ),
+    ],
+)
+def test_options_of_lines_are_checked(tmp_path: Path, more: dict[str, Any], message: str) -> None:
+    """When the component is created; and none is ignored in silence."""
+    with pytest.raises(UsageError, match=message):
+        FileSystem(input_path=str(tmp_path / "log"), **more)
 
 
 def test_a_bot_of_lines(tmp_path: Path) -> None:

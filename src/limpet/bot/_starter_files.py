@@ -105,6 +105,7 @@ properties:
   input_path_type: file
   input_mode: lines              # added lines, across rotation
   state: alerts/.state.json      # the position for the next start
+  rotated: app.log.*             # names of rotated files: lines in them are not lost
 ---
 kind: IOConfig
 implementation: limpet.bot.FileSystem

@@ -186,17 +186,8 @@ def _describe(event: FollowEvent) -> str:
     match event:
         case Truncated(kind=kind, lost=lost):
             return f"{path}: {kind}" + (f", {lost} bytes had not been read" if lost else "")
-        case Gap(kind=kind, bytes=size, size_known=known):
-            how_much = (
-                f"{size} bytes are missing"
-                if known
-                else (
-                    f"at least {size} bytes are missing"
-                    if size
-                    else "an unknown number of bytes may be missing"
-                )
-            )
-            return f"{path}: {how_much} ({kind})"
+        case Gap(kind=kind):
+            return f"{path}: {event.missing} ({kind})"
         case Rotated():
             return f"{path}: rotated, continuing with the new file"
         case Replaced():

@@ -356,6 +356,15 @@ class Gap(_FileEvent):
     size_known: bool = True
     """False if more may be missing: what was written to a file that was not found is not known."""
 
+    @property
+    def missing(self) -> str:
+        """How much is missing, in words: ``5 bytes are missing``, and not 0 if it is not known."""
+        if self.size_known:
+            return f"{self.bytes} bytes are missing"
+        if self.bytes:
+            return f"at least {self.bytes} bytes are missing"
+        return "an unknown number of bytes may be missing"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaughtUp(_FileEvent):

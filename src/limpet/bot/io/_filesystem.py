@@ -8,8 +8,14 @@ from mewbot.api.v1 import Input, IOConfig, Output
 
 from limpet.bot.io._desired_state import DesiredOutput, DesiredWatch
 from limpet.bot.io._filesystem_input import FileSystemInput
-from limpet.bot.io._filesystem_options import OUTPUT_OPTIONS, WATCH_OPTIONS, FileSystemOptions
+from limpet.bot.io._filesystem_options import (
+    FOLLOW_OPTIONS,
+    OUTPUT_OPTIONS,
+    WATCH_OPTIONS,
+    FileSystemOptions,
+)
 from limpet.bot.io._filesystem_output import FileSystemOutput
+from limpet.bot.io._line_source import follower_of
 from limpet.errors import UsageError
 
 
@@ -32,7 +38,14 @@ class FileSystem(FileSystemOptions, IOConfig):
     def check(self) -> None:
         """Check that the values go together, as the watch and the output do when they are made."""
         watch, output = self._desired_watch(), self._desired_output()
-        if watch is not None:
+        if self.input_mode != "lines":
+            for name in FOLLOW_OPTIONS:
+                if name in self.values():
+                    message = f"FileSystem: {name} is about lines: it needs input_mode 'lines'"
+                    raise UsageError(message)
+        if watch is not None and watch.mode == "lines":
+            follower_of(watch)
+        elif watch is not None:
             watch.open()
         if output is not None:
             output.open()
@@ -79,7 +92,10 @@ class FileSystem(FileSystemOptions, IOConfig):
             path=self.input_path,
             kind=self.input_path_type,
             mode=self.input_mode,
-            options=tuple((key, getattr(self, key)) for key in WATCH_OPTIONS),
+            options=tuple(
+                (key, getattr(self, key))
+                for key in (FOLLOW_OPTIONS if self.input_mode == "lines" else ()) + WATCH_OPTIONS
+            ),
         )
 
     def _desired_output(self) -> DesiredOutput | None:

@@ -22,6 +22,7 @@ from limpet.bot.settings._validators import (
     whole,
 )
 from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil, WatchOptions
+from limpet.following import FollowOptions
 from limpet.output import OutputLimits
 
 T = TypeVar("T")
@@ -56,10 +57,15 @@ def _words(values: tuple[str, ...]) -> tuple[str, ...]:
 _GLOBS = fitting(listed(text()), _words)
 
 
-def _watch_option(name: str, value: Value[T]) -> Setting[T]:
+def _watch_option(name: str, value: Value[T], *, of: type = WatchOptions) -> Setting[T]:
     """Return the setting of a watch's option, with the default and help of its field."""
-    _, default, info = info_of(WatchOptions, name)
+    _, default, info = info_of(of, name)
     return Setting(value, default, f"{info.help[0].upper()}{info.help[1:]}.")
+
+
+def _follow_option(name: str, value: Value[T]) -> Setting[T]:
+    """Return the setting of a follower's option."""
+    return _watch_option(name, value, of=FollowOptions)
 
 
 class FileSystemOptions(NamedComponent):
@@ -104,6 +110,10 @@ class FileSystemOptions(NamedComponent):
     poll_interval = _watch_option("poll_interval", number(least=0.001))
     rescan_interval = _watch_option("rescan_interval", maybe(number(least=0.001)))
 
+    rotated = _follow_option("rotated", maybe(text()))
+    linger = _follow_option("linger", number())
+    max_line = _follow_option("max_line", whole(least=16))
+
     output_create = Setting(flag(), True, "Create the output folder if it is missing.")
     output_durability = Setting(
         cast("Any", choice("none", "file", "full")),
@@ -134,6 +144,9 @@ WATCH_OPTIONS: Final[tuple[str, ...]] = (
     "backend", "filesystem_mark", "poll_interval", "rescan_interval",
 )  # fmt: skip
 """Properties that are the keyword argument of ``watch_dir`` of the same name."""
+
+FOLLOW_OPTIONS: Final = ("rotated", "linger", "max_line")
+"""Properties that are the keyword argument of ``follow`` of the same name; of lines alone."""
 
 OUTPUT_OPTIONS: Final[dict[str, str]] = {
     "output_create": "create",

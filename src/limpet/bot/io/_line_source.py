@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from limpet.bot._delivery import Delivery, DeliverySource
 from limpet.bot.events._input_events import Lines, LinesAddedInputEvent
 from limpet.bot.io._desired_state import DesiredWatch
+from limpet.bot.io._filesystem_options import FOLLOW_OPTIONS
 from limpet.bot.io._watch_source import make_parent_of
 
 if TYPE_CHECKING:
@@ -47,27 +48,9 @@ class LineSource:
         Raises:
             LimpetError: It cannot be followed; the message names the remedy.
         """
-        import limpet
-        from limpet.following import Position
-
-        given = dict(desired.options)
-        options: dict[str, Any] = {
-            "commit": "manual",
-            "state": given["state"],
-            "backend": given["backend"],
-            "poll_interval": given["poll_interval"],
-        }
-        first = "beginning" if given["existing"] else "end"
-        if start:
-            options["start"] = Position.parse(start)
-        elif given["state"] is None:
-            options["start"] = first
-        else:
-            options |= {"start": "checkpoint", "fallback": first}
-            await asyncio.to_thread(make_parent_of, given["state"])
-        if (content := given["content"]) is not None:
-            options |= {"encoding": content.encoding, "errors": content.errors}
-        follower = limpet.follow(desired.path, **options)
+        follower = follower_of(desired, start)
+        if (state := desired.state) is not None and not start:
+            await asyncio.to_thread(make_parent_of, state)
         await follower.__aenter__()
         return cls(desired, follower)
 
@@ -125,8 +108,11 @@ class LineSource:
         from limpet import following as f
 
         match event:
-            case f.Gap(kind=kind, bytes=count, path=path):
-                _LOG.warning("%s: %d bytes of %s cannot be delivered (%s)", io, count, path, kind)
+            case f.Gap(kind=kind, path=path):
+                hint = ""
+                if kind == "generation-missing" and dict(self.desired.options)["rotated"] is None:
+                    hint = "; 'rotated' tells the names of rotated files, such as 'app.log.*'"
+                _LOG.warning("%s: %s: %s (%s)%s", io, path, event.missing, kind, hint)
             case f.Truncated(kind=kind, lost=lost, path=path):
                 _LOG.warning("%s: %s was %s; %d bytes were lost", io, path, kind, lost)
             case f.Inaccessible(message=message, path=path):
@@ -141,6 +127,35 @@ class LineSource:
                 _LOG.warning("%s: %s", io, message)
             case _:
                 _LOG.debug("%s: %r", io, event)
+
+
+def follower_of(desired: DesiredWatch, start: str = "") -> Follower:
+    """Return the follower, not entered yet; for ``start`` see ``LineSource.open``.
+
+    Raises:
+        UsageError: An option is out of its range.
+    """
+    import limpet
+    from limpet.following import Position
+
+    given = dict(desired.options)
+    options: dict[str, Any] = {
+        "commit": "manual",
+        "state": given["state"],
+        "backend": given["backend"],
+        "poll_interval": given["poll_interval"],
+        **{key: given[key] for key in FOLLOW_OPTIONS},
+    }
+    first = "beginning" if given["existing"] else "end"
+    if start:
+        options["start"] = Position.parse(start)
+    elif given["state"] is None:
+        options["start"] = first
+    else:
+        options |= {"start": "checkpoint", "fallback": first}
+    if (content := given["content"]) is not None:
+        options |= {"encoding": content.encoding, "errors": content.errors}
+    return limpet.follow(desired.path, **options)
 
 
 class LineBatch:
