@@ -40,6 +40,7 @@ from limpet.bot.events._event_codec import CodecError, decode, encode, public_na
 from limpet.bot.events._host_path import make_host_path
 from limpet.bot.events._input_events import wrap
 from limpet.bot.io._event_queue import EventQueue, StoppedError
+from limpet.bot.runner import Stats
 from limpet.bot.runner._metrics import health_of, metrics_of
 from limpet.errors import UsageError
 from limpet.remote import RemotePathError
@@ -858,6 +859,55 @@ def test_a_dry_run_writes_nothing(folder: Path, caplog: pytest.LogCaptureFixture
     assert "which is not limpet's" in expected[1]
     assert expected[2].startswith(f"would move {directory / 'a'} to {folder / 'done'}")
     assert sorted(folder.rglob("*")) == before
+
+
+class WriteAsAnother(LimpetAction):
+    """Writes to the file of the event as another program would."""
+
+    async def steps(
+        self, event: InputEvent, state: dict[str, Any], outcome: Any
+    ) -> AsyncIterator[OutputEvent | None]:
+        with open(event.path, "a") as file:  # type: ignore[attr-defined]
+            file.write("x")
+        return
+        yield
+
+
+def looping(directory: Path, **more: Any) -> list[Any]:
+    """Return a bot that answers each event of a file by a write to that file."""
+    answer = Behaviour(name="answer", **more)
+    answer.add(FileSystemTrigger(target="never"))
+    answer.add(WriteAsAnother())
+    return [FileSystem(input_path=str(directory)), answer]
+
+
+async def run_looping(bot: list[Any], directory: Path, until_it: Callable[[Stats], bool]) -> Stats:
+    runner = Runner(bot, RunOptions(drain=0))
+    task = asyncio.create_task(runner.run())
+    await runner.ready.wait()
+    await until(lambda: all(runner.snapshot().inputs.values()))
+    put(directory / "a")
+    await until(lambda: until_it(runner.stats))
+    runner.stop()
+    return await task
+
+
+def test_a_loop_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the names of the behaviour and of the path, once."""
+    asyncio.run(run_looping(looping(folder), folder, lambda stats: stats.acted > 70))
+    said = [one.getMessage() for one in caplog.records if "loop" in one.getMessage()]
+    assert len(said) == 1
+    assert f"behaviour answer acted on 61 events of {folder / 'a'} within a minute" in said[0]
+
+
+def test_a_loop_is_paused_if_asked(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the names of both; it acts no more than that in a minute, and a stop ends the pause."""
+    bot = looping(folder, loop_limit=5)
+    stats = asyncio.run(run_looping(bot, folder, lambda stats: stats.pauses == 1))
+    assert (stats.acted, stats.loops) == (5, 0)
+    (said,) = [one.getMessage() for one in caplog.records if "loop_limit" in one.getMessage()]
+    assert "behaviour answer pauses for 60 s" in said
+    assert str(folder / "a") in said
 
 
 def test_a_dry_run_stays_dry_over_a_reload(folder: Path) -> None:

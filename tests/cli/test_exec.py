@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -319,6 +320,18 @@ async def test_a_third_event_leaves_the_first_command_its_grace(tmp_path: Path) 
         await until(lambda: "start d" in lines(log))
     assert lines(log)[:4] == ["start a", "asked a", "end a", "start d"]
     assert reports == []
+
+
+async def test_a_loop_is_reported() -> None:
+    """By the names of the command and of the path, once; the first scan is none."""
+    reports = Reports()
+    runner = Runner(Command(argv=("true",), busy="skip"), report=reports.add)
+    for origin in ("initial", "live"):
+        for number in range(70):
+            event = dataclasses.replace(created("x"), time=number / 10, origin=origin)
+            await runner.submit(job_for(event, b""))
+    (said,) = reports
+    assert said.startswith("true acted on 61 events of /srv/in/x within a minute")
 
 
 async def test_skip_lets_other_paths_run_while_there_are_jobs(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ class Behaviour(Configured, v1.Behaviour):
         None,
         "Seconds before the second try, doubled for each further one; null: as for the bot.",
     )
+    loop_limit = Setting(
+        maybe(whole(least=1)),
+        None,
+        "Most events about one path it acts on in a minute; then it pauses. null: as for the bot.",
+    )
     timeout = Setting(maybe(number(least=0.001)), None, "Seconds one try of a step may take.")
 
     def __init__(self, **unknown: object) -> None:

@@ -72,6 +72,12 @@ def _add_run_options(made: Parser) -> None:
         ("--queue", "N", count, 1000, "most events that may wait (1000)"),
     ):
         add(flag, metavar=unit, type=reader, default=default, help=text)
+    add(
+        "--loop-limit",
+        metavar="N",
+        type=count,
+        help="most events about one path that a behaviour acts on in a minute; then it pauses",
+    )
     add_choice(add, "--log-format", ("text", "json"), "format of the log", "text")
     levels = ("debug", "info", "warning", "error")
     add_choice(add, "--log-level", levels, "lowest level that is logged", "info")
@@ -117,6 +123,7 @@ def _options(given: Namespace) -> RunOptions:
         attempts=given.attempts,
         backoff=given.backoff,
         queue=given.queue,
+        loop_limit=given.loop_limit,
         dry_run=given.dry_run,
     )
 

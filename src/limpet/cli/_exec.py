@@ -18,6 +18,7 @@ from typing import IO, Final
 import anyio
 
 from limpet._keyed_queue import KeyedItem, KeyedQueue
+from limpet._loop_guard import LoopGuard, loop_text
 from limpet._process_group import GRACE_S, end_group
 from limpet.cli._event_text import escape
 from limpet.cli._watch_plan import Command
@@ -34,13 +35,21 @@ VARIABLES: Final = frozenset({"LIMPET_EVENT_TYPE", "LIMPET_OLD_PATH", "LIMPET_PA
 class Job(KeyedItem):
     """One event for a command; two jobs that share a path run one after the other, in order."""
 
-    __slots__ = ("environment", "payload", "title")
+    __slots__ = ("environment", "payload", "time", "title")
 
     def __init__(
-        self, title: str, keys: Collection[str], environment: dict[str, str], payload: bytes
+        self,
+        title: str,
+        keys: Collection[str],
+        environment: dict[str, str],
+        payload: bytes,
+        *,
+        time: float | None = None,
     ) -> None:
         """Create a job for an event about the paths ``keys``."""
         super().__init__(keys)
+        self.time = time
+        """When the event was noticed, if it may be one of a loop."""
         self.title = title
         """Type and path for messages, printable."""
         self.environment = environment
@@ -62,7 +71,9 @@ def job_for(event: Event, payload: bytes) -> Job:
     if isinstance(event, FileRenamed | DirRenamed):
         environment["LIMPET_OLD_PATH"] = str(event.source)
         keys.add(str(event.source))
-    return Job(f"{kind} {escape(str(path))}", keys, environment, payload)
+    may_loop = isinstance(event, EntryEvent) and event.origin != "initial"
+    title = f"{kind} {escape(str(path))}"
+    return Job(title, keys, environment, payload, time=event.time if may_loop else None)
 
 
 class Runner:
@@ -100,6 +111,7 @@ class Runner:
         self._turn = anyio.Condition()
         self._current: anyio.CancelScope | None = None
         self._is_hurried = False
+        self._loops = LoopGuard()
 
     @property
     def waiting(self) -> int:
@@ -108,6 +120,7 @@ class Runner:
 
     async def submit(self, job: Job) -> None:
         """Add a job, by the rule for when commands run: may wait, leave it out, or end one."""
+        await self._warn_of_loops(job)
         async with self._turn:
             match self._command.busy:
                 case "queue":
@@ -152,6 +165,18 @@ class Runner:
     def hurry(self) -> None:
         """Kill the commands that are being ended, and from now on without a grace."""
         self._is_hurried = True
+
+    async def _warn_of_loops(self, job: Job) -> None:
+        """Report that events of a path come faster than most programs cause them."""
+        if job.time is None:
+            return
+        what = job.environment["LIMPET_PATH"]
+        count = self._loops.count(what, job.time)
+        if not count and job.environment["LIMPET_EVENT_TYPE"] == "file.created":
+            what = os.path.dirname(what)
+            count = self._loops.count_new(what, job.time)
+        if count:
+            await self._report(loop_text(self._shown, count, escape(what)))
 
     def _is_busy_for(self, job: Job) -> bool:
         taken = self._queue.unfinished()  # no more than there are workers, by this very rule

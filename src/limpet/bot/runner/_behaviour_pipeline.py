@@ -18,6 +18,7 @@ from limpet.bot._dry_run import dry_run_report, report_dry_run
 from limpet.bot.events._action_result import ActionState, outcome_of
 from limpet.bot.events._event_codec import public_name
 from limpet.bot.runner._behaviour_queue import Task
+from limpet.bot.runner._event_rate import EventRate
 from limpet.bot.runner._retry import GaveUpError
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import Progress
@@ -36,12 +37,20 @@ class BehaviourPipeline:
     """Triggers, conditions and actions of one behaviour."""
 
     def __init__(
-        self, behaviour: BehaviourInterface, send: Send, stats: Stats, timeout: float | None
+        self,
+        behaviour: BehaviourInterface,
+        send: Send,
+        stats: Stats,
+        *,
+        label: str,
+        timeout: float | None,
+        loop_limit: int | None,
     ) -> None:
         self._behaviour = behaviour
         self._send = send
         self._stats = stats
         self._timeout = timeout
+        self._loops = EventRate(label, loop_limit, stats)
         self._v1 = behaviour if isinstance(behaviour, v1.Behaviour) else None
         self._stepwise = is_stepwise(behaviour)
 
@@ -69,6 +78,7 @@ class BehaviourPipeline:
                     allowed = condition.allows(event)
                 if not allowed:
                     return
+            await self._loops.admit(event)
             task.step = 1
             task.state = ActionState()
             self._stats.acted += 1
@@ -130,6 +140,7 @@ class BehaviourPipeline:
     async def _run_whole(self, task: Task) -> None:
         if report_dry_run(f"run the behaviour {_name(self._behaviour)}, which is not limpet's"):
             return
+        await self._loops.admit(task.event)
         self._stats.acted += 1
         async with asyncio.timeout(self._timeout):
             await self._act(self._behaviour.process(task.event))

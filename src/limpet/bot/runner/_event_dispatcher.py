@@ -70,7 +70,14 @@ class Dispatcher:
                 workers=workers_of(behaviour),
             )
             timeout = _own(behaviour, "timeout", options.timeout)
-            pipeline = BehaviourPipeline(behaviour, self.sender.send, stats, timeout)
+            pipeline = BehaviourPipeline(
+                behaviour,
+                self.sender.send,
+                stats,
+                label=one.name,
+                timeout=timeout,
+                loop_limit=_own(behaviour, "loop_limit", options.loop_limit),
+            )
             retry = RetryPolicy(
                 int(_own(behaviour, "attempts", options.attempts)),
                 float(_own(behaviour, "backoff", options.backoff)),
@@ -245,4 +252,5 @@ class Dispatcher:
 def _own(behaviour: object, option: str, default: float | None) -> Any:  # noqa: ANN401 - a number
     """Return an option of a behaviour or, where that has none, the bot's."""
     found = getattr(behaviour, option, None)
-    return default if found is None else found
+    fits = isinstance(found, int | float) and not isinstance(found, bool)
+    return found if fits else default  # a foreign class may call something else so

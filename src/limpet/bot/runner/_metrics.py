@@ -10,12 +10,14 @@ from typing import Any, Final
 from limpet.bot.runner._snapshot import RunnerSnapshot
 
 _HELP: Final = {
-    "events": "Events taken from the queue.",
+    "events": "Events taken from the queue, each counted once.",
     "ignored": "Events that no behaviour is interested in.",
-    "done": "Events finished by a behaviour, triggered or not.",
-    "acted": "Events whose actions were run.",
+    "done": "Times a behaviour finished an event, triggered or not; once for each behaviour.",
+    "acted": "Times a behaviour ran its actions for an event.",
     "retries": "Tries of steps and outputs beyond the first.",
-    "failed": "Events given up by a behaviour.",
+    "failed": "Times a behaviour gave an event up, into a dead letter.",
+    "loops": "Warnings of events that come so often that they may be a loop between programs.",
+    "pauses": "Times a behaviour paused because of its loop_limit.",
     "outputs": "Output events sent.",
     "unwanted": "Output events that no output takes.",
     "restarts": "Restarts of failed inputs.",

@@ -32,6 +32,9 @@ class RunOptions:
     """Seconds one try of an action may take; ``None`` is unlimited."""
     output_timeout: float = option(60.0, "", unit="SECONDS", least=0)
     """Seconds one try of an output may take."""
+    loop_limit: int | None = option(None, "", least=1)
+    """Most events about one path that a behaviour acts on in a minute; then it pauses. ``None``
+    only warns, above 60."""
     drain: float = option(8.0, "", unit="SECONDS", least=0)
     """Seconds that a stop waits for queued events: less than the ten of container runtimes.
     Events that are not processed by then go to the journal."""

@@ -30,6 +30,10 @@ class Stats:
     """Output events that no output takes."""
     restarts: int = 0
     """Restarts of failed inputs."""
+    loops: int = 0
+    """Warnings of events that come so often that they may be a loop."""
+    pauses: int = 0
+    """Times a behaviour paused because of its ``loop_limit``."""
     replayed: int = 0
     """Events taken from the journal at the start."""
     reloads: int = 0
