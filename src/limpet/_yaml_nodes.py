@@ -8,12 +8,13 @@ takes one, are refused, too, and so is every tag, above all ``!!python``.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from limpet.errors import MissingExtraError, UsageError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _MAX_NODES: Final = 100_000
 """Most values of a file, counted each time an alias repeats them."""
 _MAX_DEPTH: Final = 50
+_MAX_BYTES: Final = 32 << 20
+"""Largest file: somebody waits for it to be read."""
 
 _CORE: Final = "tag:yaml.org,2002:"
 
@@ -93,6 +96,9 @@ class YamlReader:
             message = f"{file} cannot be read without PyYAML: pip install 'limpet[{extra}]'"
             raise MissingExtraError(message) from error
         self.problems: list[Problem] = []
+        self.is_full = False
+        """Whether the file has too many values: what follows would be misunderstood, and is not
+        reported."""
         self.file = file
         self._yaml = yaml
         self._text = text
@@ -108,7 +114,11 @@ class YamlReader:
         file = os.fspath(path)
         line = column = 1
         try:
-            return cls(Path(path).read_bytes().decode("utf-8-sig"), file, extra=extra)
+            with open(path, "rb") as stream:
+                data = stream.read(_MAX_BYTES + 1)
+            if len(data) <= _MAX_BYTES:
+                return cls(data.decode("utf-8-sig"), file, extra=extra)
+            message = f"the file has more than {_MAX_BYTES >> 20} MiB"
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             column = error.start - error.object.rfind(b"\n", 0, error.start)
@@ -129,6 +139,8 @@ class YamlReader:
                 if node is None or (kind_of(node) == "scalar" and node.value == ""):
                     continue  # only comments, as after a last '---'
                 yield node
+                if self.is_full:
+                    return
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
@@ -144,6 +156,10 @@ class YamlReader:
     def problem(self, node: yaml.Node, where: str, message: str, *, warning: bool = False) -> None:
         mark = node.start_mark
         self._report(mark.line + 1, mark.column + 1, where, message, warning=warning)
+
+    def file_problem(self, message: str) -> None:
+        """Report a problem of the whole file."""
+        self._report(1, 1, "", message)
 
     def items(self, node: yaml.Node, where: str) -> Iterator[tuple[yaml.Node, str]]:
         """Yield the nodes of a sequence with their paths of keys."""
@@ -183,8 +199,10 @@ class YamlReader:
     def _value(self, node: yaml.Node, where: str, above: tuple[int, ...]) -> Any:  # noqa: ANN401
         self._count += 1
         if self._count == _MAX_NODES:
-            self.problem(node, where, f"the file has more than {_MAX_NODES} values")
-        if self._count >= _MAX_NODES:
+            message = f"the file has more than {_MAX_NODES} values; the rest of it is not read"
+            self.problem(node, where, message)
+            self.is_full = True
+        if self.is_full:
             return None
         if id(node) in above or len(above) > _MAX_DEPTH:
             self.problem(node, where, "it contains itself, or is nested too deeply")
@@ -232,6 +250,8 @@ class YamlReader:
     def _report(
         self, line: int, column: int, where: str, message: str, *, warning: bool = False
     ) -> None:
+        if self.is_full:
+            return
         self.problems.append(
             Problem(
                 file=self.file,
@@ -242,6 +262,21 @@ class YamlReader:
                 level="warning" if warning else "error",
             )
         )
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector out while the nodes of a file are made and read.
+
+    They are many, all alive and no garbage: 25,000 documents took 7.5 s with it and 1.2 s without.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def kind_of(node: yaml.Node) -> str:

@@ -287,7 +287,7 @@ def test_what_the_file_actions_ask_for() -> None:
     assert act(MakeDirAction(name="{stem}"), event)[0].operation().name == "a"
     moved = act(MoveFileAction(name="{rel}", target="old/{name}"), event)[0].operation()
     assert (moved.name, moved.target) == ("sub/a.txt", "old/a.txt")
-    with pytest.raises(UsageError, match="no field"):
+    with pytest.raises(UsageError, match="the FileSystem has no option content"):
         act(CreateFileAction(name="x"), created())  # no content
 
 
@@ -511,6 +511,35 @@ def test_a_bot_in_a_hurry_does_not_wait_for_its_programs(tmp_path: Path) -> None
 
     asyncio.run(main())
     assert not (tmp_path / "ended a").exists()
+
+
+@pytest.mark.parametrize("field", ["content", "event.content"])
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"content_error": "undecodable"}, "of 'a.txt': it is not text in the encoding"),
+        ({"content_error": "too_large"}, "more bytes than max_bytes"),
+        ({"content_error": "vanished"}, "gone before it was read"),
+        ({"content_error": "denied"}, "was denied"),
+        ({}, "the FileSystem has no option content"),
+    ],
+)
+def test_content_that_is_missing_has_its_reason(
+    field: str, more: dict[str, Any], expected: str
+) -> None:
+    """Not only that there is none; and a default is taken."""
+    with pytest.raises(UsageError, match=expected):
+        act(CreateFileAction(name="x", content=f"{{{field}}}"), created(**more))
+    (made,) = act(
+        CreateFileAction(name="x", content=f"{{{field}|default('none')}}"), created(**more)
+    )
+    assert made.content == "none"
+
+
+def test_a_deletion_has_no_content() -> None:
+    """The message says which events have."""
+    with pytest.raises(UsageError, match="only created and updated files have"):
+        act(CreateFileAction(name="x"), renamed("a", "b"))
 
 
 def test_a_dry_run_runs_and_posts_nothing() -> None:

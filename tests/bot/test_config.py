@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from mewbot.api import v1
 
 from limpet.bot import BotConfigError, FileSystem
 from limpet.bot._starter_files import STARTERS, starter
-from limpet.bot.config import check, load, schema
+from limpet.bot.config import check, check_all, load, schema
 from limpet.bot.runner._load_components import components_of
+from limpet.errors import UsageError
 
 VALID = Draft202012Validator(schema())
 
@@ -255,6 +259,17 @@ def test_case_d9_a_loop_is_warned_of(tmp_path: Path) -> None:
     assert problems(tmp_path, text.replace("own: keep", "own: keep\n  exclude: /out/")) == []
 
 
+def test_a_loop_of_two_components_is_warned_of(tmp_path: Path) -> None:
+    """One writes where the other, which keeps its own process's writes, watches."""
+    text = GOOD.replace("  output_path: out\n", "  own: mark\n").replace(
+        "---\n",
+        "---\nkind: IOConfig\nimplementation: limpet.bot.FileSystem\nuuid: other\n"
+        "properties: {output_path: in/x}\n---\n",
+    )
+    (found,) = [one for one in problems(tmp_path, text) if "own" in one]
+    assert "warning: 1.properties.own: output_path of line 12 is inside the watched" in found
+
+
 def test_a_done_directory_inside_the_watched_one_is_refused(tmp_path: Path) -> None:
     """Unless the watch leaves it out."""
     action = """\
@@ -379,3 +394,296 @@ def test_a_starter_is_right(tmp_path: Path, kind: str) -> None:
     for document in yaml.safe_load_all(text):
         assert VALID.is_valid(document)
     assert starter(kind, "x") != starter(kind, "x")
+
+
+# -- components of anybody's -----------------------------------------------------------------------
+
+FOREIGN = """\
+from mewbot.api.v1 import Action, Condition, Input, IOConfig, Output, Trigger
+from mewbot.core import InputEvent, OutputEvent
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+class GoodInput(Input):
+    @staticmethod
+    def produces_inputs():
+        return {InputEvent}
+    async def run(self):
+        pass
+
+class GoodOutput(Output):
+    @staticmethod
+    def consumes_outputs():
+        return {OutputEvent}
+    async def output(self, event):
+        return True
+
+class GoodIO(IOConfig):
+    def get_inputs(self):
+        return [GoodInput()]
+    def get_outputs(self):
+        return (GoodOutput(),)
+
+class GoodTrigger(Trigger):
+    @staticmethod
+    def consumes_inputs():
+        return {InputEvent}
+    def matches(self, event):
+        return True
+
+class GoodCondition(Condition):
+    @staticmethod
+    def consumes_inputs():
+        return frozenset([InputEvent])
+    def allows(self, event):
+        return True
+
+class GoodAction(Action):
+    @staticmethod
+    def consumes_inputs():
+        return {InputEvent}
+    @staticmethod
+    def produces_outputs():
+        return set()
+    async def act(self, event, state):
+        yield None
+"""
+
+USE = """\
+kind: IOConfig
+implementation: {module}.{io}
+uuid: null
+properties: {{}}
+---
+kind: Behaviour
+implementation: mewbot.api.v1.Behaviour
+uuid: null
+properties: {{name: b}}
+triggers: [{{kind: Trigger, implementation: {module}.{trigger}, PART}}]
+conditions: [{{kind: Condition, implementation: {module}.{condition}, PART}}]
+actions: [{{kind: Action, implementation: {module}.{action}, PART}}]
+""".replace("PART", "uuid: null, properties: {{}}")
+
+
+def check_foreign(folder: Path, module: str, code: str, **names: str) -> list[str]:
+    """Return the problems of a bot that has the module beside its file."""
+    (folder / f"{module}.py").write_text(FOREIGN + code)
+    kinds = {"io": "GoodIO", "trigger": "GoodTrigger", "condition": "GoodCondition"}
+    return problems(folder, USE.format(module=module, **(kinds | {"action": "GoodAction"} | names)))
+
+
+def test_good_components_of_anybodys_are_taken(tmp_path: Path) -> None:
+    """mewbot's own base classes, with whatever iterable they return."""
+    assert check_foreign(tmp_path, "good_ones", "") == []
+
+
+STATIC = "@staticmethod\n    def "
+IN, OUT, FROM = f"{STATIC}consumes_inputs()", f"{STATIC}produces_outputs()", "def get_inputs(self)"
+TO = "def get_outputs(self)"
+WRONG = [
+    ("io", f"{FROM}: return None", "2:17.*get_inputs() must return a list of inputs, not None"),
+    ("io", f"{TO}: return 5", "get_outputs() must return a list of outputs, not 5"),
+    ("io", f"{FROM}: return 'ab'", "must return a list of inputs, not 'ab'"),
+    ("io", f"{FROM}: return [5]", "must return a list of inputs, and 5 is none"),
+    ("io", f"{FROM}: return GoodInput()", "must return a list of inputs, not <"),
+    ("io", f"async {FROM}: return []", "must return a list of inputs, not <coroutine"),
+    ("io", f"{FROM}: return 1 / 0", "Bad.get_inputs() failed: ZeroDivisionError"),
+    ("io", f"{TO}: raise Unprintable", "failed: Unprintable: its text cannot be shown"),
+    ("io", f"{TO}: raise SystemExit(3)", "get_outputs() failed: SystemExit: 3"),
+    ("io", "def __init__(self): raise SystemExit(3)", "cannot be created: SystemExit: 3"),
+    ("io", "def __init__(self): raise Unprintable", "cannot be created: Unprintable"),
+    ("trigger", f"{IN}: return None", "consumes_inputs() must return a set"),
+    ("trigger", f"{IN}: return [5]", "of InputEvent, and 5 is none"),
+    ("trigger", f"{IN}: return {{str}}", "and <class 'str'> is none"),
+    ("trigger", "async def matches(self, event): return False", "matches() must not be async"),
+    ("condition", "async def allows(self, event): return False", "allows() must not be async"),
+    ("condition", f"{IN}: return InputEvent", "must return a set"),
+    ("action", "async def act(self, event, state): return None", "act() must yield its outputs"),
+    ("action", f"{OUT}: return 5", "produces_outputs() must return a set"),
+    ("action", f"{IN}: 1 / 0", "consumes_inputs() failed: Zero"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "method", "expected"), WRONG)
+def test_what_a_component_returns_is_checked(
+    tmp_path: Path, kind: str, method: str, expected: str
+) -> None:
+    """With the position in the file, and never a traceback."""
+    module = f"bad_{WRONG.index((kind, method, expected))}"
+    good = {"io": "GoodIO"}.get(kind, f"Good{kind.title()}")
+    code = f"\nclass Bad({good}):\n    {method}\n"
+    (found,) = check_foreign(tmp_path, module, code, **{kind: "Bad"})
+    place, _, message = found.partition(" ")
+    assert place.count(":") == 2, found
+    *before, wanted = expected.partition(".*")[::2] if ".*" in expected else ("", expected)
+    assert wanted in message
+    assert all(one in place for one in before)
+    with pytest.raises(BotConfigError):
+        load(tmp_path / "bot.yaml")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("raise SystemExit(5)", "cannot import odd_{}: SystemExit: 5"),
+        ("def __getattr__(name): raise KeyError(name)", "cannot be used: KeyError"),
+        ("class Bad(GoodIO):\n    wrong = property(lambda self: 1 / 0)\nBad = 5", "is not a class"),
+        ("import asyncio\nraise asyncio.CancelledError", "cannot import odd_{}: CancelledError"),
+        (
+            "class M(type(GoodIO)):\n    __dir__ = None\nclass Bad(GoodIO, metaclass=M): pass",
+            "cannot be checked: TypeError",
+        ),
+    ],
+)
+def test_a_module_that_misbehaves(
+    tmp_path: Path, code: str, expected: str, request: pytest.FixtureRequest
+) -> None:
+    """Is a problem of the file that names it."""
+    number = abs(hash(request.node.name))
+    found = check_foreign(tmp_path, f"odd_{number}", f"\n{code}\n", io="Bad")
+    assert expected.format(number) in found[0]
+
+
+def test_components_of_a_program_are_checked_too() -> None:
+    """By a UsageError that names the class and the method."""
+
+    class Nothing(v1.IOConfig):
+        def get_inputs(self) -> Any:
+            return None
+
+        def get_outputs(self) -> Any:
+            return []
+
+    with pytest.raises(UsageError, match=r"Nothing\.get_inputs\(\) must return a list"):
+        components_of([Nothing()])
+    with pytest.raises(UsageError, match="5 is no bot"):
+        components_of(5)
+
+
+# -- the folder of the file ------------------------------------------------------------------------
+
+
+def test_modules_beside_the_file_are_found_and_shadow_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each bot has its own, and what is found elsewhere goes first."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.syspath_prepend(str(elsewhere))
+    before = list(sys.path)
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "json.py").write_text("raise SystemExit('shadowed')")
+        code = f"\nclass Mine{name}(GoodIO): pass\n"
+        assert check_foreign(folder, "same_name", code, io=f"Mine{name}") == []
+    found = check_all([tmp_path / "one" / "bot.yaml", tmp_path / "two" / "bot.yaml"])
+    assert [one.problems for one in found] == [[], []]
+    assert [one.inputs for one in found] == [1, 1]
+    assert sys.path == before
+    assert "same_name" not in sys.modules
+    (elsewhere / "same_name.py").write_text(FOREIGN)
+    (message,) = check(tmp_path / "one" / "bot.yaml")
+    assert "same_name has no Mineone" in str(message)
+
+
+# -- what is no bot, and what is too much ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "---\n---\n"])
+def test_a_file_without_a_component_is_refused(tmp_path: Path, text: str) -> None:
+    """A run of it would wait for ever and do nothing."""
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("1:1: error: this file has no component")
+
+
+def test_a_file_without_a_behaviour_is_refused(tmp_path: Path) -> None:
+    """It has nothing to do."""
+    (found,) = problems(tmp_path, GOOD.partition("---")[0])
+    assert found.startswith("1:1: error: this file has no Behaviour")
+    with pytest.raises(BotConfigError, match="has no Behaviour"):
+        load(tmp_path / "bot.yaml")
+
+
+def test_a_bot_without_an_input_is_warned_of(tmp_path: Path) -> None:
+    """It gets no event."""
+    (found,) = problems(tmp_path, GOOD.partition("---")[2].replace(", io: inbox", ""))
+    assert "warning: this file has no IOConfig" in found
+
+
+@pytest.mark.parametrize("separate", [True, False])
+def test_too_many_behaviours_are_one_error(tmp_path: Path, separate: bool) -> None:
+    """At the place where it was too much; and soon."""
+    one = (
+        "{kind: Behaviour, implementation: limpet.bot.Behaviour, uuid: null, properties: {name: b}"
+    )
+    part = (
+        "{kind: Trigger, implementation: limpet.bot.AllEventsTrigger, uuid: null, properties: {}}"
+    )
+    if separate:
+        text = f"---\n{one}, triggers: [], conditions: [], actions: []}}\n" * 30_000
+    else:
+        text = f"{one}, triggers: [{', '.join([part] * 40_000)}], conditions: [], actions: []}}\n"
+    begun = time.process_time()
+    (found,) = problems(tmp_path, text)
+    assert "the file has more than 100000 values; the rest of it is not read" in found
+    assert time.process_time() - begun < 10
+
+
+# -- bots that answer each other -------------------------------------------------------------------
+
+
+def pair(tmp_path: Path, one: str, two: str) -> list[list[str]]:
+    """Return the problems of two bots with these properties, without the folder's name."""
+    behaviour = GOOD.partition("---")[2].replace(", io: inbox", "")
+    files = []
+    for name, properties in (("a", one), ("b", two)):
+        file = tmp_path / f"{name}.yaml"
+        head = f"kind: IOConfig\nimplementation: limpet.bot.FileSystem\nuuid: io-{name}\n"
+        file.write_text(f"{head}properties: {{{properties}}}\n---{behaviour}")
+        files.append(file)
+    return [
+        [str(one).removeprefix(str(tmp_path)) for one in found.problems]
+        for found in check_all(files)
+    ]
+
+
+def test_bots_that_write_into_each_others_folder_are_warned_of(tmp_path: Path) -> None:
+    """Each at its output, with the place of the other."""
+    a, b = f"{tmp_path}/a", f"{tmp_path}/b"
+    one, two = pair(
+        tmp_path, f"input_path: {a}, output_path: {b}/x", f"input_path: {b}, output_path: {a}"
+    )
+    assert len(one) == len(two) == 1
+    assert "b.yaml:1), so each write is an event there, and that bot writes into" in one[0]
+    assert one[0].startswith("/a.yaml:4:")
+    assert "a.yaml:1)" in two[0]
+    assert "never end" in two[0]
+
+
+@pytest.mark.parametrize(
+    ("writer", "watcher", "warned"),
+    [
+        ("output_path: {}/x", "input_path: {}", True),
+        ("output_path: {}", "input_path: {}", True),
+        ("output_path: {}/x/y", "input_path: {}, exclude: [/x/]", False),
+        ("output_path: {}/x", "input_path: {}, recursive: false", False),
+        ("output_path: {}", "input_path: {}, recursive: false", True),
+        ("output_path: {}", "input_path: {}/x", False),
+        ("output_path: {}2", "input_path: {}", False),
+        ("output_path: {}", "input_path: {}, include: ['*.csv']", False),
+        ("output_path: {}", "input_path: {}, input_path_type: file", False),
+        ("name: nothing", "name: nothing", False),
+    ],
+)
+def test_a_bot_that_writes_where_another_watches_is_warned_of(
+    tmp_path: Path, writer: str, watcher: str, warned: bool
+) -> None:
+    """It may be meant, as a chain of bots; what the watch leaves out is no matter."""
+    place = tmp_path / "in"
+    one, two = pair(tmp_path, writer.format(place), watcher.format(place))
+    assert ["each write is an event there" in line for line in one] == [True] * warned
+    assert two == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,15 @@ from typing import Self
 from tests.bot.factories import put
 from tests.waiting import PATIENCE, until_sync
 
-MEWBOT = """
+PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/write-a-bot.md"
+(MEWBOT,) = [
+    code
+    for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    if "configure_bot" in code
+]
+"""The lines that the page gives to run a file under mewbot."""
+
+BOT = """
 import asyncio, sys
 from mewbot.loader import configure_bot
 asyncio.set_event_loop(asyncio.new_event_loop())

@@ -141,7 +141,7 @@ def test_the_example_of_the_format_is_right(tmp_path: Path) -> None:
 
 def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
     """The bot for a moment, and the action."""
-    program, action = blocks("how-to/write-a-bot.md", "python")
+    program, action, *_ = blocks("how-to/write-a-bot.md", "python")
     (tmp_path / "in").mkdir()
     ending = program.replace("asyncio.run(main())", "")
     ending += (
@@ -175,3 +175,27 @@ def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
         return state
 
     assert asyncio.run(greet())["greeting"] == "hi, Ann"
+
+
+def test_the_input_of_the_how_to_runs(tmp_path: Path) -> None:
+    """Beside its bot's file, started elsewhere."""
+    (module,) = [one for one in blocks("how-to/write-a-bot.md", "python") if "class Clock(" in one]
+    (bot,) = blocks("how-to/write-a-bot.md", "yaml")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "my_bot.py").write_text(module, encoding="utf-8")
+    (home / "bot.yaml").write_text(bot, encoding="utf-8")
+    command = [sys.executable, "-m", "limpet"]
+    done = subprocess.run(
+        [*command, "check", "home/bot.yaml"], cwd=tmp_path, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "1 bot, 1 input, 1 behaviour: fine\n"), done.stderr
+    with subprocess.Popen(
+        [*command, "run", "home/bot.yaml", "--state-dir", "state"], cwd=tmp_path,
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["tick 1\n", "tick 2\n"]
+        process.terminate()
+        assert process.wait(60) == 0

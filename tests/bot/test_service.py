@@ -361,9 +361,12 @@ def test_case_d15_killed_at_random_moments_an_inbox_loses_nothing(tmp_path: Path
 
 
 def test_case_d16_check_reports_all_and_exits_with_2(tmp_path: Path) -> None:
-    """D16: or with 0 and no output; on request as JSON."""
+    """D16: or with 0 and one line; on request as JSON."""
     numbers(tmp_path, 1)
     done = limpet(tmp_path, "check", "bot.yaml")
+    fine = "1 bot, 1 input, 1 behaviour: fine\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, fine, "")
+    done = limpet(tmp_path, "check", "bot.yaml", "--json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     (tmp_path / "bad.yaml").write_text("kind: IOConfig\nuuid: x\nproperties: yes\n")
     done = limpet(tmp_path, "check", "bot.yaml", "bad.yaml")
@@ -374,6 +377,33 @@ def test_case_d16_check_reports_all_and_exits_with_2(tmp_path: Path) -> None:
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert {(one["line"], one["column"]) for one in found} == {(1, 1), (3, 13)}
     assert json.loads(limpet(tmp_path, "check", "--schema").stdout)["$id"] == "urn:limpet:bot:1"
+
+
+def test_components_beside_the_file_are_found_wherever_it_is_started(tmp_path: Path) -> None:
+    """In check, run, reload and replay; what is in the current folder goes first."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    numbers(home, 1)
+    file = str(home / "bot.yaml")
+    argv = ["--state-dir", "state", "--backoff", "0.01"]
+    done = limpet(here, "check", file)
+    assert done.returncode == 0, done.stderr
+    (here / "fail").touch()
+    done = limpet(here, "run", file, "--until-done", *argv)
+    assert done.returncode == 0, done.stderr
+    assert (here / "state" / "dead-letters.jsonl").exists()
+    (here / "fail").unlink()
+    done = limpet(here, "replay", file, *argv)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "1"), done.stderr
+    assert noted(here) == [0]
+    with Program(here, "run", file, *argv) as program:
+        program.until(lambda: "running:" in program.output)
+        program.signal("SIGHUP")
+        program.until(lambda: "reloaded" in program.output)
+    for module in home.glob("*.py"):
+        (here / module.name).write_text("raise SystemExit('the one that is here')")
+    assert "the one that is here" in limpet(here, "check", file).stderr
 
 
 def test_new_writes_a_file_and_never_over_one(tmp_path: Path) -> None:

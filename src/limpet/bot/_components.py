@@ -8,6 +8,8 @@ from typing import Any
 
 from mewbot.core import BehaviourInterface, InputInterface, IOConfigInterface, OutputInterface
 
+from limpet.bot._returned import inputs_of, outputs_of
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
@@ -25,11 +27,11 @@ class Components:
 
     def inputs(self) -> list[InputInterface]:
         """Return the inputs, each once, in order."""
-        return _once(one for io in self.io_configs for one in io.get_inputs())
+        return _once(one for io in self.io_configs for one in inputs_of(io))
 
     def outputs(self) -> list[OutputInterface]:
         """Return the outputs, each once, in order."""
-        return _once(one for io in self.io_configs for one in io.get_outputs())
+        return _once(one for io in self.io_configs for one in outputs_of(io))
 
     def active(self) -> list[tuple[BehaviourInterface, str]]:
         """Return the active behaviours, with their names in the journal."""

@@ -13,6 +13,7 @@ from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
+    from limpet.bot.config import CheckedBot
     from limpet.bot.runner import RunOptions
 
 
@@ -129,7 +130,7 @@ def _options(given: Namespace) -> RunOptions:
 
 
 def _check(given: Namespace) -> int:
-    from limpet.bot.config import check, schema
+    from limpet.bot.config import check_all, schema
 
     if given.schema:
         print(json.dumps(schema(), indent=2))
@@ -137,15 +138,30 @@ def _check(given: Namespace) -> int:
     if not given.words:
         message = "expected BOT.yaml, or --schema"
         raise UsageError(message)
-    errors = 0
-    for file in given.words:
-        for problem in check(file):
-            errors += problem.level == "error"
-            if given.json:
-                print(json.dumps(asdict(problem)))
-            else:
-                print(problem, file=sys.stderr)
-    return 2 if errors else 0
+    bots = check_all(given.words)
+    problems = [problem for bot in bots for problem in bot.problems]
+    for problem in problems:
+        if given.json:
+            print(json.dumps(asdict(problem)))
+        else:
+            print(problem, file=sys.stderr)
+    if any(bot.components is None for bot in bots):
+        return 2
+    if not given.json:
+        print(_fine(bots, len(problems)))
+    return 0
+
+
+def _fine(bots: list[CheckedBot], warnings: int) -> str:
+    """Return what was checked, in numbers."""
+    counts = (
+        (len(bots), "bot"),
+        (sum(bot.inputs for bot in bots), "input"),
+        (sum(len(bot.components.behaviours) for bot in bots if bot.components), "behaviour"),
+    )
+    text = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
+    more = f", {warnings} warning{'s' * (warnings != 1)}" if warnings else ""
+    return f"{text}: fine{more}"
 
 
 def _new(given: Namespace) -> int:

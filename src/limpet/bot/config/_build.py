@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import traceback
 import uuid
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from mewbot.core import BehaviourInterface, ComponentKind
 from limpet._suggest import near
 from limpet._yaml_nodes import YamlReader
 from limpet.bot._names import MODULES
+from limpet.bot._returned import FOREIGN_ERRORS, error_text, wrong_in
 from limpet.bot.config._documents import COMPONENT_KEYS, Block
 from limpet.bot.settings._setting import Configured, settings_of
 from limpet.bot.settings._validators import BadKeyError, BadValueError
@@ -29,14 +29,30 @@ def build(reader: YamlReader, block: Block) -> Any | None:  # noqa: ANN401 - any
     ]
     if made is None or any(one is None for _, one in parts):
         return None
+    kept = [_keeps_its_promises(reader, part, one) for part, one in parts]  # reports each
+    if not all(kept):
+        return None
     if isinstance(made, BehaviourInterface) and block.kind == "Behaviour":
         for part, one in parts:
             try:
                 made.add(one)
-            except Exception as error:  # noqa: BLE001 - foreign code
-                reader.problem(part.node, part.where, f"the behaviour refuses it: {error}")
+            except FOREIGN_ERRORS as error:
+                message = f"the behaviour refuses it: {error_text(error)}"
+                reader.problem(part.node, part.where, message)
                 return None
-    return made
+    # With its parts, because what a behaviour consumes is what they do.
+    return made if _keeps_its_promises(reader, block, made) else None
+
+
+def _keeps_its_promises(reader: YamlReader, block: Block, made: object) -> bool:
+    """Report what the methods of a component return and must not."""
+    try:
+        problems = list(wrong_in(made))
+    except FOREIGN_ERRORS as error:
+        problems = [error_text(error)]
+    for message in problems:
+        reader.problem(block.implementation_node, f"{block.where}.implementation", message)
+    return not problems
 
 
 def class_of(reader: YamlReader, block: Block) -> type[Any] | None:
@@ -48,11 +64,15 @@ def class_of(reader: YamlReader, block: Block) -> type[Any] | None:
     ours = [f"limpet.bot.{name}" for name in MODULES]
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - foreign code
+    except FOREIGN_ERRORS as error:
         guess = near(block.implementation, [*ours, "mewbot.api.v1.Behaviour"])
-        reader.problem(node, where, f"cannot import {module_name}: {_one_line(error)}{guess}")
+        reader.problem(node, where, f"cannot import {module_name}: {error_text(error)}{guess}")
         return None
-    found = getattr(module, class_name, None)
+    try:
+        found = getattr(module, class_name, None)
+    except FOREIGN_ERRORS as error:
+        reader.problem(node, where, f"{block.implementation} cannot be used: {error_text(error)}")
+        return None
     if found is None:
         names = ours if module_name == "limpet.bot" else dir(module)
         guess = near(block.implementation if names is ours else class_name, names)
@@ -70,17 +90,20 @@ def _make(reader: YamlReader, block: Block) -> Any | None:  # noqa: ANN401 - any
     if kind is None:
         return None
     before = len(reader.problems)
-    if issubclass(kind, Configured):
-        _check_ours(reader, block, kind)
-    else:
-        _check_others(reader, block, kind)
+    try:
+        if issubclass(kind, Configured):
+            _check_ours(reader, block, kind)
+        else:
+            _check_others(reader, block, kind)
+    except FOREIGN_ERRORS as error:  # a value or a class of its own that raises when looked at
+        reader.problem(block.node, block.where, f"it cannot be checked: {error_text(error)}")
     if len(reader.problems) > before:
         return None
     try:
         return kind(uid=block.uuid or uuid.uuid5(_NAMESPACE, block.where).hex, **block.properties)
-    except Exception as error:  # noqa: BLE001 - foreign code
+    except FOREIGN_ERRORS as error:
         reader.problem(
-            block.node, block.where, f"the component cannot be created: {_one_line(error)}"
+            block.node, block.where, f"the component cannot be created: {error_text(error)}"
         )
         return None
 
@@ -137,10 +160,3 @@ def _unknown(reader: YamlReader, block: Block, key: str, known: list[str]) -> No
 def _is_settable(kind: type, name: str) -> bool:
     found = getattr(kind, name, None)
     return isinstance(found, property) and found.fset is not None and name != "uuid"
-
-
-def _one_line(error: BaseException) -> str:
-    """Return an exception's text in one line, with its type unless that adds nothing."""
-    text = " ".join(str(error).split()) or traceback.format_exception_only(error)[-1].strip()
-    plain = isinstance(error, ImportError | ValueError)
-    return text if plain else f"{type(error).__name__}: {text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,8 +31,7 @@ def check_whole(reader: YamlReader, blocks: list[Block], built: list[BuiltCompon
     _check_uuids(reader, blocks)
     filesystems = [one for one in built if isinstance(one.component, FileSystem)]
     _check_names(reader, filesystems)
-    for one in filesystems:
-        _check_loop(reader, one)
+    _check_loops(reader, filesystems)
     for block, component in _components(built):
         if isinstance(component, Configured) and "io" in settings_of(type(component)):
             _check_io(reader, block, component, filesystems)
@@ -39,9 +39,13 @@ def check_whole(reader: YamlReader, blocks: list[Block], built: list[BuiltCompon
             _check_processed_dirs(reader, block, component, filesystems)
     if any(problem.level == "error" for problem in reader.problems):
         return  # a component may be missing because of an error
-    if not any(block.kind == "Behaviour" for block in blocks) and blocks:
-        message = "this file has no Behaviour, so the bot does nothing"
-        reader.problem(blocks[-1].node, "", message, warning=True)
+    if not any(block.kind == "Behaviour" for block in blocks):
+        what = "no Behaviour" if blocks else "no component"
+        message = f"this file has {what}, so the bot does nothing; 'limpet new' writes a whole one"
+        reader.file_problem(message)
+    if blocks and not any(block.kind == "IOConfig" for block in blocks):
+        message = "this file has no IOConfig, so the bot gets no event"
+        reader.problem(blocks[0].node, "", message, warning=True)
     for block in blocks:
         for key in ("triggers", "actions"):
             if block.kind == "Behaviour" and not block.parts.get(key):
@@ -102,18 +106,21 @@ def _check_io(
     reader.problem(node, where, f"no FileSystem has the name {named!r}{near(named, known)}{listed}")
 
 
-def _check_loop(reader: YamlReader, one: BuiltComponent) -> None:
-    io = one.component
-    if io.own != "keep" or io.input_path is None or io.output_path is None:
-        return
-    if io.include or io.exclude or not _is_inside(io.output_path, io.input_path):
-        return
-    node, where = one.block.node_at("own", ())
-    message = (
-        "output_path is inside the watched folder, and with own: keep each write is an event: a "
-        "behaviour that answers each event never ends; use own: drop, or exclude the folder"
-    )
-    reader.problem(node, where, message, warning=True)
+def _check_loops(reader: YamlReader, filesystems: list[BuiltComponent]) -> None:
+    """Warn of watches that report what the bot itself writes."""
+    for watcher, writer in itertools.product(filesystems, repeat=2):
+        own = watcher.component.own
+        if own == "drop" or not _is_watched(writer.component.output_path, watcher.component):
+            continue
+        line = writer.block.node.start_mark.line + 1
+        whose = "" if writer is watcher else f" of line {line}"
+        node, where = watcher.block.node_at("own", ())
+        message = (
+            f"output_path{whose} is inside the watched folder, and with own: {own} each write is "
+            "an event: a behaviour that answers each event never ends; use own: drop, or exclude "
+            "the folder"
+        )
+        reader.problem(node, where, message, warning=True)
 
 
 def _check_processed_dirs(
@@ -142,6 +149,61 @@ def _check_processed_dirs(
             if key in block.property_nodes:
                 node, where = block.node_at(key, ())
             reader.problem(node, where, message)
+
+
+def check_between(bots: list[tuple[YamlReader, list[BuiltComponent]]]) -> None:
+    """Warn where a bot writes into a folder that another of these bots watches."""
+    filesystems = [
+        [one for one in built if isinstance(one.component, FileSystem)] for _, built in bots
+    ]
+    for at, (reader, _) in enumerate(bots):
+        for other, (other_reader, _) in enumerate(bots):
+            if other == at:
+                continue
+            back = _first_way(filesystems[other], filesystems[at])
+            for writer, watcher in _ways(filesystems[at], filesystems[other]):
+                line = watcher.block.node.start_mark.line + 1
+                message = (
+                    f"output_path is inside the folder that another bot watches "
+                    f"({other_reader.file}:{line}), so each write is an event there"
+                )
+                if back is not None:
+                    message += (
+                        ", and that bot writes into a folder that this one watches: two that "
+                        "answer each event never end; exclude one of the folders, or set loop_limit"
+                    )
+                node, where = writer.block.node_at("output_path", ())
+                reader.problem(node, where, message, warning=True)
+
+
+def _first_way(
+    writers: list[BuiltComponent], watchers: list[BuiltComponent]
+) -> tuple[BuiltComponent, BuiltComponent] | None:
+    return next(_ways(writers, watchers), None)
+
+
+def _ways(
+    writers: list[BuiltComponent], watchers: list[BuiltComponent]
+) -> Iterator[tuple[BuiltComponent, BuiltComponent]]:
+    """Yield the pairs of which the first writes where the second watches."""
+    for writer in writers:
+        for watcher in watchers:
+            if _is_watched(writer.component.output_path, watcher.component):
+                yield writer, watcher
+
+
+def _is_watched(folder: str | None, io: FileSystem) -> bool:
+    """Return whether a file that is written into a folder is an event of a watch."""
+    if folder is None or io.input_path is None or io.input_path_type != "dir":
+        return False
+    inner, outer = os.path.realpath(folder), os.path.realpath(io.input_path)
+    if not _is_inside(inner, outer) or io.include:
+        return False
+    if inner == outer:
+        return True
+    rel = os.path.relpath(inner, outer)
+    excluded = pathspec.GitIgnoreSpec.from_lines(io.exclude).match_file(rel + "/x")
+    return io.recursive and not excluded
 
 
 def _is_inside(inner: str, outer: str) -> bool:

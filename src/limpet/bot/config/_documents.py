@@ -177,6 +177,8 @@ def _read_parts(reader: YamlReader, block: Block, key: str, kind: str, node: yam
         reader.problem(node, where, "must be a list; [] if there are none")
         return
     for one, at in reader.items(node, where):
+        if reader.is_full:
+            return
         part = _read(reader, one, at, kind)
         if part is not None:
             block.parts[key].append(part)

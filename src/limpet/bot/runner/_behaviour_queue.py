@@ -11,6 +11,7 @@ from mewbot.core import BehaviourInterface, InputEvent
 
 from limpet._keyed_queue import EVERY_KEY, KeyedItem, KeyedQueue
 from limpet.bot._delivery import Delivery
+from limpet.bot._returned import classes_of
 from limpet.bot.events._action_result import ActionState
 from limpet.bot.events._input_events import DirInputEvent, FileSystemInputEvent
 
@@ -67,7 +68,7 @@ class BehaviourQueue(KeyedQueue[Task]):
         self.name = name
         self.bound = bound
         self.workers = workers
-        self.kinds = tuple(behaviour.consumes_inputs())
+        self.kinds = classes_of(behaviour, "consumes_inputs")
         self._has_work = asyncio.Event()
         self._has_room = asyncio.Event()
 

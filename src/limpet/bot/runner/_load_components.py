@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from mewbot.core import BehaviourInterface, IOConfigInterface
 
 from limpet.bot._components import Components
+from limpet.bot._returned import wrong_in
 from limpet.errors import UsageError
 
 BotLike: TypeAlias = str | os.PathLike[str] | Components | Iterable[object] | Any
@@ -29,9 +30,10 @@ def components_of(bot: BotLike) -> Components:
         return load(bot)
     if hasattr(bot, "_io_configs") and hasattr(bot, "_behaviours"):  # mewbot.bot.Bot
         inside = vars(bot)  # there is no other way to them
-        return Components(
-            io_configs=tuple(inside["_io_configs"]), behaviours=tuple(inside["_behaviours"])
-        )
+        bot = [*inside["_io_configs"], *inside["_behaviours"]]
+    if not isinstance(bot, Iterable):
+        message = f"{bot!r:.80} is no bot: give the path of its file, or a list of components"
+        raise UsageError(message)
     io_configs: list[IOConfigInterface] = []
     behaviours: list[BehaviourInterface] = []
     for one in bot:
@@ -42,4 +44,6 @@ def components_of(bot: BotLike) -> Components:
         else:
             message = f"{one!r} is neither an IOConfig nor a Behaviour"
             raise UsageError(message)
+        if problems := list(wrong_in(one)):
+            raise UsageError("; ".join(problems))
     return Components(io_configs=tuple(io_configs), behaviours=tuple(behaviours))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from mewbot.core import OutputEvent, OutputInterface
 
 from limpet.bot._dry_run import report_dry_run
+from limpet.bot._returned import classes_of
 from limpet.bot.events._output_events import FileSystemOutputEvent, MoveProcessedFileOutputEvent
 from limpet.bot.io._filesystem_output import FileSystemOutput, NotMeantError
 from limpet.bot.runner._retry import GaveUpError, RetryPolicy, is_worth_retrying
@@ -73,7 +74,9 @@ class OutputSender:
 
     def _find(self, event: OutputEvent) -> tuple[OutputInterface, ...]:
         takers = tuple(
-            output for output in self.outputs if isinstance(event, tuple(output.consumes_outputs()))
+            output
+            for output in self.outputs
+            if isinstance(event, classes_of(output, "consumes_outputs"))
         )
         if not takers:
             _LOG.warning("no output takes %s; dropping such events", type(event).__name__)

@@ -130,6 +130,8 @@ class Fields:
         value = FIELDS[first](self._event)
         if value is None:
             message = f"{type(self._event).__name__} has no field {name!r}"
+            if first == "content":
+                message = _why_no_content(self._event) or message
             raise MissingFieldError(message)
         return value
 
@@ -137,7 +139,13 @@ class Fields:
         values = _public(self._event)
         if isinstance(self._event, FileSystemInputEvent):
             values = dict(wire_of(self._event)) | {"content": _content(self._event)}
-        return _into(values, rest, name)
+        try:
+            return _into(values, rest, name)
+        except MissingFieldError as error:
+            why = _why_no_content(self._event) if rest.partition(".")[0] == "content" else ""
+            if not why:
+                raise
+            raise MissingFieldError(why) from error
 
 
 def _into(values: Mapping[str, Any], rest: str, name: str) -> object:
@@ -200,6 +208,34 @@ def _content(event: InputEvent) -> object:
     if found is None:
         found = getattr(event, "content", getattr(event, "text", None))
     return found if isinstance(found, str | bytes) else None
+
+
+_WHY_NO_CONTENT: Final = {
+    "undecodable": "it is not text in the encoding of the option content (mode: rb takes bytes)",
+    "too_large": "it has more bytes than max_bytes of the option content",
+    "vanished": "the file was gone before it was read",
+    "denied": "reading the file was denied",
+    "not_regular": "it is no regular file",
+    "error": "reading the file failed",
+}
+"""``content_error`` of an event -> the reason in words."""
+
+
+def _why_no_content(event: InputEvent) -> str:
+    """Return why an event carries no content, if it is one that could."""
+    if not isinstance(event, FileSystemInputEvent) or isinstance(event, LinesAddedInputEvent):
+        return ""
+    path = _rel(event)
+    reason = getattr(event.event, "content_error", None)
+    if reason is not None:
+        why = _WHY_NO_CONTENT.get(reason, reason)
+        return f"the event has no content of {str(path)!r}: {why}"
+    if hasattr(event.event, "content"):
+        return (
+            f"the event has no content of {str(path)!r}: the FileSystem has no option content, "
+            "such as content: {mode: r}"
+        )
+    return f"{type(event).__name__} has no content: only created and updated files have"
 
 
 def _stat(name: str) -> Callable[[InputEvent], object]:
