@@ -193,6 +193,20 @@ def test_a_file_system_without_notifications(proc: Proc, tree: Path) -> None:
     assert r"nfs4, mounted at /mnt/a\nb, does not report" in report.problems[0].message
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("place", ["/proc", "/proc/self/status", "/sys"])
+def test_files_that_the_kernel_makes_are_no_network(place: str, proc: Proc) -> None:
+    """They are polled too, but nobody else has them."""
+    if not os.path.ismount("/proc") or not os.path.exists(place):
+        pytest.skip(f"no {place} here")
+    report = examine(Path(place), proc=proc.path)
+    assert "virtual" in codes(report)
+    assert "network" not in codes(report)
+    (problem,) = [one for one in report.problems if one.code == "virtual"]
+    assert "the kernel makes" in problem.message
+    assert "other hosts" not in problem.message
+
+
 @pytest.mark.parametrize(
     ("reason", "commands"),
     [

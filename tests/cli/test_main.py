@@ -231,6 +231,7 @@ def test_help_loads_nothing_it_does_not_need() -> None:
         "limpet.cli",
         "limpet.cli._dispatch",
         "limpet.cli._parser",
+        "limpet.cli._stdout",
     }
 
 

@@ -36,10 +36,15 @@ class Mount:
     root: str
 
     @property
+    def is_virtual(self) -> bool:
+        """Return whether the kernel itself makes its files."""
+        return self.filesystem in SILENT
+
+    @property
     def needs_polling(self) -> bool:
         """Return whether its files change without a report by this kernel."""
         kind = self.filesystem
-        return kind in NETWORK or kind in SILENT or kind.startswith("fuse.")
+        return kind in NETWORK or self.is_virtual or kind.startswith("fuse.")
 
 
 def read_mounts(text: str | None = None) -> list[Mount]:

@@ -37,6 +37,8 @@ class Choice:
     mount_point: str
     network: bool
     """Others can change it without a notification on this system."""
+    virtual: bool = False
+    """The kernel makes its files (``proc``), and does not notify of their changes."""
     degraded: bool = False
     """Nothing better works because something is missing that could be had; ``reason`` says what."""
 
@@ -60,6 +62,7 @@ def choose(path: Path, requested: BackendName = "auto") -> Choice:
             filesystem=filesystem,
             mount_point=mount.point if mount else "",
             network=silent,
+            virtual=mount is not None and mount.is_virtual,
         )
 
     if requested != "auto":
@@ -75,6 +78,10 @@ def choose(path: Path, requested: BackendName = "auto") -> Choice:
             raise UnsupportedError(message)
         return made(requested, "requested")
     if silent:
+        if mount is not None and mount.is_virtual:
+            return made(
+                "poll", f"the kernel makes the files of {filesystem}, and reports no change"
+            )
         return made("poll", f"{filesystem} does not report every change to this system")
     reasons: list[str] = []
     for name in _BEST_FIRST:

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet.cli._event_text import escape
 from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import MissingExtraError, UsageError
 
@@ -174,7 +175,7 @@ def _new(given: Namespace) -> int:
     file = Path(given.words[1] if len(given.words) > 1 else f"{kind}.yaml")
     try:
         with file.open("w" if given.force else "x", encoding="utf-8") as out:
-            out.write(starter(kind, str(file)))
+            out.write(starter(kind, escape(str(file))))
     except FileExistsError as error:
         message = f"{file} exists; choose another file, or use --force"
         raise UsageError(message) from error

@@ -7,6 +7,7 @@ from typing import Final
 
 from limpet import __version__
 from limpet.cli._parser import Parser
+from limpet.cli._stdout import StdoutError, checked_streams
 from limpet.errors import LimpetError, UsageError
 
 USAGE: Final = 2
@@ -30,8 +31,28 @@ COMMANDS: Final = {
 }
 
 
+_STREAMING: Final = (["watch"], ["follow"], ["run"])
+"""Commands that write on and on, and see to failures themselves."""
+_HELP: Final = frozenset({"-h", "--help"})
+
+
 def dispatch(argv: list[str]) -> int:
-    """Parse and run a command and return the exit code; an error is one line on standard error."""
+    """Parse and run a command and return the exit code; an error is one line on standard error.
+
+    A reader of standard output that has gone is no error, whatever the command.
+    """
+    try:
+        prints = argv[:1] not in _STREAMING or not _HELP.isdisjoint(argv)
+        with checked_streams(prints=prints):
+            return _outcome(argv)
+    except StdoutError as error:
+        if error.is_closed_pipe:
+            return 0
+        print(f"limpet: {error}", file=sys.stderr)
+        return 1
+
+
+def _outcome(argv: list[str]) -> int:
     try:
         return _run(argv)
     except SystemExit as end:  # help or the version was asked for, and is printed
@@ -43,6 +64,10 @@ def dispatch(argv: list[str]) -> int:
         return USAGE
     except LimpetError as error:
         print(f"limpet: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename!r}: "
+        print(f"limpet: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -17,6 +17,7 @@ from limpet._wire import Json, dump_line, put_path
 from limpet.backends import Choice, FileSystemTraits, choose, traits_of
 from limpet.cli._event_text import encoding_of, escape
 from limpet.cli._kernel_limits import Limit, read_limits
+from limpet.cli._stdout import failures_of_stdout
 from limpet.cli._writer import stream_sink
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError
@@ -90,7 +91,7 @@ def run(path: str, *, requested: BackendName, as_json: bool) -> int:
     else:
         text = "\n".join(_as_text(report)) + "\n"
         output = text.encode(encoding_of(sys.stdout), "backslashreplace")
-    with suppress(BrokenPipeError):  # the reader has seen enough
+    with failures_of_stdout():
         stream_sink(sys.stdout)(output)
     return 1 if report.problems else 0
 
@@ -184,13 +185,20 @@ def _about_backend(path: Path, choice: Choice, requested: BackendName) -> Iterat
             "single files: an editor that saves by renaming replaces the file outside, and the old "
             "one stays mounted here. Mount its folder instead.",
         )
-    if choice.network:
+    if choice.virtual:
+        yield Problem(
+            code="virtual",
+            message=f"{choice.filesystem}, mounted at {escape(choice.mount_point)}, has files that "
+            "the kernel makes when they are read: it reports no change of them. It is polled, and "
+            "a change is seen only where size or times show it. Ask the kernel by another way.",
+        )
+    elif choice.network:
         yield Problem(
             code="network",
             message=f"{choice.filesystem}, mounted at {escape(choice.mount_point)}, does not "
-            "report changes that other hosts make. It is polled: a change is seen after "
-            "--poll-interval seconds at most. Run limpet where the files are, or lower that "
-            "interval.",
+            "report changes that others make: other hosts, or the program behind it. It is "
+            "polled: a change is seen after --poll-interval seconds at most. Run limpet where the "
+            "files are, or lower that interval.",
         )
     elif choice.name == "poll" and requested == "auto":
         yield Problem(
@@ -282,8 +290,9 @@ def _as_json(report: Report) -> Json:
     wire["found"] = report.found
     wire["backend"] = None
     if report.choice is not None:
-        names = ("name", "reason", "filesystem", "network")
+        names = ("name", "reason", "filesystem", "network", "virtual")
         backend: Json = {name: getattr(report.choice, name) for name in names}
+        backend["network"] = report.choice.network and not report.choice.virtual
         if report.choice.mount_point:
             put_path(backend, "mount_point", Path(report.choice.mount_point))
         wire["backend"] = backend

@@ -12,6 +12,7 @@ from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._surrogates import writable
 from limpet._wire import dump_line
+from limpet.bot._closed_pipe import stop_for_closed_pipe
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.settings._setting import Setting
@@ -41,7 +42,13 @@ class PrintAction(LimpetAction):
             line = dump_line(wire_of(event)).decode()
         else:
             line = self.text.text(self.fields(event, state)) + "\n"
-        await asyncio.to_thread(_print, line)
+        try:
+            await asyncio.to_thread(_print, line)
+        except BrokenPipeError:
+            # As programs do whose reader has gone, such as ``| head``; the event is kept.
+            if not stop_for_closed_pipe():
+                raise
+            await asyncio.Event().wait()
         return
         yield
 

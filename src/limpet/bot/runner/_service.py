@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from limpet.bot._closed_pipe import on_closed_pipe
 from limpet.bot.runner._dead_letters import DeadLetter, DeadLetters
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
@@ -124,6 +125,7 @@ class _Program:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        on_closed_pipe.set(self._on_closed_pipe)
         with contextlib.ExitStack() as stack:
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 self._handle_signal(loop, stack, name)
@@ -163,6 +165,11 @@ class _Program:
             self._code = 128 + number
         self._notifier.send("STOPPING=1", f"STATUS=stopping, by {name}")
         self._runner.stop()
+
+    def _on_closed_pipe(self) -> None:
+        _LOG.info("nobody reads standard output any more: stopping; unprocessed events are stored")
+        self._runner.stop()
+        self._runner.stop()  # at once: what waits cannot be printed either
 
     def _on_hangup(self, _: int) -> None:
         task = asyncio.get_running_loop().create_task(self._reload())
