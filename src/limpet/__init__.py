@@ -214,8 +214,8 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
         {
             name: f"limpet.{name}"
             for name in (
-                "backends", "bot", "config", "errors", "events", "following", "output", "testing",
-                "watch",
+                "backends", "bot", "cli", "config", "errors", "events", "following", "output",
+                "remote", "testing", "watch",
             )
         },
     )  # fmt: skip

@@ -171,6 +171,7 @@ ALLOWED = {
         "limpet._dead_letter",
         "limpet._file_lock",
         "limpet._state_access",
+        "limpet._lazy_names",
         "limpet._option_fields",
         "limpet._suggest",
         "limpet._wire",

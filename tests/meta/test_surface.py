@@ -1,10 +1,12 @@
 """What a reader of the package's surface may rely on."""
 
+import asyncio
 import importlib
 import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +17,7 @@ import limpet
 import limpet.bot
 import limpet.following
 import limpet.watch
+from limpet.remote import EventReader, MemoryHub, MemoryTransport, RemoteOutput
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -75,6 +78,19 @@ def test_importing_limpet_needs_no_extra_and_starts_nothing() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["1"]
+
+
+@pytest.mark.parametrize("module", [name for name in PUBLIC if not name.endswith("__")])
+def test_every_public_module_is_found_from_the_package(module: str) -> None:
+    """``import limpet`` is enough, in a fresh process; and it is completed."""
+    package, _, name = module.rpartition(".")
+    program = f"import limpet; {module}"
+    if package:
+        program += f"; assert {name!r} in dir({package}), dir({package})"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_package_is_marked_as_typed() -> None:
@@ -172,3 +188,82 @@ def test_after_preload_nothing_is_loaded_in_the_loop() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr, done.stdout.strip()) == (0, "", "")
+
+
+def openable() -> dict[str, type[Any]]:
+    """Return every public class with a block, by its name."""
+    found = {}
+    for module in PUBLIC:
+        if module.endswith("__"):
+            continue
+        loaded = importlib.import_module(module)
+        for name in loaded.__all__:
+            value = getattr(loaded, name)
+            if inspect.isclass(value) and (
+                hasattr(value, "__aenter__") or hasattr(value, "__enter__")
+            ):
+                found[name] = value
+    return found
+
+
+MADE: dict[str, Callable[[Path], Any]] = {
+    "AsyncOutput": limpet.open_output,
+    "EventReader": lambda folder: EventReader(
+        MemoryTransport(MemoryHub()), bot="b", hosts=["h"], store=folder / "store", start="all"
+    ),
+    "Follower": lambda folder: limpet.follow(folder / "log"),
+    "Output": limpet.Output,
+    "RemoteOutput": lambda _: RemoteOutput(
+        MemoryTransport(MemoryHub()), bot="b", host="h", output="o"
+    ),
+    "SyncFollower": lambda folder: limpet.follow(folder / "log").sync(),
+    "SyncWatch": lambda folder: limpet.watch_dir(folder).sync(),
+    "Watch": limpet.watch_dir,
+}
+
+
+def test_all_that_has_a_block_is_tried() -> None:
+    """None is forgotten when one is added."""
+    assert set(MADE) == set(openable())
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_has_a_block_can_do_without(name: str, tmp_path: Path) -> None:
+    """For frameworks that call one function at the start and another at the end: it is opened
+    once, closed twice, and can be opened again; nothing warns."""
+
+    async def main() -> None:
+        made = MADE[name](tmp_path)
+        for _ in range(2):
+            assert await made.aopen() is made
+            with pytest.raises((RuntimeError, limpet.UsageError), match="already"):
+                await made.aopen()
+            await made.aclose()
+            await made.aclose()
+
+    if hasattr(openable()[name], "__aenter__"):
+        asyncio.run(main())
+        return
+    made = MADE[name](tmp_path)
+    for _ in range(2):
+        made.open()
+        made.close()
+        made.close()
+
+
+DOCS = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in [SOURCE.parent / "README.md", *(SOURCE.parent / "docs").rglob("*.md")]
+)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_is_completed_is_documented(name: str, tmp_path: Path) -> None:
+    """An attribute without an underscore is a promise; so a page names it as code."""
+
+    async def main() -> set[str]:
+        made = MADE[name](tmp_path)
+        return {one for one in dir(made) if not one.startswith("_")}
+
+    unnamed = {one for one in asyncio.run(main()) if not re.search(rf"(`|\.){one}\b", DOCS)}
+    assert unnamed == set()

@@ -162,5 +162,16 @@ __all__ = [
 
 if not TYPE_CHECKING:  # the type checker reads the imports above, and finds no other name
     __getattr__, __dir__ = lazy_names(
-        globals(), MODULES, {"values": "limpet.bot.settings._validators"}
-    )
+        globals(),
+        MODULES,
+        {
+            "values": "limpet.bot.settings._validators",
+            **{
+                name: f"limpet.bot.{name}"
+                for name in (
+                    "actions", "compat", "conditions", "config", "events", "io", "program",
+                    "runner", "settings", "triggers",
+                )
+            },
+        },
+    )  # fmt: skip

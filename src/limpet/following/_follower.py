@@ -55,7 +55,11 @@ class Follower:
             abandon(thread, self)
 
     async def __aenter__(self) -> Self:
-        """Start: when this returns, every later line is seen.
+        """Start; see ``aopen``."""
+        return await self.aopen()
+
+    async def aopen(self) -> Self:
+        """Start without a block; ``aclose`` is due later. Every later line is seen.
 
         May be cancelled, also while a disk does not answer; then nothing was started.
 
@@ -100,7 +104,7 @@ class Follower:
         if thread is None:
             return
         if self._batch is not None:
-            if self.auto_commit:
+            if self._auto_commit:
                 self._batch.commit_returned()
             self._batch.is_closed = True
         self._batch = None
@@ -149,7 +153,7 @@ class Follower:
         """
         import anyio
 
-        thread = await self.running()
+        thread = await self._running()
         done = anyio.Event()
         errors: list[BaseException] = []
 
@@ -170,14 +174,14 @@ class Follower:
         """
         import anyio
 
-        thread = await self.running()
+        thread = await self._running()
         done = anyio.Event()
         thread.fence(partial(self._post, done.set))
         await done.wait()
 
     async def drain(self) -> None:
         """End every iteration once everything that is there now is delivered."""
-        (await self.running()).drain()
+        (await self._running()).drain()
 
     def stats(self) -> FollowStats:
         """Return the figures.
@@ -207,7 +211,7 @@ class Follower:
         self._thread = thread
         return thread
 
-    async def running(self) -> FollowThread:
+    async def _running(self) -> FollowThread:
         """Return the thread, and start it first if it is not running.
 
         Raises:
@@ -239,7 +243,7 @@ class Follower:
             )
             raise RuntimeError(message)
 
-    async def next_event(self, thread: FollowThread) -> FollowEvent:
+    async def _next_event(self, thread: FollowThread) -> FollowEvent:
         """Return the next event; wait for it if none is ready.
 
         Raises:
@@ -267,18 +271,18 @@ class Follower:
             await ready.wait()
 
     @property
-    def auto_commit(self) -> bool:
+    def _auto_commit(self) -> bool:
         """Return whether asking for the next batch commits the last one."""
         return self.options.commit == "auto"
 
     @property
-    def batch(self) -> _CurrentBatch:
+    def _current(self) -> _CurrentBatch:
         """The batch whose lines are being returned."""
         if self._batch is None:
             self._batch = _CurrentBatch()
         return self._batch
 
-    async def refill(self, current: _CurrentBatch) -> None:
+    async def _refill(self, current: _CurrentBatch) -> None:
         """Wait for the next batch of lines, unless another task has just done so.
 
         Raises:
@@ -289,12 +293,12 @@ class Follower:
                 return
             if current.is_closed:
                 raise StopAsyncIteration
-            thread = await self.running()
+            thread = await self._running()
             last, current.batch = current.batch, None
-            if last is not None and self.auto_commit:
+            if last is not None and self._auto_commit:
                 last.commit()
             while True:
-                event = await self.next_event(thread)
+                event = await self._next_event(thread)
                 if isinstance(event, Appended):
                     current.replace(event)
                     return
@@ -352,11 +356,11 @@ class _Events:
 
     async def __anext__(self) -> FollowEvent:
         last, self._last = self._last, None
-        if last is not None and self._follower.auto_commit:
+        if last is not None and self._follower._auto_commit:  # noqa: SLF001 (its own part)
             last.commit()
         if self._thread is None:
-            self._thread = await self._follower.running()
-        event = await self._follower.next_event(self._thread)
+            self._thread = await self._follower._running()  # noqa: SLF001 (its own part)
+        event = await self._follower._next_event(self._thread)  # noqa: SLF001 (its own part)
         if isinstance(event, Appended):
             self._last = event
         return event
@@ -412,7 +416,7 @@ class _Texts:
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._batch = follower.batch
+        self._batch = follower._current  # noqa: SLF001 (its own part)
 
     def __aiter__(self) -> Self:
         return self
@@ -424,7 +428,7 @@ class _Texts:
             if at < batch.count:
                 batch.at = at + 1
                 return batch.texts[at]
-            await self._follower.refill(batch)
+            await self._follower._refill(batch)  # noqa: SLF001 (its own part)
 
 
 class _Lines:
@@ -432,7 +436,7 @@ class _Lines:
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
-        self._current = follower.batch
+        self._current = follower._current  # noqa: SLF001 (its own part)
 
     def __aiter__(self) -> Self:
         return self
@@ -450,4 +454,4 @@ class _Lines:
                     current.at = after = at + 1
                     edges = current.edges
                     return Line(current.texts[at], edges[at], edges[after], origin)
-            await self._follower.refill(current)
+            await self._follower._refill(current)  # noqa: SLF001 (its own part)

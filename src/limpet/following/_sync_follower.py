@@ -36,10 +36,14 @@ class SyncFollower:
         self._last: Appended | None = None
 
     def __enter__(self) -> Self:
-        """Start: when this returns, every later line is seen.
+        """Start; see ``open``."""
+        return self.open()
+
+    def open(self) -> Self:
+        """Start without a block; ``close`` is due later. Every later line is seen.
 
         Raises:
-            LimpetError: As ``Follower.__aenter__``; nothing was started.
+            LimpetError: As ``Follower.aopen``; nothing was started.
         """
         self._start()
         return self

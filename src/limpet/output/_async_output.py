@@ -45,7 +45,7 @@ class _Opening:
 
     def run(self) -> None:
         """Open it, unless nobody waits for it any more."""
-        self._output.open_quietly(self._is_wanted)
+        self._output._open_quietly(self._is_wanted)  # noqa: SLF001 (its own part)
 
     def _is_wanted(self) -> bool:
         with self._mutex:
@@ -183,7 +183,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         except BaseException:
             opening.abandon()
             raise
-        self._output.warn_of_loops(stacklevel=stacklevel)
+        self._output._warn_of_loops(stacklevel=stacklevel)  # noqa: SLF001 (its own part)
         name = f"limpet output {self._output.path.name}"
         self._loop = EventLoop()
         self._thread = OutputThread(self._attempt, self._loop.post, name=name)
@@ -240,7 +240,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
 
     def _attempt(self, jobs: Sequence[Job]) -> None:
         """Do operations in the output's thread; what they leave to pack has a thread of its own."""
-        for packing in self._output.attempt(jobs):
+        for packing in self._output._attempt(jobs):  # noqa: SLF001 (its own part)
             if self._packing is None or self._packing.waiting >= _MOST_PACKINGS:
                 packing.close()
             else:

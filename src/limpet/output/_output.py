@@ -43,7 +43,7 @@ _alive: Final[weakref.WeakSet[Output]] = weakref.WeakSet()
 def _after_fork() -> None:
     """Release, in a forked child, what threads held that are not there."""
     for output in list(_alive):
-        output.forget_threads()
+        output._forget_threads()  # noqa: SLF001 (its own part)
 
 
 if hasattr(os, "register_at_fork"):
@@ -98,17 +98,21 @@ class Output(OperationMethods[Done]):
 
     # -- opening -------------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, *, warns: bool = True) -> None:
         """Open the root and remove the leftovers of processes that died.
+
+        Args:
+            warns: Warn if a watch of this process would deliver what is written (``own="keep"``).
 
         Raises:
             RootGoneError: It is missing and ``create`` is not set.
             OutputError: It cannot be opened; the code says why.
         """
-        self.open_quietly()
-        self.warn_of_loops(stacklevel=3)
+        self._open_quietly()
+        if warns:
+            self._warn_of_loops(stacklevel=3)
 
-    def open_quietly(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+    def _open_quietly(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Open without the warning: a shell warns itself, so that its caller's line is named.
 
         Args:
@@ -131,7 +135,7 @@ class Output(OperationMethods[Done]):
             self._opened = True
             self._process = os.getpid()
 
-    def warn_of_loops(self, *, stacklevel: int) -> None:
+    def _warn_of_loops(self, *, stacklevel: int) -> None:
         """Warn if a watch would deliver what is written here like any other change."""
         if any(watched_with_keep(base) for base in self._engine.root_dir.bases):
             warnings.warn(
@@ -163,8 +167,8 @@ class Output(OperationMethods[Done]):
 
     def __enter__(self) -> Self:
         """Open it."""
-        self.open_quietly()
-        self.warn_of_loops(stacklevel=2)
+        self._open_quietly()
+        self._warn_of_loops(stacklevel=2)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,7 +180,7 @@ class Output(OperationMethods[Done]):
         """How names are resolved: ``openat2`` or ``walk``; both are confined."""
         return self._engine.root_dir.way
 
-    def forget_threads(self) -> None:
+    def _forget_threads(self) -> None:
         """Make it usable in a forked child: the thread that held it is not there."""
         self._mutex = threading.Lock()
         self._working = 0
@@ -200,7 +204,7 @@ class Output(OperationMethods[Done]):
         tasks = [Task(operation) for operation in operations]
         for task in tasks:
             check_operation(task.operation)
-        packings = self.attempt(tasks)
+        packings = self._attempt(tasks)
         waiting = [task for task in tasks if task.result is None]
         if packings or waiting:
             self._wait(waiting, packings)
@@ -212,7 +216,7 @@ class Output(OperationMethods[Done]):
             delays = Backoff(_FIRST_S, _LONGEST_S)
             while waiting:
                 self._calls.pause(delays.next())
-                packings += self.attempt(waiting)
+                packings += self._attempt(waiting)
                 waiting = [task for task in waiting if task.result is None]
             for packing in packings:
                 packing.run()
@@ -220,7 +224,7 @@ class Output(OperationMethods[Done]):
             for packing in packings:
                 packing.close()
 
-    def attempt(self, tasks: Sequence[Task]) -> list[Packing]:
+    def _attempt(self, tasks: Sequence[Task]) -> list[Packing]:
         """Do what can be done without waiting for another process; see ``OutputEngine.run``.
 
         Raises:

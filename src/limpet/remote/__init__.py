@@ -5,6 +5,9 @@ with `EventReader` and write with `RemoteOutput`. All of it runs on asyncio. Wha
 sets up a hub is in `limpet.remote.admin`.
 """
 
+from typing import TYPE_CHECKING
+
+from limpet._lazy_names import lazy_names
 from limpet._yaml_nodes import ConfigError
 from limpet.remote._checkpoint_store import CheckpointError, CheckpointStore, StreamPosition
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
@@ -68,3 +71,6 @@ __all__ = [
     "read_events",
     "slug_of",
 ]
+
+if not TYPE_CHECKING:  # the checker knows that a module must be imported
+    __getattr__, __dir__ = lazy_names(globals(), {}, {"admin": "limpet.remote.admin"})

@@ -132,7 +132,7 @@ class Agent:
         try:
             for spec in options.outputs:
                 output = Output(spec.path, **spec.options)  # type: ignore[arg-type]
-                await asyncio.to_thread(output.open_quietly)
+                await asyncio.to_thread(output.open, warns=False)
                 outputs[spec.name] = CommandOutput(output, spec.allow)
             transport = self.transport = await self._connect()
             try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, Self, TypeVar
 
 from limpet._backoff import Backoff
+from limpet.errors import UsageError
 from limpet.remote._checkpoint_store import CheckpointStore, StreamPosition
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent
@@ -119,6 +120,7 @@ class EventReader:
         self._hosts = FleetHosts(transport, self.subjects) if not hosts else None
         self._subscriptions = [self._subscription(check_slug(host, "host")) for host in hosts]
         self._ready: deque[DeliveredEvent] = deque()
+        self._is_open = False
         self._pumps: list[asyncio.Task[None]] = []
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -134,11 +136,29 @@ class EventReader:
         self.trouble = ""
 
     async def __aenter__(self) -> Self:
+        """Start to read; see ``aopen``."""
+        return await self.aopen()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop; see ``aclose``."""
+        await self.aclose()
+
+    async def aopen(self) -> Self:
+        """Start to read without a block; ``aclose`` is due later.
+
+        Raises:
+            UsageError: It is open already.
+        """
+        if self._is_open:
+            message = f"the reader of bot {self.bot!r} is open already"
+            raise UsageError(message)
+        self._is_open = True
         if self._made_store:
             self.store.open()
         try:
             await self._begin()
         except BaseException:
+            self._is_open = False
             if self._made_store:
                 self.store.close()
             raise
@@ -179,15 +199,22 @@ class EventReader:
         if one.checkpoint is None and start == "new":
             await self._start_now(one)
 
-    async def __aexit__(self, *_: object) -> None:
-        """Stop; events that were not committed are delivered again by the next reader."""
-        for pump in self._pumps:
+    async def aclose(self) -> None:
+        """Stop; events that were not committed are delivered again by the next reader.
+
+        May be called twice.
+        """
+        self._is_open = False
+        pumps, self._pumps = self._pumps, []
+        for pump in pumps:
             pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await asyncio.gather(*pumps, return_exceptions=True)
         for one in self._subscriptions:
             if one.consumer is not None:
                 await one.consumer.close()
                 one.consumer = None
+        if self._hosts is not None:
+            self._subscriptions = []  # the next opening finds the hosts that are there then
         if self._made_store:
             await self._in_store(self.store.close)
 

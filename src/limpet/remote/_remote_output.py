@@ -9,6 +9,7 @@ import uuid
 from typing import Final, Self
 
 from limpet._backoff import Backoff
+from limpet.errors import UsageError
 from limpet.output import AppendToFile, CreateFile, Operation, OverwriteFile, verb_of
 from limpet.remote._agent_presence import report_of
 from limpet.remote._command_codec import CommandError, RemoteResult, decode_answer, encode_command
@@ -63,17 +64,32 @@ class RemoteOutput:
         self._listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        """Subscribe to the answers; see ``aopen``."""
+        return await self.aopen()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Unsubscribe; see ``aclose``."""
+        await self.aclose()
+
+    async def aopen(self) -> Self:
+        """Subscribe to the answers without a block; ``aclose`` is due later.
+
+        Raises:
+            UsageError: It is open already.
+        """
+        if self._listener is not None:
+            message = f"the output {self.output!r} of host {self.host!r} is open already"
+            raise UsageError(message)
         self._listener = asyncio.create_task(self._listen())
         await asyncio.sleep(0)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Unsubscribe; commands that the hub stored are still performed."""
-        if self._listener is not None:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
-            self._listener = None
+    async def aclose(self) -> None:
+        """Unsubscribe; commands that the hub stored are still performed. May be called twice."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.cancel()
+            await asyncio.wait({listener})
 
     async def perform(
         self,

@@ -32,7 +32,11 @@ class SyncWatch:
         self._closed = False
 
     def __enter__(self) -> Self:
-        """Start: when this returns, every later change is seen."""
+        """Start; see ``open``."""
+        return self.open()
+
+    def open(self) -> Self:
+        """Start without a block; ``close`` is due later. Every later change is seen."""
         self._closed = False
         self._start()
         return self

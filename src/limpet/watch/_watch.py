@@ -48,7 +48,11 @@ class Watch:
         return f"<Watch {self._expects} {str(self.location)!r}>"
 
     async def __aenter__(self) -> Self:
-        """Start: when this returns, every later change is seen.
+        """Start; see ``aopen``."""
+        return await self.aopen()
+
+    async def aopen(self) -> Self:
+        """Start without a block; ``aclose`` is due later. Every later change is seen.
 
         Raises:
             UnsupportedError: The backend in the options does not work here, or a sub-interpreter
