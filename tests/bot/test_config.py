@@ -633,6 +633,24 @@ def test_too_many_behaviours_are_one_error(tmp_path: Path, separate: bool) -> No
     assert time.process_time() - begun < 10
 
 
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ("encoding: nope", "encoding: is invalid: encoding must be the name of a text encoding"),
+        ("encoding: hex", "encoding must be the name of a text encoding, not 'hex'"),
+        ("content: {encoding: nope}", "not 'nope'"),
+        ("content: {errors: nope}", "errors must be the name of an error handler, not 'nope'"),
+    ],
+)
+def test_encodings_are_checked(tmp_path: Path, properties: str, expected: str) -> None:
+    """By the file's check, and not by each event."""
+    if properties.startswith("content"):
+        text = GOOD.replace("content: {mode: rb, max_bytes: 0x10}", properties)
+    else:
+        text = GOOD.replace("io: inbox}", f"io: inbox, {properties}}}")
+    assert any(expected in one for one in problems(tmp_path, text))
+
+
 # -- bots that answer each other -------------------------------------------------------------------
 
 

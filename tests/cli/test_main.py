@@ -91,13 +91,13 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
     ("argv", "message"),
     [
         (["watch"], "expected PATH..., got 0 arguments"),
-        (["watch", ".", "--nope"], "unrecognized arguments: --nope"),
-        (["watch", ".", "--recurs"], "unrecognized arguments: --recurs"),
-        (["watch", ".", "--no-rec"], "unrecognized arguments: --no-rec"),
+        (["watch", ".", "--nope"], "there is no option '--nope"),
+        (["watch", ".", "--recurs"], "there is no option '--recurs"),
+        (["watch", ".", "--no-rec"], "there is no option '--no-rec"),
         (["watch", ".", "--count", "0"], "--count: must be a whole number from 1, not '0'"),
         (["watch", ".", "--count"], "--count: expected one argument"),
-        (["watch", ".", "--settle", "x"], "--settle: invalid float value: 'x'"),
-        (["watch", ".", "--settle", "nan"], "settle must be at least 0 seconds"),
+        (["watch", ".", "--settle", "x"], "--settle: must be a number, not 'x'"),
+        (["watch", ".", "--settle", "nan"], "--settle: must be at least 0 seconds"),
         (["watch", ".", "--own", "x"], "--own: must be one of drop, mark, keep, not 'x'"),
         (["watch", ".", "--backend", "x"], "--backend: must be one of auto, fanotify"),
         (["watch", ".", "--format", "x"], "--format: must be one of text, jsonl, cloudevents, pat"),
@@ -115,7 +115,7 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["doctor", "--format", "x"], "--format: must be one of text, jsonl, not 'x'"),
         (["doctor", "a", "b"], "argument"),
         (["nope"], "there is no command 'nope'; known are watch, follow, doctor"),
-        (["--nope"], "unrecognized arguments: --nope"),
+        (["--nope"], "there is no option '--nope"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(
@@ -274,3 +274,32 @@ def test_the_doctor_as_a_program(tmp_path: Path) -> None:
     assert found["path"] == str(tmp_path)
     assert (text.returncode == 0) == (found["problems"] == [])
     assert f"path         {tmp_path}\n" in text.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("watch x --dir --settle abc", "--settle: must be a number, not 'abc'"),
+        ("watch x --dir --max-bytes abc", "--max-bytes: must be a whole number, not 'abc'"),
+        ("watch x --dir --settle=-1", "--settle: must be at least 0 seconds, got -1.0"),
+        ("watch x --dir --poll-interval 0", "--poll-interval: must be at least 0.001"),
+        ("follow x --max-line 3", "--max-line: must be at least 16 bytes, got 3"),
+        ("watch x --dir --setle 1", "there is no option '--setle'; did you mean '--settle'?"),
+        ("follow x --rotatd=y", "there is no option '--rotatd'; did you mean '--rotated'?"),
+        ("append a --root . --kep 3", "there is no option '--kep'; did you mean '--keep'?"),
+        ("run x --attemts 3", "there is no option '--attemts'; did you mean '--attempts'?"),
+        ("watch x --dir --only file.creatd", "'file.creatd'; did you mean 'file.created'?"),
+        ("watchh x", "there is no command 'watchh'; did you mean 'watch'?"),
+        ("zzz", "there is no command 'zzz'; known are watch, "),
+        ("hub conf x", "not 'conf'"),
+        ("hub init x", "init needs --hub URL"),
+        ("run x --queue 0", "--queue: must be a whole number from 1, not '0'"),
+        ("put a --root . --durability x", "--durability: must be one of none, file, full, not 'x'"),
+    ],
+)
+def test_a_wrong_call_names_the_option_and_the_value(
+    call: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they were typed, and with what was meant."""
+    assert main(call.split()) == 2
+    assert expected in capsys.readouterr().err.splitlines()[0]

@@ -128,6 +128,7 @@ ALLOWED = {
         "limpet._loop_guard",
         "limpet._option_fields",
         "limpet._process_group",
+        "limpet._suggest",
         "limpet._wire",
         "limpet.backends",
         "limpet.bot",

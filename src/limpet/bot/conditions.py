@@ -33,6 +33,7 @@ from limpet.bot.settings._validators import (
     text,
     whole,
 )
+from limpet.bot.settings._validators import encoding as _encoding
 from limpet.errors import UsageError
 
 __all__ = [
@@ -167,7 +168,7 @@ class ContentCondition(_Condition):
         required=True,
     )
     max_bytes = Setting(whole(least=1), 1 << 20, "Bytes that are searched, from the beginning.")
-    encoding = Setting(text(), "utf-8", "Encoding of the file; invalid bytes are replaced.")
+    encoding = Setting(_encoding(), "utf-8", "Encoding of the file; invalid bytes are replaced.")
 
     def allows(self, event: InputEvent) -> bool:
         """Return whether the content matches."""

@@ -59,7 +59,7 @@ def _outcome(argv: list[str]) -> int:
         return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
         command = argv[:1] if argv and argv[0] in COMMANDS else []
-        print(f"limpet: {error}", file=sys.stderr)
+        print(f"limpet: {_as_typed(str(error), argv)}", file=sys.stderr)
         print(f"Try '{' '.join(['limpet', *command, '--help'])}'.", file=sys.stderr)
         return USAGE
     except LimpetError as error:
@@ -99,9 +99,21 @@ def _run(argv: list[str]) -> int:
             return USAGE
         case _:
             overview().parse_args(argv[:1])
-            message = f"there is no command {argv[0]!r}; known are {', '.join(COMMANDS)}"
+            from limpet._suggest import near  # only now: it takes longer than the rest
+
+            hint = near(argv[0], COMMANDS) or f"; known are {', '.join(COMMANDS)}"
+            message = f"there is no command {argv[0]!r}{hint}"
             raise UsageError(message)
     return main(argv[0], argv[1:])
+
+
+def _as_typed(message: str, argv: list[str]) -> str:
+    """Return a message of the library with the option as it was typed: ``--poll-interval``."""
+    name, space, rest = message.partition(" ")
+    flag = f"--{name.replace('_', '-')}"
+    if any(word == flag or word.startswith(f"{flag}=") for word in argv):
+        return f"{flag}:{space}{rest}"
+    return message
 
 
 def overview() -> Parser:

@@ -45,7 +45,10 @@ def main(command: str, argv: list[str]) -> int:
 
         return config(path, given.server_version)
     if what != "init" or given.hub is None:
-        message = "expected 'config FLEET' or 'init FLEET --hub URL'"
+        if what == "init":
+            message = "init needs --hub URL: the hub on which the streams are created"
+        else:
+            message = f"expected 'config FLEET' or 'init FLEET --hub URL', not {what!r}"
         raise UsageError(message)
     from limpet.cli._hub import init
 

@@ -57,8 +57,18 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("words", metavar=words, nargs="*", help=about)
 
     def error(self, message: str) -> NoReturn:
-        """Raise ``UsageError``."""
-        raise UsageError(message.removeprefix("argument "))
+        """Raise ``UsageError``, in the words that other wrong values have."""
+        message = message.removeprefix("argument ")
+        for kind, wanted in (("float", "a number"), ("int", "a whole number")):
+            message = message.replace(f"invalid {kind} value:", f"must be {wanted}, not")
+        unknown, _, words = message.partition("unrecognized arguments: ")
+        if not unknown and words:
+            from limpet._suggest import near  # only now: it takes longer than the parsing
+
+            word = words.split()[0].partition("=")[0]
+            flags = [flag for one in self._actions for flag in one.option_strings]
+            message = f"there is no option {word!r}{near(word, flags)}"
+        raise UsageError(message)
 
     def read(self, argv: list[str]) -> argparse.Namespace:
         """Parse options and positional ``words`` in any order; after ``--`` none is an option.

@@ -127,9 +127,9 @@ def types_of(words: Iterable[str]) -> frozenset[str]:
     asked = frozenset(name.strip() for word in words for name in word.split(",") if name.strip())
     unknown = sorted(asked.difference(EVENT_TYPES))
     if unknown:
-        message = (
-            f"--only: there is no event type {', '.join(map(repr, unknown))}; "
-            f"known are {', '.join(EVENT_TYPES)}"
-        )
+        from limpet._suggest import near  # only now: it takes longer than the parsing
+
+        hint = near(unknown[0], EVENT_TYPES) or f"; known are {', '.join(EVENT_TYPES)}"
+        message = f"--only: there is no event type {', '.join(map(repr, unknown))}{hint}"
         raise UsageError(message)
     return asked

@@ -32,6 +32,7 @@ from limpet.bot.settings._validators import (
     text,
     whole,
 )
+from limpet.bot.settings._validators import encoding as _encoding
 from limpet.output import Rotation
 
 _TEMPLATE = fitting(text(), template)
@@ -86,7 +87,7 @@ class _WritingAction(_FileAction):
         "Content to write, as a template.",
         plain=_source,
     )
-    encoding = Setting(text(), "utf-8", "Encoding of the content.")
+    encoding = Setting(_encoding(), "utf-8", "Encoding of the content.")
 
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]

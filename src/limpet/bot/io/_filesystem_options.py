@@ -11,6 +11,8 @@ from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._validators import (
     Value,
     choice,
+    encoding,
+    error_handler,
     fitting,
     flag,
     listed,
@@ -30,8 +32,8 @@ T = TypeVar("T")
 _CONTENT = record(
     ContentOptions,
     mode=choice("r", "rb"),
-    encoding=text(),
-    errors=text(),
+    encoding=encoding(),
+    errors=error_handler(),
     max_bytes=whole(),
     appended=flag(),
 )

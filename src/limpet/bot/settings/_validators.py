@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Generic, TypeVar
 
+from limpet._option_fields import check_encoding
 from limpet._suggest import near
 from limpet.errors import UsageError
 
@@ -85,6 +86,26 @@ def path() -> Value[str]:
         return os.path.expanduser(given)
 
     return Value(take, {"type": "string", "minLength": 1})
+
+
+def encoding() -> Value[str]:
+    """Accept the name of a text encoding."""
+
+    def known(given: str) -> str:
+        check_encoding(given, "strict")
+        return given
+
+    return fitting(text(), known)
+
+
+def error_handler() -> Value[str]:
+    """Accept the name of an error handler of text encodings."""
+
+    def known(given: str) -> str:
+        check_encoding("utf-8", given)
+        return given
+
+    return fitting(text(), known)
 
 
 def flag() -> Value[bool]:
