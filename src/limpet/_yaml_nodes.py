@@ -257,8 +257,8 @@ class YamlReader:
                 file=self.file,
                 line=line,
                 column=column,
-                where=where,
-                message=message,
+                where=shortened(where),
+                message=shortened(message),
                 level="warning" if warning else "error",
             )
         )
@@ -277,6 +277,14 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def shortened(text: str, most: int = 1000) -> str:
+    """Return a text of at most ``most`` characters, without its middle if it is longer."""
+    if len(text) <= most:
+        return text
+    end = most // 4
+    return f"{text[: most - end - 3]}...{text[-end:]}"
 
 
 def kind_of(node: yaml.Node) -> str:

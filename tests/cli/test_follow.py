@@ -265,7 +265,7 @@ def test_figures(log: Path) -> None:
     [
         ([], "FILE"), (["a", "-n", "x"], "whole number"), (["a", "--format", "xml"], "jsonl"),
         (["a", "-n", "1", "--from-start"], "two places"), (["a", "--backend", "no"], "backend"),
-        (["a", "--encoding", "no"], "encoding"), (["a", "--max-line", "1"], "max_line"),
+        (["a", "--encoding", "no"], "encoding"), (["a", "--max-line", "1"], "--max-line: must"),
         ([""], "path must not be empty"), (["a", "--linger", "-1"], "linger"),
         (["-20", "a"], "give -n 20"), (["-c", "5", "a"], "give -n N"), (["a", "-s", "1"], "-s is"),
     ],

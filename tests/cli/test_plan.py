@@ -77,8 +77,10 @@ def test_only_takes_lists_and_repeats() -> None:
 
 def test_only_lists_the_types() -> None:
     """A misspelt type is a usage error, not a filter that never matches."""
-    with pytest.raises(UsageError, match=r"'file\.made'.*known are file\.created, .*mismatched"):
-        types_of(["file.created,file.made"])
+    with pytest.raises(UsageError, match=r"'file\.creatd'; did you mean 'file\.created'"):
+        types_of(["file.created,file.creatd"])
+    with pytest.raises(UsageError, match=r"'other'.*known are file\.created, .*mismatched"):
+        types_of(["file.created,other"])
 
 
 def test_a_word_must_be_one_of_its_list() -> None:

@@ -6,15 +6,15 @@ the three never disagree.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Generic, TypeVar
 
-from limpet._option_fields import check_encoding
+from limpet._option_fields import LARGEST, LONGEST, check_encoding
 from limpet._suggest import near
+from limpet._yaml_nodes import shortened
 from limpet.errors import UsageError
 
 T = TypeVar("T")
@@ -56,10 +56,11 @@ class Value(Generic[T]):
 
 
 def _refuse(wanted: str, given: object) -> BadValueError:
-    shown = repr(given)
-    return BadValueError(
-        f"must be {wanted}, not {shown if len(shown) < 80 else shown[:77] + '...'}"
-    )
+    try:
+        shown = repr(given)
+    except Exception:  # noqa: BLE001 - of a class of the user's, or a number of 5,000 digits
+        shown = f"a value of type {type(given).__name__}"
+    return BadValueError(f"must be {wanted}, not {shortened(shown, 80)}")
 
 
 def text(*, empty: bool = False) -> Value[str]:
@@ -119,20 +120,18 @@ def flag() -> Value[bool]:
     return Value(take, {"type": "boolean"})
 
 
-def number(*, least: float = 0.0, most: float | None = None) -> Value[float]:
+def number(*, least: float = 0.0, most: float = LONGEST) -> Value[float]:
     """Accept a finite number, such as seconds."""
-    wanted = f"a number from {least:g}" + ("" if most is None else f" to {most:g}")
+    wanted = f"a number from {least:g}"
 
     def take(given: object) -> float:
-        fits = isinstance(given, int | float) and not isinstance(given, bool)
-        if not fits or not math.isfinite(given) or given < least:  # type: ignore[arg-type, operator]
+        if not isinstance(given, int | float) or isinstance(given, bool) or not given >= least:
             raise _refuse(wanted, given)
-        if most is not None and given > most:  # type: ignore[operator]
-            raise _refuse(wanted, given)
-        return float(given)  # type: ignore[arg-type]
+        if not given <= most:  # before it is made a float, which cannot hold all
+            raise _refuse(f"{wanted} to {most:g}", given)
+        return float(given)
 
-    schema: dict[str, Any] = {"type": "number", "minimum": least}
-    return Value(take, schema if most is None else schema | {"maximum": most})
+    return Value(take, {"type": "number", "minimum": least, "maximum": most})
 
 
 def whole(*, least: int = 0) -> Value[int]:
@@ -141,9 +140,11 @@ def whole(*, least: int = 0) -> Value[int]:
     def take(given: object) -> int:
         if not isinstance(given, int) or isinstance(given, bool) or given < least:
             raise _refuse(f"a whole number from {least}", given)
+        if given > LARGEST:
+            raise _refuse(f"a whole number from {least} to {LARGEST}", given)
         return given
 
-    return Value(take, {"type": "integer", "minimum": least})
+    return Value(take, {"type": "integer", "minimum": least, "maximum": LARGEST})
 
 
 def choice(*words: str) -> Value[str]:
@@ -211,7 +212,9 @@ def _made(make: Callable[[T], U], given: T) -> U:
     except BadValueError:
         raise
     except (ValueError, re.error) as error:
-        raise BadValueError(f"is invalid: {error}") from error
+        raise BadValueError(f"is invalid: {shortened(str(error))}") from error
+    except (TypeError, AttributeError) as error:  # an object that code has set
+        raise _refuse("a value of another type", given) from error
 
 
 def record(kind: type[T], **values: Value[Any]) -> Value[T]:
