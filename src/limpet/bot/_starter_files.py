@@ -178,7 +178,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.LogAction
     uuid: @
-    properties: {text: '{rel}: {state.command.output|one_line}'}
+    properties: {text: "{rel}: {state.command.output|one_line|default('done')}"}
   - kind: Action
     implementation: limpet.bot.MoveProcessedFileAction   # must be the last
     uuid: @
