@@ -503,6 +503,8 @@ WRONG = [
     ("action", "async def act(self, event, state): return None", "act() must yield its outputs"),
     ("action", f"{OUT}: return 5", "produces_outputs() must return a set"),
     ("action", f"{IN}: 1 / 0", "consumes_inputs() failed: Zero"),
+    ("action", "after_failure = property(lambda self: 1 / 0)", "Bad.after_failure failed: Zero"),
+    ("condition", "waits = property(lambda self: 1 / 0)", "Bad.waits failed: Zero"),
 ]  # fmt: skip
 
 
@@ -680,6 +682,21 @@ def test_bots_that_write_into_each_others_folder_are_warned_of(tmp_path: Path) -
     assert one[0].startswith("/a.yaml:4:")
     assert "a.yaml:1)" in two[0]
     assert "never end" in two[0]
+
+
+def test_a_bot_that_moves_files_where_another_watches_is_warned_of(tmp_path: Path) -> None:
+    """The folders for processed files are written into, too."""
+    move = GOOD.partition("---")[2].replace("CreateFileAction", "MoveProcessedFileAction")
+    move = move.replace('{name: "{rel}", io: inbox}', "{done: ../b}")
+    head = "kind: IOConfig\nimplementation: limpet.bot.FileSystem\nuuid: io\n"
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    files[0].write_text(f"{head}properties: {{input_path: {tmp_path}/a}}\n---{move}")
+    text = GOOD.partition("---")[2].replace(", io: inbox", "")
+    files[1].write_text(f"{head}properties: {{input_path: {tmp_path}/b}}\n---{text}")
+    one, two = check_all(files)
+    (found,) = map(str, one.problems)
+    assert "actions[0].properties.done: done is inside the folder that another bot" in found
+    assert two.problems == []
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,12 @@ _YIELDING: Final = ("act", "process")
 
 _AWAITED: Final = ("run", "output")
 
+_BEHAVIOUR_OPTIONS: Final = (
+    "name", "active", "concurrency", "attempts", "backoff", "timeout", "loop_limit",
+)  # fmt: skip
+_PART_OPTIONS: Final = ("waits", "after_failure")
+"""Attributes that the runner looks at, where a component has them."""
+
 
 def inputs_of(io_config: IOConfigInterface) -> list[InputInterface]:
     """Return the inputs of an IOConfig.
@@ -75,9 +81,9 @@ def wrong_in(component: Any) -> Iterator[str]:  # noqa: ANN401 - any component
         if hasattr(component, method):
             yield from _wrong_in_call(classes_of, component, method)
     yield from _wrong_kinds(component)
-    if isinstance(component, BehaviourInterface):
-        for option in ("name", "active"):
-            yield from _wrong_in_call(getattr, component, option, None)
+    options = _BEHAVIOUR_OPTIONS if isinstance(component, BehaviourInterface) else _PART_OPTIONS
+    for option in options:
+        yield from _wrong_in_call(_read, component, option)
 
 
 def error_text(error: BaseException) -> str:
@@ -109,7 +115,15 @@ def _wrong_in_call(call: Any, component: object, *arguments: object) -> Iterator
     except UsageError as error:
         yield str(error)
     except FOREIGN_ERRORS as error:
-        yield f"{_name(component, str(arguments[0]))} failed: {error_text(error)}"
+        name = f"{type(component).__name__}.{arguments[0]}"
+        yield f"{name} failed: {error_text(error)}"
+
+
+def _read(component: object, option: str) -> None:
+    """Look at an attribute as the runner does; it may be a property of the class's own."""
+    value = getattr(component, option, None)
+    if option == "name":
+        str(value)
 
 
 def _wrong_kinds(component: object) -> Iterator[str]:

@@ -153,43 +153,59 @@ def _check_processed_dirs(
 
 def check_between(bots: list[tuple[YamlReader, list[BuiltComponent]]]) -> None:
     """Warn where a bot writes into a folder that another of these bots watches."""
-    filesystems = [
+    watchers = [
         [one for one in built if isinstance(one.component, FileSystem)] for _, built in bots
     ]
-    for at, (reader, _) in enumerate(bots):
-        for other, (other_reader, _) in enumerate(bots):
-            if other == at:
-                continue
-            back = _first_way(filesystems[other], filesystems[at])
-            for writer, watcher in _ways(filesystems[at], filesystems[other]):
+    places = [list(_written(built)) for _, built in bots]
+    for (at, (reader, _)), (other, (other_reader, _)) in itertools.permutations(enumerate(bots), 2):
+        goes_back = any(_watching(place.folder, watchers[at]) for place in places[other])
+        for place in places[at]:
+            for watcher in _watching(place.folder, watchers[other]):
                 line = watcher.block.node.start_mark.line + 1
                 message = (
-                    f"output_path is inside the folder that another bot watches "
+                    f"{place.key} is inside the folder that another bot watches "
                     f"({other_reader.file}:{line}), so each write is an event there"
                 )
-                if back is not None:
+                if goes_back:
                     message += (
                         ", and that bot writes into a folder that this one watches: two that "
                         "answer each event never end; exclude one of the folders, or set loop_limit"
                     )
-                node, where = writer.block.node_at("output_path", ())
-                reader.problem(node, where, message, warning=True)
+                reader.problem(place.node, place.where, message, warning=True)
 
 
-def _first_way(
-    writers: list[BuiltComponent], watchers: list[BuiltComponent]
-) -> tuple[BuiltComponent, BuiltComponent] | None:
-    return next(_ways(writers, watchers), None)
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A folder that a bot writes into, and the property that says so."""
+
+    folder: str
+    key: str
+    node: Any
+    where: str
 
 
-def _ways(
-    writers: list[BuiltComponent], watchers: list[BuiltComponent]
-) -> Iterator[tuple[BuiltComponent, BuiltComponent]]:
-    """Yield the pairs of which the first writes where the second watches."""
-    for writer in writers:
-        for watcher in watchers:
-            if _is_watched(writer.component.output_path, watcher.component):
-                yield writer, watcher
+def _written(built: list[BuiltComponent]) -> Iterator[_Written]:
+    """Yield the folders that a bot writes into, or moves processed files to."""
+    filesystems = [one for one in built if isinstance(one.component, FileSystem)]
+    for one in filesystems:
+        if one.component.output_path is not None:
+            node, where = one.block.node_at("output_path", ())
+            yield _Written(one.component.output_path, "output_path", node, where)
+    for block, component in _components(built):
+        if not isinstance(component, MoveProcessedFileAction):
+            continue
+        for one, key in itertools.product(filesystems, ("done", "failed")):
+            if one.component.input_path is None:
+                continue
+            node, where = block.node, f"{block.where}.properties.{key}"
+            if key in block.property_nodes:
+                node, where = block.node_at(key, ())
+            folder = os.path.join(one.component.input_path, getattr(component, key))
+            yield _Written(folder, key, node, where)
+
+
+def _watching(folder: str, watchers: list[BuiltComponent]) -> list[BuiltComponent]:
+    return [one for one in watchers if _is_watched(folder, one.component)]
 
 
 def _is_watched(folder: str | None, io: FileSystem) -> bool:
