@@ -87,7 +87,7 @@ def run_for(folder: Path, *actions: Any, raw: bytes = RAW) -> Runner:
             behaviour.add(action)
         runner = Runner([files, behaviour], RunOptions(state_dir=folder / "state", attempts=1))
         task = asyncio.create_task(runner.run())
-        await until(lambda: runner.stats.done)
+        await until(lambda: runner.stats.done + runner.stats.failed)
         runner.stop()
         await task
         return runner

@@ -895,7 +895,7 @@ async def run_looping(bot: list[Any], directory: Path, until_it: Callable[[Stats
 def test_a_loop_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """By the names of the behaviour and of the path, once."""
     asyncio.run(run_looping(looping(folder), folder, lambda stats: stats.acted > 70))
-    said = [one.getMessage() for one in caplog.records if "loop" in one.getMessage()]
+    said = [one.getMessage() for one in caplog.records if "it is a loop" in one.getMessage()]
     assert len(said) == 1
     assert f"behaviour answer acted on 61 events of {folder / 'a'} within a minute" in said[0]
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-on_closed_pipe: Final[ContextVar[Callable[[], None] | None]] = ContextVar(
-    "on_closed_pipe", default=None
-)
-"""Stops the program at once; ``None`` in a program that is not limpet's own."""
+_stops: list[Callable[[], None]] = []
+"""What stops the program at once; of the process, as its standard output is. Empty in a program
+that is not limpet's own."""
+
+
+@contextmanager
+def stopping_by(stop: Callable[[], None]) -> Iterator[None]:
+    """Let a closed pipe stop the program while the block lasts."""
+    _stops.append(stop)
+    try:
+        yield
+    finally:
+        _stops.remove(stop)
 
 
 def stop_for_closed_pipe() -> bool:
     """Stop the program, if it is limpet's own; return whether it is."""
-    stop = on_closed_pipe.get()
-    if stop is None:
-        return False
-    stop()
-    return True
+    for stop in _stops:
+        stop()
+    return bool(_stops)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from limpet.bot._closed_pipe import on_closed_pipe
+from limpet.bot._closed_pipe import stopping_by
 from limpet.bot.runner._dead_letters import DeadLetter, DeadLetters
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
@@ -125,13 +125,13 @@ class _Program:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        on_closed_pipe.set(self._on_closed_pipe)
         with contextlib.ExitStack() as stack:
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 self._handle_signal(loop, stack, name)
             notifying = asyncio.create_task(self._notify_manager())
             try:
-                await self._runner.run()
+                with stopping_by(self._on_closed_pipe):
+                    await self._runner.run()
             finally:
                 notifying.cancel()
                 for reload_task in self._reloads:
