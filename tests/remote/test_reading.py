@@ -115,6 +115,16 @@ async def test_reading_since_a_time_begins_at_the_first_message_of_it(nats: Hub)
     await reader.close()
 
 
+async def test_a_reader_of_every_host_can_be_opened_again(hub: Hub, tmp_path: Path) -> None:
+    """It goes on after its checkpoint, and reads each host once."""
+    transport = await hub.connect("admin")
+    reader = EventReader(transport, bot="all", store=tmp_path / "c.db", start="all")
+    for _ in range(3):
+        assert await reader.aopen() is reader
+        assert len(reader._subscriptions) == len(HOSTS)
+        await reader.aclose()
+
+
 async def test_a_host_that_is_added_is_read_from_its_first_event(hub: Hub, tmp_path: Path) -> None:
     """By a reader of all hosts, which runs, and by one that comes back."""
     admin = await hub.connect("admin")
