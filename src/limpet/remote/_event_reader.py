@@ -159,6 +159,11 @@ class EventReader:
             await self._begin()
         except BaseException:
             self._is_open = False
+            for pump in self._pumps:
+                pump.cancel()
+            self._pumps.clear()
+            if self._hosts is not None:
+                self._subscriptions = []
             if self._made_store:
                 self.store.close()
             raise
