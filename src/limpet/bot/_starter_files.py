@@ -177,7 +177,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.LogAction
     uuid: @
-    properties: {text: '{rel}: {state.command.output|one_line}'}
+    properties: {text: 'the program ended well for {rel}. {state.command.output|one_line}'}
   - kind: Action
     implementation: limpet.bot.MoveProcessedFileAction   # must be the last
     uuid: @

@@ -9,10 +9,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet.cli._event_text import escape
 from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
+    from limpet.bot.program import DeadLetter, ReplayReport
     from limpet.bot.runner import RunOptions
 
 
@@ -168,17 +170,39 @@ def _replay(given: Namespace) -> int:
     file, *only = given.words
     options = _options(given)
     if given.list:
-        from limpet.bot.config import load
-
-        load(file)  # loads the classes of the events
-        dead_letters = DeadLetters(options.state_dir or Path())
-        for path in (dead_letters.replaying_path, dead_letters.path):
-            if path.exists():
-                for one in dead_letters.read(path):
-                    print(f"{one.ident} {one.name or one.behaviour}: {one.error}")
+        if not Path(file).exists():
+            message = f"{file} does not exist"
+            raise UsageError(message)
+        for one in DeadLetters(options.state_dir or Path()).read():
+            print(_dead_letter_text(one))
         return 0
-
     with logging_to(form=given.log_format, level=given.log_level):
-        done, left = replay(file, options, only=only)
-    print(f"{done} done, {left} left")
-    return 1 if left else 0
+        code, report = replay(file, options, only=only)
+    print(_report_text(report))
+    return code or int(report.left > 0)
+
+
+def _dead_letter_text(one: DeadLetter) -> str:
+    """Return a dead letter in one line: id, time, behaviour, step, tries, path, error."""
+    columns = (
+        one.ident,
+        one.at,
+        one.name or one.behaviour,
+        one.step,
+        f"{one.attempts} {'try' if one.attempts == 1 else 'tries'}",
+        one.about,
+        one.error,
+    )
+    return "\t".join(map(escape, columns))
+
+
+def _report_text(report: ReplayReport) -> str:
+    left = {
+        "failed again": report.failed,
+        "skipped": report.skipped,
+        "not readable": report.unreadable,
+        "not reached": report.not_reached,
+        "not asked for": report.not_asked,
+    }
+    shown = ", ".join(f"{count} {what}" for what, count in left.items() if count)
+    return f"{report.done} done, {report.left} left" + (f": {shown}" if shown else "")

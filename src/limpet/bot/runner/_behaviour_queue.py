@@ -45,6 +45,13 @@ def keys_of(event: InputEvent) -> Collection[str]:
     Two events that share a path run in their order. An event about a directory runs after all
     before it and before all after it.
     """
+    try:
+        return _keys_of(event)
+    except Exception:  # noqa: BLE001 - a property of a foreign event, or a damaged one
+        return _NO_PATH
+
+
+def _keys_of(event: InputEvent) -> Collection[str]:
     if isinstance(event, FileSystemInputEvent):
         if isinstance(event, DirInputEvent) or event.is_target:
             return _EVERY_PATH

@@ -1,0 +1,106 @@
+"""End the process at its end, whatever still hangs in it.
+
+Python waits at its exit for every thread that is no daemon (``threading._shutdown``), and
+``asyncio.run`` waits for the threads of ``asyncio.to_thread``. One that waits for a dead disk never
+ends. So the program ends without them, after what must be kept is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Final
+
+_PATIENCE_S: Final = 0.5
+"""How long threads and streams get to end by themselves."""
+
+_STEP_S: Final = 0.05
+"""How late a deadline that was moved to an earlier moment may be noticed."""
+
+
+def leave(code: int) -> int:
+    """Return the exit code, or end the process with it if a thread would hold up its end.
+
+    Threads that are no daemons get half a second. Then what is buffered for standard output and
+    error is written, if that does not hang, and the process ends without ``atexit`` functions.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    for thread in _others():
+        thread.join(max(0.0, end - time.monotonic()))
+    if any(_others()):
+        end_now(code)
+    return code
+
+
+def end_now(code: int) -> None:
+    """End the process at once; does not return."""
+    flushing = threading.Thread(target=_flush, daemon=True)
+    flushing.start()
+    flushing.join(_PATIENCE_S)
+    os._exit(code)
+
+
+def holds_exit(thread: threading.Thread) -> None:
+    """Note a daemon thread that may hold the lock of a standard stream, for ``leave``."""
+    _holding.add(thread)
+
+
+_holding: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def _others() -> list[threading.Thread]:
+    here = threading.current_thread()
+    return [
+        one
+        for one in threading.enumerate()
+        if one is not here and (not one.daemon or one in _holding)
+    ]
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, full, or not there
+            stream.flush()
+
+
+class StopDeadline:
+    """Calls a function in a thread of its own at a moment that may move; for a stop that hangs."""
+
+    def __init__(self, give_up: Callable[[], float | None]) -> None:
+        """Prepare it; nothing runs before ``set``.
+
+        Args:
+            give_up: Returns how many seconds more to wait; ``None`` for no further call.
+        """
+        self._give_up = give_up
+        self._moment = 0.0
+        self._thread: threading.Thread | None = None
+        self._is_cancelled = False
+
+    def set(self, seconds: float) -> None:
+        """Set the moment, in seconds from now. May be called in a signal handler, and again."""
+        # A handler interrupts the main thread anywhere, so it must not wait for a lock.
+        self._moment = time.monotonic() + seconds
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._wait, name="limpet stop", daemon=True)
+            self._thread.start()
+
+    def cancel(self) -> None:
+        """Do not give up any more: the end was reached."""
+        self._is_cancelled = True
+
+    def _wait(self) -> None:
+        while not self._is_cancelled:
+            rest = self._moment - time.monotonic()
+            if rest > 0:
+                time.sleep(min(rest, _STEP_S))
+                continue
+            more = self._give_up()
+            if more is None:
+                return
+            self._moment = time.monotonic() + more
