@@ -435,7 +435,7 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(tmp_path: Path) -> None:
 
     def fail(event: Any) -> None:
         got.append(event.text)
-        raise OSError(event.text)
+        raise OSError
 
     done(MemoryIO(), behaviour(fail, name="b"), state_dir=tmp_path, attempts=1)
     (found,) = DeadLetters(tmp_path).read()

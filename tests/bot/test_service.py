@@ -104,7 +104,9 @@ def noted(folder: Path) -> list[int]:
 class Program:
     """``limpet`` in a process of its own, in a directory; killed at the end of the block."""
 
-    def __init__(self, folder: Path, *argv: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *argv: str, stdin: int = subprocess.DEVNULL, **environment: str
+    ) -> None:
         self.log = folder / f"log{time.monotonic_ns()}"
         self._file = self.log.open("wb")
         self.process = subprocess.Popen(
@@ -112,7 +114,7 @@ class Program:
             cwd=folder,
             stdout=self._file,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             env={**os.environ, "XDG_STATE_HOME": str(folder / "xdg"), **environment},
         )
 

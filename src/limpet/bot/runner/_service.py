@@ -35,7 +35,7 @@ _HANG_S: Final = 5.0
 needs no more: two seconds for inputs, two for components, one for what it cancels."""
 
 _AT_ONCE_S: Final = 2.0
-"""The same after a second signal."""
+"""How long the event loop has to take a signal, whatever ``drain`` is, and to end at a second one."""
 
 _STORE_S: Final = 2.0
 """How long the disk may take to store events at such an end."""
@@ -184,7 +184,7 @@ class _Program:
         if number != _SIGHUP or not self._signals:
             self._signals += 1  # a terminal that closes may send SIGHUP twice
         if self._signals == 1:
-            self._deadline.set(self._drain)
+            self._deadline.set(max(self._drain, _AT_ONCE_S))
         else:
             self._code = 128 + number
             self._deadline.set(_AT_ONCE_S)
