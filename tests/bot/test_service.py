@@ -105,7 +105,11 @@ class Program:
     """``limpet`` in a process of its own, in a directory; killed at the end of the block."""
 
     def __init__(
-        self, folder: Path, *argv: str, stdin: int = subprocess.DEVNULL, **environment: str
+        self,
+        folder: Path,
+        *argv: str,
+        stdin: int = subprocess.DEVNULL,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.log = folder / f"log{time.monotonic_ns()}"
         self._file = self.log.open("wb")
@@ -115,7 +119,7 @@ class Program:
             stdout=self._file,
             stderr=subprocess.STDOUT,
             stdin=stdin,
-            env={**os.environ, "XDG_STATE_HOME": str(folder / "xdg"), **environment},
+            env={**os.environ, "XDG_STATE_HOME": str(folder / "xdg"), **(environment or {})},
         )
 
     def __enter__(self) -> Self:
@@ -262,7 +266,7 @@ def test_systemd_is_notified(tmp_path: Path) -> None:
                     return text
 
         environment = {"NOTIFY_SOCKET": name.replace("\0", "@"), "WATCHDOG_USEC": "50000"}
-        with Program(tmp_path, "run", "bot.yaml", **environment) as program:
+        with Program(tmp_path, "run", "bot.yaml", environment=environment) as program:
             assert "STATUS=running" in next_with("READY=1")
             assert "events" in next_with("WATCHDOG=1")
             program.signal("SIGHUP")

@@ -308,7 +308,8 @@ def printed(folder: Path, **streams: Any) -> list[str]:
         cwd=folder, capture_output=True, timeout=PATIENCE, **streams,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout.decode("utf-8", "replace").splitlines()
+    out: bytes = done.stdout
+    return out.decode("utf-8", "replace").splitlines()
 
 
 def test_messages_from_a_pipe_a_file_and_nothing(tmp_path: Path) -> None:

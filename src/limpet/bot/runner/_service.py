@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVarTuple
+from typing import Final
 
 from limpet._error_text import error_text
 from limpet._hangup import hangup
 from limpet._process_end import StopDeadline, end_now
 from limpet._run_loop import run_loop
+from limpet._signal_handlers import SIGHUP, SignalHandlers
 from limpet.bot._containment import ends_task
 from limpet.bot.runner._logging import flush_log
 from limpet.bot.runner._replay import Replay, ReplayReport
@@ -24,8 +24,6 @@ from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
 from limpet.bot.runner._sd_notify import Notifier
 from limpet.errors import LimpetError, UsageError
-
-_SIGHUP: Final[int | None] = getattr(signal, "SIGHUP", None)
 
 _EXTEND_S: Final = 30.0
 """How much time a start that takes long asks for, each time."""
@@ -35,12 +33,10 @@ _HANG_S: Final = 5.0
 needs no more: two seconds for inputs, two for components, one for what it cancels."""
 
 _AT_ONCE_S: Final = 2.0
-"""How long the event loop has to take a signal, whatever ``drain`` is, and to end at a second one."""
+"""How long the event loop has to take a signal, whatever ``drain`` is, and to end at a second."""
 
 _STORE_S: Final = 2.0
 """How long the disk may take to store events at such an end."""
-
-Args = TypeVarTuple("Args")
 
 _LOG: Final = logging.getLogger("limpet.bot")
 
@@ -112,21 +108,22 @@ class _Program:
         self._runner = runner
         self._notifier = Notifier()
         self._code = 0
-        self._signals = 0
+        self._signals = SignalHandlers(self._on_signal, takes_ignored=True)
+        self._count = 0
+        """Signals that ask for the end."""
         self._is_answered = False
         """Whether the event loop has taken the first signal."""
         self._reloads: set[asyncio.Task[None]] = set()
         self._is_late = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._hangup = hangup()
         self._deadline = StopDeadline(self._give_up)
         self._drain = runner.options.drain
 
     def serve(self) -> int:
         """Run to the end, and return the exit code."""
-        with self._signals_taken() as taken:
+        with self._signals:
             try:
-                run_loop(self._run(taken), takes_interrupt=bool(taken))
+                run_loop(self._run(), takes_interrupt=bool(self._signals.taken))
             finally:
                 self._deadline.cancel()
         return self._exit_code()
@@ -134,15 +131,12 @@ class _Program:
     def _exit_code(self) -> int:
         return self._code or int(self._runner.stats.lost > 0)
 
-    async def _run(self, taken: Collection[int]) -> None:
-        self._loop = asyncio.get_running_loop()
-        for number in taken:  # so that the signal wakes the loop; then our handler again
-            self._loop.add_signal_handler(number, _ignore)
-            signal.signal(number, self._on_signal)
-        if self._signals:  # before the loop could take it
-            self._on_stop(signal.SIGTERM, self._signals)
+    async def _run(self) -> None:
+        self._signals.attach()
+        if self._count:  # before the loop could take it
+            self._on_stop(signal.SIGTERM, self._count)
         if self._hangup.came:
-            self._on_signal(signal.SIGHUP, None)
+            self._on_signal(signal.SIGHUP)
         notifying = asyncio.create_task(self._notify_manager())
         try:
             await self._runner.run()
@@ -155,45 +149,19 @@ class _Program:
 
     # -- signals -------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _signals_taken(self) -> Iterator[list[int]]:
-        """Take signals while the block lasts; yield those that are taken.
-
-        Python's own handlers run even while a component blocks the event loop.
-        """
-        taken: list[int] = []
-        with contextlib.ExitStack() as stack:
-            if _SIGHUP is not None:  # else Ctrl-C cancels the run, which stores what is left
-                for number in (signal.SIGINT, signal.SIGTERM, _SIGHUP):
-                    before = signal.getsignal(number)
-                    if before is signal.SIG_IGN and number != _SIGHUP:
-                        continue  # the parent process ignores it for us
-                    try:
-                        signal.signal(number, self._on_signal)
-                    except ValueError:  # not the main thread
-                        break
-                    stack.callback(signal.signal, number, before or signal.SIG_DFL)
-                    taken.append(number)
-            yield taken
-
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int) -> None:
         """Start what the signal asks for; called in the main thread, between two instructions."""
-        if number == _SIGHUP and not self._hangup.is_end:
-            self._in_loop(self._on_hangup)
+        if number == SIGHUP and not self._hangup.is_end:
+            self._signals.in_loop(self._on_hangup)
             return
-        if number != _SIGHUP or not self._signals:
-            self._signals += 1  # a terminal that closes may send SIGHUP twice
-        if self._signals == 1:
+        if number != SIGHUP or not self._count:  # a terminal that closes may send it twice
+            self._count += 1
+        if self._count == 1:
             self._deadline.set(max(self._drain, _AT_ONCE_S))
         else:
             self._code = 128 + number
             self._deadline.set(_AT_ONCE_S)
-        self._in_loop(self._on_stop, number, self._signals)
-
-    def _in_loop(self, call: Callable[[*Args], object], *args: *Args) -> None:
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it is closed
-                self._loop.call_soon_threadsafe(call, *args)
+        self._signals.in_loop(self._on_stop, number, self._count)
 
     def _on_stop(self, number: int, count: int) -> None:
         self._is_answered = True
@@ -212,7 +180,7 @@ class _Program:
 
         If the event loop answers, the stop gets a little longer first.
         """
-        if self._is_answered and self._signals == 1 and not self._is_late:
+        if self._is_answered and self._count == 1 and not self._is_late:
             self._is_late = True
             return _HANG_S
         storing = threading.Thread(target=self._store_now, name="limpet store", daemon=True)
@@ -267,7 +235,3 @@ class _Program:
             await asyncio.sleep(pause)
             stats = self._runner.stats
             self._notifier.send("WATCHDOG=1", f"STATUS={self._runner.state}, {stats.events} events")
-
-
-def _ignore() -> None:
-    """Do nothing: the loop is woken by the signal, and the handler has done the rest."""
