@@ -53,11 +53,11 @@ class SignalHandlers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the signals to whoever had them before."""
+        """Restore the earlier handlers."""
         self._restoring.close()
 
     def attach(self) -> None:
-        """Have signals wake the running event loop; called in it."""
+        """Let signals wake the running event loop; called in it."""
         self._loop = asyncio.get_running_loop()
         for number in self.taken:
             self._loop.add_signal_handler(number, _ignore)  # sets the descriptor that wakes it
