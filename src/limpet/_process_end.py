@@ -8,7 +8,9 @@ ends. So the program ends without them, after what must be kept is written.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -20,7 +22,10 @@ _PATIENCE_S: Final = 0.5
 """How long threads and streams get to end by themselves."""
 
 _STEP_S: Final = 0.05
-"""How late a deadline that was moved to an earlier moment may be noticed."""
+"""How late the moment may be noticed."""
+
+_TICK_S: Final = 0.5
+"""The same in the main thread: each tick interrupts a system call of it."""
 
 
 def leave(code: int) -> int:
@@ -69,7 +74,11 @@ def _flush() -> None:
 
 
 class StopDeadline:
-    """Calls a function in a thread of its own at a moment that may move; for a stop that hangs."""
+    """Calls a function at a moment that may move, for a stop that hangs.
+
+    A thread of its own calls it. The main thread may hold the interpreter all the time, as a
+    regular expression does for hours; so a timer interrupts it (setitimer(2)), and it sleeps then.
+    """
 
     def __init__(self, give_up: Callable[[], float | None]) -> None:
         """Prepare it; nothing runs before ``set``.
@@ -81,6 +90,7 @@ class StopDeadline:
         self._moment = 0.0
         self._thread: threading.Thread | None = None
         self._is_cancelled = False
+        self._has_timer = False
 
     def set(self, seconds: float) -> None:
         """Set the moment, in seconds from now. May be called in a signal handler, and again."""
@@ -89,18 +99,33 @@ class StopDeadline:
         if self._thread is None:
             self._thread = threading.Thread(target=self._wait, name="limpet stop", daemon=True)
             self._thread.start()
+            self._start_timer()
 
     def cancel(self) -> None:
         """Do not give up any more: the end was reached."""
         self._is_cancelled = True
+        if self._has_timer:
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _start_timer(self) -> None:
+        """Interrupt the main thread regularly, unless the program uses the one timer itself."""
+        if not hasattr(signal, "setitimer") or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
+            return
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGALRM, self._lend)
+            signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
+            self._has_timer = True
+
+    def _lend(self, *_: object) -> None:
+        """Leave the interpreter to the thread while that gives up."""
+        while time.monotonic() >= self._moment and not self._is_cancelled:
+            time.sleep(_STEP_S)
 
     def _wait(self) -> None:
         while not self._is_cancelled:
-            rest = self._moment - time.monotonic()
-            if rest > 0:
-                time.sleep(min(rest, _STEP_S))
-                continue
-            more = self._give_up()
-            if more is None:
-                return
-            self._moment = time.monotonic() + more
+            if time.monotonic() >= self._moment:
+                more = self._give_up()
+                self._moment = time.monotonic() + (math.inf if more is None else more)
+            time.sleep(_STEP_S)

@@ -9,9 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+_THREADS: Final = 64
+"""Most threads of ``asyncio.to_thread``. By default there are four more than processors: a few that
+hang would hold up all the others."""
 
 _TIDY_S: Final = 1.0
 """How long tasks that are left get to end after their cancellation."""
@@ -32,6 +37,7 @@ def run_loop(main: Coroutine[Any, Any, T], *, takes_interrupt: bool) -> T:
         BaseException: Whatever the coroutine raises.
     """
     loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="limpet"))
     asyncio.set_event_loop(loop)
     try:
         task = loop.create_task(main)

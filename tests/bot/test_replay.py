@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from limpet.bot.io._limpet_input import LimpetInput
 from limpet.bot.runner import _json_lines
 from limpet.bot.runner._dead_letters import DeadLetters, dead_letter_line
 from limpet.bot.runner._replay import FileGoneError, Replay, where_it_lies
-from tests.bot.factories import created, put
+from limpet.bot.runner._work_journal import Unfinished, WorkJournal
+from tests.bot.factories import created, put, stat
 from tests.bot.test_runner import FAST, MemoryIO, TextEvent, behaviour, dead_letters, done, text_of
 from tests.bot.test_service import Program, limpet
 from tests.waiting import until
@@ -243,9 +246,6 @@ def test_a_file_is_looked_for_where_it_may_lie(tmp_path: Path) -> None:
     put(moved.with_name("a.1"))
     assert where_it_lies(event.at(moved), bot).path == moved  # type: ignore[attr-defined]
     found = os.lstat(moved.with_name("a.1"))
-    import dataclasses
-
-    from tests.bot.factories import stat
 
     status = dataclasses.replace(stat(), inode=found.st_ino, device=found.st_dev)
     unknowing = file_event(tmp_path, stat=status)
@@ -254,6 +254,20 @@ def test_a_file_is_looked_for_where_it_may_lie(tmp_path: Path) -> None:
     assert where_it_lies(event.at(Path("/no")), bot).path == event.path  # type: ignore[attr-defined]
     assert where_it_lies(unknowing, bot).path == event.path  # type: ignore[attr-defined]
     assert where_it_lies(TextEvent("x"), bot) == TextEvent("x")
+
+
+def test_what_an_earlier_version_left_of_a_killed_replay_is_taken_too(tmp_path: Path) -> None:
+    """It had them in a file of their own, and those that were not asked for in both."""
+    letter_of(tmp_path, TextEvent("a"))
+    (tmp_path / "dead-letters.jsonl").rename(tmp_path / "dead-letters.replaying.jsonl")
+    both = (tmp_path / "dead-letters.replaying.jsonl").read_text()
+    letter_of(tmp_path, TextEvent("b"))
+    with (tmp_path / "dead-letters.jsonl").open("a") as file:
+        file.write(both)
+    got: list[str] = []
+    report = replayed(tmp_path, behaviour(lambda event: got.append(event.text), name="b"))
+    assert (sorted(got), report.done) == (["a", "b"], 2)
+    assert os.listdir(tmp_path) == ["lock"]
 
 
 # -- lost, kept, redelivered -----------------------------------------------------------------------
@@ -319,8 +333,6 @@ class FullDisk:
             ("limpet.bot.runner._dead_letters", "append_lines"),
             ("limpet.bot.runner._work_journal", "write_atomic"),
         ):
-            import sys
-
             real = getattr(sys.modules[module], name)
             monkeypatch.setattr(sys.modules[module], name, self._guarded(real))
 
@@ -404,15 +416,12 @@ def test_a_dead_letter_waits_for_a_disk_that_takes_it(
     assert '"message": "d"' in line
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a FIFO")
 def test_a_run_that_loses_events_says_so_in_its_exit_code(tmp_path: Path) -> None:
     """Not 0: who watches the service must know."""
     (tmp_path / "bot.yaml").write_text(REPLAYED)
     (tmp_path / "hang").touch()
     state = tmp_path / "state"
     state.mkdir()
-    from limpet.bot.runner._work_journal import Unfinished, WorkJournal
-
     WorkJournal(state).store([Unfinished(None, "b", created("a"), None)])
     argv = ["run", "bot.yaml", "--state-dir", "state", "--drain", "0"]
     with Program(tmp_path, *argv) as program:

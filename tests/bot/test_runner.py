@@ -994,6 +994,79 @@ def test_health_and_metrics_on_loopback() -> None:
     asyncio.run(main())
 
 
+def test_health_counts_what_waits_in_every_queue() -> None:
+    """That of the dispatcher, and those of the behaviours, which may share a name."""
+
+    async def main() -> None:
+        gate = asyncio.Event()
+        io = MemoryIO(*(TextEvent(str(number)) for number in range(20)))
+        bots = [behaviour(lambda _: gate.wait(), name="slow", concurrency=2) for _ in "ab"]
+        runner = Runner([io, *bots, behaviour(text_of, name="fast")], RunOptions(until_done=True))
+        task = asyncio.create_task(runner.run())
+        await until(lambda: len(io.output.got) == 20)
+        health = health_of(runner.snapshot())
+        assert (health["queued"], health["active"]) == (38, 2)
+        assert health["behaviours"] == {
+            "slow": {"queued": 38, "active": 2},
+            "fast": {"queued": 0, "active": 0},
+        }
+        assert 'limpet_bot_behaviour_queue_depth{behaviour="slow"} 38\n' in (
+            metrics_of(runner.snapshot())
+        )
+        gate.set()
+        await task
+        assert health_of(runner.snapshot())["queued"] == 0
+
+    asyncio.run(main())
+
+
+def test_a_request_that_fails_does_not_use_up_the_health_server() -> None:
+    """Each is closed, and the next one is answered."""
+    from limpet.bot.runner._health import HealthServer
+
+    async def main() -> None:
+        answers = [ZeroDivisionError()] * 20 + [{"status": "ok"}]
+
+        def health() -> dict[str, Any]:
+            found = answers.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        server = HealthServer("127.0.0.1:0", health=health, metrics=str)
+        await server.start()
+
+        async def ask() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /health HTTP/1.1\r\n\r\n")
+            try:
+                return await reader.read()
+            finally:
+                writer.close()
+
+        assert {await ask() for _ in range(20)} == {b""}
+        assert (await ask()).startswith(b"HTTP/1.1 200")
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def test_a_reload_while_the_bot_starts_waits_and_one_while_it_stops_is_refused() -> None:
+    """It is not said that something was reloaded which was not."""
+
+    async def main() -> None:
+        runner = Runner([MemoryIO(), behaviour(text_of, name="b")])
+        task = asyncio.create_task(runner.run())
+        await runner.reload([MemoryIO(), behaviour(text_of, name="b")])
+        assert runner.stats.reloads == 1
+        runner.stop()
+        with pytest.raises(UsageError, match="the bot is stopping"):
+            await runner.reload([MemoryIO()])
+        await task
+
+    asyncio.run(main())
+
+
 def test_case_d19_a_watch_that_sees_less_is_degraded(folder: Path) -> None:
     """D19: health reports it, with the remedy from the watch."""
     from limpet import Degraded, Recovered

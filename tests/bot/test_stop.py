@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals o
 
 OWN = '''
 """Actions that hang, each in its own way."""
-import asyncio, logging, os, pathlib, sys, threading, time
+import asyncio, logging, os, pathlib, re, sys, threading, time
 from limpet.bot import LimpetAction
 
 class Hang(LimpetAction):
@@ -40,6 +40,12 @@ async def block_the_loop(): time.sleep(600)
 
 async def block_in_python():
     while True: pass
+
+async def block_in_c(): re.match(r"(a+)+$", "a" * 60 + "b")
+
+async def all_threads():
+    for _ in range(100): asyncio.ensure_future(asyncio.to_thread(time.sleep, 600))
+    await asyncio.sleep(600)
 
 async def deaf():
     while True:
@@ -122,6 +128,8 @@ def journal(folder: Path) -> list[str]:
         ("non_daemon", []),
         ("block_the_loop", ["block_the_loop", "good"]),
         ("block_in_python", ["block_in_python", "good"]),
+        ("block_in_c", ["block_in_c", "good"]),
+        ("all_threads", ["all_threads", "good"]),
         ("deaf", ["deaf", "good"]),
     ],
 )

@@ -240,7 +240,7 @@ class Runner:
         self._dispatcher.start()
         self._dispatcher.dispatch()
         if self.replay is not None:
-            await asyncio.to_thread(self.replay.load, self.components, self.state_dir)
+            await self.state_dir.in_thread(self.replay.load, self.components, self.state_dir)
             await self._dispatcher.replay(self.replay.stored())
         else:
             # Stored events of the last stop go before new ones.
@@ -256,7 +256,7 @@ class Runner:
     async def _stored(self) -> list[tuple[Delivery, str, Progress | None]]:
         return [
             (Delivery(one.event, self.state_dir, one.ident), one.behaviour, one.progress)
-            for one in await asyncio.to_thread(self.state_dir.load)
+            for one in await self.state_dir.in_thread(self.state_dir.load)
         ]
 
     def _start_input(self, one: InputInterface) -> None:
@@ -349,10 +349,10 @@ class Runner:
         if self.replay is not None:
             self.replay.keep(unfinished)
         await self.state_dir.flush()
-        await asyncio.to_thread(self._store_unfinished, unfinished)
+        await self.state_dir.in_thread(self._store_unfinished, unfinished)
         self._is_stored = True
         if self.replay is not None:
-            await asyncio.to_thread(self.replay.tidy)
+            await self.state_dir.in_thread(self.replay.tidy)
 
     def _unfinished(self) -> list[tuple[Delivery, Unfinished]]:
         return [*self._dispatcher.unfinished(), *self._dispatcher.take_queued()]

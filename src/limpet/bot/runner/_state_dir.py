@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar, TypeVarTuple
 
 from limpet._error_text import safe_repr
 from limpet._file_lock import FileLock, holder_of
@@ -18,6 +19,9 @@ from limpet.bot.runner._dead_letters import DeadLetters
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import JournalEntry, Unfinished, WorkJournal, entry_line
 from limpet.errors import UsageError
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 _MOST_WAITING: Final = 1000
 """Dead letters that wait in memory for a disk that takes them again."""
@@ -39,6 +43,7 @@ class StateDir:
         self._lock: FileLock | None = None
         self._journal = WorkJournal(self._path) if self._path is not None else None
         self._dead_letters = DeadLetters(self._path) if self._path is not None else None
+        self._thread: ThreadPoolExecutor | None = None
         self._done: list[str] = []
         self._marking: asyncio.Task[None] | None = None
         self._waiting: deque[tuple[str, str]] = deque()
@@ -70,9 +75,21 @@ class StateDir:
 
     def __exit__(self, *_: object) -> None:
         """Release the directory."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=False)
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.close()
+
+    async def in_thread(self, call: Callable[[*Args], T], *args: *Args) -> T:
+        """Call a function that waits for the disk, in the thread of this directory alone.
+
+        Components may have every thread of ``asyncio.to_thread``, and hang in it.
+        """
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="limpet state")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
     def load(self) -> list[JournalEntry]:
         """Return the events that the last stop has stored.
@@ -132,7 +149,7 @@ class StateDir:
     async def _mark_done(self) -> None:
         while self._done and self._journal is not None:
             entries, self._done = self._done, []
-            await asyncio.to_thread(self._journal.mark_done, entries)
+            await self.in_thread(self._journal.mark_done, entries)
 
     def store(self, unfinished: Sequence[Unfinished]) -> bool:
         """Store events for the next start, and return whether all of them are stored.
@@ -205,9 +222,9 @@ class StateDir:
             line, replaces = taken[0]
             try:
                 if replaces:
-                    await asyncio.to_thread(dead_letters.replace, replaces, line)
+                    await self.in_thread(dead_letters.replace, replaces, line)
                 else:
-                    await asyncio.to_thread(dead_letters.add, [line for line, _ in taken])
+                    await self.in_thread(dead_letters.add, [line for line, _ in taken])
             except Exception as error:  # noqa: BLE001 - the worker that waits for this goes on
                 self._waiting.extendleft(reversed(taken))
                 message = "cannot write %s: %s; %d dead letters wait for another try"
