@@ -333,6 +333,33 @@ def test_an_action_that_swallows_its_cancellation_begins_no_further_step(tmp_pat
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("made", [ValueError, None], ids=["another-error", "a-group"])
+def test_what_an_action_makes_of_its_interruption_is_no_failure(
+    tmp_path: Path, made: type[Exception] | None
+) -> None:
+    """It is stored for the next start, and not given up."""
+
+    async def main() -> None:
+        async def act(event: Any) -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError as error:
+                if made is None:
+                    message = "interrupted"
+                    raise BaseExceptionGroup(message, [error]) from None
+                raise made from error
+
+        options = RunOptions(state_dir=tmp_path, drain=0, attempts=1)
+        runner = Runner([MemoryIO(TextEvent("a")), behaviour(act, name="b")], options)
+        task = asyncio.create_task(runner.run())
+        await until(lambda: runner.stats.acted == 1)
+        runner.stop()
+        stats = await task
+        assert (stats.kept, stats.failed) == (1, 0)
+
+    asyncio.run(main())
+
+
 def test_a_component_that_does_not_close_does_not_hold_the_stop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -299,6 +300,27 @@ def test_another_bot_is_named_by_its_process(tmp_path: Path) -> None:
         assert f"(process {program.process.pid})" in second.stderr
         program.signal("SIGTERM")
         assert program.end() == 0
+
+
+def test_a_state_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    """Without a traceback: a file in its way, an address that is taken, a folder as journal."""
+    (tmp_path / "bot.yaml").write_text(QUIET)
+    (tmp_path / "file").touch()
+    (tmp_path / "state" / "journal.jsonl").mkdir(parents=True)
+    (tmp_path / "other" / "dead-letters.jsonl").mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for command, argv in (
+            ("run", ["--state-dir", "file/state"]),
+            ("run", ["--state-dir", "state"]),
+            ("run", ["--state-dir", "third", "--listen", address]),
+            ("replay", ["--state-dir", "other"]),
+            ("replay", ["--state-dir", "other", "--list"]),
+        ):
+            done = limpet(tmp_path, command, "bot.yaml", "--log-level", "error", *argv)
+            assert done.returncode == 1, done
+            assert "Traceback" not in done.stderr
+            assert done.stderr.splitlines()[-1].startswith("limpet: cannot "), done.stderr
 
 
 # -- standard input --------------------------------------------------------------------------------

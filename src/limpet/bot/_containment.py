@@ -25,4 +25,7 @@ def ends_task(error: BaseException) -> bool:
         return True
     if task is None:
         return True
-    return isinstance(error, asyncio.CancelledError) and task.cancelling() > 0
+    if isinstance(error, BaseExceptionGroup):
+        error = error.subgroup(asyncio.CancelledError) or error
+    is_cancellation = isinstance(error, asyncio.CancelledError | BaseExceptionGroup)
+    return is_cancellation and task.cancelling() > 0

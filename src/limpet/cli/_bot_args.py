@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from limpet.bot.program import DeadLetter, ReplayReport
+    from limpet.bot.program import DeadLetter, DeadLetters, ReplayReport
     from limpet.bot.runner import RunOptions
 
 
@@ -106,7 +107,17 @@ def _run(given: Namespace) -> int:
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
     with logging_to(form=given.log_format, level=given.log_level):
-        return serve(given.words[0], options)
+        return _unless_refused(lambda: serve(given.words[0], options))
+
+
+def _unless_refused(run: Callable[[], int]) -> int:
+    """Return the exit code of a run, or 1 with a line if the system refuses what it needs."""
+    try:
+        return run()
+    except OSError as error:
+        what = "run" if error.filename is None else f"use {error.filename}"
+        print(f"limpet: cannot {what}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _options(given: Namespace) -> RunOptions:
@@ -173,13 +184,21 @@ def _replay(given: Namespace) -> int:
         if not Path(file).exists():
             message = f"{file} does not exist"
             raise UsageError(message)
-        for one in DeadLetters(options.state_dir or Path()).read():
-            print(_dead_letter_text(one))
-        return 0
-    with logging_to(form=given.log_format, level=given.log_level):
+        return _unless_refused(lambda: _list(DeadLetters(options.state_dir or Path())))
+
+    def run() -> int:
         code, report = replay(file, options, only=only)
-    print(_report_text(report))
-    return code or int(report.left > 0)
+        print(_report_text(report))
+        return code or int(report.left > 0)
+
+    with logging_to(form=given.log_format, level=given.log_level):
+        return _unless_refused(run)
+
+
+def _list(dead_letters: DeadLetters) -> int:
+    for one in dead_letters.read():
+        print(_dead_letter_text(one))
+    return 0
 
 
 def _dead_letter_text(one: DeadLetter) -> str:

@@ -106,10 +106,13 @@ class BehaviourPipeline:
 
     def resume(self, task: Task, progress: Progress | None) -> None:
         """Set a task to its progress at the last stop, if the behaviour is still the same."""
-        if progress is None or not self._stepwise or progress.actions != self._action_names():
+        if progress is None:
             return
-        if 1 <= progress.step <= len(progress.actions):
+        is_same = self._stepwise and progress.actions == self._action_names()
+        if is_same and 1 <= progress.step <= len(progress.actions):
             task.step, task.state = progress.step, ActionState(progress.state)
+        else:
+            _LOG.warning("the actions of a stored event are others now: it starts at the first")
 
     async def clean_up(self, task: Task, error: BaseException) -> None:
         """Run the later actions that are meant for failures, after a task failed for good."""

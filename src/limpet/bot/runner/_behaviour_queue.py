@@ -22,7 +22,7 @@ _NO_PATH: tuple[str, ...] = ("\0",)
 class Task(KeyedItem):
     """One event for one behaviour, and its progress."""
 
-    __slots__ = ("attempt", "delivery", "event", "is_dead", "state", "step")
+    __slots__ = ("attempt", "delivery", "event", "is_dead", "state", "step", "worker")
 
     def __init__(self, delivery: Delivery, keys: Collection[str]) -> None:
         self.keys = keys  # as KeyedItem does; a call for each task is measurable
@@ -37,6 +37,8 @@ class Task(KeyedItem):
         self.is_dead = False
         """Whether its dead letter is written, or being written."""
         self.state: ActionState | None = None
+        self.worker: asyncio.Task[None] | None = None
+        """What processes it, or did until it ended."""
 
 
 def keys_of(event: InputEvent) -> Collection[str]:

@@ -62,7 +62,8 @@ class BehaviourWorker:
         self._backoff = Backoff(first, LONGEST_S)
         self.loops: set[asyncio.Task[None]] = set()
         """What runs the tasks; cancelled, it leaves the tasks it works on in the queue."""
-        self._in_hand: dict[asyncio.Task[None], Task] = {}
+        self._done_before = 0
+        """Events that were done when a worker ended last: none since means that nothing works."""
         self.down: str | None = None
         """Why a worker has ended that is not started again yet."""
 
@@ -86,12 +87,15 @@ class BehaviourWorker:
     def _ended(self, loop: asyncio.Task[None]) -> None:
         """Start a worker again that has ended though the bot goes on."""
         self.loops.discard(loop)
-        task = self._in_hand.pop(loop, None)
+        task = next((one for one in self.queue.active if one.worker is loop), None)
         error = None if loop.cancelled() else loop.exception()
         if self.pipeline.is_ending:
             return
         reason = "it was cancelled" if error is None else f"{type(error).__name__}: "
         reason += "" if error is None else error_text(error)
+        if self._stats.done > self._done_before:
+            self._backoff.reset()
+        self._done_before = self._stats.done
         delay = self._backoff.next()
         self._stats.worker_restarts += 1
         self.down = reason
@@ -107,40 +111,39 @@ class BehaviourWorker:
         this = asyncio.current_task()
         assert this is not None  # noqa: S101 - a task runs this
         if first is not None:
-            self._in_hand[this] = first
+            first.worker = this
         await asyncio.sleep(delay)
         if ended is not None:
             self.down = None
             if first is not None:
                 fate = Fate.FAILED if first.is_dead else await self._retry_step(first, ended)
-                del self._in_hand[this]
                 self._finish(first, fate)
         begun = time.monotonic()
         while not pipeline.is_ending:  # an action may have swallowed the cancellation
             task = await queue.get()
-            self._in_hand[this] = task
+            task.worker = this
             try:
                 fate = Fate.DONE if await pipeline.advance(task) else Fate.SKIPPED
             except BaseException as error:
-                if ends_task(error):
+                # What fails while the bot stops was interrupted, whatever it makes of that.
+                if pipeline.is_ending or ends_task(error):
                     raise
                 fate = await self._retry_step(task, error)
-            del self._in_hand[this]
             self._finish(task, fate)
             if (now := time.monotonic()) - begun > SLICE_S:
                 await asyncio.sleep(0)
                 begun = now
 
     def _finish(self, task: Task, fate: Fate) -> None:
+        queue, delivery = self.queue, task.delivery
         if fate is Fate.DONE:
             self._stats.done += 1
-            self._backoff.reset()
         elif fate is Fate.SKIPPED:
             self._stats.skipped += 1
-        self.queue.finish(task)
-        task.delivery.fate = fate
-        task.delivery.finish()
-        if self.queue.is_idle:
+        queue.finish(task)
+        delivery.fate = fate
+        delivery.finish()
+        if queue.is_idle:
             self._on_idle()
 
     async def _retry_step(self, task: Task, error: BaseException) -> Fate:
@@ -167,7 +170,7 @@ class BehaviourWorker:
             try:
                 return Fate.DONE if await pipeline.advance(task) else Fate.SKIPPED
             except BaseException as again:
-                if ends_task(again):
+                if pipeline.is_ending or ends_task(again):
                     raise
                 error = again
                 if task.step != failed_step:

@@ -198,7 +198,11 @@ def progress_to_wire(progress: Progress | None) -> object:
         return None
     try:
         state = encode(progress.state)
-    except CodecError:
+    except CodecError as error:
+        message = (
+            "the state that the actions have left cannot be stored, so that all are repeated: %s"
+        )
+        _LOG.warning(message, error)
         return None
     return {"step": progress.step, "actions": progress.actions, "state": state}
 
