@@ -31,15 +31,22 @@ _TICK_S: Final = 0.5
 def leave(code: int) -> int:
     """Return the exit code, or end the process with it if a thread would hold up its end.
 
-    Threads that are no daemons get half a second. Then what is buffered for standard output and
-    error is written, if that does not hang, and the process ends without ``atexit`` functions.
+    Threads that are no daemons get half a second, or what ``wait_for_threads`` gives them. Then
+    what is buffered for standard output and error is written, if that does not hang, and the
+    process ends without ``atexit`` functions.
     """
-    end = time.monotonic() + _PATIENCE_S
+    end = max([time.monotonic() + _PATIENCE_S, *_moments])
     for thread in _others():
-        thread.join(max(0.0, end - time.monotonic()))
+        patience = _PATIENCE_S if thread in _holding else end - time.monotonic()
+        thread.join(max(0.0, min(patience, threading.TIMEOUT_MAX)))
     if any(_others()):
         end_now(code)
     return code
+
+
+def wait_for_threads(moment: float) -> None:
+    """Let ``leave`` wait longer for threads, until a moment of ``time.monotonic``, or ``inf``."""
+    _moments[:] = [moment]
 
 
 def end_now(code: int) -> None:
@@ -54,6 +61,8 @@ def holds_exit(thread: threading.Thread) -> None:
     """Note a daemon thread that may hold the lock of a standard stream, for ``leave``."""
     _holding.add(thread)
 
+
+_moments: list[float] = []
 
 _holding: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
@@ -87,7 +96,7 @@ class StopDeadline:
             give_up: Returns how many seconds more to wait; ``None`` for no further call.
         """
         self._give_up = give_up
-        self._moment = 0.0
+        self._moment = math.inf
         self._thread: threading.Thread | None = None
         self._is_cancelled = False
         self._has_timer = False
@@ -100,6 +109,11 @@ class StopDeadline:
             self._thread = threading.Thread(target=self._wait, name="limpet stop", daemon=True)
             self._thread.start()
             self._start_timer()
+
+    @property
+    def moment(self) -> float:
+        """When it gives up, of ``time.monotonic``; ``inf`` if that is not set."""
+        return self._moment
 
     def cancel(self) -> None:
         """Do not give up any more: the end was reached."""

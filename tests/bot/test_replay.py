@@ -324,6 +324,38 @@ def test_what_a_source_delivers_again_is_not_acknowledged_at_a_stop(tmp_path: Pa
     asyncio.run(main())
 
 
+def test_all_tasks_may_be_cancelled_in_the_middle_of_a_stop(tmp_path: Path) -> None:
+    """As ``asyncio.run`` does when its main coroutine returns; what is left is stored first."""
+
+    async def main() -> None:
+        async def deaf(event: Any) -> None:
+            while True:
+                try:
+                    await asyncio.sleep(3600)
+                except asyncio.CancelledError:
+                    if runner.state == "stopped":
+                        raise
+
+        bot = behaviour(deaf, name="b")
+        io = MemoryIO(*map(TextEvent, "abcd"))
+        runner = Runner([io, bot], RunOptions(state_dir=tmp_path, drain=60))
+        task = asyncio.create_task(runner.run())
+        await until(lambda: runner.stats.acted == 1)
+        runner.stop()
+        await until(lambda: runner.state == "draining")
+        for _ in range(3):
+            for one in asyncio.all_tasks() - {asyncio.current_task()}:
+                one.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait({task})
+        assert runner.stats.lost == 0
+        runner.state = "stopped"
+
+    asyncio.run(main())
+    kept = (tmp_path / "journal.jsonl").read_text().splitlines()
+    assert sorted(json.loads(one)["event"]["v"]["text"] for one in kept) == list("abcd")
+
+
 class FullDisk:
     """Takes nothing while ``is_full``."""
 
@@ -422,7 +454,7 @@ def test_a_run_that_loses_events_says_so_in_its_exit_code(tmp_path: Path) -> Non
     (tmp_path / "hang").touch()
     state = tmp_path / "state"
     state.mkdir()
-    WorkJournal(state).store([Unfinished(None, "b", created("a"), None)])
+    WorkJournal(state).store([Unfinished(None, "x", "b", created("a"), None)])
     argv = ["run", "bot.yaml", "--state-dir", "state", "--drain", "0"]
     with Program(tmp_path, *argv) as program:
         program.until((tmp_path / "out" / "log").exists)

@@ -37,6 +37,12 @@ async def to_thread(): await asyncio.to_thread(time.sleep, 600)
 
 async def non_daemon(): threading.Thread(target=time.sleep, args=(600,)).start()
 
+async def work_in_a_thread():
+    def work():
+        time.sleep(1.0)
+        pathlib.Path("worked").touch()
+    threading.Thread(target=work).start()
+
 async def block_the_loop(): time.sleep(600)
 
 async def block_in_python():
@@ -85,6 +91,11 @@ actions:
   - {kind: Action, implementation: own.Hang, uuid: a, properties: {}}
 """
 
+ECHO = BOT.replace(
+    "own.Hang, uuid: a, properties: {}",
+    "limpet.bot.PrintAction, uuid: a, properties: {text: '<{event.text}>'}",
+)
+
 ARGV = ["run", "bot.yaml", "--state-dir", "state"]
 
 
@@ -106,10 +117,12 @@ class Fed(Program):
 
     def __exit__(self, *details: object) -> None:
         super().__exit__(*details)
-        os.close(self.input)
+        self.end_input()
 
-    def feed(self, text: str) -> None:
-        os.write(self.input, text.encode())
+    def end_input(self) -> None:
+        if self.input >= 0:
+            os.close(self.input)
+        self.input = -1
 
     def until_began(self, text: str) -> None:
         path = self.folder / "began"
@@ -162,6 +175,20 @@ def test_a_second_signal_ends_at_once_whatever_hangs(tmp_path: Path, what: str) 
     assert journal(tmp_path) == [what]
 
 
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_thread_of_a_component_may_end_its_work(tmp_path: Path, *, by_itself: bool) -> None:
+    """As long as the drain time lasts; at an end without a signal, as long as it takes."""
+    argv = [*ARGV, "--drain", "8", *(["--until-done"] if by_itself else [])]
+    with Fed(tmp_path, *argv, lines="work_in_a_thread\n") as program:
+        program.until_began("work_in_a_thread")
+        if by_itself:
+            program.end_input()
+        else:
+            program.signal("SIGTERM")
+        assert program.end() == 0, program.output
+    assert (tmp_path / "worked").exists()
+
+
 @pytest.mark.parametrize("what", ["exit_in_a_task", "interrupt_in_a_task"])
 def test_an_exit_in_a_task_of_a_component_ends_that_task(tmp_path: Path, what: str) -> None:
     """The bot goes on, and its end is in order."""
@@ -189,6 +216,25 @@ def test_a_log_that_nobody_reads_does_not_hold_the_end(tmp_path: Path) -> None:
         process.wait()
         for one in (read, write, stdin, feeding):
             os.close(one)
+
+
+def test_a_reload_keeps_what_was_read_by_an_input_that_goes(tmp_path: Path) -> None:
+    """The new one goes on behind it, with its own properties."""
+    (tmp_path / "bot.yaml").write_text(ECHO)
+    lines = [f"line {number}" for number in range(3000)]
+    with Fed(tmp_path, *ARGV, "--queue", "1", lines="\n".join(lines) + "\n") as program:
+        program.until(lambda: "<line 9>" in program.output)
+        (tmp_path / "bot.yaml").write_text(
+            ECHO.replace("properties: {}", "properties: {channel: x}", 1)
+        )
+        program.signal("SIGHUP")
+        program.until(lambda: "reloaded" in program.output)
+        os.write(program.input, b"more\n")
+        program.until(lambda: "<more>" in program.output)
+        program.signal("SIGTERM")
+        assert program.end() == 0, program.output
+    got = [line[1:-1] for line in program.output.splitlines() if line.startswith("<")]
+    assert sorted(got) == sorted([*lines, "more"])
 
 
 # -- SIGHUP ----------------------------------------------------------------------------------------
@@ -324,11 +370,6 @@ def test_a_state_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
 
 
 # -- standard input --------------------------------------------------------------------------------
-
-ECHO = BOT.replace(
-    "own.Hang, uuid: a, properties: {}",
-    "limpet.bot.PrintAction, uuid: a, properties: {text: '<{event.text}>'}",
-)
 
 
 def printed(folder: Path, **streams: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from typing import Protocol
 
 from mewbot.core import InputEvent
@@ -35,7 +36,7 @@ class DeliverySource(Protocol):
 class Delivery:
     """An event, and how many behaviours still have to finish it."""
 
-    __slots__ = ("dead_letter", "event", "fate", "remaining", "source", "token")
+    __slots__ = ("_key", "dead_letter", "event", "fate", "remaining", "source", "token")
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Delivery:
         self.source = source
         self.token = token
         self.remaining = 1
+        self._key = ""
         self.fate: Fate | None = None
         """What the behaviour that finished last has made of it."""
         self.dead_letter: str | None = None
@@ -69,6 +71,12 @@ class Delivery:
         """Acknowledge the event to its source."""
         if self.source is not None:
             self.source.acknowledge(self)
+
+    @property
+    def key(self) -> str:
+        """Identifies the delivery on disk: if it is stored twice, it is there once."""
+        self._key = self._key or os.urandom(8).hex()
+        return self._key
 
     @property
     def is_redelivered(self) -> bool:

@@ -209,6 +209,12 @@ class Dispatcher:
                     break
         hurrying.cancel()
 
+    def abandon(self) -> None:
+        """Start nothing again from now on: the bot is at its end."""
+        self._dispatch_task = None
+        for worker in self._workers.values():
+            worker.pipeline.is_ending = True
+
     def unfinished(self) -> list[tuple[Delivery, Unfinished]]:
         """Return all dispatched events that are not processed, oldest first; after ``end``."""
         found: list[tuple[Delivery, Unfinished]] = []
@@ -328,8 +334,9 @@ class Dispatcher:
         self, delivery: Delivery, queue: BehaviourQueue, progress: Progress | None = None
     ) -> tuple[Delivery, Unfinished]:
         entry = delivery.token if delivery.source is self._state_dir else None
-        ident = entry if isinstance(entry, str) else None
-        return delivery, Unfinished(ident, queue.ident, delivery.event, progress)
+        entry = entry if isinstance(entry, str) else None
+        ident = entry or f"{delivery.key}-{queue.ident}"
+        return delivery, Unfinished(entry, ident, queue.ident, delivery.event, progress)
 
 
 def _own(behaviour: object, option: str, default: float | None) -> Any:  # noqa: ANN401 - a number

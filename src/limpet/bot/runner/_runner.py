@@ -148,9 +148,9 @@ class Runner:
                     await self._stopping.wait()
                 except asyncio.CancelledError:
                     self._hurry.set()
-                    await self._shut_down()
+                    await self._shut_down_whole()
                     raise
-                await self._shut_down()
+                await self._shut_down_whole()
         finally:
             if token is not None:
                 dry_run_report.reset(token)
@@ -198,8 +198,14 @@ class Runner:
         await self._wait_for_queues(old)
         stopping = self._stopping.is_set()
         await old.end(_LEAST_S if stopping else _CLEAN_UP_S, self._stopping)
+        for one in leaving:
+            if isinstance(one, LimpetInput):
+                one.quiesce()
+        found = await self._leftovers([one for one in leaving if isinstance(one, LimpetInput)])
         await self.supervisor.stop(leaving, 5.0)
+        found += await self._leftovers([one for one in leaving if not isinstance(one, LimpetInput)])
         self.components, self._dispatcher = new, self._make_dispatcher(new)
+        self._dispatcher.extra += found
         self._dispatcher.start()
         for delivery, unfinished in old.unfinished():
             queue = self._dispatcher.queue_of(unfinished.behaviour)
@@ -230,7 +236,7 @@ class Runner:
             await asyncio.wait({starting, stopping})
         if not starting.cancelled() and (error := starting.exception()) is not None:
             self._hurry.set()
-            await self._shut_down()
+            await self._shut_down_whole()
             raise error
 
     async def _start(self) -> None:
@@ -290,10 +296,25 @@ class Runner:
 
     # -- stopping ------------------------------------------------------------------------------
 
+    async def _shut_down_whole(self) -> None:
+        """Shut down to the end, though somebody cancels this: faster then."""
+        ending = asyncio.create_task(self._shut_down(), name="shut down")
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError:
+                self._hurry.set()
+        ending.result()
+
     async def _shut_down(self) -> None:
         """Process queued events while there is time, store the rest, and close everything."""
-        async with self._lock:
-            await self._stop_in_order()
+        try:
+            async with self._lock:
+                await self._stop_in_order()
+        finally:  # whatever ended that: a component, or a second cancellation of all tasks
+            self._dispatcher.abandon()
+            if not self._is_stored:
+                self.store_now()
 
     async def _stop_in_order(self) -> None:
         """Stop within ``drain`` seconds or little more; what is unprocessed then is stored first.
@@ -324,27 +345,38 @@ class Runner:
         _LOG.info("stopped after %.1f s", time.monotonic() - begun)
 
     async def _take_leftovers(self, stopped: list[InputInterface]) -> None:
-        """Queue what our inputs have found and not queued, where no checkpoint keeps it."""
+        """Queue what inputs have found and not queued, behind all that is queued."""
         extra = self._dispatcher.extra
-        inputs = [one for one in stopped if isinstance(one, HasLeftovers)]
-        asked = {one: asyncio.create_task(one.leftovers()) for one in inputs}
+        extra += await self._leftovers(stopped)
+        if extra and self.queue.empty():  # the dispatcher may wait for the queue
+            with contextlib.suppress(asyncio.QueueFull):
+                self.queue.put_nowait(extra.popleft())
+
+    async def _leftovers(self, inputs: list[InputInterface]) -> list[Delivery]:
+        """Return what inputs have found and not queued, where no checkpoint keeps it."""
+        asked = {
+            one: asyncio.create_task(one.leftovers())
+            for one in inputs
+            if isinstance(one, HasLeftovers)
+        }
         if asked:
             await asyncio.wait(asked.values(), timeout=_CLOSE_S)
+        found: list[Delivery] = []
         for one, task in asked.items():
             if task.done() and not task.cancelled() and task.exception() is None:
-                extra += task.result()
+                found += task.result()
                 continue
             self.stats.lost += 1
             error = task.exception() if task.done() and not task.cancelled() else None
             task.cancel()
             message = "lost: the events, at least one, that %s had found and not queued"
             _LOG.error(message, one.label, exc_info=error)
-        if extra and self.queue.empty():  # the dispatcher may wait for the queue
-            with contextlib.suppress(asyncio.QueueFull):
-                self.queue.put_nowait(extra.popleft())
+        return found
 
     async def _store_rest(self) -> None:
         """Store what is not processed: in the journal, or as the dead letter that it came from."""
+        if self._is_stored:
+            return
         unfinished = self._unfinished()
         if self.replay is not None:
             self.replay.keep(unfinished)
@@ -365,7 +397,7 @@ class Runner:
         """
         if self._is_stored:
             return
-        _LOG.error("the bot does not stop by itself; storing what is not processed")
+        _LOG.error("the stop was interrupted; storing what is not processed")
         self._is_stored = True
         unfinished = self._unfinished()
         if self.replay is not None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from limpet._error_text import error_text
 from limpet._hangup import hangup
-from limpet._process_end import StopDeadline, end_now
+from limpet._process_end import StopDeadline, end_now, wait_for_threads
 from limpet._run_loop import run_loop
 from limpet._signal_handlers import SIGHUP, SignalHandlers
 from limpet.bot._containment import ends_task
@@ -126,6 +126,8 @@ class _Program:
                 run_loop(self._run(), takes_interrupt=bool(self._signals.taken))
             finally:
                 self._deadline.cancel()
+                # Threads of components may have work to end: without a signal, without a limit.
+                wait_for_threads(self._deadline.moment)
         return self._exit_code()
 
     def _exit_code(self) -> int:

@@ -178,7 +178,7 @@ class StateDir:
         _LOG.error("%d events were not processed and are lost: %s", len(lost), lost[0][1])
         for one, reason in lost:
             try:
-                line = entry_line("lost", one)
+                line = entry_line(one)
             except CodecError:
                 line = f"{safe_repr(one.event)[:2000]}, for the behaviour {one.behaviour}"
             _LOG.error(f"lost: {reason}: {line}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,6 +49,8 @@ class Unfinished:
 
     entry: str | None
     """Its entry in the journal, if it came from there."""
+    ident: str
+    """Identifies its entry from now on."""
     behaviour: str
     event: InputEvent
     progress: Progress | None
@@ -164,9 +165,8 @@ class WorkJournal:
         lines: dict[str, bytes] = {}
         lost = []
         for one in unfinished:
-            ident = one.entry or os.urandom(8).hex()
             try:
-                lines[ident] = encoded(entry_line(ident, one))
+                lines[one.ident] = encoded(entry_line(one))
             except CodecError as error:
                 lost.append((one, str(error)))
         # Earlier entries keep their order, and are older than the new ones.
@@ -176,7 +176,7 @@ class WorkJournal:
         return len(lines), lost
 
 
-def entry_line(ident: str, one: Unfinished) -> str:
+def entry_line(one: Unfinished) -> str:
     """Return an event as a line of the journal.
 
     Raises:
@@ -184,7 +184,7 @@ def entry_line(ident: str, one: Unfinished) -> str:
     """
     wire = {
         "v": VERSION,
-        "id": ident,
+        "id": one.ident,
         "behaviour": one.behaviour,
         "event": encode(one.event),
         "progress": progress_to_wire(one.progress),
