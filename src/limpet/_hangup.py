@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import Any, Final
 
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NUMBER: Final[int | None] = getattr(signal, "SIGHUP", None)
 
 
@@ -21,8 +22,8 @@ def _terminal_opens() -> bool:
     tty(4): opening ``/dev/tty`` fails with ENXIO without one, also after a hang-up.
     """
     try:
-        handle = os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0) | os.O_NONBLOCK)
-    except (OSError, AttributeError):
+        handle = os.open("/dev/tty", _FLAGS)
+    except OSError:
         return False
     os.close(handle)
     return True

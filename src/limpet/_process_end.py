@@ -118,14 +118,14 @@ class StopDeadline:
     def cancel(self) -> None:
         """Do not give up any more: the end was reached."""
         self._is_cancelled = True
-        if self._has_timer:
+        if sys.platform != "win32" and self._has_timer:
             with contextlib.suppress(ValueError):  # not the main thread
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def _start_timer(self) -> None:
         """Interrupt the main thread regularly, unless the program uses the one timer itself."""
-        if not hasattr(signal, "setitimer") or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
+        if sys.platform == "win32" or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
             return
         with contextlib.suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGALRM, self._lend)

@@ -198,7 +198,7 @@ class _Chunks:
 
     def _is_readable(self) -> bool:
         """Wait until there is something to read; return False if the block ends first."""
-        if self._wake is None:
+        if sys.platform == "win32" or self._wake is None:
             return True
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)

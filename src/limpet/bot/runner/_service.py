@@ -137,8 +137,8 @@ class _Program:
         self._signals.attach()
         if self._count:  # before the loop could take it
             self._on_stop(signal.SIGTERM, self._count)
-        if self._hangup.came:
-            self._on_signal(signal.SIGHUP)
+        if self._hangup.came and SIGHUP is not None:
+            self._on_signal(SIGHUP)
         notifying = asyncio.create_task(self._notify_manager())
         try:
             await self._runner.run()
