@@ -53,16 +53,16 @@ class FileLock:
             close_reader(fd)
 
 
-def holder_of(path: str | os.PathLike[str]) -> int | None:
-    """Return the number of the process that has locked a file last; ``None`` if it is not known.
+def holder_of(path: str | os.PathLike[str]) -> str:
+    """Return `` (process 123)``, for messages, of who has locked a file; empty if it is not known.
 
     It is the number in that process's own namespace: in another container it means nothing.
     """
     try:
         with open(path, "rb") as file:
-            return int(file.read(20))
+            return f" (process {int(file.read(20))})"
     except (OSError, ValueError):
-        return None
+        return ""
 
 
 def _lock(fd: int) -> None:

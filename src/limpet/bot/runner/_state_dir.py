@@ -64,8 +64,7 @@ class StateDir:
             try:
                 self._lock = FileLock(self._path / "lock")
             except BlockingIOError as error:
-                pid = holder_of(self._path / "lock")
-                which = "" if pid is None else f" (process {pid})"
+                which = holder_of(self._path / "lock")
                 message = (
                     f"another bot runs with the state directory {str(self._path)!r}{which}: "
                     "stop it, or give each bot its own"
