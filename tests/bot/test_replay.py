@@ -270,6 +270,25 @@ def test_what_an_earlier_version_left_of_a_killed_replay_is_taken_too(tmp_path: 
     assert os.listdir(tmp_path) == ["lock"]
 
 
+def test_a_dead_letter_is_dropped_by_its_id_and_no_other(tmp_path: Path) -> None:
+    """Exit code 1 if there is none of an id; 2 without ids, or while a bot runs."""
+    (tmp_path / "bot.yaml").write_text(REPLAYED)
+    state = tmp_path / "state"
+    state.mkdir()
+    idents = [letter_of(state, TextEvent(name)) for name in "abc"]
+    argv = ["replay", "bot.yaml", "--state-dir", "state", "--drop"]
+    assert limpet(tmp_path, *argv).returncode == 2
+    done = limpet(tmp_path, *argv, idents[0], idents[2])
+    assert (done.returncode, done.stdout) == (0, "2 dropped\n"), done.stderr
+    assert [one["id"] for one in dead_letters(state)] == [idents[1]]
+    done = limpet(tmp_path, *argv, idents[1], idents[0])
+    assert (done.returncode, done.stdout) == (1, "1 dropped\n"), done.stderr
+    assert os.listdir(state) == ["lock"]
+    with Program(tmp_path, "run", "bot.yaml", "--state-dir", "state") as program:
+        program.until(lambda: "running: " in program.output)
+        assert "another bot runs" in limpet(tmp_path, *argv, "x").stderr
+
+
 # -- lost, kept, redelivered -----------------------------------------------------------------------
 
 

@@ -47,7 +47,10 @@ _FLAGS: Final = {
         "--schema": "print the JSON Schema of the format and exit",
     },
     "new": {"--force": "replace an existing file"},
-    "replay": {"--list": "only list the dead letters"},
+    "replay": {
+        "--list": "only list the dead letters",
+        "--drop": "drop the dead letters with these ids, and process none",
+    },
 }
 
 
@@ -186,6 +189,9 @@ def _replay(given: Namespace) -> int:
             raise UsageError(message)
         return _unless_refused(lambda: _list(DeadLetters(options.state_dir or Path())))
 
+    if given.drop:
+        return _unless_refused(lambda: _drop(options.state_dir or Path(), only))
+
     def run() -> int:
         code, report = replay(file, options, only=only)
         print(_report_text(report))
@@ -199,6 +205,17 @@ def _list(dead_letters: DeadLetters) -> int:
     for one in dead_letters.read():
         print(_dead_letter_text(one))
     return 0
+
+
+def _drop(state_dir: Path, idents: list[str]) -> int:
+    from limpet.bot.program import drop
+
+    if not idents:
+        message = "expected the ids of the dead letters to drop: see --list"
+        raise UsageError(message)
+    count = drop(state_dir, idents)
+    print(f"{count} dropped")
+    return int(count < len(set(idents)))
 
 
 def _dead_letter_text(one: DeadLetter) -> str:

@@ -113,8 +113,8 @@ class CheckpointStore:
         except BlockingIOError as error:
             who = holder_of(f"{self._target}.lock")
             message = (
-                f"the state file {path!r} is in use by another follower{who}: give each its own, or "
-                "follow both paths with one"
+                f"the state file {path!r} is in use by another follower{who}: give each its own, "
+                "or follow both paths with one"
             )
             raise CheckpointBusyError(message) from error
         except OSError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -126,6 +126,18 @@ class DeadLetters:
         for one in damaged:
             _LOG.error("a line of %s is not a dead letter: %s", self.path, one.reason)
         return found
+
+    def drop(self, idents: Collection[str]) -> int:
+        """End dead letters that nobody wants to process, and return how many that were.
+
+        Raises:
+            OSError: They are still there.
+        """
+        found = [one.ident for one in self.read() if one.ident in idents]
+        if found:
+            self.add([json.dumps({"done": ident}) for ident in found])
+            self.tidy()
+        return len(found)
 
     def tidy(self) -> None:
         """Rewrite the file without what is done; damaged lines are set aside with their reasons.

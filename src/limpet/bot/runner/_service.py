@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,11 +18,14 @@ from limpet._process_end import StopDeadline, end_now, wait_for_threads
 from limpet._run_loop import run_loop
 from limpet._signal_handlers import SIGHUP, SignalHandlers
 from limpet.bot._containment import ends_task
+from limpet.bot.runner._dead_letters import DeadLetters
 from limpet.bot.runner._logging import flush_log
 from limpet.bot.runner._replay import Replay, ReplayReport
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
 from limpet.bot.runner._sd_notify import Notifier
+from limpet.bot.runner._state_dir import StateDir
+from limpet.bot.runner._stats import Stats
 from limpet.errors import LimpetError, UsageError
 
 _EXTEND_S: Final = 30.0
@@ -98,6 +101,17 @@ def replay(file: str, options: RunOptions, *, only: Sequence[str] = ()) -> tuple
         return 0, replaying.report
     code = _Program(file, runner).serve()
     return code, replaying.report
+
+
+def drop(state_dir: Path, idents: Collection[str]) -> int:
+    """Drop dead letters, and return how many there were of these ids.
+
+    Raises:
+        UsageError: A bot runs with this state directory.
+        OSError: They cannot be dropped.
+    """
+    with StateDir(state_dir, Stats()):
+        return DeadLetters(state_dir).drop(idents)
 
 
 class _Program:
