@@ -15,6 +15,8 @@ from mewbot.api import v1
 from mewbot.core import InputEvent, OutputEvent
 
 from limpet.bot import AllEventsTrigger, Behaviour, Runner, RunOptions
+from limpet.bot.compat._mewbot_failures import contained_steps
+from limpet.bot.events._action_result import Outcome
 from limpet.bot.runner._metrics import health_of
 from tests.bot.test_runner import (
     FAST,
@@ -436,5 +438,38 @@ def test_a_reload_that_fails_anywhere_leaves_the_old_bot_running() -> None:
         await until(lambda: io.output.got == ["still"])
         runner.stop()
         await task
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_under_mewbots_runner_it_is_noted_and_logged(kind: str) -> None:
+    """There it would end the bot; the later actions do nothing."""
+
+    async def main() -> None:
+        async def steps() -> AsyncIterator[None]:
+            yield None
+            await call(KINDS[kind])
+
+        outcome = Outcome()
+        found = contained_steps(steps(), "Odd", TextEvent("a"), outcome)
+        assert [one async for one in found] == [None]
+        assert outcome.error is not None
+
+    asyncio.run(main())
+
+
+def test_a_generator_that_is_closed_early_has_not_failed() -> None:
+    """Whoever iterates over the steps may end that."""
+
+    async def main() -> None:
+        async def steps() -> AsyncIterator[None]:
+            yield None
+
+        outcome = Outcome()
+        found: Any = contained_steps(steps(), "Odd", TextEvent("a"), outcome)
+        await anext(found)
+        await found.aclose()
+        assert outcome.error is None
 
     asyncio.run(main())

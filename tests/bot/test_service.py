@@ -280,7 +280,8 @@ def test_systemd_is_notified(tmp_path: Path) -> None:
             assert int(next_with("RELOADING=1").partition("MONOTONIC_USEC=")[2]) > before
             next_with("READY=1")
             program.signal("SIGTERM")
-            next_with("STOPPING=1")
+            extended = next_with("STOPPING=1").partition("EXTEND_TIMEOUT_USEC=")[2]
+            assert int(extended.split()[0]) > 8_000_000  # the drain time is asked for
             assert program.end() == 0
 
 

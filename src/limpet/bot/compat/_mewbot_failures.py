@@ -21,15 +21,19 @@ async def contained_steps(
     steps: AsyncIterator[OutputEvent | None], name: str, event: InputEvent, outcome: Outcome
 ) -> AsyncIterator[OutputEvent | None]:
     """Yield what the steps of an action yield; an exception goes to log and outcome instead."""
+    is_closed = False
+    """Whether the consumer has ended the iteration."""
     try:
         async for output in steps:
             if isinstance(output, FileSystemOutputEvent) and output.outcome is outcome:
                 output_requested(event, output)  # mewbot puts it into a queue
-            yield output
-    except GeneratorExit:  # whoever iterates closes this one
-        raise
+            try:
+                yield output
+            except GeneratorExit:
+                is_closed = True
+                raise
     except BaseException as error:
-        if ends_task(error):
+        if is_closed or ends_task(error):
             raise
         outcome.fail(error)
         known = isinstance(error, LimpetError | OSError)

@@ -38,7 +38,8 @@ _LEAST_S: Final = 1.0
 """What work that a stop cancels gets at least. It is part of ``drain``: up to a quarter of it."""
 
 _CLOSE_S: Final = 2.0
-"""How long a stop waits for inputs to save their checkpoints, and then for components to close."""
+"""How long a stop waits at least for inputs to save their checkpoints, and then for components to
+close."""
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
@@ -337,7 +338,9 @@ class Runner:
         rest = max(deadline - time.monotonic(), _LEAST_S)
         await self._dispatcher.end(0.5 if self._hurry.is_set() else rest, self._hurry)
         await self._store_rest()
-        await self.supervisor.stop(list(ours), _CLOSE_S)
+        # A checkpoint of a million files takes seconds.
+        rest = 0.0 if self._hurry.is_set() else deadline - time.monotonic()
+        await self.supervisor.stop(list(ours), max(_CLOSE_S, rest))
         await self._dispatcher.close(timeout=_CLOSE_S)
         if self.health is not None:
             await self.health.stop()
