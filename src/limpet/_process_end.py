@@ -18,6 +18,9 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
+POOL: Final = "limpet pool"
+"""How the names of threads begin that work for an event loop."""
+
 _PATIENCE_S: Final = 0.5
 """How long threads and streams get to end by themselves."""
 
@@ -35,18 +38,25 @@ def leave(code: int) -> int:
     what is buffered for standard output and error is written, if that does not hang, and the
     process ends without ``atexit`` functions.
     """
-    end = max([time.monotonic() + _PATIENCE_S, *_moments])
+    now = time.monotonic()
     for thread in _others():
-        patience = _PATIENCE_S if thread in _holding else end - time.monotonic()
-        thread.join(max(0.0, min(patience, threading.TIMEOUT_MAX)))
+        end = now + _PATIENCE_S
+        if thread not in _holding:
+            end = max(end, _moments["pool" if thread.name.startswith(POOL) else "others"])
+        thread.join(max(0.0, min(end - time.monotonic(), threading.TIMEOUT_MAX)))
     if any(_others()):
         end_now(code)
     return code
 
 
-def wait_for_threads(moment: float) -> None:
-    """Let ``leave`` wait longer for threads, until a moment of ``time.monotonic``, or ``inf``."""
-    _moments[:] = [moment]
+def wait_for_threads(*, pool: float, others: float) -> None:
+    """Let ``leave`` wait longer for threads, until moments of ``time.monotonic``, or ``inf``.
+
+    Args:
+        pool: For threads of ``asyncio.to_thread``: what they do is not awaited any more.
+        others: For threads that components have started.
+    """
+    _moments.update(pool=pool, others=others)
 
 
 def end_now(code: int) -> None:
@@ -62,7 +72,7 @@ def holds_exit(thread: threading.Thread) -> None:
     _holding.add(thread)
 
 
-_moments: list[float] = []
+_moments = {"pool": 0.0, "others": 0.0}
 
 _holding: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 

@@ -12,6 +12,8 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+from limpet._process_end import POOL
+
 T = TypeVar("T")
 
 _THREADS: Final = 64
@@ -37,7 +39,7 @@ def run_loop(main: Coroutine[Any, Any, T], *, takes_interrupt: bool) -> T:
         BaseException: Whatever the coroutine raises.
     """
     loop = asyncio.new_event_loop()
-    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="limpet"))
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix=POOL))
     asyncio.set_event_loop(loop)
     try:
         task = loop.create_task(main)

@@ -175,6 +175,16 @@ def test_a_second_signal_ends_at_once_whatever_hangs(tmp_path: Path, what: str) 
     assert journal(tmp_path) == [what]
 
 
+def test_a_try_that_took_too_long_does_not_hold_the_end(tmp_path: Path) -> None:
+    """Its thread hangs, and nobody waits for it any more; the dead letter has the reason."""
+    text = BOT.replace("{name: b}", "{name: b, timeout: 0.1, attempts: 1}")
+    (tmp_path / "bot.yaml").write_text(text)
+    with Fed(tmp_path, *ARGV, "--until-done", "--drain", "0.5", lines="to_thread\n") as program:
+        program.end_input()
+        assert program.end() == 0, program.output
+    assert (tmp_path / "state" / "dead-letters.jsonl").read_text().count("\n") == 1
+
+
 @pytest.mark.parametrize("by_itself", [True, False])
 def test_a_thread_of_a_component_may_end_its_work(tmp_path: Path, *, by_itself: bool) -> None:
     """As long as the drain time lasts; at an end without a signal, as long as it takes."""

@@ -81,7 +81,7 @@ ALLOWED = {
     "limpet._error_text": (),
     "limpet._hangup": (),
     "limpet._process_end": (),
-    "limpet._run_loop": (),
+    "limpet._run_loop": ("limpet._process_end",),
     "limpet._signal_handlers": (),
     "limpet._keyed_queue": (),
     "limpet._process_group": (),

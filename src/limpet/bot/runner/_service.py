@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -141,7 +142,8 @@ class _Program:
             finally:
                 self._deadline.cancel()
                 # Threads of components may have work to end: without a signal, without a limit.
-                wait_for_threads(self._deadline.moment)
+                moment = self._deadline.moment
+                wait_for_threads(pool=min(moment, time.monotonic() + self._drain), others=moment)
         return self._exit_code()
 
     def _exit_code(self) -> int:

@@ -13,6 +13,7 @@ from typing import Final, Self, TypeVar, TypeVarTuple
 
 from limpet._error_text import safe_repr
 from limpet._file_lock import FileLock, holder_of
+from limpet._process_end import POOL
 from limpet.bot._delivery import Delivery
 from limpet.bot.events._event_codec import CodecError
 from limpet.bot.runner._dead_letters import DeadLetters
@@ -87,7 +88,7 @@ class StateDir:
         Components may have every thread of ``asyncio.to_thread``, and hang in it.
         """
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="limpet state")
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=POOL)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
     def load(self) -> list[JournalEntry]:
