@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib.util import find_spec
+
+from limpet._hangup import hold_hangup
+from limpet._process_end import leave
 
 __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the command line with the process's arguments and return the exit code."""
+    """Run the command line with the process's arguments and return the exit code.
+
+    A thread that hangs does not keep the process: then this ends it.
+    """
+    if sys.argv[1:2] == ["run"]:
+        hold_hangup()
     if find_spec("rich") is None:
         print("limpet: the command line needs rich: pip install 'limpet[cli]'", file=sys.stderr)
         return 2
     from limpet.cli import main as run
 
-    return run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except Exception:  # noqa: BLE001 - a fault; a thread may hang all the same
+        traceback.print_exc()
+        code = 1
+    return leave(code)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from limpet._error_text import error_text
 from limpet._surrogates import writable
 
 _LONGEST: Final = 2000
@@ -13,7 +14,12 @@ _LONGEST: Final = 2000
 
 
 def dead_letter(
-    event: object, *, attempts: int, error: BaseException, **details: object
+    event: object,
+    *,
+    attempts: int,
+    error: BaseException,
+    ident: str | None = None,
+    **details: object,
 ) -> dict[str, Any]:
     """Return the record of an event, for ``json.dumps``.
 
@@ -21,15 +27,16 @@ def dead_letter(
         event: The event, in a form for JSON.
         attempts: How often it was tried.
         error: The last failure.
+        ident: The id of the record that this one replaces; by default it gets a new one.
         **details: Who gave it up, and where, in a form for JSON.
     """
     return {
         "v": 1,
-        "id": os.urandom(8).hex(),
+        "id": ident or os.urandom(8).hex(),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         **details,
         "attempts": attempts,
-        "error": {"type": type(error).__name__, "message": shortened(str(error))},
+        "error": {"type": type(error).__name__, "message": shortened(error_text(error))},
         "event": event,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -17,6 +18,7 @@ _HELD: Final = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 class FileLock:
     """An exclusive lock, held until ``close`` or until the process ends, however it ends.
 
+    The lock file has the number of the process that holds it, for messages.
     The lock file stays after ``close``: removing it would let two processes hold a lock each, one
     on the removed file and one on the new one.
     """
@@ -40,12 +42,27 @@ class FileLock:
             close_reader(fd)
             raise
         self._fd: int | None = fd
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
 
     def close(self) -> None:
         """Release the lock; may be called twice."""
         fd, self._fd = self._fd, None
         if fd is not None:
             close_reader(fd)
+
+
+def holder_of(path: str | os.PathLike[str]) -> str:
+    """Return `` (process 123)``, for messages, of who has locked a file; empty if it is not known.
+
+    It is the number in that process's own namespace: in another container it means nothing.
+    """
+    try:
+        with open(path, "rb") as file:
+            return f" (process {int(file.read(20))})"
+    except (OSError, ValueError):
+        return ""
 
 
 def _lock(fd: int) -> None:

@@ -161,3 +161,47 @@ def test_what_mewbot_drops_at_a_stop_is_delivered_again(folder: Path) -> None:
         bot.until(lambda: len(list((folder / "done").glob("*.txt"))) == len(names))
     assert sorted(p.name for p in (folder / "done").iterdir() if p.stem.isdigit()) == names
     assert dropped >= 0
+
+
+MESSAGES = """\
+kind: IOConfig
+implementation: limpet.bot.StdinMessages
+uuid: aaaaaaaa-aaaa-4aaa-0000-000000000021
+properties: {}
+---
+kind: Behaviour
+implementation: limpet.bot.Behaviour
+uuid: aaaaaaaa-aaaa-4aaa-0000-000000000022
+properties: {}
+triggers:
+  - kind: Trigger
+    implementation: limpet.bot.AllEventsTrigger
+    uuid: aaaaaaaa-aaaa-4aaa-0000-000000000023
+    properties: {}
+conditions: []
+actions:
+  - kind: Action
+    implementation: limpet.bot.PrintAction
+    uuid: aaaaaaaa-aaaa-4aaa-0000-000000000024
+    properties: {text: "<{event.text}>"}
+"""
+
+
+def test_standard_input_does_not_abort_mewbots_runner(folder: Path) -> None:
+    """Its thread waits for a line when the interpreter ends."""
+    (folder / "bot.yaml").write_text(MESSAGES, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-c", MEWBOT, "bot.yaml"], cwd=folder, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("hello\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "<hello>\n"
+        process.send_signal(signal.SIGINT)
+        code = process.wait(PATIENCE)
+        errors = process.stderr.read()
+    assert code == 0, errors
+    assert "Fatal Python error" not in errors

@@ -1,8 +1,8 @@
 """The runner's promise under random events, failures and stops: nothing lost, nothing doubled.
 
-Events have paths; components fail at random, some of them for good; the bot is stopped at random
-moments, with more or less patience, and started again with the same state directory. A model knows
-what must have happened when the last run has ended.
+Events have paths; components fail at random, in every way that Python has, some of them for good;
+the bot is stopped at random moments, with more or less patience, and started again with the same
+state directory. A model knows what must have happened when the last run has ended.
 """
 
 from __future__ import annotations
@@ -73,11 +73,23 @@ class World:
             self.cursed.add(key)
         if key in self.cursed or (self.troubles[key] < 2 and self.chance(self.fails)):
             self.troubles[key] += 1
-            message = "it went wrong"
-            raise OSError(message)
+            raise self.random.choice(FAILURES)("it went wrong")
 
 
 WORLD: list[World] = []
+
+
+class MuteError(Exception):
+    """Its text cannot be made."""
+
+    def __str__(self) -> str:
+        raise KeyError(0)
+
+
+FAILURES = (
+    OSError, ValueError, RuntimeError, MuteError, asyncio.CancelledError, SystemExit,
+    KeyboardInterrupt, GeneratorExit, StopIteration, MemoryError,
+)  # fmt: skip
 
 
 class Source(v1.Input):
@@ -96,8 +108,7 @@ class Source(v1.Input):
             world.next = number + 1
             await world.pause()
             if world.chance(0.02):
-                message = "the connection is lost"
-                raise ConnectionError(message)
+                raise world.random.choice(FAILURES)("the connection is lost")
 
 
 class Sink(v1.Output):
@@ -113,7 +124,7 @@ class Sink(v1.Output):
         await world.pause()
         try:
             world.may_fail((event.behaviour, event.number, "out"))
-        except OSError:
+        except BaseException:
             if event.number % 2:
                 raise
             return False

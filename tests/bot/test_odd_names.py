@@ -29,6 +29,7 @@ from limpet.bot import (
 )
 from limpet.bot.events._action_result import ActionState
 from limpet.bot.program import DeadLetters, logging_to
+from limpet.bot.runner import Stats
 from limpet.bot.runner._dead_letters import dead_letter_line
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._work_journal import Unfinished
@@ -146,9 +147,9 @@ def test_a_dead_letter_names_the_file(folder: Path) -> None:
     runner = run_for(folder, RunCommandAction(command=["false", "{path}"]))
     assert runner.stats.failed == 1
     letters = DeadLetters(folder / "state")
-    (letter,) = letters.read(letters.path)
-    assert letter.event is not None
-    assert os.fsencode(letter.event.path) == os.fsencode(folder / "in") + b"/" + RAW  # type: ignore[attr-defined]
+    (letter,) = letters.read()
+    path = letter.event().path  # type: ignore[attr-defined]
+    assert os.fsencode(path) == os.fsencode(folder / "in") + b"/" + RAW
     assert r"evil\udcff" in letter.error
 
 
@@ -160,12 +161,12 @@ def test_the_journal_and_dead_letters_hold_any_text(folder: Path, value: str) ->
         event, behaviour=value, name=value, step="1", attempts=1, error=ValueError(value)
     )
     DeadLetters(folder).add([line])
-    (letter,) = DeadLetters.read(folder / "dead-letters.jsonl")
-    assert (letter.behaviour, letter.name, letter.event) == (value, value, event)
-    state = StateDir(folder / "state", dry=False)
+    (letter,) = DeadLetters(folder).read()
+    assert (letter.behaviour, letter.name, letter.event()) == (value, value, event)
+    state = StateDir(folder / "state", Stats())
     with state:
-        state.store([Unfinished(None, value, event, None)])
-    again = StateDir(folder / "state", dry=False)
+        state.store([Unfinished(None, "id", value, event, None)])
+    again = StateDir(folder / "state", Stats())
     with again:
         (entry,) = again.load()
     assert (entry.behaviour, entry.event) == (value, event)

@@ -9,6 +9,8 @@ import json
 import logging
 import os
 import re
+import sys
+import time
 import tracemalloc
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -31,6 +33,7 @@ from limpet.bot import (
     FileSystemTrigger,
     LimpetAction,
     MoveProcessedFileAction,
+    RunCommandAction,
     Runner,
     RunOptions,
     run,
@@ -616,6 +619,7 @@ def test_two_bots_do_not_share_a_state_directory(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="another bot runs") as refused:
             await run([MemoryIO()], state_dir=tmp_path, until_done=True)
         assert refused.value.code == "state-in-use"
+        assert f"process {os.getpid()}" in str(refused.value)
         runner.stop()
         await task
 
@@ -847,7 +851,7 @@ def test_a_dry_run_writes_nothing(folder: Path, caplog: pytest.LogCaptureFixture
         )
         runner = Runner([io, bot], RunOptions(dry_run=True, state_dir=folder / "keep"))
         task = asyncio.create_task(runner.run())
-        await until(lambda: runner.stats.done >= 2 and runner.is_idle)
+        await until(lambda: runner.stats.done == 1 and runner.is_idle)
         runner.stop()
         await task
         assert ran == []
@@ -859,6 +863,37 @@ def test_a_dry_run_writes_nothing(folder: Path, caplog: pytest.LogCaptureFixture
     assert "which is not limpet's" in expected[1]
     assert expected[2].startswith(f"would move {directory / 'a'} to {folder / 'done'}")
     assert sorted(folder.rglob("*")) == before
+
+
+DEAF = """
+import os, pathlib, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("pid.new").write_text(str(os.getpid()))
+os.rename("pid.new", "pid")
+time.sleep(600)
+"""
+
+
+def test_a_program_that_does_not_end_is_killed_within_the_stop(folder: Path) -> None:
+    """Its five seconds are more than the stop has left."""
+
+    async def main() -> None:
+        behaviour = Behaviour(name="b")
+        behaviour.add(AllEventsTrigger())
+        command = [sys.executable, "-c", DEAF]
+        behaviour.add(RunCommandAction(command=command, folder=str(folder)))
+        io = MemoryIO(TextEvent("go"))
+        runner = Runner([io, behaviour], RunOptions(drain=1.0, state_dir=folder / "state"))
+        task = asyncio.create_task(runner.run())
+        await until((folder / "pid").exists)
+        begun = time.monotonic()
+        runner.stop()
+        await task
+        assert time.monotonic() - begun < 4
+
+    asyncio.run(main())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), 0)
 
 
 class WriteAsAnother(LimpetAction):
@@ -1067,6 +1102,79 @@ def test_health_and_metrics_on_loopback() -> None:
         await task
         with pytest.raises(OSError, match="Connect call failed"):
             await asyncio.open_connection("127.0.0.1", port)
+
+    asyncio.run(main())
+
+
+def test_health_counts_what_waits_in_every_queue() -> None:
+    """That of the dispatcher, and those of the behaviours, which may share a name."""
+
+    async def main() -> None:
+        gate = asyncio.Event()
+        io = MemoryIO(*(TextEvent(str(number)) for number in range(20)))
+        bots = [behaviour(lambda _: gate.wait(), name="slow", concurrency=2) for _ in "ab"]
+        runner = Runner([io, *bots, behaviour(text_of, name="fast")], RunOptions(until_done=True))
+        task = asyncio.create_task(runner.run())
+        await until(lambda: len(io.output.got) == 20)
+        health = health_of(runner.snapshot())
+        assert (health["queued"], health["active"]) == (38, 2)
+        assert health["behaviours"] == {
+            "slow": {"queued": 38, "active": 2},
+            "fast": {"queued": 0, "active": 0},
+        }
+        assert 'limpet_bot_behaviour_queue_depth{behaviour="slow"} 38\n' in (
+            metrics_of(runner.snapshot())
+        )
+        gate.set()
+        await task
+        assert health_of(runner.snapshot())["queued"] == 0
+
+    asyncio.run(main())
+
+
+def test_a_request_that_fails_does_not_use_up_the_health_server() -> None:
+    """Each is closed, and the next one is answered."""
+    from limpet.bot.runner._health import HealthServer
+
+    async def main() -> None:
+        answers = [ZeroDivisionError()] * 20 + [{"status": "ok"}]
+
+        def health() -> dict[str, Any]:
+            found = answers.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        server = HealthServer("127.0.0.1:0", health=health, metrics=str)
+        await server.start()
+
+        async def ask() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /health HTTP/1.1\r\n\r\n")
+            try:
+                return await reader.read()
+            finally:
+                writer.close()
+
+        assert {await ask() for _ in range(20)} == {b""}
+        assert (await ask()).startswith(b"HTTP/1.1 200")
+        await server.stop()
+
+    asyncio.run(main())
+
+
+def test_a_reload_while_the_bot_starts_waits_and_one_while_it_stops_is_refused() -> None:
+    """It is not said that something was reloaded which was not."""
+
+    async def main() -> None:
+        runner = Runner([MemoryIO(), behaviour(text_of, name="b")])
+        task = asyncio.create_task(runner.run())
+        await runner.reload([MemoryIO(), behaviour(text_of, name="b")])
+        assert runner.stats.reloads == 1
+        runner.stop()
+        with pytest.raises(UsageError, match="the bot is stopping"):
+            await runner.reload([MemoryIO()])
+        await task
 
     asyncio.run(main())
 

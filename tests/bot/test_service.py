@@ -104,7 +104,13 @@ def noted(folder: Path) -> list[int]:
 class Program:
     """``limpet`` in a process of its own, in a directory; killed at the end of the block."""
 
-    def __init__(self, folder: Path, *argv: str, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *argv: str,
+        stdin: int = subprocess.DEVNULL,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.log = folder / f"log{time.monotonic_ns()}"
         self._file = self.log.open("wb")
         self.process = subprocess.Popen(
@@ -112,8 +118,8 @@ class Program:
             cwd=folder,
             stdout=self._file,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "XDG_STATE_HOME": str(folder / "xdg"), **environment},
+            stdin=stdin,
+            env={**os.environ, "XDG_STATE_HOME": str(folder / "xdg"), **(environment or {})},
         )
 
     def __enter__(self) -> Self:
@@ -246,7 +252,7 @@ def test_logs_as_json_and_the_health_endpoint(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
 def test_systemd_is_notified(tmp_path: Path) -> None:
-    """READY, keep-alives, RELOADING, STOPPING; also by an abstract socket."""
+    """READY, keep-alives, RELOADING with its time, STOPPING; also by an abstract socket."""
     numbers(tmp_path, 1)
     name = f"\0limpet-test-{os.getpid()}" if sys.platform == "linux" else str(tmp_path / "n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -260,14 +266,22 @@ def test_systemd_is_notified(tmp_path: Path) -> None:
                     return text
 
         environment = {"NOTIFY_SOCKET": name.replace("\0", "@"), "WATCHDOG_USEC": "50000"}
-        with Program(tmp_path, "run", "bot.yaml", **environment) as program:
+        with Program(tmp_path, "run", "bot.yaml", environment=environment) as program:
             assert "STATUS=running" in next_with("READY=1")
             assert "events" in next_with("WATCHDOG=1")
             program.signal("SIGHUP")
-            next_with("RELOADING=1")
+            before = time.monotonic_ns() // 1000
+            assert int(next_with("RELOADING=1").partition("MONOTONIC_USEC=")[2]) <= (
+                time.monotonic_ns() // 1000
+            )
+            next_with("READY=1")
+            (tmp_path / "bot.yaml").write_text("wrong")  # a reload that fails completes, too
+            program.signal("SIGHUP")
+            assert int(next_with("RELOADING=1").partition("MONOTONIC_USEC=")[2]) > before
             next_with("READY=1")
             program.signal("SIGTERM")
-            next_with("STOPPING=1")
+            extended = next_with("STOPPING=1").partition("EXTEND_TIMEOUT_USEC=")[2]
+            assert int(extended.split()[0]) > 8_000_000  # the drain time is asked for
             assert program.end() == 0
 
 
@@ -430,16 +444,24 @@ def test_replay_processes_dead_letters_again(tmp_path: Path) -> None:
     ]
     assert len(dead_letters) == 3
     listed = limpet(tmp_path, "replay", "bot.yaml", "--list", *argv).stdout
-    assert listed.splitlines()[0] == f"{dead_letters[0]['id']} note: failing as requested"
+    first = dead_letters[0]
+    assert listed.splitlines()[0].split("\t") == [
+        first["id"], first["at"], "note", "action 1 (helpers.Note)", "3 tries", "helpers.Number",
+        "failing as requested",
+    ]  # fmt: skip
 
     done = limpet(tmp_path, "replay", "bot.yaml", *argv)
-    assert (done.returncode, done.stdout) == (1, "0 done, 3 left\n"), done.stderr
+    assert (done.returncode, done.stdout) == (1, "0 done, 3 left: 3 failed again\n"), done.stderr
     (tmp_path / "fail").unlink()
     done = limpet(tmp_path, "replay", "bot.yaml", "--dry-run", *argv)
     assert done.returncode == 1
-    dead_letters = [json.loads(line) for line in path.read_text().splitlines()]
+    assert done.stdout == "0 done, 3 left: 3 not reached\n"
+    again = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [one["id"] for one in again] == [one["id"] for one in dead_letters]
+    unknown = limpet(tmp_path, "replay", "bot.yaml", "none", *argv)
+    assert (unknown.returncode, unknown.stdout) == (2, ""), unknown.stderr
     done = limpet(tmp_path, "replay", "bot.yaml", dead_letters[1]["id"], *argv)
-    assert (done.returncode, done.stdout) == (1, "1 done, 2 left\n"), done.stderr
+    assert (done.returncode, done.stdout) == (1, "1 done, 2 left: 2 not asked for\n"), done.stderr
     done = limpet(tmp_path, "replay", "bot.yaml", *argv)
     assert (done.returncode, done.stdout) == (0, "2 done, 0 left\n"), done.stderr
     assert sorted(noted(tmp_path)) == [0, 1, 2]

@@ -1,12 +1,13 @@
 """One process at a time has a lock, and a process that ends has it no longer."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from limpet._file_lock import FileLock
+from limpet._file_lock import FileLock, holder_of
 
 HOLD = """
 import sys
@@ -20,9 +21,11 @@ sys.stdin.read()
 def test_a_lock_is_held_once_and_can_be_taken_again_after_close(tmp_path: Path) -> None:
     """Also within one process; the file stays."""
     path = tmp_path / "state.lock"
+    assert holder_of(path) == ""
     lock = FileLock(path)
     with pytest.raises(BlockingIOError):
         FileLock(path)
+    assert holder_of(path) == f" (process {os.getpid()})"
     lock.close()
     lock.close()
     FileLock(path).close()

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import enum
+import os
 from typing import Protocol
 
 from mewbot.core import InputEvent
+
+
+class Fate(enum.Enum):
+    """What a behaviour has made of an event; each has a counter of this name.
+
+    Each has a word of its own in every message, too: only ``DONE`` is done.
+    """
+
+    DONE = enum.auto()
+    """Its actions ran to their end."""
+    SKIPPED = enum.auto()
+    """No trigger matched, or a condition did not pass."""
+    FAILED = enum.auto()
+    """It was given up into a dead letter."""
 
 
 class DeliverySource(Protocol):
@@ -20,7 +36,7 @@ class DeliverySource(Protocol):
 class Delivery:
     """An event, and how many behaviours still have to finish it."""
 
-    __slots__ = ("event", "remaining", "source", "token")
+    __slots__ = ("_key", "dead_letter", "event", "fate", "remaining", "source", "token")
 
     def __init__(
         self,
@@ -39,6 +55,11 @@ class Delivery:
         self.source = source
         self.token = token
         self.remaining = 1
+        self._key = ""
+        self.fate: Fate | None = None
+        """What the behaviour that finished last has made of it."""
+        self.dead_letter: str | None = None
+        """The dead letter it is replayed from; if it fails again, it replaces that one."""
 
     def finish(self) -> None:
         """Count one behaviour as finished, or its work as stored; the last one acknowledges."""
@@ -50,6 +71,12 @@ class Delivery:
         """Acknowledge the event to its source."""
         if self.source is not None:
             self.source.acknowledge(self)
+
+    @property
+    def key(self) -> str:
+        """Identifies the delivery on disk: if it is stored twice, it is there once."""
+        self._key = self._key or os.urandom(8).hex()
+        return self._key
 
     @property
     def is_redelivered(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from limpet._backoff import Backoff
+from limpet.bot._containment import ends_task
 
 FIRST_S: Final = 1.0
 """Delay before the first restart; it doubles with each further one."""
@@ -17,7 +18,7 @@ LONGEST_S: Final = 60.0
 
 async def run_again(
     run: Callable[[], Awaitable[None]],
-    on_failure: Callable[[Exception, float], None],
+    on_failure: Callable[[BaseException, float], None],
     *,
     first: float = FIRST_S,
 ) -> None:
@@ -34,7 +35,9 @@ async def run_again(
         started = loop.time()
         try:
             await run()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is run again
+        except BaseException as error:
+            if ends_task(error):
+                raise
             if loop.time() - started > LONGEST_S:
                 backoff.reset()
             delay = backoff.next()

@@ -178,7 +178,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.LogAction
     uuid: @
-    properties: {text: "{rel}: {state.command.output|one_line|default('done')}"}
+    properties: {text: 'the program ended well for {rel}. {state.command.output|one_line}'}
   - kind: Action
     implementation: limpet.bot.MoveProcessedFileAction   # must be the last
     uuid: @

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from limpet.bot.config import CheckedBot
+    from limpet.bot.program import DeadLetter, DeadLetters, ReplayReport
     from limpet.bot.runner import RunOptions
 
 
@@ -46,7 +48,10 @@ _FLAGS: Final = {
         "--schema": "print the JSON Schema of the format and exit",
     },
     "new": {"--force": "replace an existing file"},
-    "replay": {"--list": "only list the dead letters"},
+    "replay": {
+        "--list": "only list the dead letters",
+        "--drop": "drop the dead letters with these ids, and process none",
+    },
 }
 
 
@@ -112,7 +117,17 @@ def _run(given: Namespace) -> int:
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
     with logging_to(form=given.log_format, level=given.log_level):
-        return serve(given.words[0], options)
+        return _unless_refused(lambda: serve(given.words[0], options))
+
+
+def _unless_refused(run: Callable[[], int]) -> int:
+    """Return the exit code of a run, or 1 with a line if the system refuses what it needs."""
+    try:
+        return run()
+    except OSError as error:
+        what = "run" if error.filename is None else f"use {error.filename}"
+        print(f"limpet: cannot {what}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def _options(given: Namespace) -> RunOptions:
@@ -192,17 +207,61 @@ def _replay(given: Namespace) -> int:
     file, *only = given.words
     options = _options(given)
     if given.list:
-        from limpet.bot.config import load
+        if not Path(file).exists():
+            message = f"{file} does not exist"
+            raise UsageError(message)
+        return _unless_refused(lambda: _list(DeadLetters(options.state_dir or Path())))
 
-        load(file)  # loads the classes of the events
-        dead_letters = DeadLetters(options.state_dir or Path())
-        for path in (dead_letters.replaying_path, dead_letters.path):
-            if path.exists():
-                for one in dead_letters.read(path):
-                    print(f"{one.ident} {one.name or one.behaviour}: {one.error}")
-        return 0
+    if given.drop:
+        return _unless_refused(lambda: _drop(options.state_dir or Path(), only))
+
+    def run() -> int:
+        code, report = replay(file, options, only=only)
+        print(_report_text(report))
+        return code or int(report.left > 0)
 
     with logging_to(form=given.log_format, level=given.log_level):
-        done, left = replay(file, options, only=only)
-    print(f"{done} done, {left} left")
-    return 1 if left else 0
+        return _unless_refused(run)
+
+
+def _list(dead_letters: DeadLetters) -> int:
+    for one in dead_letters.read():
+        print(_dead_letter_text(one))
+    return 0
+
+
+def _drop(state_dir: Path, idents: list[str]) -> int:
+    from limpet.bot.program import drop
+
+    if not idents:
+        message = "expected the ids of the dead letters to drop: see --list"
+        raise UsageError(message)
+    count = drop(state_dir, idents)
+    print(f"{count} dropped")
+    return int(count < len(set(idents)))
+
+
+def _dead_letter_text(one: DeadLetter) -> str:
+    """Return a dead letter in one line: id, time, behaviour, step, tries, path, error."""
+    columns = (
+        one.ident,
+        one.at,
+        one.name or one.behaviour,
+        one.step,
+        f"{one.attempts} {'try' if one.attempts == 1 else 'tries'}",
+        one.about,
+        one.error,
+    )
+    return "\t".join(map(escape, columns))
+
+
+def _report_text(report: ReplayReport) -> str:
+    left = {
+        "failed again": report.failed,
+        "skipped": report.skipped,
+        "not readable": report.unreadable,
+        "not reached": report.not_reached,
+        "not asked for": report.not_asked,
+    }
+    shown = ", ".join(f"{count} {what}" for what, count in left.items() if count)
+    return f"{report.done} done, {report.left} left" + (f": {shown}" if shown else "")

@@ -73,7 +73,11 @@ class _FollowRun:
             if path == "-":
                 note = "-: standard input is read; a file of that name is ./-"
                 await self._session.streams.log(note)
-            elif message := await anyio.to_thread.run_sync(_missing, path):
+            elif message := await anyio.to_thread.run_sync(
+                _missing,
+                path,
+                abandon_on_cancel=True,  # a disk may not answer
+            ):
                 self._is_incomplete = True
                 await self._session.streams.log(f"{escape(path)}: {message}")
         try:

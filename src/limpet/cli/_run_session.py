@@ -15,12 +15,19 @@ import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
 
+from limpet._process_end import StopDeadline, end_now
 from limpet.cli._event_text import encoding_of
 from limpet.cli._writer import Writer, reader_gone, stream_sink
 from limpet.errors import LimpetError, UsageError
 
 PATIENCE_S: Final = 1.0
 """How long the end waits for a reader that has stalled."""
+
+STOP_S: Final = 10.0
+"""How long a signal may take to end the run: commands get five seconds, a stalled reader two."""
+
+AT_ONCE_S: Final = 3.0
+"""The same for a second signal."""
 
 
 def run_session(
@@ -33,15 +40,21 @@ def run_session(
         stdout: Standard output; the process's if not given.
         stderr: Standard error; the process's if not given.
     """
+    session: RunSession | None = None
 
     async def main(streams: Streams) -> int:
-        return await serve(RunSession(streams))
+        nonlocal session
+        session = RunSession(streams)
+        return await serve(session)
 
     with closing(Streams(stdout or sys.stdout, stderr or sys.stderr)) as streams:
         try:
             return anyio.run(main, streams, backend="asyncio")
         except KeyboardInterrupt:  # where the loop cannot take signals, as on Windows
             return 128 + signal.SIGINT
+        finally:
+            if session is not None:
+                session.deadline.cancel()
 
 
 class Streams:
@@ -85,6 +98,8 @@ class RunSession:
         self.streams = streams
         self.code: int | None = None
         """The exit code, once something has ended the run."""
+        self.deadline = StopDeadline(self._give_up)
+        """Ends the process if a signal does not: a path may lie on a disk that does not answer."""
         self._deadline = math.inf
         self._writing = anyio.CancelScope()
         self._work = anyio.CancelScope()
@@ -155,6 +170,9 @@ class RunSession:
             for message in messages:
                 await self.streams.log(message)
 
+    def _give_up(self) -> None:
+        end_now(self.code or 1)
+
     async def _end_with_reader(self) -> None:
         await reader_gone(self.streams.stdout)
         self.end(0)
@@ -173,6 +191,7 @@ class RunSession:
             with anyio.open_signal_receiver(*wanted) as signals:
                 task_status.started()
                 async for number in signals:
+                    self.deadline.set(STOP_S if self.code is None else AT_ONCE_S)
                     if self.code is not None and hurry is not None:
                         hurry()
                     self.end(128 + number)

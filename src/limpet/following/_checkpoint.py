@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet._atomic_file import check_writable, write_atomic
-from limpet._file_lock import FileLock
+from limpet._file_lock import FileLock, holder_of
 from limpet._state_access import rename_aside, state_error
 from limpet.errors import (
     CheckpointBusyError,
@@ -111,9 +111,10 @@ class CheckpointStore:
             check_writable(self._target)
             self._lock = FileLock(f"{self._target}.lock")
         except BlockingIOError as error:
+            who = holder_of(f"{self._target}.lock")
             message = (
-                f"the state file {path!r} is in use by another follower: give each "
-                "its own, or follow both paths with one"
+                f"the state file {path!r} is in use by another follower{who}: give each its own, "
+                "or follow both paths with one"
             )
             raise CheckpointBusyError(message) from error
         except OSError as error:

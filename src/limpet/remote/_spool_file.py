@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-from limpet._file_lock import FileLock
+from limpet._file_lock import FileLock, holder_of
 from limpet.errors import LimpetError
 
 Durability = Literal["normal", "full"]
@@ -143,10 +143,14 @@ class SpoolFile:
         return _VERSION
 
     def _locked(self) -> FileLock:
+        path = self.path.with_name(self.path.name + ".lock")
         try:
-            return FileLock(self.path.with_name(self.path.name + ".lock"))
+            return FileLock(path)
         except BlockingIOError as error:
-            message = f"another process has the spool {str(self.path)!r} open: use one per agent"
+            message = (
+                f"another process has the spool {str(self.path)!r} open{holder_of(path)}: use one "
+                "per agent"
+            )
             raise SpoolError(message, code="spool-busy") from error
         except OSError as error:
             message = (

@@ -13,6 +13,7 @@ from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._input_events import FileSystemInputEvent
 from limpet.bot.events._output_events import MoveProcessedFileOutputEvent
+from limpet.bot.io._archive_file import find_moved
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._template import Template
 from limpet.bot.settings._template_fields import FIELDS, template
@@ -58,7 +59,7 @@ class MoveProcessedFileAction(LimpetAction):
         place = event.event.location
         if event.is_target:
             place = place.parent
-        stat = event.stat
+        stat = event.stat if event.moved is None else None  # there it may have been repaired
         yield MoveProcessedFileOutputEvent(
             io=event.io or None,
             outcome=outcome,
@@ -69,6 +70,14 @@ class MoveProcessedFileAction(LimpetAction):
             name=self._name(event, state),
             stat=None if stat is None else (stat.device, stat.inode),
         )
+
+    def find_failed(self, event: FileSystemInputEvent) -> Path | None:
+        """Return where the file of an event lies since it failed; ``None`` if it is not there."""
+        if event.stat is None or event.event.location is None or self.name.source != "{rel}":
+            return None
+        place = event.event.location.parent if event.is_target else event.event.location
+        base = Path(_below(place, self.failed), self._name(event, {}))
+        return find_moved(base, (event.stat.device, event.stat.inode))
 
     def _name(self, event: InputEvent, state: dict[str, Any]) -> str:
         if self.name.source == "{rel}":

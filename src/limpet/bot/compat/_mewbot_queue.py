@@ -60,7 +60,7 @@ class MewbotSink(DeliverySink):
         if task is not None:
             finish_at_exit(task)
 
-        def report(error: Exception, delay: float) -> None:
+        def report(error: BaseException, delay: float) -> None:
             known = isinstance(error, LimpetError | OSError)
             message = "the input of %s failed and restarts in %.1f s: %s"
             _LOG.error(message, label, delay, error, exc_info=None if known else error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 _KEY: Final = "limpet.outcome"
@@ -10,10 +11,12 @@ _KEY: Final = "limpet.outcome"
 class Outcome:
     """The success of all actions of an event so far. The first failure stays."""
 
-    __slots__ = ("error",)
+    __slots__ = ("error", "moved")
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
+        self.moved: Path | None = None
+        """Where the file of the event lies now, if an action has moved it."""
 
     def fail(self, error: BaseException) -> None:
         """Note a failure."""

@@ -19,12 +19,17 @@ from typing import Any, Final
 
 from mewbot.core import InputEvent, OutputEvent
 
+from limpet._error_text import error_text
 from limpet._wire import from_wire, to_wire
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._host_path import HostPath, make_host_path
 from limpet.events import Event
 
 _DEEPEST: Final = 20
+
+_MOST_BITS: Final = 1024
+"""Longer integers are written in hexadecimal: Python refuses to write and to read one of more than
+4,300 decimal digits (documentation of ``int``, "Integer string conversion length limitation")."""
 
 _PATHS: Final = {"root": "location", "path": "path", "old_path": "source"}
 """Key of ``from_wire`` -> the field of an event."""
@@ -42,7 +47,13 @@ def encode(value: object) -> object:
     Raises:
         CodecError: A part of it has no form in JSON; the message names its type.
     """
-    return _encode(value, 0)
+    try:
+        return _encode(value, 0)
+    except CodecError:
+        raise
+    except Exception as error:  # a property of a foreign class may raise anything
+        message = f"it cannot be read: {type(error).__name__}: {error_text(error)}"
+        raise CodecError(message) from error
 
 
 def decode(given: object) -> Any:  # noqa: ANN401 - whatever was encoded
@@ -55,8 +66,8 @@ def decode(given: object) -> Any:  # noqa: ANN401 - whatever was encoded
         return _decode(given)
     except CodecError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        message = f"it is damaged: {error}"
+    except Exception as error:  # what is damaged may fail anywhere, also by depth or by size
+        message = f"it is damaged: {type(error).__name__}: {error_text(error)}"
         raise CodecError(message) from error
 
 
@@ -66,8 +77,10 @@ def _encode(value: object, depth: int) -> object:
         raise CodecError(message)
     if isinstance(value, str) and type(value) is str:
         return _text(value)
-    if value is None or type(value) in {bool, int}:
+    if value is None or type(value) is bool:
         return value
+    if type(value) is int:
+        return value if value.bit_length() <= _MOST_BITS else {"$": "int", "v": hex(value)}
     if type(value) is float:
         return value if abs(value) < float("inf") else {"$": "float", "v": repr(value)}
     if isinstance(value, bytes | bytearray):
@@ -159,6 +172,8 @@ def _decode(given: object) -> object:
             return base64.b64decode(value).decode("utf-8", "surrogatepass")
         case "float":
             return float(value)
+        case "int":
+            return int(value, 16)
         case "bytes":
             return base64.b64decode(value)
         case "path":

@@ -7,10 +7,11 @@ belongs to two families, because mewbot would deliver its events twice.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from mewbot.core import InputEvent
 
@@ -51,6 +52,9 @@ class FileSystemInputEvent(WriteOnce, InputEvent):
     """The run of the watch it comes from; together with ``event.seq`` it identifies the event."""
     remote: RemoteEvent | None = dataclasses.field(default=None, repr=False)
     """The event as another host sent it; ``None`` for one of this host."""
+    moved: Path | None = None
+    """Where the file lies since ``MoveProcessedFileAction`` moved it away: a replay processes it
+    there. ``event`` stays as it was reported."""
 
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 - whatever a base takes
         """Register a class of this module for the limpet event whose name it extends."""
@@ -69,8 +73,16 @@ class FileSystemInputEvent(WriteOnce, InputEvent):
 
     @property
     def path(self) -> Path:
-        """The path of the event or, if it has none, the watched path."""
+        """The path of the event or, if it has none, the watched path; ``moved``, if that is set."""
+        if self.moved is not None:
+            return self.moved
         return getattr(self.event, "path", self.event.location)
+
+    def at(self, moved: Path | None) -> Self:
+        """Return the same event about a file that lies elsewhere now."""
+        made = copy.copy(self)
+        made.__dict__["moved"] = moved
+        return made
 
     @property
     def time(self) -> float:

@@ -33,7 +33,8 @@ def _move(event: MoveProcessedFileOutputEvent) -> Path | None:
     failed = event.outcome is not None and event.outcome.error is not None
     directory = Path(event.failed if failed else event.done)
     source = Path(event.path)
-    root = Path(os.path.commonpath([os.path.abspath(event.location), os.path.abspath(directory)]))
+    above = (event.location, directory, source.parent)  # a replay takes it from another directory
+    root = Path(os.path.commonpath([os.path.abspath(one) for one in above]))
     if root == source:
         root = root.parent
     if not source.is_relative_to(root):
@@ -45,6 +46,8 @@ def _move(event: MoveProcessedFileOutputEvent) -> Path | None:
         if event.stat is not None and not _is_same(source, event.stat):
             return None
         for number in range(_MOST_NAMES):
+            if name == _numbered(base, number):
+                return source  # a replay that failed again: it lies there
             answer = out.perform(MoveFile(name=name, target=_numbered(base, number)))
             if not isinstance(answer, Refused):
                 return answer.path
@@ -55,6 +58,24 @@ def _move(event: MoveProcessedFileOutputEvent) -> Path | None:
                 raise error
     message = f"cannot move {source}: {_MOST_NAMES} names like {base!r} are taken in {root}"
     raise ExistsError(message, name=base, operation="move")
+
+
+def find_moved(base: Path, identity: tuple[int, int]) -> Path | None:
+    """Return where a file was moved, by its device and inode; ``None`` if it is not there.
+
+    Args:
+        base: The path it was to get; a taken name got a number.
+        identity: Device and inode.
+    """
+    for number in range(_MOST_NAMES):
+        path = base.parent / _numbered(base.name, number)
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return None
+        if (found.st_dev, found.st_ino) == identity:
+            return path
+    return None
 
 
 def _numbered(name: str, number: int) -> str:

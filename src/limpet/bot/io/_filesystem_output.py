@@ -77,7 +77,9 @@ class FileSystemOutput(Output):
             TimeoutError: It took longer than ``output_timeout``.
         """
         if isinstance(event, MoveProcessedFileOutputEvent):
-            await move_processed_file(event)
+            moved = await move_processed_file(event)
+            if event.outcome is not None:
+                event.outcome.moved = moved
             return None
         desired = self._desired()
         if desired is None:

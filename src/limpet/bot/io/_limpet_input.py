@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Protocol, runtime_checkable
 
 from mewbot.api.v1 import Input
 
 from limpet.bot._delivery import Delivery
+
+
+@runtime_checkable
+class HasLeftovers(Protocol):
+    """An input that may have read more than it has queued when the bot stops."""
+
+    @property
+    def label(self) -> str:
+        """The name of the component that the input belongs to."""
+
+    async def leftovers(self) -> list[Delivery]:
+        """Return what was found and not queued, where the next start would not find it again."""
 
 
 class LimpetInput(Input):

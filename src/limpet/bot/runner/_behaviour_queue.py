@@ -23,7 +23,7 @@ _NO_PATH: tuple[str, ...] = ("\0",)
 class Task(KeyedItem):
     """One event for one behaviour, and its progress."""
 
-    __slots__ = ("attempt", "delivery", "event", "is_dead", "state", "step")
+    __slots__ = ("attempt", "delivery", "event", "is_dead", "state", "step", "worker")
 
     def __init__(self, delivery: Delivery, keys: Collection[str]) -> None:
         self.keys = keys  # as KeyedItem does; a call for each task is measurable
@@ -38,6 +38,8 @@ class Task(KeyedItem):
         self.is_dead = False
         """Whether its dead letter is written, or being written."""
         self.state: ActionState | None = None
+        self.worker: asyncio.Task[None] | None = None
+        """What processes it, or did until it ended."""
 
 
 def keys_of(event: InputEvent) -> Collection[str]:
@@ -46,6 +48,13 @@ def keys_of(event: InputEvent) -> Collection[str]:
     Two events that share a path run in their order. An event about a directory runs after all
     before it and before all after it.
     """
+    try:
+        return _keys_of(event)
+    except Exception:  # noqa: BLE001 - a property of a foreign event, or a damaged one
+        return _NO_PATH
+
+
+def _keys_of(event: InputEvent) -> Collection[str]:
     if isinstance(event, FileSystemInputEvent):
         if isinstance(event, DirInputEvent) or event.is_target:
             return _EVERY_PATH

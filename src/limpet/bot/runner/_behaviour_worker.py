@@ -1,13 +1,28 @@
-"""Run the tasks of one behaviour: retry what may succeed, and give up into a dead letter."""
+"""Run the tasks of one behaviour: retry what may succeed, and give up into a dead letter.
+
+Whatever a component raises is the failure of one step of one event (see ``_containment``). A worker
+that ends nevertheless, because somebody cancelled it, is started again; for the event in its hands
+that was one try, so that one event cannot end the workers for ever.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
+from mewbot.core import InputEvent
+
+from limpet._backoff import Backoff
+from limpet._error_text import error_text
+from limpet.bot._containment import ends_task
+from limpet.bot._delivery import Fate
+from limpet.bot._restart import FIRST_S, LONGEST_S
+from limpet.bot.events._action_result import outcome_of
+from limpet.bot.events._input_events import FileSystemInputEvent
 from limpet.bot.runner._behaviour_pipeline import BehaviourPipeline
 from limpet.bot.runner._behaviour_queue import BehaviourQueue, Task
 from limpet.bot.runner._dead_letters import dead_letter_line
@@ -21,6 +36,10 @@ SLICE_S: Final = 0.005
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
+class WorkerEndedError(RuntimeError):
+    """A worker has ended with an event in its hands: somebody cancelled it, or it has a fault."""
+
+
 class BehaviourWorker:
     """Runs one behaviour's tasks, as many at once as its queue allows."""
 
@@ -31,55 +50,117 @@ class BehaviourWorker:
         retry: RetryPolicy,
         state_dir: StateDir,
         stats: Stats,
+        *,
+        first: float = FIRST_S,
     ) -> None:
         self.queue = queue
         self.pipeline = pipeline
         self._retry = retry
         self._state_dir = state_dir
         self._stats = stats
-        self.loops: list[asyncio.Task[None]] = []
+        self._on_idle: Callable[[], None] = lambda: None
+        self._backoff = Backoff(first, LONGEST_S)
+        self.loops: set[asyncio.Task[None]] = set()
         """What runs the tasks; cancelled, it leaves the tasks it works on in the queue."""
+        self._done_before = 0
+        """Events that were done when a worker ended last: none since means that nothing works."""
+        self.down: str | None = None
+        """Why a worker has ended that is not started again yet."""
 
     def start(self, on_idle: Callable[[], None]) -> None:
         """Start to work; ``on_idle`` is called whenever the queue becomes idle."""
-        name = f"behaviour {self.queue.name}"
-        self.loops = [
-            asyncio.create_task(self._work(on_idle), name=name) for _ in range(self.queue.workers)
-        ]
+        self._on_idle = on_idle
+        for _ in range(self.queue.workers):
+            self._start(self._work())
 
-    async def _work(self, on_idle: Callable[[], None]) -> None:
-        queue, pipeline, stats = self.queue, self.pipeline, self._stats
+    def end(self) -> None:
+        """Cancel what runs; the steps in progress are the last."""
+        self.pipeline.is_ending = True
+        for loop in self.loops:
+            loop.cancel()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"behaviour {self.queue.name}")
+        self.loops.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, loop: asyncio.Task[None]) -> None:
+        """Start a worker again that has ended though the bot goes on."""
+        self.loops.discard(loop)
+        task = next((one for one in self.queue.active if one.worker is loop), None)
+        error = None if loop.cancelled() else loop.exception()
+        if self.pipeline.is_ending:
+            return
+        reason = "it was cancelled" if error is None else f"{type(error).__name__}: "
+        reason += "" if error is None else error_text(error)
+        if self._stats.done > self._done_before:
+            self._backoff.reset()
+        self._done_before = self._stats.done
+        delay = self._backoff.next()
+        self._stats.worker_restarts += 1
+        self.down = reason
+        message = "a worker of the behaviour %s has ended and restarts in %.1f s: %s"
+        _LOG.error(message, self.queue.name, delay, reason, exc_info=error)
+        self._start(self._work(delay, task, WorkerEndedError(f"its worker has ended: {reason}")))
+
+    async def _work(
+        self, delay: float = 0.0, first: Task | None = None, ended: Exception | None = None
+    ) -> None:
+        """Run tasks; first, after a delay, the one at which the worker before this has ended."""
+        queue, pipeline = self.queue, self.pipeline
+        this = asyncio.current_task()
+        assert this is not None  # noqa: S101 - a task runs this
+        if first is not None:
+            first.worker = this
+        await asyncio.sleep(delay)
+        if ended is not None:
+            self.down = None
+            if first is not None:
+                fate = Fate.FAILED if first.is_dead else await self._retry_step(first, ended)
+                self._finish(first, fate)
         begun = time.monotonic()
-        while True:
+        while not pipeline.is_ending:  # an action may have swallowed the cancellation
             task = await queue.get()
+            task.worker = this
             try:
-                await pipeline.advance(task)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other tasks go on
-                await self._retry_step(task, error)
-            stats.done += 1
-            queue.finish(task)
-            task.delivery.finish()
-            if queue.is_idle:
-                on_idle()
+                fate = Fate.DONE if await pipeline.advance(task) else Fate.SKIPPED
+            except BaseException as error:
+                # What fails while the bot stops was interrupted, whatever it makes of that.
+                if pipeline.is_ending or ends_task(error):
+                    raise
+                fate = await self._retry_step(task, error)
+            self._finish(task, fate)
             if (now := time.monotonic()) - begun > SLICE_S:
                 await asyncio.sleep(0)
                 begun = now
 
-    async def _retry_step(self, task: Task, error: Exception) -> None:
+    def _finish(self, task: Task, fate: Fate) -> None:
+        queue, delivery = self.queue, task.delivery
+        if fate is Fate.DONE:
+            self._stats.done += 1
+        elif fate is Fate.SKIPPED:
+            self._stats.skipped += 1
+        queue.finish(task)
+        delivery.fate = fate
+        delivery.finish()
+        if queue.is_idle:
+            self._on_idle()
+
+    async def _retry_step(self, task: Task, error: BaseException) -> Fate:
         """Retry a failed step and those after it, and give up in the end."""
         retry, pipeline = self._retry, self.pipeline
         while True:
             step = pipeline.step_name(task)
             if task.attempt >= retry.attempts or not is_worth_retrying(error):
                 await self._give_up(task, step, error)
-                return
+                return Fate.FAILED
             known = isinstance(error, OSError | TimeoutError | RuntimeError)
             _LOG.warning(
                 "behaviour %s, %s, failed (try %d): %s",
                 self.queue.name,
                 step,
                 task.attempt,
-                error,
+                error_text(error),
                 exc_info=None if known else error,
             )
             self._stats.retries += 1
@@ -87,25 +168,36 @@ class BehaviourWorker:
             task.attempt += 1
             failed_step = task.step
             try:
-                await pipeline.advance(task)
-            except Exception as again:  # noqa: BLE001 - as above
+                return Fate.DONE if await pipeline.advance(task) else Fate.SKIPPED
+            except BaseException as again:
+                if pipeline.is_ending or ends_task(again):
+                    raise
                 error = again
                 if task.step != failed_step:
                     task.attempt = 1
-            else:
-                return
 
-    async def _give_up(self, task: Task, step: str, error: Exception) -> None:
+    async def _give_up(self, task: Task, step: str, error: BaseException) -> None:
         self._stats.failed += 1
         output, attempts, cause = None, task.attempt, error
-        if isinstance(error, GaveUpError) and isinstance(error.__cause__, Exception):
+        if isinstance(error, GaveUpError) and error.__cause__ is not None:
             output, attempts, cause = error.output, error.attempts, error.__cause__
         name = self.queue.name
-        _LOG.error("behaviour %s, %s, gave up after %d tries: %s", name, step, attempts, cause)
+        text = error_text(cause)
+        _LOG.error("behaviour %s, %s, gave up after %d tries: %s", name, step, attempts, text)
         task.is_dead = True
-        line = dead_letter_line(
-            task.event, behaviour=self.queue.ident, name=name, step=step, attempts=attempts,
-            error=cause, output=output,
-        )  # fmt: skip
-        await self._state_dir.write_dead_letter(line)
+        ident = task.delivery.dead_letter or os.urandom(8).hex()
+        progress = self.pipeline.progress(task)
+
+        def line(event: InputEvent) -> str:
+            return dead_letter_line(
+                event, behaviour=self.queue.ident, name=name, step=step, attempts=attempts,
+                error=cause, output=output, progress=progress, ident=ident,
+            )  # fmt: skip
+
+        written = line(task.event)
+        await self._state_dir.write_dead_letter(written)
         await self.pipeline.clean_up(task, cause)
+        moved = None if task.state is None else outcome_of(task.state).moved
+        if moved is not None and isinstance(task.event, FileSystemInputEvent):
+            # The same dead letter, which knows now where the file lies.
+            await self._state_dir.write_dead_letter(line(task.event.at(moved)), replaces=written)

@@ -1,21 +1,40 @@
-"""Dead letters: events that were given up, as JSON lines to read and to replay."""
+"""Dead letters: events that were given up, as JSON lines to read and to replay.
+
+The file is a log: the last line of an id is the dead letter, and ``{"done": id}`` ends it. So each
+change is one line at the end, and a kill between two of them neither loses a dead letter nor makes
+two of one.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 import threading
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mewbot.core import InputEvent
 
+from limpet._atomic_file import write_atomic
 from limpet._dead_letter import dead_letter, shortened
-from limpet._surrogates import json_text
-from limpet.bot.events._event_codec import CodecError, decode, encode
+from limpet._error_text import safe_repr
+from limpet.bot.events._event_codec import CodecError, encode
+from limpet.bot.runner._json_lines import (
+    VERSION,
+    Damaged,
+    append_lines,
+    read_lines,
+    replace_last,
+    set_aside,
+)
+from limpet.bot.runner._work_journal import (
+    Progress,
+    event_from_wire,
+    progress_from_wire,
+    progress_to_wire,
+)
 from limpet.bot.settings._template_fields import wire_of
 
 _LOG: Final = logging.getLogger("limpet.bot.dead_letters")
@@ -30,11 +49,42 @@ class DeadLetter:
     """Identifies the behaviour: as ``BehaviourQueue.ident``."""
     name: str
     """The name of the behaviour in messages."""
-    line: str
-    """The line in the file."""
+    at: str
+    """When it was given up, in ISO 8601."""
+    step: str
+    """The step that failed."""
+    attempts: int
+    """How often that was tried."""
+    about: str
+    """The path of the event or, if it has none, its type."""
     error: str
-    event: InputEvent | None
-    """``None`` if it cannot be decoded; then ``error`` is the reason."""
+    line: bytes
+    """The line in the file."""
+    wire: dict[str, Any]
+    """The same as an object."""
+
+    def event(self) -> InputEvent:
+        """Return the event.
+
+        Raises:
+            CodecError: It cannot be read; the message has the reason.
+        """
+        if self.wire["v"] != VERSION:
+            message = f"it is of version {self.wire['v']}, and this limpet reads {VERSION}"
+            raise CodecError(message)
+        event = self.wire.get("event")
+        if isinstance(event, dict) and event.get("$") == "unknown":
+            message = f"its event could not be stored: {event.get('why')}"
+            raise CodecError(message)
+        return event_from_wire(event)
+
+    def progress(self) -> Progress | None:
+        """Return the progress of the behaviour: where a replay goes on.
+
+        Raises:
+            CodecError: It cannot be read; the message has the reason.
+        """
+        return progress_from_wire(self.wire.get("progress"))
 
 
 class DeadLetters:
@@ -42,54 +92,110 @@ class DeadLetters:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "dead-letters.jsonl"
-        self.replaying_path = directory / "dead-letters.replaying.jsonl"
-        """Those that a replay has taken and not finished."""
+        self._before = directory / "dead-letters.replaying.jsonl"
+        """Where an earlier version kept those that a replay had taken and not finished."""
         self._lock = threading.Lock()
 
-    def add(self, lines: list[str]) -> None:
-        """Append lines, and sync them to disk.
+    def add(self, lines: Sequence[str]) -> None:
+        """Append dead letters, and sync them to disk; one of a known id replaces that one.
 
         Raises:
-            OSError: They may be missing.
+            OSError: They are missing.
         """
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(line + "\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
+        with self._lock:
+            append_lines(self.path, lines)
 
-    def take(self) -> Path | None:
-        """Rename the file for a replay, and return its path; ``None`` if there is none.
+    def replace(self, old: str, new: str) -> None:
+        """Put a longer line in the place of the last one; if others came since, at the end.
 
-        A file that an earlier replay has not finished comes first.
+        Raises:
+            OSError: The old one is there, unless the system has crashed in the middle.
         """
-        if not self.replaying_path.exists():
-            with contextlib.suppress(FileNotFoundError):
-                self.path.replace(self.replaying_path)
-        return self.replaying_path if self.replaying_path.exists() else None
+        with self._lock:
+            if not replace_last(self.path, old, new):
+                append_lines(self.path, [new])
 
-    @staticmethod
-    def read(path: Path) -> list[DeadLetter]:
-        """Return the dead letters of a file; a line that is none is logged.
+    def read(self) -> list[DeadLetter]:
+        """Return the dead letters, oldest first; lines that are none are logged and left there.
 
         Raises:
             OSError: The file cannot be read.
         """
-        found = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                wire = json.loads(line)
-                ident, behaviour = str(wire["id"]), wire["behaviour"]
-                name, error = str(behaviour["name"]), str(wire["error"]["message"])
-            except (ValueError, KeyError, TypeError):
-                _LOG.error("a line of %s is not a dead letter: %.200s", path, line)
-                continue
-            event = None
-            try:
-                event = decode(wire["event"])
-            except (CodecError, KeyError) as failure:
-                error = f"the event cannot be decoded: {failure}"
-            found.append(DeadLetter(ident, str(behaviour["id"]), name, line, error, event))
+        with self._lock:
+            found, damaged = self._read()
+        for one in damaged:
+            _LOG.error("a line of %s is not a dead letter: %s", self.path, one.reason)
         return found
+
+    def drop(self, idents: Collection[str]) -> int:
+        """End dead letters that nobody wants to process, and return how many that were.
+
+        Raises:
+            OSError: They are still there.
+        """
+        found = [one.ident for one in self.read() if one.ident in idents]
+        if found:
+            self.add([json.dumps({"done": ident}) for ident in found])
+            self.tidy()
+        return len(found)
+
+    def tidy(self) -> None:
+        """Rewrite the file without what is done; damaged lines are set aside with their reasons.
+
+        Without a dead letter left there is no file.
+
+        Raises:
+            OSError: The file is as it was.
+        """
+        with self._lock:
+            found, damaged = self._read()
+            lines = [one.line for one in found]
+            if not set_aside(self.path, damaged):
+                lines += [one.line for one in damaged]
+            if lines:
+                write_atomic(self.path, b"".join(line + b"\n" for line in lines))
+            else:
+                self.path.unlink(missing_ok=True)
+            self._before.unlink(missing_ok=True)
+
+    def _read(self) -> tuple[list[DeadLetter], list[Damaged]]:
+        before, damaged = read_lines(self._before)
+        lines, more = read_lines(self.path)
+        damaged += more
+        found: dict[str, DeadLetter] = {}
+        for line, wire in [*before, *lines]:
+            if isinstance(wire.get("done"), str):
+                found.pop(wire["done"], None)
+                continue
+            try:
+                one = _dead_letter(line, wire)
+            except (KeyError, TypeError, ValueError) as error:
+                damaged.append(
+                    Damaged(line, f"it is no dead letter: {type(error).__name__} {error}")
+                )
+            else:
+                found[one.ident] = one
+        return list(found.values()), damaged
+
+
+def _dead_letter(line: bytes, wire: dict[str, Any]) -> DeadLetter:
+    behaviour, about = wire["behaviour"], wire.get("about")
+    if not isinstance(wire["id"], str) or not isinstance(wire["v"], int):
+        message = "of its id or its version"
+        raise TypeError(message)
+    facts = about if isinstance(about, dict) else {}
+    return DeadLetter(
+        ident=wire["id"],
+        behaviour=str(behaviour["id"]),
+        name=str(behaviour["name"]),
+        at=str(wire.get("at", "")),
+        step=str(wire.get("step", "")),
+        attempts=int(wire.get("attempts", 0)),
+        about=str(facts.get("path") or facts.get("type") or ""),
+        error=str(wire["error"]["message"]),
+        line=line,
+        wire=wire,
+    )
 
 
 def dead_letter_line(
@@ -101,17 +207,44 @@ def dead_letter_line(
     attempts: int,
     error: BaseException,
     output: object = None,
+    progress: Progress | None = None,
+    ident: str | None = None,
 ) -> str:
-    """Return a dead letter as a line of its file; ``output`` is the output event that failed."""
-    details = {"behaviour": {"id": behaviour, "name": name}, "step": step, "about": wire_of(event)}
-    wire = dead_letter(_encoded(event), attempts=attempts, error=error, **details)
+    """Return a dead letter as a line of its file. Raises nothing.
+
+    Args:
+        event: The event; one without a form in JSON is described.
+        behaviour: Identifies the behaviour.
+        name: Its name in messages.
+        step: The step that failed.
+        attempts: How often it was tried.
+        error: The last failure.
+        output: The output event that failed, if it was one.
+        progress: Where a replay goes on.
+        ident: The dead letter that this one replaces.
+    """
+    wire = dead_letter(
+        _described(event), attempts=attempts, error=error, ident=ident,
+        behaviour={"id": behaviour, "name": name}, step=step, about=_about(event),
+        progress=progress_to_wire(progress),
+    )  # fmt: skip
     if output is not None:
-        wire["output"] = _encoded(output)
-    return json_text(wire, default=str)
+        wire["output"] = _described(output)
+    return json.dumps(wire, ensure_ascii=False)
 
 
-def _encoded(value: object) -> object:
+def _described(value: object) -> object:
     try:
         return encode(value)
     except CodecError as error:
-        return {"$": "unknown", "v": shortened(repr(value)), "why": str(error)}
+        return {"$": "unknown", "v": shortened(safe_repr(value)), "why": shortened(str(error))}
+
+
+def _about(event: InputEvent) -> object:
+    """Return the event as commands get it; of one that cannot be read, its class."""
+    try:
+        found = wire_of(event)
+        json.dumps(found)
+    except Exception:  # noqa: BLE001 - foreign classes may raise anything, also when they are read
+        return {"type": type(event).__name__}
+    return found

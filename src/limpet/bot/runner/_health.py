@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ _MAX_CONNECTIONS: Final = 16
 _TIMEOUT_S: Final = 5.0
 _MAX_HEAD: Final = 8192
 """Bytes of a request's head."""
+
+_LOG: Final = logging.getLogger("limpet.bot.health")
 
 
 class HealthServer:
@@ -70,15 +73,20 @@ class HealthServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - the server makes one for each
-        with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.CancelledError):
+        try:
             if len(self._open) < _MAX_CONNECTIONS:
                 self._open.add(task)
                 async with asyncio.timeout(_TIMEOUT_S):
                     head = await reader.readuntil(b"\r\n\r\n")
                     writer.write(self._answer(head.decode("latin-1")))
                     await writer.drain()
-        self._open.discard(task)
-        writer.close()
+        except (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # the client's fault, or the end
+        except Exception:  # noqa: BLE001 - one request that fails; others are answered
+            _LOG.exception("a request for health or metrics failed")
+        finally:
+            self._open.discard(task)
+            writer.close()
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await writer.wait_closed()
 

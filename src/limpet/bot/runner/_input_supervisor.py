@@ -9,6 +9,7 @@ from typing import Final
 
 from mewbot.core import InputInterface
 
+from limpet._error_text import error_text
 from limpet.bot._restart import FIRST_S, run_again
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
@@ -47,7 +48,6 @@ class InputSupervisor:
         )
 
     def start(self, one: InputInterface) -> None:
-        one.bind(self._queue)
         task = asyncio.create_task(self._run(one), name=f"input {type(one).__name__}")
         task.add_done_callback(lambda _: self._on_end())
         self._tasks[one] = task
@@ -73,19 +73,25 @@ class InputSupervisor:
 
     async def _run(self, one: InputInterface) -> None:
         name = one.label if isinstance(one, LimpetInput) else type(one).__name__
+        is_bound = False
 
         async def run() -> None:
+            nonlocal is_bound
             if self._is_quiet and isinstance(one, LimpetInput):
                 return  # it failed while the bot stops: nothing more is delivered
+            if not is_bound:
+                one.bind(self._queue)
+                is_bound = True
             self.down.pop(name, None)
             await one.run()
 
-        def report(error: Exception, delay: float) -> None:
+        def report(error: BaseException, delay: float) -> None:
             self._stats.restarts += 1
-            self.down[name] = f"{type(error).__name__}: {error}"
+            self.down[name] = f"{type(error).__name__}: {error_text(error)}"
             known = isinstance(one, LimpetInput) and isinstance(error, LimpetError | OSError)
             message = "the input %s failed and restarts in %.1f s: %s"
-            _LOG.error(message, name, delay, error, exc_info=None if known else error)
+            exc_info = None if known else error
+            _LOG.error(message, name, delay, error_text(error), exc_info=exc_info)
 
         try:
             await run_again(run, report, first=self._first)

@@ -7,6 +7,7 @@ import logging
 import logging.handlers
 import queue
 import sys
+import threading
 import time
 import traceback
 from collections import OrderedDict
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
+from limpet._error_text import error_text, safe_repr
+from limpet._process_end import holds_exit
 from limpet._surrogates import json_text
 
 LogFormat = Literal["text", "json"]
@@ -26,6 +29,9 @@ _WINDOW_S: Final = 60.0
 """The same message is logged 20 times a minute; the next one reports how many were left out."""
 
 _MAX_KEYS: Final = 1000
+
+_FLUSH_S: Final = 1.0
+"""How long the end of a run waits for the reader of the log."""
 
 
 class _Repeats(logging.Filter):
@@ -67,7 +73,11 @@ class _Handler(logging.handlers.QueueHandler):
             self.dropped += 1
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        record.message = record.getMessage()
+        try:
+            record.message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - a foreign value whose text cannot be made
+            why = error_text(error)
+            record.message = f"{safe_repr(record.msg)} (a value in it cannot be shown: {why})"
         if record.exc_info:
             record.exc_text = "".join(traceback.format_exception(*record.exc_info)).rstrip()
         record.msg, record.args, record.exc_info = record.message, None, None
@@ -119,7 +129,6 @@ def logging_to(
     records: queue.Queue[Any] = queue.Queue(_BOUND)
     handler = _Handler(records)
     handler.addFilter(_Repeats())
-    listener = logging.handlers.QueueListener(records, writer)
     root = logging.getLogger()
     before, level_before = root.handlers[:], root.level
     root.handlers[:] = [handler]
@@ -128,14 +137,40 @@ def logging_to(
     levels = [one.level for one in quiet]
     for one in quiet:
         one.setLevel(max(logging.WARNING, root.level))
-    listener.start()
+    ended = threading.Event()
+
+    def write() -> None:
+        while (record := records.get()) is not None:
+            with contextlib.suppress(Exception):  # one record that cannot be written
+                writer.handle(record)
+            records.task_done()
+        ended.set()
+
+    thread = threading.Thread(target=write, name="limpet log", daemon=True)
+    # While it writes it holds the lock of the stream, which the interpreter wants at its exit.
+    holds_exit(thread)
+    thread.start()
+    _current[:] = [records]
     try:
         yield
     finally:
-        listener.stop()
-        if handler.dropped:
+        _current.clear()
+        with contextlib.suppress(queue.Full):
+            records.put(None, timeout=_FLUSH_S)
+        if ended.wait(_FLUSH_S) and handler.dropped:
             writer.stream.write(f"limpet: {handler.dropped} log lines were dropped\n")
         root.handlers[:] = before
         root.setLevel(level_before)
         for one, old in zip(quiet, levels, strict=True):
             one.setLevel(old)
+
+
+_current: list[queue.Queue[Any]] = []
+"""The lines that wait to be written, while a log is written."""
+
+
+def flush_log() -> None:
+    """Wait until the log is written, for a second: the process is about to end."""
+    end = time.monotonic() + _FLUSH_S
+    while any(one.unfinished_tasks for one in _current) and time.monotonic() < end:
+        time.sleep(0.005)

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from mewbot.core import OutputEvent, OutputInterface
 
+from limpet._error_text import error_text
+from limpet.bot._containment import ends_task
 from limpet.bot._dry_run import report_dry_run
 from limpet.bot._returned import classes_of
 from limpet.bot.events._output_events import FileSystemOutputEvent, MoveProcessedFileOutputEvent
@@ -98,7 +100,9 @@ class OutputSender:
                     await output.send(event)
                 else:
                     await self._send_to(output, event)
-            except Exception as error:
+            except BaseException as error:
+                if ends_task(error):
+                    raise
                 if attempt >= self._retry.attempts or not is_worth_retrying(error):
                     raise GaveUpError(event, attempt) from error
                 _LOG.warning(
@@ -106,7 +110,7 @@ class OutputSender:
                     type(event).__name__,
                     type(output).__name__,
                     attempt,
-                    error,
+                    error_text(error),
                 )
             else:
                 return
@@ -124,12 +128,13 @@ class OutputSender:
 
 async def close(component: object) -> None:
     """Close a component that has ``aclose``; a failure is logged."""
-    closing: Callable[[], Any] | None = getattr(component, "aclose", None)
-    if closing is None:
-        return
     try:
-        await closing()
-    except Exception:  # noqa: BLE001 - the others are to be closed too
+        closing: Callable[[], Any] | None = getattr(component, "aclose", None)
+        if closing is not None:
+            await closing()
+    except BaseException as error:
+        if ends_task(error):
+            raise
         _LOG.exception("closing %s failed", type(component).__name__)
 
 

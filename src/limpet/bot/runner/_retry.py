@@ -20,8 +20,11 @@ class GaveUpError(Exception):
 
 def is_worth_retrying(error: BaseException) -> bool:
     """Return whether an error is transient, by its own ``transient`` or by its class."""
-    declared = getattr(error, "transient", None)
-    return bool(declared) if declared is not None else is_transient(error)
+    try:
+        declared = getattr(error, "transient", None)
+        return bool(declared) if declared is not None else is_transient(error)
+    except Exception:  # noqa: BLE001 - a property of a foreign exception
+        return False
 
 
 class RetryPolicy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -17,21 +18,30 @@ from limpet.bot._dry_run import dry_run_report
 from limpet.bot._hurry import is_hurried
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
-from limpet.bot.io._limpet_input import LimpetInput
+from limpet.bot.io._limpet_input import HasLeftovers, LimpetInput
 from limpet.bot.runner._event_dispatcher import Dispatcher
 from limpet.bot.runner._health import HealthServer
 from limpet.bot.runner._hot_reload import adopt
 from limpet.bot.runner._input_supervisor import InputSupervisor
 from limpet.bot.runner._load_components import BotLike, components_of
 from limpet.bot.runner._metrics import health_of, metrics_of
+from limpet.bot.runner._replay import Replay
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._snapshot import QueueSnapshot, RunnerSnapshot
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
-from limpet.bot.runner._work_journal import JournalEntry, Unfinished
+from limpet.bot.runner._work_journal import Progress, Unfinished
+from limpet.errors import UsageError
 
 _CLEAN_UP_S: Final = 6.0
-"""What cancelled work gets for its clean-up: a command's five seconds and one more."""
+"""What work that a reload cancels gets for its clean-up: a command's five seconds and one more."""
+
+_LEAST_S: Final = 1.0
+"""What work that a stop cancels gets at least. It is part of ``drain``: up to a quarter of it."""
+
+_CLOSE_S: Final = 2.0
+"""How long a stop waits at least for inputs to save their checkpoints, and then for components to
+close."""
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
@@ -53,20 +63,20 @@ class Runner:
         bot: BotLike,
         options: RunOptions | None = None,
         *,
-        entries: Sequence[JournalEntry] | None = None,
+        replay: Replay | None = None,
     ) -> None:
         """Load the bot; nothing runs before ``run``.
 
         Args:
             bot: The path of its file, its components, or mewbot's ``Bot``.
             options: How it is run.
-            entries: Process these and nothing else: no input is started.
+            replay: Process these dead letters and nothing else: no input is started.
 
         Raises:
             UsageError: It is not a bot, or its file is wrong; the message lists every error.
         """
         self.options = options or RunOptions()
-        self.entries = entries
+        self.replay = replay
         self.stats = Stats()
         self.health = (
             HealthServer(
@@ -81,7 +91,7 @@ class Runner:
         self.state = "starting"
         """``starting``, ``running``, ``reloading``, ``draining`` or ``stopped``."""
         self.queue = EventQueue(self.options.queue)
-        self.state_dir = StateDir(self.options.state_dir, dry=self.options.dry_run)
+        self.state_dir = StateDir(self.options.state_dir, self.stats, dry=self.options.dry_run)
         self.supervisor = InputSupervisor(self.queue, self.stats, on_end=self._check_for_end)
         self.ready = asyncio.Event()
         """Set once all inputs were started."""
@@ -89,6 +99,10 @@ class Runner:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
+        self._kill_at = math.inf
+        """When the clean-up of a stop is over."""
+        self._is_stored = False
+        """Whether what was not processed is stored: nothing more is to be kept."""
         self._lock = asyncio.Lock()
         """Held while components are swapped, and while the bot stops."""
 
@@ -104,10 +118,10 @@ class Runner:
         return RunnerSnapshot(
             state=self.state,
             stats=self.stats,
-            queued=self.queue.qsize(),
+            queued=self._dispatcher.waiting,
             dead_letters=self.state_dir.dead_letters,
             inputs={one.label: one.backend or None for one in inputs},
-            failures=self.supervisor.down | failures,
+            failures=self.supervisor.down | failures | self._dispatcher.down,
             degraded={path: why for one in inputs for path, why in one.degraded.items()},
             queues=tuple(
                 QueueSnapshot(behaviour=one.name, depth=len(one), active=len(one.active))
@@ -137,9 +151,9 @@ class Runner:
                 await self._stopping.wait()
             except asyncio.CancelledError:
                 self._hurry.set()
-                await self._shut_down()
+                await self._shut_down_whole()
                 raise
-            await self._shut_down()
+            await self._shut_down_whole()
         return self.stats
 
     async def reload(self, bot: BotLike) -> None:
@@ -149,18 +163,41 @@ class Runner:
         new behaviour with the same uuid. Inputs that are in both bots go on.
 
         Raises:
-            UsageError: The new bot is wrong; the old one goes on.
+            UsageError: The new bot is wrong, or the bot is stopping; the old one goes on.
         """
         components = await asyncio.to_thread(components_of, bot)
+        await self._started_or_stopping()
         async with self._lock:
-            if self.state == "running":
-                with self._marked():  # it may be called in another context than ``run``
-                    await self._swap(components)
+            if self.state != "running" or self.replay is not None:
+                message = "the bot is stopping" if self.replay is None else "it only replays"
+                message = f"nothing was reloaded: {message}"
+                raise UsageError(message)
+            # What foreign components raise here, they raise before anything is changed.
+            components.inputs()
+            self._make_dispatcher(components)
+            with self._marked():  # it may be called in another context than ``run``
+                await self._swap(components)
+
+    async def _started_or_stopping(self) -> None:
+        """Wait until the bot has started, or is to stop."""
+        waits = {
+            asyncio.create_task(self.ready.wait()),
+            asyncio.create_task(self._stopping.wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _is_out_of_time(self) -> bool:
+        """Return whether programs that are being ended get no more time."""
+        return self._hurry.is_set() or time.monotonic() >= self._kill_at
 
     @contextlib.contextmanager
     def _marked(self) -> Iterator[None]:
         """Mark the tasks that are started meanwhile as those of this run."""
-        hurry = is_hurried.set(self._hurry.is_set)
+        hurry = is_hurried.set(self._is_out_of_time)
         dry = dry_run_report.set(_log_dry_run if self.options.dry_run else dry_run_report.get())
         try:
             yield
@@ -175,9 +212,16 @@ class Runner:
         leaving = [one for one in self.supervisor.inputs if not _is_in(one, staying)]
         await old.pause()
         await self._wait_for_queues(old)
-        await old.end(_CLEAN_UP_S)
+        stopping = self._stopping.is_set()
+        await old.end(_LEAST_S if stopping else _CLEAN_UP_S, self._stopping)
+        for one in leaving:
+            if isinstance(one, LimpetInput):
+                one.quiesce()
+        found = await self._leftovers([one for one in leaving if isinstance(one, LimpetInput)])
         await self.supervisor.stop(leaving, 5.0)
+        found += await self._leftovers([one for one in leaving if not isinstance(one, LimpetInput)])
         self.components, self._dispatcher = new, self._make_dispatcher(new)
+        self._dispatcher.extra += found
         self._dispatcher.start()
         for delivery, unfinished in old.unfinished():
             queue = self._dispatcher.queue_of(unfinished.behaviour)
@@ -208,7 +252,7 @@ class Runner:
             await asyncio.wait({starting, stopping})
         if not starting.cancelled() and (error := starting.exception()) is not None:
             self._hurry.set()
-            await self._shut_down()
+            await self._shut_down_whole()
             raise error
 
     async def _start(self) -> None:
@@ -217,11 +261,12 @@ class Runner:
             _LOG.info("health and metrics at port %d", self.health.port)
         self._dispatcher.start()
         self._dispatcher.dispatch()
-        if self.entries is not None:
-            await self._dispatcher.replay(self.entries)
+        if self.replay is not None:
+            await self.state_dir.in_thread(self.replay.load, self.components, self.state_dir)
+            await self._dispatcher.replay(self.replay.stored())
         else:
             # Stored events of the last stop go before new ones.
-            await self._dispatcher.replay(await asyncio.to_thread(self.state_dir.load))
+            await self._dispatcher.replay(await self._stored())
             for one in self.components.inputs():
                 self._start_input(one)
         self.state = "running"
@@ -229,6 +274,12 @@ class Runner:
         inputs, behaviours = len(self.supervisor.inputs), len(self._dispatcher.behaviour_queues)
         _LOG.info("running: %d inputs, %d behaviours", inputs, behaviours)
         self._check_for_end()
+
+    async def _stored(self) -> list[tuple[Delivery, str, Progress | None]]:
+        return [
+            (Delivery(one.event, self.state_dir, one.ident), one.behaviour, one.progress)
+            for one in await self.state_dir.in_thread(self.state_dir.load)
+        ]
 
     def _start_input(self, one: InputInterface) -> None:
         if isinstance(one, FileSystemInput):
@@ -261,46 +312,117 @@ class Runner:
 
     # -- stopping ------------------------------------------------------------------------------
 
+    async def _shut_down_whole(self) -> None:
+        """Shut down to the end, though somebody cancels this: faster then."""
+        ending = asyncio.create_task(self._shut_down(), name="shut down")
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError:
+                self._hurry.set()
+        ending.result()
+
     async def _shut_down(self) -> None:
         """Process queued events while there is time, store the rest, and close everything."""
-        async with self._lock:
-            await self._stop_in_order()
+        try:
+            async with self._lock:
+                await self._stop_in_order()
+        finally:  # whatever ended that: a component, or a second cancellation of all tasks
+            self._dispatcher.abandon()
+            if not self._is_stored:
+                self.store_now()
 
     async def _stop_in_order(self) -> None:
+        """Stop within ``drain`` seconds or little more; what is unprocessed then is stored first.
+
+        A container runtime kills ten seconds after its SIGTERM: the journal must be written by
+        then, whatever components do.
+        """
         self.state = "draining"
         begun = time.monotonic()
-        watching = [one for one in self.supervisor.inputs if isinstance(one, FileSystemInput)]
+        deadline = begun + self.options.drain
         ours = [one for one in self.supervisor.inputs if isinstance(one, LimpetInput)]
         others = [one for one in self.supervisor.inputs if not _is_in(one, ours)]
         self.supervisor.quiesce()
         # Other inputs may still queue what they have while they clean up.
-        await self.supervisor.stop(others, 0.0 if self._hurry.is_set() else 2.0)
-        await self._take_leftovers(watching)
+        await self.supervisor.stop(others, 0.0 if self._hurry.is_set() else _CLOSE_S)
+        await self._take_leftovers([*others, *ours])
         self.queue.close()
-        await self._drain(self.options.drain - (time.monotonic() - begun))
-        await self._dispatcher.end(0.5 if self._hurry.is_set() else _CLEAN_UP_S)
-        unfinished = [*self._dispatcher.unfinished(), *self._dispatcher.take_queued()]
-        await self.state_dir.flush()
-        await asyncio.to_thread(self._store_unfinished, unfinished)
-        await self.supervisor.stop(list(ours), 10.0)
-        await self._dispatcher.close()
+        reserve = min(_CLOSE_S, self.options.drain / 4)
+        await self._drain(deadline - reserve - time.monotonic())
+        rest = max(deadline - time.monotonic(), _LEAST_S)
+        self._kill_at = time.monotonic() + rest
+        await self._dispatcher.end(0.5 if self._hurry.is_set() else rest, self._hurry)
+        await self._store_rest()
+        # A checkpoint of a million files takes seconds.
+        rest = 0.0 if self._hurry.is_set() else deadline - time.monotonic()
+        await self.supervisor.stop(list(ours), max(_CLOSE_S, rest))
+        await self._dispatcher.close(timeout=_CLOSE_S)
         if self.health is not None:
             await self.health.stop()
         self.state = "stopped"
         _LOG.info("stopped after %.1f s", time.monotonic() - begun)
 
-    async def _take_leftovers(self, inputs: list[FileSystemInput]) -> None:
-        """Queue what our inputs have found and not queued, where no checkpoint keeps it."""
+    async def _take_leftovers(self, stopped: list[InputInterface]) -> None:
+        """Queue what inputs have found and not queued, behind all that is queued."""
         extra = self._dispatcher.extra
-        for one in inputs:
-            try:
-                async with asyncio.timeout(2.0):
-                    extra += await one.leftovers()
-            except Exception:  # noqa: BLE001 - whatever it is, the other inputs go on
-                _LOG.exception("events that %s had found and not queued are lost", one.label)
+        extra += await self._leftovers(stopped)
         if extra and self.queue.empty():  # the dispatcher may wait for the queue
             with contextlib.suppress(asyncio.QueueFull):
                 self.queue.put_nowait(extra.popleft())
+
+    async def _leftovers(self, inputs: list[InputInterface]) -> list[Delivery]:
+        """Return what inputs have found and not queued, where no checkpoint keeps it."""
+        asked = {
+            one: asyncio.create_task(one.leftovers())
+            for one in inputs
+            if isinstance(one, HasLeftovers)
+        }
+        if asked:
+            await asyncio.wait(asked.values(), timeout=_CLOSE_S)
+        found: list[Delivery] = []
+        for one, task in asked.items():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                found += task.result()
+                continue
+            self.stats.lost += 1
+            error = task.exception() if task.done() and not task.cancelled() else None
+            task.cancel()
+            message = "lost: the events, at least one, that %s had found and not queued"
+            _LOG.error(message, one.label, exc_info=error)
+        return found
+
+    async def _store_rest(self) -> None:
+        """Store what is not processed: in the journal, or as the dead letter that it came from."""
+        if self._is_stored:
+            return
+        unfinished = self._unfinished()
+        if self.replay is not None:
+            self.replay.keep(unfinished)
+        await self.state_dir.flush()
+        await self.state_dir.in_thread(self._store_unfinished, unfinished)
+        self._is_stored = True
+        if self.replay is not None:
+            await self.state_dir.in_thread(self.replay.tidy)
+
+    def _unfinished(self) -> list[tuple[Delivery, Unfinished]]:
+        return [*self._dispatcher.unfinished(), *self._dispatcher.take_queued()]
+
+    def store_now(self) -> None:
+        """Store what is not processed, in the calling thread: the loop does not answer.
+
+        The loop must not be able to go on: the process ends next. After an orderly stop has stored
+        everything it does nothing.
+        """
+        if self._is_stored:
+            return
+        _LOG.error("the stop was interrupted; storing what is not processed")
+        self._is_stored = True
+        unfinished = self._unfinished()
+        if self.replay is not None:
+            self.replay.keep(unfinished)
+        self.state_dir.flush_now()
+        self._store_unfinished(unfinished)
 
     async def _drain(self, timeout: float) -> None:
         self._idle.clear()
@@ -319,12 +441,12 @@ class Runner:
 
     def _store_unfinished(self, unfinished: list[tuple[Delivery, Unfinished]]) -> None:
         """Write unprocessed events to the journal, and acknowledge them to their inputs."""
-        if self.options.dry_run:
+        if self.options.dry_run or self.replay is not None:
             return
-        if self.state_dir.store(
-            [one for delivery, one in unfinished if not delivery.is_redelivered]
-        ):
-            for delivery, one in unfinished:
+        # What its source delivers again must stay unacknowledged: that would be forgotten there.
+        mine = [(found, one) for found, one in unfinished if not found.is_redelivered]
+        if self.state_dir.store([one for _, one in mine]):
+            for delivery, one in mine:
                 if one.entry is None:
                     delivery.finish()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from typing import Final
 
 _SOCKET: Final = "NOTIFY_SOCKET"
@@ -27,6 +28,18 @@ class Notifier:
         if not (self._address and wait.isdigit() and int(wait) > 0 and mine):
             return None
         return int(wait) / 2_000_000
+
+    def reloading(self) -> None:
+        """Report that a reload begins; ``READY=1`` must follow, however it ends.
+
+        systemd takes it as begun only with the time in the same message (sd_notify(3),
+        ``MONOTONIC_USEC``; systemd.service(5), ``Type=notify-reload``).
+        """
+        self.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def extend(self, seconds: float, *lines: str) -> None:
+        """Ask for more time for a start or a stop, in seconds (``EXTEND_TIMEOUT_USEC``)."""
+        self.send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}", *lines)
 
     def send(self, *lines: str) -> None:
         """Send ``READY=1``, ``STATUS=...`` and the like."""

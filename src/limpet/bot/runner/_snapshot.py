@@ -33,7 +33,7 @@ class RunnerSnapshot:
     inputs: dict[str, str | None]
     """Each ``FileSystem`` -> the backend of its watch; ``None`` while nothing is watched."""
     failures: dict[str, str]
-    """Inputs that do not run -> the reason."""
+    """Inputs and workers that do not run -> the reason."""
     degraded: dict[str, str]
     """Paths at which a watch sees less than it should -> the reason."""
     queues: tuple[QueueSnapshot, ...]

@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar, TypeVarTuple
 
-from limpet._file_lock import FileLock
+from limpet._error_text import safe_repr
+from limpet._file_lock import FileLock, holder_of
+from limpet._process_end import POOL
 from limpet.bot._delivery import Delivery
+from limpet.bot.events._event_codec import CodecError
 from limpet.bot.runner._dead_letters import DeadLetters
-from limpet.bot.runner._work_journal import JournalEntry, Unfinished, WorkJournal
+from limpet.bot.runner._stats import Stats
+from limpet.bot.runner._work_journal import JournalEntry, Unfinished, WorkJournal, entry_line
 from limpet.errors import UsageError
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+_MOST_WAITING: Final = 1000
+"""Dead letters that wait in memory for a disk that takes them again."""
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
 
@@ -24,16 +36,20 @@ class StateDir:
     It is the source of the deliveries from its journal.
     """
 
-    def __init__(self, path: Path | None, *, dry: bool = False) -> None:
+    def __init__(self, path: Path | None, stats: Stats, *, dry: bool = False) -> None:
         """Use this directory; nothing is touched before the block is entered."""
+        self._stats = stats
         self._path = None if path is None else Path(os.path.abspath(path))
         self._dry = dry
         self._lock: FileLock | None = None
         self._journal = WorkJournal(self._path) if self._path is not None else None
         self._dead_letters = DeadLetters(self._path) if self._path is not None else None
+        self._thread: ThreadPoolExecutor | None = None
         self._done: list[str] = []
         self._marking: asyncio.Task[None] | None = None
-        self._writes: set[asyncio.Task[None]] = set()
+        self._waiting: deque[tuple[str, str]] = deque()
+        """Dead letters to write, oldest first, each with the line that it replaces, if any."""
+        self._writing: asyncio.Task[None] | None = None
         self.dead_letters = 0
         """Dead letters written by this run."""
 
@@ -49,20 +65,31 @@ class StateDir:
             try:
                 self._lock = FileLock(self._path / "lock")
             except BlockingIOError as error:
+                which = holder_of(self._path / "lock")
                 message = (
-                    f"another bot runs with the state directory {str(self._path)!r}: "
-                    "give each bot its own"
+                    f"another bot runs with the state directory {str(self._path)!r}{which}: "
+                    "stop it, or give each bot its own"
                 )
                 raise UsageError(message, code="state-in-use") from error
         return self
 
     def __exit__(self, *_: object) -> None:
         """Release the directory."""
-        if self._journal is not None:
-            self._journal.close()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=False)
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.close()
+
+    async def in_thread(self, call: Callable[[*Args], T], *args: *Args) -> T:
+        """Call a function that waits for the disk, in the thread of this directory alone.
+
+        Components may have every thread of ``asyncio.to_thread``, and hang in it.
+        """
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=POOL)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
 
     def load(self) -> list[JournalEntry]:
         """Return the events that the last stop has stored.
@@ -75,7 +102,7 @@ class StateDir:
     def acknowledge(self, delivery: Delivery) -> None:
         """Mark the journal entry of a delivery as done, soon."""
         self._done.append(str(delivery.token))
-        if self._marking is None or self._marking.done():
+        if (self._marking is None or self._marking.done()) and _loop_runs():
             self._marking = asyncio.create_task(self._mark_done(), name="journal")
 
     def will_redeliver(self, delivery: Delivery) -> bool:
@@ -84,48 +111,131 @@ class StateDir:
         return False
 
     async def flush(self) -> None:
-        """Wait until all done entries are marked, and all dead letters are written."""
+        """Wait until all done entries are marked, and all dead letters are written.
+
+        Dead letters that the disk does not take are lost, and logged as such.
+        """
         while tasks := {
-            task for task in (self._marking, *self._writes) if task and not task.done()
+            task for task in (self._marking, self._writing) if task and not task.done()
         }:
             await asyncio.wait(tasks)
+        if self._waiting and self._dead_letters is not None:
+            await self._write_waiting(self._dead_letters)
+        self.lose_waiting()
+
+    def flush_now(self) -> None:
+        """Write what waits for a task, in the calling thread: the loop does not answer."""
+        if self._journal is not None and self._done:
+            self._journal.mark_done(self._done)
+        lines = [line for line, _ in self._waiting]
+        if lines and self._dead_letters is not None:
+            try:
+                self._dead_letters.add(lines)
+                self._waiting.clear()
+            except OSError as error:
+                _LOG.error("cannot write %s: %s", self._dead_letters.path, error)
+        self.lose_waiting()
+
+    def lose_waiting(self) -> None:
+        """Count and log the dead letters that could not be written: they are lost."""
+        while self._waiting:
+            self._lose_first()
+
+    def _lose_first(self) -> None:
+        self._stats.lost += 1
+        text = f"lost: a dead letter that cannot be written: {self._waiting.popleft()[0]}"
+        _LOG.error(text)
 
     async def _mark_done(self) -> None:
         while self._done and self._journal is not None:
             entries, self._done = self._done, []
-            await asyncio.to_thread(self._journal.mark_done, entries)
+            await self.in_thread(self._journal.mark_done, entries)
 
     def store(self, unfinished: Sequence[Unfinished]) -> bool:
-        """Store events for the next start, and return whether all of them are stored."""
+        """Store events for the next start, and return whether all of them are stored.
+
+        Those that are not are lost: counted, and logged with all that is known of them.
+        """
         if self._journal is None:
-            if unfinished:
-                message = "%d events were not processed and are lost: there is no state_dir"
-                _LOG.warning(message, len(unfinished))
+            self._lose([(one, "there is no state_dir") for one in unfinished])
             return False
         try:
             stored, lost = self._journal.store(unfinished)
         except OSError as error:
-            message = "cannot write %s: %s; %d events"
-            _LOG.error(message, self._journal.path, error, len(unfinished))
+            reason = f"cannot write {self._journal.path}: {error}"
+            self._lose([(one, reason) for one in unfinished])
             return False
         if stored:
+            self._stats.kept += stored
             _LOG.warning("%d events were not processed; the next start processes them", stored)
+        self._lose(lost)
         return not lost
 
-    async def write_dead_letter(self, line: str) -> None:
-        """Write a line of ``dead_letter_line``; where that is impossible, log it."""
-        self.dead_letters += 1
-        if self._dead_letters is None or self._dry:
-            _LOG.error("dead letter: %s", line)
+    def _lose(self, lost: Sequence[tuple[Unfinished, str]]) -> None:
+        if not lost:
             return
-        # A task of its own: it is written even if the caller is cancelled.
-        task = asyncio.create_task(self._write(self._dead_letters, line))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        await asyncio.shield(task)
+        self._stats.lost += len(lost)
+        _LOG.error("%d events were not processed and are lost: %s", len(lost), lost[0][1])
+        for one, reason in lost:
+            try:
+                line = entry_line(one)
+            except CodecError:
+                line = f"{safe_repr(one.event)[:2000]}, for the behaviour {one.behaviour}"
+            _LOG.error(f"lost: {reason}: {line}")
 
-    async def _write(self, dead_letters: DeadLetters, line: str) -> None:
-        try:
-            await asyncio.to_thread(dead_letters.add, [line])
-        except OSError as failure:
-            _LOG.error("cannot write %s: %s; dead letter: %s", dead_letters.path, failure, line)
+    async def write_dead_letter(self, line: str, *, replaces: str = "") -> None:
+        """Write a line of ``dead_letter_line``; without a state directory, log it.
+
+        While the disk does not take it, it waits for the next one, or for the end.
+
+        Args:
+            line: The dead letter.
+            replaces: The line of this run that it takes the place of.
+        """
+        self.dead_letters += not replaces
+        if self._dead_letters is None or self._dry:
+            if not replaces:
+                _LOG.error(f"dead letter: {line}")
+            return
+        self.put_dead_letter(line, replaces)
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+
+    def put_dead_letter(self, line: str, replaces: str = "") -> None:
+        """Add a line to the dead letters, soon; ``flush`` waits for it."""
+        if self._dead_letters is None or self._dry:
+            return
+        self._waiting.append((line, replaces))
+        if len(self._waiting) > _MOST_WAITING:
+            self._lose_first()
+        # A task of its own: it is written even if the caller is cancelled.
+        if (self._writing is None or self._writing.done()) and _loop_runs():
+            self._writing = asyncio.create_task(
+                self._write_waiting(self._dead_letters), name="dead letters"
+            )
+
+    async def _write_waiting(self, dead_letters: DeadLetters) -> None:
+        while self._waiting:
+            taken = [self._waiting.popleft()]
+            while self._waiting and not (taken[0][1] or self._waiting[0][1]):
+                taken.append(self._waiting.popleft())
+            line, replaces = taken[0]
+            try:
+                if replaces:
+                    await self.in_thread(dead_letters.replace, replaces, line)
+                else:
+                    await self.in_thread(dead_letters.add, [line for line, _ in taken])
+            except Exception as error:  # noqa: BLE001 - the worker that waits for this goes on
+                self._waiting.extendleft(reversed(taken))
+                message = "cannot write %s: %s; %d dead letters wait for another try"
+                _LOG.error(message, dead_letters.path, error, len(self._waiting))
+                return
+
+
+def _loop_runs() -> bool:
+    """Return whether the caller runs in an event loop, and not in the thread that gives one up."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

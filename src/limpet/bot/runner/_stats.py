@@ -17,19 +17,27 @@ class Stats:
     ignored: int = 0
     """Of these, events that no behaviour is interested in."""
     done: int = 0
-    """Times a behaviour finished an event, whether it triggered or not."""
+    """Times the actions of a behaviour ran to their end."""
+    skipped: int = 0
+    """Times no trigger of a behaviour matched, or a condition did not pass."""
     acted: int = 0
-    """Of these, times its actions ran."""
+    """Times the actions of a behaviour were begun."""
     retries: int = 0
     """Tries beyond the first, of steps and outputs."""
     failed: int = 0
-    """Times a behaviour gave an event up."""
+    """Times a behaviour gave an event up into a dead letter."""
+    kept: int = 0
+    """Events that a stop has stored for the next start, one for each behaviour."""
+    lost: int = 0
+    """Events that were neither processed nor stored, and dead letters that were not written."""
     outputs: int = 0
     """Output events that were sent."""
     unwanted: int = 0
     """Output events that no output takes."""
     restarts: int = 0
     """Restarts of failed inputs."""
+    worker_restarts: int = 0
+    """Restarts of workers, and of the dispatcher, that somebody has ended."""
     loops: int = 0
     """Warnings of events that come so often that they may be a loop."""
     pauses: int = 0

@@ -8,21 +8,26 @@ a kill, is processed again: at least once.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final, TypeGuard
 
 from mewbot.core import InputEvent
 
 from limpet._atomic_file import write_atomic
-from limpet._surrogates import json_text
 from limpet.bot.events._event_codec import CodecError, decode, encode
+from limpet.bot.runner._json_lines import (
+    VERSION,
+    Damaged,
+    append_lines,
+    encoded,
+    read_lines,
+    set_aside,
+)
 
 _LOG: Final = logging.getLogger("limpet.bot.journal")
 
@@ -44,6 +49,8 @@ class Unfinished:
 
     entry: str | None
     """Its entry in the journal, if it came from there."""
+    ident: str
+    """Identifies its entry from now on."""
     behaviour: str
     event: InputEvent
     progress: Progress | None
@@ -67,14 +74,16 @@ class WorkJournal:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "journal.jsonl"
-        self._lines: dict[str, str] = {}
+        self._lines: dict[str, bytes] = {}
         """Entries that are not done -> their lines."""
-        self._done_file: IO[str] | None = None
         self._is_loaded = False
         self._lock = threading.RLock()
 
     def load(self) -> list[JournalEntry]:
-        """Return the entries, oldest first; one that cannot be read stays, and is logged.
+        """Return the entries, oldest first.
+
+        A damaged line is set aside. An entry of a class that is not loaded, or of another version,
+        stays for a bot that can read it, and is logged.
 
         Raises:
             OSError: The file exists and cannot be read.
@@ -83,29 +92,42 @@ class WorkJournal:
             return self._load()
 
     def _load(self) -> list[JournalEntry]:
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            text = ""
+        found, damaged = read_lines(self.path)
         self._is_loaded = True
-        lines: dict[str, str] = {}
-        for line in text.splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                found = json.loads(line)
-                if "done" in found:
-                    lines.pop(found["done"], None)
-                else:
-                    lines[str(found["id"])] = line
+        open_entries: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        for line, wire in found:
+            done = wire.get("done")
+            if isinstance(done, str):
+                open_entries.pop(done, None)
+            elif reason := _fault(wire):
+                damaged.append(Damaged(line, reason))
+            else:
+                open_entries[wire["id"]] = line, wire
+        self._lines = {ident: line for ident, (line, _) in open_entries.items()}
+        if damaged:
+            if not set_aside(self.path, damaged):
+                self._lines |= {f"damaged {at}": one.line for at, one in enumerate(damaged)}
+            self._replace_quietly()
         entries = []
-        for ident, line in lines.items():
-            found = json.loads(line)
-            self._lines[ident] = line
+        for ident, (_, wire) in open_entries.items():
             try:
-                event, progress = decode(found["event"]), _progress(found.get("progress"))
-                entries.append(JournalEntry(ident, found["behaviour"], event, progress))
-            except (CodecError, KeyError) as error:
+                entries.append(_entry(ident, wire))
+            except CodecError as error:
                 _LOG.error("an entry of %s cannot be read and stays there: %s", self.path, error)
         return entries
+
+    def _replace_quietly(self) -> None:
+        """Write the file without what was set aside; if that fails, it is set aside once more."""
+        try:
+            self._replace(self._lines)
+        except OSError as error:
+            _LOG.error("cannot write %s: %s", self.path, error)
+
+    def _replace(self, lines: dict[str, bytes]) -> None:
+        if lines:
+            write_atomic(self.path, b"".join(line + b"\n" for line in lines.values()))
+        else:
+            self.path.unlink(missing_ok=True)
 
     def mark_done(self, idents: Iterable[str]) -> None:
         """Mark entries as done; with the last one the file is removed."""
@@ -117,22 +139,19 @@ class WorkJournal:
         if not done:
             return
         try:
-            if not self._lines:
-                self.close()
+            if self._lines:
+                marks = [json.dumps({"done": ident}) for ident in done]
+                append_lines(self.path, marks, durable=False)
+            else:
                 self.path.unlink(missing_ok=True)
-                return
-            if self._done_file is None:
-                self._done_file = self.path.open("a", encoding="utf-8")
-            self._done_file.writelines(json.dumps({"done": ident}) + "\n" for ident in done)
-            self._done_file.flush()
         except OSError as error:
             _LOG.error("cannot mark entries of %s as done: %s", self.path, error)
 
-    def store(self, unfinished: Iterable[Unfinished]) -> tuple[int, int]:
+    def store(self, unfinished: Iterable[Unfinished]) -> tuple[int, list[tuple[Unfinished, str]]]:
         """Write events in one step, in order; earlier entries that are not done stay.
 
         Returns:
-            How many events are stored, and how many have no form in JSON; those are logged.
+            How many events are stored, and those that have no form in JSON, with the reason.
 
         Raises:
             OSError: The old file is unchanged.
@@ -142,52 +161,107 @@ class WorkJournal:
                 self._load()
             return self._store(unfinished)
 
-    def _store(self, unfinished: Iterable[Unfinished]) -> tuple[int, int]:
-        lines: dict[str, str] = {}
-        lost = 0
+    def _store(self, unfinished: Iterable[Unfinished]) -> tuple[int, list[tuple[Unfinished, str]]]:
+        lines: dict[str, bytes] = {}
+        lost = []
         for one in unfinished:
-            ident = one.entry or os.urandom(8).hex()
             try:
-                wire: dict[str, Any] = {
-                    "v": 1,
-                    "id": ident,
-                    "behaviour": one.behaviour,
-                    "event": encode(one.event),
-                    "progress": _encoded(one.progress),
-                }
-                lines[ident] = json_text(wire, allow_nan=False)
+                lines[one.ident] = encoded(entry_line(one))
             except CodecError as error:
-                lost += 1
-                _LOG.error(
-                    "an event is lost, because it cannot be stored: %s: %r", error, one.event
-                )
-        self.close()
+                lost.append((one, str(error)))
         # Earlier entries keep their order, and are older than the new ones.
         lines = {ident: lines.get(ident, line) for ident, line in self._lines.items()} | lines
-        if not lines:
-            self.path.unlink(missing_ok=True)
-            return 0, lost
-        write_atomic(self.path, "".join(line + "\n" for line in lines.values()).encode())
+        self._replace(lines)
         self._lines = lines
         return len(lines), lost
 
-    def close(self) -> None:
-        file, self._done_file = self._done_file, None
-        if file is not None:
-            file.close()
+
+def entry_line(one: Unfinished) -> str:
+    """Return an event as a line of the journal.
+
+    Raises:
+        CodecError: It has no form in JSON.
+    """
+    wire = {
+        "v": VERSION,
+        "id": one.ident,
+        "behaviour": one.behaviour,
+        "event": encode(one.event),
+        "progress": progress_to_wire(one.progress),
+    }
+    return json.dumps(wire, ensure_ascii=False, allow_nan=False)
 
 
-def _encoded(progress: Progress | None) -> object:
+def progress_to_wire(progress: Progress | None) -> object:
+    """Return a progress in a form for JSON; ``None``, the beginning, if its state has none."""
     if progress is None:
         return None
     try:
         state = encode(progress.state)
-    except CodecError:
-        return None  # the state cannot be stored, so the behaviour starts over
+    except CodecError as error:
+        message = (
+            "the state that the actions have left cannot be stored, so that all are repeated: %s"
+        )
+        _LOG.warning(message, error)
+        return None
     return {"step": progress.step, "actions": progress.actions, "state": state}
 
 
-def _progress(found: dict[str, Any] | None) -> Progress | None:
+def progress_from_wire(found: object) -> Progress | None:
+    """Return the progress that was stored.
+
+    Raises:
+        CodecError: It is damaged.
+    """
     if found is None:
         return None
-    return Progress(int(found["step"]), tuple(found["actions"]), decode(found["state"]))
+    if isinstance(found, dict):
+        step, actions, state = (found.get(key) for key in ("step", "actions", "state"))
+        if type(step) is int and _is_names(actions):
+            decoded = decode(state)
+            if isinstance(decoded, dict) and all(isinstance(key, str) for key in decoded):
+                return Progress(step, tuple(actions), decoded)
+    message = "its progress is damaged"
+    raise CodecError(message)
+
+
+def _is_names(found: Any) -> TypeGuard[list[str]]:  # noqa: ANN401 - from a file
+    return isinstance(found, list) and all(isinstance(one, str) for one in found)
+
+
+def event_from_wire(found: object) -> InputEvent:
+    """Return the event that was stored.
+
+    Raises:
+        CodecError: It is damaged, no event, or of a class that is not loaded.
+    """
+    event = decode(found)
+    if not isinstance(event, InputEvent):
+        message = f"it is no event but a {type(event).__name__}"
+        raise CodecError(message)
+    return event
+
+
+def _fault(wire: dict[str, Any]) -> str:
+    """Return why an object is no entry; empty if it may be one."""
+    if not isinstance(wire.get("id"), str) or not wire["id"]:
+        return "it has no id"
+    if not isinstance(wire.get("v"), int):
+        return "it has no version"
+    return ""
+
+
+def _entry(ident: str, wire: dict[str, Any]) -> JournalEntry:
+    """Return a stored entry.
+
+    Raises:
+        CodecError: It cannot be read.
+    """
+    if wire["v"] != VERSION:
+        message = f"it is of version {wire['v']}, and this limpet reads {VERSION}"
+        raise CodecError(message)
+    if not isinstance(wire.get("behaviour"), str):
+        message = "it names no behaviour"
+        raise CodecError(message)
+    event = event_from_wire(wire.get("event"))
+    return JournalEntry(ident, wire["behaviour"], event, progress_from_wire(wire.get("progress")))

@@ -32,7 +32,10 @@ def wire_of(event: InputEvent) -> Json:
     if isinstance(event, FileSystemInputEvent) and event.remote is not None:
         return dict(event.remote.data)
     if isinstance(event, FileSystemInputEvent) and not isinstance(event, LinesAddedInputEvent):
-        return to_wire(event.event, session=event.session or _SESSION, name=event.io or None)
+        wire = to_wire(event.event, session=event.session or _SESSION, name=event.io or None)
+        if event.moved is not None:
+            put_path(wire, "path", event.moved)
+        return wire
     if isinstance(event, LinesAddedInputEvent):
         return _lines_wire(event)
     values = {key: value for key, value in _public(event).items() if key != "event"}
@@ -173,8 +176,15 @@ def _path(event: InputEvent) -> Path | None:
     return Path(found) if isinstance(found, str | PurePath) and str(found) else None
 
 
+def _reported(event: InputEvent) -> Path | None:
+    """Return the path as it was reported: names stay what they were when a file was moved away."""
+    if isinstance(event, FileSystemInputEvent):
+        return getattr(event.event, "path", event.event.location)
+    return _path(event)
+
+
 def _rel(event: InputEvent) -> PurePath | None:
-    path = _path(event)
+    path = _reported(event)
     if path is None or not isinstance(event, FileSystemInputEvent):
         return path if path is None else PurePath(path.name)
     place = event.event.location
@@ -254,19 +264,19 @@ FIELDS: Final[dict[str, Callable[[InputEvent], object]]] = {
     "line_count": lambda event: len(getattr(event, "lines", ())) or None,
     "lines": _lines,
     "mtime": _stat("mtime"),
-    "name": lambda event: path.name if (path := _path(event)) is not None else None,
+    "name": lambda event: path.name if (path := _reported(event)) is not None else None,
     "now": lambda _: datetime.now(UTC).astimezone(),
     "old_name": lambda event: path.name if (path := _source(event)) is not None else None,
     "old_path": _source,
     "origin": lambda event: getattr(getattr(event, "event", None), "origin", None),
-    "parent": lambda event: path.parent.name if (path := _path(event)) is not None else None,
+    "parent": lambda event: path.parent.name if (path := _reported(event)) is not None else None,
     "path": _path,
     "rel": _rel,
     "root": lambda event: getattr(getattr(event, "event", None), "location", None),
     "seq": lambda event: getattr(getattr(event, "event", None), "seq", None),
     "size": _stat("size"),
-    "stem": lambda event: path.stem if (path := _path(event)) is not None else None,
-    "suffix": lambda event: path.suffix if (path := _path(event)) is not None else None,
+    "stem": lambda event: path.stem if (path := _reported(event)) is not None else None,
+    "suffix": lambda event: path.suffix if (path := _reported(event)) is not None else None,
     "time": _moment,
     "type": _type,
     "utc": lambda event: _moment(event).astimezone(UTC),
