@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from limpet.following import Gap
 from limpet.remote import EventReader, Spool, Subjects
 from limpet.remote._agent_follow import AgentFollow
 from limpet.remote._entry_snapshot import EntrySnapshot, diff_offline
@@ -119,4 +120,24 @@ async def test_lines_give_up_the_oldest_as_events_do(tmp_path: Path) -> None:
     await asyncio.gather(task, return_exceptions=True)
     assert spool.stats().waiting <= 10
     assert spool.waiting(1)[0].subject == "limpet.v1.ev.web01.log.watch.overflow"
+    spool.close()
+
+
+@pytest.mark.anyio
+async def test_what_a_followed_file_lost_says_whether_its_size_is_known(tmp_path: Path) -> None:
+    """A file that was not found again may have had any number of bytes, and not 0."""
+    spool = Spool(tmp_path / "spool")
+    spec = FollowSpec(name="log", path=str(tmp_path / "log"))
+    source = AgentFollow(spec, spool, host="web01", subjects=Subjects(), wake=lambda: None)
+    where: dict[str, Any] = {"path": tmp_path / "log", "generation": 1, "time": 1.0}
+    gaps = [
+        Gap(kind="unlinked", bytes=5, **where),
+        Gap(kind="generation-missing", bytes=0, size_known=False, **where),
+    ]
+    with spool.transaction() as db:
+        wires = [wire for gap in gaps for wire in source._wires(gap, db)]  # noqa: SLF001
+    assert [wire["lost"] for wire in wires] == [
+        {"kind": "unlinked", "bytes": 5, "size_known": True},
+        {"kind": "generation-missing", "bytes": 0, "size_known": False},
+    ]
     spool.close()

@@ -85,7 +85,9 @@ class AgentFollow(AgentSource[FollowSpec]):
             )
         elif isinstance(event, Gap | Truncated):
             kind = "file.gap" if isinstance(event, Gap) else "file.truncated"
-            lost = {"kind": event.kind, "bytes": getattr(event, "bytes", None)}
+            lost: dict[str, object] = {"kind": event.kind}
+            if isinstance(event, Gap):
+                lost |= {"bytes": event.bytes, "size_known": event.size_known}
             yield self._wire(kind, event.path, now_us() / 1e6, lost=lost)
 
     def _stored_before(self, event: Appended, position: Position, db: sqlite3.Connection) -> int:
