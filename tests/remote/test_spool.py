@@ -135,7 +135,7 @@ async def test_what_a_followed_file_lost_says_whether_its_size_is_known(tmp_path
         Gap(kind="generation-missing", bytes=0, size_known=False, **where),
     ]
     with spool.transaction() as db:
-        wires = [wire for gap in gaps for wire in source._wires(gap, db)]  # noqa: SLF001
+        wires = [wire for gap in gaps for wire in source._wires(gap, db)]
     assert [wire["lost"] for wire in wires] == [
         {"kind": "unlinked", "bytes": 5, "size_known": True},
         {"kind": "generation-missing", "bytes": 0, "size_known": False},
