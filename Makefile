@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+# Tests wait more than they compute: one worker more than there are processors, four at most.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min(4, (os.cpu_count() or 1) + 1))")
 READY := $(VENV)/.ready
 PROFILE ?= short
 
@@ -40,7 +42,7 @@ demo-remote: $(READY)  ## see three hosts work together over a hub that is kille
 	@$(BIN)/python examples/remote/demo.py
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 test-pythons: $(READY)  ## the core, and one bot under both runners, on each Python that is found here
 	$(BIN)/python -m pytest -m pythons -rs tests/bot/test_pythons.py tests/pythons

@@ -35,6 +35,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background so, and limpet keeps to that; the tests of
     # Ctrl-C are about a program that somebody looks at.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # nohup(1) starts what it runs so, and limpet keeps to that, too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def works_here(backend: str) -> bool:

@@ -294,7 +294,9 @@ async def test_packing_keeps_nobody_waiting(root: Path) -> None:
     assert rotated(root) == ["log.1.gz", "log.2.gz", "log.3.gz"]
     texts = [text_of(root / name) for name in [*rotated(root), "log"]]
     assert texts == ["first99\n", "second9\n", "third99\n", "fourth9\n"]
-    assert [one for one in threading.enumerate() if one.name.startswith("limpet output")] == []
+    await until(
+        lambda: not [one for one in threading.enumerate() if one.name.startswith("limpet output")]
+    )
 
 
 def test_other_threads_use_a_synchronous_output_while_one_packs(root: Path) -> None:
