@@ -24,7 +24,9 @@ from tests.waiting import until_sync
 
 HOSTS = ("web01", "nas")
 BOTS = ("bot", "reports", "b")
-LAYOUT = HubLayout(HOSTS, writes=[(bot, host) for bot in BOTS for host in HOSTS])
+LAYOUT = HubLayout(
+    HOSTS, writes=[(bot, host) for bot in BOTS for host in HOSTS], others=["w", "x", "worker"]
+)
 ACK_WAIT_S = 1.5
 TEST_LIMIT_S = float(os.environ.get("LIMPET_TEST_LIMIT", "90"))
 
@@ -124,7 +126,7 @@ class Hub:
 
     async def open(self) -> None:
         if self.server is None:
-            init_memory(self.memory, HOSTS, self.subjects, ack_wait=ACK_WAIT_S)
+            init_memory(self.memory, HOSTS, self.subjects, bots=LAYOUT.bots, ack_wait=ACK_WAIT_S)
         else:
             admin = await self.connect("admin")
             assert isinstance(admin, NatsTransport)

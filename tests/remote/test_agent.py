@@ -235,7 +235,7 @@ async def test_a_part_that_fails_is_reported_and_started_again(
     async with running(memory, options(tmp_path)) as agent:
 
         async def failure() -> bool:
-            raw = await transport.get_value("LIMPET_HOSTS", "web01")
+            raw = await transport.get_value("LIMPET_AT_web01", "agent")
             return raw is not None and "not foreseen" in str(json.loads(raw)["failed"])
 
         await until(failure)

@@ -294,7 +294,7 @@ async def test_the_command_after_any_number_of_damaged_ones_is_performed(
 ) -> None:
     bot = await memory.connect("bot")
     body = json.loads(encode_command(operation, id="c1", expires_s=60))
-    body["content_ref"] = ObjectRef(bucket="LIMPET_CMD", name="0" * 64, size=1).to_json()
+    body["content_ref"] = ObjectRef(bucket="LIMPET_CMD_web01", name="0" * 64, size=1).to_json()
     subject = f"limpet.v1.cmd.web01.reports.{body['verb']}.bot"
     wrong = some_damaged(body, 60, 1)
     given = options(tmp_path, watches=[])
@@ -323,7 +323,7 @@ async def test_a_content_is_taken_from_the_senders_bucket_alone(
             data = bytes(200_000)
             create = limpet.CreateFile(name="good", content=data)
             assert (await out.perform(create, timeout=30)).ok
-        stored = await bot.latest("LIMPET_RES", "limpet.v1.res.bot.web01.c1")
+        stored = await bot.latest("LIMPET_RES_web01", "limpet.v1.res.web01.bot.c1")
         assert stored is not None
         answer = decode_answer(stored.data, "web01")
         assert (answer.ok, answer.code) == (False, "content-gone")

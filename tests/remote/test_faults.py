@@ -436,9 +436,9 @@ async def test_f12_an_event_whose_handler_always_fails(hub: Hub, tmp_path: Path)
         read_events(transport, bot="b", handler=handler, tries=3, retry_delay=0.05, ack_wait=5.0)
     )
     await until(lambda: len(done) == 19 and tries[7] == 3)
-    await stored_beyond(transport, "LIMPET_DEAD", "limpet.v1.dead.b", 0)
+    await stored_beyond(transport, "LIMPET_DEAD_b", "limpet.v1.dead.b", 0)
     task.cancel()
-    found = await transport.latest("LIMPET_DEAD", "limpet.v1.dead.b")
+    found = await transport.latest("LIMPET_DEAD_b", "limpet.v1.dead.b")
     assert found is not None
     dead_letter = json.loads(found.data)
     assert dead_letter["attempts"] == 3
@@ -531,7 +531,7 @@ async def test_f16_two_agents_with_one_name(hub: Hub, tmp_path: Path) -> None:
     second.mkdir()
     transport = await hub.connect("bot")
     async with running(hub, options(first)):
-        await until(lambda: transport.get_value("LIMPET_HOSTS", "web01"))
+        await until(lambda: transport.get_value("LIMPET_AT_web01", "agent"))
 
         async def twin() -> Any:
             return await hub.connect("web01")
@@ -552,8 +552,8 @@ async def test_f17_a_command_that_waited_too_long(hub: Hub, tmp_path: Path) -> N
             out.perform(limpet.AppendToFile(name="log", content="late\n"), expires=0.5, timeout=30)
         )
         subject = "limpet.v1.cmd.web01.reports.append.b"
-        await stored_beyond(bot, "LIMPET_CMD", subject, 0)
-        stored = await bot.latest("LIMPET_CMD", subject)
+        await stored_beyond(bot, "LIMPET_CMD_web01", subject, 0)
+        stored = await bot.latest("LIMPET_CMD_web01", subject)
         assert stored is not None
         await until(lambda: time.time() > stored.time + 0.6)
         async with running(hub, options(tmp_path)):

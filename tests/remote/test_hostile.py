@@ -31,6 +31,7 @@ def command(**more: Any) -> dict[str, Any]:
 
 
 def messages(tmp_path: Path, count: int) -> list[Message]:
+    tmp_path.mkdir(exist_ok=True)
     spool = Spool(tmp_path / "made.spool")
     fill(spool, count)
     rows = spool.waiting(count)

@@ -104,7 +104,7 @@ async def test_an_agent_publishes_under_its_own_name_only(fleet: Fleet) -> None:
     for subject in (
         "limpet.v1.ev.nas.in.file.created",
         "limpet.v1.cmd.nas.out.append.reports",
-        "limpet.v1.res.reports.nas.c1",
+        "limpet.v1.res.nas.reports.c1",
         "limpet.v1.dead.reports",
     ):
         with pytest.raises(NotPermittedError, match="web01"):
@@ -113,7 +113,7 @@ async def test_an_agent_publishes_under_its_own_name_only(fleet: Fleet) -> None:
         "$JS.API.STREAM.DELETE.LIMPET_EV_web01",
         "$JS.API.STREAM.INFO.LIMPET_EV_nas",
         "$JS.API.CONSUMER.CREATE.LIMPET_EV_web01.x.limpet.v1.ev.web01.>",
-        "$JS.API.CONSUMER.MSG.NEXT.LIMPET_CMD.nas",
+        "$JS.API.CONSUMER.MSG.NEXT.LIMPET_CMD_nas.nas",
     ):
         with pytest.raises(NotPermittedError):
             await agent.request(subject, {})
@@ -240,7 +240,7 @@ async def test_the_doctor_as_admin_examines_everything_but_the_rights(fleet: Fle
     as_admin = await examine(await fleet.connect("admin"), Subjects(), ["nas"])
     assert any("rights of hosts and bots were not examined" in f.text for f in as_admin)
     assert any("agent of nas does not run" in f.text for f in as_admin)
-    assert sum(f.text.startswith("stream LIMPET") for f in as_admin) == 5
+    assert sum(f.text.startswith("stream LIMPET") for f in as_admin) == 6
     assert any("the hub stores messages" in f.text for f in as_admin)
     assert not [f for f in as_admin if f.grade == "bad"]
 
@@ -252,7 +252,7 @@ async def test_the_doctor_finds_a_hub_with_one_account_for_all(version: str) -> 
     users = (
         '{user: web01, password: w, permissions: {publish: ["limpet.v1.ev.web01.>", '
         '"limpet.api.>", "$JS.API.STREAM.INFO.LIMPET_EV_web01", '
-        '"$JS.API.DIRECT.GET.KV_LIMPET_HOSTS.$KV.LIMPET_HOSTS.web01"], '
+        '"$JS.API.DIRECT.GET.KV_LIMPET_AT_web01.$KV.LIMPET_AT_web01.agent"], '
         'subscribe: ["_INBOX_web01.>"]}}, {user: admin, password: a}'
     )
     text = (
@@ -265,7 +265,7 @@ async def test_the_doctor_finds_a_hub_with_one_account_for_all(version: str) -> 
     try:
         admin = await fleet.connect("admin")
         await init_nats(admin, HubLayout(["web01"]), max_bytes=64 << 20)
-        await admin.put_value("LIMPET_HOSTS", "web01", b"{}")
+        await admin.put_value("LIMPET_AT_web01", "agent", b"{}")
         found = await examine(await fleet.connect("web01"), Subjects())
         assert [f.text for f in found if f.grade == "bad" and "subject of a reply" in f.text]
     finally:

@@ -38,7 +38,7 @@ def presence(transport: Transport, session: str = "mine", **more: Any) -> AgentP
 
 
 async def put(transport: Transport, **report: Any) -> None:
-    await transport.put_value("LIMPET_HOSTS", "web01", json.dumps(report).encode())
+    await transport.put_value("LIMPET_AT_web01", "agent", json.dumps(report).encode())
 
 
 async def started(one: AgentPresence) -> float:
@@ -114,7 +114,7 @@ async def test_an_agent_that_reports_again_is_another_one(memory: Hub) -> None:
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'{"until":"x","since":[]}'])
 async def test_a_report_that_cannot_be_understood_ends_no_agent(memory: Hub, raw: bytes) -> None:
     transport = await memory.connect("web01")
-    await transport.put_value("LIMPET_HOSTS", "web01", raw)
+    await transport.put_value("LIMPET_AT_web01", "agent", raw)
     assert await started(presence(transport)) < 5
 
 
@@ -128,11 +128,11 @@ async def test_of_two_that_start_together_one_goes_on(hub: Hub) -> None:
     assert isinstance(ended.exception(), AgentError)
     (left,) = [task for task in tasks if not task.done()]
     one = agents[tasks.index(left)]
-    seen = await transports[0].get_stored("LIMPET_HOSTS", "web01")
+    seen = await transports[0].get_stored("LIMPET_AT_web01", "agent")
     assert seen is not None
 
     async def goes_on() -> bool:
-        now = await transports[0].get_stored("LIMPET_HOSTS", "web01")
+        now = await transports[0].get_stored("LIMPET_AT_web01", "agent")
         return now is not None and now.seq > seen.seq + 2
 
     await until(goes_on)
@@ -147,7 +147,7 @@ async def test_an_agent_that_stops_says_so(memory: Hub) -> None:
     one = presence(transport)
     await started(one)
     await one.leave()
-    stored = await transport.get_value("LIMPET_HOSTS", "web01")
+    stored = await transport.get_value("LIMPET_AT_web01", "agent")
     assert stored is not None
     assert report_of(stored)["stopped"] is True
     assert report_of(stored)["pid"] == os.getpid()

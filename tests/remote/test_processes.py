@@ -230,7 +230,7 @@ async def test_hub_init_and_doctor(nats: Hub, tmp_path: Path) -> None:
     assert "OBJ_LIMPET_C_mail: created" in done.stdout
     found = await asyncio.to_thread(limpet_command, "doctor", "--hub", url, "web01", cwd=tmp_path)
     assert found.returncode == 1  # without users, any client may forge events
-    assert "ok   stream LIMPET_CMD: 0 messages" in found.stdout
+    assert "ok   stream LIMPET_CMD_web01: 0 messages" in found.stdout
     assert "publish the events of another host" in found.stdout
     assert "the agent of web01 does not run" in found.stdout
     diff_offline = await asyncio.to_thread(

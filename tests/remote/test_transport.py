@@ -95,13 +95,13 @@ async def test_a_message_is_found_by_number_and_by_subject(hub: Hub) -> None:
     assert found is not None
     assert (found.data, found.id, found.seq) == (b"2", "s.2", 2)
     assert await transport.at("LIMPET_EV_web01", 3) is None
-    subject = "limpet.v1.res.bot.web01.c1"
-    assert await transport.latest("LIMPET_RES", subject) is None
+    subject = "limpet.v1.res.web01.bot.c1"
+    assert await transport.latest("LIMPET_RES_web01", subject) is None
     await transport.publish([Message(subject, b"yes", "res.c1")])
-    stored = await transport.latest("LIMPET_RES", subject)
+    stored = await transport.latest("LIMPET_RES_web01", subject)
     assert stored is not None
     assert stored.data == b"yes"
-    newest = await transport.newest("LIMPET_RES")
+    newest = await transport.newest("LIMPET_RES_web01")
     assert newest == stored
     assert await transport.newest("LIMPET_EV_nas") is None
 
@@ -111,12 +111,12 @@ async def test_listening_yields_messages_at_once(hub: Hub) -> None:
     received: list[bytes] = []
 
     async def listen() -> None:
-        async for message in transport.listen("limpet.live.res.bot.>"):
+        async for message in transport.listen("limpet.live.res.web01.bot.*"):
             received.append(message.data)
 
     task = asyncio.create_task(listen())
     for number in range(100):
-        await transport.publish([Message(f"limpet.v1.res.bot.web01.{number}", b"x")])
+        await transport.publish([Message(f"limpet.v1.res.web01.bot.{number}", b"x")])
         if received:
             break
     assert received
@@ -130,10 +130,10 @@ async def test_large_and_small_values(hub: Hub) -> None:
     await transport.put_object("LIMPET_C_web01", "abc", data)
     await transport.put_object("LIMPET_C_web01", "abc", data)
     assert await transport.get_object("LIMPET_C_web01", "abc") == data
-    assert await transport.get_value("LIMPET_HOSTS", "web01") is None
-    await transport.put_value("LIMPET_HOSTS", "web01", b"{}")
-    await transport.put_value("LIMPET_HOSTS", "web01", b"{1}")
-    assert await transport.get_value("LIMPET_HOSTS", "web01") == b"{1}"
+    assert await transport.get_value("LIMPET_AT_web01", "agent") is None
+    await transport.put_value("LIMPET_AT_web01", "agent", b"{}")
+    await transport.put_value("LIMPET_AT_web01", "agent", b"{1}")
+    assert await transport.get_value("LIMPET_AT_web01", "agent") == b"{1}"
 
 
 async def test_a_message_that_is_too_large_is_refused_before_it_is_sent(hub: Hub) -> None:

@@ -27,6 +27,7 @@ PRESENCE_S: Final = 10.0
 """Seconds between two reports of an agent's presence."""
 CLOCK_S: Final = 2.0
 """Seconds by which a clock may differ from the hub's before it is reported."""
+_KEY: Final = "agent"
 _log = logging.getLogger("limpet.agent")
 
 
@@ -65,7 +66,8 @@ class AgentPresence:
             every_s: Seconds between two reports.
             clock: Unix seconds, by this system.
         """
-        self._transport, self._host, self._bucket = transport, host, subjects.hosts
+        self._transport, self._host = transport, host
+        self._bucket = subjects.presence(host)
         self._session, self._health, self._every_s = session, health, every_s
         self._clock = clock
         self._instance = secrets.token_hex(8)
@@ -111,7 +113,7 @@ class AgentPresence:
         value = {**self._identity(), "stopped": True}
         with contextlib.suppress(HubError, TimeoutError):
             async with asyncio.timeout(1.0):
-                await self._transport.put_value(self._bucket, self._host, _dumped(value))
+                await self._transport.put_value(self._bucket, _KEY, _dumped(value))
 
     def _identity(self) -> Json:
         return {
@@ -129,8 +131,8 @@ class AgentPresence:
         health = await asyncio.to_thread(self._health)
         value = {**health, **self._identity(), "os": platform.system(), "clock": self.offset}
         before = self._clock()
-        await self._transport.put_value(self._bucket, self._host, _dumped(value))
-        stored = await self._transport.get_stored(self._bucket, self._host)
+        await self._transport.put_value(self._bucket, _KEY, _dumped(value))
+        stored = await self._transport.get_stored(self._bucket, _KEY)
         if stored is not None and report_of(stored.data).get("instance") == self._instance:
             self._measure(before, stored.time, self._clock())
             self._since = self._since or stored.time
@@ -141,7 +143,7 @@ class AgentPresence:
         Raises:
             AgentError: The other one is older.
         """
-        stored = await self._transport.get_stored(self._bucket, self._host)
+        stored = await self._transport.get_stored(self._bucket, _KEY)
         report = {} if stored is None else report_of(stored.data)
         other, since = report.get("instance"), report.get("since")
         if other in {None, self._instance} or report.get("stopped"):
@@ -199,7 +201,7 @@ class AgentPresence:
 
     async def _other(self) -> StoredMessage | None:
         """Return the report under this host's name, if it is of an agent with another spool."""
-        stored = await self._transport.get_stored(self._bucket, self._host)
+        stored = await self._transport.get_stored(self._bucket, _KEY)
         if stored is None:
             return None
         report = report_of(stored.data)

@@ -35,7 +35,7 @@ from limpet.remote._envelope import ObjectRef
 from limpet.remote._message_decoding import keep_in_progress
 from limpet.remote._path import flavour_here
 from limpet.remote._stream_setup import ACK_WAIT_S
-from limpet.remote._subjects import Subjects
+from limpet.remote._subjects import Subjects, is_slug
 from limpet.remote.transport import (
     DisconnectedError,
     HubError,
@@ -118,7 +118,7 @@ class CommandExecutor:
 
     async def _open(self) -> WorkConsumer:
         return await self._transport.work(
-            self._subjects.commands, self._host, None, ack_wait=self._ack_wait, limit=1
+            self._subjects.commands(self._host), self._host, None, ack_wait=self._ack_wait, limit=1
         )
 
     async def _handle(self, delivery: WorkMessage, worker: WorkConsumer) -> None:
@@ -147,7 +147,7 @@ class CommandExecutor:
     async def _answer(self, message: StoredMessage) -> Message | None:
         """Return the answer to a command, which is executed first unless it was answered before."""
         try:
-            output, verb, bot = self._subjects.command_parts(message.subject)
+            output, verb, bot = self._parts_of(message)
             command = decode_command(message.data, verb)
         except ValueError as error:
             self.stats.set_aside += 1
@@ -167,11 +167,24 @@ class CommandExecutor:
         # Without a message id: the stream is shared, and another host could use up an id before.
         return Message(self._subjects.result(bot, self._host, command.id), data)
 
+    def _parts_of(self, message: StoredMessage) -> tuple[str, str, str]:
+        """Return output, verb and bot of a command for this host.
+
+        Raises:
+            ValueError: It is none, or has names that nobody can have been granted.
+        """
+        output, verb, bot = self._subjects.command_parts(message.subject)
+        expected = self._subjects.command(self._host, output, verb, bot)
+        if message.subject != expected or not (is_slug(output) and is_slug(bot)):
+            text = f"{message.subject!r} is not the subject of a command for {self._host!r}"
+            raise ValueError(text)
+        return output, verb, bot
+
     def _refusal(self, message: StoredMessage, error: ValueError) -> Message | None:
         """Return the answer to an invalid command, if it has a sender and an id to answer to."""
         command = id_of(message.data)
         try:
-            _, _, bot = self._subjects.command_parts(message.subject)
+            _, _, bot = self._parts_of(message)
         except ValueError:
             return None
         if command is None:

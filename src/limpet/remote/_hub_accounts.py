@@ -58,16 +58,16 @@ class UserRights:
 
 def host_rights(subjects: Subjects, host: str, bots: Sequence[BotGrant]) -> UserRights:
     """Return the rights of a host's agent: its own events, answers, commands and contents."""
-    commands, events = subjects.commands, subjects.events(host)
+    commands, events = subjects.commands(host), subjects.events(host)
     senders = [bot.name for bot in bots if any(host == to for to, _, _ in bot.write)]
     return UserRights(
         host,
         [
             subjects.events_of(host),
-            subjects.result("*", host, "*"),
+            subjects.results_by(host),
             f"$JS.API.CONSUMER.MSG.NEXT.{commands}.{host}",
             f"$JS.ACK.{commands}.{host}.>",
-            f"$KV.{subjects.hosts}.{host}",
+            f"$KV.{subjects.presence(host)}.agent",
             f"$KV.{subjects.trials}.{host}",
             _presence(subjects, host),
             *_writing(subjects.content(host)),
@@ -86,9 +86,11 @@ def bot_rights(subjects: Subjects, bot: BotGrant, hosts: Sequence[str]) -> UserR
     services = [
         subjects.dead_letters(name),
         f"$KV.{subjects.trials}.{name}",
-        f"$JS.API.DIRECT.GET.{subjects.results}.{subjects.results_of(name)}",
+        f"$JS.API.DIRECT.GET.KV_{subjects.trials}.$KV.{subjects.trials}.{name}",
+        f"$JS.API.DIRECT.GET.KV_{subjects.trials}.$KV.{subjects.trials}.{name}.*",
     ]
-    streams, questions = [subjects.live_results(name)], []
+    streams: list[str] = []
+    questions: list[str] = []
     for host in bot.reads_of(hosts):
         stream, worker = subjects.events(host), work_consumer(name)
         services += [
@@ -108,10 +110,13 @@ def bot_rights(subjects: Subjects, bot: BotGrant, hosts: Sequence[str]) -> UserR
     for host, output, verb in bot.write:
         services += [
             subjects.command(host, output, verb, name),
+            f"$JS.API.DIRECT.GET.{subjects.results(host)}.{subjects.result(name, host, '*')}",
             _presence(subjects, host),
             *_writing(subjects.command_content(name, host)),
         ]
-    return UserRights(name, list(dict.fromkeys(services)), streams, questions)
+        streams.append(subjects.live_result(name, host))
+    unique = [list(dict.fromkeys(found)) for found in (services, streams, questions)]
+    return UserRights(name, *unique)
 
 
 def _value(bucket: str, key: str) -> str:
@@ -119,7 +124,7 @@ def _value(bucket: str, key: str) -> str:
 
 
 def _presence(subjects: Subjects, host: str) -> str:
-    return _value(subjects.hosts, host)
+    return _value(subjects.presence(host), "agent")
 
 
 def _reading(bucket: str) -> list[str]:

@@ -57,14 +57,14 @@ async def attack(transport: NatsTransport, subjects: Subjects) -> list[Attack]:
         attempts.append((what, attempt))
 
     events, bucket = subjects.events(_NOBODY), f"OBJ_{subjects.content(_NOBODY)}"
-    commands = subjects.commands
+    commands = subjects.commands(_NOBODY)
     publish("publish the events of another host", subjects.event(_NOBODY, "doctor", "watch.forged"))
     publish(
         "send any command in the name of another bot",
         subjects.command(_NOBODY, "doctor", "delete", _NOBODY),
     )
     publish("answer for another host", subjects.result(_NOBODY, _NOBODY, "doctor"))
-    publish("report that another host runs", f"$KV.{subjects.hosts}.{_NOBODY}")
+    publish("report that another host runs", f"$KV.{subjects.presence(_NOBODY)}.agent")
     publish("change the large contents of another host", f"$O.{subjects.content(_NOBODY)}.C.doctor")
     request("read the events of another host", f"$JS.API.DIRECT.GET.{events}", {"seq": 1})
     request("read the contents of another host", f"$JS.API.DIRECT.GET.{bucket}", {"seq": 1})
@@ -120,23 +120,30 @@ async def _is_stored(transport: NatsTransport, subject: str) -> bool:
 
 async def _is_reply_stored(transport: NatsTransport, subjects: Subjects) -> bool:
     """Ask for what it may have, with the subject of a stored message as the one of the reply."""
-    name, token = transport.name, f"doctor-{secrets.token_hex(8)}"
-    answer = subjects.result(name, _NOBODY, token)
-    own = f"$JS.API.DIRECT.GET.{subjects.results}.{answer}"
+    question = f"$JS.API.STREAM.INFO.{subjects.events(transport.name)}"
     try:
-        await transport.latest(subjects.results, answer)
-    except NotPermittedError:  # a host, which reads no answers
-        return await _is_event_stored(transport, subjects, name)
-    await transport.ask_with_reply(own, answer)
-    await asyncio.sleep(_ARRIVES_S)
-    return await transport.latest(subjects.results, answer) is not None
+        await transport.request(question)
+    except (NotPermittedError, MissingStreamError):  # a bot
+        return await _is_trial_stored(transport, subjects)
+    return await _is_event_stored(transport, subjects, transport.name)
 
 
 async def _is_event_stored(transport: NatsTransport, subjects: Subjects, host: str) -> bool:
-    key = f"$KV.{subjects.hosts}.{host}"
+    bucket = subjects.presence(host)
     subject = subjects.event(host, "doctor", f"forged.{secrets.token_hex(8)}")
-    await transport.ask_with_reply(f"$JS.API.DIRECT.GET.KV_{subjects.hosts}.{key}", subject)
+    own = f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.agent"
+    await transport.ask_with_reply(own, subject)
     await asyncio.sleep(_ARRIVES_S)
     question = f"$JS.API.STREAM.INFO.{subjects.events(host)}"
     info = await transport.request(question, {"subjects_filter": subject})
     return bool(info["state"].get("subjects"))
+
+
+async def _is_trial_stored(transport: NatsTransport, subjects: Subjects) -> bool:
+    """As a bot: store a trial, and ask for it with the key of another trial as the reply."""
+    bucket, name = subjects.trials, transport.name
+    own, forged = f"$KV.{bucket}.{name}", f"$KV.{bucket}.{name}.{secrets.token_hex(8)}"
+    await transport.publish([Message(own, b"{}")])
+    await transport.ask_with_reply(f"$JS.API.DIRECT.GET.KV_{bucket}.{own}", forged)
+    await asyncio.sleep(_ARRIVES_S)
+    return await transport.latest(f"KV_{bucket}", forged) is not None

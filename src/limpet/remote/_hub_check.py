@@ -208,7 +208,7 @@ async def _rights(transport: NatsTransport, subjects: Subjects) -> list[Finding]
 
 async def _agent(transport: NatsTransport, subjects: Subjects, host: str) -> Finding:
     try:
-        stored = await transport.get_stored(subjects.hosts, host)
+        stored = await transport.get_stored(subjects.presence(host), "agent")
     except DisconnectedError:
         raise
     except HubError as error:

@@ -128,7 +128,7 @@ class RemoteOutput:
 
     async def presence(self) -> dict[str, object] | None:
         """Return the last report of the host's agent; ``None`` if it does not run."""
-        raw = await self.transport.get_value(self.subjects.hosts, self.host)
+        raw = await self.transport.get_value(self.subjects.presence(self.host), "agent")
         if raw is None:
             return None
         report = report_of(raw)  # the hub removes it by its own clock
@@ -179,27 +179,33 @@ class RemoteOutput:
             if done:
                 return future.result()
             with contextlib.suppress(HubError):
-                stored = await self.transport.latest(self.subjects.results, subject)
+                stored = await self.transport.latest(self.subjects.results(self.host), subject)
                 if stored is not None:
-                    _resolve(future, stored.data, self.host)
+                    _resolve(future, stored.data, self.host, command)
 
     async def _listen(self) -> None:
         """Receive answers as they come; ``_answer`` requests those that are missed."""
+        live = self.subjects.live_result(self.bot, self.host, "")
         while True:
             try:
-                async for message in self.transport.listen(self.subjects.live_results(self.bot)):
-                    command = message.subject.rpartition(".")[2]
+                async for message in self.transport.listen(live + "*"):
+                    command = message.subject.removeprefix(live)
                     future = self._waiting.get(command)
-                    if future is not None and not future.done():
-                        _resolve(future, message.data, self.host)
+                    if future is not None:
+                        _resolve(future, message.data, self.host, command)
             except HubError:
                 await asyncio.sleep(0.25)
 
 
-def _resolve(future: asyncio.Future[RemoteResult], raw: bytes, host: str) -> None:
+def _resolve(future: asyncio.Future[RemoteResult], raw: bytes, host: str, command: str) -> None:
     """Set the answer of a command; one that cannot be understood is its error, and of no other."""
+    if future.done():
+        return
     try:
         answer = decode_answer(raw, host)
+        if answer.id != command:
+            text = f"host {host!r} answered command {answer.id!r} in place of {command!r}"
+            raise CommandError(text)
     except CommandError as error:
         message = f"{error}; whether the command was performed is unknown"
         future.set_exception(HubError(message, code="hub-answer"))

@@ -65,6 +65,7 @@ class FleetConfig:
             self.hosts,
             [(bot.name, host) for bot in self.bots for host in bot.reads_of(self.hosts)],
             [(bot.name, host) for bot in self.bots for host, _, _ in bot.write],
+            [bot.name for bot in self.bots],
         )
 
 

@@ -41,26 +41,36 @@ class HubLayout(NamedTuple):
     """(bot, host) that reads."""
     writes: Sequence[tuple[str, str]] = ()
     """(bot, host) that may send commands."""
+    others: Sequence[str] = ()
+    """Bots that do neither."""
+
+    @property
+    def bots(self) -> list[str]:
+        """All bots."""
+        return list(dict.fromkeys([*(bot for bot, _ in (*self.reads, *self.writes)), *self.others]))
 
 
 def stream_specs(
     subjects: Subjects,
     hosts: Sequence[str],
+    bots: Sequence[str] = (),
     *,
     replicas: int = 1,
     max_bytes: int = 10 << 30,
     event_days: float = 7.0,
     duplicate_window_s: float = 600.0,
 ) -> list[StreamSpec]:
-    """Return the streams of a fleet; ``max_bytes`` is for the events of all hosts together.
+    """Return the streams of a fleet; ``max_bytes`` is for those of all hosts and bots together.
 
-    Each host has a stream of its own: a stream is what a bot may be allowed to read, what one host
-    cannot fill for another, and where one host's message ids cannot hide another's. Never an
-    interest stream for events (it does not store events without a reader), and ``discard=new``: a
-    full stream refuses events, and they stay in the agents' spools.
+    Whoever may write to a stream can fill it, use up its message ids, ask for the numbers of its
+    subjects (``Nats-Expected-Last-Subject-Sequence``), and acknowledge its messages on older
+    servers. So no stream has the messages of two: each host has its own for events, commands and
+    answers, each bot for its dead letters. Never an interest stream for events (it does not store
+    events without a reader), and ``discard=new``: a full stream refuses events, and they stay in
+    the agents' spools.
     """
-    prefix = subjects.prefix
-    small = max(_LEAST_BYTES, min(1 << 30, max_bytes // 16))
+    small = max(_LEAST_BYTES, min(256 << 20, max_bytes // 8 // max(1, 2 * len(hosts) + len(bots))))
+    share = max(_LEAST_BYTES, max_bytes * 3 // 4 // max(1, len(hosts)))
 
     def spec(name: str, pattern: str, days: float, size: int = small, **more: Any) -> StreamSpec:
         return StreamSpec(
@@ -73,9 +83,10 @@ def stream_specs(
             **more,
         )
 
-    share = max(_LEAST_BYTES, max_bytes // max(1, len(hosts)))
-    return [
-        *(
+    found = []
+    for host in hosts:
+        results = subjects.results_by(host)
+        found += [
             spec(
                 subjects.events(host),
                 subjects.events_of(host),
@@ -84,25 +95,23 @@ def stream_specs(
                 max_msg_size=1 << 20,
                 live=subjects.live_events(host),
                 live_headers_only=True,
-            )
-            for host in hosts
-        ),
-        spec(
-            subjects.commands,
-            f"{prefix}.v1.cmd.>",
-            1 / 24,
-            retention="work",
-            max_msg_size=1 << 20,
-        ),
-        spec(
-            subjects.results,
-            f"{prefix}.v1.res.>",
-            1,
-            max_per_subject=1,
-            live=f"{prefix}.live.res.>",
-        ),
-        spec(subjects.dead, f"{prefix}.v1.dead.>", 30),
-    ]
+            ),
+            spec(
+                subjects.commands(host),
+                subjects.commands_of(host),
+                1 / 24,
+                retention="work",
+                max_msg_size=1 << 20,
+            ),
+            spec(
+                subjects.results(host),
+                results,
+                1,
+                max_per_subject=1,
+                live=results.replace(".v1.", ".live.", 1),
+            ),
+        ]
+    return [*found, *(spec(subjects.dead(bot), subjects.dead_letters(bot), 30) for bot in bots)]
 
 
 def work_consumer(bot: str) -> str:
@@ -111,14 +120,19 @@ def work_consumer(bot: str) -> str:
 
 
 def init_memory(
-    hub: MemoryHub, hosts: Sequence[str], subjects: Subjects, *, ack_wait: float = ACK_WAIT_S
+    hub: MemoryHub,
+    hosts: Sequence[str],
+    subjects: Subjects,
+    *,
+    bots: Sequence[str] = (),
+    ack_wait: float = ACK_WAIT_S,
 ) -> None:
     """Create a fleet's streams in memory."""
-    for spec in stream_specs(subjects, hosts):
+    for spec in stream_specs(subjects, hosts, bots):
         hub.make(spec)
     for host in hosts:
-        hub.make_durable(subjects.commands, host, subjects.commands_of(host), ack_wait, 1)
-    hub.value_age[subjects.hosts] = _GONE_S
+        hub.make_durable(subjects.commands(host), host, subjects.commands_of(host), ack_wait, 1)
+        hub.value_age[subjects.presence(host)] = _GONE_S
     hub.put_value(subjects.fleet, "hosts", json.dumps(list(hosts)).encode())
 
 
@@ -152,12 +166,16 @@ async def init_nats(
     hosts = [check_slug(host, "host") for host in layout.hosts]
     done = [
         await _make(transport, stream_config(spec))
-        for spec in stream_specs(subjects, hosts, **settings)
+        for spec in stream_specs(subjects, hosts, layout.bots, **settings)
     ]
     replicas = settings.get("replicas", 1)
-    done.append(await _make(transport, _bucket(subjects.hosts, _GONE_S, replicas)))
+    done += [
+        await _make(transport, _bucket(subjects.presence(host), _GONE_S, replicas))
+        for host in hosts
+    ]
     done.append(await _make(transport, _bucket(subjects.fleet, 0.0, replicas)))
-    trials = _bucket(subjects.trials, _GONE_S, replicas) | {"max_msg_size": 1 << 20}
+    trials = _bucket(subjects.trials, _GONE_S, replicas)
+    trials |= {"max_msg_size": 1 << 20, "max_bytes": 8 << 20}
     done.append(await _make(transport, trials))
     days = settings.get("event_days", 7.0)
     pairs = dict.fromkeys(layout.writes)
@@ -169,7 +187,7 @@ async def init_nats(
     for host in hosts:
         subject = subjects.commands_of(host)
         body = durable_config(host, subject, ack_wait, 1)
-        done.append(await _consumer(transport, subjects.commands, body))
+        done.append(await _consumer(transport, subjects.commands(host), body))
     for bot, host in dict.fromkeys(layout.reads):
         name, subject = work_consumer(bot), subjects.events_of(host)
         body = durable_config(name, subject, WORK_ACK_WAIT_S, WORK_LIMIT)
@@ -233,7 +251,7 @@ def _bucket(name: str, max_age_s: float, replicas: int) -> dict[str, Any]:
         "max_msgs_per_subject": 1,
         "deny_delete": True,
         "discard": "old",
-        "max_bytes": 8 << 20,
+        "max_bytes": 1 << 20,
         "max_msg_size": 64 << 10,
     }
 

@@ -60,25 +60,21 @@ class Subjects:
         """Stream of one host's events; a stream is the smallest part that can be granted safely."""
         return f"{self._stream('EV')}_{host}"
 
-    @property
-    def commands(self) -> str:
-        """Stream of commands without an answer."""
-        return self._stream("CMD")
+    def commands(self, host: str) -> str:
+        """Stream of the commands for one host that have no answer."""
+        return f"{self._stream('CMD')}_{host}"
 
-    @property
-    def results(self) -> str:
-        """Stream of the answers to commands."""
-        return self._stream("RES")
+    def results(self, host: str) -> str:
+        """Stream of one host's answers to commands."""
+        return f"{self._stream('RES')}_{host}"
 
-    @property
-    def dead(self) -> str:
-        """Stream of dead letters."""
-        return self._stream("DEAD")
+    def dead(self, bot: str) -> str:
+        """Stream of one bot's dead letters."""
+        return f"{self._stream('DEAD')}_{bot}"
 
-    @property
-    def hosts(self) -> str:
-        """Key-value bucket of the agents that run."""
-        return self._stream("HOSTS")
+    def presence(self, host: str) -> str:
+        """Key-value bucket of one host's agent; its only key is ``agent``."""
+        return f"{self._stream('AT')}_{host}"
 
     @property
     def fleet(self) -> str:
@@ -114,25 +110,25 @@ class Subjects:
     def command(self, host: str, output: str, verb: str, bot: str) -> str:
         return f"{self.prefix}.v1.cmd.{host}.{output}.{verb}.{bot}"
 
+    def results_by(self, host: str) -> str:
+        """Filter of the answers of one host to any bot."""
+        return f"{self.prefix}.v1.res.{host}.>"
+
     def commands_of(self, host: str) -> str:
         """Filter of the commands for one host."""
         return f"{self.prefix}.v1.cmd.{host}.>"
 
     def result(self, bot: str, host: str, command: str) -> str:
         """Subject of the answer to a command."""
-        return f"{self.prefix}.v1.res.{bot}.{host}.{command}"
-
-    def results_of(self, bot: str) -> str:
-        """Filter of the answers to one bot."""
-        return f"{self.prefix}.v1.res.{bot}.>"
+        return f"{self.prefix}.v1.res.{host}.{bot}.{command}"
 
     def live_events(self, host: str) -> str:
         """Filter of the headers that the hub publishes when it has stored an event of a host."""
         return f"{self.prefix}.live.ev.{host}.>"
 
-    def live_results(self, bot: str) -> str:
-        """Filter of the answers to one bot, as the hub publishes them when it has stored one."""
-        return f"{self.prefix}.live.res.{bot}.>"
+    def live_result(self, bot: str, host: str, command: str = "*") -> str:
+        """Subject of an answer, as the hub publishes it when it has stored it."""
+        return f"{self.prefix}.live.res.{host}.{bot}.{command}"
 
     def dead_letters(self, bot: str) -> str:
         """Subject of one bot's dead letters."""

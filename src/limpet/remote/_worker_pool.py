@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import traceback
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from limpet.remote._stall_check import StallCheck
 from limpet.remote._stream_setup import work_consumer
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import (
+    DisconnectedError,
     HubError,
     Message,
     NotPermittedError,
@@ -105,8 +106,11 @@ class _WorkerPool:
     ack_wait: float
     batch: int
     on_event: Callable[[str, Any], None]
-    processed: DeliveredRanges = field(default_factory=DeliveredRanges)
-    """Events that were processed here: they are delivered again if the answer was lost."""
+    processed: dict[str, DeliveredRanges] = field(
+        default_factory=lambda: defaultdict(DeliveredRanges)
+    )
+    """Host -> its events that were processed here: delivered again if the answer was lost. By host,
+    for the session in an event is what its host says."""
 
     async def work(self, host: str) -> None:
         """Process the events of one host until cancelled."""
@@ -154,7 +158,7 @@ class _WorkerPool:
             await delivery.term()
             self._report("set aside", delivery.message)
             return
-        if self.processed.has(event.session, event.seq):
+        if self.processed[host].has(event.session, event.seq):
             await delivery.ack(confirm=False)
             return
         try:
@@ -164,7 +168,7 @@ class _WorkerPool:
         except Exception as error:  # noqa: BLE001 - a handler may fail in any way
             await self._failed(delivery, event, error)
             return
-        self.processed.add(event.session, event.seq)
+        self.processed[event.host].add(event.session, event.seq)
         await delivery.ack(confirm=False)
         self._report("done", event)
 
@@ -190,7 +194,14 @@ class _WorkerPool:
         )
         subject = self.subjects.dead_letters(self.bot)
         data = json.dumps(record, separators=(",", ":")).encode()
-        await self.transport.publish([Message(subject, data, f"dead.{self.bot}.{event.id}")])
+        try:
+            await self.transport.publish([Message(subject, data)])
+        except DisconnectedError:
+            raise
+        except HubError as failure:
+            _log.error("cannot store the dead letter of event %s: %s", event.id, failure)
+            await delivery.nak(self.retry_delay)
+            return
         await delivery.term()
         _log.error("gave up event %s after %d attempts: %r", event.id, delivery.attempt, error)
         self._report("dead", event)

@@ -31,6 +31,7 @@ from limpet.remote.transport._base import (
     NotPermittedError,
     TooLargeError,
 )
+from limpet.remote.transport._nats_protocol import replace_parser
 
 TIMEOUT_S: Final = 5.0
 """Seconds to wait for the answers to a batch, or to a question."""
@@ -140,6 +141,7 @@ class NatsConnection:
         if self._options.tls is not None:
             logging.getLogger("asyncio").addFilter(_without_end_of_tls)
         self.client = nats.aio.client.Client()
+        replace_parser(self.client)
         self._connecting = asyncio.ensure_future(
             self.client.connect(
                 **self._options.of_client(),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from limpet.remote.transport._base import (
     DisconnectedError,
@@ -19,6 +20,9 @@ from limpet.remote.transport._base import (
 )
 from limpet.remote.transport._nats_connection import NatsConnection
 from limpet.remote.transport._nats_reader import NatsReader
+
+_DELIVERY: Final = re.compile(r"\$JS\.ACK(\.[^.]+){2,4}(\.[0-9]{1,20}){5}")
+"""The reply of a message that a consumer delivers; any other is not from the server's consumer."""
 
 
 class NatsConsumers(NatsConnection):
@@ -117,7 +121,7 @@ class _PullWorker:
                 text = f"the hub at {self.connection.url} does not answer"
                 raise DisconnectedError(text)
             status = (message.headers or {}).get("Status")
-            if message.reply:
+            if _DELIVERY.fullmatch(message.reply):
                 self._open -= 1
                 found.append(_WorkMessage(self.connection, message))
             elif status == "503":
@@ -138,7 +142,7 @@ class _PullWorker:
             message = queue.get_nowait()
             self._subscription._pending_size -= len(message.data)  # noqa: SLF001
             self._open -= (message.headers or {}).get("Status") != "100"
-            if message.reply:
+            if _DELIVERY.fullmatch(message.reply):
                 found.append(_WorkMessage(self.connection, message))
         return found
 
@@ -189,7 +193,7 @@ class _PullWorker:
                 if message is None:
                     break
                 self._open -= 1
-                if message.reply:
+                if _DELIVERY.fullmatch(message.reply):
                     await _WorkMessage(self.connection, message).nak(0.0)
         with contextlib.suppress(Exception):
             await self._subscription.unsubscribe()

@@ -38,7 +38,12 @@ _HINTS: Final = 10_000
 
 
 async def get_direct(
-    connection: NatsConnection, stream: str, bodies: Sequence[bytes], subject: str = ""
+    connection: NatsConnection,
+    stream: str,
+    bodies: Sequence[bytes],
+    subject: str = "",
+    *,
+    seqs: Sequence[int] = (),
 ) -> list[StoredMessage | None]:
     """Return the messages of a stream that are asked for; ``None`` for each that is not there.
 
@@ -47,6 +52,8 @@ async def get_direct(
         stream: Its name.
         bodies: One question each (``JSApiMsgGetRequest``).
         subject: Return the newest message of this subject; the question is empty.
+        seqs: Numbers that are asked for. A message that its sender has made unreadable is then one
+            without a subject, for it has a place among the others.
 
     Raises:
         MissingStreamError: There is no such stream for this user.
@@ -63,7 +70,12 @@ async def get_direct(
         if connection.connected:  # older servers do not answer for a stream that is not there
             await connection.request(f"$JS.API.STREAM.INFO.{stream}")
         raise
-    return [_stored_of(answer) for answer in answers]
+    asked_for: Sequence[int | None] = seqs or [None] * len(answers)
+    found = [_stored_of(one, seq) for one, seq in zip(answers, asked_for, strict=True)]
+    if subject and any(one is not None and one.subject != subject for one in found):
+        text = f"the hub answered with a message of another subject than {subject!r}"
+        raise HubError(text)
+    return found
 
 
 async def get_newest(connection: NatsConnection, stream: str) -> StoredMessage | None:
@@ -80,20 +92,25 @@ async def get_newest(connection: NatsConnection, stream: str) -> StoredMessage |
     return StoredMessage("", b"", "", last, 0.0) if last else None
 
 
-def _stored_of(answer: Any) -> StoredMessage | None:
+def _stored_of(answer: Any, seq: int | None) -> StoredMessage | None:
+    """Return the message in an answer; the sender's headers come before the server's own."""
     headers = answer.headers or {}
     if headers.get("Status") == "404":
         return None
-    if "Nats-Sequence" not in headers:
+    try:
+        number = int(headers["Nats-Sequence"])
+        moment = _seconds_of(headers["Nats-Time-Stamp"])
+        found = StoredMessage(
+            headers["Nats-Subject"], answer.data, headers.get("Nats-Msg-Id", ""), number, moment
+        )
+    except (LookupError, ValueError) as error:
+        if seq is not None and "Status" not in headers:
+            return StoredMessage("", answer.data, "", seq, 0.0)
         text = f"the hub answered {headers.get('Description', 'without a message')!r}"
-        raise HubError(text)
-    return StoredMessage(
-        headers["Nats-Subject"],
-        answer.data,
-        headers.get("Nats-Msg-Id", ""),
-        int(headers["Nats-Sequence"]),
-        _seconds_of(headers["Nats-Time-Stamp"]),
-    )
+        raise HubError(text) from error
+    if seq is not None and number != seq:
+        return StoredMessage("", answer.data, "", seq, 0.0)
+    return found
 
 
 class NatsReader:
@@ -173,8 +190,9 @@ class NatsReader:
     async def _get(self, limit: int) -> list[StoredMessage]:
         """Return the messages from the next one on that are there."""
         last = min(self._last, self._next + min(limit, self._window) - 1)
-        bodies = [b'{"seq":%d}' % seq for seq in range(self._next, last + 1)]
-        answers = await get_direct(self._connection, self._stream, bodies)
+        seqs = range(self._next, last + 1)
+        bodies = [b'{"seq":%d}' % seq for seq in seqs]
+        answers = await get_direct(self._connection, self._stream, bodies, seqs=seqs)
         hole = next((at for at, one in enumerate(answers) if one is None), len(answers))
         found = [one for one in answers[:hole] if one is not None]
         if not found:
