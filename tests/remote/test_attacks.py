@@ -144,7 +144,7 @@ async def fill(admin: NatsTransport) -> None:
         [
             Message(subject, b'{"secret": 1}')
             for subject in FORGED
-            if not subject.startswith(("$JS", "_INBOX", "limpet.live"))
+            if not subject.startswith(("$JS", "_INBOX", "limpet.live", "$KV.LIMPET_FLEET"))
         ]
     )
 
