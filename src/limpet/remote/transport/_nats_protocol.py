@@ -16,6 +16,7 @@ _LINE_MAX: Final = 64 * 1024
 """Bytes of a line without an end, beyond which this is no NATS server; it writes 4 KiB at most, and
 its INFO is some more."""
 _VERSION: Final = b"NATS/1.0"
+_EMPTY: Final = len(_VERSION) + 4
 _STATUS_LINE: Final = re.compile(rb"NATS/1\.0( \d{3}( [\x20-\x7e]*)?)?")
 
 
@@ -25,6 +26,10 @@ def clean_headers(raw: bytes) -> bytes | None:
     The first line is the server's only if it is in the server's form. A ``Status`` below it is the
     sender's, for the server writes its own into the first line.
     """
+    if raw.startswith(_VERSION + b"\r\n") and raw.endswith(b"\r\n\r\n"):
+        lowered = raw.lower()
+        if b"status" not in lowered and b"description" not in lowered and len(raw) > _EMPTY:
+            return raw
     first, _, rest = raw.partition(b"\r\n")
     if not _STATUS_LINE.fullmatch(first):
         first = _VERSION
