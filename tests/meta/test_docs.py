@@ -82,7 +82,7 @@ def test_every_test_that_is_named_exists() -> None:
     """A guarantee points at tests that are there."""
     named = re.findall(r"`([\w/]+\.(?:py|txt))::(\w+)`", read(DOCS / "guarantees.md"))
     assert named
-    files = {file: defined(ROOT / "tests" / file) for file, _ in named}
+    files = {file: defined(ROOT / "tests" / file) for file in {file for file, _ in named}}
     assert [f"{file}::{name}" for file, name in named if name not in files[file]] == []
 
 
