@@ -82,11 +82,24 @@ def unsubscribe(subscriber: Subscriber) -> None:
         _subscribers.discard(subscriber)
 
 
+def key_of(path: str) -> str:
+    """Return what a path is known by here: one text for all spellings that lead to one file.
+
+    Windows takes both separators, and letters of any case, for one name; a watch and an output may
+    spell it in their own ways.
+    """
+    return os.path.normcase(path) if os.name == "nt" else path
+
+
 def kept_at(path: str) -> bool:
     """Return whether a watch that keeps own writes like any other has ``path`` in its location."""
     with lock:
         places = [one.keeps for one in tuple(_subscribers) if one.keeps is not None]
-    return any(path == place or path.startswith(place.rstrip(os.sep) + os.sep) for place in places)
+    path = key_of(path)
+    return any(
+        path == place or path.startswith(place.rstrip(os.sep) + os.sep)
+        for place in map(key_of, places)
+    )
 
 
 def begin(paths: Iterable[str], *, is_brief: bool = True) -> None:
@@ -98,7 +111,7 @@ def begin(paths: Iterable[str], *, is_brief: bool = True) -> None:
     """
     with lock:
         _generation[0] += 1
-        for path in paths:
+        for path in map(key_of, paths):
             open_writes[path] = open_writes.get(path, 0) + 1
             if is_brief:
                 brief[path] = brief.get(path, 0) + 1
@@ -119,7 +132,8 @@ def end(
         unsure: Paths that another process may have changed, too.
         is_brief: As they were begun.
     """
-    notes, unsure = list(notes), list(unsure)
+    notes = [(key_of(path), before, after) for path, before, after in notes]
+    unsure = [key_of(path) for path in unsure]
     with lock:
         for subscriber in tuple(_subscribers):
             try:
@@ -129,7 +143,7 @@ def end(
                     subscriber.note(path, FOREIGN)
             except Exception:  # noqa: BLE001 - the write is done; other watches must know
                 _log.exception("a watch could not take note of an own write")
-        for path in paths:
+        for path in map(key_of, paths):
             for counts in (open_writes, brief) if is_brief else (open_writes,):
                 counts[path] -= 1
                 if not counts[path]:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from mewbot.api.v1 import Condition, InputEvent
 
+from limpet._shared_open import open_shared
 from limpet.bot.events._input_events import FileSystemInputEvent
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._template import MissingFieldError, Template
@@ -184,7 +185,7 @@ class ContentCondition(_Condition):
             return None
         try:
             # Opening a FIFO or a device could wait.
-            handle = os.open(event.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            handle = open_shared(event.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         except (OSError, ValueError):
             return None
         with open(handle, "rb") as file:

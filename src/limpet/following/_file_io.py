@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from limpet._descriptors import close_reader
 from limpet._fingerprint import OPEN_FLAGS, inode_generation, pread
+from limpet._shared_open import open_shared
 
 Identity = tuple[int, int]
 """Device and inode: exact while a descriptor of the file is open, a guess afterwards."""
@@ -84,7 +85,7 @@ class FileIO:
 
     def open(self, path: str) -> int:
         """Open for reading, without waiting for a writer of a FIFO."""
-        return os.open(path, OPEN_FLAGS)
+        return open_shared(path, OPEN_FLAGS)
 
     def open_root(self, path: str) -> int:
         """Open the directory at which an absolute path begins."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from typing import ClassVar
 
 from limpet import _own_write_registry as registry
@@ -20,7 +21,8 @@ def state_of(found: os.stat_result | None) -> State | None:
         return None
     if stat.S_ISDIR(found.st_mode):
         return (found.st_ino,)
-    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    ctime = 0 if sys.platform == "win32" else found.st_ctime_ns  # as the watch has it
+    return (found.st_ino, found.st_size, found.st_mtime_ns, ctime)
 
 
 class NoReport:

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from limpet._shared_open import open_shared
 from limpet.output._syscalls import Syscalls
 
 _FIRST: Final = 1 << 30
@@ -120,7 +121,7 @@ class PathSyscalls(Syscalls):
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in a directory; refuse a link at its end, also one that comes meanwhile."""
         path = self._path(dir_fd, name)
-        fd = os.open(path, flags | _FLAGS, mode)
+        fd = open_shared(path, flags | _FLAGS, mode, follow=False)
         try:
             mine, there = os.fstat(fd), os.lstat(path)
             if _is_link(there) or not os.path.samestat(mine, there):

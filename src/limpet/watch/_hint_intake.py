@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from limpet.backends import ATTRIB, CLOSED, GONE, OTHER, SELF_MOVED
@@ -105,10 +106,11 @@ def _take_self_hint(
 def take_path(path: str, agenda: Agenda, context: DiffContext) -> None:
     """Add what a hint by absolute path names: something changed at the path or below it."""
     directory = context.index.root
-    if directory is None or not path.startswith(context.base + "/"):
+    base = context.base.rstrip(os.sep) + os.sep  # at the root of a drive, it ends in one
+    if directory is None or not path.startswith(base):
         agenda.location = True
         return
-    parts = path[len(context.base) + 1 :].split("/")
+    parts = path[len(base) :].split(os.sep)
     for index, part in enumerate(parts):
         entry = directory.entries.get(part)
         if not isinstance(entry, DirNode) or index == len(parts) - 1:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from limpet._descriptors import close_reader, read_at_most
+from limpet._shared_open import open_shared
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,7 +32,7 @@ def read_patterns(file: str) -> bytes:
     """Return the content of an ignore file, or nothing if none can be read."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        fd = os.open(file, flags)
+        fd = open_shared(file, flags)
     except OSError:
         return b""
     try:

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from limpet._descriptors import close_reader, read_at_most
+from limpet._shared_open import open_shared
 from limpet.watch.index._entry_record import is_racy
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _digest(handle: Handle | None, name: str) -> bytes | None:
         if isinstance(handle, int):
             fd = os.open(name, OPEN_FLAGS | _NOFOLLOW, dir_fd=handle)
         else:
-            fd = os.open(name if handle is None else os.path.join(handle, name), OPEN_FLAGS)
+            fd = open_shared(name if handle is None else os.path.join(handle, name), OPEN_FLAGS)
     except OSError:
         return None
     try:

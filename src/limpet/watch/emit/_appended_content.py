@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._descriptors import close_reader
 from limpet._fingerprint import OPEN_FLAGS, WINDOW, pread
+from limpet._shared_open import open_shared
 from limpet.events import DirDeleted, DirRenamed, FileCreated, FileDeleted, FileRenamed, FileUpdated
 from limpet.watch.emit._content import reason_of
 
@@ -62,7 +63,7 @@ class Appended:
             trouble = "not_regular" if event.stat.kind != "file" else "vanished"
             return self._made(event, None, None, trouble), 0
         try:
-            fd = os.open(path, OPEN_FLAGS)
+            fd = open_shared(path, OPEN_FLAGS)
         except OSError as error:
             return self._made(event, None, None, reason_of(error)), 0
         try:

@@ -8,6 +8,7 @@ import os
 from typing import Final
 
 from limpet._descriptors import close_reader, read_at_most
+from limpet._shared_open import open_shared
 from limpet.config import ContentOptions
 from limpet.events import Event, FileCreated, FileUpdated
 
@@ -46,7 +47,7 @@ def with_content(event: Event, options: ContentOptions) -> tuple[Event, int]:
 
 def _read(path: str, limit: int) -> tuple[bytes | None, str | None]:
     try:
-        fd = os.open(path, _FLAGS)
+        fd = open_shared(path, _FLAGS)
     except OSError as error:
         return None, reason_of(error)
     try:

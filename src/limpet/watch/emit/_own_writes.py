@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -84,6 +85,7 @@ class OwnWrites:
         A file that is written to all the time would be put off for ever: after a while it is
         examined, and ``explains`` waits for the one write that is open then.
         """
+        path = registry.key_of(path)
         if path not in registry.open_writes:
             self._put_off.pop(path, None)
             return False
@@ -125,7 +127,7 @@ class OwnWrites:
         """
         if not self._notes and not registry.open_writes:
             return False
-        state = _state(facts)
+        state, path = _state(facts), registry.key_of(path)
         self._put_off.pop(path, None)
         with registry.ended:
             at = self._find(path, state)
@@ -222,4 +224,6 @@ def _state(facts: StatResult | None) -> State | None:
         return None
     if facts.mode & 0o170000 == 0o040000:
         return (facts.inode,)  # size and times of a directory change with what is put into it
-    return (facts.inode, facts.size, facts.mtime, facts.ctime)
+    # On Windows ``stat`` and ``fstat`` mean two times by it (CPython 3.12, os.stat_result).
+    ctime = 0 if sys.platform == "win32" else facts.ctime
+    return (facts.inode, facts.size, facts.mtime, ctime)

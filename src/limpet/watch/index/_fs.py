@@ -223,10 +223,6 @@ class PathSystemCalls(FileSystemCalls):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         return path
 
-    def stat_path(self, path: str) -> StatResult | None:
-        """Stat what ``path`` leads to."""
-        return self.stat_at(path, "", follow=True)
-
 
 def default_disk() -> FileSystemCalls:
     """Return the implementation for this system."""
@@ -258,7 +254,9 @@ def _open_in_steps(parts: list[str], last: int) -> int:
 
 
 def _from_result(result: os.stat_result) -> StatResult:
-    birth = getattr(result, "st_birthtime", 0.0)
+    # On Windows before Python 3.12, ``st_ctime`` is the creation time and there is no other.
+    old_windows = sys.platform == "win32" and sys.version_info < (3, 12)
+    birth = result.st_ctime if old_windows else getattr(result, "st_birthtime", 0.0)
     return StatResult(
         mode=result.st_mode & 0xFFFF,
         nlink=result.st_nlink & 0xFFFFFFFF,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from limpet._file_stat import kind_of_mode
@@ -187,7 +188,7 @@ class RootLifecycle:
         return "ancestor" if self._parent_is_gone() else "deleted"
 
     def _parent_is_gone(self) -> bool:
-        directory = self.context.base.rpartition("/")[0] or "/"
+        directory = os.path.dirname(self.context.base) or "/"
         try:
             return self.context.disk.stat_path(directory) is None
         except OSError:
