@@ -27,25 +27,6 @@ _NORMAL: Final = 0x80
 _FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
-def open_shared(
-    path: str | os.PathLike[str], flags: int, mode: int = 0o666, *, follow: bool = True
-) -> int:
-    """Open a file as ``os.open``; on Windows, others may still rename, replace and delete it.
-
-    Args:
-        path: The file.
-        flags: As of ``os.open``.
-        mode: Permissions of a new file; none on Windows.
-        follow: Open where a link at its end leads; else, on Windows, the link itself.
-
-    Raises:
-        OSError: As ``os.open``.
-    """
-    if sys.platform != "win32":
-        return os.open(path, flags, mode)
-    return _open(os.fspath(path), flags, follow=follow)
-
-
 def _access(flags: int) -> int:
     """Return the access that flags of ``os.open`` ask for."""
     reads = _READ if flags & os.O_RDWR or not flags & os.O_WRONLY else 0
@@ -98,3 +79,22 @@ if sys.platform == "win32":
         except BaseException:
             kernel.CloseHandle(handle)
             raise
+
+
+def open_shared(
+    path: str | os.PathLike[str], flags: int, mode: int = 0o666, *, follow: bool = True
+) -> int:
+    """Open a file as ``os.open``; on Windows, others may still rename, replace and delete it.
+
+    Args:
+        path: The file.
+        flags: As of ``os.open``.
+        mode: Permissions of a new file; none on Windows.
+        follow: Open where a link at its end leads; else, on Windows, the link itself.
+
+    Raises:
+        OSError: As ``os.open``.
+    """
+    if sys.platform == "win32":
+        return _open(os.fspath(path), flags, follow=follow)
+    return os.open(path, flags, mode)
