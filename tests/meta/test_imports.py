@@ -36,6 +36,7 @@ ALLOWED = {
         "limpet.errors",
     ),
     "limpet.watch": (
+        "limpet._shared_open",
         "limpet._state_access",
         "limpet._ctypes_buffers",
         "limpet._daemon_threads",
@@ -57,6 +58,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.output": (
+        "limpet._shared_open",
         "limpet._ctypes_buffers",
         "limpet._backoff",
         "limpet._event_loop",
@@ -69,6 +71,7 @@ ALLOWED = {
     ),
     "limpet._fingerprint": (),
     "limpet._descriptors": (),
+    "limpet._shared_open": (),
     "limpet._state_access": ("limpet.errors",),
     "limpet._gitignore": ("limpet.errors",),
     "limpet._suggest": (),
@@ -91,6 +94,7 @@ ALLOWED = {
     "limpet._option_fields": ("limpet._suggest", "limpet.errors"),
     "limpet._own_write_registry": (),
     "limpet.following": (
+        "limpet._shared_open",
         "limpet._state_access",
         "limpet._descriptors",
         "limpet._daemon_threads",
@@ -150,6 +154,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.bot": (
+        "limpet._shared_open",
         "limpet",
         "limpet._atomic_file",
         "limpet._backoff",
