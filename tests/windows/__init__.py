@@ -1,0 +1,1 @@
+"""The tests that run under the CPython for Windows; see CONTRIBUTING, "Windows"."""
