@@ -1,0 +1,113 @@
+"""Runs the tests of ``selection.py`` in the CPython for Windows, under Wine: ``make test-windows``.
+
+Each file has a process of its own and a limit. Arguments: files to run instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.windows.selection import RUN
+from tests.windows.setup import ROOT, Setup, environment, setup
+
+LIMIT: Final = 240
+"""Seconds for a file."""
+LIMIT_OF_A_TEST: Final = 60
+AT_ONCE: Final = min(4, os.cpu_count() or 1)
+COUNTED: Final = ("passed", "failed", "skipped")
+
+
+class Outcome(NamedTuple):
+    """What came of a file."""
+
+    file: str
+    counts: Counter[str]
+    """How many tests passed, failed and were skipped."""
+    seconds: float
+    output: str
+
+
+def counts_of(output: str, code: int | None) -> Counter[str]:
+    """Return how many tests passed, failed and were skipped, from pytest's closing line.
+
+    Args:
+        output: All that pytest printed.
+        code: How it ended; none if it had to be ended.
+    """
+    counts: Counter[str] = Counter()
+    closing = re.findall(r"^(?=.*\bin [\d.]+s)(?:\d+ \w+(?:, )?)+.*$", output, re.MULTILINE)
+    for number, word in re.findall(r"(\d+) (\w+)", closing[-1].partition(" in ")[0] if closing else ""):
+        name = "failed" if word.startswith("error") else word
+        if name in COUNTED:
+            counts[name] += int(number)
+    nothing_to_run = code == 5 and counts["skipped"]
+    if code != 0 and not counts["failed"] and not nothing_to_run:
+        counts["failed"] += 1  # a hang, a crash, or a file that could not be loaded
+    return counts
+
+
+def run_file(made: Setup, file: str) -> Outcome:
+    """Run one file; end it when its time is over."""
+    started = time.monotonic()
+    options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", "--color=no")
+    process = subprocess.Popen(
+        ["wine", made.python / "python.exe", "-m", "pytest", *options, f"--timeout={LIMIT_OF_A_TEST}", file],
+        cwd=ROOT,
+        env=environment(made),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    code: int | None
+    try:
+        output, _ = process.communicate(timeout=LIMIT)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        output += f"\nended after {LIMIT} s\n".encode()
+        code = None
+    text = output.decode("utf-8", "replace").replace("\r\n", "\n")
+    return Outcome(file, counts_of(text, code), time.monotonic() - started, text)
+
+
+def show(outcome: Outcome) -> None:
+    """Print one line for a file, and what pytest printed if a test failed."""
+    words = ", ".join(f"{outcome.counts[name]} {name}" for name in COUNTED if outcome.counts[name])
+    print(f"{outcome.file}  {words}  {outcome.seconds:.1f} s", flush=True)
+    if outcome.counts["failed"]:
+        print(outcome.output[-20_000:], flush=True)
+
+
+def main(files: Iterable[str]) -> int:
+    """Run the files; return 1 if a test failed or hung."""
+    made = setup()
+    total: Counter[str] = Counter()
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for outcome in pool.map(lambda file: run_file(made, file), files):
+                show(outcome)
+                total += outcome.counts
+    finally:
+        subprocess.run(["wineserver", "-k"], env=environment(made), check=False)
+    numbers = ", ".join(f"{total[name]} {name}" for name in COUNTED)
+    print(f"{numbers} (Windows' CPython under Wine, corrected by tests/windows/shim.py)")
+    return 1 if total["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or RUN))

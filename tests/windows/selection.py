@@ -1,0 +1,1 @@
+RUN = ("tests/output/test_name_validation.py",)
