@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from limpet.backends import choose
 from limpet.errors import UnsupportedError
+from tests.capabilities import skip_what_is_missing
 
 settings.register_profile(
     "check",
@@ -30,6 +31,7 @@ settings.register_profile(
 settings.register_profile("long", settings.get_profile("check"), max_examples=400)
 settings.load_profile(os.environ.get("LIMPET_PROFILE", "check"))
 
+skip_what_is_missing()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background so, and limpet keeps to that; the tests of

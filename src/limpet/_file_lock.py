@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 from typing import Final
 
 from limpet._descriptors import close_reader
+from limpet._exclusive_lock import lock_exclusively
 
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_HELD: Final = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
-"""What flock(2) and Windows' LK_NBLCK say of a lock that another one holds."""
 
 
 class FileLock:
@@ -32,11 +30,9 @@ class FileLock:
         """
         fd = os.open(path, _FLAGS, 0o600)
         try:
-            _lock(fd)
-        except OSError as error:
+            lock_exclusively(fd)
+        except BlockingIOError as error:
             close_reader(fd)
-            if error.errno not in _HELD:
-                raise
             raise BlockingIOError(errno.EAGAIN, "locked by another process", path) from error
         except BaseException:
             close_reader(fd)
@@ -63,14 +59,3 @@ def holder_of(path: str | os.PathLike[str]) -> str:
             return f" (process {int(file.read(20))})"
     except (OSError, ValueError):
         return ""
-
-
-def _lock(fd: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,11 +14,13 @@ import sys
 from functools import cache
 from typing import Any, Final
 
+from limpet._extended_path import extended
+
 _READ: Final = 0x80000000
 _WRITE: Final = 0x40000000
-_APPEND: Final = 0x4 | 0x100000 | 0x80 | 0x100
+_APPEND: Final = 0x4 | 0x100000 | 0x1 | 0x80 | 0x100
 """FILE_APPEND_DATA without FILE_WRITE_DATA: the system appends each write as a whole. With
-SYNCHRONIZE and the right to read and set attributes."""
+SYNCHRONIZE, FILE_READ_DATA, which LockFileEx asks for, and the right to read and set attributes."""
 _SHARE_ALL: Final = 0x1 | 0x2 | 0x4
 _CREATE_NEW, _CREATE_ALWAYS, _EXISTING, _OPEN_ALWAYS, _TRUNCATE = 1, 2, 3, 4, 5
 _REPARSE_POINT: Final = 0x00200000
@@ -67,7 +69,7 @@ if sys.platform == "win32":
         kernel = _kernel()
         special = _NORMAL | (0 if follow else _REPARSE_POINT)
         handle = kernel.CreateFileW(
-            path, _access(flags), _SHARE_ALL, None, _disposition(flags), special, None
+            extended(path), _access(flags), _SHARE_ALL, None, _disposition(flags), special, None
         )
         if handle is None or handle == ctypes.c_void_p(-1).value:
             error = ctypes.WinError(ctypes.get_last_error())

@@ -372,10 +372,13 @@ def _stats(event: EntryEvent) -> tuple[FileStat | None, FileStat | None]:
 
 
 def _put_place(wire: Json, location: Path, path: Path, *, prefix: str = "") -> None:
-    """Add the path and, if it is below the location, the path from there ("." for itself)."""
+    """Add the path and, if it is below the location, the path from there ("." for itself).
+
+    The latter has ``/`` between its parts on every system, for it is read on others, too.
+    """
     put_path(wire, prefix + "path", path)
     if path.is_relative_to(location):
-        put_path(wire, prefix + "rel", path.relative_to(location))
+        put_path(wire, prefix + "rel", path.relative_to(location).as_posix())
 
 
 def _put_content(wire: Json, event: FileCreated | FileUpdated) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -198,12 +197,13 @@ def describe(event: Event) -> str:
     """Return an event as one short line, as in scenarios: type, path below the location, detail.
 
     ``FileUpdated f {content,identity}``, ``FileRenamed a -> b``, ``TargetDirDeleted . (moved)``.
+    Paths below the location have ``/`` between their parts on every system.
     """
     words = [type(event).__name__]
 
     def show(path: Path) -> str:
         try:
-            return os.fspath(path.relative_to(event.location))
+            return path.relative_to(event.location).as_posix()
         except ValueError:
             return os.fspath(path)
 
@@ -280,7 +280,7 @@ def perform(step: str, location: Path) -> None:
         return location if word == "." else location / word
 
     actions: dict[str, Callable[[], object]] = {
-        "write": lambda: at(words[0]).write_text(" ".join(words[1:])),
+        "write": lambda: at(words[0]).write_bytes(" ".join(words[1:]).encode()),
         "append": lambda: _append(at(words[0]), " ".join(words[1:])),
         "mkdir": lambda: at(words[0]).mkdir(),
         "mkdirs": lambda: at(words[0]).mkdir(parents=True),
@@ -323,10 +323,11 @@ def run_scenario(
 
 
 def _fifo(path: Path) -> None:
-    if sys.platform == "win32":
-        message = "there are no FIFOs on Windows"
+    make: Callable[[Path], None] | None = getattr(os, "mkfifo", None)
+    if make is None:
+        message = "there are no FIFOs on this system"
         raise OSError(message)
-    os.mkfifo(path)
+    make(path)
 
 
 def _age(location: Path) -> None:
@@ -336,8 +337,8 @@ def _age(location: Path) -> None:
 
 
 def _append(path: Path, text: str) -> None:
-    with path.open("a") as file:
-        file.write(text)
+    with path.open("ab") as file:
+        file.write(text.encode())
 
 
 def _swap(first: Path, second: Path) -> None:

@@ -130,7 +130,7 @@ import json, os, sys
 variables = {k: os.fsencode(v).hex() for k, v in os.environ.items() if k.startswith("LIMPET_")}
 json.dump([sys.stdin.buffer.read().decode(), variables], open(sys.argv[1], "w"))
 """
-    event: Event = created(os.fsdecode(b"caf\xe9"), content="text", content_mode="r")
+    event: Event = created("caf\udce9", content="text", content_mode="r")
     runner = Runner(Command(argv=python(code, str(tmp_path / "got"))), report=Reports().add)
     async with running(runner):
         await runner.submit(job_for(event, to_json_line(event, session="s")))

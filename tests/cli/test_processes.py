@@ -22,7 +22,7 @@ from limpet._wire import schema
 from tests.waiting import until_sync
 
 SCHEMA = Draft202012Validator(schema())
-LATIN = os.fsdecode(b"caf\xe9\n.txt")
+LATIN = "caf\udce9\n.txt"
 
 
 class Program:

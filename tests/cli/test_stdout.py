@@ -160,7 +160,7 @@ def test_messages_that_nobody_reads_are_no_matter(place: Path) -> None:
 
 def test_text_that_the_encoding_does_not_have_is_escaped(place: Path) -> None:
     """A name that is not UTF-8, and any name in ASCII."""
-    name = os.fsdecode(b"\xff.yaml")
+    name = "\udcff.yaml"
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     done = run(
         place, f"new audit {name}", stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

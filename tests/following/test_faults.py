@@ -1082,7 +1082,7 @@ def test_the_state_is_readable(p: Path, tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_text(tmp_path: Path) -> None:
     """Survives in the state."""
-    path = tmp_path / os.fsdecode(b"caf\xe9.log")
+    path = tmp_path / "caf\udce9.log"
     write(path, "a0\n")
     first = Driven(path, state=tmp_path / "state")
     first.catch_up()

@@ -36,6 +36,7 @@ ALLOWED = {
         "limpet.errors",
     ),
     "limpet.watch": (
+        "limpet._extended_path",
         "limpet._shared_open",
         "limpet._state_access",
         "limpet._ctypes_buffers",
@@ -58,6 +59,8 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.output": (
+        "limpet._exclusive_lock",
+        "limpet._extended_path",
         "limpet._shared_open",
         "limpet._ctypes_buffers",
         "limpet._backoff",
@@ -71,7 +74,10 @@ ALLOWED = {
     ),
     "limpet._fingerprint": (),
     "limpet._descriptors": (),
-    "limpet._shared_open": (),
+    "limpet._shared_open": ("limpet._extended_path",),
+    "limpet._extended_path": (),
+    "limpet._exclusive_lock": (),
+    "limpet._pipe_errors": (),
     "limpet._state_access": ("limpet.errors",),
     "limpet._gitignore": ("limpet.errors",),
     "limpet._suggest": (),
@@ -80,7 +86,7 @@ ALLOWED = {
     "limpet._atomic_file": ("limpet._descriptors",),
     "limpet._backoff": (),
     "limpet._event_loop": (),
-    "limpet._file_lock": ("limpet._descriptors",),
+    "limpet._file_lock": ("limpet._descriptors", "limpet._exclusive_lock"),
     "limpet._dead_letter": ("limpet._error_text", "limpet._surrogates"),
     "limpet._error_text": (),
     "limpet._hangup": (),
@@ -131,6 +137,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.cli": (
+        "limpet._pipe_errors",
         "limpet",
         "limpet._event_loop",
         "limpet._keyed_queue",
@@ -154,6 +161,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.bot": (
+        "limpet._pipe_errors",
         "limpet._shared_open",
         "limpet",
         "limpet._atomic_file",

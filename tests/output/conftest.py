@@ -18,6 +18,8 @@ from limpet.output._syscalls_by_path import PathSyscalls
 
 def openat2_works() -> bool:
     """Whether this kernel has it."""
+    if not os.supports_dir_fd:
+        return False
     fd = os.open("/", os.O_RDONLY)
     try:
         return works(Syscalls(), fd)
@@ -25,7 +27,10 @@ def openat2_works() -> bool:
         os.close(fd)
 
 
-WAYS = ["openat2", "walk", "paths"] if openat2_works() else ["walk", "paths"]
+if openat2_works():
+    WAYS = ["openat2", "walk", "paths"]
+else:
+    WAYS = ["walk", "paths"] if os.supports_dir_fd else ["paths"]
 CONFINED = [way for way in WAYS if way != "paths"]
 """Those that hold against a racing attacker here; on Windows folders are pinned for the third."""
 
@@ -39,7 +44,9 @@ def made(folder: Path, way: str, **options: Any) -> Output:
 
 def descriptors() -> set[tuple[str, str]]:
     """Return the open descriptors of this process, each with what it leads to."""
-    found = set()
+    found: set[tuple[str, str]] = set()
+    if not os.path.exists("/proc/self/fd"):
+        return found
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the listing's own
             found.add((number, os.readlink(f"/proc/self/fd/{number}")))

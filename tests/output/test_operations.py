@@ -348,7 +348,7 @@ def test_a_folder_and_a_file_in_the_way(out: Output, root: Path) -> None:
 
 
 def test_names_that_are_no_text_can_be_deleted_and_moved(out: Output, root: Path) -> None:
-    name = os.fsdecode(b"caf\xe9")
+    name = "caf\udce9"
     (root / name).write_text("x")
     answer = out.perform(OverwriteFile(name=name, content="y"))
     assert code(answer) == "bad-name"

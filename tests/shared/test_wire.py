@@ -47,7 +47,7 @@ from limpet.events import (
 
 SCHEMA = Draft202012Validator(_wire.schema())
 ROOT = Path("/srv/in")
-INVALID = os.fsdecode(b"caf\xe9\n\x1b[31m")
+INVALID = "caf\udce9\n\x1b[31m"
 FORMATS: dict[Kind, int] = {
     "file": modes.S_IFREG,
     "dir": modes.S_IFDIR,

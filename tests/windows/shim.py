@@ -1,7 +1,7 @@
 """What Wine gets wrong, corrected; nothing here corrects limpet.
 
 - Creation times: Wine has the time of the last write in their place, so every write would give a
-  file another birth. Without creation times limpet works as on a file system that has none.
+  file another birth. Linux is asked for them instead (``wine/birth.c``).
 - trio: Wine has no base sockets (WSAIoctl 10045); trio then takes the socket itself.
 
 A module is corrected when it is imported; to import it here would hide what limpet imports itself.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -27,13 +28,43 @@ def is_wine() -> bool:
     return hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
 
 
-def _without_birth_times(fs: Any) -> None:
-    result_of = fs._from_result
+def _linux_birth() -> Callable[[str, int, bool], int]:
+    """Return what gives the creation time of a file, by its path, inode number and kind of stat."""
+    import ctypes
 
-    def without_birth(found: Any) -> Any:
-        return result_of(found)._replace(birth=0)
+    library = ctypes.CDLL(os.path.join(os.path.dirname(sys.executable), "birth.dll"))
+    library.birth.restype = ctypes.c_int64
+    drives = os.environ["WINEPREFIX"] + "/dosdevices/"
 
-    fs._from_result = without_birth
+    def birth(path: str, inode: int, follow: bool) -> int:
+        drive, rest = os.path.splitdrive(os.path.abspath(path.removeprefix("\\\\?\\")))
+        where = drives + drive.lower() + rest.replace("\\", "/")
+        answered = ctypes.c_uint64()
+        name = where.encode("utf-8", "surrogatepass")
+        found = int(library.birth(name, int(follow), ctypes.byref(answered)))
+        return found if answered.value == inode else 0
+
+    return birth
+
+
+def _linux_birth_times(fs: Any) -> None:
+    calls, birth = fs.PathSystemCalls, _linux_birth()
+    stat, stat_at, stat_path = calls.stat, calls.stat_at, calls.stat_path
+
+    def corrected(facts: Any, path: str, follow: bool) -> Any:
+        return facts and facts._replace(birth=birth(path, facts.inode, follow))
+
+    def stat_by_handle(self: Any, handle: Any) -> Any:
+        return corrected(stat(self, handle), handle, True)
+
+    def stat_by_name(self: Any, handle: Any, name: str, *, follow: bool = False) -> Any:
+        facts = stat_at(self, handle, name, follow=follow)
+        return corrected(facts, os.path.join(handle, name), follow)
+
+    def stat_by_path(self: Any, path: str) -> Any:
+        return corrected(stat_path(self, path), path, True)
+
+    calls.stat, calls.stat_at, calls.stat_path = stat_by_handle, stat_by_name, stat_by_path
 
 
 def _without_base_sockets(io: Any) -> None:
@@ -44,7 +75,7 @@ def _without_base_sockets(io: Any) -> None:
 
 
 CORRECTIONS: dict[str, Callable[[Any], None]] = {
-    "limpet.watch.index._fs": _without_birth_times,
+    "limpet.watch.index._fs": _linux_birth_times,
     "trio._core._io_windows": _without_base_sockets,
 }
 """By the name of the module that is corrected."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from typing import Final
@@ -16,6 +17,9 @@ _HEAD: Final = """\
 # Documents are separated by '---'. Each component has a uuid: keep it when you change the rest,
 # because the bot's journal refers to it. Paths are relative to the folder the bot is started in.
 """
+
+_CHECKSUM: Final = "certutil, -hashfile" if os.name == "nt" else "cksum"
+"""A program that every system of the kind has, and that reads a file."""
 
 STARTERS: Final[dict[str, tuple[str, str]]] = {
     "audit": (
@@ -173,7 +177,7 @@ actions:
     implementation: limpet.bot.RunCommandAction
     uuid: @
     properties:
-      command: [cksum, '{path}']   # your program; the event is a JSON line on its standard input
+      command: [CHECKSUM, '{path}']   # your program; the event is a JSON line on its standard input
       timeout: 300
   - kind: Action
     implementation: limpet.bot.LogAction
@@ -193,4 +197,5 @@ def starter(kind: str, file: str) -> str:
     """Return a starter file with new uuids."""
     title, body = STARTERS[kind]
     body = re.sub(r"(?<=uuid: )@", lambda _: str(uuid.uuid4()), body)
+    body = body.replace("CHECKSUM", _CHECKSUM)
     return _HEAD.format(title=title, file=file) + body

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from limpet._pipe_errors import pipe_errors
+
 
 class StdoutError(Exception):
     """Standard output took no more; no ``OSError``, so that no command takes it for its own."""
@@ -67,7 +69,8 @@ class _Quiet:
 def failures_of_stdout() -> Iterator[None]:
     """Turn a failed write into ``StdoutError``."""
     try:
-        yield
+        with pipe_errors():
+            yield
     except OSError as error:
         raise StdoutError(error) from error
 
@@ -83,8 +86,8 @@ def checked_streams(*, prints: bool = True) -> Iterator[None]:
         StdoutError: Something could not be written; nothing more will be tried.
     """
     stdout, stderr = sys.stdout, sys.stderr
-    if isinstance(stdout, io.TextIOWrapper) and stdout.errors == "strict":
-        stdout.reconfigure(errors="backslashreplace")
+    for stream in (stdout, stderr):
+        _write_any_text(stream)
     checked: Any = _Checked(stdout)
     quiet: Any = _Quiet(stderr)
     sys.stdout, sys.stderr = checked if prints else stdout, quiet if prints else stderr
@@ -96,6 +99,20 @@ def checked_streams(*, prints: bool = True) -> Iterator[None]:
         raise
     finally:
         sys.stdout, sys.stderr = stdout, stderr
+
+
+def _write_any_text(stream: object) -> None:
+    """Let a stream take every character.
+
+    Windows writes text into a pipe or a file in a code page that lacks most characters, which no
+    reader of another program expects; there it is UTF-8, unless PYTHONIOENCODING says otherwise.
+    """
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    if os.name == "nt" and not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+        stream.reconfigure(encoding="utf-8")
+    if stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _give_up(stream: Any) -> None:  # noqa: ANN401 - a text stream, or none

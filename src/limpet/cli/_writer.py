@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from limpet._event_loop import EventLoop
+from limpet._pipe_errors import pipe_errors
 
 Sink = Callable[[bytes], object]
 """Writes all of the bytes, however long that takes, or raises ``OSError``."""
@@ -96,7 +97,8 @@ def stream_sink(stream: TextIO | None) -> Sink:
     def sink(data: bytes) -> None:
         rest = memoryview(data)
         while rest:
-            written = raw.write(rest)
+            with pipe_errors():
+                written = raw.write(rest)
             if written is None:
                 select.select([], [stream], [])
             else:

@@ -1,8 +1,9 @@
 """Appends a record to a file in one write, so that records of many writers never mix.
 
-The system adds what one write brings as a whole, at the end the file has then (O_APPEND, open(2)):
-no lock is needed for that on a local disk. Network file systems do not guarantee it; there, and
-where the file is rotated, ``lock=True`` makes the writers wait for each other.
+The system adds what one write brings as a whole, at the end the file has then (O_APPEND, open(2);
+FILE_APPEND_DATA, CreateFileW): no lock is needed for that on a local disk. Network file systems do
+not guarantee it; there, and where the file is rotated, ``lock=True`` makes the writers wait for
+each other.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ _TRIES: Final = 50
 
 _MAX_OPEN: Final = 32
 """Files of one batch that are kept open; appends to more of them open theirs each time."""
-
-_LOCK_ALWAYS: Final = os.name == "nt"
-"""The C library's O_APPEND on Windows is a seek and then a write."""
 
 
 @dataclass(slots=True)
@@ -130,7 +128,7 @@ class Appender:
         """
         context, calls, name = self._context, self._calls, parts[-1]
         context.report.begin(parts)
-        always = operation.lock or operation.rotation is not None or _LOCK_ALWAYS
+        always = operation.lock or operation.rotation is not None
         marked = isinstance(operation.content, str) and has_mark(operation.encoding)
         for _ in range(_TRIES):
             file = _open(calls, root, dir_fd, parts, operation, reads=marked)

@@ -18,9 +18,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from limpet._ctypes_buffers import unpacker
-
-if sys.platform != "win32":
-    import fcntl
+from limpet._exclusive_lock import lock_exclusively
 
 
 def _flag(name: str) -> int:
@@ -289,17 +287,17 @@ class Syscalls:
     def lock(self, fd: int) -> bool:
         """Take a file's advisory lock until it is closed; return False if another process holds it.
 
-        On Windows there is none to take: an open file cannot be renamed or removed there.
+        Raises:
+            OSError: The file's file system has no locks.
         """
-        if sys.platform != "win32":
-            _locked.add(fd)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                _locked.discard(fd)
-                if isinstance(error, BlockingIOError):
-                    return False
-                raise
+        _locked.add(fd)
+        try:
+            lock_exclusively(fd)
+        except OSError as error:
+            _locked.discard(fd)
+            if isinstance(error, BlockingIOError):
+                return False
+            raise
         return True
 
     def duplicate(self, fd: int) -> int:

@@ -17,11 +17,15 @@ import itertools
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from limpet._extended_path import extended
 from limpet._shared_open import open_shared
 from limpet.output._syscalls import Syscalls
+
+_T = TypeVar("_T")
 
 _FIRST: Final = 1 << 30
 """Numbers of directories start here, far above any descriptor."""
@@ -39,7 +43,7 @@ class PathSyscalls(Syscalls):
         self._dirs: dict[int, tuple[str, Callable[[], None] | None]] = {}
 
     def _path(self, dir_fd: int, name: str = "") -> str:
-        path = self._dirs[dir_fd][0]
+        path = extended(self._dirs[dir_fd][0])
         return os.path.join(path, name) if name else path
 
     def _open(self, path: str) -> int:
@@ -87,7 +91,7 @@ class PathSyscalls(Syscalls):
         os.mkdir(self._path(dir_fd, name))
 
     def remove_dir(self, dir_fd: int, name: str) -> None:
-        os.rmdir(self._path(dir_fd, name))
+        _patiently(os.rmdir, self._path(dir_fd, name))
 
     def list(self, dir_fd: int) -> Iterator[tuple[str, bool, bool]]:
         """Yield the entries of a directory; a junction counts as neither directory nor file."""
@@ -102,17 +106,17 @@ class PathSyscalls(Syscalls):
 
     def unlink(self, dir_fd: int, name: str) -> None:
         """Remove a name that is no directory."""
-        os.unlink(self._path(dir_fd, name))
+        _patiently(os.unlink, self._path(dir_fd, name))
 
     def rename(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Rename; replace what has the new name."""
-        os.replace(self._path(dir_fd, name), self._path(to, new))
+        _patiently(os.replace, self._path(dir_fd, name), self._path(to, new))
 
     def rename_new(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Rename to a free name: what ``os.rename`` does on Windows, and only there."""
         if sys.platform != "win32":
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        os.rename(self._path(dir_fd, name), self._path(to, new))
+        _patiently(os.rename, self._path(dir_fd, name), self._path(to, new))
 
     def link(self, dir_fd: int, name: str, to: int, new: str) -> None:
         """Link a file to a second name that is free."""
@@ -121,7 +125,7 @@ class PathSyscalls(Syscalls):
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in a directory; refuse a link at its end, also one that comes meanwhile."""
         path = self._path(dir_fd, name)
-        fd = open_shared(path, flags | _FLAGS, mode, follow=False)
+        fd = _patiently(lambda: open_shared(path, flags | _FLAGS, mode, follow=False))
         try:
             mine, there = os.fstat(fd), os.lstat(path)
             if _is_link(there) or not os.path.samestat(mine, there):
@@ -157,6 +161,29 @@ _FLAGS: Final = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
 )
+
+
+_BUSY: Final = frozenset((5, 32, 33))
+"""ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION: what Windows says of a file
+that another process has open; the first also of one that may not be changed at all."""
+_PAUSES: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
+"""Seconds between the tries: most programs, and virus scanners, let go within milliseconds."""
+
+
+def _patiently(call: Callable[..., _T], *arguments: object) -> _T:
+    """Call; where Windows says that another one has the file open, try again for a moment.
+
+    Raises:
+        OSError: As the last try.
+    """
+    for pause in _PAUSES:
+        try:
+            return call(*arguments)
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _BUSY:
+                raise
+        time.sleep(pause)
+    return call(*arguments)
 
 
 def _is_link(found: os.stat_result) -> bool:

@@ -128,7 +128,7 @@ class AgentWatch(AgentSource[WatchSpec]):
         if gone == root:
             wire["scope"] = "target"
         elif gone.is_relative_to(root):
-            put_path(wire, "rel", gone.relative_to(root))
+            put_path(wire, "rel", gone.relative_to(root).as_posix())
         return wire
 
     @staticmethod

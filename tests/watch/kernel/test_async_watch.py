@@ -118,7 +118,7 @@ CHURN = textwrap.dedent("""
             match chance.randint(0, 4):
                 case 0: os.makedirs(path)
                 case 1: open(path, "a").write("x")
-                case 2: os.rename(path, os.path.join(root, chance.choice("abcdef")))
+                case 2: os.replace(path, os.path.join(root, chance.choice("abcdef")))
                 case 3: shutil.rmtree(path)
                 case 4: os.unlink(path)
         except OSError:
@@ -801,8 +801,8 @@ async def test_renames_do_not_pile_up_for_a_paused_consumer(
         assert core is not None
         for _ in range(60):
             for _ in range(2000):
-                os.rename(one, two)
-                os.rename(two, one)
+                os.replace(one, two)
+                os.replace(two, one)
             await busy.fence()
         assert len(core.hints.moves) <= HINT_LIMIT
         await paused.fence()

@@ -505,7 +505,7 @@ def test_a_tree_that_changes_wildly_while_it_is_listed(tmp_path: Path, backend: 
                 match chance.randint(0, 4):
                     case 0: os.makedirs(path)
                     case 1: open(path, "w").close()
-                    case 2: os.rename(path, os.path.join(root, chance.choice("abc")))
+                    case 2: os.replace(path, os.path.join(root, chance.choice("abc")))
                     case 3: shutil.rmtree(path)
                     case 4: os.unlink(path)
             except OSError:
@@ -532,7 +532,7 @@ class SwappingDisk(FileSystemCalls):
 
     def records(self, handle: Any, names: Any, now: int) -> Any:
         if self.victim is not None and self.victim.name in names:
-            os.rename(self.victim, self.victim.with_name("was"))
+            os.replace(self.victim, self.victim.with_name("was"))
             self.victim.mkdir()
             self.victim = None
         return super().records(handle, names, now)
@@ -546,7 +546,7 @@ def test_a_file_becomes_a_folder_while_it_is_listed(tmp_path: Path, kernel_backe
     (outside / "new" / "a").touch()
     inside.mkdir()
     with Started(inside, disk, backend=kernel_backend) as watch:
-        os.rename(outside / "new", inside / "new")
+        os.replace(outside / "new", inside / "new")
         disk.victim = inside / "new" / "a"
         watch.fence()
         (inside / "new" / "a" / "later").touch()

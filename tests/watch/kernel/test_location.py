@@ -236,7 +236,7 @@ def test_a_storm_of_deletion_and_creation_during_scans(
         print("go", flush=True)
         for number in range(150):
             if number % 3 == 2:
-                os.rename(level, level + ".away")
+                os.replace(level, level + ".away")
                 shutil.rmtree(level + ".away")
             else:
                 shutil.rmtree(level)

@@ -252,5 +252,6 @@ class MemoryTree:
 
 
 def _relative(path: str) -> str:
+    path = path.replace(os.sep, "/")
     assert path == LOCATION or path.startswith(LOCATION + "/"), path
     return path[len(LOCATION) + 1 :]

@@ -63,7 +63,7 @@ def test_a_folder_renamed_across_the_border_of_a_filter(
         (tmp_path / name).write_text(text)
     with watched(tmp_path, backend, **options) as watch:
         start = watch.entries()
-        (tmp_path / source).rename(tmp_path / target)
+        (tmp_path / source).replace(tmp_path / target)
         mirror = check_stream(watch.fence(), start)
         seen = {p for p in listing(tmp_path) if str(p.relative_to(tmp_path)) not in hidden}
         assert mirror.paths() == seen
@@ -100,7 +100,7 @@ def test_an_ignore_file_given_by_its_path(tmp_path: Path, backend: Any, where: s
         assert after(rules.unlink) == ["FileCreated y.txt"]
         other = tmp_path / "other"
         other.write_text("*.log\n")
-        assert after(lambda: other.rename(rules)) == ["FileDeleted x.log"]
+        assert after(lambda: other.replace(rules)) == ["FileDeleted x.log"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_held_new_file_that_is_replaced(tmp_path: Path, backend: Any, how: str
             assert [one for one in shown(watch.fence()) if " f" in one] == []
             if how == "rename":
                 (tmp_path / "l").symlink_to("nowhere")
-                (tmp_path / "l").rename(held)
+                (tmp_path / "l").replace(held)
             else:
                 held.unlink()
                 if how == "symlink":
@@ -163,7 +163,7 @@ def test_a_flat_watch_and_a_folder_that_becomes_a_file(
     (place / "f").write_text("1")
     with watched(place, backend, recursive=False) as watch:
         (place / "x").rmdir()
-        (place / "x").write_text("2") if how == "unlink" else (place / "f").rename(place / "x")
+        (place / "x").write_text("2") if how == "unlink" else (place / "f").replace(place / "x")
         found = shown(watch.fence())
         assert "DirDeleted x" in found
         assert not any("{identity" in one or "replaced" in one for one in found)
@@ -176,7 +176,7 @@ def test_a_file_written_just_before_the_start_is_only_renamed(tmp_path: Path, ba
         place.mkdir()
         (place / "a").write_text("1")
         with watched(place, backend) as watch:
-            (place / "a").rename(place / "b")
+            (place / "a").replace(place / "b")
             found = shown(watch.fence())
         assert "FileUpdated b {content}" not in found
 
@@ -186,7 +186,7 @@ def test_a_file_dated_in_the_future_is_only_renamed(tmp_path: Path, backend: Any
     (tmp_path / "a").write_text("1")
     os.utime(tmp_path / "a", (later, later))
     with watched(tmp_path, backend) as watch:
-        (tmp_path / "a").rename(tmp_path / "b")
+        (tmp_path / "a").replace(tmp_path / "b")
         assert "FileUpdated b {content}" not in shown(watch.fence())
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import types
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ from limpet.watch.index._filter import (
     DEFAULT_SUFFIXES,
     Filter,
 )
-from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls
+from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls, _from_result
 from limpet.watch.index._index import DirNode
 
 NUMBERS = st.integers(0, 3)
@@ -130,7 +132,7 @@ def test_many_stats_at_once_are_single_ones(tmp_path: Path, disk: FileSystemCall
     (tmp_path / "dir").mkdir()
     (tmp_path / "link").symlink_to("nowhere")
     os.mkfifo(tmp_path / "fifo")
-    odd = os.fsdecode(b"\xff odd")
+    odd = "\udcff odd"
     (tmp_path / odd).touch()
     names = ["file", "dir", "link", "missing", "fifo", odd]
     handle = disk.open(os.fspath(tmp_path))
@@ -205,3 +207,16 @@ def test_listing_and_records_agree(tmp_path: Path) -> None:
             assert (inode_of(brief), kind_of(brief)) == (inode_of(record), kind_of(record)), name
     finally:
         disk.close(handle)
+
+
+def test_a_junction_of_windows_is_recorded_as_a_symlink() -> None:
+    """It leads elsewhere, perhaps to a directory above: nobody goes into it (recorded answer)."""
+    found = types.SimpleNamespace(
+        st_mode=stat.S_IFDIR | 0o777,
+        st_reparse_tag=0xA0000003,
+        **dict.fromkeys("st_nlink st_uid st_gid st_dev st_ino st_size".split(), 1),
+        **dict.fromkeys("st_mtime_ns st_ctime_ns st_birthtime_ns".split(), 1),
+    )
+    assert stat.S_ISLNK(_from_result(found).mode)  # type: ignore[arg-type]
+    found.st_reparse_tag = 0
+    assert stat.S_ISDIR(_from_result(found).mode)  # type: ignore[arg-type]

@@ -158,7 +158,7 @@ def test_globs(tmp_path: Path, backend: Any) -> None:
         assert sorted(shown(watch.fence())) == [
             "DirCreated d", "FileCreated a.txt", "FileCreated d/c.txt",
         ]  # fmt: skip
-        (tmp_path / "a.txt").rename(tmp_path / "a.log")
+        (tmp_path / "a.txt").replace(tmp_path / "a.log")
         assert shown(watch.fence()) == ["FileDeleted a.txt"]
 
 
@@ -180,7 +180,7 @@ def test_default_ignores(tmp_path: Path, backend: Any) -> None:
             (tmp_path / name).write_text("1")
         assert watch.fence() == []
         (tmp_path / "f.part").write_text("done")
-        (tmp_path / "f.part").rename(tmp_path / "f")
+        (tmp_path / "f.part").replace(tmp_path / "f")
         assert shown(watch.fence()) == ["FileUpdated f {content,identity}"]
     with watched(tmp_path, backend, default_ignores=False) as watch:
         (tmp_path / "g.part").write_text("1")
@@ -293,7 +293,7 @@ def test_appended_content(tmp_path: Path, backend: Any) -> None:
         assert step(watch) == [("log", None, 135, "undecodable")]
         (tmp_path / "new").write_text("new\n")
         assert step(watch) == [("new", "new\n", 0, None)]
-        os.rename(tmp_path / "new", tmp_path / "newer")
+        os.replace(tmp_path / "new", tmp_path / "newer")
         watch.fence()
         append("newer", b"more\n")
         expected = ("newer", "more\n", 4, None)
@@ -330,7 +330,7 @@ def test_settle_holds_until_the_writer_closed(tmp_path: Path, kernel_backend: An
             file.flush()
             assert watch.fence() == []
             assert watch.stats().held == 1
-            (tmp_path / "f").rename(tmp_path / "g")
+            (tmp_path / "f").replace(tmp_path / "g")
             assert watch.fence() == []
             file.write("whole")
         assert shown(watch.fence()) == ["FileCreated g"]
@@ -393,8 +393,8 @@ def test_state_delivers_what_happened_meanwhile(tmp_path: Path, backend: Any) ->
         events += watch.fence()
         perform("age", place)
         events += watch.fence()
-    (place / "d").rename(place / "e")
-    (place / "move").rename(place / "moved")
+    (place / "d").replace(place / "e")
+    (place / "move").replace(place / "moved")
     (place / "change").write_text("22")
     (place / "new").write_text("1")
     (place / "away" / "x").unlink()

@@ -1,4 +1,4 @@
-"""Correct Wine in every Python that is started there: the programs that tests start are Pythons, too."""
+"""Corrects Wine in every Python there: the programs that tests start are Pythons, too."""
 
 from tests.windows import shim
 

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._pipe_errors import pipe_errors
 from limpet._surrogates import writable
 from limpet._wire import dump_line
 from limpet.bot._closed_pipe import stop_for_closed_pipe
@@ -55,8 +56,9 @@ class PrintAction(LimpetAction):
 
 def _print(line: str) -> None:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+    with pipe_errors():
+        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
 
 
 class LogAction(LimpetAction):

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pathspec
@@ -223,5 +224,4 @@ def _is_watched(folder: str | None, io: FileSystem) -> bool:
 
 
 def _is_inside(inner: str, outer: str) -> bool:
-    one, two = os.path.abspath(inner), os.path.abspath(outer)
-    return os.path.commonpath([one, two]) == two
+    return Path(os.path.abspath(inner)).is_relative_to(os.path.abspath(outer))

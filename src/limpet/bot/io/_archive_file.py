@@ -24,7 +24,8 @@ async def move_processed_file(event: MoveProcessedFileOutputEvent) -> Path | Non
 
     Raises:
         OutputError: The file was not moved; the code is the reason.
-        UsageError: The file is not below the common parent of both directories.
+        UsageError: The file is not below the common parent of both directories, or one of them is
+            on another drive of Windows.
     """
     return await asyncio.to_thread(_move, event)
 
@@ -34,7 +35,11 @@ def _move(event: MoveProcessedFileOutputEvent) -> Path | None:
     directory = Path(event.failed if failed else event.done)
     source = Path(event.path)
     above = (event.location, directory, source.parent)  # a replay takes it from another directory
-    root = Path(os.path.commonpath([os.path.abspath(one) for one in above]))
+    try:
+        root = Path(os.path.commonpath([os.path.abspath(one) for one in above]))
+    except ValueError:
+        message = f"cannot move {source} to {directory}: choose a directory on the same drive"
+        raise UsageError(message) from None
     if root == source:
         root = root.parent
     if not source.is_relative_to(root):

@@ -8,6 +8,7 @@ is in the listing.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet.backends import MARK_ALL, MarkError, read_mounts
@@ -21,7 +22,6 @@ from limpet.watch.index._index import DirNode, Index
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from limpet.backends import FileSystemTraits, Mark
     from limpet.watch.emit._services import WatchServices
@@ -49,10 +49,11 @@ def _own_names(state: Path | None, location: str) -> frozenset[tuple[str, str]]:
         (os.fspath(state), location),
         (os.path.join(os.path.realpath(state.parent), state.name), os.path.realpath(location)),
     )
+    # On Windows there is no way from one drive to another, so none is asked for.
     return frozenset(
-        (os.path.dirname(relative), state.name)
+        (os.path.dirname(os.path.relpath(path, base)), state.name)
         for path, base in ways
-        if not (relative := os.path.relpath(path, base)).startswith("..")
+        if Path(os.path.abspath(path)).is_relative_to(base)
     )
 
 

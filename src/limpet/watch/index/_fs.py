@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 from limpet._descriptors import close_reader
+from limpet._extended_path import extended
 from limpet.backends import FileSystemTraits, traits_of
 from limpet.watch.index._entry_record import (
     BRIEF_DIR,
@@ -46,6 +48,9 @@ _PATH_LIMIT: Final = 3800
 """Longest path given to one call; PATH_MAX is 4,096 bytes with its NUL (path_resolution(7))."""
 _FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+
+_MOUNT_POINT: Final = 0xA0000003
+"""IO_REPARSE_TAG_MOUNT_POINT of winnt.h: a junction, or a volume mounted in a directory."""
 
 _COARSE: Final = 5
 """CLOCK_REALTIME_COARSE, clock_gettime(2)."""
@@ -218,10 +223,36 @@ class PathSystemCalls(FileSystemCalls):
 
     def open(self, path: str, *, follow: bool = False) -> Handle:
         """Verify that a directory exists; its path is its handle."""
+        path = extended(path)
         facts = os.stat(path) if follow else os.lstat(path)
         if facts.st_mode & 0o170000 != 0o040000:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         return path
+
+    def stat_at(self, handle: Handle, name: str, *, follow: bool = False) -> StatResult | None:
+        r"""Stat ``name`` in the directory; after ``\\?\`` Windows knows no ``..``."""
+        if name == ".." and isinstance(handle, str):
+            handle, name = os.path.dirname(handle), ""
+        return super().stat_at(handle, name, follow=follow)
+
+    def stat_path(self, path: str) -> StatResult | None:
+        """Stat what ``path`` leads to; return ``None`` if it does not exist."""
+        return super().stat_path(extended(path))
+
+    def read(self, handle: Handle) -> dict[str, int]:
+        """Return name and brief record of every entry.
+
+        On Windows the inode number takes a call for each name, which may be gone by then.
+        """
+        found = {}
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                try:
+                    found[entry.name] = entry.inode() << 2 | _brief_kind(entry)
+                except OSError as error:
+                    if error.errno not in NOT_THERE:
+                        raise
+        return found
 
 
 def default_disk() -> FileSystemCalls:
@@ -231,6 +262,21 @@ def default_disk() -> FileSystemCalls:
         if os.scandir in os.supports_fd and os.stat in os.supports_dir_fd
         else PathSystemCalls()
     )
+
+
+def _brief_kind(entry: os.DirEntry[str]) -> int:
+    """Return the kind of an entry; a junction leads elsewhere as a symlink does."""
+    if entry.is_symlink() or _is_junction(entry):
+        return BRIEF_SYMLINK
+    if entry.is_dir():
+        return BRIEF_DIR
+    return BRIEF_FILE if entry.is_file() else BRIEF_OTHER
+
+
+def _is_junction(entry: os.DirEntry[str]) -> bool:
+    if sys.platform != "win32":
+        return False
+    return entry.stat(follow_symlinks=False).st_reparse_tag == _MOUNT_POINT
 
 
 def _open_in_steps(parts: list[str], last: int) -> int:
@@ -257,8 +303,11 @@ def _from_result(result: os.stat_result) -> StatResult:
     # On Windows before Python 3.12, ``st_ctime`` is the creation time and there is no other.
     old_windows = sys.platform == "win32" and sys.version_info < (3, 12)
     birth = result.st_ctime if old_windows else getattr(result, "st_birthtime", 0.0)
+    mode = result.st_mode
+    if getattr(result, "st_reparse_tag", 0) == _MOUNT_POINT:
+        mode = stat.S_IFLNK | stat.S_IMODE(mode)  # as ``_brief_kind`` has it
     return StatResult(
-        mode=result.st_mode & 0xFFFF,
+        mode=mode & 0xFFFF,
         nlink=result.st_nlink & 0xFFFFFFFF,
         uid=result.st_uid & 0xFFFFFFFF,
         gid=result.st_gid & 0xFFFFFFFF,
