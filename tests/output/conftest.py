@@ -45,7 +45,7 @@ def made(folder: Path, way: str, **options: Any) -> Output:
 def descriptors() -> set[tuple[str, str]]:
     """Return the open descriptors of this process, each with what it leads to."""
     found: set[tuple[str, str]] = set()
-    if not os.path.exists("/proc/self/fd"):
+    if not os.supports_dir_fd:
         return found
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the listing's own

@@ -18,17 +18,18 @@ from hypothesis import strategies as st
 
 import limpet
 from limpet.output import AppendToFile, Output, Rotation
-from limpet.output._syscalls import Syscalls
+from tests.output.system_calls import SystemCalls
 
 Open = Callable[..., Output]
 
 DAY = 86_400.0
 
 
-class Clock(Syscalls):
+class Clock(SystemCalls):
     """A system whose clock the test sets, and whose files are as old as it says."""
 
     def __init__(self, at: float) -> None:
+        super().__init__()
         self.at = at
         self.waited = 0.0
 
@@ -139,7 +140,7 @@ def test_a_lock_is_waited_for_and_given_up(root: Path) -> None:
 def test_a_file_that_goes_between_opening_and_writing(root: Path) -> None:
     """V46: removed or put aside by somebody else, the record is in the file that stands there."""
 
-    class Raced(Syscalls):
+    class Raced(SystemCalls):
         goes: Callable[[], object] | None = None
 
         def open_file(self, folder: int, name: str, flags: int, mode: int = 0o666) -> int:
@@ -164,7 +165,7 @@ def test_a_file_that_goes_between_opening_and_writing(root: Path) -> None:
 def test_a_file_removed_within_a_batch(root: Path) -> None:
     """V46: what is open for the batch is noticed to be gone; no record is lost with it."""
 
-    class Raced(Syscalls):
+    class Raced(SystemCalls):
         writes = 0
 
         def write(self, fd: int, data: bytes | memoryview) -> int:
@@ -287,7 +288,7 @@ def test_others_files_are_never_touched(out: Output, root: Path) -> None:
 def test_a_number_that_is_taken_meanwhile(root: Path) -> None:
     """V56: the next one is used, and nothing is replaced."""
 
-    class Raced(Syscalls):
+    class Raced(SystemCalls):
         def rename_new(self, folder: int, name: str, to: int, new: str) -> None:
             if new in {"log.1", "log.2"} and not (root / new).exists():
                 (root / new).write_text("theirs")

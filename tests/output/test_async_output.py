@@ -32,6 +32,7 @@ from limpet.output import (
 )
 from limpet.output import _output_thread as worker
 from limpet.output._syscalls import Syscalls
+from tests.output.system_calls import SystemCalls
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -196,11 +197,9 @@ async def test_the_loop_goes_on_while_the_disk_is_waited_for(tmp_path: Path) -> 
 
 async def test_no_call_is_made_on_the_loop(tmp_path: Path) -> None:
     """Every system call is made by another thread than the loop's."""
-    from limpet.output._syscalls import Syscalls
-
     loop, seen = threading.get_ident(), set()
 
-    class Noting(Syscalls):
+    class Noting(SystemCalls):
         def __getattribute__(self, name: str) -> Any:
             if not name.startswith("_"):
                 seen.add(threading.get_ident())
@@ -516,7 +515,7 @@ def test_a_synchronous_output_works_in_a_forked_child(tmp_path: Path) -> None:
     """Also if another thread was in the middle of an operation at the fork."""
     entered, opened = threading.Event(), threading.Event()
 
-    class Held(Syscalls):
+    class Held(SystemCalls):
         def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
             if name == "held" and not opened.is_set():
                 entered.set()
@@ -541,7 +540,7 @@ def test_a_lock_does_not_stay_in_a_forked_child(tmp_path: Path) -> None:
     """A child forked in the middle of a locked append shares the open file, and lets it go."""
     entered, opened = threading.Event(), threading.Event()
 
-    class Held(Syscalls):
+    class Held(SystemCalls):
         def write(self, fd: int, data: bytes | memoryview) -> int:
             if not opened.is_set():
                 entered.set()
@@ -572,10 +571,11 @@ def test_a_lock_does_not_stay_in_a_forked_child(tmp_path: Path) -> None:
     assert (tmp_path / "f").read_text() == "12"
 
 
-class Hung(Syscalls):
+class Hung(SystemCalls):
     """A disk on which one call does not return until it is let go."""
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
         self.entered = threading.Event()
         self.opened = threading.Event()

@@ -22,7 +22,7 @@ from limpet.output import (
     Rotation,
 )
 from limpet.output._async_output import AsyncOutput
-from limpet.output._syscalls import Syscalls
+from tests.output.system_calls import SystemCalls
 from tests.output.test_faults import CALLS
 from tests.output.test_rotation import text_of
 
@@ -37,10 +37,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Chaos(Syscalls):
+class Chaos(SystemCalls):
     """Any call fails with any errno, now and then; also in the thread that packs."""
 
     def __init__(self, chance: random.Random, share: float) -> None:
+        super().__init__()
         self.chance = chance
         self.share = share
         self.armed = False

@@ -27,18 +27,19 @@ from limpet.output import (
     Rotation,
 )
 from limpet.output._fsync_batch import FsyncBatch
-from limpet.output._syscalls import Syscalls
+from tests.output.system_calls import SystemCalls
 
 ERRNOS = [errno.EDQUOT, errno.ENOSPC, errno.EIO, errno.EINTR, errno.ENOTCONN]
 
 
-class Told(Syscalls):
+class Told(SystemCalls):
     """Says at the close of a written file that it is not stored; it forgets it if told to.
 
     A close of anything else fails too, which is of no account: nothing was written through it.
     """
 
     def __init__(self, number: int = errno.EDQUOT, *, forgets: bool = False) -> None:
+        super().__init__()
         self.number = number
         self.forgets = forgets
         self.written: dict[int, int] = {}
@@ -263,10 +264,11 @@ def test_limpets_own_small_files_too(
     assert list(tmp_path.iterdir()) == [path]
 
 
-class Late(Syscalls):
+class Late(SystemCalls):
     """Fails the first bytes of a packed file; another thread then gets its descriptor number."""
 
     def __init__(self, victim: Path) -> None:
+        super().__init__()
         self.victim = victim
         self.packing: int | None = None
         self.taken: int | None = None

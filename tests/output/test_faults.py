@@ -31,6 +31,7 @@ from limpet.output import (
 )
 from limpet.output._syscalls import Syscalls
 from tests.output.conftest import WAYS
+from tests.output.system_calls import SystemCalls
 
 CALLS = sorted(
     name
@@ -59,10 +60,11 @@ CASES: dict[str, Operation] = {
 }
 
 
-class Watched(Syscalls):
+class Watched(SystemCalls):
     """Counts calls, and does something at the nth."""
 
     def __init__(self, nth: int = 0, *, sticky: bool = False) -> None:
+        super().__init__()
         self.nth = nth
         self.sticky = sticky
         self.count = 0
@@ -280,7 +282,7 @@ with Output(root) as out:
     assert list(tmp_path.iterdir()) == [tmp_path / "f"]
 
 
-class Short(Syscalls):
+class Short(SystemCalls):
     """Takes some of what it is given, and is interrupted before it takes any."""
 
     turn = 0
@@ -309,7 +311,7 @@ def test_short_and_interrupted_writes(tmp_path: Path) -> None:
 def test_the_disk_is_full_within_a_record(tmp_path: Path, number: int) -> None:
     """V39: the half that went in is taken out; with somebody else's record behind it, it stays."""
 
-    class Full(Syscalls):
+    class Full(SystemCalls):
         writes = 0
         between: Callable[[], object] | None = None
 
@@ -346,8 +348,9 @@ def test_the_disk_is_full_within_a_record(tmp_path: Path, number: int) -> None:
 def test_what_is_synced(tmp_path: Path, level: Any) -> None:
     """The level says which: nothing, the file, or also its folder; a batch syncs each once."""
 
-    class Noting(Syscalls):
+    class Noting(SystemCalls):
         def __init__(self) -> None:
+            super().__init__()
             self.synced: list[str] = []
 
         def sync(self, fd: int) -> None:
@@ -380,7 +383,7 @@ def test_what_is_synced(tmp_path: Path, level: Any) -> None:
 def test_synced_by_the_hundred(tmp_path: Path) -> None:
     """More files than descriptors are held for; all of them are synced all the same."""
 
-    class Noting(Syscalls):
+    class Noting(SystemCalls):
         synced = 0
 
         def sync(self, fd: int) -> None:
@@ -396,7 +399,7 @@ def test_synced_by_the_hundred(tmp_path: Path) -> None:
 def test_done_but_maybe_not_for_good(tmp_path: Path) -> None:
     """A sync that fails after the renaming: the new content is there, and the answer says so."""
 
-    class Failing(Syscalls):
+    class Failing(SystemCalls):
         def sync(self, fd: int) -> None:
             if os.path.isdir(f"/proc/self/fd/{fd}"):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))

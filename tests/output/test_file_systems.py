@@ -28,6 +28,7 @@ from limpet.output import (
 )
 from limpet.output._syscalls import Syscalls
 from limpet.testing import describe
+from tests.output.system_calls import SystemCalls
 from tests.output.test_faults import CALLS, NEW, OLD, prepare, state, without_new_parents
 from tests.output.test_rotation import rotated, text_of
 
@@ -36,7 +37,7 @@ def refuse(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-class NoReplace(Syscalls):
+class NoReplace(SystemCalls):
     """bindfs, mergerfs, sshfs, an older kernel."""
 
     number = errno.EINVAL
@@ -54,7 +55,7 @@ class NoLinks(NoReplace):
         raise refuse(self.link_number)
 
 
-class NoLocks(Syscalls):
+class NoLocks(SystemCalls):
     """Some network file systems; a sandbox that has no flock."""
 
     number = errno.ENOSYS
@@ -254,10 +255,11 @@ def test_a_name_that_is_taken_while_it_is_claimed(root: Path) -> None:
     }
 
 
-class Cached(Syscalls):
+class Cached(SystemCalls):
     """FUSE: a number of links that was right a moment ago, until the file system is asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.stale = True
 
     def stat(self, fd: int) -> os.stat_result:
@@ -318,7 +320,7 @@ def test_without_locks_leftovers_go_by_their_age(root: Path) -> None:
 def test_a_temporary_file_lost_between_its_close_and_its_rename(root: Path) -> None:
     """Closed, its lock is gone: another process may remove it, and it is made again."""
 
-    class Cleaned(Syscalls):
+    class Cleaned(SystemCalls):
         left = 2
 
         def _clean(self) -> None:
@@ -356,7 +358,7 @@ def test_a_temporary_file_lost_between_its_close_and_its_rename(root: Path) -> N
 def test_a_number_of_the_inode_that_is_made_from_the_name(root: Path) -> None:
     """rclone: the file at the new name is ours all the same, by its content."""
 
-    class ByName(Syscalls):
+    class ByName(SystemCalls):
         def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
             found = super().stat_at(dir_fd, name)
             values = list(found)
@@ -373,7 +375,7 @@ def test_a_number_of_the_inode_that_is_made_from_the_name(root: Path) -> None:
 def test_another_device_and_a_name_inside_itself(root: Path) -> None:
     """fs-20, O7: the message says what is wrong and what helps."""
 
-    class Subvolume(Syscalls):
+    class Subvolume(SystemCalls):
         def rename_new(self, dir_fd: int, name: str, to: int, new: str) -> None:
             raise refuse(errno.EXDEV)
 
@@ -396,7 +398,7 @@ def test_another_device_and_a_name_inside_itself(root: Path) -> None:
 def test_a_name_that_is_spelled_anew(root: Path) -> None:
     """fs-02: where case is ignored, the new spelling is no other file; elsewhere it may be."""
 
-    class Folding(Syscalls):
+    class Folding(SystemCalls):
         """Finds ``q`` under any spelling, and lists the one it has."""
 
         def stat_at(self, dir_fd: int, name: str) -> os.stat_result:

@@ -33,7 +33,7 @@ from limpet.output import (
     Rotation,
     open_output,
 )
-from limpet.output._syscalls import Syscalls
+from tests.output.system_calls import SystemCalls
 from tests.output.test_faults import CALLS
 
 KINDS: list[type[Any]] = [
@@ -196,7 +196,7 @@ RAISED: list[Callable[[], BaseException]] = [
 def test_whatever_one_operation_raises(root: Path, make: Callable[[], BaseException]) -> None:
     """It becomes the result of that operation, with its cause; no descriptor is left."""
 
-    class Raising(Syscalls):
+    class Raising(SystemCalls):
         def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
             if name == "poison":
                 raise make()
@@ -220,10 +220,11 @@ def test_whatever_one_operation_raises(root: Path, make: Callable[[], BaseExcept
 def test_every_errno_at_each_call_of_one_operation(root: Path, nth: int) -> None:
     """A call that fails in one operation is no other's; what is shared concerns all that share."""
 
-    class Failing(Syscalls):
+    class Failing(SystemCalls):
         """Fails the nth call after the poison's name was met, whatever it is."""
 
         def __init__(self, number: int) -> None:
+            super().__init__()
             self.number = number
             self.left = 0
 

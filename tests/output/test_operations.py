@@ -34,7 +34,7 @@ from limpet.output import (
     Refused,
 )
 from limpet.output._operations import verb_of
-from limpet.output._syscalls import Syscalls
+from tests.output.system_calls import SystemCalls
 
 Open = Callable[..., Output]
 
@@ -489,7 +489,7 @@ def test_a_stream_is_held_a_piece_at_a_time(root: Path) -> None:
     """A file without a line end in it is read in pieces, too."""
     longest = 0
 
-    class Sizes(Syscalls):
+    class Sizes(SystemCalls):
         def write(self, fd: int, data: bytes | memoryview) -> int:
             nonlocal longest
             longest = max(longest, len(data))
@@ -760,7 +760,7 @@ def test_a_read_only_file_system(root: Path, tmp_path: Path, way: str) -> None:
     )
 
 
-class Folding(Syscalls):
+class Folding(SystemCalls):
     """A file system on which names that differ in case alone are one, as far as create goes."""
 
     def stat_at(self, folder: int, name: str) -> os.stat_result:
@@ -881,7 +881,7 @@ def test_a_root_that_is_deleted_and_comes_back(openers: Open, root: Path, way: s
 def test_a_root_that_moves_in_the_middle_of_a_batch(root: Path, tmp_path: Path) -> None:
     """V20: the answers of what may have gone there say so, and the rest goes to the new one."""
 
-    class Moving(Syscalls):
+    class Moving(SystemCalls):
         def rename(self, folder: int, name: str, to: int, new: str) -> None:
             super().rename(folder, name, to, new)
             if new == "second":
@@ -996,7 +996,7 @@ def test_too_many_files_and_bytes(openers: Open, root: Path) -> None:
 def test_what_others_add_is_counted_in_time(root: Path) -> None:
     """After ``recount`` seconds, by an injected clock."""
 
-    class Clock(Syscalls):
+    class Clock(SystemCalls):
         at = 0.0
 
         def monotonic(self) -> float:
@@ -1026,7 +1026,7 @@ def test_what_a_crash_left_is_cleared_away(openers: Open, root: Path, way: str) 
     (root / "d" / ".limpet-notes").write_text("theirs")
     (root / (name + ".txt")).write_text("theirs")
     (root / ".limpet-00000000000000ac.tmp").mkdir()
-    calls = Syscalls()
+    calls = SystemCalls()
     fd = calls.open_root(str(root), follow=False)
     living = stage(calls, fd, 0o600)
     try:
@@ -1050,7 +1050,7 @@ def test_what_a_crash_left_is_cleared_away(openers: Open, root: Path, way: str) 
 def test_a_temporary_file_lost_to_a_cleaner_is_made_again(root: Path) -> None:
     """Between its making and its locking, the one moment in which it looks dead."""
 
-    class Cleaned(Syscalls):
+    class Cleaned(SystemCalls):
         left = 2
 
         def lock(self, fd: int) -> bool:

@@ -343,9 +343,9 @@ def test_a_loop_in_the_making_is_warned_of(place: Path) -> None:
 
 def test_a_broken_off_batch_leaves_no_claim(place: Path, backend: Any) -> None:
     """Else the watch would put off looking for ever."""
-    from limpet.output._syscalls import Syscalls
+    from tests.output.system_calls import SystemCalls
 
-    class Broken(Syscalls):
+    class Broken(SystemCalls):
         def rename(self, folder: int, name: str, to: int, new: str) -> None:
             raise KeyboardInterrupt
 

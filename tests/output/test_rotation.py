@@ -31,6 +31,7 @@ from limpet.output import (
 from limpet.output._async_output import AsyncOutput
 from limpet.output._rotation_manifest import RotatedFile, beyond, dump
 from limpet.output._syscalls import Syscalls
+from tests.output.system_calls import SystemCalls
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -162,7 +163,7 @@ def test_what_was_removed_by_hand_counts_no_more(root: Path) -> None:
 def test_a_file_that_cannot_be_removed_stops_no_other(root: Path) -> None:
     """It stays listed; the bounds hold for the rest, and for it once it can go."""
 
-    class Stuck(Syscalls):
+    class Stuck(SystemCalls):
         names: frozenset[str] = frozenset()
 
         def unlink(self, dir_fd: int, name: str) -> None:
@@ -185,7 +186,7 @@ def test_a_file_that_cannot_be_removed_stops_no_other(root: Path) -> None:
 def test_a_failing_disk_stops_packing_and_not_keeping(root: Path) -> None:
     """What cannot be packed stays plain, and is removed in its turn."""
 
-    class Full(Syscalls):
+    class Full(SystemCalls):
         def write(self, fd: int, data: bytes | memoryview) -> int:
             if bytes(data[:2]) == b"\x1f\x8b":
                 raise OSError(28, "No space left on device")
@@ -245,10 +246,11 @@ def test_which_go_is_decided_without_a_disk() -> None:
 # -- nobody waits ----------------------------------------------------------------------------------
 
 
-class Slow(Syscalls):
+class Slow(SystemCalls):
     """Holds a packing between two of its reads until the test lets it go on."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.entered = threading.Event()
         self.opened = threading.Event()
         self.reading: str | None = None

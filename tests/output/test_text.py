@@ -165,9 +165,9 @@ with Output(root) as out:
 
 def test_a_mark_is_written_where_nothing_can_be_locked(root: Path) -> None:
     """The lock is for several writers at once; a file system without locks has one at a time."""
-    from limpet.output._syscalls import Syscalls
+    from tests.output.system_calls import SystemCalls
 
-    class NoLocks(Syscalls):
+    class NoLocks(SystemCalls):
         def lock(self, fd: int) -> bool:
             raise OSError(38, "Function not implemented")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -138,7 +139,7 @@ def test_a_path_is_examined_at_its_deepest_known_directory() -> None:
         ("f/below", {tree.root: {"f": 0}}, set()),
     ):
         agenda = Agenda()
-        take_path(f"{LOCATION}/{path}", agenda, tree.context)
+        take_path(LOCATION + os.sep + path.replace("/", os.sep), agenda, tree.context)
         assert (agenda.names, agenda.listings, agenda.location) == (names, listings, False), path
 
 

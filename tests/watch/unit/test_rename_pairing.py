@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from limpet.backends import DELETE, MOVED
-from tests.watch.unit.memory_tree import MemoryTree
+import pytest
+
+from limpet.backends import DELETE, MOVED, FileSystemTraits
+from tests.watch.unit.memory_tree import MemoryDisk, MemoryTree
 
 
 def test_a_renamed_file_is_paired_by_its_inode_and_birth() -> None:
@@ -115,6 +117,19 @@ def test_a_directory_moved_into_a_new_one_arrives_in_it() -> None:
     tree.disk.dir("new")
     tree.disk.rename("d", "new/d")
     assert tree.pair(tree.compare("new")) == ["d -> new/d"]
+
+
+def test_a_file_keeps_its_name_in_another_directory_where_case_is_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two spellings of one name are about one directory; elsewhere, inode and birth decide."""
+    caseless = FileSystemTraits(case_sensitive=False)
+    monkeypatch.setattr(MemoryDisk, "traits", lambda self, path: caseless)
+    tree = MemoryTree("a", "b")
+    tree.disk.dir("d")
+    tree.disk.rename("a", "d/a")
+    tree.disk.rename("b", "B")
+    assert tree.pair(tree.compare("a", "b", "B", "d")) == ["a -> d/a", "b -> B"]
 
 
 def test_a_file_moved_out_of_a_deleted_directory_is_paired() -> None:

@@ -230,10 +230,13 @@ class RenamePairing:
         origin = self.origins.get((arrival.directory, arrival.name))
         if origin == (departure.directory, departure.name) and not arrival.bits & DELETE:
             return True
-        if not traits.case_sensitive and departure.name.casefold() == arrival.name.casefold():
-            return departure.directory is arrival.directory and _differs_by_name_alone(
-                record, facts
-            )
+        if (
+            not traits.case_sensitive
+            and departure.directory is arrival.directory
+            and departure.name.casefold() == arrival.name.casefold()
+            and _differs_by_name_alone(record, facts)
+        ):
+            return True
         if not traits.stable_inodes:
             return False
         return same_file(record, departure.directory.seen, facts, births=traits.stable_births)
