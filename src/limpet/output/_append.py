@@ -261,6 +261,9 @@ def _open(
         opened = calls.stat(fd)
         check_plain(opened)
         if not same_mount(calls, root, fd):
+            if _is_elsewhere(calls, dir_fd, parts[-1], opened):
+                calls.close_quietly(fd)
+                return None  # rotated meanwhile: nobody asks for that file any more
             raise RefusalError("mount", "another file is mounted at the name")
     except BaseException:
         calls.close_quietly(fd)

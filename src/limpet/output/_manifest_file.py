@@ -58,9 +58,19 @@ class Manifest:
         """Put the rows on disk; the lock goes over to the new version.
 
         Raises:
-            OSError: The version before is there, and still locked.
+            OSError: The version before is there, and still locked; where it is written in place,
+                perhaps damaged: then it lists nothing, and what it listed is kept for ever.
         """
         calls, dir_fd, name = self._calls, self._dir_fd, self._parts[-1]
+        if not calls.replaces_open_files:
+            # Others read it under the lock alone, so they never see it half written.
+            data = dump(self.rows)
+            self._report.begin(self._parts)
+            calls.write_at(self._fd, data, 0)
+            calls.truncate(self._fd, len(data))
+            with contextlib.suppress(OSError):
+                self._report.moved(self._parts, state_of(calls.stat_at(dir_fd, name)))
+            return
         for _ in range(_TRIES):
             staged = stage(calls, dir_fd, 0o666)
             fd = -1

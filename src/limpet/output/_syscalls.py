@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from limpet._ctypes_buffers import unpacker
 from limpet._exclusive_lock import lock_exclusively
@@ -111,6 +111,10 @@ def _checked(result: int) -> int:
 
 class Syscalls:
     """The real system; a subclass may fail at any of these."""
+
+    replaces_open_files: ClassVar[bool] = True
+    """Whether a rename may replace a file that is open. On Windows it is refused, unless the file
+    system and every opener agree (FileRenameInfoEx with POSIX semantics, which is not used)."""
 
     # -- folders -------------------------------------------------------------------------------
 
@@ -256,6 +260,13 @@ class Syscalls:
             os.lseek(fd, offset, os.SEEK_SET)
             return os.read(fd, size)
         return os.pread(fd, size, offset)
+
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        """Write all of the data from an offset on."""
+        os.lseek(fd, offset, os.SEEK_SET)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.write(fd, rest) :]
 
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)

@@ -19,7 +19,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from limpet._extended_path import extended
 from limpet._shared_open import open_shared
@@ -29,12 +29,16 @@ _T = TypeVar("_T")
 
 _FIRST: Final = 1 << 30
 """Numbers of directories start here, far above any descriptor."""
+_TRIES: Final = 20
+"""How often a file may be replaced between its opening and the look at what is at its name."""
 _REPARSE_POINT: Final = 0x400
 """FILE_ATTRIBUTE_REPARSE_POINT: a symlink, junction or mounted folder."""
 
 
 class PathSyscalls(Syscalls):
     """Directories by path, each held open for as long as its number is in use."""
+
+    replaces_open_files: ClassVar[bool] = sys.platform != "win32"
 
     def __init__(self, pin: Callable[[str], Callable[[], None]] | None = None) -> None:
         """Start without directories; ``pin`` holds one open and returns what releases it."""
@@ -123,17 +127,26 @@ class PathSyscalls(Syscalls):
         os.link(self._path(dir_fd, name), self._path(to, new), follow_symlinks=False)
 
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
-        """Open a file in a directory; refuse a link at its end, also one that comes meanwhile."""
+        """Open a file in a directory; refuse a link at its end, also one that comes meanwhile.
+
+        A file that is renamed or replaced in that moment, as others rotate a log, is opened again.
+        """
         path = self._path(dir_fd, name)
-        fd = _patiently(lambda: open_shared(path, flags | _FLAGS, mode, follow=False))
-        try:
-            mine, there = os.fstat(fd), os.lstat(path)
-            if _is_link(there) or not os.path.samestat(mine, there):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        for _ in range(_TRIES):
+            fd = _patiently(lambda: open_shared(path, flags | _FLAGS, mode, follow=False))
+            try:
+                mine, there = os.fstat(fd), os.lstat(path)
+                if _is_link(mine) or _is_link(there):
+                    break
+                if os.path.samestat(mine, there):
+                    fd, opened = -1, fd
+                    return opened
+            except FileNotFoundError:
+                pass
+            finally:
+                if fd >= 0:
+                    os.close(fd)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
     def stat(self, fd: int) -> os.stat_result:
         """Return the status of an open file or directory."""
