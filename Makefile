@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo demo-remote test check lint types format soak bench bench-output bench-follow \
+.PHONY: help demo demo-remote test test-windows check lint types format soak bench bench-output bench-follow \
 	bench-bots bench-remote follow-table attack test-pythons coverage clean
 
 help:  ## show this list
@@ -43,6 +43,9 @@ demo-remote: $(READY)  ## see three hosts work together over a hub that is kille
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+
+test-windows: $(READY)  ## run the tests in the CPython for Windows, under Wine, which it installs (apt)
+	@$(BIN)/python tests/windows/run.py
 
 test-pythons: $(READY)  ## the core, and one bot under both runners, on each Python that is found here
 	$(BIN)/python -m pytest -m pythons -rs tests/bot/test_pythons.py tests/pythons

@@ -84,7 +84,7 @@ def skip_what_is_missing() -> None:
     if not hasattr(os, "mkfifo"):
         os.mkfifo = skipping("no FIFOs here")
     if not has_symlinks():
-        os.symlink = _no_symlink
+        os.symlink = _no_symlink  # type: ignore[assignment]
     if not has_permission_bits():
         chmod = os.chmod
 

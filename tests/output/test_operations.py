@@ -68,7 +68,7 @@ def code(answer: Done | Refused) -> str:
 def tree(folder: Path) -> dict[str, str]:
     """Every file below a folder and what is in it."""
     return {
-        str(path.relative_to(folder)): path.read_text()
+        path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.is_symlink()
     }
@@ -1033,7 +1033,7 @@ def test_what_a_crash_left_is_cleared_away(openers: Open, root: Path, way: str) 
         with openers(clean=False):
             assert (root / name).exists()
         with openers():
-            found = {str(path.relative_to(root)) for path in root.rglob("*")}
+            found = {path.relative_to(root).as_posix() for path in root.rglob("*")}
         assert found == {
             "d",
             "d/.limpet-notes",

@@ -41,7 +41,7 @@ def test_a_lock_of_another_process_ends_with_it(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
     ) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == b"locked\n"
+        assert holder.stdout.readline().strip() == b"locked"
         with pytest.raises(BlockingIOError):
             FileLock(path)
         holder.kill()

@@ -1,6 +1,129 @@
-RUN = ("tests/output/test_name_validation.py",)
-SKIPPED = {
-    "takes too long at Wine's 5 ms an append": [
-        r"output/test_append.py::test_records_of_many_writers_never_mix"
-    ],
+"""Which tests run in the CPython for Windows under Wine, and why the others do not.
+
+``tests/meta/test_windows.py`` holds that each test file is in one of the lists, and exists.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RUN: Final = tuple(
+    f"tests/{name}.py"
+    for name in """
+    windows/test_windows bot/test_config output/test_append output/test_text
+    output/test_operations output/test_name_validation output/test_busy_files
+    watch/scenarios/test_scenarios watch/model/test_laws
+    watch/unit/test_agenda watch/unit/test_borders watch/unit/test_change_detection
+    watch/unit/test_compare watch/unit/test_debounce watch/unit/test_entry_record
+    watch/unit/test_event_order watch/unit/test_hint_intake watch/unit/test_options
+    watch/unit/test_rename_pairing watch/unit/test_settling_dirs watch/unit/test_state_file
+    shared/test_backoff shared/test_dead_letter shared/test_events_are_frozen
+    shared/test_extended_path shared/test_file_lock shared/test_keyed_queue shared/test_loop_guard
+    shared/test_pipe_errors
+    following/test_decisions following/test_options following/test_fault_table
+    following/test_shells
+    bot/test_template bot/test_run_options bot/test_lines
+    cli/test_main cli/test_plan cli/test_reference
+    """.split()
+)
+"""The longest first: they run several at once."""
+
+LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
+    "about Linux alone: its kernel, its mounts, its signals": tuple(
+        """watch/kernel/test_faults watch/kernel/test_field_reports watch/kernel/test_hung_disk
+        watch/kernel/test_finished_folders watch/kernel/test_other_loops_and_forks
+        watch/kernel/test_other_names watch/filesystems/test_filesystems watch/model/test_mounts
+        watch/model/test_laws_crossings watch/model/test_recorded_streams
+        watch/model/test_inode_reuse output/test_file_systems output/test_isolation
+        bot/test_stop cli/test_stop cli/test_processes cli/test_doctor shared/test_process_group
+        following/test_symlinks output/test_attack""".split()
+    ),
+    "about the repository, which is the same everywhere": tuple(
+        """meta/test_benchmarks meta/test_docs meta/test_imports meta/test_repository
+        meta/test_surface meta/test_words meta/test_windows pythons/test_core
+        bot/test_pythons""".split()
+    ),
+    "takes too long where each opening of a file costs milliseconds": tuple(
+        """output/test_own_writes output/test_chaos output/test_async_output following/test_soak
+        following/test_model bot/test_model shared/test_option_values bot/test_config_fuzz
+        cli/test_stdout""".split()
+    ),
+    "needs the server of a hub": tuple(
+        """remote/test_agent remote/test_attacks remote/test_bot remote/test_checkpoint_store
+        remote/test_config remote/test_decoding remote/test_faults remote/test_hostile
+        remote/test_how_to remote/test_permissions remote/test_presence remote/test_processes
+        remote/test_reading remote/test_spool remote/test_transport""".split()
+    ),
+    "not looked into yet": tuple(
+        """bot/test_components bot/test_containment bot/test_examples bot/test_filesystem
+        bot/test_mewbot bot/test_odd_names bot/test_reference bot/test_replay bot/test_runner
+        bot/test_service bot/test_webhook cli/test_exec cli/test_follow cli/test_render
+        cli/test_watch cli/test_write cli/test_writer examples/test_examples
+        following/test_async_follower following/test_errnos following/test_faults
+        following/test_starts output/test_close output/test_faults output/test_rotation
+        shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
+        shared/test_events shared/test_wire watch/kernel/test_async_watch
+        watch/kernel/test_location""".split()
+    ),
 }
+"""Why -> files below ``tests``."""
+
+SKIPPED: Final[dict[str, tuple[str, ...]]] = {
+    "takes too long where each opening of a file costs milliseconds": (
+        r"output/test_append.py::test_records_of_many_writers_never_mix",
+        r"output/test_append.py::test_many_processes_rotate_one_file",
+    ),
+    "no permission bits here": (
+        r"output/test_operations.py::test_(new_files_have|a_new_file_has_the_mode)",
+        r"output/test_operations.py::test_(overwritten_files_keep|what_is_write_protected)",
+    ),
+    "no module fcntl": (r"output/test_append.py::test_a_lock_is_waited_for",),
+    "no times of an open file (os.utime of a descriptor)": (
+        r"output/test_append.py::test_(by_day|no_older_and_no_more_bytes)",
+    ),
+    "Wine keeps the name of a deleted file or directory while it is open": (
+        r"output/test_append.py::test_a_file_(that_goes_between|removed_within)",
+        r"watch/scenarios/.*watchfiles-S1[58]",
+    ),
+    "no directory is replaced by a rename here": (
+        r"watch/scenarios/.*W39",
+        r"following/test_fault_table.py::test_row\[row_3[01]\]",
+    ),
+    "the test's own writer holds the file open": (
+        r"following/test_fault_table.py::test_row\[row_(10|11|29)\]",
+        r"watch/unit/test_borders.py::test_a_held_new_file_that_is_replaced",
+    ),
+    "no /proc": (r"watch/unit/test_borders.py::test_an_ignore_file_that_is_no_file",),
+    "a backend of Linux": (
+        r"watch/unit/test_state_file.py::test_the_state_file_is_no_entry\[(fanotify|inotify)",
+        r"watch/unit/test_options.py::test_a_backend_that_does_not_work",
+    ),
+    "no hint of a writer's close here": (
+        r"watch/unit/test_options.py::test_a_watch_is_pickled_as",
+    ),
+    "no limit of descriptors (module resource)": (
+        r"watch/unit/test_options.py::test_out_of_descriptors",
+    ),
+    "its fake replaces a call that is not made here": (
+        r"watch/unit/test_state_file.py::test_a_start_that_fails_keeps_the_state",
+        r"output/test_text.py::test_a_mark_is_written_where_nothing_can_be_locked",
+    ),
+    "paths of POSIX in the test": (
+        r"bot/test_template.py::test_what_a_template_expands_to\[\{rel\}",
+        r"watch/unit/test_hint_intake.py::test_a_path_is_examined_at",
+        r"shared/test_file_lock.py::test_a_path_that_cannot_be_opened",
+    ),
+    "no name that is no text, and names that are equal in Unicode's view are one": (
+        r"output/test_operations.py::test_(names_that_are_no_text|names_that_look_alike)",
+        r"output/test_operations.py::test_portable_is_for_new_names",
+    ),
+    "Linux' own modules": (r"cli/test_main.py::test_a_watch_loads_nothing",),
+    "no such dates in this file system": (
+        r"watch/unit/test_entry_record.py::test_both_ways_to_stat_agree_on_a_far_date",
+    ),
+    "not looked into yet": (
+        r"windows/test_windows.py::test_the_demo\[poll\]",
+        r"bot/test_config.py::test_bots_that_write_into_each_others_folder",
+    ),
+}
+"""Why -> patterns of the tests that are skipped, below ``tests``."""
