@@ -64,7 +64,7 @@ def run_file(made: Setup, file: str) -> Outcome:
     """Run one file; end it when its time is over."""
     started = time.monotonic()
     options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", "-p", PLUGIN)
-    command = ["wine", made.python / "python.exe", "-m", "pytest", *options]
+    command: list[str | Path] = ["wine", made.python / "python.exe", "-m", "pytest", *options]
     code: int | None
     process = subprocess.Popen(
         [*command, f"--timeout={LIMIT_OF_A_TEST}", file],

@@ -227,8 +227,9 @@ def test_the_demo(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("Wine keeps the name of a deleted directory while it is watched")
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     demo = importlib.import_module("demo")
-    watching = functools.partial(limpet.watch_dir, backend=backend, poll_interval=0.02)  # type: ignore[arg-type]
+    watching = functools.partial(limpet.watch_dir, backend=backend, poll_interval=0.2)  # type: ignore[arg-type]
     monkeypatch.setattr(limpet, "watch_dir", watching)
+    monkeypatch.setattr(demo, "PACE", 0.5)  # older than what a rename needs
     assert asyncio.run(demo.main()) == 0
 
 
