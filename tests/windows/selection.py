@@ -121,6 +121,5 @@ SKIPPED: Final[dict[str, tuple[str, ...]]] = {
     "no such dates in this file system": (
         r"watch/unit/test_entry_record.py::test_both_ways_to_stat_agree_on_a_far_date",
     ),
-    "not looked into yet": (r"bot/test_config.py::test_bots_that_write_into_each_others_folder",),
 }
 """Why -> patterns of the tests that are skipped, below ``tests``."""

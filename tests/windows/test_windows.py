@@ -260,6 +260,14 @@ def test_a_name_beyond_the_code_page_comes_out_of_a_pipe_as_utf8(tmp_path: Path)
     assert "ж中" in out.decode()
 
 
+def test_the_doctor_knows_no_limits_of_linux_elsewhere(tmp_path: Path) -> None:
+    """C1: a directory ``/proc`` of the current drive is nobody's process file system."""
+    with program("-m", "limpet", "doctor", tmp_path, stdout=subprocess.PIPE) as shown:
+        out, _ = shown.communicate(timeout=PATIENCE)
+    assert (b"inotify" in out) == (sys.platform == "linux")
+    assert b"backend" in out
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     """C3."""
     (tmp_path / "first").write_text("1")

@@ -105,7 +105,8 @@ def examine(
 ) -> Report:
     """Report how ``path`` would be watched, without watching it."""
     found = _kind_of(path)
-    limits = read_limits(proc)
+    # On Windows "/proc" is a directory of the current drive, whoever made that.
+    limits = {} if os.name == "nt" else read_limits(proc)
     folders = count_dirs(path) if found == "dir" else None
     problems: list[Problem] = []
     choice = None
