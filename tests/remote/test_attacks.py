@@ -331,6 +331,9 @@ POISONS = [
     (b"", b"NATS/1.0\r\nStatus: 503\r\n\r\n"),
     (b"", b"NATS/1.0\r\nNats-Sequence: 999\r\nNats-Subject: limpet.v1.ev.nas.a.b.c\r\n\r\n"),
     (b"", b"NATS/1.0\r\nNats-Sequence: x\r\nNats-Time-Stamp: never\r\n\r\n"),
+    (b"", b"NATS/1.0 200\r\nA: \xff\r\n\r\n"),
+    (b"", b"NATS/1.0 404 x\r\n\r\n"),
+    (b"", b"NATS/1.0 503 x\r\n\r\n"),
     (b"\xff", b""),
     (b"\x0b1", b""),
     (b"\x0c2", b"NATS/1.0\r\nA: \xfe\r\n\r\n"),
@@ -422,6 +425,39 @@ async def test_the_answer_of_one_host_is_not_taken_for_anothers(fleet: Fleet) ->
         await nas.publish([Message("limpet.v1.res.nas.reports.c77", wrong.encode())])
         with pytest.raises(HubError, match="in place of"):
             await asked
+
+
+async def test_a_content_in_pieces_of_one_byte_is_none(fleet: Fleet) -> None:
+    """Each piece is a question to the hub: they would hold whoever asks for hours."""
+    import base64
+
+    web, reports = await fleet.connect("web01"), await fleet.connect("reports")
+    bucket, name = "LIMPET_C_web01", "0" * 64
+    for _ in range(20):
+        await web.publish([Message(f"$O.{bucket}.C.abc", b"x")])
+    about = {"name": name, "nuid": "abc", "size": 20, "chunks": 20}
+    key = base64.urlsafe_b64encode(name.encode()).decode()
+    await web.publish([Message(f"$O.{bucket}.M.{key}", json.dumps(about).encode())])
+    assert await reports.get_object(bucket, name, 20) is None
+    assert await reports.get_object(bucket, name, 5) is None
+
+
+async def test_the_newest_message_of_one_host_holds_back_no_other(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """A reader of all hosts that begins now asks each stream for its newest message."""
+    web, nas = await fleet.connect("web01"), await fleet.connect("nas")
+    for end, headers in POISONS:
+        await raw_publish(web, b"limpet.v1.ev.web01.in.file.created" + end, headers, b"{}")
+        reading = await fleet.connect("all")
+        store = tmp_path / secrets.token_hex(4)
+        async with asyncio.timeout(30):
+            async with EventReader(reading, bot="all", store=store) as reader:
+                good = event_of_host(tmp_path, "nas")
+                await nas.publish([good])
+                async for event in reader:
+                    if event.id == good.id:
+                        break
 
 
 def event_of_host(tmp_path: Path, host: str) -> Message:

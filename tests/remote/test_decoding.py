@@ -242,6 +242,36 @@ def test_another_version_is_not_taken_for_this_one(
         decode_answer(json.dumps(answer).encode(), "web01")
 
 
+@pytest.mark.parametrize("where", ["type", "origin", "lines", "content"])
+def test_half_a_character_is_no_text(where: str, event_bodies: list[dict[str, Any]]) -> None:
+    """It passes JSON, and cannot be written anywhere."""
+    body = copy.deepcopy(event_bodies[0])
+    body["data"].pop("content")
+    body["data"] |= {
+        "lines": {"lines": {"text": ["\ud800"]}},
+        "content": {"content": {"mode": "r", "text": "\udfff"}},
+    }.get(where, {where: "a\udc80"})
+    with pytest.raises(EnvelopeError, match="surrogates"):
+        decode(json.dumps(body).encode(), host="web01")
+
+
+@pytest.mark.anyio
+async def test_a_large_content_that_is_not_its_text_is_an_error_of_the_hub(
+    memory: Hub, tmp_path: Path, event_bodies: list[dict[str, Any]]
+) -> None:
+    transport = await memory.connect("web01")
+    raw = b"\xff\xfe" * 10
+    ref = ObjectRef.of("LIMPET_C_web01", raw)
+    await transport.put_object(ref.bucket, ref.name, raw)
+    body = copy.deepcopy(event_bodies[0])
+    body["data"]["content"].pop("b64")
+    body["data"]["content_ref"] = ref.to_json()
+    event = decode(json.dumps(body).encode(), host="web01")
+    reader = EventReader(transport, bot="bot", hosts=["web01"], store=tmp_path / "c")
+    with pytest.raises(HubError, match="not the text"):
+        await reader.content(event)
+
+
 def some_damaged(body: Any, count: int, seed: int) -> list[bytes]:
     """Return damaged messages: each value in turn replaced by each kind of junk."""
     junk: list[Any] = [None, True, -1, 10**400, 1.5, "", "\udcff", "a\0b", [], {}, [[]], {"v": 2}]

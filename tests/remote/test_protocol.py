@@ -129,6 +129,11 @@ def test_headers_are_cleaned_to_what_the_client_reads(first: bytes, lines: list[
         (b"NATS/9.9 503\r\nA: b\r\n\r\n", b"NATS/1.0\r\nA: b\r\n\r\n"),
         (b"NATS/1.0\r\nStatus: 404\r\n sTaTus : 503\r\nDescription: x\r\n\r\n", None),
         (b"NATS/1.0\r\nStatus: 404\r\nA: b\r\n\r\n", b"NATS/1.0\r\nA: b\r\n\r\n"),
+        (b"NATS/1.0 200\r\nA: \xff\r\n\r\n", b"NATS/1.0 200\r\nA: \\xff\r\n\r\n"),
+        (
+            b"NATS/1.0 404 x\r\nNats-Sequence: 5\r\n\r\n",
+            b"NATS/1.0\r\nNats-Sequence: 5\r\n\r\n",
+        ),
     ],
 )
 def test_a_status_is_the_servers_alone(raw: bytes, clean: bytes | None) -> None:

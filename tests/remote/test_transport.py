@@ -126,10 +126,11 @@ async def test_listening_yields_messages_at_once(hub: Hub) -> None:
 async def test_large_and_small_values(hub: Hub) -> None:
     transport = await hub.connect("web01")
     data = os.urandom(3 << 20)
-    assert await transport.get_object("LIMPET_C_web01", "abc") is None
+    assert await transport.get_object("LIMPET_C_web01", "abc", len(data)) is None
     await transport.put_object("LIMPET_C_web01", "abc", data)
     await transport.put_object("LIMPET_C_web01", "abc", data)
-    assert await transport.get_object("LIMPET_C_web01", "abc") == data
+    assert await transport.get_object("LIMPET_C_web01", "abc", len(data)) == data
+    assert await transport.get_object("LIMPET_C_web01", "abc", 5) is None
     assert await transport.get_value("LIMPET_AT_web01", "agent") is None
     await transport.put_value("LIMPET_AT_web01", "agent", b"{}")
     await transport.put_value("LIMPET_AT_web01", "agent", b"{1}")

@@ -146,11 +146,11 @@ class AgentPresence:
         stored = await self._transport.get_stored(self._bucket, _KEY)
         report = {} if stored is None else report_of(stored.data)
         other, since = report.get("instance"), report.get("since")
-        if other in {None, self._instance} or report.get("stopped"):
+        if not isinstance(other, str) or other == self._instance or report.get("stopped"):
             return
         theirs = (since if isinstance(since, int | float) else 0.0) or float("inf")
         ours = self._since or float("inf")
-        if (theirs, str(other)) < (ours, self._instance):
+        if (theirs, other) < (ours, self._instance):
             raise self._taken(report)
         if other != self._second:
             _log.warning("another agent %r reports too (%s)", self._host, _place_of(report))

@@ -262,7 +262,7 @@ class CommandExecutor:
             reason = f"is in the bucket {ref.bucket!r}, not in {bucket!r}, the sender's"
         else:
             try:
-                content = await self._transport.get_object(bucket, ref.name)
+                content = await self._transport.get_object(bucket, ref.name, ref.size)
             except DisconnectedError:
                 raise
             except HubError as error:

@@ -190,6 +190,8 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
         envelope = json.loads(raw)
         data = envelope["data"]
         check_version(data, "events")
+        if b"\\ud" in raw.lower():  # half of a pair is no text: it cannot be written anywhere
+            json.dumps(envelope, ensure_ascii=False).encode()
         for place, key in _TEXTS:
             if not isinstance((envelope if place == "envelope" else data)[key], str):
                 message = f"its {key} is no text"

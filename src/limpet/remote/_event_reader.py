@@ -53,6 +53,8 @@ class _Subscription:
         self.name = name
         """That of its checkpoint."""
         self.consumer: Consumer | None = None
+        self.starts_new = False
+        """Its newest message could not be asked for yet, and it begins after that."""
         self.read: StreamPosition | None = None
         """Of the last message that was read."""
         self.delivered = DeliveredRanges()
@@ -309,14 +311,18 @@ class EventReader:
             return event.content
         data = None
         if ref.bucket == self.subjects.content(event.host):  # what else it names is not the host's
-            data = await self.transport.get_object(ref.bucket, ref.name)
+            data = await self.transport.get_object(ref.bucket, ref.name, ref.size)
         if data is None:
             message = f"the content of {event.path} ({ref.size:,} bytes) is not on the hub any more"
             raise HubError(message, code="hub-object")
         if hashlib.sha256(data).hexdigest() != ref.name:
             message = f"the content of {event.path} on the hub is damaged"
             raise HubError(message, code="hub-object")
-        return event.decoded(data)
+        try:
+            return event.decoded(data)
+        except ValueError as error:
+            message = f"the content of {event.path} is not the text that its host says: {error}"
+            raise HubError(message, code="hub-object") from error
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -338,9 +344,7 @@ class EventReader:
         while True:
             try:
                 answer = await ask()
-            except NotPermittedError:
-                raise
-            except HubError as error:
+            except DisconnectedError as error:
                 self._note(error)
                 await asyncio.sleep(backoff.next())
             else:
@@ -350,7 +354,15 @@ class EventReader:
     async def _start_now(self, one: _Subscription) -> None:
         """Start with new events; save that at once, so that a restart misses nothing."""
         stream = self.subjects.events(one.host)
-        newest = await self._patiently(partial(self.transport.newest, stream))
+        try:
+            newest = await self._patiently(partial(self.transport.newest, stream))
+        except NotPermittedError:
+            raise
+        except HubError as error:  # of this host alone: the others do not wait for it
+            self._note(error)
+            one.starts_new = True
+            return
+        one.starts_new = False
         one.checkpoint = one.read = _position_of(newest)
         inside = self.store.connection.in_transaction
         await self._in_store(self.store.save, one.name, one.checkpoint, one.acknowledged)
@@ -368,6 +380,11 @@ class EventReader:
         backoff = Backoff(0.5, _PAUSE_S)
         while True:
             try:
+                if one.starts_new:
+                    await self._start_now(one)
+                if one.starts_new:
+                    await asyncio.sleep(backoff.next())
+                    continue
                 if one.consumer is None:
                     one.consumer = await self._open(one)
                 stored = await one.consumer.fetch(_BATCH, _WAIT_S)

@@ -257,8 +257,8 @@ class Transport(Protocol):
             HubError: As ``publish``.
         """
 
-    async def get_object(self, bucket: str, name: str) -> bytes | None:
-        """Return a large content; ``None`` if there is none, or if it is not whole."""
+    async def get_object(self, bucket: str, name: str, size: int) -> bytes | None:
+        """Return a large content; ``None`` if there is none of that size, or if it is not whole."""
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Store a small value under a key; it is removed after the bucket's time."""

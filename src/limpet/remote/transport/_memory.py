@@ -302,9 +302,10 @@ class MemoryTransport(Transport):
             raise TooLargeError(too_large(name, len(data)))
         self.hub.objects.setdefault((bucket, name), data)
 
-    async def get_object(self, bucket: str, name: str) -> bytes | None:
+    async def get_object(self, bucket: str, name: str, size: int) -> bytes | None:
         await self.reach()
-        return self.hub.objects.get((bucket, name))
+        found = self.hub.objects.get((bucket, name))
+        return None if found is None or len(found) != size else found
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         await self.reach()

@@ -20,20 +20,23 @@ _EMPTY: Final = len(_VERSION) + 4
 _STATUS_LINE: Final = re.compile(rb"NATS/1\.0( \d{3}( [\x20-\x7e]*)?)?")
 
 
-def clean_headers(raw: bytes) -> bytes | None:
+def clean_headers(raw: bytes, reply: bytes = b"") -> bytes | None:
     """Return the headers of a message as nats-py can read them; ``None`` if there are none.
 
-    The first line is the server's only if it is in the server's form. A ``Status`` below it is the
-    sender's, for the server writes its own into the first line.
+    A status is the server's only in the first line, in the server's form, and of a message that is
+    not from a stream. Any other is the sender's, and would hide the message.
     """
     if raw.startswith(_VERSION + b"\r\n") and raw.endswith(b"\r\n\r\n"):
         lowered = raw.lower()
         if b"status" not in lowered and b"description" not in lowered and len(raw) > _EMPTY:
             return raw
     first, _, rest = raw.partition(b"\r\n")
-    if not _STATUS_LINE.fullmatch(first):
+    lines = [clean_text(one) for one in rest.split(b"\r\n") if one and not _is_reserved(one)]
+    is_stored = reply.startswith(b"$JS.ACK.") or any(
+        line.startswith((b"Nats-Sequence:", b"Nats-Stream:")) for line in lines
+    )
+    if is_stored or not _STATUS_LINE.fullmatch(first):
         first = _VERSION
-    lines = [line for line in rest.split(b"\r\n") if line and not _is_reserved(line)]
     if not lines and first == _VERSION:
         return None
     return b"\r\n".join([first, *lines, b"", b""])
@@ -43,8 +46,8 @@ def _is_reserved(line: bytes) -> bool:
     return line.partition(b":")[0].strip().lower() in {b"status", b"description"}
 
 
-def clean_subject(raw: bytes) -> bytes:
-    """Return a subject that is valid UTF-8; other bytes are escaped, and so fit no pattern."""
+def clean_text(raw: bytes) -> bytes:
+    """Return a subject or header as valid UTF-8; other bytes are escaped, and so fit no pattern."""
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -112,7 +115,7 @@ def replace_parser(client: Any) -> None:
             raw, data = bytes(self.buf[:headers]), bytes(self.buf[headers:size])
             del self.buf[: size + 2]
             self.message = None
-            found = clean_headers(raw) if headers else None
+            found = clean_headers(raw, reply) if headers else None
             try:
                 await self.nc._process_msg(sid, subject, reply, data, found)  # noqa: SLF001
             except Exception as error:  # noqa: BLE001 - one message ends no reading
@@ -129,11 +132,11 @@ def _message_of(rest: bytes, *, has_headers: bool) -> tuple[bytes, int, bytes, i
     if len(parts) not in {2 + counts, 3 + counts}:
         return None
     numbers = [parts[1], *parts[-counts:]]
-    if not all(number.isdigit() for number in numbers):
+    if not all(number.isdigit() and len(number) < 19 for number in numbers):
         return None
     reply = parts[2] if len(parts) == 3 + counts else b""
     sid, size = int(parts[1]), int(parts[-1])
     headers = int(parts[-2]) if has_headers else 0
     if headers > size:
         return None
-    return clean_subject(parts[0]), sid, clean_subject(reply), headers, size
+    return clean_text(parts[0]), sid, clean_text(reply), headers, size

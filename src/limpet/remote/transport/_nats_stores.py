@@ -111,23 +111,24 @@ class NatsTransport(NatsConsumers, Transport):
         }
         await self.publish([Message(subject, json.dumps(about).encode())])
 
-    async def get_object(self, bucket: str, name: str) -> bytes | None:
+    async def get_object(self, bucket: str, name: str, size: int) -> bytes | None:
         # Not by nats-py, which asks for the names of all streams, and no bot may (ADR-20).
         stream = f"OBJ_{bucket}"
         stored = await self.latest(stream, _about_subject(bucket, name))
         about = _About() if stored is None else _about_of(stored.data)
-        if not 0 <= about.size <= OBJECT_LIMIT:
+        if about.size != size or not 0 <= size <= OBJECT_LIMIT:
             return None
         pieces: list[bytes] = []
-        size, seq = 0, 1
-        while size < about.size:
+        left, seq = size, 1
+        while left:
             body = {"next_by_subj": f"$O.{bucket}.C.{about.nuid}", "seq": seq}
             (piece,) = await get_direct(self, stream, [json.dumps(body).encode()])
-            if piece is None or not piece.data:
+            # Pieces of one byte each would keep whoever fetches them for hours.
+            if piece is None or len(piece.data) != min(_PIECE, left):
                 return None
             pieces.append(piece.data)
-            size, seq = size + len(piece.data), piece.seq + 1
-        return b"".join(pieces) if size == about.size else None
+            left, seq = left - len(piece.data), piece.seq + 1
+        return b"".join(pieces)
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         await self.publish([Message(f"$KV.{bucket}.{key}", value)])
