@@ -7,7 +7,9 @@ and ends at a ``SystemExit`` that any task raises.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -58,6 +60,10 @@ def run_loop(main: Coroutine[Any, Any, T], *, takes_interrupt: bool) -> T:
             _tidy(loop)
         finally:
             asyncio.set_event_loop(None)
+            # A signal between the closing of the loop's descriptor and of its handlers would be
+            # reported as a failed write to that descriptor.
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.set_wakeup_fd(-1)
             loop.close()  # does not wait for the threads of its executor
 
 

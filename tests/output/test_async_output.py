@@ -400,6 +400,7 @@ def test_a_loop_that_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [AsyncOutput, Output])
 def test_one_that_was_never_closed_says_so(tmp_path: Path, kind: type[Any]) -> None:
     """A ResourceWarning that names it; its descriptor is freed."""
+    gc.collect()  # what other tests have left
     count = len(os.listdir("/proc/self/fd"))
 
     def leave_open() -> None:
@@ -414,7 +415,7 @@ def test_one_that_was_never_closed_says_so(tmp_path: Path, kind: type[Any]) -> N
 
     with pytest.warns(ResourceWarning, match=f"{kind.__name__} .* was not closed"):
         leave_open()
-    assert len(os.listdir("/proc/self/fd")) == count
+    assert len(os.listdir("/proc/self/fd")) <= count
 
 
 async def test_many_outputs_side_by_side(tmp_path: Path) -> None:
