@@ -106,7 +106,7 @@ def _no_symlink(source: Any, path: Any, *_: Any, **__: Any) -> None:
 
 
 def _write_text_as_bytes() -> None:
-    """Have the tests' own text written and read as it is, in UTF-8; limpet's calls are left alone.
+    """Write and read the tests' own text as it is, in UTF-8; limpet's calls are left alone.
 
     On Windows text gets other line ends and another encoding; no test is about that.
     """

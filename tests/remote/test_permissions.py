@@ -378,8 +378,15 @@ async def test_a_host_and_a_bot_are_added_and_removed_while_the_hub_runs(fleet: 
             return False
         return True
 
+    async def is_readable(stream: str) -> bool:
+        try:
+            return await late.newest(stream) is not None
+        except HubError:
+            return False
+
     await until(published)
     for stream, live in (("LIMPET_EV_mail", "mail"), ("LIMPET_EV_web01", "web01")):
+        await until(lambda stream=stream: is_readable(stream))  # type: ignore[misc]
         reader = await late.read(stream, live=f"limpet.live.ev.{live}.>", after=0)
         assert len(await reader.fetch(10, 2)) == 1
         await reader.close()

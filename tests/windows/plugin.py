@@ -10,7 +10,7 @@ from tests.windows.selection import SKIPPED
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test that is named there a skip mark."""
+    """Mark each test that is named there as skipped."""
     for item in items:
         place = item.nodeid.replace("\\", "/").removeprefix("tests/")
         for reason, patterns in SKIPPED.items():

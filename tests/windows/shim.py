@@ -104,6 +104,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Have Wine corrected from here on; on Windows itself, nothing is done."""
+    """Correct Wine from here on; do nothing on Windows itself."""
     if is_wine():
         sys.meta_path.insert(0, _Finder())

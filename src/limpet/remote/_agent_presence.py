@@ -71,6 +71,7 @@ class AgentPresence:
         self._session, self._health, self._every_s = session, health, every_s
         self._clock = clock
         self._instance = secrets.token_hex(8)
+        self._process = _process_here()
         self._second: object = None
         """The agent that was found to report too."""
         self._since = 0.0
@@ -122,7 +123,7 @@ class AgentPresence:
             "session": self._session,
             "instance": self._instance,
             "since": self._since,
-            **_process_here(),
+            **self._process,
         }
 
     async def _report(self) -> None:

@@ -13,7 +13,6 @@ import hashlib
 import logging
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +31,7 @@ from limpet.remote._command_codec import (
 from limpet.remote._command_journal import CommandJournal, CommandRecord
 from limpet.remote._command_recovery import resume
 from limpet.remote._envelope import ObjectRef
-from limpet.remote._message_decoding import keep_in_progress
+from limpet.remote._message_decoding import handle_each
 from limpet.remote._path import flavour_here
 from limpet.remote._stream_setup import ACK_WAIT_S
 from limpet.remote._subjects import Subjects, is_slug
@@ -102,8 +101,8 @@ class CommandExecutor:
                 try:
                     if worker is None:
                         worker = await self._open()
-                    for delivery in await worker.fetch(1, _WAIT_S):
-                        await self._handle(delivery, worker)
+                    found = await worker.fetch(1, _WAIT_S)
+                    await handle_each(worker, found, self._ack_wait, self._handle)
                     self.stats.trouble = ""
                 except (HubError, sqlite3.Error) as error:
                     # A command that could not be noted was not performed, and is delivered again.
@@ -121,14 +120,13 @@ class CommandExecutor:
             self._subjects.commands(self._host), self._host, None, ack_wait=self._ack_wait, limit=1
         )
 
-    async def _handle(self, delivery: WorkMessage, worker: WorkConsumer) -> None:
+    async def _handle(self, delivery: WorkMessage) -> None:
         """Execute a command and answer it; one that fails in a way of its own stops no other.
 
         Raises:
             DisconnectedError: The hub is away; the command is delivered again.
             sqlite3.Error: The journal cannot be written; the same.
         """
-        keeper = asyncio.create_task(keep_in_progress(deque([delivery]), self._ack_wait, worker))
         message = delivery.message
         try:
             answer = await self._answer(message)
@@ -141,8 +139,6 @@ class CommandExecutor:
             self.stats.set_aside += 1
             _log.exception("setting aside command %d on %s", message.seq, message.subject)
             await delivery.term()
-        finally:
-            keeper.cancel()
 
     async def _answer(self, message: StoredMessage) -> Message | None:
         """Return the answer to a command, which is executed first unless it was answered before."""

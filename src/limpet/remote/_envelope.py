@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from limpet._dead_letter import shortened
+from limpet._option_fields import check_encoding
 from limpet._wire import Json, attribute_text, dump_line, wire_time
 from limpet.remote._path import Flavour, RemotePath
 
@@ -250,7 +251,7 @@ def check_version(found: Mapping[str, Any], what: str) -> None:
         raise ValueError(message)
 
 
-def check_encoding(encoding: str, errors: str) -> None:
+def _check_text(encoding: str, errors: str) -> None:
     """Check that text of an event may be decoded so.
 
     Raises:
@@ -258,8 +259,8 @@ def check_encoding(encoding: str, errors: str) -> None:
         ValueError: It is for other than text, or takes time that grows with the square of the size
             (punycode: 24 s for 1 MiB).
     """
-    found = codecs.lookup(encoding)
-    if found.name in _NOT_FOR_TEXT or not getattr(found, "_is_text_encoding", True):
+    check_encoding(encoding, errors)
+    if codecs.lookup(encoding).name in _NOT_FOR_TEXT:
         message = f"its encoding is {encoding!r}"
         raise ValueError(message)
     if errors not in _ERROR_HANDLERS:
@@ -279,7 +280,7 @@ def _check_content(event: RemoteEvent) -> None:
             message = "its content is no mapping"
             raise TypeError(message)
         if content.get("mode") == "r":
-            check_encoding(content.get("encoding", "utf-8"), content.get("errors", "strict"))
+            _check_text(content.get("encoding", "utf-8"), content.get("errors", "strict"))
         packed = content.get("b64")
         if packed is not None:
             event.decoded(base64.b64decode(packed, validate=True))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 
 from limpet.remote._envelope import EnvelopeError, RemoteEvent, decode
 from limpet.remote._subjects import Subjects
@@ -27,16 +28,32 @@ def event_of(message: StoredMessage, subjects: Subjects, host: str) -> RemoteEve
         return None
 
 
-async def keep_in_progress(
-    messages: deque[WorkMessage], ack_wait: float, worker: WorkConsumer
+async def handle_each(
+    worker: WorkConsumer,
+    messages: Iterable[WorkMessage],
+    ack_wait: float,
+    handle: Callable[[WorkMessage], Awaitable[None]],
 ) -> None:
-    """Report regularly that messages are in progress, also those that wait; until cancelled.
+    """Handle messages one after the other, and those that come meanwhile.
 
-    Messages that the worker has received meanwhile are added to them.
+    All of them are reported to be in progress, also those that wait.
     """
+    waiting = deque(messages)
+    keeper = asyncio.create_task(_keep_in_progress(waiting, ack_wait, worker))
+    try:
+        while waiting:
+            await handle(waiting[0])
+            waiting.popleft()
+    finally:
+        keeper.cancel()
+
+
+async def _keep_in_progress(
+    waiting: deque[WorkMessage], ack_wait: float, worker: WorkConsumer
+) -> None:
     while True:
         await asyncio.sleep(ack_wait / 3)
-        messages.extend(worker.arrived())
+        waiting.extend(worker.arrived())
         with contextlib.suppress(HubError):
-            for message in list(messages):
+            for message in list(waiting):
                 await message.in_progress()

@@ -85,7 +85,6 @@ def stream_specs(
 
     found = []
     for host in hosts:
-        results = subjects.results_by(host)
         found += [
             spec(
                 subjects.events(host),
@@ -105,10 +104,10 @@ def stream_specs(
             ),
             spec(
                 subjects.results(host),
-                results,
+                subjects.results_by(host),
                 1,
                 max_per_subject=1,
-                live=results.replace(".v1.", ".live.", 1),
+                live=subjects.live_results(host),
             ),
         ]
     return [*found, *(spec(subjects.dead(bot), subjects.dead_letters(bot), 30) for bot in bots)]

@@ -126,6 +126,10 @@ class Subjects:
         """Filter of the headers that the hub publishes when it has stored an event of a host."""
         return f"{self.prefix}.live.ev.{host}.>"
 
+    def live_results(self, host: str) -> str:
+        """Filter of the answers of one host, as the hub publishes them when it has stored them."""
+        return f"{self.prefix}.live.res.{host}.>"
+
     def live_result(self, bot: str, host: str, command: str = "*") -> str:
         """Subject of an answer, as the hub publishes it when it has stored it."""
         return f"{self.prefix}.live.res.{host}.{bot}.{command}"

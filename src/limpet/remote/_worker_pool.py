@@ -6,16 +6,17 @@ import asyncio
 import json
 import logging
 import traceback
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from limpet._dead_letter import dead_letter
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent
 from limpet.remote._fleet_hosts import FleetHosts
-from limpet.remote._message_decoding import event_of, keep_in_progress
+from limpet.remote._message_decoding import event_of, handle_each
 from limpet.remote._stall_check import StallCheck
 from limpet.remote._stream_setup import work_consumer
 from limpet.remote._subjects import Subjects, check_slug
@@ -121,9 +122,9 @@ class _WorkerPool:
                 try:
                     if worker is None:
                         worker = await self._open(host)
-                    batch = deque(await worker.fetch(self.batch, 2.0))
+                    batch = await worker.fetch(self.batch, 2.0)
                     await stalls.after(len(batch))
-                    await self._handle_all(worker, batch, host)
+                    await handle_each(worker, batch, self.ack_wait, partial(self._handle, host))
                 except NotPermittedError:
                     raise
                 except HubError as error:
@@ -143,16 +144,7 @@ class _WorkerPool:
             limit=2 * self.batch,
         )
 
-    async def _handle_all(self, worker: WorkConsumer, batch: deque[WorkMessage], host: str) -> None:
-        keeper = asyncio.create_task(keep_in_progress(batch, self.ack_wait, worker))
-        try:
-            while batch:
-                await self._handle(batch[0], host)
-                batch.popleft()
-        finally:
-            keeper.cancel()
-
-    async def _handle(self, delivery: WorkMessage, host: str) -> None:
+    async def _handle(self, host: str, delivery: WorkMessage) -> None:
         event = event_of(delivery.message, self.subjects, host)
         if event is None:
             await delivery.term()

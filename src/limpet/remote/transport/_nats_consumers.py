@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import re
@@ -19,6 +18,7 @@ from limpet.remote.transport._base import (
     beyond_the_stream,
 )
 from limpet.remote.transport._nats_connection import NatsConnection
+from limpet.remote.transport._nats_queue import MessageQueue
 from limpet.remote.transport._nats_reader import NatsReader
 
 _DELIVERY: Final = re.compile(r"\$JS\.ACK(\.[^.]+){2,4}(\.[0-9]{1,20}){5}")
@@ -82,10 +82,9 @@ class _PullWorker:
     A request has one answer. So the hub passes it on to another account, and forgets it after.
     """
 
-    def __init__(self, connection: NatsConnection, subject: str, subscription: Any) -> None:
+    def __init__(self, connection: NatsConnection, subject: str, queue: MessageQueue) -> None:
         self.connection = connection
-        self._subject, self._subscription = subject, subscription
-        self._down = connection.down
+        self._subject, self._queue = subject, queue
         self._open = 0
         """Requests without an answer."""
         self._until = 0.0
@@ -97,7 +96,8 @@ class _PullWorker:
         subscription = await connection.client.subscribe(
             connection.new_reply_subject(), pending_msgs_limit=1_000_000, pending_bytes_limit=-1
         )
-        return cls(connection, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", subscription)
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
+        return cls(connection, subject, MessageQueue(connection, subscription))
 
     async def fetch(self, limit: int, timeout: float) -> list[_WorkMessage]:
         """Return at most ``limit`` messages; none after ``timeout`` seconds.
@@ -106,7 +106,7 @@ class _PullWorker:
             MissingStreamError: There is no such consumer.
             DisconnectedError: The connection broke, or the hub does not answer.
         """
-        if self._down.is_set():
+        if self._queue.is_down:
             raise self.connection.away()
         if self._open <= 0:
             await self._request(limit, timeout)
@@ -114,7 +114,7 @@ class _PullWorker:
         end = time.monotonic() + timeout + 1.0
         while self._open > 0 and len(found) < limit:
             # Messages that are there are taken at once; without any, the requests run their time.
-            message = await self._next(0.0 if found else end - time.monotonic())
+            message = await self._queue.next(0.0 if found else end - time.monotonic())
             if message is None:
                 if found:
                     break
@@ -137,10 +137,7 @@ class _PullWorker:
 
     def arrived(self) -> list[_WorkMessage]:
         found: list[_WorkMessage] = []
-        queue = self._subscription._pending_queue  # noqa: SLF001 - as in ``_next``
-        while not queue.empty():
-            message = queue.get_nowait()
-            self._subscription._pending_size -= len(message.data)  # noqa: SLF001
+        while (message := self._queue.take()) is not None:
             self._open -= (message.headers or {}).get("Status") != "100"
             if _DELIVERY.fullmatch(message.reply):
                 found.append(_WorkMessage(self.connection, message))
@@ -152,51 +149,21 @@ class _PullWorker:
         try:
             for _ in range(limit):
                 self._open += 1
-                await self.connection.client.publish(
-                    self._subject, body, reply=self._subscription.subject
-                )
+                await self.connection.client.publish(self._subject, body, reply=self._queue.subject)
         except Exception as error:
             raise self.connection.translated(error) from error
-
-    async def _next(self, timeout: float) -> Any:
-        queue = self._subscription._pending_queue  # noqa: SLF001 - next_msg makes a task a message
-        if not queue.empty():
-            message = queue.get_nowait()
-            self._subscription._pending_size -= len(message.data)  # noqa: SLF001
-            return message
-        if timeout <= 0:
-            # Those of one batch come together: give the reader one turn to bring the rest.
-            await asyncio.sleep(0)
-            if queue.empty():
-                return None
-            return await self._next(timeout)
-        getter = asyncio.ensure_future(queue.get())
-        down = asyncio.ensure_future(self._down.wait())
-        try:
-            await asyncio.wait({getter, down}, timeout=timeout, return_when="FIRST_COMPLETED")
-            if getter.done():
-                message = getter.result()
-                self._subscription._pending_size -= len(message.data)  # noqa: SLF001
-                return message
-            if down.done():
-                raise self.connection.away()
-            return None
-        finally:
-            getter.cancel()
-            down.cancel()
 
     async def close(self) -> None:
         """Stop working, and refuse for now what still comes: another worker gets it at once."""
         with contextlib.suppress(Exception):
             while self._open > 0 and self.connection.connected:
-                message = await self._next(max(0.05, self._until - time.monotonic()))
+                message = await self._queue.next(max(0.05, self._until - time.monotonic()))
                 if message is None:
                     break
                 self._open -= 1
                 if _DELIVERY.fullmatch(message.reply):
                     await _WorkMessage(self.connection, message).nak(0.0)
-        with contextlib.suppress(Exception):
-            await self._subscription.unsubscribe()
+        await self._queue.close()
 
 
 class _WorkMessage:

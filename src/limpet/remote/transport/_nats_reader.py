@@ -20,6 +20,7 @@ from limpet.remote.transport._base import (
     StoredMessage,
 )
 from limpet.remote.transport._nats_connection import NatsConnection
+from limpet.remote.transport._nats_queue import MessageQueue
 
 _FIRST_WINDOW: Final = 32
 _LAST_WINDOW: Final = 256
@@ -116,7 +117,9 @@ def _stored_of(answer: Any, seq: int | None) -> StoredMessage | None:
 class NatsReader:
     """Reads a stream; each message that is there, in the order of the numbers."""
 
-    def __init__(self, connection: NatsConnection, stream: str, hints: Any, after: int) -> None:
+    def __init__(
+        self, connection: NatsConnection, stream: str, hints: MessageQueue | None, after: int
+    ) -> None:
         self._connection, self._stream, self._hints = connection, stream, hints
         self._down = connection.down
         self._next = after + 1
@@ -144,7 +147,10 @@ class NatsReader:
             after = 0 if since is None else await _last_before(connection, stream, since)
         else:
             await get_newest(connection, stream)  # is it there at all?
-        hints = await connection.client.subscribe(live, pending_msgs_limit=_HINTS) if live else None
+        hints = None
+        if live:
+            subscription = await connection.client.subscribe(live, pending_msgs_limit=_HINTS)
+            hints = MessageQueue(connection, subscription)
         return cls(connection, stream, hints, after)
 
     async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
@@ -172,8 +178,7 @@ class NatsReader:
 
     async def close(self) -> None:
         if self._hints is not None:
-            with contextlib.suppress(Exception):
-                await self._hints.unsubscribe()
+            await self._hints.close()
 
     async def _ask(self) -> None:
         """Ask which message is the newest."""
@@ -215,14 +220,10 @@ class NatsReader:
 
     def _take_hints(self) -> None:
         """Note the number of the newest message that the hints name."""
-        if self._hints is None:
-            return
-        queue = self._hints._pending_queue  # noqa: SLF001 - next_msg makes a task a message
-        while not queue.empty():
-            self._note(queue.get_nowait())
+        while self._hints is not None and (hint := self._hints.take()) is not None:
+            self._note(hint)
 
     def _note(self, hint: Any) -> None:
-        self._hints._pending_size -= len(hint.data)  # noqa: SLF001
         text = (hint.headers or {}).get("Nats-Sequence", "")
         if not text.isdigit():
             return
@@ -235,17 +236,11 @@ class NatsReader:
     async def _wait(self, timeout: float) -> None:
         """Wait for a hint, the end of the connection, or the time to ask."""
         timeout = min(timeout, max(0.01, self._asked_at + self._ask_s - time.monotonic()))
-        down = asyncio.ensure_future(self._down.wait())
-        waits: set[asyncio.Future[Any]] = {down}
-        if self._hints is not None:
-            waits.add(asyncio.ensure_future(self._hints._pending_queue.get()))  # noqa: SLF001
-        try:
-            done, _ = await asyncio.wait(waits, timeout=timeout, return_when="FIRST_COMPLETED")
-            for one in done - {down}:
-                self._note(one.result())
-        finally:
-            for one in waits:
-                one.cancel()
+        if self._hints is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._down.wait(), timeout)
+        elif (hint := await self._hints.next(timeout)) is not None:
+            self._note(hint)
 
 
 async def _last_before(connection: NatsConnection, stream: str, moment: float) -> int:
