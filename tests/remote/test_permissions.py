@@ -348,7 +348,11 @@ async def test_a_host_and_a_bot_are_added_and_removed_while_the_hub_runs(fleet: 
         text, fleet.passwords = server_file(config, fleet.passwords, version=fleet.version)
         (fleet.server.folder / "server.conf").write_text(text)
         assert fleet.server.process is not None
+        log, said = fleet.server.folder / "log", b"Reloaded server configuration"
+        before = log.read_bytes().count(said)
         fleet.server.process.send_signal(signal.SIGHUP)
+        # Until then users, accounts and imports change one after the other.
+        await until(lambda: log.read_bytes().count(said) > before)
 
     more = replace(
         CONFIG,
