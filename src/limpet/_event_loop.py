@@ -105,3 +105,19 @@ class EventLoop:
                 future.set_result(None)
 
         return end, future
+
+
+def is_cancelled_once() -> bool:
+    """Return whether the running task of asyncio was asked to end before.
+
+    asyncio delivers a cancellation once: the awaits of a block's end wait as if there were none
+    (documentation of asyncio, "Task Cancellation"). anyio and trio deliver theirs at each await.
+    """
+    asyncio: Any = sys.modules.get("asyncio")  # a loop that runs the caller has been loaded
+    if asyncio is None:
+        return False
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # trio runs the caller
+        return False
+    return task is not None and task.cancelling() > 0

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 import limpet
-from limpet.following import Appended, Gap, WatchDegraded
+from limpet.following import Appended, Gap, WatchDegraded, _follower
 from limpet.following._file_io import FileIO
 from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_thread import FollowThread
@@ -284,3 +284,34 @@ def test_events_that_nobody_takes_are_bounded_in_the_thread(p: Path) -> None:
         total += event.bytes
     assert taken <= 256
     assert total == 5000
+
+
+def test_leaving_is_bounded_though_the_disk_hangs(p: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio's own cancel() is delivered once, in the block: saving waits some time from there."""
+    answer = threading.Event()
+    close = FollowThread.close
+
+    def hang(thread: FollowThread) -> None:
+        answer.wait()
+        close(thread)
+
+    monkeypatch.setattr(FollowThread, "close", hang)
+    monkeypatch.setattr(_follower, "_PATIENCE_S", 0.1)
+
+    async def main() -> None:
+        began = asyncio.Event()
+
+        async def use() -> None:
+            async with limpet.follow(p):
+                began.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.ensure_future(use())
+        await began.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(main())
+    answer.set()
+    until_sync(lambda: threads() == 0)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from limpet import _daemon_threads
 from limpet.errors import StateFileError
@@ -18,6 +18,9 @@ from limpet.following._follow_options import FollowOptions
 from limpet.following._follow_stats import FollowStats
 from limpet.following._follow_thread import FollowThread
 from limpet.following._sync_follower import IN_MAIN, SyncFollower, abandon, forked
+
+if TYPE_CHECKING:
+    import anyio
 
 _PATIENCE_S: Final = 5.0
 """How long a cancelled task still waits for the checkpoint to be saved, in seconds."""
@@ -108,7 +111,16 @@ class Follower:
                 self._batch.commit_returned()
             self._batch.is_closed = True
         self._batch = None
-        await _in_thread(thread.close, patience=_PATIENCE_S)
+        from limpet._cancellation import wait_despite_cancellation
+
+        closing, done, errors = _spawn(thread.close)
+        cancelled = await wait_despite_cancellation(done, _PATIENCE_S)
+        if done.is_set():
+            closing.join()  # it has nothing left to do
+        if cancelled is not None:
+            raise cancelled
+        if errors:
+            raise errors[0]
 
     # -- iterating -----------------------------------------------------------------------------
 
@@ -207,7 +219,15 @@ class Follower:
         self._home = EventLoop()
         self._post = self._home.post
         thread = FollowThread(FollowEngine(self.paths, self.options))
-        await _in_thread(thread.start, cancel=thread.cancel_start)
+        starting, done, errors = _spawn(thread.start)
+        try:
+            await done.wait()
+        except BaseException:
+            thread.cancel_start()
+            raise
+        starting.join()  # it has nothing left to do
+        if errors:
+            raise errors[0]
         self._thread = thread
         return thread
 
@@ -305,13 +325,13 @@ class Follower:
                 report(event)
 
 
-async def _in_thread(
-    work: Callable[[], None], *, cancel: Callable[[], None] | None = None, patience: float = 0.0
-) -> None:
-    """Do work in a thread of its own, and raise what it raises.
+def _spawn(
+    work: Callable[[], None],
+) -> tuple[threading.Thread, anyio.Event, list[BaseException]]:
+    """Do work in a thread of its own; return it, what says that it is done, and what it raised.
 
-    A cancelled caller waits ``patience`` seconds longer, and then leaves the thread behind. It is
-    a daemon thread, so that a disk that does not answer does not keep the process from ending.
+    It is a daemon thread, so that a disk that does not answer does not keep the process from
+    ending.
     """
     import anyio
 
@@ -330,17 +350,7 @@ async def _in_thread(
 
     thread = threading.Thread(target=run, name="limpet follow start", daemon=True)
     thread.start()
-    try:
-        await done.wait()
-    except BaseException:
-        if cancel is not None:
-            cancel()
-        with anyio.move_on_after(patience, shield=True):
-            await done.wait()
-        raise
-    thread.join()  # it has nothing left to do
-    if errors:
-        raise errors[0]
+    return thread, done, errors
 
 
 class _Events:

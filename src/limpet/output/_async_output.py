@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import warnings
@@ -15,6 +14,7 @@ from typing import Any, Final, Self, Unpack
 import anyio
 import anyio.to_thread
 
+from limpet._cancellation import wait_despite_cancellation
 from limpet._event_loop import EventLoop
 from limpet.errors import UsageError
 from limpet.output._config import OutputOptions
@@ -73,25 +73,6 @@ def _close_alone(packing: OutputThread[PackingJob], output: Output) -> None:
     """Close the output once all is packed, when nobody waits for it any more."""
     packing.close(lambda: None)
     packing.finish_alone(output.close)
-
-
-async def _wait_for(closed: anyio.Event) -> BaseException | None:
-    """Wait for an event; return what cancelled the wait, if anything did.
-
-    What was begun is finished, so a wait that is cancelled goes on; but not for ever, because a
-    disk may hang: it returns after ``_GRACE_S`` seconds, whether or not the event is set.
-    """
-    cancelled: BaseException | None = None
-    end = math.inf
-    while not closed.is_set() and anyio.current_time() < end:
-        try:
-            with anyio.CancelScope(shield=cancelled is not None, deadline=end):
-                await closed.wait()
-        except anyio.get_cancelled_exc_class() as error:
-            # asyncio's own cancel() passes a shield, and may come more than once.
-            cancelled = error
-            end = min(end, anyio.current_time() + _GRACE_S)
-    return cancelled
 
 
 class Ticket:
@@ -226,11 +207,12 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         for one in (thread, packing):  # the first may add to the second
             closed = anyio.Event()
             one.close(closed.set)
-            cancelled = await _wait_for(closed) or cancelled
+            cancelled = await wait_despite_cancellation(closed, _GRACE_S) or cancelled
             if not closed.is_set():
-                assert cancelled is not None  # noqa: S101 - else it waits
                 thread.finish_alone(partial(_close_alone, packing, self._output))
-                raise cancelled
+                if cancelled is not None:
+                    raise cancelled
+                return
             one.join()
         self._output.close()
         while self._turns:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.lowlevel
 
+from limpet._cancellation import wait_despite_cancellation
 from limpet._event_loop import EventLoop
 from limpet.watch._watcher import make_router
 
@@ -167,29 +168,23 @@ class LoopDispatcher:
         thread finishes once it can.
         """
         self.release_waiters(watcher)
-        ending: tuple[anyio.Event, list[BaseException]] | None = None
-
-        async def end() -> None:
-            nonlocal ending
-            while not is_idle() and ending is None:
-                self._leaving[watcher] = anyio.Event()
-                await self._leaving[watcher].wait()
-            ending = ending or self._spawn(finish)
-            await ending[0].wait()
-
+        idle = self._leaving[watcher] = anyio.Event()
+        if is_idle():
+            idle.set()
+        spawned = False
         try:
-            try:
-                await end()
-            except anyio.get_cancelled_exc_class():
-                with anyio.CancelScope(shield=True), anyio.move_on_after(PATIENCE_S):
-                    await end()
-                raise
+            first = await wait_despite_cancellation(idle, PATIENCE_S)
+            done, failed = self._spawn(finish)
+            spawned = True
+            cancelled = await wait_despite_cancellation(done, PATIENCE_S) or first
         finally:
             self._leaving.pop(watcher, None)
-            if ending is None:
+            if not spawned:  # the task is closed with its loop
                 self._spawn(finish)
-        if ending is not None and ending[1]:
-            raise ending[1][0]
+        if cancelled is not None:
+            raise cancelled
+        if failed:
+            raise failed[0]
 
     def is_idle(self, watcher: Watcher) -> None:
         """Record that no task works with this watch any more."""

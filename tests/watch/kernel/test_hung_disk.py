@@ -23,14 +23,21 @@ class Hung(FileSystemCalls):
     def __init__(self) -> None:
         self.answer = threading.Event()
         self.answer.set()
+        self.asked = threading.Event()
+        """Set once a call waits."""
 
     def read(self, handle: Any) -> dict[str, int]:
-        self.answer.wait()
+        self._wait()
         return super().read(handle)
 
     def stat_at(self, handle: Any, name: str, *, follow: bool = False) -> Any:
-        self.answer.wait()
+        self._wait()
         return super().stat_at(handle, name, follow=follow)
+
+    def _wait(self) -> None:
+        if not self.answer.is_set():
+            self.asked.set()
+            self.answer.wait()
 
 
 @pytest.fixture
@@ -72,22 +79,29 @@ def test_a_time_out_is_kept(tmp_path: Path, disk: Hung, runner: str, when: str) 
     until_sync(lambda: workers() <= before)
 
 
-def test_a_task_that_is_cancelled_by_asyncio_leaves(tmp_path: Path, disk: Hung) -> None:
+@pytest.mark.parametrize("how", ["cancel", "timeout"])
+def test_a_task_that_is_cancelled_by_asyncio_leaves(tmp_path: Path, disk: Hung, how: str) -> None:
+    """Its cancellation is delivered once, in the block: the end of the block is bounded, too."""
     before = workers()
 
-    async def main() -> None:
-        async def use() -> None:
-            async with limpet.watch_dir(tmp_path, backend="poll", poll_interval=0.01) as watch:
-                disk.answer.clear()
-                await watch.fence()
+    async def use() -> None:
+        async with limpet.watch_dir(tmp_path, backend="poll", poll_interval=0.01) as watch:
+            disk.answer.clear()
+            await watch.fence()
 
+    async def cancel() -> None:
         task = asyncio.ensure_future(use())
-        while disk.answer.is_set():
+        while not disk.asked.is_set():
             await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(main())
+    async def time_out() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await use()
+
+    asyncio.run(cancel() if how == "cancel" else time_out())
     disk.answer.set()
     until_sync(lambda: workers() <= before)

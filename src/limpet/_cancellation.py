@@ -1,0 +1,28 @@
+"""How a closing waits where its task is cancelled: for what was begun, but not for ever."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+
+from limpet._event_loop import is_cancelled_once
+
+
+async def wait_despite_cancellation(event: anyio.Event, patience: float) -> BaseException | None:
+    """Wait for an event; return the cancellation that arrived meanwhile, if one did.
+
+    What was begun is finished, so a wait that is cancelled goes on; but a disk may hang, so it ends
+    ``patience`` seconds after the request, whether or not the event is set.
+    """
+    cancelled: BaseException | None = None
+    end = anyio.current_time() + patience if is_cancelled_once() else math.inf
+    while not event.is_set() and anyio.current_time() < end:
+        try:
+            with anyio.CancelScope(shield=cancelled is not None, deadline=end):
+                await event.wait()
+        except anyio.get_cancelled_exc_class() as error:
+            # asyncio's own cancel() passes a shield, and may come more than once.
+            cancelled = error
+            end = min(end, anyio.current_time() + patience)
+    return cancelled
