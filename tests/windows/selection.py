@@ -21,7 +21,7 @@ RUN: Final = tuple(
     shared/test_extended_path shared/test_file_lock shared/test_keyed_queue shared/test_loop_guard
     shared/test_pipe_errors
     following/test_decisions following/test_options following/test_fault_table
-    following/test_shells
+    following/test_shells following/test_rotation_order
     bot/test_template bot/test_run_options bot/test_lines
     cli/test_main cli/test_plan cli/test_reference
     """.split()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from limpet.following._copytruncate import must_wait, possible_originals
 from limpet.following._file_io import SHORTAGE
@@ -32,22 +32,29 @@ def read(state: FollowerState, followed: FollowedPath, now: float) -> bool:
             if _holds_others_back(file, now):
                 return False
             continue
-        if file is followed.active and _may_have_predecessor(followed, file, now):
+        if _may_have_predecessor(followed, file, now):
+            if file.offset < file.priority_end:
+                return False  # those after it wait with it
             continue
-        waits = file.suspicion is not None and _waits(state, followed, file, now)
+        waits = "no" if file.suspicion is None else _waits(state, followed, file, now)
         if state.changes:
             return True
-        if not waits and _read_chunk(state, followed, file, now):
+        if waits == "no" and _read_chunk(state, followed, file, now):
             return True
-        if _holds_others_back(file, now):
+        is_unknown = waits == "unknown" and file.offset < file.priority_end
+        if is_unknown or _holds_others_back(file, now):
             return False
     return False
 
 
 def _may_have_predecessor(followed: FollowedPath, file: FollowedFile, now: float) -> bool:
-    """Return whether rotated files, which would come first, cannot be examined at the moment."""
+    """Return whether a rotated file may come first that is not known, or cannot be examined."""
     rotated = followed.rotated
-    if rotated is None or rotated.unsure_since is None or file.offset:
+    if rotated is None or file.offset:
+        return False
+    if rotated.may_miss_files(now):
+        return True
+    if file is not followed.active or rotated.unsure_since is None:
         return False
     return now - rotated.unsure_since < HOLD_S
 
@@ -89,10 +96,15 @@ def reading_order(followed: FollowedPath, *, strict: bool) -> list[FollowedFile]
     return [*first, *(file for file in waiting[turn:] + waiting[:turn] if file not in first)]
 
 
-def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float) -> bool:
-    """Return whether a file is not read because it may be a copy of another one."""
+def _waits(
+    state: FollowerState, followed: FollowedPath, file: FollowedFile, now: float
+) -> Literal["no", "copy", "unknown"]:
+    """Return whether a file is not read: it may be a copy of another one, as far as that is known.
+
+    While a file that it may be a copy of cannot be read, this is not known; not for ever.
+    """
     if not refresh(state, file, now):  # it may have grown since: then it is not quiet
-        return True
+        return "copy"
     try:
         originals, compare = possible_originals(state.io, file, siblings(state, followed))
         unknown = False
@@ -101,12 +113,13 @@ def _waits(state: FollowerState, followed: FollowedPath, file: FollowedFile, now
                 since = one.failing_since
                 unknown |= since is None or now - since < HOLD_S
         if state.changes or unknown:
-            return True
+            return "unknown"
         quiet = now - file.quiet_since >= state.options.linger
-        return must_wait(state.io, file, originals, compare=compare, quiet=quiet)
+        must = must_wait(state.io, file, originals, compare=compare, quiet=quiet)
+        return "copy" if must else "no"
     except OSError as error:
         report_unreadable(state, file, error, now)
-        return True
+        return "copy"
 
 
 def _read_chunk(

@@ -8,6 +8,7 @@ file can be missed by a listing though it is there, and would come again as a ne
 from __future__ import annotations
 
 import os
+import re
 from glob import escape, has_magic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 _COARSE_S: Final = 0.1
 """A directory that changed this shortly before it was listed may have changed again since without
 a later modification time: the clock of a file system may tick in steps of some milliseconds."""
+_NUMBER: Final = re.compile(r"\d{1,9}")
+_DATE: Final = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}")
+_MOVING_S: Final = 1.0
+"""Unread files wait this long for a listing that had every file, if names change all the time."""
 _MISSES: Final = 8
 """Listings in a row that a file must be missing from if the directory changes all the time."""
 
@@ -69,6 +74,11 @@ class RotatedFiles:
         """What the checkpoint has of it; ``None`` after a change."""
         self.unsure_since: float | None = None
         """Since when a file that a listing has could not be examined, monotonic seconds."""
+        self.moving_since: float | None = None
+        """Since when no two listings in a row were the same, monotonic seconds: a file may be there
+        that none of them had; ``None`` once all are known."""
+        self._listed_names: dict[str, int] | None = None
+        """Names of the last listing -> inode number."""
         self._by_stamp: dict[tuple[int, int], Delivered] | None = None
         self._missed: dict[int, int] = {}
         self._listed: tuple[int, float] | None = None
@@ -87,7 +97,7 @@ class RotatedFiles:
 
     def is_due(self, io: FileIO) -> bool:
         """Return whether the directory may have other names than when it was listed."""
-        if self._listed is None or self.refused or has_magic(self.dir):
+        if self._listed is None or self.refused or has_magic(self.dir) or self.moving_since:
             return True
         changed = self._changed_at(io)
         return changed is None or changed != self._listed[0] or not self._is_settled(*self._listed)
@@ -109,6 +119,23 @@ class RotatedFiles:
             listed is not None and self._changed_at(io) == listed[0] and self._is_settled(*listed)
         )
 
+    def compare_listing(self, names: dict[str, int], now: float, *, settled: bool) -> bool:
+        """Return whether a listing is the first that had every file, by the one before.
+
+        A listing that is made while names are shifted (``.1`` to ``.2``, then the log to ``.1``)
+        may miss a file, and have a younger one. What two listings in a row have alike was so
+        between them, so they miss nothing.
+
+        Args:
+            names: Names of the listing -> inode number.
+            now: Monotonic seconds.
+            settled: Nothing has changed while it was made.
+        """
+        is_whole = settled or (self.is_complete and names == self._listed_names)
+        self._listed_names = names
+        moved, self.moving_since = self.moving_since, None if is_whole else self.moving_since or now
+        return is_whole and moved is not None
+
     def list_again(self) -> None:
         self._listed = None
 
@@ -117,6 +144,11 @@ class RotatedFiles:
             return io.stat(self.dir).st_mtime_ns
         except OSError:
             return None
+
+    def may_miss_files(self, now: float) -> bool:
+        """Return whether an older file may be there that is not known yet; not for ever."""
+        since = self.moving_since
+        return since is not None and now - since < _MOVING_S
 
     @staticmethod
     def _is_settled(changed: int, listed_at: float) -> bool:
@@ -173,6 +205,19 @@ class RotatedFiles:
             if settled or missed >= _MISSES:
                 del self.known[inode], self._missed[inode]
                 self.saved_json = None
+
+
+def age_by_name(name: str) -> tuple[bool, int, str]:
+    """Return what sorts names of rotated files from old to young, where times do not tell.
+
+    ``log.2`` is older than ``log.1`` (logrotate, ``RotatingFileHandler``), and ``log-20261128`` is
+    older than ``log-20261129``.
+    """
+    base = os.path.basename(name)
+    numbers = _NUMBER.findall(base)
+    if not numbers or _DATE.search(base):
+        return True, 0, base
+    return False, -int(numbers[-1]), base
 
 
 def rotated_pattern(path: str, pattern: str) -> str:

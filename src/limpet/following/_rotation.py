@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat as modes
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +15,19 @@ from limpet.following._followed_file import CopySuspicion
 from limpet.following._lost_files import find_lost, seek_saved
 from limpet.following._open_files import hold, let_go, open_named
 from limpet.following._path_access import NotRegularError, SymlinkRefusedError
-from limpet.following._rotated_files import Delivered, continues, take_as_delivered
+from limpet.following._rotated_files import (
+    Delivered,
+    age_by_name,
+    continues,
+    take_as_delivered,
+)
 from limpet.following._start_position import detected_encoding
 from limpet.following._truncation import continue_from, find_deleted
 
 if TYPE_CHECKING:
     import os
 
+    from limpet.following._followed_file import FollowedFile
     from limpet.following._followed_path import FollowedPath
     from limpet.following._follower_state import FollowerState
     from limpet.following._rotated_files import RotatedFiles
@@ -87,9 +94,10 @@ def scan(
     *,
     even_if_unchanged: bool = False,
 ) -> bool:
-    """Hold every file that is new under ``rotated``; return whether there was one.
+    """Hold every file that is new under ``rotated``; return whether to list again at once.
 
-    Such files come before the file at the path, in the order in which they were last written.
+    That is so after one was found, and while files may be missing. New files come before the file
+    at the path, in the order in which they were last written.
     """
     io = state.io
     if rotated is None or not (even_if_unchanged or rotated.is_due(io)):
@@ -97,7 +105,8 @@ def scan(
     rotated.begin_listing(io)
     found: list[tuple[int, str]] = []
     dated: list[tuple[int, str]] = []
-    seen: set[int] = set()
+    listed: dict[str, int] = {}
+    renamed: dict[FollowedFile, str] = {}
     refused: dict[str, int] = {}
     names, trouble = rotated.names(io)
     for name in names:
@@ -111,15 +120,19 @@ def scan(
             continue
         if not modes.S_ISREG(status.st_mode):
             continue
-        seen.add(status.st_ino)
+        listed[name] = status.st_ino
         dated.append((status.st_mtime_ns, name))
+        file = state.files.get(identity_of(status))
+        if file is not None and file.is_active:
+            renamed[file] = name
         if not _is_held(state, status, name) and not _is_unchanged(rotated, status):
             found.append((status.st_mtime_ns, name))
     rotated.delivered_names = [name for _, name in sorted(dated)]
+    seen = set(listed.values())
     inserted = False
     for _, name in sorted(found):
         try:
-            inserted |= _take(state, rotated, name, now, seen)
+            inserted |= _take(state, rotated, name, now, seen, renamed)
         except OSError as error:
             _refuse(state, rotated, name, error, refused)
     rotated.refused = refused
@@ -131,7 +144,11 @@ def scan(
     rotated.forget_missing(seen, settled=settled)
     if settled:
         rotated.existed_before = None
-    return inserted
+    if rotated.compare_listing(listed, now, settled=settled):
+        for followed in state.busy:
+            if followed.rotated is rotated:
+                _order_again(followed)
+    return inserted or rotated.may_miss_files(now)
 
 
 def examine_delivered(
@@ -157,7 +174,7 @@ def examine_delivered(
                 and not _is_held(state, status, name)
                 and not _is_unchanged(rotated, status)
             ):
-                _take(state, rotated, name, now, set(rotated.known))
+                _take(state, rotated, name, now, set(rotated.known), {})
         except OSError:
             rotated.list_again()
 
@@ -202,9 +219,22 @@ def _is_unchanged(rotated: RotatedFiles, status: os.stat_result) -> bool:
 
 
 def _take(
-    state: FollowerState, rotated: RotatedFiles, name: str, now: float, seen: set[int]
+    state: FollowerState,
+    rotated: RotatedFiles,
+    name: str,
+    now: float,
+    seen: set[int],
+    renamed: dict[FollowedFile, str],
 ) -> bool:
     """Open a file and hold it, if there is something in it that is not delivered.
+
+    Args:
+        state: Of the follower.
+        rotated: The pattern that matches the name.
+        name: Path of the file.
+        now: Monotonic seconds.
+        seen: Inode numbers that the listing has.
+        renamed: Files that were at their path when it was examined -> rotated name by now.
 
     Raises:
         OSError: It cannot be opened or read; nothing is changed.
@@ -224,7 +254,9 @@ def _take(
     except BaseException:
         io.close(fd)
         raise
-    _insert(state, followed, fd, status, name, known, now)
+    file = _hold_unseen(state, followed, fd, status, name, known, now)
+    _place(state, followed, file, renamed)
+    state.busy[followed] = None
     limit_generations(state, followed)
     return True
 
@@ -267,7 +299,7 @@ def owner_of(state: FollowerState, rotated: RotatedFiles, name: str) -> Followed
     return next(one for one in state.paths.values() if one.rotated is rotated)
 
 
-def _insert(
+def _hold_unseen(
     state: FollowerState,
     followed: FollowedPath,
     fd: int,
@@ -275,8 +307,8 @@ def _insert(
     name: str,
     known: Delivered | None,
     now: float,
-) -> None:
-    """Read an unseen file after those before it and before the active one.
+) -> FollowedFile:
+    """Hold an unseen file, at the place up to which a run before has read it.
 
     Raises:
         OSError: It cannot be read; it is closed.
@@ -299,14 +331,68 @@ def _insert(
         let_go(state, file)
         raise
     file.priority_end = file.size
-    at = len(followed.files)
-    if followed.active is not None:
-        at = followed.files.index(followed.active)
-    for place, one in enumerate(followed.files[:at]):
+    return file
+
+
+def _place(
+    state: FollowerState,
+    followed: FollowedPath,
+    file: FollowedFile,
+    renamed: dict[FollowedFile, str],
+) -> None:
+    """Put a file that was found under another name before the younger ones that are unread.
+
+    It comes before the file at the path, unless that one is not there any more: then it may have
+    been at the path after it.
+    """
+    files, active = followed.files, followed.active
+    at = len(files)
+    if active is not None and _is_at_path(state, followed, active):
+        at = files.index(active)
+    for place, one in enumerate(files[:at]):
         # a listing need not have all names that came meanwhile: this file may be the older one
-        is_trusted = one.suspicion is None
-        if not one.offset and one.found_mtime_ns + is_trusted > status.st_mtime_ns:
-            at = place  # that one is younger, and nothing of it is read
+        name = renamed.get(one, one.name)
+        if (one is active or not one.offset) and _is_younger(followed, one, name, file):
+            at = place
             break
-    followed.files.insert(at, file)
-    state.busy[followed] = None
+    files.insert(at, file)
+
+
+def _is_at_path(state: FollowerState, followed: FollowedPath, file: FollowedFile) -> bool:
+    try:
+        return identity_of(state.access.stat(followed.path)) == file.identity
+    except OSError as error:
+        return not _is_answer(error)
+
+
+def _order_again(followed: FollowedPath) -> None:
+    """Order unread files that stand side by side, by a listing that had all of them.
+
+    The listings before it may have had their names from before and after a shift. Their place among
+    the files that were opened at the path is known.
+    """
+    files = followed.files
+    for is_guessed, run in groupby(list(enumerate(files)), lambda pair: _is_guessed(pair[1])):
+        if is_guessed:
+            places, guessed = zip(*run, strict=True)
+            files[places[0] : places[-1] + 1] = sorted(guessed, key=_age)
+
+
+def _is_guessed(file: FollowedFile) -> bool:
+    return file.suspicion is not None and not (file.offset or file.is_active)
+
+
+def _is_younger(followed: FollowedPath, one: FollowedFile, name: str, file: FollowedFile) -> bool:
+    """Return whether a file, under its present name, was written after one that was just found.
+
+    Times may be equal: the clock of a file system ticks in steps of up to 16 milliseconds.
+    """
+    if one.found_mtime_ns != file.found_mtime_ns:
+        return one.found_mtime_ns > file.found_mtime_ns
+    if name == followed.path:
+        return True  # it was opened at the path
+    return age_by_name(name) > age_by_name(file.name)
+
+
+def _age(file: FollowedFile) -> tuple[int, tuple[bool, int, str]]:
+    return file.found_mtime_ns, age_by_name(file.name)
