@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from limpet.backends import choose
 from limpet.errors import UnsupportedError
 from tests.capabilities import skip_what_is_missing
+from tests.windows.plugin import skip_on_windows
+from tests.windows.selection import is_run_on
 
 settings.register_profile(
     "check",
@@ -40,6 +42,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     # nohup(1) starts what it runs so, and limpet keeps to that, too.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files that are not for this system, unless they were asked for by name."""
+    name = collection_path.relative_to(Path(__file__).parent.parent).as_posix()
+    asked = any(Path(one.split("::")[0]).resolve() == collection_path for one in config.args)
+    if asked or collection_path.suffix != ".py" or is_run_on(sys.platform, name):
+        return None
+    return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what cannot work on Windows, each test with its reason."""
+    if sys.platform == "win32":
+        skip_on_windows(items)
 
 
 def works_here(backend: str) -> bool:

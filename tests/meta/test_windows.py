@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.windows.run import counts_of
-from tests.windows.selection import LEFT_OUT, RUN
+from tests.windows.selection import LEFT_OUT, LINUX_ALONE, RUN, is_run_on
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -20,6 +20,17 @@ def test_every_test_file_is_run_or_left_out_with_a_reason() -> None:
     named = Counter([*RUN, *left_out])
     assert set(named) == there
     assert set(named.values()) == {1}
+
+
+def test_each_system_runs_what_is_for_it() -> None:
+    """``make test`` asks this; what is no test file is never left out."""
+    there = {f"tests/{path.relative_to(TESTS).as_posix()}" for path in TESTS.rglob("*.py")}
+    tests = {name for name in there if "/test_" in name}
+    assert {name for name in tests if is_run_on("win32", name)} == set(RUN)
+    assert all(is_run_on("linux", name) for name in there)
+    left_out = {name for name in tests if not is_run_on("darwin", name)}
+    assert left_out == {f"tests/{name}.py" for name in LEFT_OUT[LINUX_ALONE]}
+    assert all(is_run_on(system, name) for system in ("win32", "darwin") for name in there - tests)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ from tests.windows.setup import ROOT, Setup, environment, setup
 LIMIT: Final = 120
 """Seconds for a file."""
 LIMIT_OF_A_TEST: Final = 20
-PLUGIN: Final = "tests.windows.plugin"
 AT_ONCE: Final = min(4, os.cpu_count() or 1)
 COUNTED: Final = ("passed", "failed", "skipped")
 
@@ -63,7 +62,7 @@ def counts_of(output: str, code: int | None) -> Counter[str]:
 def run_file(made: Setup, file: str) -> Outcome:
     """Run one file; end it when its time is over."""
     started = time.monotonic()
-    options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", "-p", PLUGIN)
+    options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider")
     command: list[str | Path] = ["wine", made.python / "python.exe", "-m", "pytest", *options]
     code: int | None
     process = subprocess.Popen(

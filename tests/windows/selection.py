@@ -1,4 +1,4 @@
-"""Which tests run in the CPython for Windows under Wine, and why the others do not.
+"""Which tests run on Windows, and under Wine, and why the others do not; and which on macOS.
 
 ``tests/meta/test_windows.py`` holds that each test file is in one of the lists, and exists.
 """
@@ -28,8 +28,10 @@ RUN: Final = tuple(
 )
 """The longest first: they run several at once."""
 
+LINUX_ALONE: Final = "about Linux alone: its kernel, its mounts, its signals"
+
 LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
-    "about Linux alone: its kernel, its mounts, its signals": tuple(
+    LINUX_ALONE: tuple(
         """watch/kernel/test_faults watch/kernel/test_field_reports watch/kernel/test_hung_disk
         watch/kernel/test_finished_folders watch/kernel/test_other_loops_and_forks
         watch/kernel/test_other_names watch/filesystems/test_filesystems watch/model/test_mounts
@@ -40,7 +42,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "about the repository, which is the same everywhere": tuple(
         """meta/test_benchmarks meta/test_docs meta/test_imports meta/test_repository
-        meta/test_surface meta/test_words meta/test_windows pythons/test_core
+        meta/test_surface meta/test_words meta/test_windows meta/test_workflow pythons/test_core
         bot/test_pythons""".split()
     ),
     "takes too long where each opening of a file costs milliseconds": tuple(
@@ -68,6 +70,22 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 """Why -> files below ``tests``."""
+
+
+def is_run_on(platform: str, file: str) -> bool:
+    """Return whether a file of tests is for a system.
+
+    Args:
+        platform: As ``sys.platform`` has it.
+        file: Path from the root of the project, with ``/``.
+    """
+    if platform == "win32":
+        return file in RUN or not file.rpartition("/")[2].startswith("test_")
+    if platform == "darwin":
+        left_out = LEFT_OUT[LINUX_ALONE]
+        return file.removeprefix("tests/").removesuffix(".py") not in left_out
+    return True
+
 
 SKIPPED: Final[dict[str, tuple[str, ...]]] = {
     "takes too long where each opening of a file costs milliseconds": (
