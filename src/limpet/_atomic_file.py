@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from limpet._descriptors import close_reader
+from limpet._descriptors import close_reader, sync_to_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def replacing(
             yield file
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                sync_to_disk(file.fileno())
         if previous is not None:
             _keep(target, previous)
         os.replace(temporary, target)
@@ -107,7 +107,7 @@ def sync_dir(path: str) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | getattr(os, "O_CLOEXEC", 0))
     try:
         with contextlib.suppress(OSError):
-            os.fsync(fd)
+            sync_to_disk(fd)
     finally:
         close_reader(fd)
 

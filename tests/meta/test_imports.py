@@ -60,6 +60,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.output": (
+        "limpet._descriptors",
         "limpet._exclusive_lock",
         "limpet._extended_path",
         "limpet._shared_open",
@@ -165,6 +166,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.bot": (
+        "limpet._descriptors",
         "limpet._pipe_errors",
         "limpet._shared_open",
         "limpet",

@@ -50,6 +50,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         following/test_model bot/test_model shared/test_option_values bot/test_config_fuzz
         cli/test_stdout""".split()
     ),
+    "about calls that Windows has not": ("shared/test_descriptors",),
     "needs the server of a hub": tuple(
         """remote/test_agent remote/test_attacks remote/test_bot remote/test_checkpoint_store
         remote/test_config remote/test_decoding remote/test_faults remote/test_hostile

@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import unicodedata
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -107,9 +108,7 @@ class _Notifier:
 
     def _spell(self, path: str) -> str:
         """Return a path as the watch knows it, without the symlinks that were resolved."""
-        if path.startswith(self._real):
-            return self._path + path[len(self._real) :]
-        return path
+        return spell_below(path, self._real, self._path)
 
     def end_thread(self) -> None:
         self._stop.set()
@@ -120,6 +119,26 @@ class _Notifier:
         _open_notifiers.discard(self)
         self.end_thread()
         self._notifier.close()
+
+
+def spell_below(path: str, real: str, known: str) -> str:
+    """Return a reported path with ``known`` in place of ``real``, where it is at or below that.
+
+    A file system that ignores case, or how a letter with an accent is written, may report the
+    directory in another spelling than realpath(3) returns: FSEvents has that of the disk.
+    """
+    base, new = real.rstrip(os.sep), known.rstrip(os.sep)
+    if path == real or path.startswith(base + os.sep):
+        return new + path[len(base) :]
+    depth = base.count(os.sep) + 1
+    parts = path.split(os.sep)
+    if _folded(os.sep.join(parts[:depth])) != _folded(base):
+        return path
+    return os.sep.join([new, *parts[depth:]])
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 _open_notifiers: Final[weakref.WeakSet[_Notifier]] = weakref.WeakSet()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from typing import Final, NamedTuple
 
@@ -148,8 +149,12 @@ class FileIO:
             return None
 
     def data_from(self, fd: int, offset: int) -> int:
-        """Return where a hole at ``offset`` ends; ``offset`` itself if there is none."""
-        if not hasattr(os, "SEEK_DATA"):
+        """Return where a hole at ``offset`` ends; ``offset`` itself if there is none.
+
+        Linux alone is asked: on APFS, SEEK_DATA was seen to pass over what had just been written
+        (coreutils, pull request 68), and those bytes would be lost.
+        """
+        if sys.platform != "linux":
             return offset
         try:
             return os.lseek(fd, offset, os.SEEK_DATA)

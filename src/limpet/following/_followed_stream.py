@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from limpet._descriptors import close_reader
+from limpet._descriptors import close_reader, wait_readable
 from limpet._fingerprint import WINDOW
 from limpet.following._followed_file import CHUNK, ReadPoint
 from limpet.following._position import Position, make_print
@@ -143,14 +143,9 @@ class FollowedStream:
             return not self._closed
         while not self._ends and not self.has_writer and not self._is_readable():
             # POLLHUP comes at once while there is no writer: do not turn in circles
-            poll = select.poll()
-            poll.register(self._wait_fd, select.POLLIN)
-            if poll.poll(_NO_WRITER_S * 1000):
+            if wait_readable([self._wait_fd], _NO_WRITER_S):
                 return False
-        poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        poll.register(self._wait_fd, select.POLLIN)
-        poll.poll()
+        wait_readable([self._fd, self._wait_fd])
         return not self._closed
 
     def _is_readable(self) -> bool:

@@ -168,7 +168,9 @@ def _skip_hole(state: FollowerState, file: FollowedFile) -> bool:
     io, options = state.io, state.options
     if file.fd is None:
         return False
-    hole = min(io.data_from(file.fd, 0), file.size)
+    # a network file system may not know yet what is in its server's memory
+    knows = not state.on_network(file.path)
+    hole = min(io.data_from(file.fd, 0), file.size) if knows else 0
     may_be_text = _nul_is_text(options) or (
         isinstance(file.splitter, LineSplitter) and _is_wide(options.encoding)
     )

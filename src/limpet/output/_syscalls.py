@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 from limpet._ctypes_buffers import unpacker
+from limpet._descriptors import sync_to_disk
 from limpet._exclusive_lock import lock_exclusively
 
 
@@ -273,7 +274,7 @@ class Syscalls:
 
     def sync(self, fd: int) -> None:
         """Return once the content of a file or directory is on the disk."""
-        os.fsync(fd)
+        sync_to_disk(fd)
 
     def chmod(self, fd: int, mode: int) -> None:
         """Set permission bits."""

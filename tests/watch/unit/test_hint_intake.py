@@ -18,6 +18,7 @@ from limpet.backends import (
     PendingHints,
     Subscriber,
 )
+from limpet.backends._watchfiles import spell_below
 from limpet.watch._hint_intake import (
     carry_closed,
     only_names,
@@ -222,3 +223,37 @@ def test_a_close_is_carried_along_a_chain_of_renames() -> None:
     assert hints.dirty == {
         root: {"a": WRITE | CLOSED, "open": WRITE, "b": CLOSED}, d: {"c": CLOSED},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        ("/private/tmp/In", "/tmp/in"),
+        ("/private/tmp/In/a/b", "/tmp/in/a/b"),
+        ("/private/tmp/in/a", "/tmp/in/a"),
+        ("/PRIVATE/tmp/In/A", "/tmp/in/A"),
+        ("/private/tmp/Inbox/a", "/private/tmp/Inbox/a"),
+        ("/private/tmp", "/private/tmp"),
+        ("/elsewhere/In/a", "/elsewhere/In/a"),
+    ],
+)
+def test_a_reported_path_is_spelled_as_the_watch_knows_it(reported: str, expected: str) -> None:
+    """FSEvents has the spelling of the disk; realpath(3) leaves that of the caller."""
+    found = spell_below(_os(reported), _os("/private/tmp/In"), _os("/tmp/in"))
+    assert found == _os(expected)
+
+
+def test_an_accent_that_is_written_in_another_way() -> None:
+    """Names below the location keep the spelling that was reported."""
+    composed, decomposed = "/b\u00fccher", "/bu\u0308cher"
+    found = spell_below(_os(f"{decomposed}/u\u0308"), _os(composed), _os(composed))
+    assert found == _os(f"{composed}/u\u0308")
+
+
+def test_the_root_of_the_file_system() -> None:
+    assert spell_below(_os("/a/b"), os.sep, os.sep) == _os("/a/b")
+    assert spell_below(os.sep, os.sep, os.sep) == os.sep
+
+
+def _os(path: str) -> str:
+    return path.replace("/", os.sep)

@@ -8,7 +8,6 @@ import dataclasses
 import json
 import logging
 import os
-import select
 import sys
 import time
 import uuid
@@ -18,6 +17,7 @@ from typing import Any, Final, Self
 
 from mewbot.api.v1 import Input, InputEvent, IOConfig, Output
 
+from limpet._descriptors import wait_readable
 from limpet.bot._delivery import Delivery
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._validators import text, whole
@@ -159,7 +159,7 @@ class _Chunks:
         self._turn = Semaphore(0)
         self._is_closed = False
         self._wake: tuple[int, int] | None = None
-        if hasattr(select, "poll"):
+        if sys.platform != "win32":
             self._wake = os.pipe()
         self._chunks: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -200,8 +200,5 @@ class _Chunks:
         """Wait until there is something to read; return False if the block ends first."""
         if sys.platform == "win32" or self._wake is None:
             return True
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        poll.register(self._wake[0], select.POLLIN)
-        poll.poll()
+        wait_readable([self._descriptor, self._wake[0]])
         return not self._is_closed

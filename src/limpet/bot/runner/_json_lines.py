@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from limpet._descriptors import sync_to_disk
 from limpet._error_text import error_text
 
 _LOG: Final = logging.getLogger("limpet.bot.state")
@@ -80,7 +81,7 @@ def append_lines(path: Path, lines: Sequence[str], *, durable: bool = True) -> N
             while rest:
                 rest = rest[file.write(rest) or 0 :]
             if durable:
-                os.fsync(file.fileno())
+                sync_to_disk(file.fileno())
         except OSError:
             with contextlib.suppress(OSError):
                 file.truncate(size)
@@ -108,7 +109,7 @@ def replace_last(path: Path, old: str, new: str) -> bool:
             file.write(before)
             file.truncate()
             return False
-        os.fsync(file.fileno())
+        sync_to_disk(file.fileno())
     return True
 
 
