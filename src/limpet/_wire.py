@@ -10,6 +10,7 @@ as of an update or a rename; it is left out where there is none.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import math
 import os
@@ -443,12 +444,16 @@ def _microseconds(seconds: float) -> int | None:
     return round(seconds * 1_000_000) if math.isfinite(seconds) else None
 
 
-def _bytes_of(name: str) -> bytes:
-    """Return the name's bytes; lone surrogates, where a system allows them, encoded as such."""
-    try:
-        return name.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogatepass")
+def _bytes_of(name: str, *, windows: bool = os.name == "nt") -> bytes:
+    """Return the name's bytes, as ``os.fsdecode`` takes them back.
+
+    On Windows a name may have lone surrogates, which are encoded as such; elsewhere they stand for
+    bytes that are no UTF-8.
+    """
+    if not windows:
+        with contextlib.suppress(UnicodeEncodeError):
+            return name.encode("utf-8", "surrogateescape")
+    return name.encode("utf-8", "surrogatepass")
 
 
 def _display(text: str) -> str:

@@ -16,7 +16,7 @@ from limpet.bot import FileSystem, FileSystemInputEvent
 from limpet.bot._delivery import Delivery
 from limpet.bot.events._input_events import wrap
 from limpet.events import EntryEvent, FileCreated, FileRenamed, FileStat, event_name
-from tests.waiting import until
+from tests.waiting import until, until_sync
 
 
 def stat(size: int = 3, mtime: float = 1_700_000_000.0) -> FileStat:
@@ -49,7 +49,22 @@ def put(path: Path, text: str = "x") -> None:
     handle, name = tempfile.mkstemp()
     with os.fdopen(handle, "w") as file:
         file.write(text)
-    Path(name).replace(path)
+    put_in_place(Path(name), path)
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Rename a file onto a name; again, while a reader of the old one keeps Windows from it."""
+
+    def renamed() -> bool:
+        try:
+            new.replace(path)
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            return False
+        return True
+
+    until_sync(renamed)
 
 
 class Received:

@@ -331,7 +331,7 @@ def test_processed_files_are_moved(tmp_path: Path) -> None:
     away("b", failed=True)
     (directory / "c").write_text("x")
     assert away("c", name="{stem}-{size}", done="kept") == directory / "kept" / "c-3"
-    found = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    found = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
     assert found == ["done/sub/a.1.txt", "done/sub/a.txt", "failed/b", "in/kept/c-3"]
     (directory / "d").write_text("x")
     order = act(MoveProcessedFileAction(), created("d", location=str(directory)))[0]

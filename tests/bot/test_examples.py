@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -88,7 +89,7 @@ def test_audit(tmp_path: Path) -> None:
         running.until(lambda: "file.renamed" in text(log))
     put(directory / "c")
     with bot(tmp_path, "audit.yaml") as running:
-        running.until(lambda: f'"{directory / "c"}"' in text(log))
+        running.until(lambda: json.dumps(str(directory / "c")) in text(log))
     assert [line.split()[1] for line in text(log).splitlines()] == [
         "file.created", "file.renamed", "file.created",
     ]  # fmt: skip

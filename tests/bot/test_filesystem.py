@@ -479,7 +479,10 @@ def test_the_output_directory_moves_while_it_runs(folder: Path) -> None:
         io.output_path = None
         assert not await out.output(CreateFileOutputEvent(name="c", content=""))
         await out.aclose()
-        assert sorted(str(p.relative_to(folder)) for p in folder.rglob("?/*")) == ["1/a", "2/b"]
+        assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("?/*")) == [
+            "1/a",
+            "2/b",
+        ]
 
     run(main())
 

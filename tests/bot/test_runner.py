@@ -660,6 +660,8 @@ def test_a_path_of_another_host_stays_one_when_it_is_stored() -> None:
         found = decode(json.loads(stored)).event
         assert found == event
         assert str(found.path).startswith("web01:")
+        assert found.path.is_absolute()
+        assert not found.path.relative_to(there).is_absolute()
         with pytest.raises(RemotePathError):
             open(found.path)
 
@@ -738,7 +740,7 @@ def test_failures_are_moved_and_the_source_is_never_deleted(folder: Path) -> Non
         await task
 
     asyncio.run(main())
-    found = sorted(str(p.relative_to(folder)) for p in folder.rglob("*/*") if p.is_file())
+    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*/*") if p.is_file())
     assert found == ["done/good", "failed/bad", "state/dead-letters.jsonl", "state/lock"]
 
 
@@ -785,12 +787,14 @@ def test_with_a_state_file_and_a_journal_each_event_comes_once(folder: Path) -> 
     directory = folder / "in"
     directory.mkdir()
     processed: list[str] = []
+    begun: list[str] = []
 
     async def one(*, hang: bool) -> None:
         gate = asyncio.Event()
 
         async def work(event: Any) -> None:
-            if hang and event.path.name != "f0":
+            begun.append(event.path.name)
+            if hang and len(begun) > 1:
                 await gate.wait()
             processed.append(event.path.name)
 
@@ -799,7 +803,7 @@ def test_with_a_state_file_and_a_journal_each_event_comes_once(folder: Path) -> 
         runner = Runner([io, behaviour(work, name="b")], options)
         task = asyncio.create_task(runner.run())
         await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]
-        if hang and not processed:
+        if not begun:
             for number in range(20):
                 put(directory / f"f{number}")
             await until(lambda: runner.stats.events == 20)
@@ -1100,7 +1104,7 @@ def test_health_and_metrics_on_loopback() -> None:
         )
         runner.stop()
         await task
-        with pytest.raises(OSError, match="Connect call failed"):
+        with pytest.raises(OSError, match=r"(?i)connect"):
             await asyncio.open_connection("127.0.0.1", port)
 
     asyncio.run(main())

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from limpet import _wire, events
+from limpet._wire import _bytes_of
 from limpet.events import (
     Change,
     Degraded,
@@ -477,6 +478,12 @@ def test_an_unknown_entry_event_is_refused() -> None:
     with pytest.raises(TypeError, match="no form on the wire"):
         _wire.to_wire(events.FileEvent(**ENTRY), session="s")
     assert issubclass(Rescanned, WatchEvent)
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "\udcc3\udca9", "a\ud800\udce9", "é"])
+def test_names_of_windows_have_surrogates_that_stand_for_no_bytes(name: str) -> None:
+    """What looks like the bytes of a name of Linux is a name there, and must come back as it is."""
+    assert _bytes_of(name, windows=True).decode("utf-8", "surrogatepass") == name
 
 
 def test_surrogates_that_no_byte_made_are_still_sent() -> None:

@@ -21,12 +21,12 @@ from typing import Final, NamedTuple
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.windows.selection import RUN
-from tests.windows.setup import ROOT, Setup, environment, setup
+from tests.windows.selection import RUN, RUN_ON_THE_OLDEST
+from tests.windows.setup import PYTHONS, ROOT, Setup, environment, setup
 
-LIMIT: Final = 120
+LIMIT: Final = 300
 """Seconds for a file."""
-LIMIT_OF_A_TEST: Final = 20
+LIMIT_OF_A_TEST: Final = 60
 AT_ONCE: Final = min(4, os.cpu_count() or 1)
 COUNTED: Final = ("passed", "failed", "skipped")
 
@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     """What came of a file."""
 
     file: str
+    """With the version of Python, unless that is the usual one."""
     counts: Counter[str]
     """How many tests passed, failed and were skipped."""
     seconds: float
@@ -87,7 +88,9 @@ def run_file(made: Setup, file: str) -> Outcome:
         code = None
     reader.join(2)
     text = b"".join(printed).decode("utf-8", "replace").replace("\r\n", "\n")
-    return Outcome(file, counts_of(text, code), time.monotonic() - started, text)
+    python = made.python.name.removeprefix("python-")
+    name = file if python == PYTHONS[0] else f"{file} on {python}"
+    return Outcome(name, counts_of(text, code), time.monotonic() - started, text)
 
 
 def show(outcome: Outcome) -> None:
@@ -98,13 +101,14 @@ def show(outcome: Outcome) -> None:
         print(outcome.output[-20_000:], flush=True)
 
 
-def main(files: Iterable[str]) -> int:
+def main(files: Iterable[str], on_the_oldest: Iterable[str]) -> int:
     """Run the files; return 1 if a test failed or hung."""
-    made = setup()
+    made, oldest = setup(), setup(PYTHONS[-1])
     total: Counter[str] = Counter()
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             runs = [pool.submit(run_file, made, file) for file in files]
+            runs += [pool.submit(run_file, oldest, file) for file in on_the_oldest]
             for run in as_completed(runs):
                 outcome = run.result()
                 show(outcome)
@@ -117,4 +121,5 @@ def main(files: Iterable[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or RUN))
+    asked = sys.argv[1:]
+    sys.exit(main(asked or RUN, [one for one in asked or RUN if one in RUN_ON_THE_OLDEST]))

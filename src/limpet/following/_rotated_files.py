@@ -97,7 +97,9 @@ class RotatedFiles:
 
     def is_due(self, io: FileIO) -> bool:
         """Return whether the directory may have other names than when it was listed."""
-        if self._listed is None or self.refused or has_magic(self.dir) or self.moving_since:
+        if self._listed is None or self.refused or has_magic(self.dir):
+            return True
+        if self.moving_since is not None:
             return True
         changed = self._changed_at(io)
         return changed is None or changed != self._listed[0] or not self._is_settled(*self._listed)

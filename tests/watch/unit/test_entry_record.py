@@ -215,7 +215,7 @@ def test_a_junction_of_windows_is_recorded_as_a_symlink() -> None:
         st_mode=stat.S_IFDIR | 0o777,
         st_reparse_tag=0xA0000003,
         **dict.fromkeys("st_nlink st_uid st_gid st_dev st_ino st_size".split(), 1),
-        **dict.fromkeys("st_mtime_ns st_ctime_ns st_birthtime_ns".split(), 1),
+        **dict.fromkeys("st_mtime_ns st_ctime st_ctime_ns st_birthtime_ns".split(), 1),
     )
     assert stat.S_ISLNK(_from_result(found).mode)  # type: ignore[arg-type]
     found.st_reparse_tag = 0

@@ -26,6 +26,10 @@ def _class_for(host: str, base: type[PurePath]) -> type[PurePath]:
         def __str__(self) -> str:
             return f"{host}:{super().__str__()}" if self.is_absolute() else super().__str__()
 
+        def is_absolute(self) -> bool:
+            # that of Python 3.13 asks os.path, which wants a path that can be opened
+            return bool(self.root) and (base is PurePosixPath or bool(self.drive))
+
         def __fspath__(self) -> NoReturn:
             from limpet.remote import RemotePathError  # this module is loaded without the extra
 
