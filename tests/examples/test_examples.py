@@ -170,7 +170,7 @@ def test_the_message_page_does_what_it_says(folder: Path) -> None:
     assert said.startswith(start)
     assert said.endswith(end.replace("\n", " "))
     found = [path for path in (folder / "archive").rglob("*") if path.is_file()]
-    assert sorted(str(path.relative_to(folder)) for path in found) == listed.split()
+    assert sorted(path.relative_to(folder).as_posix() for path in found) == listed.split()
     assert (folder / "archive/ann/hello.txt").read_text() == "Hello, world\n"
 
 
