@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,17 @@ def works_here(backend: str) -> bool:
     except UnsupportedError:
         return False
     return True
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A directory that every user may enter.
+
+    Those above ``tmp_path`` are closed by pytest, also by another run of it that starts meanwhile.
+    """
+    with tempfile.TemporaryDirectory(prefix="limpet-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 BACKENDS = [name for name in ("fanotify", "inotify", "watchfiles", "poll") if works_here(name)]

@@ -19,7 +19,7 @@ ERRNOS = [
     errno.EPERM, errno.EINTR, errno.EIO, errno.ENXIO, errno.EAGAIN, errno.ENOMEM, errno.EACCES,
     errno.ENODEV, errno.EINVAL, errno.ENFILE, errno.EMFILE, errno.ENOSPC, errno.ELOOP,
     errno.ENAMETOOLONG, errno.EOVERFLOW, errno.EBADMSG, errno.ESTALE, errno.EDQUOT, errno.ENOTCONN,
-    errno.ECONNABORTED, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EREMOTEIO, 4095,
+    errno.ECONNABORTED, errno.ETIMEDOUT, errno.EHOSTDOWN, 121, 4095,  # EREMOTEIO
 ]  # fmt: skip
 SHORT = [errno.EIO, errno.EMFILE, errno.ENOTCONN, errno.EACCES]
 

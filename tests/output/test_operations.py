@@ -598,11 +598,10 @@ def as_nobody(body: str, *arguments: object) -> None:
 
 
 @pytest.mark.skipif(not ROOT, reason="becoming another user takes root")
-def test_without_rights(root: Path, tmp_path: Path, way: str) -> None:
+def test_without_rights(open_path: Path, way: str) -> None:
     """V48, V50: a folder that is read-only, another's file, a folder that may only be passed."""
-    for folder in [*reversed(root.parents)][1:]:
-        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
+    root = open_path / "root"
+    root.mkdir()
     (root / "theirs").write_text("theirs")
     (root / "theirs").chmod(0o644)
     (root / "closed").mkdir(mode=0o755)

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -745,6 +744,7 @@ async def test_one_consumer_pauses_and_the_other_goes_on(
     tmp_path: Path, kernel_backend: Any
 ) -> None:
     """L4, L1: the paused one costs nothing but its marks, and catches up."""
+    resource: Any = pytest.importorskip("resource", reason="no module resource")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     async with (
@@ -909,6 +909,7 @@ def test_sync_is_interrupted_in_a_scan(
 
 def test_sync_with_many_open_descriptors(tmp_path: Path, kernel_backend: Any) -> None:
     """W90: a program with more than 1,024 descriptors can wait too (select(2) cannot)."""
+    resource: Any = pytest.importorskip("resource", reason="no module resource")
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 1300:
         pytest.skip("the limit of open files is too low to try")
     held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]

@@ -22,7 +22,7 @@ from limpet.testing import check_stream, describe, listing, perform
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls
 from tests.conftest import BACKENDS
-from tests.unprivileged import open_to_all, start
+from tests.unprivileged import start
 
 
 class Started:
@@ -283,7 +283,7 @@ def test_a_folder_that_cannot_be_read_at_the_start(tmp_path: Path) -> None:
         assert watch.fence() == ["Recovered d", "FileCreated d/f"]
 
 
-def test_permission_as_another_user(tmp_path: Path, kernel_backend: str) -> None:
+def test_permission_as_another_user(open_path: Path, kernel_backend: str) -> None:
     """S22, W72, W73 with a user who really may not read."""
     script = textwrap.dedent("""
         import sys
@@ -296,13 +296,12 @@ def test_permission_as_another_user(tmp_path: Path, kernel_backend: str) -> None
             for line in sys.stdin:
                 print("|".join(describe(e) for e in watch.fence()), flush=True)
     """)
-    place = tmp_path / "place"
+    place = open_path / "place"
     for folder in (place, place / "locked", place / "open"):
         folder.mkdir()
         folder.chmod(0o755)
     (place / "locked" / "f").write_text("1")
     (place / "locked").chmod(0o000)
-    open_to_all(tmp_path)
     with start(script, kernel_backend, place) as program:
         assert program.stdin is not None
         assert program.stdout is not None

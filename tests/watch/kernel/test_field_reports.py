@@ -26,7 +26,7 @@ from limpet.events import Kind
 from limpet.testing import Mirror, check_stream, describe, listing, perform
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
-from tests.unprivileged import open_to_all, start
+from tests.unprivileged import start
 
 
 def shown(events: list[limpet.Event]) -> list[str]:
@@ -692,16 +692,15 @@ AS_ANOTHER = textwrap.dedent("""
 """)
 
 
-def test_what_belongs_to_others(tmp_path: Path, backend: Any) -> None:
+def test_what_belongs_to_others(open_path: Path, backend: Any) -> None:
     """W72, W73, W74: what another user keeps to himself is named, and read once it may be."""
-    place = tmp_path / "place"
+    place = open_path / "place"
     (place / "theirs").mkdir(parents=True)
     (place / "theirs" / "in").write_text("1")
     (place / "secret").write_text("1")
     (place / "secret").chmod(0o000)
     (place / "theirs").chmod(0o000)
     place.chmod(0o755)
-    open_to_all(tmp_path)
     with start(AS_ANOTHER, backend, place) as program:
         assert program.stdin is not None
         assert program.stdout is not None

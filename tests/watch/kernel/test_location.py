@@ -15,7 +15,7 @@ import pytest
 
 import limpet
 from limpet.testing import Mirror, describe, listing, perform
-from tests.unprivileged import open_to_all, start
+from tests.unprivileged import start
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -509,7 +509,7 @@ def test_a_file_behind_links_is_replaced(tmp_path: Path, backend: Any) -> None:
 @pytest.mark.skipif(not ROOT, reason="only root can become somebody else")
 @pytest.mark.parametrize("mode", [0o000, 0o600])
 def test_permission_on_an_ancestor_is_lost_and_regained(
-    tmp_path: Path, backend: Any, mode: int
+    open_path: Path, backend: Any, mode: int
 ) -> None:
     """L3, S22, W10: an ancestor that may not be passed is said once, and is no deletion."""
     script = textwrap.dedent("""
@@ -523,11 +523,10 @@ def test_permission_on_an_ancestor_is_lost_and_regained(
             for line in sys.stdin:
                 print("|".join(describe(e) for e in watch.fence()), flush=True)
     """)
-    place = folder(tmp_path / "a" / "b" / "place", "f")
+    place = folder(open_path / "a" / "b" / "place", "f")
     for number in range(3):
         folder(place / f"d{number}")
     perform("age", place)
-    open_to_all(place)
     with start(script, backend, place) as program:
         sent, got = program.stdin, program.stdout
         assert sent is not None
@@ -539,13 +538,13 @@ def test_permission_on_an_ancestor_is_lost_and_regained(
             return [word for word in got.readline().rstrip("\n").split("|") if word]
 
         assert fence() == []
-        (tmp_path / "a").chmod(mode)
+        (open_path / "a").chmod(mode)
         assert fence() == ["Degraded . (permission)"]
         (place / "g").write_text("1")
         for number in range(3):
             (place / f"d{number}" / "x").write_text("1")
         assert fence() == []
-        (tmp_path / "a").chmod(0o755)
+        (open_path / "a").chmod(0o755)
         assert sorted(fence()) == [
             *(f"FileCreated d{number}/x" for number in range(3)),
             "FileCreated g",
