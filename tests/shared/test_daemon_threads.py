@@ -53,7 +53,10 @@ def test_where_no_daemon_threads_are_allowed(
     with limpet.watch_dir(tmp_path).sync() as watch, limpet.Output(tmp_path) as out:
         out.append("o", "x")
         (tmp_path / "f").write_text("x")
-        assert isinstance(watch.next(timeout=20), limpet.FileCreated)
+        event = watch.next(timeout=20)
+        if isinstance(event, limpet.Degraded):  # all that is left there is polling
+            event = watch.next(timeout=20)
+        assert isinstance(event, limpet.FileCreated)
 
 
 @pytest.mark.parametrize("takes_arrays", [True, False])
