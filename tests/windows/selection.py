@@ -113,6 +113,7 @@ SKIPPED: Final[dict[str, tuple[str, ...]]] = {
         r"bot/test_replay.py::test_(the_whole_way|killed_in_the_middle)",
         r"bot/test_replay.py::test_a_(dead_letter_is_dropped|run_that_loses)",
         r"cli/test_exec.py::test_(nothing_is_left_running|without_groups|a_command_is_apart)",
+        r"cli/test_exec.py::test_a(_command_that_fails|n_event_while|_third_event)",
         r"cli/test_follow.py::test_(across_rotation|a_checkpoint_continues)",
     ),
     "no such program (cksum, grep, cat, sh)": (
@@ -180,6 +181,7 @@ SKIPPED: Final[dict[str, tuple[str, ...]]] = {
         r"shared/test_file_lock.py::test_a_path_that_cannot_be_opened",
         r"bot/test_components.py::test_a_command_gets_its_arguments",
         r"bot/test_webhook.py::test_the_event_is_posted",
+        r"cli/test_exec.py::test_a_(loop_is_reported|command_gets_the_event|job_has)",
         r"cli/test_render.py::test_(escape|plain|the_encoding|ready|structured|paths0|events_ab)",
         r"cli/test_render.py::test_(stats|a_terminal)",
         r"following/test_async_follower.py::test_row_63",
