@@ -63,7 +63,7 @@ def counts_of(output: str, code: int | None) -> Counter[str]:
 def run_file(made: Setup, file: str) -> Outcome:
     """Run one file; end it when its time is over."""
     started = time.monotonic()
-    options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider")
+    options = ("-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", "-p", "no:randomly")
     command: list[str | Path] = ["wine", made.python / "python.exe", "-m", "pytest", *options]
     code: int | None
     process = subprocess.Popen(

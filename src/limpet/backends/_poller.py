@@ -35,6 +35,11 @@ class _Wake:
         self._in.close()
         self._out.close()
 
+    def __del__(self) -> None:
+        """Free the sockets of a program that ends with its watch open: they would warn of it."""
+        with contextlib.suppress(AttributeError, OSError):
+            _Wake.close(self)
+
 
 if sys.platform == "linux":
 
