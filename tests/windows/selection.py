@@ -62,8 +62,9 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         bot/test_pythons""".split()
     ),
     "takes too long where each opening of a file costs milliseconds": tuple(
-        """output/test_own_writes output/test_chaos output/test_async_output following/test_soak following/test_errnos
-        following/test_model bot/test_model shared/test_option_values bot/test_config_fuzz
+        """output/test_own_writes output/test_chaos output/test_async_output following/test_soak
+        following/test_errnos following/test_model bot/test_model bot/test_config_fuzz
+        shared/test_option_values
         cli/test_stdout""".split()
     ),
     "about calls that Windows has not": ("shared/test_descriptors",),
