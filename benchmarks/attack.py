@@ -31,9 +31,11 @@ from limpet.output import (
     Output,
     OverwriteFile,
 )
+from limpet.output._syscalls import Syscalls
 
 Prey = Literal["folder", "leaf"]
 Way = Literal["resolve, check, open", "walk", "openat2"]
+"""The third of limpet's ways, that of Windows, is attacked with ``calls`` of a model."""
 
 ATTACKER = r"""
 import contextlib, ctypes, os, sys, threading
@@ -202,7 +204,7 @@ def swapped(root: Path, prey: Prey) -> list[Path]:
     return [root / "d" if prey == "folder" else root / "d" / "leaf"]
 
 
-def attack(way: Way, prey: Prey, tries: int, base: Path) -> Count:
+def attack(way: Way, prey: Prey, tries: int, base: Path, *, calls: Syscalls | None = None) -> Count:
     """Do so many operations under attack, and count what got out.
 
     Args:
@@ -210,6 +212,7 @@ def attack(way: Way, prey: Prey, tries: int, base: Path) -> Count:
         prey: What is swapped: a folder on the way, or the file itself.
         tries: Operations.
         base: Empty folder for it; what is left in it is the caller's.
+        calls: System calls of the output; ``None`` for those of this system.
     """
     root, outside = (base / "root").resolve(), (base / "outside").resolve()
     (root / "d").mkdir(parents=True)
@@ -226,7 +229,7 @@ def attack(way: Way, prey: Prey, tries: int, base: Path) -> Count:
                     naive(root, operation)
                 count.escaped += escaped()
         else:
-            with Output(root, way=way, clean=False) as out:
+            with Output(root, way=way, clean=False, calls=calls) as out:
                 for _ in range(0, tries, BATCH):
                     answers = out.perform_all(list(itertools.islice(asked, BATCH)))
                     count.answers.update("done" if one.ok else one.code for one in answers)

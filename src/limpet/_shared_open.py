@@ -29,7 +29,7 @@ _NORMAL: Final = 0x80
 _FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
-def _access(flags: int) -> int:
+def access_of(flags: int) -> int:
     """Return the access that flags of ``os.open`` ask for."""
     reads = _READ if flags & os.O_RDWR or not flags & os.O_WRONLY else 0
     if not flags & (os.O_WRONLY | os.O_RDWR):
@@ -69,7 +69,7 @@ if sys.platform == "win32":
         kernel = _kernel()
         special = _NORMAL | (0 if follow else _REPARSE_POINT)
         handle = kernel.CreateFileW(
-            extended(path), _access(flags), _SHARE_ALL, None, _disposition(flags), special, None
+            extended(path), access_of(flags), _SHARE_ALL, None, _disposition(flags), special, None
         )
         if handle is None or handle == ctypes.c_void_p(-1).value:
             error = ctypes.WinError(ctypes.get_last_error())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from limpet.output import Output
 from limpet.output._resolve_openat2 import works
 from limpet.output._syscalls import Syscalls
-from limpet.output._syscalls_by_path import PathSyscalls
+from limpet.output._syscalls_by_handle import HandleSyscalls
+from tests.output.nt_model import IS_POSSIBLE, NtModel
 
 
 def openat2_works() -> bool:
@@ -27,18 +29,22 @@ def openat2_works() -> bool:
         os.close(fd)
 
 
-if openat2_works():
-    WAYS = ["openat2", "walk", "paths"]
+if not os.supports_dir_fd:
+    WAYS = ["handles"]
 else:
-    WAYS = ["walk", "paths"] if os.supports_dir_fd else ["paths"]
-CONFINED = [way for way in WAYS if way != "paths"]
-"""Those that hold against a racing attacker here; on Windows folders are pinned for the third."""
+    WAYS = [*(["openat2"] if openat2_works() else []), "walk"]
+    WAYS += ["handles"] if IS_POSSIBLE else []
+
+
+def calls_by_handle() -> HandleSyscalls:
+    """Return the calls of Windows; elsewhere on a model of it."""
+    return HandleSyscalls() if sys.platform == "win32" else HandleSyscalls(NtModel())
 
 
 def made(folder: Path, way: str, **options: Any) -> Output:
     """Give an output that resolves names in one of the ways."""
-    if way == "paths":
-        return Output(folder, calls=PathSyscalls(), way="walk", **options)
+    if way == "handles":
+        return Output(folder, calls=calls_by_handle(), way="walk", **options)
     return Output(folder, way=way, **options)  # type: ignore[arg-type]
 
 

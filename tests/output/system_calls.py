@@ -3,7 +3,7 @@
 import sys
 
 if sys.platform == "win32":
-    from limpet.output._syscalls_by_path import PathSyscalls as SystemCalls
+    from limpet.output._syscalls_by_handle import HandleSyscalls as SystemCalls
 else:
     from limpet.output._syscalls import Syscalls as SystemCalls
 

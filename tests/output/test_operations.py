@@ -681,6 +681,8 @@ def in_namespace(way: str, root: Path, outside: Path, body: str) -> None:
 @mounts
 def test_a_mount_below_the_root_is_a_way_out(root: Path, tmp_path: Path, way: str) -> None:
     """V17: a bind mount of the same file system, another one, and a single file."""
+    if way == "handles":
+        pytest.skip("no mounts but reparse points on Windows, which are refused as links")
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "f").write_text("theirs")
@@ -694,15 +696,12 @@ def test_a_mount_below_the_root_is_a_way_out(root: Path, tmp_path: Path, way: st
         run("mount", "--bind", outside, root / "bind")
         run("mount", "-t", "tmpfs", "none", root / "tmpfs")
         run("mount", "--bind", outside / "f", root / "file")
-        # Without numbers of mounts (paths) only another device shows.
-        names = ["tmpfs"] if way == "paths" else ["bind", "tmpfs"]
         with made(root, way) as out:
-            for name in names:
+            for name in ("bind", "tmpfs"):
                 for one in (CreateFile, OverwriteFile, AppendToFile):
                     assert code(out.perform(one(name=f"{name}/x", content="x"))) == "mount"
                 assert code(out.perform(DeleteFile(name=f"{name}/f"))) == "mount"
-            if way != "paths":
-                assert code(out.perform(AppendToFile(name="file", content="x"))) == "mount"
+            assert code(out.perform(AppendToFile(name="file", content="x"))) == "mount"
             assert code(out.perform(OverwriteFile(name="file", content="x"))) == "busy"
         with made(root, way, cross_mounts=True) as out:
             out.create("bind/asked", "x")
@@ -866,7 +865,7 @@ def test_a_root_that_moves_away(openers: Open, root: Path, tmp_path: Path) -> No
 
 def test_a_root_that_is_deleted_and_comes_back(openers: Open, root: Path, way: str) -> None:
     """V21: told, unless it is the same to the system (its number, if it was not held, is free)."""
-    again = {"reopened"} if way != "paths" else {"reopened", "same"}
+    again = {"reopened"} if way != "handles" else {"reopened", "same"}
     with openers() as out, openers(create=True) as making:
         root.rmdir()
         for operation in every("x"):

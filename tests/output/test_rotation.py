@@ -16,6 +16,8 @@ import anyio
 import pytest
 
 import limpet
+from limpet._exclusive_lock import lock_exclusively
+from limpet._shared_open import open_shared
 from limpet.output import (
     AppendToFile,
     CreateFile,
@@ -100,14 +102,12 @@ def test_several_processes_lose_and_double_no_record(root: Path) -> None:
 
 def test_a_manifest_that_is_held_is_waited_for(root: Path) -> None:
     """Another process that changes which files are rotated delays a rotation, and nothing else."""
-    import fcntl
-
     rotation = Rotation(max_bytes=10, keep=3)
     with Output(root, lock_timeout=0.2) as out:
         for text in ("first99\n", "second9\n"):
             out.append("log", text, rotation=rotation)
         with (root / ".limpet-rotation.log").open("r+") as other:
-            fcntl.flock(other, fcntl.LOCK_EX)
+            lock_exclusively(other.fileno())
             answers = out.perform_all(
                 [
                     AppendToFile(name="log", content="third99\n", rotation=rotation),
@@ -325,19 +325,16 @@ def test_other_threads_use_a_synchronous_output_while_one_packs(root: Path) -> N
 @pytest.fixture
 def held(root: Path) -> Any:
     """A file whose lock somebody else holds."""
-    import fcntl
-
     (root / "held").write_text("")
-    with (root / "held").open("r+") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with os.fdopen(open_shared(root / "held", os.O_RDWR), "w") as other:
+        lock_exclusively(other.fileno())
         yield other
 
 
 async def test_a_foreign_lock_keeps_only_its_own_file_waiting(root: Path, held: Any) -> None:
     """O3: other files go on; what comes after on the same name stays behind it, in order."""
-    import fcntl
-
     order: list[str] = []
+    reader = os.fdopen(open_shared(root / "held", os.O_RDONLY))
     async with open_output(root) as out, anyio.create_task_group() as tasks:
 
         async def one(what: str, operation: Operation) -> None:
@@ -355,11 +352,11 @@ async def test_a_foreign_lock_keeps_only_its_own_file_waiting(root: Path, held: 
             await one(f"other {n}", AppendToFile(name="other", content="x"))
         assert order == [f"other {n}" for n in range(20)]
         assert (root / "held").read_text() == ""
-        fcntl.flock(held, fcntl.LOCK_UN)
+        held.close()  # releases the lock
     assert set(order[20:]) == {"1", "2", "moved", "deleted"}  # trio wakes tasks in any order
     assert not (root / "d/held").exists()
-    held.seek(0)
-    assert held.read() == "12"
+    with reader:
+        assert reader.read() == "12"
 
 
 async def test_a_foreign_lock_is_given_up_in_time_for_all_behind_it(root: Path, held: Any) -> None:
@@ -388,13 +385,11 @@ async def test_leaving_waits_for_a_foreign_lock_no_longer_than_its_time(
 async def test_cancelled_while_it_waits_for_a_foreign_lock_it_is_never_done(
     root: Path, held: Any
 ) -> None:
-    import fcntl
-
     async with open_output(root) as out:
         with anyio.move_on_after(0.05) as scope:
             await out.append("held", "never", lock=True)
         assert scope.cancelled_caught
-        fcntl.flock(held, fcntl.LOCK_UN)
+        held.close()  # releases the lock
         await out.append("held", "x", lock=True)
     assert (root / "held").read_text() == "x"
 
@@ -411,9 +406,7 @@ async def test_what_waits_for_locks_is_bounded(root: Path, held: Any) -> None:
 
 def test_a_synchronous_batch_goes_on_past_a_foreign_lock(root: Path, held: Any) -> None:
     """Others are done first; the result is in its place."""
-    import fcntl
-
-    free = threading.Timer(0.1, lambda: fcntl.flock(held, fcntl.LOCK_UN))
+    free = threading.Timer(0.1, held.close)
     with Output(root) as out:
         free.start()
         answers = out.perform_all(
@@ -431,14 +424,12 @@ def test_a_synchronous_batch_goes_on_past_a_foreign_lock(root: Path, held: Any) 
 
 async def test_a_log_that_is_packed_elsewhere_is_left_to_it(root: Path) -> None:
     """The rotated file is locked meanwhile; an append that still has it open does not wait."""
-    import fcntl
-
     rotation = Rotation(max_bytes=10, compress=True)
     async with open_output(root) as out:
         await out.append("log", "first99\n", rotation=Rotation(max_bytes=10))
         await out.append("log", "second9\n", rotation=Rotation(max_bytes=10))
         with (root / "log.1").open("r+") as other:
-            fcntl.flock(other, fcntl.LOCK_EX)
+            lock_exclusively(other.fileno())
             await out.append("log", "third99\n", rotation=rotation)
             await until((root / "log.2.gz").exists)
             assert (root / "log.1").exists()

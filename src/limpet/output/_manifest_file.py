@@ -130,7 +130,7 @@ def _locked_fd(calls: Syscalls, report: NoReport, dir_fd: int, parts: tuple[str,
     where = (*parts[:-1], name)
     for _ in range(_TRIES):
         there = stat_or_none(calls, dir_fd, name)
-        if there is not None and not stat.S_ISREG(there.st_mode):
+        if there is not None and not _is_ours(calls, there):
             _clear(calls, dir_fd, name, there)
             continue
         if there is None:
@@ -146,7 +146,9 @@ def _locked_fd(calls: Syscalls, report: NoReport, dir_fd: int, parts: tuple[str,
                 raise HeldError
             mine = calls.stat(fd)
             there = stat_or_none(calls, dir_fd, name)
-            if there is not None and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+            if not _is_ours(calls, mine):
+                pass  # linked meanwhile
+            elif there is not None and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
                 if there.st_size == 0:
                     report.wrote(where, None, state_of(there))
                 return fd
@@ -157,8 +159,15 @@ def _locked_fd(calls: Syscalls, report: NoReport, dir_fd: int, parts: tuple[str,
     raise HeldError
 
 
+def _is_ours(calls: Syscalls, there: os.stat_result) -> bool:
+    """Return whether it may be written: where it is written in place, its one name is this one."""
+    if not stat.S_ISREG(there.st_mode):
+        return False
+    return calls.replaces_open_files or there.st_nlink <= 1
+
+
 def _clear(calls: Syscalls, dir_fd: int, name: str, there: os.stat_result) -> None:
-    """Remove a symlink, FIFO or socket in the manifest's place.
+    """Remove a symlink, FIFO, socket or second name of a file in the manifest's place.
 
     Raises:
         RefusalError: It is a directory.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from limpet.output._syscalls import Syscalls
 
 
 def default_calls() -> Syscalls:
-    """Return calls by descriptors of directories or, where there are none (Windows), by path."""
-    if os.open in os.supports_dir_fd:
+    """Return calls by descriptors of directories or, where those are handles (Windows), by them."""
+    if sys.platform != "win32":
         return Syscalls()
-    from limpet.output._syscalls_by_path import PathSyscalls, pin
+    from limpet.output._syscalls_by_handle import HandleSyscalls
 
-    return PathSyscalls(pin if sys.platform == "win32" else None)
+    return HandleSyscalls()

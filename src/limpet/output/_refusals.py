@@ -28,6 +28,7 @@ _CODES: Final[dict[int, RefusalCode]] = {
     errno.EAGAIN: "busy",
     errno.ENOTEMPTY: "directory-not-empty",
     errno.ENAMETOOLONG: "bad-name",
+    errno.EILSEQ: "bad-name",
 }
 if hasattr(errno, "EDQUOT"):
     _CODES[errno.EDQUOT] = "no-space"

@@ -114,8 +114,8 @@ class Syscalls:
     """The real system; a subclass may fail at any of these."""
 
     replaces_open_files: ClassVar[bool] = True
-    """Whether a rename may replace a file that is open. On Windows it is refused, unless the file
-    system and every opener agree (FileRenameInfoEx with POSIX semantics, which is not used)."""
+    """Whether a rename may always replace a file that is open. On Windows only if the file system
+    knows POSIX semantics (FileRenameInformationEx) and every opener shares deletion."""
 
     # -- folders -------------------------------------------------------------------------------
 

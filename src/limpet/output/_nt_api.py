@@ -1,0 +1,161 @@
+"""The few system calls of Windows that take a name relative to an open directory, as a protocol.
+
+Win32 has paths alone; below it, ``NtCreateFile`` opens a name in a directory that is open, as
+openat(2) does ("NtCreateFile", "OBJECT_ATTRIBUTES", learn.microsoft.com). Its names are taken as
+they are: ``CON`` is a file, and dots and blanks at the end of a name belong to it.
+
+``_nt_native`` makes the calls; tests have a model of NTFS in its place.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import os
+
+LIST: Final = 0x1
+"""FILE_LIST_DIRECTORY, which is FILE_READ_DATA of a file."""
+WRITE_DATA: Final = 0x2
+APPEND_DATA: Final = 0x4
+TRAVERSE: Final = 0x20
+READ_ATTRIBUTES: Final = 0x80
+DELETE: Final = 0x10000
+SYNCHRONIZE: Final = 0x100000
+
+SHARE_READ_WRITE: Final = 0x1 | 0x2
+SHARE_DELETE: Final = 0x4
+SHARE_ALL: Final = SHARE_READ_WRITE | SHARE_DELETE
+
+OPEN: Final = 1
+CREATE: Final = 2
+OPEN_IF: Final = 3
+
+DIRECTORY_FILE: Final = 0x1
+_SYNCHRONOUS: Final = 0x20
+"""FILE_SYNCHRONOUS_IO_NONALERT: a call returns when it is done."""
+OPEN_REPARSE_POINT: Final = 0x200000
+"""FILE_OPEN_REPARSE_POINT: a link itself, not where it leads."""
+
+CASE_INSENSITIVE: Final = 0x40
+"""OBJ_CASE_INSENSITIVE, as all of Win32 opens; a directory with names of its own is still that."""
+DONT_REPARSE: Final = 0x1000
+"""OBJ_DONT_REPARSE: fail at any link on the way; since Windows 10 1703."""
+
+ATTRIBUTE_DIRECTORY: Final = 0x10
+ATTRIBUTE_REPARSE_POINT: Final = 0x400
+"""A symlink, a junction, a mounted folder, or what a filter driver keeps elsewhere."""
+
+RENAME_REPLACE: Final = 0x1
+RENAME_POSIX: Final = 0x2
+"""FILE_RENAME_POSIX_SEMANTICS: replace what others have open and share for deletion."""
+DISPOSE_DELETE: Final = 0x1
+DISPOSE_POSIX: Final = 0x2
+"""FILE_DISPOSITION_POSIX_SEMANTICS: the name is free at once, though others have it open."""
+
+_RENAME_HEAD: Final = struct.Struct("<I4xQI")
+"""FILE_RENAME_INFORMATION (ntifs.h), 64 bits: flags (of the older class one byte of it, whether to
+replace), the directory, bytes of the name, which follows."""
+_RENAME_LEAST: Final = 24
+"""Its size with the padding at its end: less is refused (STATUS_INFO_LENGTH_MISMATCH)."""
+_ENTRY: Final = struct.Struct("<I52xII")
+"""FILE_DIRECTORY_INFORMATION (ntifs.h): where the next one is, or 0; times and sizes; attributes;
+bytes of the name, which follows."""
+
+
+class Opening(NamedTuple):
+    """How a name is opened."""
+
+    access: int
+    share: int = SHARE_ALL
+    disposition: int = OPEN
+    options: int = OPEN_REPARSE_POINT
+    attributes: int = CASE_INSENSITIVE | DONT_REPARSE
+    flags: int = 0
+    """Of ``os.open``, for what is then read or written through the descriptor."""
+
+    @property
+    def all_options(self) -> int:
+        """The options, with the one that every opening has."""
+        return self.options | _SYNCHRONOUS
+
+
+class NtApi(Protocol):
+    """The calls. Names are one component; ``NtError`` is raised, or OSError where it says so."""
+
+    def open(self, dir_fd: int, name: str, how: Opening) -> int:
+        """Open a name in an open directory, or create it; an empty name is the directory."""
+        ...
+
+    def open_path(self, path: str, how: Opening) -> int:
+        """Open an absolute path: the root of an output alone."""
+        ...
+
+    def stat(self, fd: int) -> os.stat_result:
+        """Return the status of what is open; of a link of any kind the type of a symlink.
+
+        Raises:
+            OSError: As ``os.fstat``.
+        """
+        ...
+
+    def attributes(self, fd: int) -> int:
+        """Return ATTRIBUTE_DIRECTORY, ATTRIBUTE_REPARSE_POINT of what is open; costs less."""
+        ...
+
+    def listed_name(self, fd: int) -> str:
+        """Return the name under which the directory lists what is open.
+
+        Raises:
+            OSError: It is not known.
+        """
+        ...
+
+    def entries(self, fd: int) -> Iterator[tuple[str, int]]:
+        """Yield names and attributes of a directory that was opened with LIST."""
+        ...
+
+    def rename(self, fd: int, to: int, new: str, flags: int, *, extended: bool) -> None:
+        """Rename what is open with DELETE into an open directory.
+
+        Args:
+            fd: What is renamed.
+            to: The directory.
+            new: The new name.
+            flags: RENAME_REPLACE, RENAME_POSIX.
+            extended: By FileRenameInformationEx, else by FileRenameInformation.
+        """
+        ...
+
+    def dispose(self, fd: int, flags: int, *, extended: bool) -> None:
+        """Delete what is open with DELETE.
+
+        Args:
+            fd: What is deleted.
+            flags: DISPOSE_DELETE, DISPOSE_POSIX.
+            extended: By FileDispositionInformationEx, else by FileDispositionInformation.
+        """
+        ...
+
+
+def rename_information(flags: int, to: int, new: str) -> bytes:
+    """Return FILE_RENAME_INFORMATION: a name in the directory with the handle ``to``."""
+    raw = new.encode("utf-16-le", "surrogatepass")
+    return (_RENAME_HEAD.pack(flags, to, len(raw)) + raw).ljust(_RENAME_LEAST, b"\0")
+
+
+def parse_entries(buffer: bytes) -> list[tuple[str, int]]:
+    """Return names and attributes of a buffer of FILE_DIRECTORY_INFORMATION, in its order."""
+    found = []
+    at = 0
+    while True:
+        following, attributes, size = _ENTRY.unpack_from(buffer, at)
+        start = at + _ENTRY.size
+        name = buffer[start : start + size].decode("utf-16-le", "surrogatepass")
+        if name not in {".", ".."}:
+            found.append((name, attributes))
+        if not following:
+            return found
+        at += following
