@@ -19,13 +19,15 @@ from typing import Final
 
 from limpet.output import _nt_api as nt
 from limpet.output import _nt_status as status
-from limpet.output._nt_api import Opening
+from limpet.output._nt_api import Kind, Opening
 from limpet.output._nt_status import NtError
 from limpet.output._syscalls import Syscalls
 
 IS_POSSIBLE: Final = hasattr(os, "O_PATH")
 """Whether this system has what the model is made of."""
 
+LINK, CLOUD, FIFO = 0xA0000003, 0x9000601A, 0x80000024
+"""IO_REPARSE_TAG_MOUNT_POINT, IO_REPARSE_TAG_CLOUD_6 and IO_REPARSE_TAG_LX_FIFO (winnt.h)."""
 READS: Final = nt.LIST | nt.TRAVERSE | 0x80000000
 WRITES: Final = nt.WRITE_DATA | nt.APPEND_DATA | 0x40000000
 _ERRNO: Final = {
@@ -73,6 +75,10 @@ class NtModel:
     """OBJ_DONT_REPARSE is known (Windows 10 1703)."""
     short_names: dict[str, str] = field(default_factory=dict)
     """Short name, in capitals -> the name that the directory lists."""
+    kept_elsewhere: set[Identity] = field(default_factory=set)
+    """What OneDrive has not brought yet."""
+    brought: set[Identity] = field(default_factory=set)
+    """What was opened as usual, and so was brought."""
     before: Callable[[str], object] = lambda _: None
     """Called with the name of each call before it is made: an attacker's moment."""
     streams: list[str] = field(default_factory=list)
@@ -134,6 +140,8 @@ class NtModel:
             fd = self._for_access(node, found.st_mode, how)
         finally:
             os.close(node)
+        if identity in self.kept_elsewhere and not how.options & nt.OPEN_REPARSE_POINT:
+            self.brought.add(identity)
         self._opens[fd] = _Open(identity, how.access, how.share)
         return fd
 
@@ -221,22 +229,32 @@ class NtModel:
         self.before("stat")
         return os.fstat(fd)
 
-    def attributes(self, fd: int) -> int:
+    def kind(self, fd: int) -> Kind:
         """Return what kind of entry is open."""
-        self.before("attributes")
-        return _attributes(os.fstat(fd).st_mode)
+        self.before("kind")
+        return self._kind(os.fstat(fd))
+
+    def _kind(self, found: os.stat_result) -> Kind:
+        """Return the kind that an entry has on NTFS."""
+        kept = nt.ATTRIBUTE_REPARSE_POINT if _identity(found) in self.kept_elsewhere else 0
+        tag = CLOUD if kept else 0
+        if stat.S_ISDIR(found.st_mode):
+            return Kind(nt.ATTRIBUTE_DIRECTORY | kept, tag)
+        if stat.S_ISREG(found.st_mode):
+            return Kind(0x80 | kept, tag)
+        return Kind(nt.ATTRIBUTE_REPARSE_POINT, LINK if stat.S_ISLNK(found.st_mode) else FIFO)
 
     def listed_name(self, fd: int) -> str:
         """Return the name in the directory."""
         self.before("listed_name")
         return os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
 
-    def entries(self, fd: int) -> Iterator[tuple[str, int]]:
+    def entries(self, fd: int) -> Iterator[tuple[str, Kind]]:
         """Yield names and attributes."""
         self.before("entries")
         with os.scandir(fd) as found:
             for entry in found:
-                yield entry.name, _attributes(entry.stat(follow_symlinks=False).st_mode)
+                yield entry.name, self._kind(entry.stat(follow_symlinks=False))
 
     def rename(self, fd: int, to: int, new: str, flags: int, *, extended: bool) -> None:
         """As NtSetInformationFile with FileRenameInformation, or with ...Ex."""
@@ -316,10 +334,3 @@ class NtModel:
 
 def _identity(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
-
-
-def _attributes(mode: int) -> int:
-    """Return the attributes that an entry has on NTFS; FIFOs and the like are reparse points."""
-    if stat.S_ISDIR(mode):
-        return nt.ATTRIBUTE_DIRECTORY
-    return 0x80 if stat.S_ISREG(mode) else nt.ATTRIBUTE_REPARSE_POINT

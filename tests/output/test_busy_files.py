@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from limpet.output import CreateFile, Done, Output, Refused
-from limpet.output._nt_api import Opening
+from limpet.output._nt_api import Kind, Opening
 from limpet.output._nt_status import (
     ACCESS_DENIED,
     BUSY,
@@ -51,13 +51,13 @@ class Busy:
     def stat(self, fd: int) -> os.stat_result:
         return os.stat(__file__)
 
-    def attributes(self, fd: int) -> int:
-        return 0x80
+    def kind(self, fd: int) -> Kind:
+        return Kind(0x80)
 
     def listed_name(self, fd: int) -> str:
         raise NotImplementedError
 
-    def entries(self, fd: int) -> Iterator[tuple[str, int]]:
+    def entries(self, fd: int) -> Iterator[tuple[str, Kind]]:
         raise NotImplementedError
 
     def rename(self, fd: int, to: int, new: str, flags: int, *, extended: bool) -> None:

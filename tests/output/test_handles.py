@@ -329,6 +329,58 @@ def test_what_win32_takes_for_something_else_is_taken_as_it_is(root: Path, name:
     assert name not in os.listdir(root)
 
 
+@needs_model
+@pytest.mark.parametrize("case", OPERATIONS)
+def test_what_onedrive_keeps_elsewhere_is_written_like_any_other(tmp_path: Path, case: str) -> None:
+    """Its folders and files are reparse points, but no links; it brings what is opened as usual."""
+    plain = prepared(tmp_path / "plain")
+    assert done(NtModel(), plain, OPERATIONS[case]).ok
+    root = prepared(tmp_path / "root")
+    kept = {(path.stat().st_dev, path.stat().st_ino) for path in (root, *root.rglob("*"))}
+    model = NtModel(kept_elsewhere=kept)
+    assert done(model, root, OPERATIONS[case]).ok
+    assert tree(root).keys() == tree(plain).keys()
+    assert len(model.brought) > 1
+
+
+@needs_model
+def test_without_the_flag_nothing_special_is_used(root: Path) -> None:
+    """Where links could be followed (before 1703), all reparse points are refused."""
+    found = (root / "d").stat()
+    model = NtModel(dont_reparse=False, kept_elsewhere={(found.st_dev, found.st_ino)})
+    answer = done(model, root, CreateFile(name="d/f", content="x"))
+    assert isinstance(answer, Refused)
+    assert not (root / "d" / "f").exists()
+
+
+@needs_model
+def test_what_onedrive_keeps_elsewhere_may_be_swapped(root: Path, outside: Path) -> None:
+    """Between its two openings: the second does not follow a link, and must open the same."""
+    found = (root / "d").stat()
+    kept = {(found.st_dev, found.st_ino)}
+    operation = CreateFile(name="d/f", content="x")
+    calls: list[str] = []
+    count = NtModel(before=calls.append, kept_elsewhere=kept)
+    assert done(count, root, operation).ok
+    before = tree(outside)
+    for nth in range(1, len(calls) + 1):
+        for target in (outside, root / "another"):
+            here = prepared(root.parent / f"{nth} {target.name}")
+            (here / "another").mkdir()
+            found = (here / "d").stat()
+
+            def swap(_: str, here: Path = here, target: Path = target) -> None:
+                (here / "d").rename(here / "away")
+                if target == outside:
+                    (here / "d").symlink_to(target)
+                else:
+                    (here / "another").rename(here / "d")
+
+            model = NtModel(before=at(nth, swap), kept_elsewhere={(found.st_dev, found.st_ino)})
+            done(model, here, operation)
+            assert tree(outside) == before
+
+
 # -- what others have open -------------------------------------------------------------------------
 
 
@@ -505,22 +557,27 @@ def test_a_rename_is_asked_for_in_the_form_of_windows() -> None:
 
 
 def test_a_listing_is_read_in_the_form_of_windows() -> None:
-    """FILE_DIRECTORY_INFORMATION: 64 bytes, then the name; the next begins at a multiple of 8."""
+    """FILE_FULL_DIR_INFORMATION: 68 bytes, then the name; the next begins at a multiple of 8."""
 
-    def entry(name: str, attributes: int, *, last: bool = False) -> bytes:
+    def entry(name: str, attributes: int, tag: int = 0, *, last: bool = False) -> bytes:
         raw = name.encode("utf-16-le", "surrogatepass")
-        size = (64 + len(raw) + 7) // 8 * 8
-        head = struct.pack("<IIqqqqqqII", 0 if last else size, 0, *[1] * 6, attributes, len(raw))
+        size = (68 + len(raw) + 7) // 8 * 8
+        start = 0 if last else size
+        head = struct.pack("<IIqqqqqqIII", start, 0, *[1] * 6, attributes, len(raw), tag)
         return (head + raw).ljust(size, b"\0")
 
     buffer = b"".join(
         (
             *(entry(".", 0x10), entry("..", 0x10), entry("f", 0x20), entry("d", 0x10)),
-            *(entry("junction", 0x410), entry("\ud800 trail.", 0x80, last=True)),
+            *(entry("junction", 0x410, 0xA0000003), entry("onedrive", 0x410, 0x9000601A)),
+            *(entry("with attributes", 0x20, 99), entry("\ud800 trail.", 0x80, last=True)),
         )
     )
-    expected = [("f", 0x20), ("d", 0x10), ("junction", 0x410), ("\ud800 trail.", 0x80)]
-    assert parse_entries(buffer + bytes(100)) == expected
+    found = parse_entries(buffer + bytes(100))
+    names = ["f", "d", "junction", "onedrive", "with attributes", "\ud800 trail."]
+    assert [name for name, _ in found] == names
+    assert [kind.is_dir for _, kind in found] == [False, True, False, True, False, False]
+    assert [kind.is_link for _, kind in found] == [False, False, True, False, False, False]
 
 
 @pytest.fixture

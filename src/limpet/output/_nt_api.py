@@ -46,7 +46,9 @@ DONT_REPARSE: Final = 0x1000
 
 ATTRIBUTE_DIRECTORY: Final = 0x10
 ATTRIBUTE_REPARSE_POINT: Final = 0x400
-"""A symlink, a junction, a mounted folder, or what a filter driver keeps elsewhere."""
+_NAME_SURROGATE: Final = 0x20000000
+"""Bit of a reparse tag ("Reparse Point Tags", learn.microsoft.com): the entry stands for another
+name, as symlinks, junctions and mounted folders do."""
 
 RENAME_REPLACE: Final = 0x1
 RENAME_POSIX: Final = 0x2
@@ -60,9 +62,32 @@ _RENAME_HEAD: Final = struct.Struct("<I4xQI")
 replace), the directory, bytes of the name, which follows."""
 _RENAME_LEAST: Final = 24
 """Its size with the padding at its end: less is refused (STATUS_INFO_LENGTH_MISMATCH)."""
-_ENTRY: Final = struct.Struct("<I52xII")
-"""FILE_DIRECTORY_INFORMATION (ntifs.h): where the next one is, or 0; times and sizes; attributes;
-bytes of the name, which follows."""
+_ENTRY: Final = struct.Struct("<I52xIII")
+"""FILE_FULL_DIR_INFORMATION (ntifs.h): where the next one is, or 0; times and sizes; attributes;
+bytes of the name; of a reparse point its tag ([MS-FSCC] 2.4.14, EaSize); the name follows."""
+
+
+class Kind(NamedTuple):
+    """What an entry is."""
+
+    attributes: int
+    tag: int = 0
+    """Of a reparse point, else nothing."""
+
+    @property
+    def is_link(self) -> bool:
+        """Return whether it leads to another name."""
+        return self.is_special and bool(self.tag & _NAME_SURROGATE)
+
+    @property
+    def is_dir(self) -> bool:
+        """Return whether it is a directory and no link."""
+        return bool(self.attributes & ATTRIBUTE_DIRECTORY) and not self.is_link
+
+    @property
+    def is_special(self) -> bool:
+        """Return whether a filter driver has a part in it: links, and what OneDrive keeps."""
+        return bool(self.attributes & ATTRIBUTE_REPARSE_POINT)
 
 
 class Opening(NamedTuple):
@@ -94,15 +119,15 @@ class NtApi(Protocol):
         ...
 
     def stat(self, fd: int) -> os.stat_result:
-        """Return the status of what is open; of a link of any kind the type of a symlink.
+        """Return the status of what is open; of a link the type of a symlink.
 
         Raises:
             OSError: As ``os.fstat``.
         """
         ...
 
-    def attributes(self, fd: int) -> int:
-        """Return ATTRIBUTE_DIRECTORY, ATTRIBUTE_REPARSE_POINT of what is open; costs less."""
+    def kind(self, fd: int) -> Kind:
+        """Return what it is that is open; costs less than the status."""
         ...
 
     def listed_name(self, fd: int) -> str:
@@ -113,8 +138,8 @@ class NtApi(Protocol):
         """
         ...
 
-    def entries(self, fd: int) -> Iterator[tuple[str, int]]:
-        """Yield names and attributes of a directory that was opened with LIST."""
+    def entries(self, fd: int) -> Iterator[tuple[str, Kind]]:
+        """Yield the entries of a directory that was opened with LIST."""
         ...
 
     def rename(self, fd: int, to: int, new: str, flags: int, *, extended: bool) -> None:
@@ -146,16 +171,17 @@ def rename_information(flags: int, to: int, new: str) -> bytes:
     return (_RENAME_HEAD.pack(flags, to, len(raw)) + raw).ljust(_RENAME_LEAST, b"\0")
 
 
-def parse_entries(buffer: bytes) -> list[tuple[str, int]]:
-    """Return names and attributes of a buffer of FILE_DIRECTORY_INFORMATION, in its order."""
+def parse_entries(buffer: bytes) -> list[tuple[str, Kind]]:
+    """Return names and kinds of a buffer of FILE_FULL_DIR_INFORMATION, in its order."""
     found = []
     at = 0
     while True:
-        following, attributes, size = _ENTRY.unpack_from(buffer, at)
+        following, attributes, size, tag = _ENTRY.unpack_from(buffer, at)
         start = at + _ENTRY.size
         name = buffer[start : start + size].decode("utf-16-le", "surrogatepass")
         if name not in {".", ".."}:
-            found.append((name, attributes))
+            is_special = attributes & ATTRIBUTE_REPARSE_POINT
+            found.append((name, Kind(attributes, tag if is_special else 0)))
         if not following:
             return found
         at += following

@@ -16,6 +16,7 @@ from typing import Any, Final
 from limpet._extended_path import extended
 from limpet.output._nt_api import (
     ATTRIBUTE_REPARSE_POINT,
+    Kind,
     Opening,
     parse_entries,
     rename_information,
@@ -24,10 +25,10 @@ from limpet.output._nt_status import NO_MORE_FILES, NtError
 
 _RENAME, _RENAME_EX = 10, 65
 _DISPOSITION, _DISPOSITION_EX = 13, 64
-_DIRECTORY: Final = 1
+_FULL_DIRECTORY: Final = 2
 _ATTRIBUTE_TAG: Final = 35
 """Of FILE_INFORMATION_CLASS (wdm.h): FileRenameInformation, FileDispositionInformation, both with
-``Ex``, FileDirectoryInformation and FileAttributeTagInformation."""
+``Ex``, FileFullDirectoryInformation and FileAttributeTagInformation."""
 _NORMAL: Final = 0x80
 """FILE_ATTRIBUTE_NORMAL of a new file."""
 _BUFFER: Final = 1 << 16
@@ -143,19 +144,19 @@ if sys.platform == "win32":
                 raise
 
         def stat(self, fd: int) -> os.stat_result:
-            """Return the status; every reparse point counts as a link."""
+            """Return the status; a reparse point that stands for another name is a link."""
             found = os.fstat(fd)
-            is_link = found.st_file_attributes & ATTRIBUTE_REPARSE_POINT
-            return as_link(found) if is_link else found
+            is_special = found.st_file_attributes & ATTRIBUTE_REPARSE_POINT
+            return as_link(found) if is_special and self.kind(fd).is_link else found
 
-        def attributes(self, fd: int) -> int:
-            """Return the attributes alone (FileAttributeTagInformation)."""
+        def kind(self, fd: int) -> Kind:
+            """Return attributes and tag alone."""
             found = _Tag()
             handle, answer = msvcrt.get_osfhandle(fd), ctypes.byref(_Status())
             status = self._query(handle, answer, ctypes.byref(found), 8, _ATTRIBUTE_TAG)
             if status:
                 raise NtError(status)
-            return int(found.attributes)
+            return Kind(found.attributes, found.tag)
 
         def listed_name(self, fd: int) -> str:
             """Return the last component of the path that GetFinalPathNameByHandleW gives."""
@@ -164,15 +165,15 @@ if sys.platform == "win32":
                 raise ctypes.WinError(ctypes.get_last_error())
             return room.value.rpartition("\\")[2]
 
-        def entries(self, fd: int) -> Iterator[tuple[str, int]]:
-            """Yield names and attributes, from the start."""
+        def entries(self, fd: int) -> Iterator[tuple[str, Kind]]:
+            """Yield names and kinds, from the start."""
             handle = msvcrt.get_osfhandle(fd)
             buffer = ctypes.create_string_buffer(_BUFFER)
             is_first = 1
             while True:
                 status = self._query_directory(
                     *(handle, None, None, None, ctypes.byref(_Status()), buffer, _BUFFER),
-                    *(_DIRECTORY, 0, None, is_first),
+                    *(_FULL_DIRECTORY, 0, None, is_first),
                 )
                 if status == NO_MORE_FILES:
                     return

@@ -62,6 +62,7 @@ _MEANING: Final[dict[int, tuple[int, str]]] = {
     DIRECTORY_NOT_EMPTY: (errno.ENOTEMPTY, ""),
     NOT_A_DIRECTORY: (errno.ENOTDIR, ""),
     REPARSE_POINT_ENCOUNTERED: (errno.ELOOP, ""),
+    0xC0000279: (errno.ENXIO, ""),  # IO_REPARSE_TAG_NOT_HANDLED: a FIFO of WSL, an alias of an app
     0xC0000106: (errno.ENAMETOOLONG, ""),  # NAME_TOO_LONG
     0xC0000044: (errno.ENOSPC, "the quota is used up"),  # QUOTA_EXCEEDED
     0xC000007F: (errno.ENOSPC, ""),  # DISK_FULL

@@ -8,6 +8,7 @@ that takes the place of a component at any moment is refused, or comes too late:
 - The directory that is written into shares no deletion, so it stays where it is until that is
   done; NTFS renames none above it meanwhile. The root, which stays open, does share it: it may be
   moved or removed, as on other systems.
+- What OneDrive and its like keep elsewhere is no link: it is used as the file that it shows.
 - A name with ``:`` would lead to a stream, one with ``\`` or ``..`` elsewhere: all are refused.
 - A short name (``LONGNA~1.TXT``) that the directory does not list is refused: it leads to a file
   that the name does not show. Short names without ``~`` are given by administrators alone.
@@ -27,8 +28,6 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 from limpet._extended_path import extended
 from limpet._shared_open import access_of
 from limpet.output._nt_api import (
-    ATTRIBUTE_DIRECTORY,
-    ATTRIBUTE_REPARSE_POINT,
     CREATE,
     DELETE,
     DIRECTORY_FILE,
@@ -139,19 +138,34 @@ class HandleSyscalls(Syscalls):
         if listed.casefold() != name.casefold():
             raise OSError(errno.EILSEQ, f"that is the short name of {listed!r}", name)
 
-    def _kind(self, fd: int) -> int:
-        return self._patiently(lambda: self._api.attributes(fd), "")
+    def _used(self, fd: int, name: str, how: Opening, call: Callable[[Opening], int]) -> int:
+        """Return a descriptor through which an opened entry may be used, unless it is a link.
 
-    def _opened_dir(self, fd: int, path: str) -> int:
-        """Return the descriptor of a directory, if that is what it is."""
+        OneDrive and its like keep content elsewhere, and bring it when a file is opened as usual,
+        not as the reparse point that it is. So it is opened once more, where OBJ_DONT_REPARSE keeps
+        the system from following links; and what is opened must be the same.
+
+        Raises:
+            OSError: ELOOP: it is a link, or may be one by now. It is closed.
+        """
+        other = -1
         try:
-            if self._kind(fd) & ATTRIBUTE_REPARSE_POINT:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        except BaseException:
-            self.close_quietly(fd)
-            raise
-        self._dirs.add(fd)
-        return fd
+            kind = self._patiently(lambda: self._api.kind(fd), name)
+            if not kind.is_special:
+                fd, found = -1, fd
+                return found
+            if not kind.is_link and not self._left_out:
+                usual = how.options & ~OPEN_REPARSE_POINT
+                disposition = how._replace(options=usual, disposition=OPEN)
+                other = self._patiently(lambda: call(disposition), name)
+                if os.path.samestat(self._api.stat(fd), self._api.stat(other)):
+                    other, found = -1, other
+                    return found
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+        finally:
+            for one in (fd, other):
+                if one >= 0:
+                    self.close_quietly(one)
 
     # -- directories -----------------------------------------------------------------------------
 
@@ -159,13 +173,21 @@ class HandleSyscalls(Syscalls):
         """Open the directory at an absolute path; others may still move or remove it."""
         real = os.path.realpath(path, strict=True) if follow else path
         how = Opening(_HOLD, SHARE_ALL, OPEN, _DIRECTORY)
-        fd = self._asked(lambda how: self._api.open_path(real, how), how, path)
-        return self._opened_dir(fd, path)
+
+        def call(how: Opening) -> int:
+            return self._api.open_path(real, how)
+
+        fd = self._used(self._asked(call, how, path), path, how, call)
+        self._dirs.add(fd)
+        return fd
 
     def open_dir(self, dir_fd: int, name: str) -> int:
         """Open a directory in another; until it is closed nobody can move or remove it."""
-        fd = self._open(dir_fd, name, Opening(_HOLD, SHARE_READ_WRITE, OPEN, _DIRECTORY))
-        return self._opened_dir(fd, name)
+        how = Opening(_HOLD, SHARE_READ_WRITE, OPEN, _DIRECTORY)
+        fd = self._open(dir_fd, name, how)
+        fd = self._used(fd, name, how, lambda how: self._api.open(dir_fd, name, how))
+        self._dirs.add(fd)
+        return fd
 
     def open_beneath(self, dir_fd: int, relative: str, *, cross_mounts: bool) -> int:  # noqa: ARG002 - as the base has them
         """Raise ENOSYS: one call for a whole path shows no short name on the way."""
@@ -176,7 +198,7 @@ class HandleSyscalls(Syscalls):
         return self._reopened(dir_fd, _HOLD)
 
     def _reopened(self, dir_fd: int, access: int) -> int:
-        how = Opening(access, SHARE_ALL, OPEN, _DIRECTORY)
+        how = Opening(access, SHARE_ALL, OPEN, DIRECTORY_FILE)
         fd = self._asked(lambda how: self._api.open(dir_fd, "", how), how, "")
         self._dirs.add(fd)
         return fd
@@ -199,13 +221,11 @@ class HandleSyscalls(Syscalls):
         self._remove(dir_fd, name, is_dir=True)
 
     def list(self, dir_fd: int) -> Iterator[tuple[str, bool, bool]]:
-        """Yield the entries of a directory; a link of any kind counts as neither."""
+        """Yield the entries of a directory; a link counts as neither."""
         fd = self._reopened(dir_fd, LIST | _EXAMINE)
         try:
-            for name, attributes in self._api.entries(fd):
-                is_plain = not attributes & ATTRIBUTE_REPARSE_POINT
-                is_dir = bool(attributes & ATTRIBUTE_DIRECTORY)
-                yield name, is_plain and is_dir, is_plain and not is_dir
+            for name, kind in self._api.entries(fd):
+                yield name, kind.is_dir, not kind.is_dir and not kind.is_link
         except NtError as error:
             raise os_error(error, "") from None
         finally:
@@ -236,8 +256,8 @@ class HandleSyscalls(Syscalls):
     def _remove(self, dir_fd: int, name: str, *, is_dir: bool) -> None:
         fd = self._open(dir_fd, name, Opening(DELETE | _EXAMINE))
         try:
-            kind = self._kind(fd) & (ATTRIBUTE_DIRECTORY | ATTRIBUTE_REPARSE_POINT)
-            if (kind == ATTRIBUTE_DIRECTORY) != is_dir:
+            kind = self._patiently(lambda: self._api.kind(fd), name)
+            if kind.is_dir != is_dir:
                 number = errno.ENOTDIR if is_dir else errno.EISDIR
                 raise OSError(number, os.strerror(number), name)
             self._patiently(lambda: self._dispose(fd), name)
@@ -296,11 +316,10 @@ class HandleSyscalls(Syscalls):
         fd = self._open(dir_fd, name, how)
         if disposition == CREATE:
             return fd  # new, so it is nothing else
+        fd = self._used(fd, name, how, lambda how: self._api.open(dir_fd, name, how))
         try:
-            kind = self._kind(fd) & (ATTRIBUTE_DIRECTORY | ATTRIBUTE_REPARSE_POINT)
-            if kind:
-                number = errno.ELOOP if kind & ATTRIBUTE_REPARSE_POINT else errno.EISDIR
-                raise OSError(number, os.strerror(number), name)
+            if self._patiently(lambda: self._api.kind(fd), name).is_dir:
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), name)
             if flags & os.O_TRUNC:
                 self.truncate(fd, 0)
         except BaseException:
