@@ -1,7 +1,9 @@
 """Signals that end or reload a program with an event loop, taken even while the loop is blocked.
 
 ``loop.add_signal_handler`` calls back from the loop, so that what blocks the loop holds up every
-signal. Python's own handlers run in the main thread between any two instructions.
+signal. Python's own handlers run in the main thread between any two instructions. Windows has
+SIGINT (Ctrl-C) and SIGBREAK (Ctrl-Break, and a console that closes); its event loop is woken by
+them without being asked (``signal.set_wakeup_fd``).
 """
 
 from __future__ import annotations
@@ -12,14 +14,21 @@ import signal
 from collections.abc import Callable
 from typing import Final, Self, TypeVarTuple
 
+from limpet._console import SIGBREAK, console_close_taken
+
 Args = TypeVarTuple("Args")
 
 SIGHUP: Final[int | None] = getattr(signal, "SIGHUP", None)
 """The number; ``None`` where there is no such signal."""
 
+STOPS: Final = tuple(
+    number for number in (signal.SIGINT, signal.SIGTERM, SIGHUP, SIGBREAK) if number is not None
+)
+"""What ends a program here; SIGHUP may mean something else, too."""
+
 
 class SignalHandlers:
-    """Takes SIGINT, SIGTERM and SIGHUP while its block lasts, where the system can."""
+    """Takes SIGINT, SIGTERM, SIGHUP and SIGBREAK while its block lasts, those there are."""
 
     def __init__(self, react: Callable[[int], None], *, takes_ignored: bool = False) -> None:
         """Prepare it; nothing is taken before the block.
@@ -34,13 +43,11 @@ class SignalHandlers:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._restoring = contextlib.ExitStack()
         self.taken: list[int] = []
-        """The signals that are taken; none on a system without SIGHUP, where Ctrl-C comes as an
-        exception, and in another thread than the main one."""
+        """The signals that are taken; none in another thread than the main one."""
 
     def __enter__(self) -> Self:
         """Take the signals."""
-        numbers = () if SIGHUP is None else (signal.SIGINT, signal.SIGTERM, SIGHUP)
-        for number in numbers:
+        for number in STOPS:
             before = signal.getsignal(number)
             if before is signal.SIG_IGN and not (number == SIGHUP and self._takes_ignored):
                 continue
@@ -50,6 +57,8 @@ class SignalHandlers:
                 break
             self._restoring.callback(signal.signal, number, before or signal.SIG_DFL)
             self.taken.append(number)
+        if SIGBREAK in self.taken:
+            self._restoring.enter_context(console_close_taken())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +69,8 @@ class SignalHandlers:
         """Let signals wake the running event loop; called in it."""
         self._loop = asyncio.get_running_loop()
         for number in self.taken:
-            self._loop.add_signal_handler(number, _ignore)  # sets the descriptor that wakes it
+            with contextlib.suppress(NotImplementedError):  # on Windows it is woken as it is
+                self._loop.add_signal_handler(number, _ignore)  # sets the descriptor that wakes it
             signal.signal(number, self._handle)
 
     def in_loop(self, call: Callable[[*Args], object], *args: *Args) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 RUN: Final = tuple(
     f"tests/{name}.py"
     for name in """
-    windows/test_windows bot/test_config output/test_append output/test_text
+    windows/test_windows windows/test_processes bot/test_config output/test_append output/test_text
     output/test_operations output/test_name_validation output/test_busy_files
     output/test_handles output/test_junctions output/test_close output/test_rotation
     watch/scenarios/test_scenarios watch/model/test_laws
@@ -20,7 +20,7 @@ RUN: Final = tuple(
     watch/unit/test_rename_pairing watch/unit/test_settling_dirs watch/unit/test_state_file
     shared/test_backoff shared/test_dead_letter shared/test_events_are_frozen
     shared/test_extended_path shared/test_file_lock shared/test_keyed_queue shared/test_loop_guard
-    shared/test_pipe_errors
+    shared/test_pipe_errors shared/test_job_object shared/test_console
     following/test_decisions following/test_options following/test_fault_table
     following/test_shells following/test_rotation_order
     bot/test_template bot/test_run_options bot/test_lines

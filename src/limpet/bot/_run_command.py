@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from limpet._process_group import GRACE_S, end_group
+from limpet._job_object import Job
+from limpet._process_group import GRACE_S, adopt, end_group, group_options
 from limpet.bot._hurry import is_hurried
 
 HURRIED_GRACE_S: Final = 0.5
@@ -68,8 +69,13 @@ async def run_command(
         stderr=asyncio.subprocess.PIPE,
         env=dict(environment),
         cwd=directory,
-        start_new_session=True,
+        **group_options(),
     )
+    try:
+        job = adopt(process)
+    except OSError:
+        await process.wait()
+        raise
     assert process.stdin is not None  # noqa: S101 - requested above
     assert process.stdout is not None  # noqa: S101 - requested above
     assert process.stderr is not None  # noqa: S101 - requested above
@@ -86,11 +92,13 @@ async def run_command(
                 # A child of it may hold the streams open for ever: that is not waited for.
                 await asyncio.wait(streams, timeout=1.0)
     except BaseException:
-        await _end(process, grace)
+        await _end(process, job, grace)
         raise
     else:
         if status is None:
-            await _end(process, grace)
+            await _end(process, job, grace)
+        elif job is not None:
+            job.release()
     finally:
         for stream in streams:
             stream.cancel()
@@ -131,13 +139,14 @@ async def _wait(
     return process.returncode
 
 
-async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
+async def _end(process: asyncio.subprocess.Process, job: Job | None, grace: float) -> None:
     """End the program and all that it started, however often this is cancelled meanwhile."""
     is_over, begun = is_hurried.get(), time.monotonic()
     ending = asyncio.create_task(
         end_group(
             process,
             sleep=asyncio.sleep,
+            job=job,
             grace=grace,
             hurry=lambda: is_over() and time.monotonic() - begun > HURRIED_GRACE_S,
         )

@@ -19,7 +19,7 @@ import anyio
 
 from limpet._keyed_queue import KeyedItem, KeyedQueue
 from limpet._loop_guard import LoopGuard, loop_text
-from limpet._process_group import GRACE_S, end_group
+from limpet._process_group import GRACE_S, adopt, end_group, group_options
 from limpet.cli._event_text import escape
 from limpet.cli._watch_plan import Command
 from limpet.events import DirRenamed, EntryEvent, Event, FileRenamed, event_name
@@ -203,8 +203,13 @@ class Runner:
                     stdout=self._stdout,
                     stderr=None,
                     env=ours | job.environment,  # an outer limpet may have set some
-                    start_new_session=True,
+                    **group_options(),
                 )
+                try:
+                    windows_job = adopt(process)
+                except OSError:
+                    await process.wait()
+                    raise
         except (OSError, ValueError) as error:
             self.failed += 1
             why = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -215,9 +220,15 @@ class Runner:
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await end_group(
-                    process, sleep=anyio.sleep, grace=self._grace, hurry=lambda: self._is_hurried
+                    process,
+                    sleep=anyio.sleep,
+                    job=windows_job,
+                    grace=self._grace,
+                    hurry=lambda: self._is_hurried,
                 )
             raise
+        if windows_job is not None:
+            windows_job.release()
         if status != 0:
             self.failed += 1
             await self._report(f"{self._shown} {_outcome(status)}, for {job.title}")

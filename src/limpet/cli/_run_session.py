@@ -16,6 +16,7 @@ import anyio.abc
 from anyio.lowlevel import checkpoint
 
 from limpet._process_end import StopDeadline, end_now
+from limpet._signal_handlers import SignalHandlers
 from limpet.cli._event_text import encoding_of
 from limpet.cli._writer import Writer, reader_gone, stream_sink
 from limpet.errors import LimpetError, UsageError
@@ -50,7 +51,7 @@ def run_session(
     with closing(Streams(stdout or sys.stdout, stderr or sys.stderr)) as streams:
         try:
             return anyio.run(main, streams, backend="asyncio")
-        except KeyboardInterrupt:  # where the loop cannot take signals, as on Windows
+        except KeyboardInterrupt:  # before the loop could take signals
             return 128 + signal.SIGINT
         finally:
             if session is not None:
@@ -181,6 +182,13 @@ class RunSession:
         self, hurry: Callable[[], object] | None, *, task_status: anyio.abc.TaskStatus[None]
     ) -> None:
         """End the run at a signal. One that the parent ignores for us (``nohup``) stays ignored."""
+
+        def take(number: int) -> None:
+            self.deadline.set(STOP_S if self.code is None else AT_ONCE_S)
+            if self.code is not None and hurry is not None:
+                hurry()
+            self.end(128 + number)
+
         wanted = [
             number
             for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -191,9 +199,13 @@ class RunSession:
             with anyio.open_signal_receiver(*wanted) as signals:
                 task_status.started()
                 async for number in signals:
-                    self.deadline.set(STOP_S if self.code is None else AT_ONCE_S)
-                    if self.code is not None and hurry is not None:
-                        hurry()
-                    self.end(128 + number)
-        except NotImplementedError:
-            task_status.started()
+                    take(number)
+        except NotImplementedError:  # Windows' event loop takes none itself
+
+            def react(number: int) -> None:
+                handlers.in_loop(take, number)
+
+            with SignalHandlers(react) as handlers:
+                handlers.attach()
+                task_status.started()
+                await anyio.sleep_forever()
