@@ -12,12 +12,14 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import default_folder
 from benchmarks.attack import Prey, attack
+from limpet._shared_open import open_shared
 from limpet.output import (
     AppendToFile,
     CreateFile,
@@ -403,6 +405,41 @@ def test_what_somebody_has_open_and_shares_is_replaced(root: Path, operation: Op
     os.close(held)
 
 
+@cache
+def has_posix_rename() -> bool:
+    """Return whether a rename may replace an open file that is shared for deletion."""
+    if sys.platform == "win32":
+        from limpet.output._nt_native import NativeNt
+
+        with tempfile.TemporaryDirectory() as folder:
+            calls, api = HandleSyscalls(), NativeNt()
+            root = calls.open_root(folder, follow=True)
+            fd = api.open(root, "f", Opening(nt.DELETE | nt.SYNCHRONIZE, disposition=nt.CREATE))
+            try:
+                api.rename(fd, root, "g", nt.RENAME_POSIX, extended=True)
+            except NtError:
+                return False
+            finally:
+                calls.close(fd)
+                calls.close(root)
+    return True
+
+
+@pytest.mark.skipif(not has_posix_rename(), reason="no FileRenameInformationEx here")
+def test_what_a_reader_has_open_is_replaced_by_this_system(tmp_path: Path) -> None:
+    """O4: by the calls of the system itself, if the reader shares deletion, as limpet does."""
+    (tmp_path / "f").write_text("old")
+    reader = os.fdopen(open_shared(tmp_path / "f", os.O_RDONLY))
+    with reader, Output(tmp_path) as out:
+        out.overwrite("f", "new")
+        (tmp_path / "g").write_text("moved")
+        out.move("g", "f", overwrite=True)
+        assert (tmp_path / "f").read_text() == "moved"
+        out.delete("f")
+        assert reader.read() == "old"
+    assert list(tmp_path.iterdir()) == []
+
+
 @needs_model
 def test_without_posix_semantics_it_is_refused_until_it_is_closed(root: Path) -> None:
     """Windows before 1607, FAT, many shares; nothing is left behind."""
@@ -549,6 +586,8 @@ def test_whichever_call_fails(tmp_path: Path, case: str) -> None:
 
 def test_a_rename_is_asked_for_in_the_form_of_windows() -> None:
     """FILE_RENAME_INFORMATION of 64 bits: 4 + 4 + 8 + 4 bytes, then the name, and no end."""
+    if sys.maxsize < 1 << 32:
+        pytest.skip("handles of 32 bits")
     found = rename_information(nt.RENAME_REPLACE | nt.RENAME_POSIX, 0x1C4, "né.txt")
     head = bytes.fromhex("03000000 00000000 c401000000000000 0c000000")
     assert found == head + "né.txt".encode("utf-16-le")

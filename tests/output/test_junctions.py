@@ -63,28 +63,36 @@ def why_not() -> str:
 needs_junctions = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
 
 ATTACKER = r"""
-import _winapi, contextlib, os, sys, threading
+import _winapi, contextlib, os, shutil, sys, threading
 root, outside = sys.argv[1:]
 ended = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
 os.chdir(root)
 count = 0
-while not ended.is_set():
+
+
+def is_junction():
     try:
-        os.rename("d", "away")
+        return os.lstat("d").st_file_attributes & 0x400
     except OSError:
-        continue  # it is in use
+        return False
+
+
+while not ended.is_set():
+    shutil.rmtree("away", ignore_errors=True)
+    with contextlib.suppress(OSError):  # it is in use, or was never made
+        os.rename("d", "away")
     with contextlib.suppress(OSError):
         _winapi.CreateJunction(outside, "d")
         count += 1
-        os.rmdir("d")
-    while not ended.is_set():
+    while is_junction() and not ended.is_set():
         with contextlib.suppress(OSError):
-            os.rename("away", "d")
-            break
+            os.rmdir("d")
+    with contextlib.suppress(OSError):
+        os.rename("away", "d")
 print(count)
 """
-"""Renames what is attacked, puts a junction in its place, and undoes it."""
+"""Renames what is attacked, puts a junction in its place, and undoes it, again and again."""
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ they are: ``CON`` is a file, and dots and blanks at the end of a name belong to 
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -57,11 +58,11 @@ DISPOSE_DELETE: Final = 0x1
 DISPOSE_POSIX: Final = 0x2
 """FILE_DISPOSITION_POSIX_SEMANTICS: the name is free at once, though others have it open."""
 
-_RENAME_HEAD: Final = struct.Struct("<I4xQI")
-"""FILE_RENAME_INFORMATION (ntifs.h), 64 bits: flags (of the older class one byte of it, whether to
-replace), the directory, bytes of the name, which follows."""
+_RENAME_HEAD: Final = struct.Struct("<I4xQI" if sys.maxsize > 1 << 32 else "<III")
+"""FILE_RENAME_INFORMATION (ntifs.h): flags (of the older class one byte of it, whether to replace),
+the directory, as wide as a pointer, bytes of the name, which follows."""
 _RENAME_LEAST: Final = 24
-"""Its size with the padding at its end: less is refused (STATUS_INFO_LENGTH_MISMATCH)."""
+"""Its size with the padding at its end, of 64 bits: less is refused (INFO_LENGTH_MISMATCH)."""
 _ENTRY: Final = struct.Struct("<I52xIII")
 """FILE_FULL_DIR_INFORMATION (ntifs.h): where the next one is, or 0; times and sizes; attributes;
 bytes of the name; of a reparse point its tag ([MS-FSCC] 2.4.14, EaSize); the name follows."""
