@@ -19,6 +19,7 @@ from limpet.output._nt_status import (
     DIRECTORY_NOT_EMPTY,
     FILE_IS_A_DIRECTORY,
     FILE_LOCK_CONFLICT,
+    HELD,
     NOT_A_DIRECTORY,
     OBJECT_NAME_COLLISION,
     OBJECT_NAME_INVALID,
@@ -33,10 +34,11 @@ from limpet.output._syscalls_by_handle import HandleSyscalls
 
 
 class Busy:
-    """Calls of which each opening fails some times, as Windows says it of an open file."""
+    """Calls that fail some times, as Windows says it of an open file."""
 
-    def __init__(self, times: int, status: int) -> None:
+    def __init__(self, times: int, status: int, *, refused: int = 0) -> None:
         self.left, self.status, self.calls = times, status, 0
+        self.refused = refused
 
     def open(self, dir_fd: int, name: str, how: Opening) -> int:
         self.calls += 1
@@ -61,10 +63,15 @@ class Busy:
         raise NotImplementedError
 
     def rename(self, fd: int, to: int, new: str, flags: int, *, extended: bool) -> None:
-        raise NotImplementedError
+        self._change()
 
     def dispose(self, fd: int, flags: int, *, extended: bool) -> None:
-        raise NotImplementedError
+        self._change()
+
+    def _change(self) -> None:
+        if self.refused:
+            self.refused -= 1
+            raise NtError(self.status)
 
 
 class Timed(HandleSyscalls):
@@ -76,7 +83,7 @@ class Timed(HandleSyscalls):
         self.slept += seconds
 
 
-@pytest.mark.parametrize("status", sorted(BUSY))
+@pytest.mark.parametrize("status", sorted(HELD))
 def test_a_file_that_is_let_go_is_written(status: int) -> None:
     """O4: a virus scanner reads a new file for some milliseconds."""
     busy = Busy(3, status)
@@ -86,7 +93,7 @@ def test_a_file_that_is_let_go_is_written(status: int) -> None:
     assert 0 < calls.slept < 0.01
 
 
-@pytest.mark.parametrize("status", sorted(BUSY))
+@pytest.mark.parametrize("status", sorted(HELD))
 def test_a_file_that_is_kept_open_is_refused_soon(status: int) -> None:
     """Within a fifth of a second, and with what it is."""
     busy = Busy(100, status)
@@ -98,9 +105,25 @@ def test_a_file_that_is_kept_open_is_refused_soon(status: int) -> None:
     assert 0.1 < calls.slept < 0.2
 
 
-def test_any_other_failure_is_not_tried_again() -> None:
-    busy = Busy(1, OBJECT_NAME_NOT_FOUND)
-    with pytest.raises(FileNotFoundError):
+@pytest.mark.parametrize("status", sorted(BUSY))
+@pytest.mark.parametrize("change", ["rename", "unlink"])
+def test_a_change_that_the_system_refuses_for_the_moment_is_made(status: int, change: str) -> None:
+    """What would be replaced is open (denied), or is mapped (cannot be deleted)."""
+    busy = Busy(0, status, refused=3)
+    calls = Timed(busy)
+    if change == "rename":
+        calls.rename(0, "f", 0, "g")
+    else:
+        calls.unlink(0, "f")
+    assert busy.refused == 0
+    assert 0 < calls.slept < 0.01
+
+
+@pytest.mark.parametrize("status", [OBJECT_NAME_NOT_FOUND, ACCESS_DENIED])
+def test_any_other_failure_is_not_tried_again(status: int) -> None:
+    """An opening that is not permitted least of all: a tree may have thousands of such folders."""
+    busy = Busy(1, status)
+    with pytest.raises((FileNotFoundError, PermissionError)):
         Timed(busy).stat_at(0, "f")
     assert busy.calls == 1
 

@@ -38,10 +38,12 @@ UNKNOWN: Final = frozenset(
 """What a system or a file system answers to a request that it does not know: Windows before 1607,
 FAT, some network servers, Wine (NOT_IMPLEMENTED)."""
 
-BUSY: Final = frozenset(
-    (ACCESS_DENIED, SHARING_VIOLATION, FILE_LOCK_CONFLICT, DELETE_PENDING, CANNOT_DELETE)
-)
-"""What it answers while another program has the file open; some of them also for other reasons."""
+HELD: Final = frozenset((SHARING_VIOLATION, FILE_LOCK_CONFLICT, DELETE_PENDING))
+"""What it answers while another program has a file open, and for no other reason."""
+
+BUSY: Final = HELD | {ACCESS_DENIED, CANNOT_DELETE}
+"""The same of a rename and a deletion: the first of the others where a file that would be replaced
+is open, the second where one is mapped. Both also say that it is not permitted at all."""
 
 _HELD: Final = "another program has it open"
 _MEANING: Final[dict[int, tuple[int, str]]] = {

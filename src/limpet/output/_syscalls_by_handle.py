@@ -47,7 +47,7 @@ from limpet.output._nt_api import (
     TRAVERSE,
     Opening,
 )
-from limpet.output._nt_status import BUSY, INVALID_PARAMETER, UNKNOWN, NtError, os_error
+from limpet.output._nt_status import BUSY, HELD, INVALID_PARAMETER, UNKNOWN, NtError, os_error
 from limpet.output._syscalls import Syscalls
 
 if TYPE_CHECKING:
@@ -85,8 +85,13 @@ class HandleSyscalls(Syscalls):
 
     # -- how a name is opened --------------------------------------------------------------------
 
-    def _patiently(self, call: Callable[[], _T], name: str) -> _T:
+    def _patiently(self, call: Callable[[], _T], name: str, busy: frozenset[int] = HELD) -> _T:
         """Call; where the system says that another one has the file open, try again for a moment.
+
+        Args:
+            call: Raises ``NtError`` if it fails.
+            name: For the error.
+            busy: What the system says then.
 
         Raises:
             OSError: As the last try.
@@ -95,7 +100,7 @@ class HandleSyscalls(Syscalls):
             try:
                 return call()
             except NtError as error:
-                if error.status not in BUSY or pause is None:
+                if error.status not in busy or pause is None:
                     raise os_error(error, name) from None
             self.pause(pause)
         raise AssertionError  # the last try returns or raises
@@ -260,7 +265,7 @@ class HandleSyscalls(Syscalls):
             if kind.is_dir != is_dir:
                 number = errno.ENOTDIR if is_dir else errno.EISDIR
                 raise OSError(number, os.strerror(number), name)
-            self._patiently(lambda: self._dispose(fd), name)
+            self._patiently(lambda: self._dispose(fd), name, BUSY)
         finally:
             self.close_quietly(fd)
 
@@ -288,7 +293,7 @@ class HandleSyscalls(Syscalls):
         _check_name(new)
         fd = self._open(dir_fd, name, Opening(DELETE | _EXAMINE))
         try:
-            self._patiently(lambda: self._place(fd, to, new, flags), new)
+            self._patiently(lambda: self._place(fd, to, new, flags), new, BUSY)
         finally:
             self.close_quietly(fd)
 
