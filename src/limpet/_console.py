@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Final
 
 _ENDS: Final = frozenset((2, 5, 6))
@@ -31,9 +32,6 @@ processed. That takes two seconds and the disk's time, and the system gives five
 
 HELD_S: Final = 30.0
 """How long the system is held off: longer than it waits, and not for ever."""
-
-_kept: list[object] = []
-"""What the system may still be in when it is no longer asked to call it."""
 
 SIGBREAK: Final[int | None] = getattr(signal, "SIGBREAK", None)
 """The number; ``None`` where there is no such signal."""
@@ -51,10 +49,12 @@ class ConsoleClose:
         """
         self._trip = trip
         self._wait = wait
+        self.users = 0
+        """How many want it now; without one the system does as if there were no handler."""
 
     def __call__(self, event: int) -> bool:
         """Return whether the event is taken; of one that ends the program, as late as possible."""
-        if event not in _ENDS:
+        if event not in _ENDS or not self.users:
             return False
         self._trip()
         self._wait(IN_ORDER_S)
@@ -73,31 +73,41 @@ if sys.platform == "win32":
         kernel: Any = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel.GenerateConsoleCtrlEvent.argtypes = [ctypes.c_uint32, ctypes.c_uint32]
         return bool(kernel.GenerateConsoleCtrlEvent(signal.CTRL_BREAK_EVENT, group))
+
+    @cache
+    def _registered() -> ConsoleClose:
+        """Return what the system calls, once and for all.
+
+        It is never taken back: the system holds a lock while it calls a handler, which
+        SetConsoleCtrlHandler waits for, and so would the end of a stop (seen in Wine).
+        """
+        kernel: Any = ctypes.WinDLL("kernel32", use_last_error=True)
+        routine = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint32)
+        kernel.SetConsoleCtrlHandler.argtypes = [routine, ctypes.c_int]
+        close = ConsoleClose(lambda: _thread.interrupt_main(signal.SIGBREAK), time.sleep)
+        _kept.append(routine(close))
+        kernel.SetConsoleCtrlHandler(_kept[-1], 1)
+        return close
+
+    _kept: list[Any] = []
+    """What the system calls, which nothing else refers to."""
+
+    @contextlib.contextmanager
+    def console_close_taken() -> Iterator[None]:
+        """Deliver SIGBREAK, whose handler must be set, when the console closes."""
+        close = _registered()
+        close.users += 1
+        try:
+            yield
+        finally:
+            close.users -= 1
 else:
 
     def send_break(group: int) -> bool:  # noqa: ARG001 - as the other
         """Return False: there is no such thing here."""
         return False
 
-
-@contextlib.contextmanager
-def console_close_taken() -> Iterator[None]:
-    """Deliver SIGBREAK, whose handler must be set, when the console closes; on Windows."""
-    if sys.platform != "win32":
+    @contextlib.contextmanager
+    def console_close_taken() -> Iterator[None]:
+        """Do nothing: a terminal that closes sends SIGHUP here."""
         yield
-        return
-
-    def trip() -> None:
-        _thread.interrupt_main(signal.SIGBREAK)
-
-    kernel: Any = ctypes.WinDLL("kernel32", use_last_error=True)
-    routine = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint32)
-    kernel.SetConsoleCtrlHandler.argtypes = [routine, ctypes.c_int]
-    take = routine(ConsoleClose(trip, time.sleep))
-    _kept.append(take)
-    is_set = bool(kernel.SetConsoleCtrlHandler(take, 1))
-    try:
-        yield
-    finally:
-        if is_set:
-            kernel.SetConsoleCtrlHandler(take, 0)

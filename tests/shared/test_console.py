@@ -21,6 +21,7 @@ class Console:
     def __init__(self) -> None:
         self.done: list[object] = []
         self.handler = ConsoleClose(lambda: self.done.append("signal"), self.done.append)
+        self.handler.users = 1
 
 
 @pytest.mark.parametrize("event", [2, 5, 6], ids=["close", "log-off", "shutdown"])
@@ -36,6 +37,14 @@ def test_the_c_runtime_takes_the_others(event: int) -> None:
     """It makes SIGINT and SIGBREAK of them, which return at once."""
     console = Console()
     assert not console.handler(event)
+    assert console.done == []
+
+
+def test_nobody_who_waits_is_no_reason_to_hold_the_system_off() -> None:
+    """The handler stays registered when a run has ended; then the system does as it likes."""
+    console = Console()
+    console.handler.users = 0
+    assert not console.handler(2)
     assert console.done == []
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.waiting import PATIENCE, until_sync
+from tests.windows.shim import is_wine
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "SIGBREAK"), reason="no jobs and no SIGBREAK: they are Windows'"
@@ -53,13 +54,16 @@ asyncio.run(main())
 """
 
 LIMPET = """
-import _thread, os, signal, sys, threading, time
+import _thread, ctypes, os, signal, sys, threading, time
 from limpet.__main__ import main
 
 def trip():
     while not os.path.exists(go):
         time.sleep(0.02)
-    _thread.interrupt_main(getattr(signal, name))
+    if name == "close":
+        ctypes.WinDLL("kernelbase").CtrlRoutine(ctypes.c_void_p(2))  # as the system's thread does
+    else:
+        _thread.interrupt_main(getattr(signal, name))
 
 go, name, *sys.argv = sys.argv[1:]
 threading.Thread(target=trip, daemon=True).start()
@@ -180,8 +184,23 @@ def test_a_signal_ends_the_command_of_a_watch_with_its_children(
     until_sync(lambda: not is_alive(pid), "the child ended")
 
 
-def test_a_bot_stops_in_order_at_ctrl_break(tmp_path: Path) -> None:
-    """Exit code 0 at the first signal, as at SIGTERM elsewhere."""
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SIGBREAK",
+        pytest.param(
+            "close",
+            marks=pytest.mark.skipif(
+                not is_wine(), reason="what the system calls can be called in Wine alone"
+            ),
+        ),
+    ],
+)
+def test_a_bot_stops_in_order(tmp_path: Path, name: str) -> None:
+    """At Ctrl-Break, and when the console closes: exit code 0, as at SIGTERM elsewhere.
+
+    The system's call is held off meanwhile, and does not hold up the end.
+    """
     pytest.importorskip("mewbot")
     made = program("-m", "limpet", "new", "inbox", cwd=tmp_path, stdout=subprocess.DEVNULL)
     assert made.wait(PATIENCE) == 0
@@ -189,13 +208,13 @@ def test_a_bot_stops_in_order_at_ctrl_break(tmp_path: Path) -> None:
     errors = tmp_path / "err"
     with errors.open("wb") as err:
         running = program(
-            *("-c", LIMPET, tmp_path / "go", "SIGBREAK", "limpet", "run", "inbox.yaml"),
+            *("-c", LIMPET, tmp_path / "go", name, "limpet", "run", "inbox.yaml"),
             stderr=err,
             stdout=err,
             cwd=tmp_path,
         )
         wait_for(errors, "running: ")
         (tmp_path / "go").write_text("")
-        code = running.wait(PATIENCE)
+        code = running.wait(PATIENCE / 2)  # the handler waits for longer than that
     assert code == 0, errors.read_text()
     assert "SIGBREAK: stopping" in errors.read_text()
