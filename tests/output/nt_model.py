@@ -134,6 +134,8 @@ class NtModel:
             identity = (found.st_dev, found.st_ino)
             if identity in self._pending:
                 raise NtError(status.DELETE_PENDING)
+            if self._kind(found).tag == FIFO and not how.options & nt.OPEN_REPARSE_POINT:
+                raise NtError(0xC0000279)  # IO_REPARSE_TAG_NOT_HANDLED
             if how.options & nt.DIRECTORY_FILE and stat.S_ISREG(found.st_mode):
                 raise NtError(status.NOT_A_DIRECTORY)
             self._check_sharing(identity, how)
@@ -173,7 +175,8 @@ class NtModel:
     @staticmethod
     def _for_access(node: int, mode: int, how: Opening) -> int:
         """Open the same file once more, for what is to be done with it."""
-        if stat.S_ISLNK(mode) or not how.access & (READS | WRITES):
+        is_plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+        if not is_plain or not how.access & (READS | WRITES):
             return os.dup(node)
         if stat.S_ISDIR(mode):
             return os.open(
