@@ -292,6 +292,11 @@ def test_a_short_name_of_another_file_is_refused(root: Path, name: str) -> None:
             assert answer.code in {"bad-name", "exists"}, answer
             if not isinstance(operation, CreateFile | MakeDir | MoveFile):
                 assert "'long name.txt'" in answer.message
+    calls = Calls(model)
+    fd = calls.open_root(str(root), follow=True)
+    with pytest.raises(OSError, match="short name of 'long name"):
+        calls.rename(fd, "other", fd, name)  # which would replace what it does not name
+    calls.close(fd)
     assert tree(root) == before
 
 
