@@ -31,7 +31,7 @@ from limpet.backends._base import (
     TreeSource,
 )
 from limpet.backends._filesystem_traits import ORDINARY, FileSystemTraits, traits_of
-from limpet.backends._hint_router import HintRouter, Mark, PendingHints, Subscriber
+from limpet.backends._hint_router import HINT_LIMIT, HintRouter, Mark, PendingHints, Subscriber
 from limpet.backends._mounts import Mount, find_mount, read_mounts
 from limpet.backends._poll import PollSource, Timer
 from limpet.backends._select import (
@@ -51,6 +51,7 @@ __all__ = [
     "ENCODE_ERRORS",
     "ENCODING",
     "GONE",
+    "HINT_LIMIT",
     "ISDIR",
     "MARK_ALL",
     "MARK_FILE",

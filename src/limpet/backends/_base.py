@@ -17,7 +17,7 @@ compares with the disk and never believes a hint. To add a backend:
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -69,6 +69,9 @@ class Capabilities:
     complete: bool = True
     """Every change before now has left its hint. Where hints come late or are dropped, a fence
     examines everything."""
+    exact_paths: bool = False
+    """A hint by path is about that name alone: what is in a directory has hints of its own, from
+    the moment at which the directory is there."""
     whole_filesystem: bool = False
     """``mark_filesystem`` may succeed: one mark reports every directory of a file system."""
     walks: bool = False
@@ -154,14 +157,25 @@ class MarkSource(Source, Protocol):
         """Pass on all that is waiting, without blocking; return whether there was anything."""
 
 
+LostReason: TypeAlias = Literal["overflow", "backend"]
+"""Why hints were lost: more came than was read, or the source ended and was started again."""
+
+
 class TreeReceiver(Protocol):
     """Receives what a ``TreeSource`` reports, on any thread."""
 
-    def touched_paths(self, paths: set[str]) -> None:
-        """Receive hints by path: absolute, spelled below the path that is watched."""
+    def touched_paths(self, paths: dict[str, int], moves: Sequence[tuple[str, str]] = ()) -> None:
+        """Receive hints by path: absolute, spelled below the path that is watched.
 
-    def lost(self) -> None:
-        """Receive an overflow: anything may have happened anywhere in the tree."""
+        Args:
+            paths: Path -> bits, 0 where the source does not know them. The path that is watched
+                itself says that the location may lead elsewhere.
+            moves: Renames in the order in which they happened: (path, new path). Both are also in
+                ``paths``.
+        """
+
+    def lost(self, reason: LostReason = "backend") -> None:
+        """Receive that anything may have happened anywhere in the tree."""
 
 
 class TreeSource(Source, Protocol):
@@ -172,6 +186,7 @@ class TreeSource(Source, Protocol):
 
         Raises:
             MissingExtraError: A package that it needs is not installed.
+            OSError: The file system reports no changes; nothing is watched.
         """
 
 

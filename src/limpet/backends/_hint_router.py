@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import errno
 import threading
-from typing import Final, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
-from limpet.backends._base import Key, MarkError, MarkSource
+from limpet.backends._base import Key, LostReason, MarkError, MarkSource
 from limpet.backends._poller import Poller
 from limpet.backends._select import make_source
 
@@ -48,9 +49,6 @@ Mark: TypeAlias = tuple[str, Key]
 """Source name and key of a mark that was made."""
 
 
-LostReason: TypeAlias = Literal["overflow", "backend"]
-
-
 class PendingHints:
     """Hints for one watch that it has not examined yet; guarded by the router's lock."""
 
@@ -61,8 +59,10 @@ class PendingHints:
         """Renames in the order they happened: from subscriber and name, to subscriber and name."""
         self.lost: LostReason | None = None
         """Why anything may have happened, or ``None``."""
-        self.paths: set[str] = set()
-        """Hints by path, from sources that report whole trees."""
+        self.paths: dict[str, int] = {}
+        """Hints by path, from sources that report whole trees: path -> bits."""
+        self.path_moves: list[tuple[str, str]] = []
+        """Renames that such a source reports, in the order they happened."""
         self.mounts_changed = False
         self.woken = False
         """The watch is to examine what is due, with or without a hint."""
@@ -99,21 +99,35 @@ class PendingHints:
             if self.count > HINT_LIMIT:
                 self.lose("overflow")
 
+    def touch_paths(self, paths: dict[str, int], moves: Sequence[tuple[str, str]]) -> None:
+        """Add paths to be examined, and renames."""
+        if self.lost == "overflow":
+            return
+        before = len(self.paths)
+        for path, bits in paths.items():
+            self.paths[path] = self.paths.get(path, 0) | bits
+        self.path_moves += moves
+        self.count += len(self.paths) - before + len(moves)
+        if self.count > HINT_LIMIT:
+            self.lose("overflow")
+
     def lose(self, reason: LostReason) -> None:
         """Drop all detail: everything must be examined."""
         self.lost = reason
         self.dirty = {}
         self.moves = []
-        self.paths = set()
+        self.paths = {}
+        self.path_moves = []
         self.count = 0
 
     def take(self) -> PendingHints:
         """Return all that is pending, and start empty again."""
         taken = PendingHints()
         taken.dirty, taken.moves, taken.lost = self.dirty, self.moves, self.lost
-        taken.paths, taken.mounts_changed, taken.woken = self.paths, self.mounts_changed, self.woken
+        taken.paths, taken.path_moves = self.paths, self.path_moves
+        taken.mounts_changed, taken.woken = self.mounts_changed, self.woken
         self.dirty, self.moves, self.lost, self.count = {}, [], None, 0
-        self.paths, self.mounts_changed, self.woken = set(), False, False
+        self.paths, self.path_moves, self.mounts_changed, self.woken = {}, [], False, False
         return taken
 
 
@@ -379,12 +393,12 @@ class _TreeReceiver:
     def __init__(self, router: HintRouter, hints: PendingHints) -> None:
         self._router, self._hints = router, hints
 
-    def touched_paths(self, paths: set[str]) -> None:
+    def touched_paths(self, paths: dict[str, int], moves: Sequence[tuple[str, str]] = ()) -> None:
         with self._router.lock:
-            self._hints.paths |= paths
+            self._hints.touch_paths(paths, moves)
         self._router.wake()
 
-    def lost(self) -> None:
+    def lost(self, reason: LostReason = "backend") -> None:
         with self._router.lock:
-            self._hints.lose("backend")
+            self._hints.lose(reason)
         self._router.wake()

@@ -92,7 +92,7 @@ class _Notifier:
                 self._restart()
                 continue
             if isinstance(found, set):
-                self._receiver.touched_paths({self._spell(path) for _, path in found})
+                self._receiver.touched_paths({self._spell(path): 0 for _, path in found})
                 if len(found) >= BURST:
                     self._receiver.lost()
             elif found == "signal":

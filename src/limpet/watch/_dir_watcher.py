@@ -18,8 +18,8 @@ from limpet.watch._hint_intake import (
     only_names,
     rename_origins,
     take_hints,
-    take_path,
 )
+from limpet.watch._path_hints import locate_moves, take_again, take_path
 from limpet.watch.diff._agenda import Agenda
 from limpet.watch.diff._compare import Comparison
 from limpet.watch.diff._event_order import EventOrderer
@@ -89,6 +89,8 @@ class DirWatcher:
         self._timers = (
             self._poll, self._retry, self._rescan, self._second_scan, self._recheck_young,
         )  # fmt: skip
+        self._taken_at = 0
+        """When hints by path were taken last, by the clock that stamps files."""
         self._only_hints = False
         """The last examination left nothing open and no timer runs: hints name all there is."""
 
@@ -127,8 +129,7 @@ class DirWatcher:
             context.index.add(directory)
         self.root.check("deleted")
         if context.index.root is saved:
-            if context.services.tree_source is not None:
-                context.services.tree_source.watch(context.base)
+            context.watch_tree()
             self._rounds(Agenda(listings=set(saved.walk())), {})
 
     def _take_devices_of_now(self, saved: DirNode) -> None:
@@ -167,6 +168,7 @@ class DirWatcher:
         ``force`` also examines what could have changed without a hint.
         """
         self.scans += 1
+        locate_moves(hints, self.context)
         origins = rename_origins(hints)
         names = only_names(hints) if self._only_hints and not force else None
         if names is None or not self._emit_fast(names, origins):
@@ -377,11 +379,14 @@ class DirWatcher:
         if hints.lost is not None:
             own.lose(hints.lost)
         own.mounts_changed |= hints.mounts_changed
+        locate_moves(hints, self.context)
         origins.update(rename_origins(hints))
         self._take_hints(hints, self._left)
 
     def _take_hints(self, hints: PendingHints, agenda: Agenda) -> None:
         context = self.context
+        if hints.paths:
+            self._taken_at = context.disk.now()
         take_hints(hints, agenda, context, self.root, self.path_marks, self.outer_ignore_file)
         if context.settling:
             now = context.disk.monotonic()
@@ -391,11 +396,14 @@ class DirWatcher:
 
     def _with_left(self, agenda: Agenda) -> Agenda:
         """Return what the next round examines: what this one left over, and what came in."""
-        agenda.listings |= self.context.relist
-        self.context.relist = set()
+        context = self.context
+        agenda.listings |= context.relist
+        context.relist = set()
         left, self._left = self._left, Agenda(location=self._left.location)
         left.location = False
         agenda.add(left)
+        if context.unplaced:
+            take_again(agenda, context, self._taken_at)
         return agenda
 
     def _awaits_own_writes(self, agenda: Agenda) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from limpet.backends import ATTRIB, CLOSED, GONE, OTHER, SELF_MOVED
+from limpet.backends import ATTRIB, CLOSED, GONE, HINT_LIMIT, OTHER, SELF_MOVED
+from limpet.watch._path_hints import take_path
 from limpet.watch.index._index import DirNode
 from limpet.watch.location._path_marks import Waypoint
 
@@ -81,8 +81,12 @@ def take_hints(
         if directory.parent is not None:
             agenda.add_name(directory.parent, directory.name)
     context.reexamine = []
-    for path in hints.paths:
-        take_path(path, agenda, context)
+    for path, path_bits in hints.paths.items():
+        if not take_path(path, agenda, context, path_bits):
+            context.unplaced[path] = context.unplaced.get(path, 0) | path_bits
+    if len(context.unplaced) > HINT_LIMIT and context.index.root is not None:
+        context.unplaced = {}
+        agenda.listings.update(context.index.root.walk())
 
 
 def _take_self_hint(
@@ -101,21 +105,3 @@ def _take_self_hint(
         agenda.location = True
     elif bits & (GONE | SELF_MOVED | ATTRIB):
         agenda.add_name(directory.parent, directory.name, bits & (ATTRIB | OTHER))
-
-
-def take_path(path: str, agenda: Agenda, context: DiffContext) -> None:
-    """Add what a hint by absolute path names: something changed at the path or below it."""
-    directory = context.index.root
-    base = context.base.rstrip(os.sep) + os.sep  # at the root of a drive, it ends in one
-    if directory is None or not path.startswith(base):
-        agenda.location = True
-        return
-    parts = path[len(base) :].split(os.sep)
-    for index, part in enumerate(parts):
-        entry = directory.entries.get(part)
-        if not isinstance(entry, DirNode) or index == len(parts) - 1:
-            agenda.add_name(directory, part)
-            if isinstance(entry, DirNode):
-                agenda.listings.add(entry)
-            break
-        directory = entry

@@ -16,7 +16,10 @@ def load_all() -> None:
     from limpet.watch import _dispatcher, _file_watcher, _state_file  # noqa: F401
 
     compile_globs(["*"])
-    for name in ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",):
+    first = {"linux": ("fanotify", "inotify"), "win32": ("windows",)}
+    for name in first.get(sys.platform, ("watchfiles",)):
         capabilities_of(name)
-    if importlib.util.find_spec("watchfiles") is not None and sys.platform != "linux":
+    if sys.platform in first:
+        return
+    if importlib.util.find_spec("watchfiles") is not None:
         import watchfiles._rust_notify  # noqa: F401

@@ -54,6 +54,9 @@ _UNSURE_S: Final = 0.1
 """Seconds between the two times that a fence asks for a target on a network mount."""
 _LIGHT: Final = 2_000
 """Names that may be examined while other watches of the loop wait: some 20 milliseconds."""
+_LIGHT_PATHS: Final = 20
+"""The same for hints by path, if each is about one name: there, the directory is listed for it, and
+the content of what was just written may be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ class WatchStats:
     """Figures of a watch, for operators and tests."""
 
     backend: str
-    """``fanotify``, ``inotify``, ``watchfiles`` or ``poll``."""
+    """``fanotify``, ``inotify``, ``windows``, ``watchfiles`` or ``poll``."""
     marks: int
     """Directories this watch has marked in the kernel, those on the way to the location included.
     """
@@ -144,6 +147,7 @@ class Watcher:
         self._appended: Appended | None = None
         self._slow = options.content is not None
         """Every examination may take long: files are read, or a network answers."""
+        self._light_paths = 0
         self._pause = time.sleep
         self._started = False
         """The first scan is complete: only then is the index what the consumer has."""
@@ -325,7 +329,7 @@ class Watcher:
         return bool(
             hints.lost
             or hints.mounts_changed
-            or hints.paths
+            or len(hints.paths) > self._light_paths
             or hints.count > _LIGHT
             or self._found
             or (self._slow and hints)
@@ -389,13 +393,18 @@ class Watcher:
             order=order,
             poll=PollSource(self.options.poll_interval),
             tree_source=(
-                make_tree_source(choice.name, self.router.tree_receiver(self.hints))
+                make_tree_source(
+                    choice.name,
+                    self.router.tree_receiver(self.hints),
+                    recursive=self.options.recursive,
+                )
                 if is_dir
                 else None
             ),
             network=choice.network,
         )
         self._services = services
+        self._light_paths = _LIGHT_PATHS if services.capabilities.exact_paths else 0
         path_marks = PathMarks(services, content=not is_dir)
         if not is_dir:
             from limpet.watch._file_watcher import FileWatcher

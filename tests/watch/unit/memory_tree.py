@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from limpet.backends import PollSource
+from limpet.backends import FileSystemTraits, PollSource
 from limpet.config import WatchOptions
 from limpet.testing import describe
 from limpet.watch.diff._agenda import Agenda
@@ -56,6 +56,8 @@ class MemoryDisk(FileSystemCalls):
         self.clock = 1  # stamps with fractions of a second, as most file systems have them
         self.last_inode = 0
         self.entries: dict[str, StatResult] = {}
+        self.found_traits: FileSystemTraits | None = None
+        """What is believed of it; ``None``: what is believed of the real disk."""
         self.refused: set[str] = set()
         """Directories that cannot be opened."""
         self.dir("")
@@ -132,6 +134,12 @@ class MemoryDisk(FileSystemCalls):
     def stat_path(self, path: str) -> StatResult | None:
         return self.entries.get(_relative(path))
 
+    def traits(self, path: str) -> FileSystemTraits:
+        return self.found_traits or super().traits(path)
+
+    def names(self, handle: Handle) -> list[str]:
+        return [*self.read(handle)]
+
     def read(self, handle: Handle) -> dict[str, int]:
         folder = _relative(str(handle))
         return {
@@ -192,6 +200,11 @@ class MemoryTree:
             network=False,
         )
         return DiffContext(services, lambda: self.reachable)
+
+    def believe(self, traits: FileSystemTraits) -> None:
+        """Have another file system."""
+        self.disk.found_traits = traits
+        self.context._traits.clear()
 
     def node(self, path: str) -> DirNode:
         """Return the node of a directory."""

@@ -18,6 +18,7 @@ from limpet.watch.diff._ignore_files import read_ignore_file
 from limpet.watch.index._entry_record import pack
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
 from limpet.watch.index._index import DirNode
+from limpet.watch.index._short_names import may_be_short
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -163,7 +164,7 @@ class Comparison:
                 if directory in self.differences.refilter:
                     later.put_off(directory, {}, listing=True)
             elif not context.traits(directory).case_sensitive:
-                names = self._as_spelled(directory, names, context.disk.read(handle))
+                names = self._as_spelled(directory, names, context.disk.names(handle))
             troubles = 0
             for name, bits in names.items():
                 try:
@@ -224,12 +225,16 @@ class Comparison:
     ) -> dict[str, int]:
         """Return the names to examine as the directory spells them, and as the index does.
 
-        A hint may spell a name as the program did that opened it.
+        A hint may spell a name as the program did that opened it, or by its short name; then every
+        name is examined, for nobody knows which one it was.
         """
         self._spelled = set(listed)
         found = dict(names)
-        odd = {name.casefold(): bits for name, bits in names.items() if name not in listed}
+        odd = {name.casefold(): bits for name, bits in names.items() if name not in self._spelled}
         if odd:
+            known = {*self._spelled, *directory.entries}
+            if any(may_be_short(name) for name in names if name not in known):
+                found = dict.fromkeys(known, 0) | found
             for name in (*listed, *directory.entries):
                 bits = odd.get(name.casefold())
                 if bits is not None:

@@ -113,6 +113,8 @@ class DiffContext:
         self.trusts_hints = True
         """No hint was lost, and nothing is scanned because one might have been."""
         self.stopping = False
+        self.unplaced: dict[str, int] = {}
+        """Hints by path that lead through a directory which is to be examined first."""
         self.reexamine: list[DirNode] = []
         """Directories reached through a symlink whose real path has come into the tree."""
         self._breathed = 0.0
@@ -215,6 +217,18 @@ class DiffContext:
                 self.degradation.marked(self.emit, directory)
         elif self.services.tree_source is None or self._is_deaf:
             polled.add(directory)
+
+    def watch_tree(self) -> None:
+        """Start the source of whole trees, if there is one; poll the tree if it is refused."""
+        source = self.services.tree_source
+        if source is None:
+            return
+        try:
+            source.watch(self.base)
+        except OSError as error:
+            if not self._is_deaf:
+                self._is_deaf = True
+                self.degradation.not_reported(self.emit, error)
 
     def _is_silent(self, directory: DirNode) -> bool:
         """Return whether the directory's file system does not report every change."""

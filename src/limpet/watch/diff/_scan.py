@@ -214,7 +214,8 @@ class _Scan:
         """Mark and list one open directory; return whether it stays open."""
         context, disk, options = self.context, self.context.disk, self.context.options
         context.mark(directory, handle)
-        if not context.services.capabilities.complete:
+        capabilities = context.services.capabilities
+        if not (capabilities.complete or capabilities.exact_paths):
             context.unsure.add(directory)
         directory.seen = now = disk.now()
         try:

@@ -104,6 +104,16 @@ class Degradation:
                     f"{text}; it is polled (see poll_interval)",
                 )
 
+    def not_reported(self, emit: EventFactory, error: OSError) -> None:
+        """Report that no source gives hints about the tree, which is polled."""
+        text = error.strerror or "unknown error"
+        emit.degraded(
+            "",
+            "unsupported",
+            f"the system gives no notifications for {os.fspath(emit.location)!r}: {text}; "
+            "everything in it is polled (see poll_interval)",
+        )
+
     def marked(self, emit: EventFactory, directory: DirNode) -> None:
         """Record that a directory that was polled is marked now."""
         self.unmarked.discard(directory)

@@ -200,6 +200,14 @@ class FileSystemCalls:
                 for entry in entries
             }
 
+    def names(self, handle: Handle) -> list[str]:
+        """Return the name of every entry, without a call for each of them.
+
+        Raises:
+            OSError: There is no answer.
+        """
+        return os.listdir(handle)
+
     def stat_path(self, path: str) -> StatResult | None:
         """Stat what ``path`` leads to, symlinks followed; return ``None`` if it does not exist.
 

@@ -151,9 +151,10 @@ class RootLifecycle:
         except OSError as error:
             context.emit.created("", facts)
             context.blind(root, error)
+            if context.services.capabilities.exact_paths:
+                context.watch_tree()  # it tries again by itself, until the directory may be read
             return True
-        if context.services.tree_source is not None:
-            context.services.tree_source.watch(context.base)
+        context.watch_tree()
         stats = (
             not context.emit.muted
             or context.options.sizes
