@@ -81,7 +81,9 @@ def open_path() -> Iterator[Path]:
         yield Path(name)
 
 
-BACKENDS = [name for name in ("fanotify", "inotify", "watchfiles", "poll") if works_here(name)]
+BACKENDS = [
+    name for name in ("fanotify", "inotify", "windows", "watchfiles", "poll") if works_here(name)
+]
 KERNEL_BACKENDS = [name for name in BACKENDS if name in {"fanotify", "inotify"}]
 
 

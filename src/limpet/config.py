@@ -13,7 +13,7 @@ from limpet.errors import UsageError
 
 __all__ = ["BackendName", "ContentOptions", "OwnPolicy", "SettleUntil", "WatchOptions"]
 
-BackendName = Literal["auto", "fanotify", "inotify", "watchfiles", "poll"]
+BackendName = Literal["auto", "fanotify", "inotify", "windows", "watchfiles", "poll"]
 SettleUntil = Literal["closed", "quiet"]
 OwnPolicy = Literal["drop", "mark", "keep"]
 
@@ -87,8 +87,9 @@ class WatchOptions:
         "closed", "what ends the hold: the writer's close or a quiet time, or a quiet time alone"
     )
     """``closed``: the writer closed the file, or it was quiet for ``settle`` seconds; where closes
-    are not seen (watchfiles, poll), only the second. ``quiet``: it was quiet for that long, closed
-    or not: for scanners, uploads and scripts that open and close a file several times."""
+    are not seen (windows, watchfiles, poll), only the second. ``quiet``: it was quiet for that
+    long, closed or not: for scanners, uploads and scripts that open and close a file several times.
+    """
     settle_dir: float = option(
         0.0,
         "report a new folder once nothing happened in it for this long",

@@ -30,6 +30,7 @@ ALLOWED = {
     "limpet.backends": (
         "limpet._daemon_threads",
         "limpet._descriptors",
+        "limpet._extended_path",
         "limpet._libc",
         "limpet.backends",
         "limpet.config",

@@ -18,13 +18,16 @@ RUN: Final = tuple(
     watch/unit/test_compare watch/unit/test_debounce watch/unit/test_entry_record
     watch/unit/test_event_order watch/unit/test_hint_intake watch/unit/test_options
     watch/unit/test_rename_pairing watch/unit/test_settling_dirs watch/unit/test_state_file
+    watch/windows/test_windows_records watch/windows/test_windows_source
+    watch/windows/test_watch_on_windows_hints watch/windows/test_drives
+    watch/windows/test_windows_api watch/windows/test_hints_suffice
     shared/test_backoff shared/test_dead_letter shared/test_events_are_frozen
     shared/test_extended_path shared/test_file_lock shared/test_keyed_queue shared/test_loop_guard
     shared/test_pipe_errors shared/test_job_object shared/test_console
     following/test_decisions following/test_options following/test_fault_table
     following/test_shells following/test_rotation_order
     bot/test_template bot/test_run_options bot/test_lines
-    cli/test_main cli/test_plan cli/test_reference
+    cli/test_main cli/test_plan cli/test_reference cli/test_doctor_windows
     bot/test_components bot/test_containment bot/test_examples bot/test_filesystem
     bot/test_reference bot/test_replay bot/test_runner bot/test_webhook
     cli/test_exec cli/test_follow cli/test_render cli/test_watch cli/test_write cli/test_writer
@@ -199,7 +202,6 @@ SKIPPED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "paths of POSIX in the test": (
         r"bot/test_template.py::test_what_a_template_expands_to\[\{rel\}",
-        r"watch/unit/test_hint_intake.py::test_a_path_is_examined_at",
         r"shared/test_file_lock.py::test_a_path_that_cannot_be_opened",
         r"bot/test_components.py::test_a_command_gets_its_arguments",
         r"bot/test_webhook.py::test_the_event_is_posted",

@@ -2,6 +2,9 @@
 
 - Creation times: Wine has the time of the last write in their place, so every write would give a
   file another birth. Linux is asked for them instead (``wine/birth.c``).
+- The end of a watched directory: on Windows, to delete one ends the reads of its changes with an
+  error, and its name is free once the handle is closed. In Wine they go on, and the name stays. So
+  where this process removes a directory, its reads are ended.
 - trio: Wine has no base sockets (WSAIoctl 10045); trio then takes the socket itself.
 
 A module is corrected when it is imported; to import it here would hide what limpet imports itself.
@@ -14,6 +17,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -67,6 +71,43 @@ def _linux_birth_times(fs: Any) -> None:
     calls.stat, calls.stat_at, calls.stat_path = stat_by_handle, stat_by_name, stat_by_path
 
 
+def _reads_end_with_their_directory(module: Any) -> None:
+    import ctypes
+
+    kernel: Any = getattr(ctypes, "WinDLL")("kernel32")  # noqa: B009 (not there for mypy on Linux)
+    kernel.CancelIoEx.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    api = module.WindowsApi
+    opened: dict[int, str] = {}
+
+    def place_of(path: str) -> str:
+        return os.path.normcase(os.path.abspath(path)).removeprefix("\\\\?\\")
+
+    open_directory, close, remove = api.open_directory, api.close, os.rmdir
+
+    def opening(self: Any, path: str) -> int:
+        handle: int = open_directory(self, path)
+        opened[handle] = place_of(path)
+        return handle
+
+    def closing(self: Any, handle: int) -> None:
+        opened.pop(handle, None)
+        close(self, handle)
+
+    def removing(path: Any, **options: Any) -> None:
+        place = place_of(path) if opened else ""
+        remove(path, **options)
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            ended = [handle for handle, where in list(opened.items()) if where == place]
+            if not ended:
+                break
+            for handle in ended:  # one whose read is just being asked for anew is met next time
+                kernel.CancelIoEx(handle, None)
+            time.sleep(0.002)
+
+    api.open_directory, api.close, os.rmdir = opening, closing, removing
+
+
 def _without_base_sockets(io: Any) -> None:
     def itself(sock: Any, **_: Any) -> Any:
         return io._handle(sock.fileno() if hasattr(sock, "fileno") else sock)
@@ -76,6 +117,7 @@ def _without_base_sockets(io: Any) -> None:
 
 CORRECTIONS: dict[str, Callable[[Any], None]] = {
     "limpet.watch.index._fs": _linux_birth_times,
+    "limpet.backends._windows_api": _reads_end_with_their_directory,
     "trio._core._io_windows": _without_base_sockets,
 }
 """By the name of the module that is corrected."""

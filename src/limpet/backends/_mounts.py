@@ -12,10 +12,13 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+REMOTE_DRIVE: Final = "network drive"
+"""What a drive of Windows is called here that another machine holds."""
+
 NETWORK: Final = frozenset(
     "nfs nfs4 cifs smb3 smbfs smb2 9p afs ceph glusterfs lustre vboxsf prl_fs drvfs virtiofs davfs "
     "beegfs gpfs ocfs2 gfs2 ncpfs coda orangefs pvfs2 acfs fakeowner vmhgfs fuse".split()
-)
+) | {REMOTE_DRIVE}
 """File systems that others can change without a report by this kernel (architecture: poll those).
 """
 

@@ -21,7 +21,13 @@ from limpet.backends._poll import POLL
 from limpet.config import BackendName
 from limpet.errors import LimitError, UnsupportedError
 
-_BEST_FIRST: Final = ("fanotify", "inotify") if sys.platform == "linux" else ("watchfiles",)
+_BEST_FIRST: Final = (
+    ("fanotify", "inotify")
+    if sys.platform == "linux"
+    else ("windows", "watchfiles")
+    if sys.platform == "win32"
+    else ("watchfiles",)
+)
 """What ``auto`` tries on this system before it polls."""
 
 
@@ -30,7 +36,7 @@ class Choice:
     """Which backend serves a path, and why."""
 
     name: str
-    """``fanotify``, ``inotify``, ``watchfiles`` or ``poll``."""
+    """``fanotify``, ``inotify``, ``windows``, ``watchfiles`` or ``poll``."""
     reason: str
     filesystem: str
     """Type of the file system, such as ``ext4``; empty where the system does not report it."""
@@ -103,6 +109,10 @@ def capabilities_of(name: str) -> Capabilities:
             from limpet.backends._inotify import INOTIFY
 
             return INOTIFY
+    if name == "windows":
+        from limpet.backends._windows import WINDOWS
+
+        return WINDOWS
     if name == "watchfiles":
         from limpet.backends._watchfiles import WATCHFILES
 
@@ -133,8 +143,17 @@ def make_source(name: str) -> MarkSource:
     raise OSError(message)
 
 
-def make_tree_source(name: str, receiver: TreeReceiver) -> TreeSource | None:
-    """Return the source that reports whole trees, or ``None`` if the backend is not one."""
+def make_tree_source(
+    name: str, receiver: TreeReceiver, *, recursive: bool = True
+) -> TreeSource | None:
+    """Return the source that reports whole trees, or ``None`` if the backend is not one.
+
+    Where the source can, it reports what is directly in the directory alone unless ``recursive``.
+    """
+    if name == "windows":
+        from limpet.backends._windows import WindowsSource
+
+        return WindowsSource(receiver, recursive=recursive)
     if name == "watchfiles":
         from limpet.backends._watchfiles import WatchfilesSource
 
@@ -143,6 +162,10 @@ def make_tree_source(name: str, receiver: TreeReceiver) -> TreeSource | None:
 
 
 def _mount_of(path: str) -> Mount | None:
+    if sys.platform == "win32":
+        from limpet.backends._drives import WindowsDrives, mount_of
+
+        return mount_of(path, WindowsDrives())
     if sys.platform != "linux":
         return None
     return find_mount(os.path.realpath(path), read_mounts())
@@ -165,6 +188,10 @@ def _unusable(name: str) -> str:
         if importlib.util.find_spec("watchfiles") is None:
             return "not installed, pip install 'limpet[watchfiles]'"
         return "" if _daemon_threads.are_allowed() else "not loaded in a sub-interpreter"
+    if name == "windows":
+        if sys.platform != "win32":
+            return "windows is part of Windows"
+        return "" if _daemon_threads.are_allowed() else "no threads in a sub-interpreter"
     if sys.platform != "linux":
         return f"{name} is part of Linux"
     try:

@@ -18,6 +18,13 @@ from limpet.backends import Choice, FileSystemTraits, choose, traits_of
 from limpet.cli._event_text import encoding_of, escape
 from limpet.cli._kernel_limits import Limit, read_limits
 from limpet.cli._stdout import failures_of_stdout
+from limpet.cli._windows_limits import (
+    WindowsFacts,
+    ask_windows,
+    in_the_cloud,
+    limits_of,
+    notes,
+)
 from limpet.cli._writer import stream_sink
 from limpet.config import BackendName
 from limpet.errors import UnsupportedError
@@ -81,6 +88,8 @@ class Report:
     folders: DirCount | None
     """``None`` if the path is no directory."""
     problems: list[Problem]
+    windows: WindowsFacts | None = None
+    """``None`` on other systems."""
 
 
 def run(path: str, *, requested: BackendName, as_json: bool) -> int:
@@ -102,11 +111,13 @@ def examine(
     requested: BackendName = "auto",
     proc: Path = Path("/proc"),
     choose: Callable[[Path, BackendName], Choice] = choose,
+    ask: Callable[[Path], WindowsFacts | None] = ask_windows,
 ) -> Report:
     """Report how ``path`` would be watched, without watching it."""
     found = _kind_of(path)
+    windows = ask(path)
     # On Windows "/proc" is a directory of the current drive, whoever made that.
-    limits = {} if os.name == "nt" else read_limits(proc)
+    limits = {} if windows is not None else read_limits(proc)
     folders = count_dirs(path) if found == "dir" else None
     problems: list[Problem] = []
     choice = None
@@ -119,9 +130,12 @@ def examine(
         whole = _may_mark_filesystems(proc) and choice.name == "fanotify"
         needed = 1 if folders is None or whole else folders.count
         problems.extend(_about_limits(choice.name, limits, needed))
+        if choice.name == "windows":
+            limits = limits_of(network=choice.network)
     problems.extend(_about_system())
+    problems.extend(_about_cloud(path, windows))
     problems.extend(list(_about_reading(path, folders)) or _about_access(path))
-    return Report(path, found, choice, limits, folders, problems)
+    return Report(path, found, choice, limits, folders, problems, windows)
 
 
 def count_dirs(top: Path, *, most: int = MOST_DIRS, seconds: float = MOST_SECONDS) -> DirCount:
@@ -175,6 +189,19 @@ def _about_system() -> Iterator[Problem]:
             message="/proc is not there: the file system of the path and the limits of the system "
             "are unknown, so that a network mount is not recognised. Mount it in the container, or "
             "use --backend poll for what others change.",
+        )
+
+
+def _about_cloud(path: Path, windows: WindowsFacts | None) -> Iterator[Problem]:
+    """Report files whose content is on a server until it is read."""
+    reason = in_the_cloud(str(path), windows) if windows is not None else ""
+    if reason:
+        yield Problem(
+            code="cloud",
+            message=f"files in {escape(str(path))} may be placeholders: {reason}. To read their "
+            "content fetches it, which takes as long as the network takes, and fetching or freeing "
+            "it may be reported as a change. Have the folder kept on this device, or watch it "
+            "without content.",
         )
 
 
@@ -302,6 +329,8 @@ def _as_json(report: Report) -> Json:
         counted = asdict(report.folders)
         wire["folders"] = {key: counted[key] for key in ("count", "complete", "unreadable")}
     traits = asdict(traits_of(os.fspath(report.path)))
+    if report.windows is not None:
+        wire["long_paths"] = report.windows.long_paths
     wire["evidence"] = {key: value for key, value in traits.items() if key != "filesystem"}
     wire["problems"] = [asdict(problem) for problem in report.problems]
     return wire
@@ -339,6 +368,8 @@ def _as_text(report: Report) -> Iterator[str]:
     if report.folders is not None:
         more = "" if report.folders.complete else " and more (counting was cut short)"
         yield f"folders      {report.folders.count}{more}"
+    if report.windows is not None:
+        yield from notes(report.windows)
     yield ""
     if report.limits:
         width = max(map(len, report.limits))
