@@ -37,8 +37,10 @@ class _Wake:
 
     def __del__(self) -> None:
         """Free the sockets of a program that ends with its watch open: they would warn of it."""
-        with contextlib.suppress(AttributeError, OSError):
+        try:  # noqa: SIM105 (at the end of the interpreter a module may be gone)
             _Wake.close(self)
+        except (AttributeError, NameError, OSError, TypeError):
+            pass
 
 
 if sys.platform == "linux":

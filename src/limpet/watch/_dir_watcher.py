@@ -33,7 +33,7 @@ from limpet.watch.location._root_lifecycle import RootLifecycle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from limpet.backends import PendingHints
+    from limpet.backends import Mount, PendingHints
     from limpet.events import Kind, Origin, RescanReason
     from limpet.watch.diff._compare import Differences, EntryRef
     from limpet.watch.diff._context import DiffContext
@@ -170,7 +170,8 @@ class DirWatcher:
         self.scans += 1
         locate_moves(hints, self.context)
         origins = rename_origins(hints)
-        names = only_names(hints) if self._only_hints and not force else None
+        plain = self._only_hints and not force and not (hints.moves and self.root.has_mounts_below)
+        names = only_names(hints) if plain else None
         if names is None or not self._emit_fast(names, origins):
             self._examine_fully(hints, origins, force=force)
         elif self._left or self._left.location:
@@ -183,11 +184,12 @@ class DirWatcher:
         self.again = False
         now = context.disk.monotonic()
         agenda, self._left = self._left, Agenda()
+        mounted = self.root.mounted
         if context.debouncer.quiet:
             carry_closed(hints)
         self._take_hints(hints, agenda)
         if hints.mounts_changed:
-            self._add_mounts(agenda)
+            self._add_mounts(agenda, mounted)
         agenda.location |= hints.lost is not None or hints.mounts_changed
         agenda.location |= self.path_marks.unstable
         self._add_due(agenda, now, force=force)
@@ -221,6 +223,8 @@ class DirWatcher:
             self._left = agenda
         else:
             self._rounds(agenda, origins)
+            if hints.moves and self.root.has_mounts_below:
+                self._follow_mounts(mounted)
         context.emit.origin = "live"
         self._emit_debounced()
         if context.settling:
@@ -301,12 +305,24 @@ class DirWatcher:
         due = outer.is_blind and (self._poll.is_due(now) or self._retry.is_due(now))
         return (force or due or outer.stale) and outer.update()
 
-    def _add_mounts(self, agenda: Agenda) -> None:
-        """Add every directory on which something was mounted or unmounted.
+    def _follow_mounts(self, before: dict[str, Mount]) -> None:
+        """Examine what mounts were moved to by a rename of a directory above them.
+
+        The kernel reports no change of the mount table then. Through another mount of the same
+        directory the rename may have been seen without what is mounted below it here.
+        """
+        agenda = Agenda()
+        self._add_mounts(agenda, before)
+        self.root.mounted = self.root.mounts_below()
+        if agenda:
+            self._rounds(agenda, {})
+
+    def _add_mounts(self, agenda: Agenda, before: dict[str, Mount]) -> None:
+        """Add every directory on which something was mounted or unmounted since ``before``.
 
         A mount at the location, or above, changes what is mounted anywhere below it.
         """
-        before, now, real = self.root.mounted, self.root.mounts_below(), self.root.real
+        now, real = self.root.mounts_below(), self.root.real
         mounts = Agenda()
         for point in before.keys() | now.keys():
             if before.get(point) == now.get(point):

@@ -195,6 +195,11 @@ class RootLifecycle:
         except OSError:
             return False
 
+    @property
+    def has_mounts_below(self) -> bool:
+        """Return whether something was mounted below the target when this was found out last."""
+        return any(point.startswith(self.real + "/") for point in self.mounted)
+
     def mounts_below(self) -> dict[str, Mount]:
         """Return the mounts at, below or above the location by point, the topmost of a stack."""
         real = self.real
