@@ -12,7 +12,7 @@ import pytest
 
 import limpet
 from limpet.following._file_io import Entry
-from limpet.following._rotated_files import age_by_name
+from limpet.following._rotated_files import Delivered, RotatedFiles, age_by_name
 from tests.following.driver import Driven, SteppedFileIO, append, write
 
 
@@ -61,9 +61,30 @@ def test_a_file_that_listings_miss_while_names_are_shifted(p: Path, listings: in
         shift(p)
         write(p, f"{number}\n")
     shift(p)
-    driven.catch_up()
+    for _ in range(listings + 2):  # a pass makes one listing
+        driven.catch_up()
     assert driven.lines() == ["1", "2", "3"]
     driven.close()
+
+
+def test_what_is_delivered_is_known_while_names_are_shifted() -> None:
+    """A file that was missed by any number of listings would be delivered again; not for ever."""
+    rotated = RotatedFiles("/logs/app.log.*")
+    rotated.is_complete = True
+
+    def list_it(now: float, name: str) -> bool:
+        rotated.compare_listing({name: 8}, now, settled=False)
+        rotated.forget_missing({8}, now)
+        return 7 in rotated.known
+
+    for start in (1.0, 100.0):
+        rotated.remember(Delivered(7, None, 2, 2, 1, "", 1))
+        assert all(list_it(start + number / 10, f"app.log.{number}") for number in range(200))
+        assert list_it(start + 21, "app.log.1")
+        if start == 1.0:
+            assert not list_it(start + 21.1, "app.log.1")  # twice the same: it is gone
+        else:
+            assert not list_it(start + 31, "app.log.2")
 
 
 def test_names_that_are_shifted_all_the_time(p: Path) -> None:

@@ -81,6 +81,10 @@ _REDISCOVER_S: Final = 10.0
 """A glob is expanded again at this interval even if no new name is reported."""
 
 
+def _may_miss_files(followed: FollowedPath, now: float) -> bool:
+    return followed.rotated is not None and followed.rotated.may_miss_files(now)
+
+
 class FollowEngine:
     """Everything of a follower except its thread and its shells."""
 
@@ -345,7 +349,7 @@ class FollowEngine:
             again = resolve(state, followed, now)
             self._handle_changes(now)
             if not again:
-                followed.unstable = False
+                followed.unstable = _may_miss_files(followed, now)
                 break
         close_due(state, followed, now)
 

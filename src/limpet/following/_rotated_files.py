@@ -1,7 +1,7 @@
 """What is known of the files that ``rotated`` matches: which are delivered, and how far.
 
-A file is known by its inode number. What was read of it stays known until a listing of an unchanged
-directory does not have it: while numbers are shifted (``.1`` to ``.2``, then the log to ``.1``) a
+A file is known by its inode number. What was read of it stays known until a listing that had every
+file does not have it: while numbers are shifted (``.1`` to ``.2``, then the log to ``.1``) a
 file can be missed by a listing though it is there, and would come again as a new one.
 """
 
@@ -26,8 +26,8 @@ _NUMBER: Final = re.compile(r"\d{1,9}")
 _DATE: Final = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}")
 _MOVING_S: Final = 1.0
 """Unread files wait this long for a listing that had every file, if names change all the time."""
-_MISSES: Final = 8
-"""Listings in a row that a file must be missing from if the directory changes all the time."""
+_FORGET_S: Final = 30.0
+"""How long a file must be missing from each listing if the directory changes all the time."""
 
 
 class Delivered(NamedTuple):
@@ -80,7 +80,8 @@ class RotatedFiles:
         self._listed_names: dict[str, int] | None = None
         """Names of the last listing -> inode number."""
         self._by_stamp: dict[tuple[int, int], Delivered] | None = None
-        self._missed: dict[int, int] = {}
+        self._missed: dict[int, float] = {}
+        """Inode number -> since when no listing had it, monotonic seconds."""
         self._listed: tuple[int, float] | None = None
         """Modification time (ns) of the directory when it was listed, and when that was."""
 
@@ -191,20 +192,20 @@ class RotatedFiles:
             ),
         )
 
-    def forget_missing(self, seen: set[int], *, settled: bool) -> None:
-        """Forget files that are gone.
+    def forget_missing(self, seen: set[int], now: float) -> None:
+        """Forget files that are gone: that were in none of the listings since all were known.
 
         Args:
-            seen: Inode numbers that the listing had.
-            settled: Nothing has changed while it was made.
+            seen: Inode numbers that the last listing had.
+            now: Monotonic seconds.
         """
         for inode in [one for one in self._missed if one in seen]:
             del self._missed[inode]
         if not self.is_complete:
             return
         for inode in [one for one in self.known if one not in seen]:
-            missed = self._missed[inode] = self._missed.get(inode, 0) + 1
-            if settled or missed >= _MISSES:
+            since = self._missed.setdefault(inode, now)
+            if self.moving_since is None or now - since >= _FORGET_S:
                 del self.known[inode], self._missed[inode]
                 self.saved_json = None
 

@@ -94,10 +94,9 @@ def scan(
     *,
     even_if_unchanged: bool = False,
 ) -> bool:
-    """Hold every file that is new under ``rotated``; return whether to list again at once.
+    """Hold every file that is new under ``rotated``; return whether there was one.
 
-    That is so after one was found, and while files may be missing. New files come before the file
-    at the path, in the order in which they were last written.
+    New files come before the file at the path, in the order in which they were last written.
     """
     io = state.io
     if rotated is None or not (even_if_unchanged or rotated.is_due(io)):
@@ -141,14 +140,14 @@ def scan(
     unsure = trouble is not None or any(number not in _ANSWERS for number in refused.values())
     rotated.unsure_since = (rotated.unsure_since or now) if unsure else None
     settled = rotated.end_listing(io, trouble)
-    rotated.forget_missing(seen, settled=settled)
     if settled:
         rotated.existed_before = None
     if rotated.compare_listing(listed, now, settled=settled):
         for followed in state.busy:
             if followed.rotated is rotated:
                 _order_again(followed)
-    return inserted or rotated.may_miss_files(now)
+    rotated.forget_missing(seen, now)
+    return inserted
 
 
 def examine_delivered(
