@@ -303,3 +303,15 @@ def test_a_wrong_call_names_the_option_and_the_value(
     """As they were typed, and with what was meant."""
     assert main(call.split()) == 2
     assert expected in capsys.readouterr().err.splitlines()[0]
+
+
+def test_a_stop_at_once_fits_into_what_the_system_gives() -> None:
+    """Two seconds for the loop at the second signal, and some for the disk."""
+    from limpet._console import HELD_S, IN_ORDER_S
+    from limpet.bot.runner import _service
+    from limpet.cli import _run_session
+
+    system_waits_s = 5.0  # HungAppTimeout, as Windows comes
+    for at_once in (_service._AT_ONCE_S, _run_session.AT_ONCE_S):
+        assert IN_ORDER_S + at_once < system_waits_s
+    assert system_waits_s < HELD_S

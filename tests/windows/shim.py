@@ -5,6 +5,7 @@
 - The end of a watched directory: on Windows, to delete one ends the reads of its changes with an
   error, and its name is free once the handle is closed. In Wine they go on, and the name stays. So
   where this process removes a directory, its reads are ended.
+- Numbers of volumes: Wine has 0 in their place now and then, so a file seems to be another one.
 - trio: Wine has no base sockets (WSAIoctl 10045); trio then takes the socket itself.
 
 A module is corrected when it is imported; to import it here would hide what limpet imports itself.
@@ -56,7 +57,7 @@ def _linux_birth_times(fs: Any) -> None:
     stat, stat_at, stat_path = calls.stat, calls.stat_at, calls.stat_path
 
     def corrected(facts: Any, path: str, follow: bool) -> Any:
-        return facts and facts._replace(birth=birth(path, facts.inode, follow))
+        return facts and facts._replace(birth=birth(path, facts.inode, follow), device=1)
 
     def stat_by_handle(self: Any, handle: Any) -> Any:
         return corrected(stat(self, handle), handle, True)
@@ -108,6 +109,11 @@ def _reads_end_with_their_directory(module: Any) -> None:
     api.open_directory, api.close, os.rmdir = opening, closing, removing
 
 
+def _one_volume(file_io: Any) -> None:
+    """Wine cannot always read the number of a volume, and then says 0."""
+    file_io.identity_of = lambda status: (1, status.st_ino)
+
+
 def _without_base_sockets(io: Any) -> None:
     def itself(sock: Any, **_: Any) -> Any:
         return io._handle(sock.fileno() if hasattr(sock, "fileno") else sock)
@@ -117,6 +123,7 @@ def _without_base_sockets(io: Any) -> None:
 
 CORRECTIONS: dict[str, Callable[[Any], None]] = {
     "limpet.watch.index._fs": _linux_birth_times,
+    "limpet.following._file_io": _one_volume,
     "limpet.backends._windows_api": _reads_end_with_their_directory,
     "trio._core._io_windows": _without_base_sockets,
 }
