@@ -87,6 +87,20 @@ def test_what_is_delivered_is_known_while_names_are_shifted() -> None:
             assert not list_it(start + 31, "app.log.2")
 
 
+def test_a_directory_that_is_away_for_a_moment() -> None:
+    """Its listings have no name: what is delivered stays known."""
+    rotated = RotatedFiles("/logs/app.log.*")
+    rotated.is_complete = True
+    rotated.remember(Delivered(7, None, 2, 2, 1, "", 1))
+    for number in range(20):
+        rotated.compare_listing({}, 1.0 + number, settled=False)
+        rotated.forget_missing(set(), 1.0 + number)
+    assert 7 in rotated.known
+    rotated.compare_listing({}, 21.0, settled=True)
+    rotated.forget_missing(set(), 21.0)
+    assert rotated.known == {}
+
+
 def test_names_that_are_shifted_all_the_time(p: Path) -> None:
     """No file waits for ever."""
     write(p, "1\n")

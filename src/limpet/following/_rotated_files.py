@@ -127,14 +127,16 @@ class RotatedFiles:
 
         A listing that is made while names are shifted (``.1`` to ``.2``, then the log to ``.1``)
         may miss a file, and have a younger one. What two listings in a row have alike was so
-        between them, so they miss nothing.
+        between them, so they miss nothing. Two without any name may be of a directory that is away
+        for a moment, and say nothing of files that are known.
 
         Args:
             names: Names of the listing -> inode number.
             now: Monotonic seconds.
             settled: Nothing has changed while it was made.
         """
-        is_whole = settled or (self.is_complete and names == self._listed_names)
+        is_same = self.is_complete and names == self._listed_names
+        is_whole = settled or (is_same and bool(names or not self.known))
         self._listed_names = names
         moved, self.moving_since = self.moving_since, None if is_whole else self.moving_since or now
         return is_whole and moved is not None
