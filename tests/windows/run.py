@@ -1,6 +1,7 @@
 """Runs the tests of ``selection.py`` in the CPython for Windows, under Wine: ``make test-windows``.
 
-Each file has a process of its own and a limit; one that fails is run a second time, alone. Arguments: files to run instead.
+Each file has a process of its own and a limit; one that fails is run a second time, alone.
+Arguments: files to run instead.
 """
 
 from __future__ import annotations
