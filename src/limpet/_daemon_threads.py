@@ -6,9 +6,16 @@ program from ending (documentation of ``threading``, "Thread objects").
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from typing import TYPE_CHECKING
 
 from limpet.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import anyio
 
 
 def are_allowed() -> bool:
@@ -30,3 +37,31 @@ def check(what: object, instead: str) -> None:
     if not are_allowed():
         message = f"cannot start {what!r}: a sub-interpreter allows no daemon threads: {instead}"
         raise UnsupportedError(message)
+
+
+def run_in_thread(
+    work: Callable[[], object], post: Callable[[Callable[[], None]], object], name: str
+) -> tuple[threading.Thread, anyio.Event, list[BaseException]]:
+    """Do work in a thread of its own; return it, what says that it is done, and what it raised.
+
+    Args:
+        work: May wait for a disk that never answers.
+        post: Runs a function in the event loop of the caller, from any thread.
+        name: Of the thread.
+    """
+    import anyio
+
+    done = anyio.Event()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
+            errors.append(error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            post(done.set)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread, done, errors

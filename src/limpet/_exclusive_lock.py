@@ -13,6 +13,8 @@ import sys
 from functools import cache
 from typing import Any, Final
 
+from limpet._overlapped import Overlapped
+
 _BYTE: Final = 1 << 62
 """The byte that is locked: far beyond the end of any file (NTFS: below 2**60)."""
 _FLAGS: Final = 0x1 | 0x2
@@ -24,24 +26,13 @@ _HELD: Final = {33, 997}
 if sys.platform == "win32":
     import msvcrt
 
-    class _Overlapped(ctypes.Structure):
-        """OVERLAPPED of minwinbase.h: where the locked range begins."""
-
-        _fields_ = (
-            ("internal", ctypes.c_void_p),
-            ("internal_high", ctypes.c_void_p),
-            ("offset", ctypes.c_uint32),
-            ("offset_high", ctypes.c_uint32),
-            ("event", ctypes.c_void_p),
-        )
-
     @cache
     def _kernel() -> Any:  # noqa: ANN401 - ctypes finds the functions by name
         found: Any = ctypes.WinDLL("kernel32", use_last_error=True)
         number = ctypes.c_uint32
         found.LockFileEx.argtypes = [
             *(ctypes.c_void_p, number, number, number, number),
-            ctypes.POINTER(_Overlapped),
+            ctypes.POINTER(Overlapped),
         ]
         return found
 
@@ -52,7 +43,7 @@ if sys.platform == "win32":
             BlockingIOError: Another process, or another opening of this one, holds the lock.
             OSError: The file's file system has no locks.
         """
-        begin = _Overlapped(offset=_BYTE & 0xFFFFFFFF, offset_high=_BYTE >> 32)
+        begin = Overlapped(offset=_BYTE & 0xFFFFFFFF, offset_high=_BYTE >> 32)
         handle = msvcrt.get_osfhandle(fd)
         if not _kernel().LockFileEx(handle, _FLAGS, 0, 1, 0, ctypes.byref(begin)):
             code = ctypes.get_last_error()

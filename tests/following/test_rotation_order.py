@@ -22,7 +22,7 @@ def p(tmp_path: Path) -> Path:
 
 
 def shift(p: Path) -> None:
-    """Give each rotated file the next number, as logrotate and RotatingFileHandler do."""
+    """Rename each rotated file to the next number, as logrotate and RotatingFileHandler do."""
     names = sorted(p.parent.glob("app.log.*"), key=lambda one: int(one.suffix[1:]), reverse=True)
     for name in names:
         name.rename(name.with_suffix(f".{int(name.suffix[1:]) + 1}"))

@@ -28,6 +28,7 @@ ALLOWED = {
     ),
     "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
     "limpet.backends": (
+        "limpet._overlapped",
         "limpet._daemon_threads",
         "limpet._descriptors",
         "limpet._extended_path",
@@ -80,7 +81,8 @@ ALLOWED = {
     "limpet._descriptors": (),
     "limpet._shared_open": ("limpet._extended_path",),
     "limpet._extended_path": (),
-    "limpet._exclusive_lock": (),
+    "limpet._exclusive_lock": ("limpet._overlapped",),
+    "limpet._overlapped": (),
     "limpet._pipe_errors": (),
     "limpet._state_access": ("limpet.errors",),
     "limpet._gitignore": ("limpet.errors",),

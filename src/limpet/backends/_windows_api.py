@@ -12,6 +12,7 @@ import sys
 from typing import Any, Final, NamedTuple, Protocol
 
 from limpet._extended_path import extended
+from limpet._overlapped import Overlapped
 
 INVALID_FUNCTION: Final = 1
 NOT_FOUND: Final = 2
@@ -51,24 +52,12 @@ class RefusedError(Exception):
         self.code = code
 
 
-class _Overlapped(ctypes.Structure):
-    """OVERLAPPED of minwinbase.h; its address identifies one read."""
-
-    _fields_ = (
-        ("internal", ctypes.c_void_p),
-        ("internal_high", ctypes.c_void_p),
-        ("offset", ctypes.c_uint32),
-        ("offset_high", ctypes.c_uint32),
-        ("event", ctypes.c_void_p),
-    )
-
-
 class Request:
     """What one read needs for as long as it is pending: the kernel writes into it at any moment."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.overlapped = _Overlapped()
+        self.overlapped = Overlapped()
         self.buffer = ctypes.create_string_buffer(size)
         """Aligned for any number, which is more than the DWORD that is asked for."""
         self.address = ctypes.addressof(self.overlapped)
@@ -148,7 +137,7 @@ if sys.platform == "win32":
         def __init__(self) -> None:
             kernel: Any = ctypes.WinDLL("kernel32", use_last_error=True)
             word, pointer, text = ctypes.c_uint32, ctypes.c_void_p, ctypes.c_wchar_p
-            overlapped = ctypes.POINTER(_Overlapped)
+            overlapped = ctypes.POINTER(Overlapped)
             read = [pointer, pointer, word, ctypes.c_int, word, pointer, overlapped, pointer]
 
             def declare(name: str, result: Any, *arguments: Any) -> Any:  # noqa: ANN401 (ctypes)
@@ -210,7 +199,7 @@ if sys.platform == "win32":
                 raise RefusedError(ctypes.get_last_error())
 
         def read(self, handle: int, request: Request, *, extended: bool, below: bool) -> None:
-            ctypes.memset(request.address, 0, ctypes.sizeof(_Overlapped))
+            ctypes.memset(request.address, 0, ctypes.sizeof(Overlapped))
             arguments = (
                 *(handle, request.buffer, request.size, int(below), _FILTER, None),
                 *(ctypes.byref(request.overlapped), None),

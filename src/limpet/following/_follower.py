@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -113,7 +112,7 @@ class Follower:
         self._batch = None
         from limpet._cancellation import wait_despite_cancellation
 
-        closing, done, errors = _spawn(thread.close)
+        closing, done, errors = self._in_thread(thread.close)
         cancelled = await wait_despite_cancellation(done, _PATIENCE_S)
         if done.is_set():
             closing.join()  # it has nothing left to do
@@ -219,7 +218,7 @@ class Follower:
         self._home = EventLoop()
         self._post = self._home.post
         thread = FollowThread(FollowEngine(self.paths, self.options))
-        starting, done, errors = _spawn(thread.start)
+        starting, done, errors = self._in_thread(thread.start)
         try:
             await done.wait()
         except BaseException:
@@ -230,6 +229,14 @@ class Follower:
             raise errors[0]
         self._thread = thread
         return thread
+
+    @staticmethod
+    def _in_thread(
+        work: Callable[[], None],
+    ) -> tuple[threading.Thread, anyio.Event, list[BaseException]]:
+        from limpet._event_loop import EventLoop
+
+        return _daemon_threads.run_in_thread(work, EventLoop().post, "limpet follow start")
 
     async def _running(self) -> FollowThread:
         """Return the thread, and start it first if it is not running.
@@ -323,34 +330,6 @@ class Follower:
                     current.replace(event)
                     return
                 report(event)
-
-
-def _spawn(
-    work: Callable[[], None],
-) -> tuple[threading.Thread, anyio.Event, list[BaseException]]:
-    """Do work in a thread of its own; return it, what says that it is done, and what it raised.
-
-    It is a daemon thread, so that a disk that does not answer does not keep the process from
-    ending.
-    """
-    import anyio
-
-    from limpet._event_loop import EventLoop
-
-    post, done = EventLoop().post, anyio.Event()
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised for the caller
-            errors.append(error)
-        with suppress(RuntimeError):  # the event loop is closed: nobody waits
-            post(done.set)
-
-    thread = threading.Thread(target=run, name="limpet follow start", daemon=True)
-    thread.start()
-    return thread, done, errors
 
 
 class _Events:

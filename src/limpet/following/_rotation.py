@@ -121,10 +121,10 @@ def scan(
             continue
         listed[name] = status.st_ino
         dated.append((status.st_mtime_ns, name))
-        file = state.files.get(identity_of(status))
+        file = _held_file(state, status, name)
         if file is not None and file.is_active:
             renamed[file] = name
-        if not _is_held(state, status, name) and not _is_unchanged(rotated, status):
+        if file is None and not _is_unchanged(rotated, status):
             found.append((status.st_mtime_ns, name))
     rotated.delivered_names = [name for _, name in sorted(dated)]
     seen = set(listed.values())
@@ -170,7 +170,7 @@ def examine_delivered(
             status = state.access.stat(name)
             if (
                 modes.S_ISREG(status.st_mode)
-                and not _is_held(state, status, name)
+                and _held_file(state, status, name) is None
                 and not _is_unchanged(rotated, status)
             ):
                 _take(state, rotated, name, now, set(rotated.known), {})
@@ -204,12 +204,12 @@ def _refuse(
         )
 
 
-def _is_held(state: FollowerState, status: os.stat_result, name: str) -> bool:
-    """Return whether a file is being read; learn its present name."""
+def _held_file(state: FollowerState, status: os.stat_result, name: str) -> FollowedFile | None:
+    """Return the file if it is being read; learn its present name."""
     file = state.files.get(identity_of(status))
     if file is not None and not file.is_active:
         file.name = name
-    return file is not None
+    return file
 
 
 def _is_unchanged(rotated: RotatedFiles, status: os.stat_result) -> bool:
@@ -241,7 +241,7 @@ def _take(
     io = state.io
     fd, status = open_named(state, name)
     try:
-        if _is_held(state, status, name) or _is_unchanged(rotated, status):
+        if _held_file(state, status, name) is not None or _is_unchanged(rotated, status):
             io.close(fd)
             return False
         followed = owner_of(state, rotated, name)

@@ -12,7 +12,6 @@ the other watches would wait for it: the waiting consumer makes it in a worker t
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
@@ -23,6 +22,7 @@ import anyio
 import anyio.lowlevel
 
 from limpet._cancellation import wait_despite_cancellation
+from limpet._daemon_threads import run_in_thread
 from limpet._event_loop import EventLoop
 from limpet.watch._watcher import make_router
 
@@ -144,18 +144,7 @@ class LoopDispatcher:
             raise failed[0]
 
     def _spawn(self, function: Callable[[], object]) -> tuple[anyio.Event, list[BaseException]]:
-        done = anyio.Event()
-        failed: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                function()
-            except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
-                failed.append(error)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                self._post(done.set)
-
-        threading.Thread(target=run, name="limpet worker", daemon=True).start()
+        _, done, failed = run_in_thread(function, self._post, "limpet worker")
         return done, failed
 
     async def leave(

@@ -202,7 +202,7 @@ class MemoryTree:
         return DiffContext(services, lambda: self.reachable)
 
     def believe(self, traits: FileSystemTraits) -> None:
-        """Have another file system."""
+        """Move the tree to another file system."""
         self.disk.found_traits = traits
         self.context._traits.clear()
 

@@ -70,7 +70,7 @@ class FakeApi:
     # -- what a test does --------------------------------------------------------------------------
 
     def change(self, path: str, data: bytes) -> None:
-        """Have something happen below a directory."""
+        """Report a change below a directory."""
         with self._lock:
             for one in self._of(path):
                 one.gathered.append(data)
@@ -83,7 +83,7 @@ class FakeApi:
                 self._finish(one, size, error)
 
     def overflow(self, path: str) -> None:
-        """Have more happen than the buffer holds; a read that comes later is told, too."""
+        """Overflow the buffer; a read that comes later reports it, too."""
         with self._lock:
             for one in self._of(path):
                 one.gathered = [None]

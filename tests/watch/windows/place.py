@@ -36,7 +36,7 @@ class Place:
         self.api.change(self.text, extended(*records))
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Give the source to every watch."""
+        """Use the source in every watch."""
         choice = Choice(name="windows", reason="", filesystem="", mount_point="", network=False)
         monkeypatch.setattr(_watcher, "choose", lambda *_: choice)
         monkeypatch.setattr(_watcher, "make_tree_source", self.source)

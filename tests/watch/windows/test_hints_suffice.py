@@ -1,8 +1,8 @@
 """Random changes under the source ``windows``, without a fence: its hints alone must suffice.
 
-Each change of a real tree is told as NTFS tells it, one by one or many in a buffer, plainly or with
-file ids, sometimes with an overflow; the watch examines in between, or not. In the end the index
-is what is on disk, and the events lead there. Nothing polls, and nothing else is examined.
+Each change of a real tree is reported as NTFS reports it, one by one or many in a buffer, plainly
+or with file ids, sometimes with an overflow; the watch examines in between, or not. In the end the
+index is what is on disk, and the events lead there. Nothing polls, and nothing else is examined.
 """
 
 from __future__ import annotations

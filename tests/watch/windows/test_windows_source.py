@@ -70,7 +70,7 @@ class Rig:
         self.source = WindowsSource(self.got, self.ports)
 
     def seen(self, name: str, data: bytes | None = None) -> None:
-        """Have a name change, and wait for its hint."""
+        """Change a name, and wait for its hint."""
         self.api.change(TREE, data or plain((MODIFIED, name)))
         until_sync(lambda: self.got.has(name))
 
