@@ -16,8 +16,16 @@ _FORMS: Final[dict[int, Kind]] = {
 KIND_OF_FORM: Final = tuple(_FORMS.get(form << 12, "other") for form in range(16))
 """The four highest bits of a mode -> the kind."""
 
-
 _HAS_BIRTH: Final = hasattr(os.stat_result, "st_birthtime")
+
+
+def identity_of(found: os.stat_result) -> tuple[int, int]:
+    """Return device and inode of a file, which together are no other file's.
+
+    All of limpet compares this pair: of a device the lower 32 bits, for Linux has no more, and
+    Windows' number of a volume has 64 bits since Python 3.12, and 32 in what it reports of changes.
+    """
+    return found.st_dev & 0xFFFFFFFF, found.st_ino & 0xFFFFFFFFFFFFFFFF
 
 
 def kind_of_mode(mode: int) -> Kind:
@@ -32,6 +40,7 @@ def file_stat(found: os.stat_result, birthtime: float | None = None) -> FileStat
         found: The status.
         birthtime: Taken where ``os.stat`` has none (on Linux).
     """
+    device, inode = identity_of(found)
     return FileStat(
         size=found.st_size,
         mtime=found.st_mtime_ns / 1e9,
@@ -40,7 +49,7 @@ def file_stat(found: os.stat_result, birthtime: float | None = None) -> FileStat
         mode=found.st_mode,
         uid=found.st_uid,
         gid=found.st_gid,
-        inode=found.st_ino,
-        device=found.st_dev,
+        inode=inode,
+        device=device,
         kind=kind_of_mode(found.st_mode),
     )

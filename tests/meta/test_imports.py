@@ -109,6 +109,7 @@ ALLOWED = {
     "limpet._option_fields": ("limpet._suggest", "limpet.errors"),
     "limpet._own_write_registry": (),
     "limpet.following": (
+        "limpet._file_stat",
         "limpet._shared_open",
         "limpet._state_access",
         "limpet._descriptors",
@@ -147,6 +148,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.cli": (
+        "limpet._file_stat",
         "limpet._pipe_errors",
         "limpet",
         "limpet._event_loop",
@@ -171,6 +173,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.bot": (
+        "limpet._file_stat",
         "limpet._descriptors",
         "limpet._pipe_errors",
         "limpet._shared_open",

@@ -35,7 +35,7 @@ RUN: Final = tuple(
     following/test_async_follower following/test_faults
     following/test_starts
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
-    shared/test_events shared/test_wire watch/kernel/test_async_watch
+    shared/test_events shared/test_file_stat shared/test_wire watch/kernel/test_async_watch
     watch/kernel/test_location
     """.split()
 )

@@ -57,7 +57,7 @@ def _linux_birth_times(fs: Any) -> None:
     stat, stat_at, stat_path = calls.stat, calls.stat_at, calls.stat_path
 
     def corrected(facts: Any, path: str, follow: bool) -> Any:
-        return facts and facts._replace(birth=birth(path, facts.inode, follow), device=1)
+        return facts and facts._replace(birth=birth(path, facts.inode, follow))
 
     def stat_by_handle(self: Any, handle: Any) -> Any:
         return corrected(stat(self, handle), handle, True)
@@ -109,9 +109,9 @@ def _reads_end_with_their_directory(module: Any) -> None:
     api.open_directory, api.close, os.rmdir = opening, closing, removing
 
 
-def _one_volume(file_io: Any) -> None:
+def _one_volume(file_stat: Any) -> None:
     """Wine cannot always read the number of a volume, and then says 0."""
-    file_io.identity_of = lambda status: (1, status.st_ino)
+    file_stat.identity_of = lambda status: (1, status.st_ino)
 
 
 def _without_base_sockets(io: Any) -> None:
@@ -123,7 +123,7 @@ def _without_base_sockets(io: Any) -> None:
 
 CORRECTIONS: dict[str, Callable[[Any], None]] = {
     "limpet.watch.index._fs": _linux_birth_times,
-    "limpet.following._file_io": _one_volume,
+    "limpet._file_stat": _one_volume,
     "limpet.backends._windows_api": _reads_end_with_their_directory,
     "trio._core._io_windows": _without_base_sockets,
 }

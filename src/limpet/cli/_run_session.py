@@ -15,6 +15,7 @@ import anyio
 import anyio.abc
 from anyio.lowlevel import checkpoint
 
+from limpet._file_stat import identity_of
 from limpet._process_end import StopDeadline, end_now
 from limpet._signal_handlers import SignalHandlers
 from limpet.cli._event_text import encoding_of
@@ -88,7 +89,7 @@ def _file_of(stream: TextIO | None) -> tuple[int, int] | None:
     with suppress(OSError, ValueError, AttributeError):
         found = os.fstat(stream.fileno() if stream is not None else -1)
         if stat.S_ISREG(found.st_mode):
-            return found.st_dev, found.st_ino
+            return identity_of(found)
     return None
 
 

@@ -11,9 +11,10 @@ import os
 import stat as modes
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import identity_of
 from limpet._fingerprint import HEAD
 from limpet.following._checkpoint import MISSING_S
-from limpet.following._file_io import MISSING, identity_of
+from limpet.following._file_io import MISSING
 from limpet.following._lost_files import remember_lost, seek_saved
 from limpet.following._open_files import hold, let_go, open_named
 from limpet.following._position import make_print

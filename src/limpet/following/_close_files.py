@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from limpet.following._file_io import identity_of, stamp_of
+from limpet._file_stat import identity_of
+from limpet.following._file_io import stamp_of
 from limpet.following._follow_events import Retired
 from limpet.following._lost_files import keep_retired
 from limpet.following._writer_probe import has_writer

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import identity_of
 from limpet._fingerprint import HEAD, WINDOW, common
-from limpet.following._file_io import identity_of
 from limpet.following._followed_file import Copy
 
 if TYPE_CHECKING:

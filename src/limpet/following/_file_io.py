@@ -13,6 +13,7 @@ import time
 from typing import Final, NamedTuple
 
 from limpet._descriptors import close_reader
+from limpet._file_stat import identity_of
 from limpet._fingerprint import OPEN_FLAGS, inode_generation, pread
 from limpet._shared_open import open_shared
 
@@ -44,10 +45,6 @@ class Entry(NamedTuple):
     inode: int
     is_dir: bool
     """Symlinks to directories included."""
-
-
-def identity_of(status: os.stat_result) -> Identity:
-    return status.st_dev, status.st_ino
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

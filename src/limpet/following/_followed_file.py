@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from limpet._file_stat import identity_of
 from limpet._fingerprint import HEAD, WINDOW
-from limpet.following._file_io import FileIO, Identity, Stamp, identity_of, is_fresh, stamp_of
+from limpet.following._file_io import FileIO, Identity, Stamp, is_fresh, stamp_of
 from limpet.following._line_splitter import Block, ChunkSplitter, LineSplitter
 from limpet.following._position import Position, make_print
 from limpet.following._text_codec import codec_for

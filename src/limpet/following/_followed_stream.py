@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from limpet._descriptors import close_reader, wait_readable
+from limpet._file_stat import identity_of
 from limpet._fingerprint import WINDOW
 from limpet.following._followed_file import CHUNK, ReadPoint
 from limpet.following._position import Position, make_print
@@ -55,7 +56,7 @@ class FollowedStream:
         self.splitter = splitter
         self.acknowledged = ReadPoint(0, b"", skipping=False)
         status = os.fstat(fd)
-        self.identity: Final = (status.st_dev, status.st_ino)
+        self.identity: Final = identity_of(status)
         self.has_ended = False
         """Nothing more comes, except what waits."""
         self.had_writer = False

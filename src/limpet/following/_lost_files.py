@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import identity_of
 from limpet._fingerprint import WINDOW
-from limpet.following._file_io import identity_of
 
 if TYPE_CHECKING:
     from limpet.following._checkpoint import SavedFile

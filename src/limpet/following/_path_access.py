@@ -15,7 +15,7 @@ import stat as modes
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from limpet.following._file_io import identity_of
+from limpet._file_stat import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ import stat as modes
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from limpet.following._file_io import MISSING, SHORTAGE, identity_of, is_fresh, stamp_of
+from limpet._file_stat import identity_of
+from limpet.following._file_io import MISSING, SHORTAGE, is_fresh, stamp_of
 from limpet.following._follow_events import Appeared, Replaced, Rotated
 from limpet.following._followed_file import CopySuspicion, FollowedFile
 from limpet.following._followed_stream import FollowedStream

@@ -8,8 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import identity_of
 from limpet.following._close_files import limit_generations
-from limpet.following._file_io import MISSING, SHORTAGE, identity_of
+from limpet.following._file_io import MISSING, SHORTAGE
 from limpet.following._follow_events import Inaccessible
 from limpet.following._followed_file import CopySuspicion
 from limpet.following._lost_files import find_lost, seek_saved

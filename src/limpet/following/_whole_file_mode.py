@@ -7,13 +7,13 @@ import stat as modes
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._file_stat import identity_of
 from limpet._fingerprint import digest
 from limpet.following._file_io import (
     MISSING,
     SHORTAGE,
     Identity,
     Stamp,
-    identity_of,
     is_fresh,
     stamp_of,
 )

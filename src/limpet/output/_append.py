@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Final
 
+from limpet._file_stat import identity_of
 from limpet.output._atomic_write import (
     Change,
     Replacing,
@@ -293,7 +294,7 @@ def _take_lock(calls: Syscalls, file: _OpenFile, *, needed: bool) -> bool:
 
 def _is_elsewhere(calls: Syscalls, dir_fd: int, name: str, mine: os.stat_result) -> bool:
     there = stat_or_none(calls, dir_fd, name)
-    return there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
+    return there is None or identity_of(there) != identity_of(mine)
 
 
 def _size_now(calls: Syscalls, file: _OpenFile) -> int | None:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from limpet._file_stat import identity_of
 from limpet.output._own_write_reporter import state_of
 from limpet.output._place import rename_to_free
 from limpet.output._refusals import RefusalError, check_plain, check_writable
@@ -164,7 +165,7 @@ def _is_same(after: os.stat_result, written: os.stat_result) -> bool:
 
     Some file systems make inode numbers from names (rclone), so that a rename gives another.
     """
-    if (after.st_dev, after.st_ino) == (written.st_dev, written.st_ino):
+    if identity_of(after) == identity_of(written):
         return True
     return content_of(after) == content_of(written)
 

@@ -7,6 +7,7 @@ answered after ``finish`` has synced it.
 
 from __future__ import annotations
 
+from limpet._file_stat import identity_of
 from limpet.output._syscalls import Syscalls
 
 _MOST_OPEN = 64
@@ -39,7 +40,7 @@ class FsyncBatch:
         """Keep a descriptor of its own; a failure here counts like one of the sync itself."""
         try:
             found = self._calls.stat(fd)
-            key = (found.st_dev, found.st_ino)
+            key = identity_of(found)
             if key not in self._held:
                 if len(self._held) >= _MOST_OPEN:
                     self.finish()

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
+from limpet._file_stat import identity_of
 from limpet.output._atomic_write import stat_or_none
 from limpet.output._lock import is_free
 from limpet.output._own_write_reporter import NoReport, state_of
@@ -148,7 +149,7 @@ def _locked_fd(calls: Syscalls, report: NoReport, dir_fd: int, parts: tuple[str,
             there = stat_or_none(calls, dir_fd, name)
             if not _is_ours(calls, mine):
                 pass  # linked meanwhile
-            elif there is not None and (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+            elif there is not None and identity_of(mine) == identity_of(there):
                 if there.st_size == 0:
                     report.wrote(where, None, state_of(there))
                 return fd

@@ -13,6 +13,7 @@ import stat
 from dataclasses import dataclass
 from typing import Protocol
 
+from limpet._file_stat import identity_of
 from limpet.output._refusals import RefusalError
 from limpet.output._syscalls import Syscalls
 
@@ -51,7 +52,7 @@ def same_mount(calls: Syscalls, root: RootHandle, fd: int) -> bool:
         return True
     if root.mount:
         return calls.mount_of(fd) == root.mount
-    return calls.stat(fd).st_dev == root.device
+    return identity_of(calls.stat(fd))[0] == root.device
 
 
 class Walk:

@@ -12,6 +12,7 @@ import errno
 import os
 from typing import Literal
 
+from limpet._file_stat import identity_of
 from limpet.output._own_write_reporter import state_of
 from limpet.output._refusals import RefusalError
 from limpet.output._resolve import Resolver, RootHandle, Walk
@@ -110,7 +111,7 @@ class RootDir:
         """
         found = self._found()
         handle = self.handle
-        if found is not None and (found.st_dev, found.st_ino) == (handle.device, handle.inode):
+        if found is not None and identity_of(found) == (handle.device, handle.inode):
             return "same"
         if self._moved == "stay":
             return "moved"
@@ -129,7 +130,7 @@ class RootDir:
             found = self._found()
         except OSError:
             return False
-        return found is not None and (found.st_dev, found.st_ino) == (
+        return found is not None and identity_of(found) == (
             self.handle.device,
             self.handle.inode,
         )
@@ -197,10 +198,11 @@ class RootDir:
     def _take(self, fd: int) -> None:
         try:
             found = self.calls.stat(fd)
+            device, inode = identity_of(found)
             self._handle = RootHandle(
                 fd=fd,
-                device=found.st_dev,
-                inode=found.st_ino,
+                device=device,
+                inode=inode,
                 mount=self.calls.mount_of(fd),
                 cross_mounts=self._cross_mounts,
             )

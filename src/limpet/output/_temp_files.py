@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from limpet._file_stat import identity_of
 from limpet.output._name_validation import STAGING
 from limpet.output._refusals import RefusalError
 from limpet.output._resolve import RootHandle, Walk
@@ -177,7 +178,7 @@ def _remove(calls: Syscalls, dir_fd: int, name: str) -> bool:
                 return False
         # Its writer may have renamed it meanwhile, and another file may have taken the name.
         there = calls.stat_at(dir_fd, name)
-        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+        if identity_of(mine) != identity_of(there):
             return False
         calls.unlink(dir_fd, name)
     except OSError:

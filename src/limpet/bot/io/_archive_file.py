@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from limpet._file_stat import identity_of
 from limpet.bot.events._output_events import MoveProcessedFileOutputEvent
 from limpet.errors import ExistsError, MissingError, UsageError
 from limpet.output import MoveFile, Output, Refused
@@ -78,7 +79,7 @@ def find_moved(base: Path, identity: tuple[int, int]) -> Path | None:
             found = os.lstat(path)
         except OSError:
             return None
-        if (found.st_dev, found.st_ino) == identity:
+        if identity_of(found) == identity:
             return path
     return None
 
@@ -99,4 +100,4 @@ def _is_same(path: Path, identity: tuple[int, int]) -> bool:
         found = os.lstat(path)
     except OSError:
         return True  # the move reports the problem
-    return (found.st_dev, found.st_ino) == identity
+    return identity_of(found) == identity

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._descriptors import close_reader
+from limpet._file_stat import identity_of
 from limpet._fingerprint import OPEN_FLAGS, WINDOW, pread
 from limpet._shared_open import open_shared
 from limpet.events import DirDeleted, DirRenamed, FileCreated, FileDeleted, FileRenamed, FileUpdated
@@ -87,7 +88,7 @@ class Appended:
         window = ref.window
         same = size >= ref.offset and (
             (window and pread(fd, len(window), ref.offset - len(window)) == window)
-            or (not window and (ref.device, ref.inode) == (status.st_dev, status.st_ino))
+            or (not window and (ref.device, ref.inode) == identity_of(status))
         )
         if same:
             offset = ref.offset
@@ -123,7 +124,7 @@ class Appended:
         return _Place(was.device, was.inode, was.size, b"")
 
     def _keep(self, path: str, status: os.stat_result, offset: int, window: bytes) -> None:
-        self._paths[path] = _Place(status.st_dev, status.st_ino, offset, window)
+        self._paths[path] = _Place(*identity_of(status), offset, window)
         self._paths.move_to_end(path)
         if len(self._paths) > _MOST:
             self._paths.popitem(last=False)

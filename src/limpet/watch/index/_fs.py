@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet._descriptors import close_reader
 from limpet._extended_path import extended
+from limpet._file_stat import identity_of
 from limpet.backends import FileSystemTraits, traits_of
 from limpet.watch.index._entry_record import (
     BRIEF_DIR,
@@ -146,8 +147,7 @@ class FileSystemCalls:
             OSError: There is no answer.
         """
         if isinstance(handle, int):
-            result = os.fstat(handle)
-            return result.st_dev & 0xFFFFFFFF, result.st_ino
+            return identity_of(os.fstat(handle))
         facts = self.stat(handle)
         return facts.device, facts.inode
 
@@ -311,6 +311,7 @@ def _from_result(result: os.stat_result) -> StatResult:
     # On Windows before Python 3.12, ``st_ctime`` is the creation time and there is no other.
     old_windows = sys.platform == "win32" and sys.version_info < (3, 12)
     birth = result.st_ctime if old_windows else getattr(result, "st_birthtime", 0.0)
+    device, inode = identity_of(result)
     mode = result.st_mode
     if getattr(result, "st_reparse_tag", 0) == _MOUNT_POINT:
         mode = stat.S_IFLNK | stat.S_IMODE(mode)  # as ``_brief_kind`` has it
@@ -319,8 +320,8 @@ def _from_result(result: os.stat_result) -> StatResult:
         nlink=result.st_nlink & 0xFFFFFFFF,
         uid=result.st_uid & 0xFFFFFFFF,
         gid=result.st_gid & 0xFFFFFFFF,
-        device=result.st_dev & 0xFFFFFFFF,
-        inode=result.st_ino & 0xFFFFFFFFFFFFFFFF,
+        device=device,
+        inode=inode,
         size=result.st_size,
         mtime=result.st_mtime_ns,
         ctime=result.st_ctime_ns,
