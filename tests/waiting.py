@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Awaitable, Callable
 
@@ -10,8 +11,8 @@ import anyio
 
 __all__ = ["PATIENCE", "until", "until_sync"]
 
-PATIENCE = 30.0
-"""Seconds that a condition may take; only a failing test reaches it."""
+PATIENCE = 30.0 if os.name == "posix" else 120.0
+"""Seconds that a condition may take; only a failing test reaches it. Under Wine all is slower."""
 
 What = str | Callable[[], str]
 

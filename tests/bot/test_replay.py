@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from limpet._file_stat import identity_of
 from limpet.bot import MoveProcessedFileAction, Runner, RunOptions, StillThereCondition
 from limpet.bot._delivery import Delivery
 from limpet.bot.events._event_codec import encode
@@ -245,9 +246,9 @@ def test_a_file_is_looked_for_where_it_may_lie(tmp_path: Path) -> None:
     put(moved)
     put(moved.with_name("a.1"))
     assert where_it_lies(event.at(moved), bot).path == moved  # type: ignore[attr-defined]
-    found = os.lstat(moved.with_name("a.1"))
+    device, inode = identity_of(os.lstat(moved.with_name("a.1")))
 
-    status = dataclasses.replace(stat(), inode=found.st_ino, device=found.st_dev)
+    status = dataclasses.replace(stat(), inode=inode, device=device)
     unknowing = file_event(tmp_path, stat=status)
     assert where_it_lies(unknowing, bot).path == moved.with_name("a.1")  # type: ignore[attr-defined]
     put(event.path)

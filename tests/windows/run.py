@@ -25,9 +25,9 @@ if __name__ == "__main__":
 from tests.windows.selection import RUN, RUN_ON_THE_OLDEST
 from tests.windows.setup import PYTHONS, ROOT, Setup, environment, setup
 
-LIMIT: Final = 300
+LIMIT: Final = 900
 """Seconds for a file."""
-LIMIT_OF_A_TEST: Final = 60
+LIMIT_OF_A_TEST: Final = 300
 AT_ONCE: Final = min(4, os.cpu_count() or 1)
 COUNTED: Final = ("passed", "failed", "skipped")
 

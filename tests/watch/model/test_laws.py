@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 import limpet
+from limpet._file_stat import identity_of
 from limpet.testing import check_stream, listing
 from limpet.watch.index._entry_record import unpack
 from tests.conftest import BACKENDS
@@ -279,8 +280,7 @@ class Laws(RuleBasedStateMachine):
         folders = list(tree.index.root.walk())
         assert len(tree.index.by_identity) == len(folders)
         for folder in folders:
-            status = Path(tree.path(folder)).stat()
-            assert (folder.device, folder.inode) == (status.st_dev, status.st_ino)
+            assert (folder.device, folder.inode) == identity_of(Path(tree.path(folder)).stat())
             assert tree.index.by_identity[folder.device, folder.inode] is folder
             if tree.order:
                 assert folder.mark is not None
