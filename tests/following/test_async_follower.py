@@ -31,11 +31,9 @@ from limpet.following import _change_notifier as notifier_module
 from limpet.following._follow_thread import FollowThread
 from tests.following.driver import append, write
 from tests.following.fault_table import ROWS, Field, Row
-from tests.waiting import until, until_sync
+from tests.waiting import PATIENCE, until, until_sync
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-PATIENCE = 20
-"""Seconds after which a test stops waiting and fails; nothing is asserted about time."""
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]"""Seconds after which a test stops waiting and fails; nothing is asserted about time."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -21,10 +21,9 @@ from limpet.following._file_io import FileIO
 from limpet.following._follow_engine import FollowEngine
 from limpet.following._follow_thread import FollowThread
 from tests.following.driver import append, write
-from tests.waiting import until_sync
+from tests.waiting import PATIENCE, until_sync
 
 pytestmark = pytest.mark.timeout(60)
-PATIENCE = 20
 
 
 @pytest.fixture

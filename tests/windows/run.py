@@ -1,6 +1,6 @@
 """Runs the tests of ``selection.py`` in the CPython for Windows, under Wine: ``make test-windows``.
 
-Each file has a process of its own and a limit; one that fails is run a second time, alone.
+Each file has a process of its own and a limit; one that fails is run again, alone, twice at most.
 Arguments: files to run instead.
 """
 
@@ -27,6 +27,8 @@ from tests.windows.setup import PYTHONS, ROOT, Setup, environment, setup
 
 LIMIT: Final = 900
 """Seconds for a file."""
+AGAIN: Final = 2
+"""Further runs of a file in which a test failed."""
 LIMIT_OF_A_TEST: Final = 300
 AT_ONCE: Final = min(4, os.cpu_count() or 1)
 COUNTED: Final = ("passed", "failed", "skipped")
@@ -119,14 +121,17 @@ def main(files: Iterable[str], on_the_oldest: Iterable[str]) -> int:
                 else:
                     total += outcome.counts
         for one in again:  # alone, for Wine is less reliable than what is tested in it
-            print("once more, alone:", flush=True)
-            outcome = run_file(*one)
-            show(outcome)
+            for _ in range(AGAIN):
+                print("once more, alone:", flush=True)
+                outcome = run_file(*one)
+                show(outcome)
+                if not outcome.counts["failed"]:
+                    break
             total += outcome.counts
     finally:
         subprocess.run(["wineserver", "-k"], env=environment(made), check=False)
     numbers = ", ".join(f"{total[name]} {name}" for name in COUNTED)
-    more = f"; {len(again)} files were run a second time" if again else ""
+    more = f"; {len(again)} files were run again" if again else ""
     print(f"{numbers} (Windows' CPython under Wine, corrected by tests/windows/shim.py{more})")
     return 1 if total["failed"] else 0
 

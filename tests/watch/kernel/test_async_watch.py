@@ -28,11 +28,9 @@ from limpet.backends._hint_router import HINT_LIMIT
 from limpet.testing import check_stream, describe, listing
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-PATIENCE = 10
-"""Seconds until a test that waits for something gives up; nothing is asserted about time."""
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]"""Seconds until a test that waits for something gives up; nothing is asserted about time."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])
