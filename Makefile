@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo demo-remote test test-windows check lint types format soak bench bench-output bench-follow \
+.PHONY: help demo demo-remote test test-windows check lint types schemas format soak bench bench-output bench-follow \
 	bench-bots bench-remote follow-table attack test-pythons coverage clean
 
 help:  ## show this list
@@ -60,6 +60,9 @@ types: $(READY)  ## types, as each of the three systems sees them
 	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux src tests benchmarks examples
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin src
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 src
+
+schemas: $(READY)  ## write the JSON Schemas of the files anew, after a change of settings
+	$(BIN)/python -m tests.schemas
 
 format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff format .

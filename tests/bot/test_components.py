@@ -19,6 +19,7 @@ import pytest
 from mewbot.core import InputEvent, OutputEvent
 
 from limpet import Degraded, DirSettled, FileStat, TargetDirDeleted
+from limpet._file_stat import identity_of
 from limpet.bot import (
     AgeCondition,
     AllEventsTrigger,
@@ -153,14 +154,14 @@ def test_what_a_trigger_matches(trigger: Any, yes: list[InputEvent], no: list[In
     [
         (lambda: FileSystemTrigger(events="file.creatd"), "did you mean 'file.created'"),
         (lambda: GlobTrigger(), "needs the property 'globs'"),
-        (lambda: RegexTrigger(pattern="("), "is invalid"),
-        (lambda: ExtensionCondition(extensions=[]), "that is not empty"),
+        (lambda: RegexTrigger(pattern="("), "no regular expression"),
+        (lambda: ExtensionCondition(extensions=[]), "extensions must not be empty"),
         (lambda: TimeOfDayCondition(after="25:00"), "hour must be"),
         (lambda: TimeOfDayCondition(after="09:00", before="09:00"), "are equal"),
         (lambda: TimeOfDayCondition(timezone="Europe/Atlantis"), "no time zone"),
         (lambda: TimeOfDayCondition(days=["monday"]), "must be one of"),
         (lambda: CreateFileAction(name="{naem"), "without a '}'"),
-        (lambda: RunCommandAction(command=[]), "not empty"),
+        (lambda: RunCommandAction(command=[]), "must not be empty"),
         (lambda: AppendToFileAction(name="a", rotation={"keep": 1}), "nothing says when"),
     ],
 )  # fmt: skip
@@ -312,11 +313,11 @@ def test_processed_files_are_moved(tmp_path: Path) -> None:
     (directory / "sub").mkdir(parents=True)
 
     def away(which: str, *, failed: bool = False, **more: Any) -> Path | None:
-        found = (directory / which).stat()
+        device, inode = identity_of((directory / which).stat())
         event = created(
             which,
             location=str(directory),
-            stat=dataclasses.replace(stat(), inode=found.st_ino, device=found.st_dev),
+            stat=dataclasses.replace(stat(), inode=inode, device=device),
         )
         state = ActionState()
         if failed:

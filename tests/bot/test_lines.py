@@ -180,7 +180,10 @@ def test_how_much_is_missing(size: int, known: bool, words: str) -> None:
     [
         ({"rotated": "*.1"}, "rotated is about lines: it needs input_mode 'lines'"),
         ({"linger": 1}, "linger is about lines"),
-        ({"input_mode": "lines", "input_path_type": "file", "max_line": 3}, "max_line .* from 16"),
+        (
+            {"input_mode": "lines", "input_path_type": "file", "max_line": 3},
+            "max_line must be greater than or equal to 16",
+        ),
         (
             {"input_mode": "lines", "input_path_type": "file", "content": {"encoding": "no"}},
             "encoding",

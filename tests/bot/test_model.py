@@ -23,7 +23,6 @@ from mewbot.core import InputEvent, OutputEvent
 
 from limpet.bot import AllEventsTrigger, Behaviour, LimpetAction, Runner, RunOptions
 from limpet.bot.settings._setting import Setting
-from limpet.bot.settings._validators import flag, text
 
 SEEDS = range(400) if os.environ.get("LIMPET_PROFILE") == "soak" else range(24)
 
@@ -146,8 +145,8 @@ class WorldIO(v1.IOConfig):
 class WorldAction(LimpetAction):
     """Acts by itself, or requests an output."""
 
-    label = Setting(text(empty=True), "", "Which behaviour it belongs to.")
-    asks = Setting(flag(), False, "Whether it requests an output.")
+    label: str = Setting("", description="Which behaviour it belongs to.")
+    asks: bool = Setting(default=False, description="Whether it requests an output.")
 
     async def steps(self, event: InputEvent, state: Any, outcome: Any) -> AsyncIterator[Any]:
         world = WORLD[0]

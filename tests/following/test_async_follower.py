@@ -33,7 +33,7 @@ from tests.following.driver import append, write
 from tests.following.fault_table import ROWS, Field, Row
 from tests.waiting import PATIENCE, until, until_sync
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]"""Seconds after which a test stops waiting and fails; nothing is asserted about time."""
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(params=["asyncio", "trio"])

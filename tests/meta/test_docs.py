@@ -39,7 +39,7 @@ def codes() -> Iterator[str]:
     yield from get_args(RefusalCode)
     yield from get_args(RemoteCode)
     yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
-    files = [ROOT / "src/limpet/_yaml_nodes.py"]
+    files = [ROOT / "src/limpet/_config_problem.py"]
     for part in ("bot", "remote"):
         files += (ROOT / "src/limpet" / part).rglob("*.py")
     for path in files:

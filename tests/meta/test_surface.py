@@ -22,10 +22,11 @@ from limpet.remote import EventReader, MemoryHub, MemoryTransport, RemoteOutput
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 EXTRAS = {
-    "bot": ("httpx", "mewbot", "mewbot.api", "mewbot.core", "yaml"),
+    "bot": ("mewbot", "mewbot.api", "mewbot.core", "pydantic", "ruamel.yaml", "yaml"),
     "cli": ("rich",),
-    "nats": ("nats", "yaml"),
+    "nats": ("nats", "pydantic", "ruamel.yaml"),
     "watchfiles": ("watchfiles",),
+    "webhook": ("httpx2",),
 }
 
 PUBLIC = sorted(

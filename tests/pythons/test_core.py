@@ -37,7 +37,7 @@ def lowest() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = [*project["dependencies"], *project["optional-dependencies"]["watchfiles"]]
     named += project["optional-dependencies"]["cli"] + project["optional-dependencies"]["nats"]
-    named += [one for one in project["optional-dependencies"]["bot"] if "httpx" in one]
+    named += [one for one in project["optional-dependencies"]["webhook"] if "httpx2" in one]
     return sorted({one.partition(";")[0].strip().replace(">=", "==") for one in named})
 
 

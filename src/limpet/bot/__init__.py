@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet._lazy_names import lazy_names
+from limpet._require_extra import need
 from limpet.bot._names import MODULES
-from limpet.bot.compat._require_extra import need
 
 if TYPE_CHECKING:
     from limpet.bot._behaviour import Behaviour
@@ -76,7 +76,6 @@ if TYPE_CHECKING:
     from limpet.bot.io._remote_filesystem import RemoteFileSystem
     from limpet.bot.io._stdin_messages import MessageInputEvent, StdinMessages
     from limpet.bot.runner import Runner, RunOptions, run
-    from limpet.bot.settings import _validators as values
     from limpet.bot.settings._setting import Setting
     from limpet.bot.triggers import (
         AllEventsTrigger,
@@ -89,6 +88,7 @@ if TYPE_CHECKING:
 
 need("mewbot.core", "limpet.bot")
 need("mewbot.api", "limpet.bot")
+need("pydantic", "limpet.bot")
 
 __all__ = [
     "AgeCondition",
@@ -156,7 +156,6 @@ __all__ = [
     "WebhookAction",
     "WriteToFileOutputEvent",
     "run",
-    "values",
 ]
 
 
@@ -165,7 +164,6 @@ if not TYPE_CHECKING:  # the type checker reads the imports above, and finds no 
         globals(),
         MODULES,
         {
-            "values": "limpet.bot.settings._validators",
             **{
                 name: f"limpet.bot.{name}"
                 for name in (

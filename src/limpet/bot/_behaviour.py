@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mewbot.api import v1
 
+from limpet._setting_types import PositiveCount, PositiveSeconds, Seconds
 from limpet.bot.settings._setting import Configured, Setting
-from limpet.bot.settings._validators import maybe, number, whole
 
 
 class Behaviour(Configured, v1.Behaviour):
@@ -14,23 +14,28 @@ class Behaviour(Configured, v1.Behaviour):
     Under mewbot's own runner these options do nothing.
     """
 
-    concurrency = Setting(
-        whole(least=1),
-        1,
-        "Events it processes at once; those about one path still run in order.",
+    concurrency: PositiveCount = Setting(
+        1, description="Events it processes at once; those about one path still run in order."
     )
-    attempts = Setting(maybe(whole(least=1)), None, "Tries of a step; null: as for the bot.")
-    backoff = Setting(
-        maybe(number()),
+    attempts: PositiveCount | None = Setting(
+        None, description="Tries of a step; null: as for the bot."
+    )
+    backoff: Seconds | None = Setting(
         None,
-        "Seconds before the second try, doubled for each further one; null: as for the bot.",
+        description=(
+            "Seconds before the second try, doubled for each further one; null: as for the bot."
+        ),
     )
-    loop_limit = Setting(
-        maybe(whole(least=1)),
+    loop_limit: PositiveCount | None = Setting(
         None,
-        "Most events about one path it acts on in a minute; then it pauses. null: as for the bot.",
+        description=(
+            "Most events about one path it acts on in a minute; then it pauses. null: as for the "
+            "bot."
+        ),
     )
-    timeout = Setting(maybe(number(least=0.001)), None, "Seconds one try of a step may take.")
+    timeout: PositiveSeconds | None = Setting(
+        None, description="Seconds one try of a step may take."
+    )
 
     def __init__(self, **unknown: object) -> None:
         """Create a behaviour without components; ``add`` adds them."""

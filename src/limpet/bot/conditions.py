@@ -13,28 +13,28 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from datetime import time as clock_time
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from mewbot.api.v1 import Condition, InputEvent
 
+from limpet._setting_types import (
+    Count,
+    Encoding,
+    MadeBy,
+    OneOrMore,
+    PositiveCount,
+    PositiveSeconds,
+    Regex,
+    Seconds,
+    Text,
+)
 from limpet._shared_open import open_shared
 from limpet.bot.events._input_events import FileSystemInputEvent
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._template import MissingFieldError, Template
-from limpet.bot.settings._template_fields import FIELDS, Fields, template
-from limpet.bot.settings._validators import (
-    choice,
-    fitting,
-    flag,
-    listed,
-    maybe,
-    number,
-    regex,
-    text,
-    whole,
-)
-from limpet.bot.settings._validators import encoding as _encoding
+from limpet.bot.settings._template_fields import FIELDS, Fields
+from limpet.bot.settings._types import TemplateText
 from limpet.errors import UsageError
 
 __all__ = [
@@ -47,7 +47,8 @@ __all__ = [
     "TimeOfDayCondition",
 ]
 
-_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_DAYS: Final[tuple[_Day, ...]] = get_args(_Day)
 
 _MAX_KEYS: Final = 10_000
 """Keys that a rate limit remembers; the least recently used one is dropped first."""
@@ -66,8 +67,8 @@ class _Condition(Configured, Condition):
 class SizeCondition(_Condition):
     """Passes files of some sizes, by the size in the event."""
 
-    min_bytes = Setting(whole(), 0, "Least size in bytes.")
-    max_bytes = Setting(maybe(whole()), None, "Most size in bytes.")
+    min_bytes: Count = Setting(0, description="Least size in bytes.")
+    max_bytes: Count | None = Setting(None, description="Most size in bytes.")
 
     def allows(self, event: InputEvent) -> bool:
         """Return whether the size is within the bounds."""
@@ -80,8 +81,8 @@ class SizeCondition(_Condition):
 class AgeCondition(_Condition):
     """Passes files by the age of their last change, from their modification time."""
 
-    min_seconds = Setting(number(), 0.0, "Least age in seconds.")
-    max_seconds = Setting(maybe(number()), None, "Most age in seconds.")
+    min_seconds: Seconds = Setting(0.0, description="Least age in seconds.")
+    max_seconds: Seconds | None = Setting(None, description="Most age in seconds.")
     clock: Callable[[], float] = staticmethod(time.time)
 
     def allows(self, event: InputEvent) -> bool:
@@ -96,13 +97,10 @@ class AgeCondition(_Condition):
 class ExtensionCondition(_Condition):
     """Passes names with some extensions, in any case."""
 
-    extensions = Setting(
-        listed(text(), least=1),
-        (),
-        "Such as .pdf or .tar.gz, with or without the dot.",
-        required=True,
+    extensions: OneOrMore[Text] = Setting(
+        min_length=1, description="Such as .pdf or .tar.gz, with or without the dot."
     )
-    but_not = Setting(flag(), False, "Pass all names but these.")
+    but_not: bool = Setting(False, description="Pass all names but these.")
 
     def allows(self, event: InputEvent) -> bool:
         """Return whether the name has one of the extensions."""
@@ -116,13 +114,10 @@ class ExtensionCondition(_Condition):
 class RateLimitCondition(_Condition):
     """Passes a number of events in a span of time; further ones are dropped, not delayed."""
 
-    most = Setting(whole(least=1), 1, "Most events ...", required=True)
-    seconds = Setting(number(least=0.001), 60.0, "... in this number of seconds.", required=True)
-    key = Setting(
-        fitting(text(), template),
-        Template("all"),
-        "Template whose values are counted separately, such as {path}.",
-        plain=lambda key: key.source,
+    most: PositiveCount = Setting(description="Most events ...")
+    seconds: PositiveSeconds = Setting(description="... in this number of seconds.")
+    key: TemplateText = Setting(
+        Template("all"), description="Template whose values are counted separately, such as {path}."
     )
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
@@ -161,15 +156,15 @@ class ContentCondition(_Condition):
 
     waits = True
 
-    pattern = Setting(
-        regex(),
-        re.compile(""),
-        "The expression, in the syntax of Python's re; it may match anywhere.",
-        plain=lambda pattern: pattern.pattern,
-        required=True,
+    pattern: Regex = Setting(
+        description="The expression, in the syntax of Python's re; it may match anywhere."
     )
-    max_bytes = Setting(whole(least=1), 1 << 20, "Bytes that are searched, from the beginning.")
-    encoding = Setting(_encoding(), "utf-8", "Encoding of the file; invalid bytes are replaced.")
+    max_bytes: PositiveCount = Setting(
+        1 << 20, description="Bytes that are searched, from the beginning."
+    )
+    encoding: Encoding = Setting(
+        "utf-8", description="Encoding of the file; invalid bytes are replaced."
+    )
 
     def allows(self, event: InputEvent) -> bool:
         """Return whether the content matches."""
@@ -220,6 +215,10 @@ def _zone(given: str) -> ZoneInfo:
         raise ValueError(message) from error
 
 
+_ClockTime: TypeAlias = Annotated[clock_time, MadeBy(_clock_time, lambda given: given.isoformat())]
+_Zone: TypeAlias = Annotated[ZoneInfo, MadeBy(_zone, lambda zone: zone.key)]
+
+
 class TimeOfDayCondition(_Condition):
     """Passes events at some hours, by the time at which they are checked.
 
@@ -227,24 +226,15 @@ class TimeOfDayCondition(_Condition):
     on which the span begins.
     """
 
-    after = Setting(
-        fitting(text(), _clock_time),
-        clock_time(0),
-        "Beginning of the span, such as '07:30'.",
-        plain=lambda moment: moment.isoformat(),
+    after: _ClockTime = Setting(
+        clock_time(0), description="Beginning of the span, such as '07:30'."
     )
-    before = Setting(
-        maybe(fitting(text(), _clock_time)),
-        None,
-        "End of the span, exclusive; by default midnight.",
-        plain=lambda moment: None if moment is None else moment.isoformat(),
+    before: _ClockTime | None = Setting(
+        None, description="End of the span, exclusive; by default midnight."
     )
-    days = Setting(listed(choice(*_DAYS)), _DAYS, "Days: mon, tue, ...")
-    timezone = Setting(
-        maybe(fitting(text(), _zone)),
-        None,
-        "Time zone such as Europe/London; by default that of this system.",
-        plain=lambda zone: None if zone is None else zone.key,
+    days: OneOrMore[_Day] = Setting(_DAYS, description="Days: mon, tue, ...")
+    timezone: _Zone | None = Setting(
+        None, description="Time zone such as Europe/London; by default that of this system."
     )
     clock: Callable[[], float] = staticmethod(time.time)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, cast
+from typing import Annotated, Literal, TypeAlias
 
 import pathspec
 from mewbot.api.v1 import InputEvent, Trigger
+from pydantic import AfterValidator
 
+from limpet._setting_types import OneOf, OneOrMore, Regex, Text
 from limpet._wire import EVENT_TYPES
 from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInputEvent
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._template_fields import FIELDS
-from limpet.bot.settings._validators import choice, fitting, listed, maybe, regex, text
 from limpet.events import EntryEvent, Event, TargetEvent, event_name
 
 __all__ = [
@@ -41,9 +41,7 @@ class AllEventsTrigger(Configured, Trigger):
 class ClassTrigger(Configured, Trigger):
     """Matches events of a class, and of those derived from it, from whatever input."""
 
-    event_class = Setting(
-        text(), "", "Full name of the class, such as my_bot.chat.Message.", required=True
-    )
+    event_class: Text = Setting(description="Full name of the class, such as my_bot.chat.Message.")
 
     def __init__(self, **unknown: object) -> None:
         super().__init__(**unknown)
@@ -69,19 +67,23 @@ class ClassTrigger(Configured, Trigger):
         return found
 
 
+_EventType: TypeAlias = Annotated[str, OneOf(EVENT_TYPES)]
+
+
 class FileSystemTrigger(Configured, Trigger):
     """Matches events of a ``FileSystem``, by kind."""
 
-    events = Setting(
-        listed(choice(*EVENT_TYPES)),
-        (),
-        "Kinds such as file.created; without them all changes on disk.",
+    events: OneOrMore[_EventType] = Setting(
+        (), description="Kinds such as file.created; without them all changes on disk."
     )
-    io = Setting(maybe(text()), None, "Only events of the FileSystem of this name or uuid.")
-    target = Setting(
-        cast("Any", choice("any", "only", "never")),
+    io: Text | None = Setting(
+        None, description="Only events of the FileSystem of this name or uuid."
+    )
+    target: Literal["any", "only", "never"] = Setting(
         "any",
-        "only: just events about the watched path itself; never: just events about its entries.",
+        description=(
+            "only: just events about the watched path itself; never: just events about its entries."
+        ),
     )
 
     def __init__(self, **unknown: object) -> None:
@@ -120,6 +122,9 @@ def _globs(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
+_Globs: TypeAlias = Annotated[OneOrMore[Text], AfterValidator(_globs)]
+
+
 class GlobTrigger(FileSystemTrigger):
     """Matches by kind of event and by globs on the path below the watched folder.
 
@@ -127,12 +132,13 @@ class GlobTrigger(FileSystemTrigger):
     ``!draft*`` excludes again. A rename is matched by its new name.
     """
 
-    globs = Setting(fitting(listed(text(), least=1), _globs), (), "The globs.", required=True)
+    globs: _Globs = Setting(min_length=1, description="The globs.")
 
     def on_change(self, name: str) -> None:
         """Compile the globs again."""
         super().on_change(name)
-        self.__dict__["_spec"] = pathspec.GitIgnoreSpec.from_lines(self.globs)
+        if name == "globs":
+            self.__dict__["_spec"] = pathspec.GitIgnoreSpec.from_lines(self.globs)
 
     def matches(self, event: InputEvent) -> bool:
         """Return whether the kind and one of the globs match."""
@@ -145,13 +151,7 @@ class RegexTrigger(FileSystemTrigger):
     It may match anywhere in the path; ``^`` and ``$`` anchor it.
     """
 
-    pattern = Setting(
-        regex(),
-        re.compile(""),
-        "The expression, in the syntax of Python's re.",
-        plain=lambda pattern: pattern.pattern,
-        required=True,
-    )
+    pattern: Regex = Setting(description="The expression, in the syntax of Python's re.")
 
     def matches(self, event: InputEvent) -> bool:
         """Return whether the kind and the expression match."""
@@ -161,13 +161,12 @@ class RegexTrigger(FileSystemTrigger):
 class LinesTrigger(Configured, Trigger):
     """Matches lines added to a followed file (``input_mode: lines``)."""
 
-    pattern = Setting(
-        maybe(regex()),
-        None,
-        "Only if it matches one of the lines; in the syntax of Python's re.",
-        plain=lambda pattern: None if pattern is None else pattern.pattern,
+    pattern: Regex | None = Setting(
+        None, description="Only if it matches one of the lines; in the syntax of Python's re."
     )
-    io = Setting(maybe(text()), None, "Only lines of the FileSystem of this name or uuid.")
+    io: Text | None = Setting(
+        None, description="Only lines of the FileSystem of this name or uuid."
+    )
 
     @staticmethod
     def consumes_inputs() -> set[type[InputEvent]]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._suggest import near
 from limpet.cli._event_text import escape
 from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import MissingExtraError, UsageError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from limpet.bot.program import DeadLetter, DeadLetters, ReplayReport
     from limpet.bot.runner import RunOptions
 
+
+_SCHEMAS: Final = ("bot", "agent", "fleet", "event")
+"""Kinds of files whose JSON Schema is in the package."""
 
 USES: Final = {
     "run": ("BOT.yaml", "YAML file of the bot", "Run a bot until it is stopped."),
@@ -45,7 +49,7 @@ _FLAGS: Final = {
     "run": {"--until-done": "end once every input has ended"},
     "check": {
         "--json": "report each problem as a line of JSON",
-        "--schema": "print the JSON Schema of the format and exit",
+        "--schema": "print the JSON Schema of bots' files (of: agent, fleet, event) and exit",
     },
     "new": {"--force": "replace an existing file"},
     "replay": {
@@ -146,14 +150,13 @@ def _options(given: Namespace) -> RunOptions:
 
 
 def _check(given: Namespace) -> int:
-    from limpet.bot.config import check_all, schema
-
     if given.schema:
-        print(json.dumps(schema(), indent=2))
-        return 0
+        return _print_schema(given.words)
     if not given.words:
         message = "expected BOT.yaml, or --schema"
         raise UsageError(message)
+    from limpet.bot.config import check_all
+
     bots = check_all(given.words)
     problems = [problem for bot in bots for problem in bot.problems]
     for problem in problems:
@@ -165,6 +168,20 @@ def _check(given: Namespace) -> int:
         return 2
     if not given.json:
         print(_fine(bots, len(problems)))
+    return 0
+
+
+def _print_schema(words: list[str]) -> int:
+    """Print the JSON Schema of a kind of file, which the package has: no extra is needed."""
+    kind = words[0] if words else "bot"
+    if kind not in _SCHEMAS or len(words) > 1:
+        given, guess = " ".join(words), near(kind, _SCHEMAS)
+        message = f"--schema takes one of {', '.join(_SCHEMAS)}, not {given!r}{guess}"
+        raise UsageError(message)
+    from importlib import resources
+
+    package = resources.files("limpet")
+    print(package.joinpath(f"{kind}.schema.json").read_text(encoding="utf-8"), end="")
     return 0
 
 

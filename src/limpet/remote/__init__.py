@@ -7,8 +7,8 @@ sets up a hub is in `limpet.remote.admin`.
 
 from typing import TYPE_CHECKING
 
+from limpet._config_problem import ConfigError
 from limpet._lazy_names import lazy_names
-from limpet._yaml_nodes import ConfigError
 from limpet.remote._checkpoint_store import CheckpointError, CheckpointStore, StreamPosition
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._connection_config import HubAddress

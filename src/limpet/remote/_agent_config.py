@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
+from pydantic import BaseModel, Field, model_validator
+
+from limpet._option_models import OptionsOf, model_of
+from limpet._setting_types import OneOf, PositiveCount, Seconds, Size, Text
 from limpet.config import ContentOptions, WatchOptions
 from limpet.following import FollowOptions, follow
 from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._agent_follow import FollowSpec
 from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._command_codec import OPERATIONS
-from limpet.remote._config_tables import (
-    Table,
-    each,
-    flag,
-    number,
-    one_of,
-    options_of,
-    path,
-    read_yaml,
-    size,
-    slug,
-    text,
-    whole,
-)
-from limpet.remote._connection_config import HUB_TABLE, HubAddress
+from limpet.remote._config_file import ConfigPath, FileModel, Slug, read_model, schema_of
+from limpet.remote._connection_config import HubAddress
+from limpet.remote._spool import Spool
 from limpet.watch import watch_dir, watch_file
 
-_SET_BY_AGENT: Final = frozenset({"existing", "own", "state", "content", "settle_dir"})
+_SET_BY_AGENT: Final = frozenset({"own", "state", "settle_dir"})
 """Options of a watch that its entry in the file does not pass on.
 
 ``settle_dir`` because each start of an agent finds what is there by ``existing`` and compares it
@@ -53,110 +46,177 @@ class AgentConfig:
     hub: HubAddress
 
 
-def _watch(found: dict[str, Any]) -> WatchSpec:
-    spec = {key: found.pop(key) for key in ("name", "path", "existing", "content") if key in found}
-    kind = found.pop("type", "dir")
-    (watch_dir if kind == "dir" else watch_file)(spec["path"], **found)  # checks the options
-    return WatchSpec(**spec, kind=kind, options=found)
+_SPOOL: Final[dict[str, Any]] = {
+    name: one.default for name, one in inspect.signature(Spool).parameters.items()
+}
+"""The defaults of a spool."""
+
+_WatchOptions: Any = model_of(
+    WatchOptions,
+    tuple(one.name for one in fields(WatchOptions) if one.name not in _SET_BY_AGENT),
+)
+_FollowOptions: Any = model_of(
+    FollowOptions,
+    tuple(one.name for one in fields(FollowOptions) if one.name not in _SET_BY_FOLLOW),
+)
 
 
-def _follow(found: dict[str, Any]) -> FollowSpec:
-    name, place = found.pop("name"), found.pop("path")
-    follow(place, **found)  # checks the options
-    return FollowSpec(name=name, path=place, options=found)
+def _options(entry: BaseModel, own: frozenset[str]) -> dict[str, Any]:
+    """Return what an entry of the file sets, without the keys that are its own."""
+    return {name: getattr(entry, name) for name in sorted(entry.model_fields_set - own)}
 
 
-def _output(found: dict[str, Any]) -> OutputSpec:
-    name, place, allow = found.pop("name"), found.pop("path"), found.pop("allow", None)
-    allowed = None if allow is None else frozenset(allow)
-    return OutputSpec(name=name, path=place, allow=allowed, options=found)
+class WatchEntry(_WatchOptions):  # type: ignore[misc]  # its fields are those of the dataclass
+    """A folder or file that the agent watches; its options are those of ``watch_dir``."""
 
+    own_keys: ClassVar = frozenset({"name", "path", "type", "existing", "content"})
 
-def _agent(found: dict[str, Any]) -> AgentConfig:
-    spool = found.pop("spool")
-    if "retain" in spool:
-        spool["retain_s"] = spool.pop("retain")
-    options = AgentOptions(
-        host=found["host"],
-        spool=spool.pop("path"),
-        spool_options=spool,
-        watches=found.get("watch", ()),
-        follows=found.get("follow", ()),
-        outputs=found.get("output", ()),
-        prefix=found.get("prefix", "limpet"),
+    name: Slug = Field(description="Name of the watch: part of the subject of its events.")
+    path: ConfigPath = Field(description="Folder or file; it need not exist yet.")
+    type: Literal["dir", "file"] = Field("dir", description="Which of the two it is.")
+    existing: bool = Field(
+        default=False, description="At the very first start, also report what is there."
     )
-    return AgentConfig(hub=found["hub"], options=options)
+    content: Annotated[ContentOptions, OptionsOf(ContentOptions)] | None = Field(
+        None, description="Put a file's content into its events."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.spec()
+        return self
+
+    def spec(self) -> WatchSpec:
+        """Return the watch.
+
+        Raises:
+            UsageError: Its options do not go together.
+        """
+        options = _options(self, self.own_keys)
+        (watch_dir if self.type == "dir" else watch_file)(self.path, **options)
+        return WatchSpec(
+            name=self.name,
+            path=self.path,
+            kind=self.type,
+            existing=self.existing,
+            content=self.content,
+            options=options,
+        )
 
 
-_CONTENT: Final = Table(
-    options_of(ContentOptions, [one.name for one in fields(ContentOptions)]),
-    make=lambda found: ContentOptions(**found),
-)
-_WATCH: Final = Table(
-    {
-        "name": slug,
-        "path": path,
-        "type": one_of("dir", "file"),
-        "existing": flag,
-        "content": _CONTENT,
-        **options_of(
-            WatchOptions,
-            [one.name for one in fields(WatchOptions) if one.name not in _SET_BY_AGENT],
-        ),
-    },
-    required=frozenset({"name", "path"}),
-    make=_watch,
-)
-_FOLLOW: Final = Table(
-    {
-        "name": slug,
-        "path": path,
-        "start": one_of("end", "beginning", "last", "checkpoint"),
-        "keep_cr": flag,
-        **options_of(
-            FollowOptions,
-            [one.name for one in fields(FollowOptions) if one.name not in _SET_BY_FOLLOW],
-        ),
-    },
-    required=frozenset({"name", "path"}),
-    make=_follow,
-)
-_OUTPUT: Final = Table(
-    {
-        "name": slug,
-        "path": path,
-        "allow": each(one_of(*OPERATIONS)),
-        "create": flag,
-        "durability": one_of("none", "file", "full"),
-        "portable": flag,
-    },
-    required=frozenset({"name", "path"}),
-    make=_output,
-)
-_SPOOL: Final = Table(
-    {
-        "path": path,
-        "max_bytes": size,
-        "max_events": whole(1),
-        "when_full": one_of("block", "collapse"),
-        "durability": one_of("normal", "full"),
-        "retain": number(),
-    },
-    required=frozenset({"path"}),
-)
-_AGENT: Final = Table(
-    {
-        "host": slug,
-        "prefix": text,
-        "hub": HUB_TABLE,
-        "spool": _SPOOL,
-        "watch": each(_WATCH),
-        "follow": each(_FOLLOW),
-        "output": each(_OUTPUT),
-    },
-    required=frozenset({"host", "hub", "spool"}),
-    make=_agent,
-)
+class FollowEntry(_FollowOptions):  # type: ignore[misc]  # its fields are those of the dataclass
+    """A file that the agent follows; its options are those of ``follow``."""
+
+    own_keys: ClassVar = frozenset({"name", "path"})
+
+    name: Slug = Field(description="Name of the follower: part of the subject of its events.")
+    path: ConfigPath = Field(description="File, or glob of files.")
+    start: Literal["end", "beginning", "last", "checkpoint"] = Field(
+        "end", description="Where a file without a checkpoint is begun."
+    )
+    keep_cr: bool = Field(
+        default=False, description="Leave a carriage return at the end of a line."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.spec()
+        return self
+
+    def spec(self) -> FollowSpec:
+        """Return the follower.
+
+        Raises:
+            UsageError: Its options do not go together.
+        """
+        options = _options(self, self.own_keys)
+        follow(self.path, **options)
+        return FollowSpec(name=self.name, path=self.path, options=options)
+
+
+class OutputEntry(FileModel):
+    """A folder that bots of other hosts may write into; its options are those of ``Output``."""
+
+    own_keys: ClassVar = frozenset({"name", "path", "allow"})
+
+    name: Slug = Field(description="Name of the output: part of the subject of its commands.")
+    path: ConfigPath = Field(description="The folder; nothing is written outside of it.")
+    allow: list[Annotated[str, OneOf(OPERATIONS)]] | None = Field(
+        None, description="Operations that are allowed; without it all."
+    )
+    create: bool = Field(default=True, description="Create the folder if it is missing.")
+    durability: Literal["none", "file", "full"] = Field(
+        "none", description="What must survive a crash of the system."
+    )
+    portable: bool = Field(
+        default=False, description="Refuse names that are invalid on any system."
+    )
+
+    def spec(self) -> OutputSpec:
+        """Return the output."""
+        allow = None if self.allow is None else frozenset(self.allow)
+        options = _options(self, self.own_keys)
+        return OutputSpec(name=self.name, path=self.path, allow=allow, options=options)
+
+
+class _Hub(FileModel):
+    url: Text = Field(description="nats://host:port or tls://host:port.")
+    user: Text | None = Field(None, description="User; with a password alone, the host's name.")
+    password: Text | None = Field(None, description="Password; better in a file of its own.")
+    password_file: ConfigPath | None = Field(None, description="File with the password.")
+    ca: ConfigPath | None = Field(None, description="Certificate of the authority.")
+    cert: ConfigPath | None = Field(None, description="Certificate of this host.")
+    key: ConfigPath | None = Field(None, description="Its key.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.address()
+        return self
+
+    def address(self) -> HubAddress:
+        """Return the address; the file with the password is read.
+
+        Raises:
+            ConfigError: It cannot be read.
+        """
+        return HubAddress.read({name: getattr(self, name) for name in self.model_fields_set})
+
+
+class _Spool(FileModel):
+    path: ConfigPath = Field(description="File in which events wait for the hub.")
+    max_bytes: Size = Field(_SPOOL["max_bytes"], description="Most bytes that wait.")
+    max_events: PositiveCount = Field(_SPOOL["max_events"], description="Most events that wait.")
+    when_full: Literal["block", "collapse"] = Field(
+        "block", description="Wait for room, or keep the newest event of each path."
+    )
+    durability: Literal["normal", "full"] = Field(
+        "normal", description="What must survive a crash of the system."
+    )
+    retain: Seconds = Field(
+        _SPOOL["retain_s"], description="Seconds for which events that were sent are kept."
+    )
+
+    def options(self) -> dict[str, Any]:
+        """Return what is set, by the names of ``Spool``."""
+        found = _options(self, frozenset({"path", "retain"}))
+        return found | ({"retain_s": self.retain} if "retain" in self.model_fields_set else {})
+
+
+class AgentFile(FileModel):
+    """The file of an agent."""
+
+    host: Slug = Field(description="Name of this host on the hub.")
+    prefix: Text = Field("limpet", description="Prefix of the fleet's subjects.")
+    hub: _Hub = Field(description="The hub and how to connect to it.")
+    spool: _Spool = Field(description="Where events wait while the hub is away.")
+    watch: list[WatchEntry] = Field([], description="Folders and files that are watched.")
+    follow: list[FollowEntry] = Field([], description="Files whose new lines are sent.")
+    output: list[OutputEntry] = Field([], description="Folders that others may write into.")
+
+
+def agent_schema() -> dict[str, Any]:
+    """Return the JSON Schema of an agent's file."""
+    return schema_of(AgentFile, "agent")
 
 
 def load_agent(file: str | Path) -> AgentConfig:
@@ -164,7 +224,16 @@ def load_agent(file: str | Path) -> AgentConfig:
 
     Raises:
         ConfigError: It has mistakes; all of them are listed, with their positions.
-        MissingExtraError: PyYAML is not installed.
+        MissingExtraError: ruamel.yaml is not installed.
     """
-    found: AgentConfig = read_yaml(file, _AGENT, "agent")
-    return found
+    found = read_model(file, AgentFile, "agent")
+    options = AgentOptions(
+        host=found.host,
+        spool=found.spool.path,
+        spool_options=found.spool.options(),
+        watches=tuple(one.spec() for one in found.watch),
+        follows=tuple(one.spec() for one in found.follow),
+        outputs=tuple(one.spec() for one in found.output),
+        prefix=found.prefix,
+    )
+    return AgentConfig(hub=found.hub.address(), options=options)

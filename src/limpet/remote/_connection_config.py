@@ -6,10 +6,9 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from limpet._yaml_nodes import ConfigError
-from limpet.remote._config_tables import Table, path, text
+from limpet._config_problem import ConfigError
 from limpet.remote.transport import NatsTransport, connect
 
 
@@ -73,18 +72,3 @@ class HubAddress:
             tls=self.context(),
             wait=wait,
         )
-
-
-HUB_TABLE: Final = Table(
-    {
-        "url": text,
-        "user": text,
-        "password": text,
-        "password_file": path,
-        "ca": path,
-        "cert": path,
-        "key": path,
-    },
-    required=frozenset({"url"}),
-    make=HubAddress.read,
-)

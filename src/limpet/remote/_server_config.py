@@ -7,23 +7,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
+from pydantic import Field, model_validator
+
+from limpet._setting_types import MadeBy, PositiveCount, Size, Text
 from limpet.errors import UsageError
 from limpet.remote._command_codec import OPERATIONS
-from limpet.remote._config_tables import (
-    Table,
-    checked,
-    each,
-    of_type,
-    one_of,
-    path,
-    read_yaml,
-    size,
-    slug,
-    text,
-    whole,
-)
+from limpet.remote._config_file import ConfigPath, FileModel, Slug, read_model, schema_of
 from limpet.remote._hub_accounts import BotGrant, accounts, bot_rights, host_rights
 from limpet.remote._stream_setup import HubLayout
 from limpet.remote._subjects import Subjects, check_slug
@@ -69,34 +60,13 @@ class FleetConfig:
         )
 
 
-def _grant(value: Any) -> tuple[str, str, str]:
-    host, output, verb = of_type(str)(value).split("/")
-    if verb != "*" and verb not in OPERATIONS:
-        raise ValueError
-    check_slug(host, "the host")
-    if output != "*":  # only an output may be any: a dot in a name would shift what is granted
-        check_slug(output, "the output")
-    return host, output, verb
-
-
-def _fleet(found: dict[str, Any]) -> FleetConfig:
-    fleet = FleetConfig(**found.pop("tls", {}), **found)
-    for bot in fleet.bots:
-        named = {*bot.read, *(host for host, _, _ in bot.write)} - {"*"}
-        if unknown := sorted(named - set(fleet.hosts)):
-            message = f"the bot {bot.name!r} names unknown hosts: {', '.join(unknown)}"
-            raise UsageError(message)
-    _check_names(fleet)
-    return fleet
-
-
-def _check_names(fleet: FleetConfig) -> None:
+def _check_names(hosts: Sequence[str], bots: Sequence[str]) -> None:
     """Refuse names by which one user would get the rights of another.
 
     Raises:
         UsageError: Two users have one name.
     """
-    users = ["admin", *fleet.hosts, *(bot.name for bot in fleet.bots)]
+    users = ["admin", *hosts, *bots]
     if twice := sorted({name for name in users if users.count(name) > 1}):
         message = (
             f"{', '.join(twice)} is the name of two users (hosts, bots, and 'admin'): each needs "
@@ -105,29 +75,69 @@ def _check_names(fleet: FleetConfig) -> None:
         raise UsageError(message)
 
 
-_GRANT: Final = checked(
-    f"host/output/operation, the operation one of *, {', '.join(OPERATIONS)}", _grant
-)
-_BOT: Final = Table(
-    {"name": slug, "read": each(text), "write": each(_GRANT)},
-    required=frozenset({"name"}),
-    make=lambda found: BotGrant(**found),
-)
-_FLEET: Final = Table(
-    {
-        "hosts": each(slug),
-        "bots": each(_BOT),
-        "prefix": text,
-        "listen": text,
-        "store": path,
-        "max_store": size,
-        "sync": one_of("always", "default"),
-        "replicas": whole(1),
-        "tls": Table({"ca": path, "cert": path, "key": path}, frozenset({"ca", "cert", "key"})),
-    },
-    required=frozenset({"hosts"}),
-    make=_fleet,
-)
+def _grant(given: str) -> tuple[str, str, str]:
+    parts = given.split("/")
+    if len(parts) != 3 or parts[2] not in {"*", *OPERATIONS}:
+        message = f"must be host/output/operation, the operation one of *, {', '.join(OPERATIONS)}"
+        raise ValueError(message)
+    host, output, verb = parts
+    check_slug(host, "the host")
+    if output != "*":  # only an output may be any: a dot in a name would shift what is granted
+        check_slug(output, "the output")
+    return host, output, verb
+
+
+_Grant: TypeAlias = Annotated[tuple[str, str, str], MadeBy(_grant, "/".join)]
+
+
+class _Bot(FileModel):
+    """A user of the hub that reads events and writes by commands."""
+
+    name: Slug = Field(description="Name of the bot at the hub.")
+    read: list[Text] = Field([], description="Hosts whose events it reads; '*' is each host.")
+    write: list[_Grant] = Field([], description="What it may ask for: host/output/operation.")
+
+
+class _Tls(FileModel):
+    """Certificates of the server."""
+
+    ca: ConfigPath = Field(description="Certificate of the authority that signed the others.")
+    cert: ConfigPath = Field(description="Certificate of the server.")
+    key: ConfigPath = Field(description="Its key.")
+
+
+class FleetFile(FileModel):
+    """The file of a fleet."""
+
+    hosts: list[Slug] = Field(description="Names of the hosts that run an agent.")
+    bots: list[_Bot] = Field([], description="The bots, and what each may do.")
+    prefix: Text = Field("limpet", description="Prefix of the fleet's subjects.")
+    listen: Text | None = Field(
+        None,
+        description="Address and port; without it all addresses with TLS, else this host alone.",
+    )
+    store: ConfigPath = Field("/var/lib/nats/jetstream", description="Folder of the server.")
+    max_store: Size = Field(20 << 30, description="Most bytes it stores.")
+    sync: Literal["always", "default"] = Field(
+        "always", description="When events are on disk: at once, or as the server does by default."
+    )
+    replicas: PositiveCount = Field(1, description="Copies of each stream, on a cluster.")
+    tls: _Tls | None = Field(None, description="Certificates; without them nothing is encrypted.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for bot in self.bots:
+            named = {*bot.read, *(host for host, _, _ in bot.write)} - {"*"}
+            if unknown := sorted(named - set(self.hosts)):
+                message = f"the bot {bot.name!r} names unknown hosts: {', '.join(unknown)}"
+                raise UsageError(message)
+        _check_names(self.hosts, [bot.name for bot in self.bots])
+        return self
+
+
+def fleet_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a fleet's file."""
+    return schema_of(FleetFile, "fleet")
 
 
 def load_fleet(file: str | Path) -> FleetConfig:
@@ -135,10 +145,16 @@ def load_fleet(file: str | Path) -> FleetConfig:
 
     Raises:
         ConfigError: It has mistakes; all of them are listed, with their positions.
-        MissingExtraError: PyYAML is not installed.
+        MissingExtraError: ruamel.yaml is not installed.
     """
-    found: FleetConfig = read_yaml(file, _FLEET, "fleet")
-    return found
+    found = read_model(file, FleetFile, "fleet")
+    given = {name: getattr(found, name) for name in found.model_fields_set - {"bots", "tls"}}
+    if found.tls is not None:
+        given |= found.tls.model_dump()
+    bots = [
+        BotGrant(**{key: getattr(bot, key) for key in bot.model_fields_set}) for bot in found.bots
+    ]
+    return FleetConfig(bots=bots, **given)
 
 
 def server_file(

@@ -1,13 +1,17 @@
 """Running an agent, and setting up and examining a hub: what the command line is made of."""
 
+from limpet._require_extra import need
+
+need("pydantic", "limpet.remote.admin", extra="nats")
+
 from limpet.remote._agent import Agent, AgentOptions, OutputSpec
-from limpet.remote._agent_config import AgentConfig, load_agent
+from limpet.remote._agent_config import AgentConfig, agent_schema, load_agent
 from limpet.remote._agent_follow import FollowSpec
 from limpet.remote._agent_presence import AgentError
 from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._hub_accounts import BotGrant
 from limpet.remote._hub_check import Finding, examine
-from limpet.remote._server_config import FleetConfig, load_fleet, server_file
+from limpet.remote._server_config import FleetConfig, fleet_schema, load_fleet, server_file
 from limpet.remote._stream_setup import HubLayout, init_nats
 
 __all__ = [
@@ -22,7 +26,9 @@ __all__ = [
     "HubLayout",
     "OutputSpec",
     "WatchSpec",
+    "agent_schema",
     "examine",
+    "fleet_schema",
     "init_nats",
     "load_agent",
     "load_fleet",

@@ -30,7 +30,7 @@ from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
 from tests.waiting import PATIENCE, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]"""Seconds until a test that waits for something gives up; nothing is asserted about time."""
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(params=["asyncio", "trio"])

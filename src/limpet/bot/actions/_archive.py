@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._setting_types import FilePath
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._input_events import FileSystemInputEvent
@@ -16,8 +17,8 @@ from limpet.bot.events._output_events import MoveProcessedFileOutputEvent
 from limpet.bot.io._archive_file import find_moved
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._template import Template
-from limpet.bot.settings._template_fields import FIELDS, template
-from limpet.bot.settings._validators import fitting, path, text
+from limpet.bot.settings._template_fields import FIELDS
+from limpet.bot.settings._types import TemplateText
 from limpet.errors import UsageError
 from limpet.events import FileDeleted, FileEvent
 
@@ -32,13 +33,13 @@ class MoveProcessedFileAction(LimpetAction):
 
     after_failure: ClassVar[bool] = True
 
-    done = Setting(path(), "../done", "Folder for processed files, relative to the watched one.")
-    failed = Setting(path(), "../failed", "Folder for files that failed.")
-    name = Setting(
-        fitting(text(), template),
+    done: FilePath = Setting(
+        "../done", description="Folder for processed files, relative to the watched one."
+    )
+    failed: FilePath = Setting("../failed", description="Folder for files that failed.")
+    name: TemplateText = Setting(
         Template("{rel}"),
-        "Name in that folder, as a template; by default subfolders stay.",
-        plain=lambda value: value.source,
+        description="Name in that folder, as a template; by default subfolders stay.",
     )
 
     @staticmethod

@@ -8,10 +8,11 @@ import logging
 import os
 import shlex
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Any, Final, Literal
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._setting_types import FilePath, OneOrMore, PositiveCount, PositiveSeconds, Text
 from limpet._surrogates import system_text, writable
 from limpet._wire import dump_line
 from limpet.bot._dry_run import report_dry_run
@@ -20,17 +21,8 @@ from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._template import Template
-from limpet.bot.settings._template_fields import FIELDS, template, wire_of
-from limpet.bot.settings._validators import (
-    choice,
-    fitting,
-    listed,
-    maybe,
-    number,
-    path,
-    text,
-    whole,
-)
+from limpet.bot.settings._template_fields import FIELDS, wire_of
+from limpet.bot.settings._types import TemplateOrEmpty
 from limpet.errors import UsageError
 
 _INHERITED: Final = (
@@ -59,25 +51,31 @@ class RunCommandAction(LimpetAction):
     events wait, as many as there are ``jobs``; those before them are skipped.
     """
 
-    command = Setting(
-        listed(fitting(text(empty=True), template), least=1),
-        (),
-        "Program and arguments, each a template of its own; a value is never split into words.",
-        plain=lambda value: [one.source for one in value],
-        required=True,
+    command: OneOrMore[TemplateOrEmpty] = Setting(
+        min_length=1,
+        description=(
+            "Program and arguments, each a template of its own; a value is never split into words."
+        ),
     )
-    timeout = Setting(maybe(number(least=0.001)), 60.0, "Seconds it may take; null is unlimited.")
-    busy = Setting(
-        cast("Any", choice("queue", "skip", "restart")),
+    timeout: PositiveSeconds | None = Setting(
+        60.0, description="Seconds it may take; null is unlimited."
+    )
+    busy: Literal["queue", "skip", "restart"] = Setting(
         "queue",
-        "While the most allowed run: wait, skip the event, or end the one that started first.",
+        description=(
+            "While the most allowed run: wait, skip the event, or end the one that started first."
+        ),
     )
-    jobs = Setting(
-        whole(least=1), 1, "How many may run at once, within the bound of the behaviour."
+    jobs: PositiveCount = Setting(
+        1, description="How many may run at once, within the bound of the behaviour."
     )
-    folder = Setting(maybe(path()), None, "Its working folder; by default that of the bot.")
-    keep = Setting(listed(text()), (), "More variables that it inherits from our environment.")
-    max_output = Setting(whole(least=1), 65536, "Bytes of its output that are kept.")
+    folder: FilePath | None = Setting(
+        None, description="Its working folder; by default that of the bot."
+    )
+    keep: OneOrMore[Text] = Setting(
+        (), description="More variables that it inherits from our environment."
+    )
+    max_output: PositiveCount = Setting(65536, description="Bytes of its output that are kept.")
 
     def __init__(self, **unknown: object) -> None:
         super().__init__(**unknown)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
+from limpet._option_models import OptionsOf
+from limpet._setting_types import Encoding, Text
 from limpet._surrogates import writable
 from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
@@ -21,40 +23,20 @@ from limpet.bot.events._output_events import (
 )
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._template import Template
-from limpet.bot.settings._template_fields import template
-from limpet.bot.settings._validators import (
-    choice,
-    fitting,
-    flag,
-    maybe,
-    number,
-    record,
-    text,
-    whole,
-)
-from limpet.bot.settings._validators import encoding as _encoding
+from limpet.bot.settings._types import TemplateOrEmpty, TemplateText
 from limpet.output import Rotation
-
-_TEMPLATE = fitting(text(), template)
-_DURABILITY: Any = maybe(choice("none", "file", "full"))
-
-
-def _source(value: Template) -> str:
-    return value.source
 
 
 class _FileAction(LimpetAction):
-    name = Setting(
-        _TEMPLATE,
-        Template("_"),
-        "Name below the output folder, as a template; every value in it is made safe.",
-        plain=_source,
-        required=True,
+    name: TemplateText = Setting(
+        description="Name below the output folder, as a template; every value in it is made safe."
     )
-    io = Setting(
-        maybe(text()), None, "Name or uuid of the FileSystem that is meant; without it all."
+    io: Text | None = Setting(
+        None, description="Name or uuid of the FileSystem that is meant; without it all."
     )
-    durability = Setting(_DURABILITY, None, "What must survive a crash of the system.")
+    durability: Literal["none", "file", "full"] | None = Setting(
+        None, description="What must survive a crash of the system."
+    )
 
     @staticmethod
     def produces_outputs() -> set[type[OutputEvent]]:
@@ -81,13 +63,10 @@ class _FileAction(LimpetAction):
 
 
 class _WritingAction(_FileAction):
-    content = Setting(
-        fitting(text(empty=True), template),
-        Template("{content}"),
-        "Content to write, as a template.",
-        plain=_source,
+    content: TemplateOrEmpty = Setting(
+        Template("{content}"), description="Content to write, as a template."
     )
-    encoding = Setting(_encoding(), "utf-8", "Encoding of the content.")
+    encoding: Encoding = Setting("utf-8", description="Encoding of the content.")
 
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
@@ -118,8 +97,8 @@ def _as_it_was(content: str | bytes, encoding: str) -> str | bytes:
 class CreateFileAction(_WritingAction):
     """Creates a new file; fails if the name is taken, unless ``if_exists`` is ``overwrite``."""
 
-    if_exists = Setting(
-        cast("Any", choice("fail", "overwrite")), "fail", "fail, or overwrite the whole file."
+    if_exists: Literal["fail", "overwrite"] = Setting(
+        "fail", description="fail, or overwrite the whole file."
     )
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
@@ -139,28 +118,11 @@ class OverwriteFileAction(_WritingAction):
 class AppendToFileAction(_WritingAction):
     """Appends one record to a file, with a line end after it unless it has one."""
 
-    newline = Setting(flag(), True, "End the record with a line end.")
-    newline_guard = Setting(flag(), False, "First end a line that is incomplete.")
-    lock = Setting(flag(), False, "Hold the file's lock meanwhile.")
-    rotation = Setting(
-        maybe(
-            record(
-                Rotation,
-                max_bytes=maybe(whole(least=1)),
-                daily=flag(),
-                compress=flag(),
-                keep=maybe(whole()),
-                max_age=maybe(number()),
-                max_total_bytes=maybe(whole(least=1)),
-            )
-        ),
-        None,
-        "When the file is rotated, and what happens to rotated files.",
-        plain=lambda value: (
-            None
-            if value is None
-            else {key: getattr(value, key) for key in Rotation.__dataclass_fields__}
-        ),
+    newline: bool = Setting(True, description="End the record with a line end.")
+    newline_guard: bool = Setting(False, description="First end a line that is incomplete.")
+    lock: bool = Setting(False, description="Hold the file's lock meanwhile.")
+    rotation: Annotated[Rotation, OptionsOf(Rotation)] | None = Setting(
+        None, description="When the file is rotated, and what happens to rotated files."
     )
 
     def write(self, fields: dict[str, Any]) -> OutputEvent:
@@ -176,7 +138,7 @@ class AppendToFileAction(_WritingAction):
 class DeleteFileAction(_FileAction):
     """Deletes a file."""
 
-    missing_ok = Setting(flag(), True, "A missing file is not an error.")
+    missing_ok: bool = Setting(True, description="A missing file is not an error.")
 
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
@@ -187,7 +149,7 @@ class DeleteFileAction(_FileAction):
 class MakeDirAction(_FileAction):
     """Creates a folder."""
 
-    exist_ok = Setting(flag(), True, "An existing folder is not an error.")
+    exist_ok: bool = Setting(True, description="An existing folder is not an error.")
 
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]
@@ -198,10 +160,8 @@ class MakeDirAction(_FileAction):
 class MoveFileAction(_FileAction):
     """Renames an entry below the output folder."""
 
-    target = Setting(
-        _TEMPLATE, Template("_"), "The new name, as a template.", plain=_source, required=True
-    )
-    overwrite = Setting(flag(), False, "Replace a file that has the new name.")
+    target: TemplateText = Setting(description="The new name, as a template.")
+    overwrite: bool = Setting(False, description="Replace a file that has the new name.")
 
     def request(
         self, event: InputEvent, state: dict[str, Any], common: dict[str, Any]

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Any, Final, Literal
 
 from mewbot.api.v1 import InputEvent, OutputEvent
 
 from limpet._pipe_errors import pipe_errors
+from limpet._setting_types import Text
 from limpet._surrogates import writable
 from limpet._wire import dump_line
 from limpet.bot._closed_pipe import stop_for_closed_pipe
@@ -18,9 +19,8 @@ from limpet.bot.actions._base import LimpetAction
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.settings._setting import Setting
 from limpet.bot.settings._template import Template
-from limpet.bot.settings._template_fields import template, wire_of
-from limpet.bot.settings._validators import choice, fitting, maybe
-from limpet.bot.settings._validators import text as words
+from limpet.bot.settings._template_fields import wire_of
+from limpet.bot.settings._types import TemplateText
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -28,12 +28,7 @@ _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 class PrintAction(LimpetAction):
     """Writes a line to standard output: a template or, without one, the event as JSON."""
 
-    text = Setting(
-        maybe(fitting(words(), template)),
-        None,
-        "The line, as a template.",
-        plain=lambda value: None if value is None else value.source,
-    )
+    text: TemplateText | None = Setting(None, description="The line, as a template.")
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
@@ -64,14 +59,13 @@ def _print(line: str) -> None:
 class LogAction(LimpetAction):
     """Writes a line to the log."""
 
-    text = Setting(
-        fitting(words(), template),
-        Template("{type} {path|default('')}"),
-        "The line, as a template.",
-        plain=lambda value: value.source,
+    text: TemplateText = Setting(
+        Template("{type} {path|default('')}"), description="The line, as a template."
     )
-    level = Setting(cast("Any", choice(*_LEVELS)), "info", "Level: debug, info, warning or error.")
-    logger = Setting(words(), "limpet.bot.log", "The logger's name.")
+    level: Literal["debug", "info", "warning", "error"] = Setting(
+        "info", description="Level: debug, info, warning or error."
+    )
+    logger: Text = Setting("limpet.bot.log", description="The logger's name.")
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome

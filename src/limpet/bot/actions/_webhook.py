@@ -9,35 +9,27 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from mewbot.api.v1 import InputEvent, OutputEvent
+from pydantic import AfterValidator
 
 from limpet._backoff import Backoff
+from limpet._require_extra import need
+from limpet._setting_types import MadeBy, PositiveCount, PositiveSeconds, Text
 from limpet._surrogates import writable
 from limpet._wire import Json, cloudevent_of, dump_line, wire_time
 from limpet.bot._dry_run import report_dry_run
 from limpet.bot.actions._base import LimpetAction
-from limpet.bot.compat._require_extra import need
 from limpet.bot.events._action_result import Outcome
 from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInputEvent
 from limpet.bot.settings._setting import Setting
-from limpet.bot.settings._template_fields import template, wire_of
-from limpet.bot.settings._validators import (
-    BadKeyError,
-    BadValueError,
-    Value,
-    choice,
-    fitting,
-    maybe,
-    number,
-    whole,
-)
-from limpet.bot.settings._validators import text as _words
+from limpet.bot.settings._template_fields import wire_of
+from limpet.bot.settings._types import TemplateText
 from limpet.errors import UsageError
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 _RETRIED: Final = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Statuses after which another try may succeed (RFC 9110, section 15; RFC 6585, RFC 8470)."""
@@ -71,21 +63,24 @@ def _url(given: str) -> str:
     return given
 
 
-def _headers() -> Value[dict[str, str]]:
-    def take(given: object) -> dict[str, str]:
-        if not isinstance(given, dict):
-            message = f"must be names of headers and their texts, not {given!r:.80}"
-            raise BadValueError(message)
-        for key, value in given.items():
-            if not isinstance(key, str) or not _HEADER_NAME.fullmatch(key):
-                message = f"{key!r:.80} is not the name of a header"
-                raise BadKeyError(message, (str(key),))
-            if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-                message = f"must be text of printable ASCII characters, not {value!r:.80}"
-                raise BadValueError(message, (key,))
-        return dict(given)
+def _header_name(given: str) -> str:
+    if not _HEADER_NAME.fullmatch(given):
+        message = f"{given!r:.80} is not the name of a header"
+        raise ValueError(message)
+    return given
 
-    return Value(take, {"type": "object", "additionalProperties": {"type": "string"}})
+
+def _header_value(given: str) -> str:
+    if not _HEADER_VALUE.fullmatch(given):
+        message = f"must be text of printable ASCII characters, not {given!r:.80}"
+        raise ValueError(message)
+    return given
+
+
+_Url: TypeAlias = Annotated[str, MadeBy(_url, str, form="uri")]
+_Headers: TypeAlias = dict[
+    Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]
+]
 
 
 class WebhookAction(LimpetAction):
@@ -95,43 +90,35 @@ class WebhookAction(LimpetAction):
     ``Idempotency-Key`` header is the same for each try of one event.
     """
 
-    url = Setting(
-        fitting(_words(), _url, {"type": "string", "format": "uri", "minLength": 1}),
-        "",
-        "URL to post to.",
-        required=True,
+    url: _Url = Setting(description="URL to post to.")
+    body: Literal["event", "cloudevent", "text"] = Setting("event", description="What to send.")
+    text: TemplateText | None = Setting(
+        None, description="With body: text, the text to send, as a template."
     )
-    body = Setting(cast("Any", choice("event", "cloudevent", "text")), "event", "What to send.")
-    text = Setting(
-        maybe(fitting(_words(), template)),
+    headers: _Headers = Setting({}, description="Additional headers.")
+    token_from: Text | None = Setting(
         None,
-        "With body: text, the text to send, as a template.",
-        plain=lambda value: None if value is None else value.source,
+        description=(
+            "Environment variable with a bearer token, so that the file need not contain it."
+        ),
     )
-    headers = Setting(_headers(), {}, "Additional headers.")
-    token_from = Setting(
-        maybe(_words()),
-        None,
-        "Environment variable with a bearer token, so that the file need not contain it.",
-    )
-    timeout = Setting(
-        number(least=0.001),
+    timeout: PositiveSeconds = Setting(
         10.0,
-        "Seconds one try may take, from the look-up of the host to the status and headers.",
+        description=(
+            "Seconds one try may take, from the look-up of the host to the status and headers."
+        ),
     )
-    attempts = Setting(whole(least=1), 5, "Most tries.")
-    backoff = Setting(
-        number(least=0.001),
-        0.5,
-        "Seconds before the second try, doubled for each further one.",
+    attempts: PositiveCount = Setting(5, description="Most tries.")
+    backoff: PositiveSeconds = Setting(
+        0.5, description="Seconds before the second try, doubled for each further one."
     )
 
-    _client: httpx.AsyncClient | None = None
+    _client: httpx2.AsyncClient | None = None
     _client_loop: asyncio.AbstractEventLoop | None = None
 
     def check(self) -> None:
-        """Check that httpx is installed."""
-        need("httpx", "limpet.bot.WebhookAction")
+        """Check that httpx2 is installed."""
+        need("httpx2", "limpet.bot.WebhookAction")
 
     async def steps(
         self, event: InputEvent, state: dict[str, Any], outcome: Outcome
@@ -190,23 +177,23 @@ class WebhookAction(LimpetAction):
             Why it failed (empty on success), whether another try may help, and the seconds that the
             service asks to wait.
         """
-        import httpx
+        import httpx2
 
         loop = asyncio.get_running_loop()
         if self._client is None or self._client_loop is not loop:
-            limits = httpx.Limits(max_connections=8)
-            self._client = httpx.AsyncClient(limits=limits, follow_redirects=False)
+            limits = httpx2.Limits(max_connections=8)
+            self._client = httpx2.AsyncClient(limits=limits, follow_redirects=False)
             self._client_loop = loop
         try:
-            # httpx limits each read and write by itself: a server that sends a header now and then
+            # httpx2 limits each read and write by itself: a server that sends a header now and then
             # would keep the try for ever.
             async with asyncio.timeout(self.timeout):
                 status, asked = await self._answer(self._client, data, headers)
         except TimeoutError:
             return f"no whole answer came within {self.timeout:g} s", True, 0.0
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             return f"{type(error).__name__}: {error}".removesuffix(": "), True, 0.0
-        except httpx.InvalidURL as error:
+        except httpx2.InvalidURL as error:
             return f"the URL is invalid: {error}", False, 0.0
         if 200 <= status < 300:
             return "", False, 0.0
@@ -214,7 +201,7 @@ class WebhookAction(LimpetAction):
         return f"it answered with status {status}", status in _RETRIED, seconds
 
     async def _answer(
-        self, client: httpx.AsyncClient, data: bytes, headers: dict[str, str]
+        self, client: httpx2.AsyncClient, data: bytes, headers: dict[str, str]
     ) -> tuple[int, str]:
         """Return the status and what ``Retry-After`` says; the body is not read."""
         async with client.stream(

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limpet._yaml_nodes import ConfigError, Problem, YamlReader, collector_paused
+from limpet._config_problem import ConfigError, Problem
+from limpet._yaml_nodes import YamlReader, collector_paused
 from limpet.bot._components import Components
 from limpet.bot.config._build import build
 from limpet.bot.config._cross_checks import BuiltComponent, check_between, check_whole

@@ -15,7 +15,6 @@ from limpet.bot._names import MODULES
 from limpet.bot._returned import FOREIGN_ERRORS, error_text, wrong_in
 from limpet.bot.config._documents import COMPONENT_KEYS, Block
 from limpet.bot.settings._setting import Configured, settings_of
-from limpet.bot.settings._validators import BadKeyError, BadValueError
 
 _NAMESPACE: Final = uuid.UUID("5e1a6c1e-5f0c-4c39-9d3a-0b8f5f0a7c11")
 """For components without a uuid: they get one from their position in the file."""
@@ -97,7 +96,7 @@ def _make(reader: YamlReader, block: Block) -> Any | None:  # noqa: ANN401 - any
             _check_others(reader, block, kind)
     except FOREIGN_ERRORS as error:  # a value or a class of its own that raises when looked at
         reader.problem(block.node, block.where, f"it cannot be checked: {error_text(error)}")
-    if len(reader.problems) > before:
+    if block.wrong or len(reader.problems) > before:
         return None
     try:
         return kind(uid=block.uuid or uuid.uuid5(_NAMESPACE, block.where).hex, **block.properties)
@@ -119,15 +118,11 @@ def _check_ours(reader: YamlReader, block: Block, kind: type) -> None:
                 others = [name for name in dir(kind) if _is_settable(kind, name)]
                 _unknown(reader, block, key, list(dict.fromkeys([*known, *others])))
             continue
-        try:
-            known[key].value.take(value)
-        except BadValueError as error:
-            for wrong in (error, *error.more):
-                at_key = isinstance(wrong, BadKeyError)
-                node, where = block.node_at(key, wrong.where, at_key=at_key)
-                reader.problem(node, where, str(wrong))
+        for wrong in known[key].problems(value):
+            node, where = block.node_at(key, wrong.steps, at_key=wrong.at_key)
+            reader.problem(node, where, wrong.message)
     for key, one in known.items():
-        if one.required and key not in block.properties:
+        if one.is_required and key not in block.properties:
             message = f"the property {key!r} is missing: {one.__doc__}"
             reader.problem(block.node, f"{block.where}.properties", message)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import yaml
 from mewbot.core import ComponentKind
 
 from limpet._suggest import near
-from limpet._yaml_nodes import YamlReader
+from limpet._yaml_nodes import YamlReader, kind_of, node_at
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
 
 _COMMON: Final = ("kind", "implementation", "uuid", "properties")
 COMPONENT_KEYS: Final = {"triggers": "Trigger", "conditions": "Condition", "actions": "Action"}
@@ -29,16 +31,16 @@ class Block:
     uuid: str | None
     properties: dict[str, Any]
     where: str
-    node: yaml.Node
-    implementation_node: yaml.Node
-    property_nodes: dict[str, tuple[yaml.Node, yaml.Node]]
+    node: Node
+    implementation_node: Node
+    property_nodes: dict[str, tuple[Node, Node]]
     parts: dict[str, list[Block]] = field(default_factory=dict)
     wrong: set[str] = field(default_factory=set)
     """Properties whose problems were reported already."""
 
     def node_at(
         self, key: str, where: tuple[str | int, ...], *, at_key: bool = False
-    ) -> tuple[yaml.Node, str]:
+    ) -> tuple[Node, str]:
         """Return the node of a part of a property's value, and the path to it.
 
         Args:
@@ -46,23 +48,8 @@ class Block:
             where: The path from its value to the part.
             at_key: Return the node of the last key on the path instead.
         """
-        node, path = self.property_nodes[key][1], f"{self.where}.properties.{key}"
-        key_node: yaml.Node | None = None
-        for step in where:
-            if isinstance(node, yaml.MappingNode):
-                found = [(name, value) for name, value in node.value if name.value == str(step)]
-                if not found:
-                    break
-                name, node = found[0]
-                path += f".{step}"
-                if at_key:
-                    key_node = name
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-                node = node.value[step]
-                path += f"[{step}]"
-            else:
-                break
-        return key_node if key_node is not None else node, path
+        at_value = f"{self.where}.properties.{key}"
+        return node_at(self.property_nodes[key][1], at_value, where, at_key=at_key)
 
 
 def read_blocks(reader: YamlReader) -> list[Block]:
@@ -75,8 +62,8 @@ def read_blocks(reader: YamlReader) -> list[Block]:
     return found
 
 
-def _read(reader: YamlReader, node: yaml.Node, where: str, wanted: str | None) -> Block | None:
-    if not isinstance(node, yaml.MappingNode):
+def _read(reader: YamlReader, node: Node, where: str, wanted: str | None) -> Block | None:
+    if kind_of(node) != "mapping":
         reader.problem(
             node, where, "a component must have keys and values: kind, implementation, ..."
         )
@@ -130,8 +117,8 @@ def _read(reader: YamlReader, node: yaml.Node, where: str, wanted: str | None) -
 
 def _kind(
     reader: YamlReader,
-    node: yaml.Node,
-    pairs: dict[str, tuple[yaml.Node, yaml.Node]],
+    node: Node,
+    pairs: dict[str, tuple[Node, Node]],
     where: str,
     wanted: str | None,
 ) -> str | None:
@@ -158,9 +145,9 @@ def _kind(
     return None
 
 
-def _read_properties(reader: YamlReader, block: Block, node: yaml.Node) -> None:
+def _read_properties(reader: YamlReader, block: Block, node: Node) -> None:
     where = f"{block.where}.properties"
-    if not isinstance(node, yaml.MappingNode):
+    if kind_of(node) != "mapping":
         reader.problem(node, where, "must be keys and values; {} if there are none")
         return
     block.property_nodes = reader.pairs(node, where)
@@ -171,9 +158,9 @@ def _read_properties(reader: YamlReader, block: Block, node: yaml.Node) -> None:
             block.wrong.add(key)
 
 
-def _read_parts(reader: YamlReader, block: Block, key: str, kind: str, node: yaml.Node) -> None:
+def _read_parts(reader: YamlReader, block: Block, key: str, kind: str, node: Node) -> None:
     where = f"{block.where}.{key}"
-    if not isinstance(node, yaml.SequenceNode):
+    if kind_of(node) != "sequence":
         reader.problem(node, where, "must be a list; [] if there are none")
         return
     for one, at in reader.items(node, where):

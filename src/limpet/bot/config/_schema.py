@@ -1,4 +1,4 @@
-"""The format as a JSON Schema, for editors; made from the validators that check the file."""
+"""The format as a JSON Schema, for editors; made from the types that check the file."""
 
 from __future__ import annotations
 
@@ -36,16 +36,18 @@ def schema() -> dict[str, Any]:
         "required": ["kind"],
         "properties": {"kind": {"enum": ["DataSource", "Template"]}},
     }
+    shared: dict[str, Any] = {}
+    blocks = {kind: _block(kind, shared) for kind in kinds}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:limpet:bot:1",
         "title": "One document of a bot's file",
         "oneOf": [*top, unused],
-        "$defs": {kind: _block(kind) for kind in kinds},
+        "$defs": {**blocks, **shared},
     }
 
 
-def _block(kind: str) -> dict[str, Any]:
+def _block(kind: str, shared: dict[str, Any]) -> dict[str, Any]:
     ours = components(kind)
     parts = COMPONENT_KEYS if kind == "Behaviour" else {}
     required = ["kind", "implementation", "uuid", "properties", *parts]
@@ -70,23 +72,24 @@ def _block(kind: str) -> dict[str, Any]:
         "allOf": [
             {
                 "if": {"properties": {"implementation": {"const": name}}},
-                "then": {"properties": {"properties": _properties(value)}},
+                "then": {"properties": {"properties": _properties(value, shared)}},
             }
             for name, value in ours.items()
         ],
     }
 
 
-def _properties(kind: type) -> dict[str, Any]:
+def _properties(kind: type, shared: dict[str, Any]) -> dict[str, Any]:
     known = settings_of(kind)
-    properties: dict[str, Any] = {
-        key: dict(one.value.schema) | {"description": one.__doc__} for key, one in known.items()
-    }
+    properties: dict[str, Any] = {}
+    for key, one in known.items():
+        properties[key] = one.schema()
+        shared |= properties[key].pop("$defs", {})
     for base in kind.__mro__:  # properties that are not settings: name, active, path
-        for name, one in vars(base).items():
-            if isinstance(one, property) and one.fset is not None and name not in {*known, "uuid"}:
+        for name, found in vars(base).items():
+            if isinstance(found, property) and found.fset and name not in {*known, "uuid"}:
                 properties.setdefault(name, {})
-    needed = [key for key, one in known.items() if one.required]
+    needed = [key for key, one in known.items() if one.is_required]
     return {
         "type": "object",
         "description": (kind.__doc__ or "").partition("\n")[0],

@@ -2,140 +2,104 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, Final, TypeVar, cast, get_args
+from typing import Annotated, Any, Final, Literal
 
 from limpet._option_fields import info_of
+from limpet._option_models import OptionsOf
+from limpet._setting_types import (
+    Count,
+    FilePath,
+    OneOrMore,
+    PositiveCount,
+    PositiveSeconds,
+    Seconds,
+    Text,
+)
 from limpet.bot.io._named_component import NamedComponent
 from limpet.bot.settings._setting import Setting
-from limpet.bot.settings._validators import (
-    Value,
-    choice,
-    encoding,
-    error_handler,
-    fitting,
-    flag,
-    listed,
-    maybe,
-    number,
-    path,
-    record,
-    text,
-    whole,
-)
 from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil, WatchOptions
 from limpet.following import FollowOptions
 from limpet.output import OutputLimits
 
-T = TypeVar("T")
 
-_CONTENT = record(
-    ContentOptions,
-    mode=choice("r", "rb"),
-    encoding=encoding(),
-    errors=error_handler(),
-    max_bytes=whole(),
-    appended=flag(),
-)
-_LIMITS = record(
-    OutputLimits,
-    max_write_bytes=maybe(whole(least=1)),
-    max_total_bytes=maybe(whole(least=1)),
-    max_files=maybe(whole(least=1)),
-    recount=number(),
-    max_in_flight=whole(least=1),
-    when_full=choice("wait", "refuse"),
-)
-
-
-def _as_mapping(value: Any) -> object:  # noqa: ANN401 - one of the dataclasses above, or None
-    return None if value is None else dataclasses.asdict(value)
-
-
-def _words(values: tuple[str, ...]) -> tuple[str, ...]:
-    return values
-
-
-_GLOBS = fitting(listed(text()), _words)
-
-
-def _watch_option(name: str, value: Value[T], *, of: type = WatchOptions) -> Setting[T]:
+def _watch_option(name: str, *, of: type = WatchOptions) -> Any:  # noqa: ANN401 - as Setting
     """Return the setting of a watch's option, with the default and help of its field."""
     _, default, info = info_of(of, name)
-    return Setting(value, default, f"{info.help[0].upper()}{info.help[1:]}.")
+    bounds = {} if info.least is None else {"ge": info.least}
+    return Setting(default, description=f"{info.help[0].upper()}{info.help[1:]}.", **bounds)
 
 
-def _follow_option(name: str, value: Value[T]) -> Setting[T]:
+def _follow_option(name: str) -> Any:  # noqa: ANN401 - as Setting
     """Return the setting of a follower's option."""
-    return _watch_option(name, value, of=FollowOptions)
+    return _watch_option(name, of=FollowOptions)
 
 
 class FileSystemOptions(NamedComponent):
     """All properties with their defaults; ``FileSystem`` describes how they work together."""
 
-    input_path = Setting(
-        maybe(path()), None, "File or folder to watch; without one the input idles."
+    input_path: FilePath | None = Setting(
+        None, description="File or folder to watch; without one the input idles."
     )
-    input_path_type = Setting(
-        cast("Any", choice("file", "dir")), "dir", "Whether input_path is a file or a folder (dir)."
+    input_path_type: Literal["file", "dir"] = Setting(
+        "dir", description="Whether input_path is a file or a folder (dir)."
     )
-    input_mode = Setting(
-        cast("Any", choice("events", "lines")),
-        "events",
-        "events: changes of it; lines: lines that are added to the file.",
+    input_mode: Literal["events", "lines"] = Setting(
+        "events", description="events: changes of it; lines: lines that are added to the file."
     )
-    output_path = Setting(
-        maybe(path()), None, "Folder to write into; without one nothing is written."
+    output_path: FilePath | None = Setting(
+        None, description="Folder to write into; without one nothing is written."
     )
 
-    recursive = _watch_option("recursive", flag())
-    existing = _watch_option("existing", flag())
-    state = _watch_option("state", maybe(path()))
-    settle = _watch_option("settle", number())
-    settle_max = _watch_option("settle_max", maybe(number()))
-    settle_until = _watch_option("settle_until", cast("Any", choice(*get_args(SettleUntil))))
-    settle_dir = _watch_option("settle_dir", number())
-    must_exist = _watch_option("must_exist", flag())
-    metadata = _watch_option("metadata", flag())
-    transient = _watch_option("transient", flag())
-    follow_symlinks = _watch_option("follow_symlinks", flag())
-    own = _watch_option("own", cast("Any", choice(*get_args(OwnPolicy))))
-    content = Setting(
-        maybe(_CONTENT), None, "Put a file's content into its events.", plain=_as_mapping
+    recursive: bool = _watch_option("recursive")
+    existing: bool = _watch_option("existing")
+    state: FilePath | None = _watch_option("state")
+    settle: Seconds = _watch_option("settle")
+    settle_max: Seconds | None = _watch_option("settle_max")
+    settle_until: SettleUntil = _watch_option("settle_until")
+    settle_dir: Seconds = _watch_option("settle_dir")
+    must_exist: bool = _watch_option("must_exist")
+    metadata: bool = _watch_option("metadata")
+    transient: bool = _watch_option("transient")
+    follow_symlinks: bool = _watch_option("follow_symlinks")
+    own: OwnPolicy = _watch_option("own")
+    content: Annotated[ContentOptions, OptionsOf(ContentOptions)] | None = Setting(
+        None, description="Put a file's content into its events."
     )
-    include = _watch_option("include", _GLOBS)
-    exclude = _watch_option("exclude", _GLOBS)
-    ignore_file = _watch_option("ignore_file", maybe(text()))
-    default_ignores = _watch_option("default_ignores", flag())
-    backend = _watch_option("backend", cast("Any", choice(*get_args(BackendName))))
-    filesystem_mark = _watch_option("filesystem_mark", flag())
-    poll_interval = _watch_option("poll_interval", number(least=0.001))
-    rescan_interval = _watch_option("rescan_interval", maybe(number(least=0.001)))
+    include: OneOrMore[Text] = _watch_option("include")
+    exclude: OneOrMore[Text] = _watch_option("exclude")
+    ignore_file: Text | None = _watch_option("ignore_file")
+    default_ignores: bool = _watch_option("default_ignores")
+    backend: BackendName = _watch_option("backend")
+    filesystem_mark: bool = _watch_option("filesystem_mark")
+    poll_interval: PositiveSeconds = _watch_option("poll_interval")
+    rescan_interval: PositiveSeconds | None = _watch_option("rescan_interval")
 
-    rotated = _follow_option("rotated", maybe(text()))
-    linger = _follow_option("linger", number())
-    max_line = _follow_option("max_line", whole(least=16))
+    rotated: Text | None = _follow_option("rotated")
+    linger: Seconds = _follow_option("linger")
+    max_line: Count = _follow_option("max_line")
 
-    output_create = Setting(flag(), True, "Create the output folder if it is missing.")
-    output_durability = Setting(
-        cast("Any", choice("none", "file", "full")),
-        "none",
-        "What must survive a crash of the system.",
+    output_create: bool = Setting(True, description="Create the output folder if it is missing.")
+    output_durability: Literal["none", "file", "full"] = Setting(
+        "none", description="What must survive a crash of the system."
     )
-    output_portable = Setting(flag(), False, "Refuse names that are invalid on any system.")
-    output_limits = Setting(maybe(_LIMITS), None, "Limits on what is written.", plain=_as_mapping)
-    output_moved = Setting(
-        cast("Any", choice("reopen", "refuse", "stay")),
-        "reopen",
-        "What to do when the folder was moved.",
+    output_portable: bool = Setting(
+        False, description="Refuse names that are invalid on any system."
     )
-    output_cross_mounts = Setting(flag(), False, "Write to file systems mounted below the folder.")
-    output_lock_timeout = Setting(number(), 10.0, "Seconds an append waits for a lock.")
-    output_timeout = Setting(
-        number(least=0.001), 60.0, "Seconds one output may take before it counts as failed."
+    output_limits: Annotated[OutputLimits, OptionsOf(OutputLimits)] | None = Setting(
+        None, description="Limits on what is written."
     )
-    max_waiting = Setting(
-        whole(least=1), 1000, "Events that may wait in mewbot's own, unbounded queue."
+    output_moved: Literal["reopen", "refuse", "stay"] = Setting(
+        "reopen", description="What to do when the folder was moved."
+    )
+    output_cross_mounts: bool = Setting(
+        False, description="Write to file systems mounted below the folder."
+    )
+    output_lock_timeout: Seconds = Setting(10.0, description="Seconds an append waits for a lock.")
+    output_timeout: PositiveSeconds = Setting(
+        60.0, description="Seconds one output may take before it counts as failed."
+    )
+    max_waiting: PositiveCount = Setting(
+        1000, description="Events that may wait in mewbot's own, unbounded queue."
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from limpet.bot.settings._setting import Configured, Setting
-from limpet.bot.settings._validators import text
 
 
 class NamedComponent(Configured):
     """A component with a name; its events carry it, and output events may address it."""
 
-    name = Setting(text(empty=True), "", "Name: events carry it, and outputs may address it.")
+    name: str = Setting("", description="Name: events carry it, and outputs may address it.")
 
     @property
     def label(self) -> str:

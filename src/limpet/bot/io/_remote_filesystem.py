@@ -7,11 +7,12 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from mewbot.api.v1 import Input, InputEvent, IOConfig, Output, OutputEvent
 from mewbot.core import InputQueue
 
+from limpet._setting_types import FilePath, PositiveSeconds, Seconds, Text
 from limpet.bot._delivery import Delivery
 from limpet.bot._restart import FIRST_S
 from limpet.bot.compat._mewbot_queue import DeliverySink, sink_for
@@ -22,7 +23,6 @@ from limpet.bot.io._filesystem_output import FileSystemOutput, NotMeantError
 from limpet.bot.io._limpet_input import LimpetInput
 from limpet.bot.io._named_component import NamedComponent
 from limpet.bot.settings._setting import Setting
-from limpet.bot.settings._validators import choice, maybe, number, path, text
 from limpet.errors import UsageError
 from limpet.output import Done
 from limpet.remote import (
@@ -52,26 +52,36 @@ class RemoteFileSystem(NamedComponent, IOConfig):
     content if that host's agent is configured so.
     """
 
-    hub = Setting(text(), "", "The hub: nats://host:port or tls://host:port.", required=True)
-    bot = Setting(text(), "", "Name of this bot at the hub: a slug.", required=True)
-    password_file = Setting(maybe(path()), None, "File with the bot's password.")
-    ca = Setting(maybe(path()), None, "Certificate of the authority that signed the hub's.")
-    cert = Setting(maybe(path()), None, "Certificate of this bot.")
-    key = Setting(maybe(path()), None, "Its key.")
-    prefix = Setting(text(), "limpet", "Prefix of the fleet's subjects.")
-    input_host = Setting(maybe(text()), None, "Host whose events are read; without it, none.")
-    input_watch = Setting(maybe(text()), None, "Only events of this watch of that host's agent.")
-    cursor = Setting(maybe(path()), None, "File with the checkpoint: the last acknowledged event.")
-    start = Setting(
-        choice("new", "all"), "new", "Without a cursor yet: new events, or all that the hub stores."
+    hub: Text = Setting(description="The hub: nats://host:port or tls://host:port.")
+    bot: Text = Setting(description="Name of this bot at the hub: a slug.")
+    password_file: FilePath | None = Setting(None, description="File with the bot's password.")
+    ca: FilePath | None = Setting(
+        None, description="Certificate of the authority that signed the hub's."
     )
-    output_host = Setting(maybe(text()), None, "Host that writes; without it nothing is written.")
-    output_name = Setting(maybe(text()), None, "Name of the output of that host's agent.")
-    output_expires = Setting(
-        number(least=1), 3600.0, "Seconds a write may wait for its host before it expires."
+    cert: FilePath | None = Setting(None, description="Certificate of this bot.")
+    key: FilePath | None = Setting(None, description="Its key.")
+    prefix: Text = Setting("limpet", description="Prefix of the fleet's subjects.")
+    input_host: Text | None = Setting(
+        None, description="Host whose events are read; without it, none."
     )
-    output_timeout = Setting(
-        number(least=0.001), 60.0, "Seconds one write may take before it counts as failed."
+    input_watch: Text | None = Setting(
+        None, description="Only events of this watch of that host's agent."
+    )
+    cursor: FilePath | None = Setting(
+        None, description="File with the checkpoint: the last acknowledged event."
+    )
+    start: Literal["new", "all"] = Setting(
+        "new", description="Without a cursor yet: new events, or all that the hub stores."
+    )
+    output_host: Text | None = Setting(
+        None, description="Host that writes; without it nothing is written."
+    )
+    output_name: Text | None = Setting(None, description="Name of the output of that host's agent.")
+    output_expires: Seconds = Setting(
+        3600.0, ge=1, description="Seconds a write may wait for its host before it expires."
+    )
+    output_timeout: PositiveSeconds = Setting(
+        60.0, description="Seconds one write may take before it counts as failed."
     )
 
     _input: RemoteInput | None = None

@@ -18,9 +18,9 @@ from typing import Any, Final, Self
 from mewbot.api.v1 import Input, InputEvent, IOConfig, Output
 
 from limpet._descriptors import wait_readable
+from limpet._setting_types import PositiveCount, Text
 from limpet.bot._delivery import Delivery
 from limpet.bot.settings._setting import Configured, Setting
-from limpet.bot.settings._validators import text, whole
 
 _CHUNK: Final = 1 << 16
 """Bytes of one read: what a Linux pipe holds (pipe(7))."""
@@ -48,8 +48,10 @@ class StdinMessages(Configured, IOConfig):
     nothing is read, and the writer of the pipe waits.
     """
 
-    channel = Setting(text(), "stdin", "Channel of messages without one.")
-    max_line = Setting(whole(least=1), 1 << 20, "Most bytes of a line; longer ones are cut.")
+    channel: Text = Setting("stdin", description="Channel of messages without one.")
+    max_line: PositiveCount = Setting(
+        1 << 20, description="Most bytes of a line; longer ones are cut."
+    )
 
     _input: _StdinInput | None = None
 

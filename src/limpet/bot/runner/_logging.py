@@ -133,7 +133,7 @@ def logging_to(
     before, level_before = root.handlers[:], root.level
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    quiet = [logging.getLogger(name) for name in ("httpx", "httpcore", "asyncio")]
+    quiet = [logging.getLogger(name) for name in ("httpx2", "httpcore2", "asyncio")]
     levels = [one.level for one in quiet]
     for one in quiet:
         one.setLevel(max(logging.WARNING, root.level))

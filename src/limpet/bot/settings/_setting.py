@@ -7,56 +7,107 @@ are on the class, and ``__init__`` only checks that the values go together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, Self, TypeVar, overload
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Final, Self, overload
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from limpet._config_problem import shortened
+from limpet._model_problems import ValueProblem, problems_of
+from limpet._setting_types import STRICT
 from limpet._suggest import near
-from limpet.bot.settings._validators import BadValueError, Value
 from limpet.errors import UsageError
 
-T = TypeVar("T")
-
 _STORE: Final = "_settings"
+_REQUIRED: Final[Any] = object()
 
 
-class Setting(property, Generic[T]):
-    """One property of a component: ``settle = Setting(number(), 0.0, "Its help text.")``."""
+def Setting(  # noqa: N802 - it stands where a class attribute is declared, as pydantic's Field
+    default: Any = _REQUIRED,  # noqa: ANN401 - of the annotation's type
+    *,
+    description: str,
+    **bounds: Any,  # noqa: ANN401 - pydantic's
+) -> Any:  # noqa: ANN401 - the annotation says what a reader gets
+    """Return one property of a component, for an annotated class attribute.
+
+    ``words: str = Setting("hello", description="The words.")``: the annotation decides what is
+    accepted; its names must be those of the class's module.
+
+    Args:
+        default: The value while nothing is set; without one, a component without it is refused.
+        description: The help text, also in the schema.
+        bounds: As for ``pydantic.Field``: ``ge``, ``le``, ``min_length``, ``pattern`` and others.
+    """
+    return SettingProperty(default, description, bounds)
+
+
+class SettingProperty(property):
+    """What ``Setting`` returns, as the class has it."""
 
     name: str
 
-    def __init__(
-        self,
-        value: Value[T],
-        default: T,
-        doc: str,
-        *,
-        plain: Callable[[T], object] | None = None,
-        required: bool = False,
-    ) -> None:
-        """Create a property.
-
-        Args:
-            value: Checks and converts a value.
-            default: The value while nothing is set.
-            doc: The help text, also in the schema.
-            plain: Converts the value back to its form in YAML, where the two differ.
-            required: There is no default: a component without it is refused.
-        """
+    def __init__(self, default: object, doc: str, bounds: Mapping[str, Any]) -> None:
         super().__init__(self._read, self._write, doc=doc)
-        self.value = value
-        self.default = default
-        self.plain = plain
-        self.required = required
+        self.is_required = default is _REQUIRED
+        self.default = None if self.is_required else default
+        self._bounds = bounds
+        self._owner: type = object
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name, self._owner = name, owner
+
+    @cached_property
+    def kind(self) -> Any:  # noqa: ANN401 - a type's notation
+        """The annotation, with the bounds.
+
+        Raises:
+            TypeError: There is none, or its names are not in the class's module.
+        """
+        place = f"{self._owner.__qualname__}.{self.name}"
+        try:
+            found = inspect.get_annotations(self._owner)[self.name]
+            if isinstance(found, str):
+                module = sys.modules[self._owner.__module__]
+                found = eval(found, vars(module))  # noqa: S307 - the class's own source
+        except KeyError:
+            message = f"the setting {place} has no annotation, such as {self.name}: str = Setting()"
+            raise TypeError(message) from None
+        except NameError as error:
+            message = f"the annotation of the setting {place} cannot be resolved: {error}"
+            raise TypeError(message) from error
+        return Annotated[found, Field(**self._bounds)] if self._bounds else found
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.kind, config=None if _has_config(self.kind) else STRICT)
+
+    def problems(self, given: object) -> list[ValueProblem]:
+        """Return what is wrong with a value; nothing if it is accepted."""
+        try:
+            self._adapter.validate_python(given)
+        except ValidationError as error:
+            return list(problems_of(error, self.kind))
+        return []
+
+    def plain(self, value: object) -> object:
+        """Return a value in its form in YAML."""
+        return self._adapter.dump_python(value, mode="json")
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the values; what it names is in its ``$defs``."""
+        found = self._adapter.json_schema()
+        found.pop("title", None)
+        return found | {"description": self.__doc__}
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...
     @overload
-    def __get__(self, instance: object, owner: type | None = None) -> T: ...
-    def __get__(self, instance: object | None, owner: type | None = None) -> Self | T:
+    def __get__(self, instance: object, owner: type | None = None) -> Any: ...  # noqa: ANN401 - the annotation's
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         """Return the value or, on the class, the property itself."""
         return self if instance is None else self._read(instance)
 
@@ -68,16 +119,16 @@ class Setting(property, Generic[T]):
         """
         self._write(instance, given)
 
-    def _read(self, instance: object) -> T:
-        value: T = instance.__dict__[_STORE].get(self.name, self.default)
-        return value
+    def _read(self, instance: object) -> object:
+        return instance.__dict__[_STORE].get(self.name, self.default)
 
-    def _write(self, instance: object, given: Any) -> None:  # noqa: ANN401 - checked here
+    def _write(self, instance: object, given: object) -> None:
         try:
-            value = self.value.take(given)
-        except BadValueError as error:
-            place = "".join(f"[{key!r}]" for key in error.where)
-            message = f"{type(instance).__name__}: {self.name}{place} {error}"
+            value = self._adapter.validate_python(given)
+        except ValidationError as error:
+            wrong = next(problems_of(error, self.kind))
+            place = "".join(f"[{shortened(repr(key), 80)}]" for key in wrong.steps)
+            message = f"{type(instance).__name__}: {self.name}{place} {wrong.message}"
             raise UsageError(message) from error
         store = instance.__dict__[_STORE]
         if self.name in store and store[self.name] == value:
@@ -87,11 +138,18 @@ class Setting(property, Generic[T]):
             instance.on_change(self.name)
 
 
-def settings_of(kind: type) -> dict[str, Setting[Any]]:
+def _has_config(kind: object) -> bool:
+    """Return whether a type has rules of its own, which pydantic would not let us change."""
+    if isinstance(kind, type):
+        return hasattr(kind, "__pydantic_validator__") or hasattr(kind, "__dataclass_fields__")
+    return False
+
+
+def settings_of(kind: type) -> dict[str, SettingProperty]:
     """Return the settings of a component's class by name, in the order of definition."""
-    found: dict[str, Setting[Any]] = {}
+    found: dict[str, SettingProperty] = {}
     for base in reversed(kind.__mro__):
-        found |= {name: one for name, one in vars(base).items() if isinstance(one, Setting)}
+        found |= {name: one for name, one in vars(base).items() if isinstance(one, SettingProperty)}
     return found
 
 
@@ -119,7 +177,7 @@ class Configured:
             raise UsageError(message)
         store = self.__dict__[_STORE]
         for key, one in known.items():
-            if one.required and key not in store:
+            if one.is_required and key not in store:
                 message = f"{name} needs the property {key!r}: {one.__doc__}"
                 raise UsageError(message)
         self.check()
@@ -133,10 +191,7 @@ class Configured:
     def values(self) -> Mapping[str, object]:
         """Return the values that were set, by name, in their form in YAML."""
         known = settings_of(type(self))
-        return {
-            key: plain(value) if (plain := known[key].plain) is not None else _plain(value)
-            for key, value in self.__dict__[_STORE].items()
-        }
+        return {key: known[key].plain(value) for key, value in self.__dict__[_STORE].items()}
 
     def serialise(self) -> Any:  # noqa: ANN401 - mewbot's own form, a typed dict
         """Return the component as its YAML block, in plain values for ``yaml.safe_dump``."""
@@ -151,9 +206,3 @@ class Configured:
             "uuid": str(self.uuid),  # type: ignore[attr-defined]  # mewbot's base class has it
             "properties": dict(self.values()),
         }
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return value
