@@ -1,10 +1,7 @@
 """YAML with positions, limited to what every reader understands in the same way.
 
-ruamel.yaml reads it, by YAML 1.2, as editors, other languages and most people expect; mewbot's own
-loader reads the files of bots with PyYAML, by YAML 1.1. A plain word with different values in the
-two (``yes``, ``010``, ``12:30``, ``1e3``, ``2026-11-25``) is refused: quoted, it has one meaning.
-Duplicate keys, of which a reader silently takes one, are refused, too, and so is every tag, above
-all ``!!python``.
+Words that YAML 1.1 and 1.2 read apart are refused (``_yaml_words``), and so are duplicate keys, of
+which a reader silently takes one, and every tag, above all ``!!python``.
 """
 
 from __future__ import annotations
@@ -12,47 +9,26 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from limpet._config_problem import Problem, shortened
+from limpet._yaml_parser import MAX_DEPTH, MAX_NODES, TOO_MANY, new_parser, too_many_nodes_error
+from limpet._yaml_positions import is_merge, kind_of, style_of, tag_of
+from limpet._yaml_words import AmbiguousWordError, value_of
 from limpet.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
 
-MAX_NODES: Final = 50_000
-"""Most values of a file, counted each time an alias repeats them; ruamel.yaml reads 20,000 a second
-on a machine of 2020."""
-_MAX_DEPTH: Final = 50
 _MAX_BYTES: Final = 4 << 20
 """Largest file: somebody waits for it to be read."""
-_MOST_DIGITS: Final = 640
-"""The longest integer that every Python converts (``sys.int_info.str_digits_check_threshold``)."""
 
 _CORE: Final = "tag:yaml.org,2002:"
 
-_AGREED: Final = re.compile(
-    r"""null|Null|NULL|~|
-    |true|True|TRUE|false|False|FALSE
-    |[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+
-    |(?:[-+]?[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?
-    |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)""",
-    re.VERBOSE,
-)
-"""Words that are no text, and have the same value in YAML 1.1 and in the core schema of 1.2."""
-
-_ARGUED: Final = re.compile(
-    r"""yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|=|<<
-    |[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*
-    |[-+]?\.[0-9_]+|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0o[0-7_]+
-    |(?=[-+._]*[0-9])[-+]?(?:[0-9][0-9_]*)?(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?
-    |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\ \t].*)?""",
-    re.VERBOSE | re.DOTALL,
-)
-"""Further words that one of the two takes for something else than text."""
+_PLAIN: Final = frozenset("str null bool int float timestamp value merge".split())
+"""Tags that a word has by its form."""
 
 _UNQUOTED: Final = re.compile(r"(?:[:,\[-]\s+|\[)\{\{")
 """A template that YAML takes for a mapping."""
@@ -112,22 +88,22 @@ class YamlReader:
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         try:
-            for node in _loader().compose_all(self._text):
+            for node in new_parser().compose_all(self._text):
                 if node is None or (kind_of(node) == "scalar" and node.value == ""):
                     continue  # only comments, as after a last '---'
                 yield node
                 if self.is_full:
                     return
-        except _too_many() as error:
+        except too_many_nodes_error() as error:
             mark = error.problem_mark
-            self._report(mark.line + 1, mark.column + 1, "", _TOO_MANY)
+            self._report(mark.line + 1, mark.column + 1, "", TOO_MANY)
             self.is_full = True
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
             reason = ", ".join(part for part in (error.context, error.problem) if part)
             if reason.startswith("maximum depth"):
-                reason = f"it is nested deeper than {_MAX_DEPTH} levels"
+                reason = f"it is nested deeper than {MAX_DEPTH} levels"
             self._report(line, column, "", f"this is not YAML: {reason}{self._hint(line)}")
         except (YAMLError, ValueError, AttributeError, IndexError) as error:
             # The scanner of 0.19 raises the last ones for some directives and escapes.
@@ -170,7 +146,7 @@ class YamlReader:
         found: dict[str, tuple[Node, Node]] = {}
         merged: dict[str, tuple[Node, Node]] = {}
         for key, value in node.value:
-            if _is_merge(key):
+            if is_merge(key):
                 merged = self._merged(value, where, (*above, id(node))) | merged
                 continue
             if kind_of(key) != "scalar":
@@ -204,11 +180,11 @@ class YamlReader:
     def _value(self, node: Node, where: str, above: tuple[int, ...]) -> Any:  # noqa: ANN401
         self._count += 1
         if self._count == MAX_NODES:
-            self.problem(node, where, _TOO_MANY)
+            self.problem(node, where, TOO_MANY)
             self.is_full = True
         if self.is_full:
             return None
-        if id(node) in above or len(above) > _MAX_DEPTH:
+        if id(node) in above or len(above) > MAX_DEPTH:
             self.problem(node, where, "it contains itself, or is nested too deeply")
             return None
         above = (*above, id(node))
@@ -223,29 +199,21 @@ class YamlReader:
 
     def _scalar(self, node: Node, where: str) -> Any:  # noqa: ANN401 - a plain value
         text: str = node.value
-        if _style_of(node) or "\n" in text or node.tag == "!":
+        if style_of(node) or "\n" in text or node.tag == "!":
             self._check_tag(node, where, "str")
             return text
-        if _tag_of(node).removeprefix(_CORE) not in _PLAIN:
+        if tag_of(node).removeprefix(_CORE) not in _PLAIN:
             self._check_tag(node, where, "str")
             return None
-        if _AGREED.fullmatch(text):
-            if len(text) > _MOST_DIGITS:
-                self.problem(node, where, f"a number has {_MOST_DIGITS} digits at most; quote it")
-                return None
-            return _plain_value(text)
-        if _ARGUED.fullmatch(text):
-            as_bool = {"yes": "true", "on": "true", "no": "false", "off": "false"}
-            known = as_bool.get(text.lower())
-            hint = f"write {known}, or " if known else ""
-            message = f"{text!r} is not the same to YAML 1.1 and 1.2; {hint}quote it: '{text}'"
-            self.problem(node, where, message)
+        try:
+            return value_of(text)
+        except AmbiguousWordError as error:
+            self.problem(node, where, str(error))
             return None
-        return text
 
     def _check_tag(self, node: Node, where: str, kind: str) -> None:
         if node.tag not in {_CORE + kind, "!"}:
-            tag = _tag_of(node).replace(_CORE, "!!")
+            tag = tag_of(node).replace(_CORE, "!!")
             self.problem(node, where, f"the tag {tag} is refused; nothing in this file needs one")
 
     def _report(
@@ -265,58 +233,6 @@ class YamlReader:
         )
 
 
-_TOO_MANY: Final = f"the file has more than {MAX_NODES} values; the rest of it is not read"
-_PLAIN: Final = frozenset("str null bool int float timestamp value merge".split())
-"""Tags that a word has by its form."""
-
-
-@cache
-def _too_many() -> Any:  # noqa: ANN401 - an exception's class
-    from ruamel.yaml.error import MarkedYAMLError
-
-    class TooManyNodesError(MarkedYAMLError):
-        """The file has too many values."""
-
-    return TooManyNodesError
-
-
-@cache
-def _composer() -> Any:  # noqa: ANN401 - a class
-    from ruamel.yaml.composer import Composer
-
-    class CountingComposer(Composer):
-        """Ends at the bound, before a large file has taken memory and time."""
-
-        count = 0
-
-        def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - ruamel's
-            self.count += 1
-            if self.count > MAX_NODES:
-                mark = self.parser.peek_event().start_mark
-                raise _too_many()(problem=_TOO_MANY, problem_mark=mark)
-            return super().compose_node(parent, index)
-
-    return CountingComposer
-
-
-def _loader() -> Any:  # noqa: ANN401 - ruamel's has no types
-    from ruamel.yaml import YAML
-
-    loader = YAML(typ="safe", pure=True)
-    loader.max_depth = _MAX_DEPTH + 1
-    loader.Composer = _composer()
-    loader.composer.warn_double_anchors = False
-    return loader
-
-
-@cache
-def _plain_value(text: str) -> Any:  # noqa: ANN401 - a plain value
-    """Return the value of a word on which both versions of YAML agree."""
-    loader = _loader()
-    (node,) = loader.compose_all(f"- {text}\n")
-    return loader.constructor.construct_object(node.value[0], deep=True)
-
-
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Keep the garbage collector out while the nodes of a file are made and read.
@@ -330,66 +246,3 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def kind_of(node: Node) -> str:
-    """Return ``scalar``, ``sequence`` or ``mapping``."""
-    return str(getattr(node, "id", ""))
-
-
-def _style_of(node: Node) -> object:
-    """Return how a scalar is quoted; nothing for a plain one."""
-    return getattr(node, "style", None)
-
-
-def _tag_of(node: Node) -> str:
-    return str(node.tag)
-
-
-def _is_merge(key: Node) -> bool:
-    return kind_of(key) == "scalar" and key.value == "<<" and not _style_of(key)
-
-
-def node_at(
-    node: Node, where: str, steps: Sequence[str | int], *, at_key: bool = False
-) -> tuple[Node, str]:
-    """Return the node of a part of a value, and the path of keys to it.
-
-    A step that is not there ends the way at what is above it.
-
-    Args:
-        node: Of the value.
-        where: The path of keys to the value.
-        steps: The keys and indices from the value to its part.
-        at_key: Return the node of the last key on the way instead.
-    """
-    key_node: Node | None = None
-    for step in steps:
-        if kind_of(node) == "mapping":
-            found = _pair(node, str(step))
-            if found is None:
-                break
-            name, node = found
-            where += f".{step}"
-            key_node = name if at_key else None
-        elif kind_of(node) == "sequence" and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            where += f"[{step}]"
-        else:
-            break
-    return (node if key_node is None else key_node), where
-
-
-def _pair(node: Node, name: str, depth: int = 0) -> tuple[Node, Node] | None:
-    """Return the nodes of a key and its value, also of one that ``<<`` merges in."""
-    for key, value in node.value:
-        if kind_of(key) == "scalar" and key.value == name:
-            return key, value
-    for key, value in node.value:
-        if _is_merge(key):
-            for one in value.value if kind_of(value) == "sequence" else [value]:
-                below = kind_of(one) == "mapping" and depth < _MAX_DEPTH
-                found = _pair(one, name, depth + 1) if below else None
-                if found is not None:
-                    return found
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from limpet._yaml_nodes import YamlReader, node_at
+from limpet._yaml_nodes import YamlReader
+from limpet._yaml_positions import node_at
 
 WORDS = """
 yes No ON off y n Y null Null NULL ~ true False TRUE .inf -.INF +.inf .nan 0x1F 0x_1 0o17 017 08
@@ -47,7 +49,8 @@ def test_a_plain_word_has_one_value(word: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ruamel.yaml's, of floats of YAML 1.1
         assert repr(yaml.safe_load(source)) == repr(found)
-        assert repr(YAML(typ="safe", pure=True).load(source)) == repr(found)
+        with contextlib.suppress(ValueError):  # it takes '-_' for a number, and fails at it
+            assert repr(YAML(typ="safe", pure=True).load(source)) == repr(found)
 
 
 @pytest.mark.parametrize("word", ["12", "text", "1.5", "true", "~", "a b", "v1.2", "10 MiB", "y"])

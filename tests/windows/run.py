@@ -104,6 +104,19 @@ def show(outcome: Outcome) -> None:
         print(outcome.output[-20_000:], flush=True)
 
 
+def run_again(made: Setup, file: str) -> Counter[str]:
+    """Run a file until nothing fails, or it had its tries; return the counts of the last one."""
+    counts: Counter[str] = Counter()
+    for _ in range(AGAIN):
+        print("once more, alone:", flush=True)
+        outcome = run_file(made, file)
+        show(outcome)
+        counts = outcome.counts
+        if not counts["failed"]:
+            break
+    return counts
+
+
 def main(files: Iterable[str], on_the_oldest: Iterable[str]) -> int:
     """Run the files; return 1 if a test failed or hung."""
     made, oldest = setup(), setup(PYTHONS[-1])
@@ -121,13 +134,7 @@ def main(files: Iterable[str], on_the_oldest: Iterable[str]) -> int:
                 else:
                     total += outcome.counts
         for one in again:  # alone, for Wine is less reliable than what is tested in it
-            for _ in range(AGAIN):
-                print("once more, alone:", flush=True)
-                outcome = run_file(*one)
-                show(outcome)
-                if not outcome.counts["failed"]:
-                    break
-            total += outcome.counts
+            total += run_again(*one)
     finally:
         subprocess.run(["wineserver", "-k"], env=environment(made), check=False)
     numbers = ", ".join(f"{total[name]} {name}" for name in COUNTED)

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Val
 from limpet._config_problem import ConfigError
 from limpet._model_problems import problems_of
 from limpet._setting_types import STRICT, FilePath
-from limpet._yaml_nodes import YamlReader, node_at
+from limpet._yaml_nodes import YamlReader
+from limpet._yaml_positions import node_at
 from limpet.remote._subjects import check_slug
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

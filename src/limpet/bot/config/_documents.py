@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mewbot.core import ComponentKind
 
 from limpet._suggest import near
-from limpet._yaml_nodes import YamlReader, kind_of, node_at
+from limpet._yaml_nodes import YamlReader
+from limpet._yaml_positions import kind_of, node_at
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
