@@ -10,7 +10,7 @@ import codecs
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -65,6 +65,12 @@ def option(
     return found
 
 
+def info_without_type(one: Field[Any]) -> OptionInfo:
+    """Return the description of a field; its type, which is slow to evaluate, is not needed."""
+    found: OptionInfo = one.metadata.get(_KEY, OptionInfo(help=""))
+    return found
+
+
 _known: Final[dict[type, dict[str, tuple[Any, Any, OptionInfo]]]] = {}
 
 
@@ -73,7 +79,7 @@ def _described(cls: type) -> dict[str, tuple[Any, Any, OptionInfo]]:
     if found is None:
         hints = get_type_hints(cls)
         found = _known[cls] = {
-            one.name: (hints[one.name], one.default, one.metadata.get(_KEY, OptionInfo(help="")))
+            one.name: (hints[one.name], one.default, info_without_type(one))
             for one in fields(cls)
             if one.init
         }

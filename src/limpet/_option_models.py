@@ -10,9 +10,16 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    create_model,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from limpet._option_fields import LARGEST, LONGEST, OptionInfo, info_of
@@ -25,6 +32,7 @@ from limpet._setting_types import (
     Size,
     Text,
 )
+from limpet.config import ContentOptions
 
 _BY_NAME: Final[dict[str, Any]] = {"encoding": Encoding, "errors": ErrorHandler}
 """Texts of which more is known than their type says."""
@@ -79,8 +87,15 @@ def _kind(name: str, kind: Any, info: OptionInfo) -> Any:  # noqa: ANN401 - a ty
 class OptionsOf:
     """Annotates a dataclass of options: keys and values make one, and an instance is one."""
 
-    def __init__(self, cls: type, names: Iterable[str] | None = None) -> None:
-        self.cls = cls
+    def __init__(self, cls: type, names: Iterable[str] | None = None, *, short: str = "") -> None:
+        """Keep what it is made of.
+
+        Args:
+            cls: The dataclass.
+            names: Only these of its fields.
+            short: The field that a text alone sets.
+        """
+        self.cls, self._short = cls, short
         self.model = model_of(cls, None if names is None else tuple(names))
 
     def __get_pydantic_core_schema__(
@@ -92,11 +107,26 @@ class OptionsOf:
             serialization=core_schema.plain_serializer_function_ser_schema(dataclasses.asdict),
         )
 
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        if not self._short:
+            return found
+        alone = handler.resolve_ref_schema(found)["properties"][self._short]
+        return {"anyOf": [{"enum": alone["enum"]}, found]}
+
     def _make(self, given: object, check: core_schema.ValidatorFunctionWrapHandler) -> object:
         if isinstance(given, self.cls):
             return given
+        if self._short and isinstance(given, str):
+            given = {self._short: given}
         checked: BaseModel = check(given)
         made: object = self.cls(
             **{name: getattr(checked, name) for name in checked.model_fields_set}
         )
         return made
+
+
+ContentSetting: TypeAlias = Annotated[ContentOptions, OptionsOf(ContentOptions, short="mode")]
+"""Whether and how events carry content: a mode alone, or keys and values."""

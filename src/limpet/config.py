@@ -108,7 +108,9 @@ class WatchOptions:
     own: OwnPolicy = option("drop", "what to do with changes that limpet itself made")
     """Events caused by limpet's own output in this process: drop them, mark them, or keep them
     like any other."""
-    content: ContentOptions | None = None
+    content: ContentOptions | None = option(
+        None, "put the content into created and updated events of files; r or rb is a mode alone"
+    )
     """Put the content into created and updated events of files; ``None`` does not."""
     include: tuple[str, ...] = option((), "only files that match (gitignore syntax)", unit="GLOB")
     """If not empty, only files that match one of these globs (gitignore syntax, relative to the

@@ -142,20 +142,6 @@ def test_annotations_of_what_is_public_can_be_evaluated(module: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("function", "options"),
-    [
-        (limpet.watch_dir, limpet.watch.Options),
-        (limpet.watch_file, limpet.watch.Options),
-        (limpet.follow, limpet.following.Options),
-    ],
-)
-def test_help_names_every_option(function: Any, options: Any) -> None:
-    """The signature says ``**options`` only."""
-    named = re.findall(r"``(\w+)``", inspect.getdoc(function) or "")
-    assert set(options.__annotations__) <= set(named)
-
-
 PRELOADED = """
 import asyncio, sys, tempfile
 import limpet

@@ -22,7 +22,8 @@ RUN: Final = tuple(
     watch/windows/test_watch_on_windows_hints watch/windows/test_drives
     watch/windows/test_windows_api watch/windows/test_hints_suffice
     shared/test_backoff shared/test_dead_letter shared/test_events_are_frozen
-    shared/test_extended_path shared/test_file_lock shared/test_keyed_queue shared/test_loop_guard
+    shared/test_extended_path shared/test_file_lock shared/test_option_signature
+    shared/test_keyed_queue shared/test_loop_guard
     shared/test_pipe_errors shared/test_job_object shared/test_console
     following/test_decisions following/test_options following/test_fault_table
     following/test_shells following/test_rotation_order

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from typing import Unpack
 
+from limpet._option_signature import options_of, shows_options
 from limpet.following._follow_keywords import Options, make_options
+from limpet.following._follow_options import FollowOptions
 from limpet.following._follower import Follower
 
 
+@shows_options(Options, options_of(FollowOptions))
 def follow(
     path: str | os.PathLike[str], *more: str | os.PathLike[str], **options: Unpack[Options]
 ) -> Follower:
@@ -26,13 +29,7 @@ def follow(
     Args:
         path: File or glob to follow.
         *more: Further ones.
-        **options: ``limpet.FollowOptions`` explains each:
-            ``start``, ``last``, ``fallback``, ``ignore_older``, ``state``, ``commit``,
-            ``on_corrupt``, ``durability``, ``rotated``, ``mode``, ``encoding``, ``errors``,
-            ``delimiter``, ``keep_cr``, ``max_line``, ``on_long``, ``flush_partial``,
-            ``max_bytes``, ``settle``, ``linger``, ``order``, ``retire``, ``on_trim``,
-            ``on_rewrite``, ``max_open``, ``max_generations``, ``unlinked_timeout``,
-            ``follow_symlinks``, ``safety``, ``backend``, ``poll_interval``, ``until``.
+        **options: ``limpet.FollowOptions`` explains each.
 
     Raises:
         UsageError: A path is empty or contains a NUL, or an option is out of its range.

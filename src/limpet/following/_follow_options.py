@@ -23,7 +23,9 @@ class FollowOptions:
         UsageError: A value is out of its range; the message names it.
     """
 
-    start: Start | Position | None = None
+    start: Start | Position | None = option(
+        None, "where to start in a file that exists: end, beginning, last, checkpoint", shown="end"
+    )
     """Where to start in a file that exists at the start: ``end`` (after its last whole line),
     ``beginning``, ``last`` (the last lines), ``checkpoint``, or a position. ``None`` is
     ``checkpoint`` with ``state`` and ``end`` without. A file that comes later is always read from
@@ -70,9 +72,9 @@ class FollowOptions:
     """``None`` returns bytes. A byte order mark of a Unicode encoding is honoured."""
     errors: str = option("replace", "what to do with bytes that are not text", unit="HANDLER")
     """Error handler as for ``bytes.decode``."""
-    delimiter: bytes | None = None
+    delimiter: bytes | None = option(None, "bytes that end a line", shown="a newline")
     """Bytes that end a line; ``None`` is a newline in the encoding."""
-    keep_cr: bool = False
+    keep_cr: bool = option(False, "leave a carriage return at the end of a line")
     """Keep the carriage return before a newline."""
     max_line: int = option(1 << 20, "longest line that is delivered whole", unit="BYTES", least=16)
     """Maximum bytes of a line; ``on_long`` decides about longer ones."""
@@ -119,7 +121,9 @@ class FollowOptions:
         900.0, "hold a deleted file open for this long", unit="SECONDS", least=0.0
     )
     """Seconds for which a deleted file is held open while nobody consumes its lines."""
-    follow_symlinks: bool | Literal["same-owner"] = True
+    follow_symlinks: bool | Literal["same-owner"] = option(
+        True, "follow a symlink at the path; same-owner: only if it has the owner of its target"
+    )
     """Whether the path, or a directory on the way, may be a symlink: for directories that others
     can write to. ``same-owner``: if the owner of the symlink is that of what it leads to."""
     safety: float = option(

@@ -16,8 +16,9 @@ import anyio.to_thread
 
 from limpet._cancellation import wait_despite_cancellation
 from limpet._event_loop import EventLoop
+from limpet._option_signature import shows_options
 from limpet.errors import UsageError
-from limpet.output._config import OutputOptions
+from limpet.output._config import OPTIONS, OutputOptions
 from limpet.output._jobs import Job, PackingJob, pack
 from limpet.output._operation_methods import OperationMethods
 from limpet.output._operations import Operation, check_operation
@@ -336,6 +337,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         return result
 
 
+@shows_options(OutputOptions, OPTIONS)
 def open_output(folder: str | os.PathLike[str], **options: Unpack[OutputOptions]) -> AsyncOutput:
     """Open a folder to write into it and nowhere else, whatever the names are.
 

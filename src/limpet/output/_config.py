@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
 from limpet._option_fields import OptionInfo, check_names, check_values
+from limpet._option_signature import ShownOption
 from limpet.output._limits import OutputLimits
 from limpet.output._operations import Durability
 from limpet.output._root_dir import Moved, ResolverName
@@ -51,6 +52,19 @@ class Settings(TypedDict):
     way: ResolverName
 
 
+OPTIONS: Final = (
+    ShownOption("create", False, "Create the folder, and those above it, if it is missing."),
+    ShownOption("durability", "none", "What survives a crash of the system: none, file or full."),
+    ShownOption("portable", False, "Refuse new names that are not valid on every system."),
+    ShownOption("limits", OutputLimits(), "How much may be written."),
+    ShownOption("moved", "reopen", "What to do once the folder was moved: reopen, refuse or stay."),
+    ShownOption("cross_mounts", False, "Write into what is mounted below the folder."),
+    ShownOption("lock_timeout", 10.0, "Seconds an append waits for another process's lock."),
+    ShownOption("clean", True, "First remove temporary files of processes that died."),
+    ShownOption("way", "auto", "How names are resolved."),
+)
+
+
 def settings_of(given: dict[str, Any]) -> Settings:
     """Return the options with defaults filled in.
 
@@ -58,17 +72,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
         UsageError: An option does not exist, is of another type or out of its range; the message
             names it.
     """
-    settings: dict[str, Any] = {
-        "create": False,
-        "durability": "none",
-        "portable": False,
-        "limits": OutputLimits(),
-        "moved": "reopen",
-        "cross_mounts": False,
-        "lock_timeout": 10.0,
-        "clean": True,
-        "way": "auto",
-    }
+    settings: dict[str, Any] = {one.name: one.default for one in OPTIONS}
     check_names(given, settings)
     settings.update(given)
     check_values(settings, Settings, {"lock_timeout": OptionInfo(help="", unit="SECONDS", least=0)})

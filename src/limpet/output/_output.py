@@ -11,8 +11,9 @@ from typing import Final, Self, Unpack
 
 from limpet._backoff import Backoff
 from limpet._option_fields import path_of
+from limpet._option_signature import shows_options
 from limpet.errors import UsageError
-from limpet.output._config import OutputOptions, settings_of
+from limpet.output._config import OPTIONS, OutputOptions, settings_of
 from limpet.output._name_validation import BadNameError
 from limpet.output._operation_methods import OperationMethods
 from limpet.output._operations import (
@@ -64,6 +65,7 @@ class Output(OperationMethods[Done]):
     did; the methods raise the matching exception instead.
     """
 
+    @shows_options(OutputOptions, OPTIONS)
     def __init__(
         self,
         folder: str | os.PathLike[str],

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from limpet._option_models import OptionsOf, model_of
+from limpet._option_models import ContentSetting, model_of
 from limpet._setting_types import OneOf, PositiveCount, Seconds, Size, Text
-from limpet.config import ContentOptions, WatchOptions
+from limpet.config import WatchOptions
 from limpet.following import FollowOptions, follow
 from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._agent_follow import FollowSpec
@@ -77,7 +77,7 @@ class WatchEntry(_WatchOptions):  # type: ignore[misc]  # its fields are those o
     existing: bool = Field(
         default=False, description="At the very first start, also report what is there."
     )
-    content: Annotated[ContentOptions, OptionsOf(ContentOptions)] | None = Field(
+    content: ContentSetting | None = Field(
         None, description="Put a file's content into its events."
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from limpet._option_fields import options_from, path_of, texts_of
+from limpet._option_signature import options_of, shows_options
 from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil, WatchOptions
 from limpet.errors import UsageError
 from limpet.watch._load_all import load_all
@@ -51,7 +52,7 @@ class Options(TypedDict, total=False):
     transient: bool
     follow_symlinks: bool
     own: OwnPolicy
-    content: ContentOptions | None
+    content: ContentOptions | Literal["r", "rb"] | None
     include: str | Iterable[str]
     exclude: str | Iterable[str]
     ignore_file: str | None
@@ -62,6 +63,7 @@ class Options(TypedDict, total=False):
     rescan_interval: float | None
 
 
+@shows_options(Options, options_of(WatchOptions))
 def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
     """Watch what is in the folder at ``path``, whatever happens to the folder meanwhile.
 
@@ -76,12 +78,7 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
 
     Args:
         path: The location.
-        **options: ``limpet.WatchOptions`` explains each:
-            ``must_exist``, ``recursive``, ``existing``, ``state``, ``settle``,
-            ``settle_max``, ``settle_until``, ``settle_dir``, ``metadata``, ``transient``,
-            ``follow_symlinks``, ``own``, ``content``, ``include``, ``exclude``,
-            ``ignore_file``, ``default_ignores``, ``backend``, ``filesystem_mark``,
-            ``poll_interval``, ``rescan_interval``.
+        **options: ``limpet.WatchOptions`` explains each.
 
     Raises:
         UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
@@ -90,6 +87,7 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
     return Watch(path_of("path", path), _options(dict(options)), "dir")
 
 
+@shows_options(Options, (one for one in options_of(WatchOptions) if one.name != "settle_dir"))
 def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch:
     """Watch the one file at ``path``, whichever inode is there; its siblings are never reported.
 
@@ -97,12 +95,7 @@ def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watc
 
     Args:
         path: The location.
-        **options: ``limpet.WatchOptions`` explains each:
-            ``must_exist``, ``recursive``, ``existing``, ``state``, ``settle``,
-            ``settle_max``, ``settle_until``, ``settle_dir``, ``metadata``, ``transient``,
-            ``follow_symlinks``, ``own``, ``content``, ``include``, ``exclude``,
-            ``ignore_file``, ``default_ignores``, ``backend``, ``filesystem_mark``,
-            ``poll_interval``, ``rescan_interval``.
+        **options: ``limpet.WatchOptions`` explains each.
 
     Raises:
         UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
@@ -119,6 +112,9 @@ def _options(given: dict[str, Any]) -> WatchOptions:
     for name in ("include", "exclude"):
         if name in given:
             given[name] = texts_of(name, given[name])
+    content = given.get("content")
+    if isinstance(content, str) and content in {"r", "rb"}:
+        given["content"] = ContentOptions(mode=content)
     if given.get("state") is not None:
         given["state"] = path_of("state", given["state"])
     if isinstance(given.get("ignore_file"), os.PathLike):

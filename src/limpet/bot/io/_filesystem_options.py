@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from limpet._option_fields import info_of
-from limpet._option_models import OptionsOf
+from limpet._option_models import ContentSetting, OptionsOf
 from limpet._setting_types import (
     Count,
     FilePath,
@@ -17,7 +17,7 @@ from limpet._setting_types import (
 )
 from limpet.bot.io._named_component import NamedComponent
 from limpet.bot.settings._setting import Setting
-from limpet.config import BackendName, ContentOptions, OwnPolicy, SettleUntil, WatchOptions
+from limpet.config import BackendName, OwnPolicy, SettleUntil, WatchOptions
 from limpet.following import FollowOptions
 from limpet.output import OutputLimits
 
@@ -62,7 +62,7 @@ class FileSystemOptions(NamedComponent):
     transient: bool = _watch_option("transient")
     follow_symlinks: bool = _watch_option("follow_symlinks")
     own: OwnPolicy = _watch_option("own")
-    content: Annotated[ContentOptions, OptionsOf(ContentOptions)] | None = Setting(
+    content: ContentSetting | None = Setting(
         None, description="Put a file's content into its events."
     )
     include: OneOrMore[Text] = _watch_option("include")
