@@ -152,13 +152,19 @@ class OneOf:
         return core_schema.literal_schema(self._words)
 
 
+def _itself(given: Any) -> str:  # noqa: ANN401 - any value
+    if not isinstance(given, str):
+        raise TypeError
+    return given
+
+
 class MadeBy:
     """Annotates a type that is made of a text, such as a regular expression."""
 
     def __init__(
         self,
         make: Callable[[str], object],
-        plain: Callable[[Any], str],
+        plain: Callable[[Any], str] | None = None,
         *,
         empty: bool = False,
         form: str = "",
@@ -167,11 +173,13 @@ class MadeBy:
 
         Args:
             make: Makes the value; its ``ValueError`` says what is wrong with the text.
-            plain: Returns the text again; a value that code sets is made from it again.
+            plain: Returns the text again; a value that code sets is made from it again. Without it
+                the value is a text itself.
             empty: Whether the text may be empty.
             form: The ``format`` of the text in the JSON Schema.
         """
-        self._make, self._plain, self._empty, self._form = make, plain, empty, form
+        self._make, self._empty, self._form = make, empty, form
+        self._plain = plain or _itself
 
     def __get_pydantic_core_schema__(
         self, _source: object, _handler: GetCoreSchemaHandler

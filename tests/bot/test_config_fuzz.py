@@ -36,6 +36,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "MoveFileAction": {"name": "x", "target": "y"},
     "RunCommandAction": {"command": ["true"]},
     "WebhookAction": {"url": "http://127.0.0.1/"},
+    "Schedule": {"cron": "* * * * *"},
     "RemoteFileSystem": {"hub": "nats://127.0.0.1:1", "bot": "b"},
 }
 """What each needs, so that one wrong value is the only one."""

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     )
     from limpet.bot.io._filesystem import FileSystem
     from limpet.bot.io._remote_filesystem import RemoteFileSystem
+    from limpet.bot.io._schedule import Schedule, ScheduleInput, ScheduleInputEvent
     from limpet.bot.io._stdin_messages import MessageInputEvent, StdinMessages
     from limpet.bot.runner import Runner, RunOptions, run
     from limpet.bot.settings._setting import Setting
@@ -141,6 +142,9 @@ __all__ = [
     "RunCommandAction",
     "RunOptions",
     "Runner",
+    "Schedule",
+    "ScheduleInput",
+    "ScheduleInputEvent",
     "Setting",
     "SizeCondition",
     "StdinMessages",

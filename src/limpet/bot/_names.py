@@ -35,6 +35,7 @@ _NAMES: Final = {
         """,
     "limpet.bot.io._filesystem": "FileSystem",
     "limpet.bot.io._remote_filesystem": "RemoteFileSystem",
+    "limpet.bot.io._schedule": "Schedule ScheduleInput ScheduleInputEvent",
     "limpet.bot.io._stdin_messages": "MessageInputEvent StdinMessages",
     "limpet.bot.runner": "RunOptions Runner run",
     "limpet.bot.settings._setting": "Setting",

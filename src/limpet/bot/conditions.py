@@ -14,7 +14,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from datetime import time as clock_time
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias, get_args
-from zoneinfo import ZoneInfo
 
 from mewbot.api.v1 import Condition, InputEvent
 
@@ -30,6 +29,7 @@ from limpet._setting_types import (
     Text,
 )
 from limpet._shared_open import open_shared
+from limpet.bot._zone import ZoneText
 from limpet.bot.events._input_events import FileSystemInputEvent
 from limpet.bot.settings._setting import Configured, Setting
 from limpet.bot.settings._template import MissingFieldError, Template
@@ -207,16 +207,7 @@ def _clock_time(given: str) -> clock_time:
     return clock_time.fromisoformat(given)
 
 
-def _zone(given: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(given)
-    except (OSError, KeyError, ValueError) as error:
-        message = f"there is no time zone {given!r}"
-        raise ValueError(message) from error
-
-
 _ClockTime: TypeAlias = Annotated[clock_time, MadeBy(_clock_time, lambda given: given.isoformat())]
-_Zone: TypeAlias = Annotated[ZoneInfo, MadeBy(_zone, lambda zone: zone.key)]
 
 
 class TimeOfDayCondition(_Condition):
@@ -233,7 +224,7 @@ class TimeOfDayCondition(_Condition):
         None, description="End of the span, exclusive; by default midnight."
     )
     days: OneOrMore[_Day] = Setting(_DAYS, description="Days: mon, tue, ...")
-    timezone: _Zone | None = Setting(
+    timezone: ZoneText | None = Setting(
         None, description="Time zone such as Europe/London; by default that of this system."
     )
     clock: Callable[[], float] = staticmethod(time.time)

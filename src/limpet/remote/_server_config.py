@@ -87,7 +87,11 @@ def _grant(given: str) -> tuple[str, str, str]:
     return host, output, verb
 
 
-_Grant: TypeAlias = Annotated[tuple[str, str, str], MadeBy(_grant, "/".join)]
+def _grant_text(given: tuple[str, str, str]) -> str:
+    return "/".join(given)
+
+
+_Grant: TypeAlias = Annotated[tuple[str, str, str], MadeBy(_grant, _grant_text)]
 
 
 class _Bot(FileModel):

@@ -114,7 +114,7 @@ def _options(given: dict[str, Any]) -> WatchOptions:
             given[name] = texts_of(name, given[name])
     content = given.get("content")
     if isinstance(content, str) and content in {"r", "rb"}:
-        given["content"] = ContentOptions(mode=content)
+        given["content"] = options_from(ContentOptions, {"mode": content})
     if given.get("state") is not None:
         given["state"] = path_of("state", given["state"])
     if isinstance(given.get("ignore_file"), os.PathLike):

@@ -77,7 +77,7 @@ def _header_value(given: str) -> str:
     return given
 
 
-_Url: TypeAlias = Annotated[str, MadeBy(_url, str, form="uri")]
+_Url: TypeAlias = Annotated[str, MadeBy(_url, form="uri")]
 _Headers: TypeAlias = dict[
     Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]
 ]
