@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from limpet.remote import ConfigError
-from limpet.remote.admin import load_agent, load_fleet, server_file
+from limpet.remote.admin import (
+    agent_schema,
+    fleet_schema,
+    load_agent,
+    load_fleet,
+    server_file,
+)
 
 AGENT = """\
 host: web01
@@ -147,3 +156,103 @@ def test_a_hub_without_tls_listens_on_its_own_host(
     if fleet.cert:
         assert fleet.cert == str(tmp_path / "hub.pem")
         assert f'ca_file: "{tmp_path / "ca.pem"}"' in text
+
+
+# -- schemas ---------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs/how-to/several-hosts.md"
+FULL_AGENT = """\
+host: web01
+prefix: shop
+hub: {url: 'tls://hub:4222', user: web01, password_file: secret, ca: ca.pem}
+spool: {path: spool.db, max_bytes: 512MiB, max_events: 5, when_full: collapse, retain: 60}
+watch:
+  - {name: in, path: in, settle: 1.5, exclude: '*.part', content: r, existing: true}
+  - {name: one, path: one.txt, type: file, content: {mode: rb, max_bytes: 1 MiB}}
+follow: [{name: log, path: app.log, start: last, last: 5, rotated: 'app.log.*', max_line: 64KiB}]
+output: [{name: out, path: out, allow: [create, append], durability: full}]
+"""
+FULL_FLEET = """\
+hosts: [web01, web02]
+bots: [{name: archiver, read: ['*'], write: [web01/out/append, 'web02/*/*']}]
+max_store: 5GiB
+sync: default
+tls: {ca: ca.pem, cert: hub.pem, key: hub.key}
+"""
+
+
+def loaded(text: str) -> object:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def test_the_schemas_take_what_the_check_takes(tmp_path: Path) -> None:
+    """Of what is written here, and of the files of the how-to."""
+    (tmp_path / "secret").write_text("x")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    found = [one for one in blocks if re.search(r"^hosts?:", one, re.MULTILINE)]
+    assert len(found) >= 2
+    for text in (FULL_AGENT, FULL_FLEET, *found):
+        is_fleet = re.search(r"^hosts:", text, re.MULTILINE)
+        schema = fleet_schema() if is_fleet else agent_schema()
+        Draft202012Validator(schema).validate(loaded(text))
+        if text in {FULL_AGENT, FULL_FLEET}:  # the others name files with passwords
+            (tmp_path / "a.yaml").write_text(text)
+            (load_fleet if is_fleet else load_agent)(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("host: web01", "hots: web01"),
+        ("settle: 1.5", "settle: -1"),
+        ("settle: 1.5", "settel: 1"),
+        ("content: r,", "content: x,"),
+        ("type: file", "type: link"),
+        ("512MiB", "512 megabytes"),
+        ("allow: [create", "allow: [creat"),
+        ("when_full: collapse", "when_full: yes"),
+    ],
+)
+def test_the_schema_and_the_check_refuse_alike(tmp_path: Path, old: str, new: str) -> None:
+    (tmp_path / "secret").write_text("x")
+    text = FULL_AGENT.replace(old, new, 1)
+    assert text != FULL_AGENT
+    assert not Draft202012Validator(agent_schema()).is_valid(loaded(text))
+    assert problems(tmp_path, text)
+
+
+def test_sizes_and_short_forms_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "agent.yaml").write_text(FULL_AGENT)
+    found = load_agent(tmp_path / "agent.yaml")
+    assert found.hub.password == "x"  # noqa: S105 - the test's own
+    assert found.options.spool_options == {
+        "max_bytes": 512 << 20, "max_events": 5, "when_full": "collapse", "retain_s": 60.0,
+    }  # fmt: skip
+    first, second = found.options.watches
+    assert first.content is not None
+    assert (first.content.mode, first.options["exclude"]) == ("r", ("*.part",))
+    assert second.content is not None
+    assert second.content.max_bytes == 1 << 20
+    assert found.options.follows[0].options["max_line"] == 64 << 10
+    assert found.options.outputs[0].allow == frozenset({"create", "append"})
+
+
+def test_all_mistakes_are_listed_with_suggestions(tmp_path: Path) -> None:
+    text = FULL_AGENT.replace("when_full", "whenfull").replace("start: last", "start: lst")
+    text = text.replace("name: out", "name: Out!")
+    (tmp_path / "secret").write_text("x")
+    assert problems(tmp_path, text) == [
+        (
+            "agent.yaml:4:59: error: agent.spool.whenfull: there is no key 'whenfull'; did you "
+            "mean 'when_full'?"
+        ),
+        (
+            "agent.yaml:8:44: error: agent.follow[0].start: must be one of end, beginning, last, "
+            "checkpoint, not 'lst'; did you mean 'last'?"
+        ),
+        (
+            "agent.yaml:9:17: error: agent.output[0].name: the name 'Out!' cannot be used on the "
+            "hub: 1 to 48 of a-z, 0-9, '_' and '-'; use 'out'"
+        ),
+    ]
