@@ -1,10 +1,9 @@
-"""``python -m limpet`` and the ``limpet`` program: the command line, or how to install it."""
+"""``python -m limpet`` and the ``limpet`` program: the command line."""
 
 from __future__ import annotations
 
 import sys
 import traceback
-from importlib.util import find_spec
 
 from limpet._hangup import hold_hangup
 from limpet._process_end import leave
@@ -19,9 +18,6 @@ def main() -> int:
     """
     if sys.argv[1:2] == ["run"]:
         hold_hangup()
-    if find_spec("rich") is None:
-        print("limpet: the command line needs rich: pip install 'limpet[cli]'", file=sys.stderr)
-        return 2
     from limpet.cli import main as run
 
     try:

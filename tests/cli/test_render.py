@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,27 @@ def test_a_terminal_gets_colours_and_aligned_columns(tty: Tty) -> None:
     assert plain[3].endswith("/srv/in/y  from /srv/in/x\n")
     assert plain[4].endswith(r"/srv/in/a\n\x1b]0;owned\x07\xff\\" + "\n")
     assert plain[5].endswith("  /  reason limit  full\n")
+
+
+def test_without_rich_a_terminal_gets_the_same_columns(
+    tty: Tty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extra cli is for colours alone."""
+    events = [created("a.txt"), renamed("x", "y"), deleted(NASTY)]
+    coloured = [without_colour(Terminal(tty).event(event, "s")) for event in events]
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    plain = Terminal(tty)
+    assert [plain.event(event, "s").decode() for event in events] == coloured
+    assert plain.ready(READY).decode().endswith("/srv/in  poll\n")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 999, 1000, 1024, 123_456, 999_999, 10**6, 5 * 10**12])
+def test_sizes_are_those_of_rich(count: int) -> None:
+    from rich.filesize import decimal
+
+    from limpet.cli._terminal import _size
+
+    assert _size(count) == decimal(count)
 
 
 def test_no_colour_is_honoured(tty: Tty, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: it did what was asked. 1: it failed while running. 2: the call was wrong and nothing was
     started. 128 + n: signal n ended it. Errors are one line on standard error; see
     ``docs/reference/cli.md``.
-
-    Raises:
-        ImportError: The extra ``cli`` is not installed; ``python -m limpet`` reports it in words.
     """
     from limpet.cli._dispatch import dispatch
 

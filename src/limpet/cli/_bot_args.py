@@ -108,6 +108,8 @@ def _seconds(word: str) -> float:
 def main(command: str, argv: list[str]) -> int:
     """Run the command and return the exit code."""
     given = parser(command).read(argv)
+    if command == "check" and given.schema:
+        return _print_schema(given.words)
     try:
         import limpet.bot  # noqa: F401 - reports a missing package
     except MissingExtraError as error:
@@ -150,8 +152,6 @@ def _options(given: Namespace) -> RunOptions:
 
 
 def _check(given: Namespace) -> int:
-    if given.schema:
-        return _print_schema(given.words)
     if not given.words:
         message = "expected BOT.yaml, or --schema"
         raise UsageError(message)

@@ -1,19 +1,18 @@
-"""Events on a terminal: colours, aligned columns, local time."""
+"""Events on a terminal: aligned columns, local time, and colours where rich is installed."""
 
 from __future__ import annotations
 
 import time
-from typing import Final, TextIO
-
-from rich.console import Console
-from rich.filesize import decimal
-from rich.text import Text as Line
+from collections.abc import Callable
+from typing import Final, TextIO, TypeAlias
 
 from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
 from limpet.events import Event, event_name
 
 TYPE_WIDTH: Final = len("file.created")
 """The longest type of an entry event; all columns after it line up on a terminal."""
+
+_UNITS: Final = ("kB", "MB", "GB", "TB")
 
 STYLES: Final = {
     "created": "green",
@@ -25,20 +24,22 @@ STYLES: Final = {
 }
 
 
+Piece: TypeAlias = tuple[str, str]
+"""A part of a line, and its style; the style may be empty."""
+
+
 class Terminal(Renderer):
     """One line for each event, with the path below the location in bold; honours ``NO_COLOR``."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._paint = _painter(stream)
         self._encoding = encoding_of(stream)
 
     def ready(self, ready: Ready) -> bytes:
         """See `Renderer`."""
         text = f"{escape(str(ready.root))}  {ready.backend}"
         return self._encode(
-            Line.assemble(
-                _clock(ready.time), "watch.ready".ljust(TYPE_WIDTH), "  ", text, style="dim"
-            )
+            (_clock(ready.time) + "watch.ready".ljust(TYPE_WIDTH) + "  " + text, "dim")
         )
 
     def event(self, event: Event, session: str) -> bytes:
@@ -49,30 +50,51 @@ class Terminal(Renderer):
         shown = escape(str(path))
         prefix = escape(str(root)) if path != root and path.is_relative_to(root) else ""
         return self._encode(
-            Line.assemble(
-                (_clock(event.time), "dim"),
-                (kind.ljust(TYPE_WIDTH), STYLES.get(kind.partition(".")[2], "magenta")),
-                "  ",
-                (shown[: len(prefix)], "dim"),
-                (shown[len(prefix) :], "bold"),
-                *((f"  {_readable(fact)}", "dim") for fact in facts(event)),
-            )
+            (_clock(event.time), "dim"),
+            (kind.ljust(TYPE_WIDTH), STYLES.get(kind.partition(".")[2], "magenta")),
+            ("  ", ""),
+            (shown[: len(prefix)], "dim"),
+            (shown[len(prefix) :], "bold"),
+            *((f"  {_readable(fact)}", "dim") for fact in facts(event)),
         )
 
-    def _encode(self, line: Line) -> bytes:
-        with self._console.capture() as captured:
-            self._console.print(line)
-        return captured.get().encode(self._encoding, "backslashreplace")
+    def _encode(self, *pieces: Piece) -> bytes:
+        return self._paint(pieces).encode(self._encoding, "backslashreplace")
+
+
+def _painter(stream: TextIO) -> Callable[[tuple[Piece, ...]], str]:
+    """Return what makes a line of its pieces: with colours if rich (the extra cli) is there."""
+    try:
+        from rich.console import Console
+        from rich.text import Text
+    except ImportError:
+        return lambda pieces: "".join(text for text, _ in pieces) + "\n"
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+
+    def paint(pieces: tuple[Piece, ...]) -> str:
+        with console.capture() as captured:
+            console.print(Text.assemble(*pieces))
+        return captured.get()
+
+    return paint
 
 
 def _readable(fact: str) -> str:
     """Return a fact for people: sizes with a unit, ``key value`` without a sign."""
     key, equals, value = fact.partition("=")
     if key == "size":
-        return decimal(int(value))
+        return _size(int(value))
     if key == "changes":
         return value
     return f"{key} {value}" if equals and key != "kind" else value or key
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes with a unit: ``999 bytes``, ``1.5 kB``."""
+    if count < 1000:
+        return f"{count} byte{'s' * (count != 1)}"
+    power = min((len(str(count)) - 1) // 3, len(_UNITS))
+    return f"{count / 1000**power:,.1f} {_UNITS[power - 1]}"
 
 
 def _clock(moment: float) -> str:
