@@ -104,6 +104,8 @@ class YamlReader:
             reason = ", ".join(part for part in (error.context, error.problem) if part)
             if reason.startswith("maximum depth"):
                 reason = f"it is nested deeper than {MAX_DEPTH} levels"
+            if "undefined alias" in reason:
+                reason += "; a text that begins with '*' must be quoted"
             self._report(line, column, "", f"this is not YAML: {reason}{self._hint(line)}")
         except (YAMLError, ValueError, AttributeError, IndexError) as error:
             # The scanner of 0.19 raises the last ones for some directives and escapes.

@@ -70,6 +70,7 @@ def test_usual_words_are_taken(word: str) -> None:
         ("k: " + "7" * 700, "640 digits"),
         ("&a {<<: *a}\n", "contains itself"),
         ("k: &a 1\nl: &a 2\nm: *b\n", "undefined alias"),
+        ("exclude: [*.tmp]\n", "1:11: this is not YAML: found undefined alias '.tmp'; a text that"),
         ('%FOO 1\n---\na: "\\xZZ"\n', "this is not YAML"),
         ("a: \x07\n", "this is not YAML"),
         ("x: [" + "1," * 60_000 + "1]", "more than 50000 values"),

@@ -58,6 +58,9 @@ def _outcome(argv: list[str]) -> int:
     except SystemExit as end:  # help or the version was asked for, and is printed
         return end.code if isinstance(end.code, int) else 0
     except UsageError as error:
+        if getattr(error, "problems", ()):  # of a file, each with its place, as compilers do
+            print(error, file=sys.stderr)
+            return USAGE
         command = argv[:1] if argv and argv[0] in COMMANDS else []
         print(f"limpet: {_as_typed(str(error), argv)}", file=sys.stderr)
         print(f"Try '{' '.join(['limpet', *command, '--help'])}'.", file=sys.stderr)
