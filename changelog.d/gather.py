@@ -32,8 +32,7 @@ def section(found: dict[str, list[Path]], version: str, date: str) -> str:
         if paths:
             lines += ["", f"### {kind.capitalize()}", ""]
         for path in paths:
-            text = path.read_text(encoding="utf-8").strip()
-            lines.append("- " + text.replace("\n", "\n  "))
+            lines.append(path.read_text(encoding="utf-8").strip())
     return "\n".join(lines) + "\n"
 
 
