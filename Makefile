@@ -11,8 +11,8 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo demo-remote test test-windows check lint types schemas format soak bench bench-output bench-follow \
-	bench-bots bench-remote follow-table attack test-pythons coverage clean
+.PHONY: help demo demo-remote test test-windows check lint types schemas format soak bench bench-output \
+	bench-follow bench-bots bench-remote follow-table attack test-pythons coverage docs picture clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
@@ -31,8 +31,9 @@ $(READY): pyproject.toml constraints.txt
 			echo "    apt-get install python3-venv" >&2; \
 			exit 1; }; }
 	@echo "installing limpet and its tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # knows --group
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[dev]' --constraint constraints.txt
+		--editable '.[bot,cli,nats,watchfiles,webhook]' --group dev --constraint constraints.txt
 	@touch $@
 
 demo: $(READY)  ## see it work, in a few seconds
@@ -57,7 +58,7 @@ lint: $(READY)  ## format and lint
 	$(BIN)/ruff check .
 
 types: $(READY)  ## types, as each of the three systems sees them
-	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux src tests benchmarks examples
+	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux src tests benchmarks examples docs/_site
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin src
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 src
 
@@ -73,26 +74,32 @@ soak: $(READY)  ## the laws under many more random operations, some minutes for 
 		tests/following tests/bot/test_model.py tests/output/test_chaos.py -m "soak or not soak" --timeout=3600
 	$(BIN)/python -m pytest -m soak tests/bot --timeout=3600
 
-bench: $(READY)  ## compare with the peers and write docs/performance.md; PROFILE=full takes longer
+bench: $(READY)  ## compare with the peers and write docs/explanation/performance/watch.md; PROFILE=full takes longer
 	$(BIN)/python -m benchmarks $(PROFILE)
 
-bench-output: $(READY)  ## compare writing with the peers and write docs/performance-output.md
+bench-output: $(READY)  ## compare writing with the peers and write docs/explanation/performance/output.md
 	$(BIN)/python -m benchmarks.output
 
-bench-follow: $(READY)  ## compare following with the peers and write docs/performance-follow.md
+bench-follow: $(READY)  ## compare following with the peers and write docs/explanation/performance/follow.md
 	$(BIN)/python -m benchmarks.follow
 
-follow-table: $(READY)  ## play the fault cases to limpet, tail -F and pygtail, into docs/guarantees.md
+follow-table: $(READY)  ## play the fault cases to limpet, tail -F and pygtail, into docs/explanation/guarantees.md
 	$(BIN)/python -m benchmarks.follow_table
 
-bench-remote: $(READY)  ## measure events and commands over a hub and write docs/performance-remote.md
+bench-remote: $(READY)  ## measure events and commands over a hub and write docs/explanation/performance/remote.md
 	$(BIN)/python -m benchmarks.remote
 
-bench-bots: $(READY)  ## compare bots with mewbot's own runner and write docs/performance-bots.md
+bench-bots: $(READY)  ## compare bots with mewbot's own runner and write docs/explanation/performance/bots.md
 	$(BIN)/python -m benchmarks.bots
 
 attack: $(READY)  ## try to get out of an output's folder, and see the usual way get out
 	$(BIN)/python -m benchmarks.attack
+
+docs: $(READY)  ## build the site of the documentation into .cache/site; no warning is let through
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+
+picture: $(READY)  ## draw docs/images/demo.svg from what the demo prints
+	$(BIN)/python docs/_site/picture.py docs/images/demo.svg
 
 coverage: $(READY)  ## run the tests and show the lines and branches they do not reach
 	$(BIN)/python -m coverage run -m pytest
@@ -100,4 +107,4 @@ coverage: $(READY)  ## run the tests and show the lines and branches they do not
 	$(BIN)/python -m coverage report
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf $(VENV) .cache/site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -60,12 +61,13 @@ def test_constraints_pin_every_tool_to_one_version() -> None:
     matches = [form.fullmatch(line) for line in pins]
     assert all(matches), pins
     pinned = {normal(match[1]) for match in matches if match}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
-    wanted = {
-        normal(re.split(r"[\[<>=!; ]", line)[0])
-        for line in [*project["dependencies"], *(line for extra in extras for line in extra)]
-    }
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = [
+        *tables["project"]["dependencies"],
+        *(line for extra in tables["project"]["optional-dependencies"].values() for line in extra),
+        *(line for group in tables["dependency-groups"].values() for line in group),
+    ]
+    wanted = {normal(re.split(r"[\[<>=!; ]", line)[0]) for line in named if isinstance(line, str)}
     assert wanted - {"limpet"} <= pinned
 
 
@@ -86,6 +88,35 @@ def test_fragments_of_the_change_log_have_a_kind() -> None:
     form = re.compile(r"[a-z0-9-]+\.(added|changed|fixed|removed)\.md")
     names = {path.name for path in (ROOT / "changelog.d").glob("*.md")} - {"README.md"}
     assert not [name for name in names if not form.fullmatch(name)]
+
+
+FRAGMENTS = sorted({*(ROOT / "changelog.d").glob("*.md")} - {ROOT / "changelog.d" / "README.md"})
+
+
+@pytest.mark.parametrize("path", FRAGMENTS, ids=lambda path: path.name)
+def test_fragments_of_the_change_log_have_one_form(path: Path) -> None:
+    """Entries, each after ``- ``, its further lines indented: ``gather.py`` puts them together."""
+    text = path.read_text(encoding="utf-8")
+    assert re.fullmatch(r"(?:- \S.*\n(?:  \S.*\n)*)+", text)
+
+
+def test_the_change_log_is_made_of_the_fragments(tmp_path: Path) -> None:
+    """Nothing is added to an entry, and each comes under its kind."""
+    shutil.copy(ROOT / "changelog.d" / "gather.py", tmp_path / "gather.py")
+    folder = tmp_path / "changelog.d"
+    folder.mkdir()
+    (tmp_path / "gather.py").rename(folder / "gather.py")
+    (folder / "b.fixed.md").write_text("- One.\n- Two\n  lines.\n", encoding="utf-8")
+    (folder / "a.added.md").write_text("- New.\n", encoding="utf-8")
+    (tmp_path / "CHANGELOG.md").write_text("# Changes\n\n## 0.1.0 (2026-01-01)\n", encoding="utf-8")
+    command = [sys.executable, str(folder / "gather.py"), "0.2.0", "2027-01-31"]
+    subprocess.run(command, check=True)
+    text = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line] == [
+        "# Changes", "## 0.2.0 (2027-01-31)", "### Added", "- New.", "### Fixed", "- One.", "- Two",
+        "  lines.", "## 0.1.0 (2026-01-01)",
+    ]  # fmt: skip
+    assert [path.name for path in folder.iterdir()] == ["gather.py"]
 
 
 @pytest.mark.parametrize("name", ["Makefile", ".ci/run", "CONTRIBUTING.md", "pyproject.toml"])

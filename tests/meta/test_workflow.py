@@ -36,6 +36,38 @@ def test_it_has_the_form_of_a_workflow(path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_forms_of_issues_have_what_a_form_needs(path: Path) -> None:
+    """A name, a description, and fields of a known type with labels and ids of their own."""
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert set(form) == {"name", "description", "labels", "body"}
+    ids = [field["id"] for field in form["body"]]
+    assert len(ids) == len(set(ids))
+    for field in form["body"]:
+        assert field["type"] in {"textarea", "input", "checkboxes"}
+        assert field["attributes"]["label"]
+
+
+def test_hooks_before_a_commit_download_nothing() -> None:
+    """They run what ``make`` has installed, and name files that are there."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    assert all(hook["entry"].startswith(".venv/bin/") for hook in hooks)
+    named = [word for hook in hooks for word in hook["entry"].split() if word.startswith("tests/")]
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_pins_are_compared_with_known_vulnerabilities() -> None:
+    """All of them, as they stand."""
+    assert "pip_audit --requirement constraints.txt" in steps("pins")
+
+
 def test_each_system_and_each_python_that_is_promised() -> None:
     """The classifiers of the package name them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

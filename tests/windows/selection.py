@@ -32,7 +32,7 @@ RUN: Final = tuple(
     bot/test_components bot/test_containment bot/test_examples bot/test_filesystem
     bot/test_reference bot/test_replay bot/test_runner bot/test_schedule bot/test_webhook
     cli/test_exec cli/test_follow cli/test_render cli/test_write cli/test_writer
-    examples/test_examples
+    examples/test_examples examples/test_pages
     following/test_async_follower following/test_faults
     following/test_starts
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
@@ -62,9 +62,9 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         following/test_symlinks output/test_attack""".split()
     ),
     "about the repository, which is the same everywhere": tuple(
-        """meta/test_benchmarks meta/test_docs meta/test_imports meta/test_repository
-        meta/test_surface meta/test_words meta/test_windows meta/test_workflow pythons/test_core
-        pythons/test_extras
+        """meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
+        meta/test_imports meta/test_repository meta/test_site meta/test_surface meta/test_words
+        meta/test_windows meta/test_workflow pythons/test_core pythons/test_extras
         bot/test_pythons""".split()
     ),
     "takes too long where each opening of a file costs milliseconds": tuple(
@@ -87,6 +87,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "cli/test_watch",
     ),
     "about names that are no text": ("bot/test_odd_names",),
+    "types into a shell, which Windows has not": ("examples/test_tutorial",),
 }
 """Why -> files below ``tests``."""
 
