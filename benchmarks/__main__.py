@@ -1,4 +1,4 @@
-"""``python -m benchmarks [short|full]``: measure, print, and write docs/performance.md."""
+"""``python -m benchmarks [short|full]``: measure, print, write the page of the docs."""
 
 import argparse
 import os
@@ -95,7 +95,7 @@ def main() -> int:
     parser.add_argument("profile", nargs="?", choices=[*PROFILES], default="short")
     parser.add_argument("--only", default=",".join(MEASUREMENTS), help="some of: %(default)s")
     parser.add_argument("--watcher", default="", help="only those with this in their title")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/explanation/performance/watch.md")
     parser.add_argument("--no-page", action="store_true", help="print only")
     parser.add_argument("--folder", default=default_folder(), help="where to work (%(default)s)")
     options = parser.parse_args()

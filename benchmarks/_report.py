@@ -272,7 +272,7 @@ def many_table(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    """Return docs/performance.md."""
+    """Return docs/explanation/performance/watch.md."""
     profile = results.profile
     template = (ROOT / "benchmarks" / "page.md").read_text(encoding="utf-8")
     return template.format(

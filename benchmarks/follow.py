@@ -384,7 +384,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--lines", type=int, default=LINES)
     parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--page", default=str(ROOT / "docs" / "performance-follow.md"))
+    parser.add_argument("--page", default=str(ROOT / "docs/explanation/performance/follow.md"))
     given = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="limpet-follow-"))
     try:

@@ -1,7 +1,7 @@
 """``python -m benchmarks.follow_table``: the fault cases, beside ``tail -F`` and pygtail.
 
 Each row of ``tests/following/fault_table.py`` is played to each of them in its own directory. What
-they returned is compared with what must have come; the counts go into docs/guarantees.md.
+they returned is compared with what must have come; the counts go into guarantees.md.
 """
 
 import os
@@ -25,7 +25,7 @@ from limpet.following._follow_keywords import make_options
 from limpet.following._follow_thread import FollowThread
 from tests.following.fault_table import ROWS, Field, Row
 
-PAGE = ROOT / "docs" / "guarantees.md"
+PAGE = ROOT / "docs/explanation/guarantees.md"
 BEGIN, END = "<!-- side by side: begin -->", "<!-- side by side: end -->"
 QUIET_S = 0.35
 """How long ``tail`` must have said nothing to be taken for caught up; it polls ten times meanwhile

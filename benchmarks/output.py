@@ -1,4 +1,4 @@
-"""``python -m benchmarks.output``: limpet's output beside others, and docs/performance-output.md.
+"""``python -m benchmarks.output``: limpet's output beside others; ``performance/output.md``.
 
 Every round runs all of them one after the other, so that all see one machine on one day; another
 one begins each round. Each run is a process of its own in a fresh folder, and folders are removed
@@ -218,7 +218,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="times the usual amount of work")
     parser.add_argument("--tasks", default="40,400")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance-output.md")
+    parser.add_argument(
+        "--page", type=Path, default=ROOT / "docs/explanation/performance/output.md"
+    )
     parser.add_argument("--folders", default="", help="where to work, comma-separated")
     options = parser.parse_args()
     counts = {

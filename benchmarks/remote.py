@@ -1,4 +1,4 @@
-"""``python -m benchmarks.remote``: events and commands over a hub; docs/performance-remote.md.
+"""``python -m benchmarks.remote``: events and commands over a hub; ``performance/remote.md``.
 
 Every round runs each kind of work on each nats-server that is installed, one after the other, each
 with a server and a store of its own. Processor time is of the client's process and of the server's.
@@ -250,7 +250,7 @@ def main() -> None:
         work=table([["work", "server", "a second", "client, µs each", "server, µs each"], *rows]),
         answers=table([["server", "p50", "p95", "p99"], *answers]),
     )
-    (ROOT / "docs" / "performance-remote.md").write_text(text, encoding="utf-8")
+    (ROOT / "docs/explanation/performance/remote.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

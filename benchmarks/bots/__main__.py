@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PAGE: Final = ROOT / "docs" / "performance-bots.md"
+PAGE: Final = ROOT / "docs/explanation/performance/bots.md"
 
 BOTS: Final = {
     "an empty action": {"answers": False, "behaviours": 1},

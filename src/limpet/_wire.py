@@ -1,10 +1,10 @@
 """One event as JSON: pure, versioned by ``event.schema.json``, strict whatever a file is called.
 
-The contract is ``docs/semantics.md``, "On the wire". Beyond the schema's own fields an object may
-have: ``changes`` (sorted list) of an update; ``existing`` and ``transient``, there only when true;
-``replaced`` (a stat) of a rename; ``reason`` of a target's end, of a degraded watch and of a
-rescan; ``found`` and ``expected`` of a mismatch. ``last_known`` is the status before, of a deletion
-as of an update or a rename; it is left out where there is none.
+The contract is ``docs/reference/semantics.md``, "On the wire". Beyond the schema's own fields an
+object may have: ``changes`` (sorted list) of an update; ``existing`` and ``transient``, there only
+when true; ``replaced`` (a stat) of a rename; ``reason`` of a target's end, of a degraded watch and
+of a rescan; ``found`` and ``expected`` of a mismatch. ``last_known`` is the status before, of a
+deletion as of an update or a rename; it is left out where there is none.
 """
 
 from __future__ import annotations

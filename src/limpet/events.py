@@ -1,7 +1,7 @@
 """Every event that limpet delivers: plain, frozen values, independent of how they are found.
 
-The promise behind each type is the event contract in ``docs/semantics.md``; a rule number there (S1
-to S26) says what happens on disk and which of these is delivered for it.
+The promise behind each type is the event contract in ``docs/reference/semantics.md``; a rule number
+there (S1 to S26) says what happens on disk and which of these is delivered for it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Self
 from tests.bot.factories import put
 from tests.waiting import PATIENCE, until_sync
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/write-a-bot.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/run-under-mewbot.md"
 (MEWBOT,) = [
     code
     for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

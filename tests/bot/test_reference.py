@@ -184,8 +184,8 @@ def test_the_programs_of_the_how_to_run(tmp_path: Path) -> None:
 
 def test_the_input_of_the_how_to_runs(tmp_path: Path) -> None:
     """Beside its bot's file, started elsewhere."""
-    (module,) = [one for one in blocks("how-to/write-a-bot.md", "python") if "class Clock(" in one]
-    (bot,) = blocks("how-to/write-a-bot.md", "yaml")
+    (module,) = blocks("how-to/input-of-your-own.md", "python")
+    (bot,) = blocks("how-to/input-of-your-own.md", "yaml")
     home = tmp_path / "home"
     home.mkdir()
     (home / "my_bot.py").write_text(module, encoding="utf-8")

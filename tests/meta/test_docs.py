@@ -15,6 +15,7 @@ from limpet.remote import RemoteCode
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+GUARANTEES = DOCS / "explanation/guarantees.md"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 TABLE_ROW = re.compile(r"^\| ([BDLSIOVWFH]\d+) \|", re.MULTILINE)
 
@@ -80,7 +81,7 @@ def defined(path: Path) -> set[str]:
 
 def test_every_test_that_is_named_exists() -> None:
     """A guarantee points at tests that are there."""
-    named = re.findall(r"`([\w/]+\.(?:py|txt))::(\w+)`", read(DOCS / "guarantees.md"))
+    named = re.findall(r"`([\w/]+\.(?:py|txt))::(\w+)`", read(GUARANTEES))
     assert named
     files = {file: defined(ROOT / "tests" / file) for file in {file for file, _ in named}}
     assert [f"{file}::{name}" for file, name in named if name not in files[file]] == []
@@ -88,7 +89,7 @@ def test_every_test_that_is_named_exists() -> None:
 
 def test_every_guarantee_has_a_test_or_a_reason() -> None:
     """None is a mere promise, and none is there twice."""
-    text = re.sub(r"<!-- side.*?: end -->", "", read(DOCS / "guarantees.md"), flags=re.DOTALL)
+    text = re.sub(r"<!-- side.*?: end -->", "", read(GUARANTEES), flags=re.DOTALL)
     rows = [line for line in text.splitlines() if TABLE_ROW.match(line)]
     for row in rows:
         _, number, promise, held, reason, _ = (cell.strip() for cell in row.split("|"))
@@ -100,7 +101,7 @@ def test_every_guarantee_has_a_test_or_a_reason() -> None:
 
 def test_every_rule_has_its_guarantee() -> None:
     """W100: the contract's laws and rules are all in the list."""
-    contract = read(DOCS / "semantics.md")
+    contract = read(DOCS / "reference/semantics.md")
     rules = {
         *re.findall(r"^\*\*(L\d+) ", contract, flags=re.MULTILINE),
         *re.findall(r"^\| (S\d+) \|", contract, flags=re.MULTILINE),
@@ -113,21 +114,21 @@ def test_every_rule_has_its_guarantee() -> None:
     required |= {f"H{number}" for number in range(1, 23)}
     required |= {f"B{number}" for number in range(1, 6)}
     required |= {f"D{number}" for number in range(1, 21)}
-    listed = set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
+    listed = set(TABLE_ROW.findall(read(GUARANTEES)))
     assert rules | required <= listed
 
 
 def test_every_case_a_test_quotes_is_listed() -> None:
     """A fault case with a test of its own is in the list."""
     quoted = set(re.findall(r"\bW\d+\b", read(ROOT / "tests/watch/kernel/test_field_reports.py")))
-    assert quoted <= set(TABLE_ROW.findall(read(DOCS / "guarantees.md")))
+    assert quoted <= set(TABLE_ROW.findall(read(GUARANTEES)))
 
 
 def test_every_vector_a_test_quotes_is_what_the_list_says() -> None:
     """A test that quotes a vector of attack or fault is among those that hold it."""
     rows = {
         row.split("|")[1].strip(): row
-        for row in read(DOCS / "guarantees.md").splitlines()
+        for row in read(GUARANTEES).splitlines()
         if row.startswith("| V")
     }
     missing = []

@@ -1,4 +1,4 @@
-"""What each operation does, on every way down; V numbers are those of docs/guarantees.md."""
+"""What each operation does, on every way down; V numbers are those of guarantees.md."""
 
 from __future__ import annotations
 

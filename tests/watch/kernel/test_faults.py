@@ -128,7 +128,7 @@ def test_odd_names_survive(tmp_path: Path, backend: Any) -> None:
 def test_a_tree_deeper_than_path_max(tmp_path: Path, backend: Any) -> None:
     """200 folders with names of 200 bytes: 40,000 bytes of path, ten times what a call takes.
 
-    Not by watchfiles, whose notifier cannot watch a path longer than PATH_MAX (README, limits).
+    Not by watchfiles, whose notifier cannot watch a path longer than PATH_MAX (watch.md, Limits).
     """
     name = "d" * 200
     script = textwrap.dedent("""

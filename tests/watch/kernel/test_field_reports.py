@@ -660,7 +660,7 @@ def test_a_link_and_its_target(tmp_path: Path, backend: Any) -> None:
 
 
 def test_a_write_through_a_hard_link_outside(tmp_path: Path, backend: Any) -> None:
-    """W70 (README, Limits): Linux gives no hint of it; a scan of everything finds it."""
+    """W70 (watch.md, Limits): Linux gives no hint of it; a scan of everything finds it."""
     place = tmp_path / "place"
     place.mkdir()
     (place / "f").write_text("1")
