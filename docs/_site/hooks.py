@@ -110,6 +110,29 @@ def changes() -> str:
     return f"{waiting}{mark}{releases}"
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Make wide tables readable: tests fold into one line, long names break at their joints."""
+    del page, config, files
+    cells = re.compile(r"(<td[^>]*>)(.*?)(</td>)", re.DOTALL)
+    return cells.sub(lambda cell: f"{cell[1]}{_breakable(_folded(cell[2]))}{cell[3]}", html)
+
+
+def _folded(cell: str) -> str:
+    """Return a cell of nothing but names of tests as their number, to be opened."""
+    tests = re.findall(r"<code>[\w/]+\.(?:py|txt)::\w+</code>", cell)
+    if not tests or re.sub(r"<br ?/?>|\s", "", cell) != "".join(tests):
+        return cell
+    number = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
+    return f'<details class="tests"><summary>{number}</summary>{cell}</details>'
+
+
+def _breakable(cell: str) -> str:
+    def joints(code: re.Match[str]) -> str:
+        return re.sub(r"(?<=\w)(?:::|[/_])(?=\w)", r"\g<0><wbr>", code[0])
+
+    return re.sub(r"<code>[^<]{30,}</code>", joints, cell)
+
+
 class _Loads(HTMLParser):
     """Collects the addresses that a page makes a browser load."""
 

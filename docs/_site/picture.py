@@ -56,7 +56,7 @@ aria-label="Output of the demo">
 {lines}
 </defs>
 <rect width="{width}" height="{height}" rx="8" fill="#181c22"/>
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+<g transform="translate(14, 22)" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
 <g class="{unique_id}-matrix">
 {matrix}
