@@ -49,7 +49,8 @@ test-windows: $(READY)  ## run the tests in the CPython for Windows, under Wine,
 	@$(BIN)/python tests/windows/run.py
 
 test-pythons: $(READY)  ## the core, and one bot under both runners, on each Python that is found here
-	$(BIN)/python -m pytest -m pythons -rs tests/bot/test_pythons.py tests/pythons
+	$(BIN)/python -m pytest -m pythons -rs tests/bot/test_pythons.py tests/pythons \
+		tests/examples/test_tutorial.py
 
 check: lint types test  ## all that must hold before a change goes in: lint, types, tests
 

@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -45,13 +46,15 @@ def blocks() -> list[Block]:
 class Terminal:
     """A shell, and all that appeared on its terminal."""
 
-    def __init__(self, folder: Path, path: str) -> None:
+    def __init__(self, folder: Path, path: str, clone: Path = ROOT) -> None:
         ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
         environment = {**os.environ, "PATH": path, "TMPDIR": str(folder), "TERM": "dumb"}
+        if clone != ROOT:  # what is installed there is what is tested
+            environment.pop("PYTHONPATH", None)
         self.shell = subprocess.Popen(
             ["bash", "--norc", "--noprofile"],
-            stdin=subprocess.PIPE, stdout=theirs, stderr=theirs, cwd=ROOT,
+            stdin=subprocess.PIPE, stdout=theirs, stderr=theirs, cwd=clone,
             env=environment, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
@@ -148,6 +151,29 @@ def test_the_tutorial_works_as_it_is_written(terminal: Terminal) -> None:
     follow(page, terminal)
     terminal.type("exit")
     assert terminal.shell.wait(PATIENCE) == 0
+
+
+@pytest.mark.pythons
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals to type on")
+def test_a_stranger_who_has_a_clone_can_do_it(tmp_path: Path, programs: str) -> None:
+    """All of the page, from its first block: what it installs is enough. ``make test-pythons``."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("src", "pyproject.toml", "README.md", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, clone / name)
+    (tmp_path / "programs" / "limpet").unlink()
+    terminal = Terminal(tmp_path, programs, clone)
+    try:
+        install, *page = blocks()
+        assert install.title == "install"
+        terminal.type(f"{install.text}echo ended with $?")
+        until_sync(lambda: "ended with" in terminal.seen, lambda: terminal.seen, patience=400)
+        assert "ended with 0" in terminal.seen
+        follow(page, terminal)
+    finally:
+        terminal.close()
 
 
 def test_what_does_not_appear_is_noticed() -> None:
