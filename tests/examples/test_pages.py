@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,13 +56,17 @@ def running(program: str, folder: Path, *arguments: str) -> Iterator[Callable[[]
 
 
 def comes(text: str, printed: Callable[[], str], again: Callable[[], object]) -> None:
-    """Wait until a text is printed; do something again and again, for a watch that still starts."""
+    """Wait until a text is printed; do something now and then, for a watch that still starts."""
+    due = 0.0
 
     def there() -> bool:
+        nonlocal due
         if text in printed():
             return True
-        again()
-        return text in printed()
+        if time.monotonic() > due:
+            again()
+            due = time.monotonic() + 0.1
+        return False
 
     until_sync(there, printed)
 

@@ -177,6 +177,7 @@ SKIPPED: Final[dict[str, tuple[str, ...]]] = {
         r"following/test_faults.py::test_(row_70|events_that_nobody_takes)",
         r"watch/kernel/test_location.py::test_(a_storm_of|deleted_and_made|a_component_is)",
         r"examples/test_examples.py::test_the_demo_ends",
+        r"examples/test_pages.py::test_the_watch_of_the_readme",
     ),
     "Wine reports a change to the innermost of two watched directories alone": (
         r"bot/test_filesystem.py::test_a_path_that_overlaps",
