@@ -3,12 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from limpet import errors
+from limpet.config import WatchOptions
 from limpet.events import DegradedReason
 from limpet.output import RefusalCode
 from limpet.remote import RemoteCode
@@ -165,3 +167,86 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (place and place not in map(anchor, headings(target))):
             broken.append(link)
     assert broken == []
+
+
+SHOWN = {"settle_max": "10 × `settle`", "rescan_interval": "never"}
+"""Defaults of a watch that are ``None`` and mean something."""
+
+
+def test_the_table_of_a_watchs_options_has_each_with_its_default() -> None:
+    """``docs/reference/watch.md``: all of ``WatchOptions``, and nothing else."""
+    text = read(DOCS / "reference/watch.md").partition("\n## Options\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", text, flags=re.MULTILINE)
+    expected = {
+        name: SHOWN.get(name, "none" if default in (None, ()) else f"`{shown(default)}`")
+        for name, default in defaults(WatchOptions).items()
+    }
+    assert dict(rows) == expected
+    assert len(rows) == len(expected)
+
+
+def shown(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def defaults(options: type[WatchOptions]) -> dict[str, object]:
+    made = options()
+    return {field.name: getattr(made, field.name) for field in fields(made)}
+
+
+def cells(text: str, heading: str, first: str) -> list[str]:
+    """Return the first row with this title, or one that begins so, below a heading."""
+    table = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    exact = [row for row in rows if row[0] == first]
+    return (exact or [row for row in rows if row[0].startswith(first)])[0]
+
+
+def number(cell: str) -> float:
+    found = re.search(r"[\d.]+", cell)
+    assert found is not None, cell
+    return float(found[0])
+
+
+@pytest.mark.parametrize(
+    ("row", "heading", "column", "digits"),
+    [
+        ("creations reported", "CPU for each operation, µs, flat out", 6, 0),
+        ("CPU for a change", "CPU for each operation, µs, at 4,000", 5, 0),
+        ("set-up on 200,000", "Setting up on a tree", 1, 1),
+        ("memory for a file", "Growth with the size", 5, 0),
+    ],
+)
+def test_the_readme_quotes_the_figures_of_the_page(
+    row: str, heading: str, column: int, digits: int
+) -> None:
+    """``make bench`` writes the page; the README is changed by hand."""
+    page = read(DOCS / "explanation/performance/watch.md")
+    readme = cells(read(ROOT / "README.md"), "Beside others", row)
+    for place, watcher in enumerate(("limpet, fanotify", "watchfiles", "watchdog"), 1):
+        measured = number(cells(page, heading, watcher)[column])
+        assert number(readme[place]) == round(measured, digits), watcher
+
+
+def test_the_readme_quotes_the_figures_of_following() -> None:
+    """Row T1 of its page."""
+    readme = cells(read(ROOT / "README.md"), "Beside others", "reading a log")
+    page = read(DOCS / "explanation/performance/follow.md")
+    (ours, theirs) = re.findall(r"\((\d+) MiB/s.*?tail (\d+) MiB/s", page)[0]
+    assert (readme[1], readme[5]) == (f"{ours} MiB/s", f"**{theirs} MiB/s**")
+
+
+def test_every_word_of_the_contributors_glossary_is_explained_to_users() -> None:
+    """``docs/glossary.md`` has them, and is in the order of the alphabet."""
+    table = read(ROOT / "CONTRIBUTING.md").partition("## Words")[2].partition("\n## ")[0]
+    terms = {
+        term.strip()
+        for row in re.findall(r"^\| ([^|]+) \|", table, flags=re.MULTILINE)
+        for term in re.sub(r"\(.*?\)", "", row).split(",")
+    }
+    listed = re.findall(r"^\| ([^|]+) \|", read(DOCS / "glossary.md"), flags=re.MULTILINE)[2:]
+    assert listed == sorted(listed, key=str.casefold)
+    inside = {"router", "source", "examine", "report", "deliver", "emit", "directory", "`dir`"}
+    explained = {word.strip() for row in listed for word in row.split(",")}
+    assert terms - {"word", "---"} - inside <= explained
