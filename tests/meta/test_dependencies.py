@@ -41,7 +41,7 @@ def wanted() -> set[tuple[str, str]]:
         (re.split(r"[\[<>=!; ]", line)[0], user)
         for user, lines in users.items()
         for line in lines
-        if isinstance(line, str)
+        if isinstance(line, str) and not line.startswith("limpet[")
     }
 
 
