@@ -84,7 +84,7 @@ def draw(printed: str) -> str:
     text = Text(f"$ make demo\n{printed.rstrip()}")
     for pattern, style in COLOURS.items():
         text.highlight_regex(re.compile(pattern, re.MULTILINE), style)
-    width = max(map(len, text.plain.splitlines()))
+    width = 1 + max(map(len, text.plain.splitlines()))
     console = Console(record=True, width=width, file=io.StringIO(), color_system="truecolor")
     console.print(text, soft_wrap=False, highlight=False)
     svg = console.export_svg(theme=THEME, code_format=FORM, unique_id="demo")

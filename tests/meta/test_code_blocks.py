@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import configparser
+import doctest
 import io
 import json
 import re
@@ -75,7 +76,11 @@ def test_each_language_is_one_that_is_checked() -> None:
 def test_python_compiles_and_names_what_there_is(block: Block) -> None:
     """Whole programs and pieces of one; ``limpet.X`` exists, and so does what is imported."""
     if block.text.startswith(">>>"):
-        pytest.skip("run as a doctest")
+        found = doctest.DocTestParser().get_doctest(
+            block.text, {"limpet": limpet}, name(block), None, 0
+        )
+        assert doctest.DocTestRunner().run(found).failed == 0
+        return
     try:
         tree = compile(
             block.text,
