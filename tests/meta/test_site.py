@@ -131,14 +131,14 @@ def test_what_a_page_loads_from_elsewhere_is_found() -> None:
 
 def test_tests_in_a_table_fold_and_long_names_break() -> None:
     """A cell of nothing but tests is their number, to be opened; other cells keep their text."""
-    one = "<code>watch/unit/test_a.py::test_bc</code>"
+    one = "<code>watch/unit/test_a.py::test_bcd</code>"
     html = f"<td>{one}</td><td>{one}<br />{one}</td><td>see {one}</td><td><code>short_x</code></td>"
     done = hooks.on_page_content(html, None, None, None)
     assert done.count("<details") == 2
     assert "<summary>1 test</summary>" in done
     assert "<summary>2 tests</summary>" in done
     assert (
-        "<td>see <code>watch/<wbr>unit/<wbr>test_<wbr>a.py::<wbr>test_<wbr>bc</code></td>" in done
+        "<td>see <code>watch/<wbr>unit/<wbr>test_<wbr>a.py::<wbr>test_<wbr>bcd</code></td>" in done
     )
     assert "<td><code>short_x</code></td>" in done
     assert done.replace("<wbr>", "").count(one) == 4
