@@ -119,7 +119,14 @@ def test_the_change_log_is_made_of_the_fragments(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["gather.py"]
 
 
-@pytest.mark.parametrize("name", ["Makefile", ".ci/run", "CONTRIBUTING.md", "pyproject.toml"])
+BUILD = [
+    "Makefile", ".ci/run", ".pre-commit-config.yaml", "CONTRIBUTING.md", "RELEASING.md",
+    "SECURITY.md", "mkdocs.yml", "pyproject.toml",
+    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "benchmarks").rglob("*.py"))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BUILD)
 def test_paths_in_build_files_exist(name: str) -> None:
     """A command that names a path that was moved fails only when somebody runs it."""
     text = (ROOT / name).read_text(encoding="utf-8")
