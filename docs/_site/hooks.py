@@ -179,4 +179,5 @@ def on_post_build(config: MkDocsConfig) -> None:
         if path.suffix in {".html", ".css", ".svg"}:
             text = path.read_text(encoding="utf-8")
             for address in foreign(text, css=path.suffix == ".css"):
-                log.warning("%s loads %s from another host", path.name, address)
+                page = path.relative_to(config.site_dir)
+                log.warning("%s loads %s from another host", page, address)
