@@ -162,7 +162,8 @@ async def show_bot(folder: Path) -> int:
     desk = FileSystem(name="desk", input_path=folder, output_path=folder, content={"mode": "r"})
     answer = Behaviour(name="answer")
     answer.add(FileSystemTrigger(events="file.created", target="never"))
-    answer.add(OverwriteFileAction(name="answer to {stem}.txt", content="You asked: {content}"))
+    content = "You asked: {{ content }}"
+    answer.add(OverwriteFileAction(name="answer to {{ stem }}.txt", content=content))
     runner = Runner([desk, answer])
     running = asyncio.create_task(runner.run())
     await runner.ready.wait()

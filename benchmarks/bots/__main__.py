@@ -105,7 +105,7 @@ def files(count: int) -> dict[str, float]:
         io = FileSystem(input_path=str(directory), output_path=str(folder / "out"))
         behaviour = Behaviour()
         behaviour.add(FileSystemTrigger(events="file.created"))
-        behaviour.add(AppendToFileAction(name="log", content="{rel}"))
+        behaviour.add(AppendToFileAction(name="log", content="{{ rel }}"))
         runner = Runner([io, behaviour])
         task = asyncio.create_task(runner.run())
         (one,) = io.get_inputs()

@@ -15,7 +15,8 @@ async def main(folder: str) -> None:
 
     answer = Behaviour(name="answer")
     answer.add(FileSystemTrigger(events=["file.created", "file.updated"], target="never"))
-    answer.add(OverwriteFileAction(name="answer to {stem}.txt", content="You wrote:\n{content}"))
+    content = "You wrote:\n{{ content }}"
+    answer.add(OverwriteFileAction(name="answer to {{ stem }}.txt", content=content))
 
     print("watching", folder, flush=True)
     await run([desk, answer])

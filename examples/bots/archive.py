@@ -23,15 +23,18 @@ async def main(folder: str) -> None:
     archive.add(ClassTrigger(event_class="chat.ChatMessage"))
     archive.add(
         CreateFileAction(
-            name="{event.channel}/{event.author}/{event.id}.txt",
-            content="{event.text}",
+            name="{{ event.channel }}/{{ event.author }}/{{ event.id }}.txt",
+            content="{{ event.text }}",
             if_exists="overwrite",
         )
     )
     archive.add(
         AppendToFileAction(
-            name="days/{utc:%Y-%m-%d}.log",
-            content="{utc:%H:%M} {event.author|one_line}: {event.text|one_line}",
+            name="days/{{ utc | strftime('%Y-%m-%d') }}.log",
+            content=(
+                "{{ utc | strftime('%H:%M') }} "
+                "{{ event.author | one_line }}: {{ event.text | one_line }}"
+            ),
             rotation={"max_bytes": 100_000, "compress": True, "keep": 30},
         )
     )

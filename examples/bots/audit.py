@@ -15,7 +15,8 @@ async def main(folder: str, logs: str) -> None:
 
     audit = Behaviour(name="audit")
     audit.add(FileSystemTrigger())
-    audit.add(AppendToFileAction(name="audit.log", content="{utc} {type} {path|json}"))
+    line = "{{ utc }} {{ type }} {{ path | json }}"
+    audit.add(AppendToFileAction(name="audit.log", content=line))
 
     print("watching", folder, flush=True)
     await run([files, audit])

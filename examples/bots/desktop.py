@@ -16,7 +16,7 @@ async def main(one: str, two: str, notes: str) -> None:
 
     note = Behaviour(name="note")
     note.add(FileSystemTrigger(events="file.created", target="never"))
-    note.add(AppendToFileAction(io="first", name="notes.md", content="- {io}: {name}"))
+    note.add(AppendToFileAction(io="first", name="notes.md", content="- {{ io }}: {{ name }}"))
 
     runner = Runner([first, second, note])
     running = asyncio.create_task(runner.run())

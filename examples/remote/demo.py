@@ -72,7 +72,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: 00000000-0000-4000-8000-000000000004
-    properties: {name: archive.txt, content: "{path} {content}\\n"}
+    properties: {name: archive.txt, content: "{{ path }} {{ content }}\\n"}
 """
 
 

@@ -160,7 +160,7 @@ def test_what_a_trigger_matches(trigger: Any, yes: list[InputEvent], no: list[In
         (lambda: TimeOfDayCondition(after="09:00", before="09:00"), "are equal"),
         (lambda: TimeOfDayCondition(timezone="Europe/Atlantis"), "no time zone"),
         (lambda: TimeOfDayCondition(days=["monday"]), "must be one of"),
-        (lambda: CreateFileAction(name="{naem"), "without a '}'"),
+        (lambda: CreateFileAction(name="{{ naem"), "unexpected end of template"),
         (lambda: RunCommandAction(command=[]), "must not be empty"),
         (lambda: AppendToFileAction(name="a", rotation={"keep": 1}), "nothing says when"),
     ],
@@ -194,7 +194,7 @@ def test_size_age_and_extension() -> None:
 
 def test_rate_limit() -> None:
     """A number in a span of time, for each key separately; its memory is bounded."""
-    condition = RateLimitCondition(most=2, seconds=10, key="{name}")
+    condition = RateLimitCondition(most=2, seconds=10, key="{{ name }}")
     now = [0.0]
     condition.clock = lambda: now[0]
     assert [condition.allows(created("a")) for _ in range(3)] == [True, True, False]
@@ -255,13 +255,13 @@ def test_print_and_log(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A template, or the event as JSON."""
-    act(PrintAction(text="{type} {rel}"), created("a\udce9.txt"))
+    act(PrintAction(text="{{ type }} {{ rel }}"), created("a\udce9.txt"))
     act(PrintAction(), created("b.txt"))
     one, two = capsys.readouterr().out.splitlines()
     assert one == "file.created a\\udce9.txt"
     assert json.loads(two)["rel"] == "b.txt"
     with caplog.at_level(logging.WARNING, logger="mine"):
-        act(LogAction(text="saw {name}", level="warning", logger="mine"), created())
+        act(LogAction(text="saw {{ name }}", level="warning", logger="mine"), created())
         act(LogAction(level="debug", logger="mine"), Chat())
     assert [record.getMessage() for record in caplog.records] == ["saw a.txt"]
 
@@ -269,24 +269,28 @@ def test_print_and_log(
 def test_what_the_file_actions_ask_for() -> None:
     """Safe names; contents from templates, or unchanged."""
     event = created("sub/a.txt", content=b"\x00\xff", content_mode="rb")
-    (made,) = act(CreateFileAction(name="x/{rel}", io="out"), event)
+    (made,) = act(CreateFileAction(name="x/{{ rel }}", io="out"), event)
     assert isinstance(made, CreateFileOutputEvent)
     assert (made.name, made.content, made.io) == ("x/sub/a.txt", b"\x00\xff", "out")
-    (made,) = act(CreateFileAction(name="x", content="{size}", if_exists="overwrite"), event)
+    (made,) = act(CreateFileAction(name="x", content="{{ size }}", if_exists="overwrite"), event)
     assert isinstance(made, OverwriteFileOutputEvent)
-    (made,) = act(AppendToFileAction(name="{utc:%Y-%m-%d}.log", content="{type}"), event)
+    (made,) = act(
+        AppendToFileAction(name="{{ utc | strftime('%Y-%m-%d') }}.log", content="{{ type }}"), event
+    )
     assert isinstance(made, AppendToFileOutputEvent)
     assert (made.name, made.content) == ("2025-11-25.log", "file.created\n")
-    (made,) = act(AppendToFileAction(name="l", content="{type}", rotation={"daily": True}), event)
+    (made,) = act(
+        AppendToFileAction(name="l", content="{{ type }}", rotation={"daily": True}), event
+    )
     assert made.operation().rotation.daily
     for action, wanted in (
-        (OverwriteFileAction(name="a", content='{{"a": 1}}'), '{"a": 1}'),  # D11
+        (OverwriteFileAction(name="a", content='{"a": 1}'), '{"a": 1}'),  # D11
         (OverwriteFileAction(name="a", content=""), ""),
     ):
         assert act(action, event)[0].operation().content == wanted
-    assert act(DeleteFileAction(name="{rel}"), event)[0].operation().name == "sub/a.txt"
-    assert act(MakeDirAction(name="{stem}"), event)[0].operation().name == "a"
-    moved = act(MoveFileAction(name="{rel}", target="old/{name}"), event)[0].operation()
+    assert act(DeleteFileAction(name="{{ rel }}"), event)[0].operation().name == "sub/a.txt"
+    assert act(MakeDirAction(name="{{ stem }}"), event)[0].operation().name == "a"
+    moved = act(MoveFileAction(name="{{ rel }}", target="old/{{ name }}"), event)[0].operation()
     assert (moved.name, moved.target) == ("sub/a.txt", "old/a.txt")
     with pytest.raises(UsageError, match="the FileSystem has no option content"):
         act(CreateFileAction(name="x"), created())  # no content
@@ -298,7 +302,7 @@ def test_in_mewbot_a_failure_is_logged_and_the_later_actions_stand_down(
     """Its runner would end the bot; the file still moves to the failures."""
     state: dict[str, Any] = {}
     event = created()
-    assert act(CreateFileAction(name="{old_name}"), event, state) == []
+    assert act(CreateFileAction(name="{{ old_name }}"), event, state) == []
     assert "no field 'old_name'" in caplog.text
     assert act(CreateFileAction(name="fine", content="x"), event, state) == []
     (away,) = act(MoveProcessedFileAction(), event, state)
@@ -331,7 +335,7 @@ def test_processed_files_are_moved(tmp_path: Path) -> None:
     (directory / "b").write_text("x")
     away("b", failed=True)
     (directory / "c").write_text("x")
-    assert away("c", name="{stem}-{size}", done="kept") == directory / "kept" / "c-3"
+    assert away("c", name="{{ stem }}-{{ size }}", done="kept") == directory / "kept" / "c-3"
     found = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
     assert found == ["done/sub/a.1.txt", "done/sub/a.txt", "failed/b", "in/kept/c-3"]
     (directory / "d").write_text("x")
@@ -361,7 +365,9 @@ def test_a_command_gets_its_arguments_and_the_event_and_little_else(
         "dict(os.environ)]))"
     )
     action = RunCommandAction(
-        command=[PYTHON, "-c", program, "{name}", "--x={name}"], folder=str(tmp_path), keep="WANTED"
+        command=[PYTHON, "-c", program, "{{ name }}", "--x={{ name }}"],
+        folder=str(tmp_path),
+        keep="WANTED",
     )
     state = ActionState()
     act(action, created(name), state)
@@ -409,7 +415,9 @@ def test_what_happens_while_a_command_runs(tmp_path: Path, busy: str, wanted: st
         "[time.sleep(0.01) for _ in iter(lambda: (here / 'go').exists(), True)]; "
         "(here / sys.argv[2]).touch()"
     )
-    action = RunCommandAction(command=[PYTHON, "-c", program, str(tmp_path), "{name}"], busy=busy)
+    action = RunCommandAction(
+        command=[PYTHON, "-c", program, str(tmp_path), "{{ name }}"], busy=busy
+    )
 
     async def one(name: str) -> None:
         async for _ in action.act(created(name), ActionState()):
@@ -457,7 +465,7 @@ while not (here / "go").exists():
 def test_a_program_that_is_restarted_has_its_grace(tmp_path: Path) -> None:
     """A third event, and a cancellation, while the first program ends in order do not kill it;
     of the events that wait only the newest runs."""
-    argv = [PYTHON, "-c", ORDERLY, str(tmp_path), "{name}"]
+    argv = [PYTHON, "-c", ORDERLY, str(tmp_path), "{{ name }}"]
     action = RunCommandAction(command=argv, busy="restart")
 
     async def one(name: str) -> None:
@@ -490,7 +498,7 @@ def test_a_program_that_is_restarted_has_its_grace(tmp_path: Path) -> None:
 
 def test_a_bot_in_a_hurry_does_not_wait_for_its_programs(tmp_path: Path) -> None:
     """The explicit sign ends the grace: not the number of cancellations."""
-    argv = [PYTHON, "-c", ORDERLY, str(tmp_path), "{name}"]
+    argv = [PYTHON, "-c", ORDERLY, str(tmp_path), "{{ name }}"]
     action = RunCommandAction(command=argv)
     hurry = False
 
@@ -530,9 +538,9 @@ def test_content_that_is_missing_has_its_reason(
 ) -> None:
     """Not only that there is none; and a default is taken."""
     with pytest.raises(UsageError, match=expected):
-        act(CreateFileAction(name="x", content=f"{{{field}}}"), created(**more))
+        act(CreateFileAction(name="x", content="{{ " + field + " }}"), created(**more))
     (made,) = act(
-        CreateFileAction(name="x", content=f"{{{field}|default('none')}}"), created(**more)
+        CreateFileAction(name="x", content="{{ " + field + " | default('none') }}"), created(**more)
     )
     assert made.content == "none"
 
@@ -548,7 +556,7 @@ def test_a_dry_run_runs_and_posts_nothing() -> None:
     expected: list[str] = []
     token = dry_run_report.set(expected.append)
     try:
-        act(RunCommandAction(command=["/no/such", "{name}"]), created("a b"))
+        act(RunCommandAction(command=["/no/such", "{{ name }}"]), created("a b"))
     finally:
         dry_run_report.reset(token)
     assert expected == ["would run /no/such 'a b'"]

@@ -46,7 +46,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.CreateFileAction
     uuid: null
-    properties: {name: "{rel}", io: inbox}
+    properties: {name: "{{ rel }}", io: inbox}
 """
 
 
@@ -123,9 +123,9 @@ def test_case_d16_every_mistake_is_reported_with_position_and_suggestion(tmp_pat
         ("properties: {}", "properties: null", "must be keys and values; {} if there are none"),
         ("properties: {}", "properties: []", "must be keys and values; {} if there are none"),
         ("io: inbox", "io: inbx", "did you mean 'inbox'"),
-        ('name: "{rel}", ', "", "the property 'name' is missing"),
-        ('"{rel}"', '"{rell}"', "did you mean 'rel'"),
-        ('"{rel}"', '"{rel"', "without a '}'"),
+        ('name: "{{ rel }}", ', "", "the property 'name' is missing"),
+        ('"{{ rel }}"', '"{{ rell }}"', "column 4: there is no field 'rell'; did you mean 'rel'"),
+        ('"{{ rel }}"', '"{{ rel"', "column 4: unexpected end of template"),
         ("existing: true", "existing: 'true'", "must be true or false"),
         ("settle: 0.5", "settle: -0.5", "must be greater than or equal to 0, not -0.5"),
         ("settle: 0.5", "input_mode: lines", "needs input_path_type 'file'"),
@@ -381,7 +381,7 @@ def test_the_schema_takes_what_the_check_takes_and_refuses_what_it_can() -> None
         ("settle: 0.5", "settle: -1"),
         ("mode: rb", "mode: x"),
         ("uuid: io\n", ""),
-        ('name: "{rel}", ', ""),
+        ('name: "{{ rel }}", ', ""),
         ("concurrency: 2", "concurrency: 0"),
     ):
         documents = list(yaml.safe_load_all(GOOD.replace(old, new, 1)))
@@ -689,7 +689,7 @@ def test_bots_that_write_into_each_others_folder_are_warned_of(tmp_path: Path) -
 def test_a_bot_that_moves_files_where_another_watches_is_warned_of(tmp_path: Path) -> None:
     """The folders for processed files are written into, too."""
     move = GOOD.partition("---")[2].replace("CreateFileAction", "MoveProcessedFileAction")
-    move = move.replace('{name: "{rel}", io: inbox}', "{done: ../b}")
+    move = move.replace('{name: "{{ rel }}", io: inbox}', "{done: ../b}")
     head = "kind: IOConfig\nimplementation: limpet.bot.FileSystem\nuuid: io\n"
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
     files[0].write_text(f"{head}properties: {{input_path: {tmp_path}/a}}\n---{move}")

@@ -47,7 +47,8 @@ for _ in range(40):
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**64, 10**400, 0.5, -0.5, 1e308, "", " ", "x", "\0", "\ud800",
     "/",
-    "a" * 100_000, "\n", "é", "{", "}", "{x}", "{path", "(", "[", "*", "**", "!", "\\", "~", "..",
+    "a" * 100_000, "\n", "é", "{", "}", "{{ x }}", "{{ path", "{% if", "{{ 1 + }}",
+    "(", "[", "*", "**", "!", "\\", "~", "..",
     "yes", "2026-01-01", "12:30", "1e3", "0x10", "http://[", "https://a:b", "nats://", "utf-16",
     "hex", "strict", [], [[]], [None], [1], ["x"], ["x", 1], {}, {"x": 1}, {"": None}, {"1": []},
     {"mode": "r"}, {"mode": 5, "x": []}, {"max_bytes": -1}, {"daily": 1, "keep": "x"}, DEEP,
@@ -166,7 +167,7 @@ def test_bytes_that_are_no_file_of_a_bot(
     """A good file in which bytes were changed, lost or doubled."""
     monkeypatch.chdir(tmp_path)
     chance = random.Random(seed)
-    documents = bot("Action", part("Action", "CreateFileAction", {"name": "{rel}"}))
+    documents = bot("Action", part("Action", "CreateFileAction", {"name": "{{ rel }}"}))
     good = "\n---\n".join(json.dumps(one, indent=1) for one in documents).encode()
     for _ in range(150):
         data = bytearray(good)

@@ -205,7 +205,7 @@ def test_a_bot_of_lines(tmp_path: Path) -> None:
         io, out = io_for(log), FileSystem(output_path=str(tmp_path / "out"))
         alert = Behaviour(name="alert")
         alert.add(LinesTrigger(pattern="ERROR"))
-        alert.add(AppendToFileAction(name="alerts", content="{line_count} {lines}"))
+        alert.add(AppendToFileAction(name="alerts", content="{{ line_count }} {{ lines }}"))
         runner = Runner([io, out, alert], RunOptions(state_dir=tmp_path / "state"))
         task = asyncio.create_task(runner.run())
         await until(lambda: io.get_inputs()[0].backend)  # type: ignore[attr-defined]

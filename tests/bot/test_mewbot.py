@@ -60,15 +60,15 @@ actions:
   - kind: Action
     implementation: limpet.bot.RunCommandAction
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000006
-    properties: {command: [test, '{suffix}', '=', .txt]}
+    properties: {command: [test, '{{ suffix }}', '=', .txt]}
   - kind: Action
     implementation: limpet.bot.OverwriteFileAction
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000007
-    properties: {name: '{rel}', content: '{content|upper}', io: here}
+    properties: {name: '{{ rel }}', content: '{{ content | upper }}', io: here}
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000008
-    properties: {name: log, content: '{rel}'}
+    properties: {name: log, content: '{{ rel }}'}
   - kind: Action
     implementation: limpet.bot.MoveProcessedFileAction
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000009
@@ -183,7 +183,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.PrintAction
     uuid: aaaaaaaa-aaaa-4aaa-0000-000000000024
-    properties: {text: "<{event.text}>"}
+    properties: {text: "<{{ event.text }}>"}
 """
 
 

@@ -64,7 +64,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: d2
-    properties: {name: hooks.log, content: '{event.text}'}
+    properties: {name: hooks.log, content: '{{ event.text }}'}
 """
 
 

@@ -17,8 +17,9 @@ from limpet.bot import FileSystem, Runner, RunOptions
 from limpet.bot.config import load
 from limpet.bot.config._schema import components
 from limpet.bot.settings._setting import settings_of
-from limpet.bot.settings._template import FILTERS
 from limpet.bot.settings._template_fields import FIELDS
+from limpet.bot.settings._template_filters import FILTERS
+from limpet.bot.settings._template_tests import TESTS
 from tests.bot.factories import put
 from tests.bot.test_webhook import Service
 from tests.waiting import until
@@ -48,7 +49,7 @@ def test_every_component_has_its_section(name: str) -> None:
 
 def test_every_field_and_filter_and_event_is_named() -> None:
     """On the page of the components."""
-    for word in [*FIELDS, *FILTERS]:
+    for word in [*FIELDS, *FILTERS, *TESTS]:
         assert re.search(rf"`{word}[`(]", PAGE), word
     events = [one for one in limpet.bot.__all__ if one.endswith("putEvent")]
     internal = {"FileSystemOutputEvent", "MoveProcessedFileOutputEvent"}

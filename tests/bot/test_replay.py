@@ -44,8 +44,10 @@ def test_the_whole_way_of_a_file_that_fails(tmp_path: Path) -> None:
     assert limpet(tmp_path, "new", "inbox").returncode == 0
     file = tmp_path / "inbox.yaml"
     script = 'echo ran >> tries; test -e good && cat "$1" >> out'
-    command = json.dumps(["sh", "-c", script, "sh", "{path}"])
-    text = file.read_text().replace("[cksum, '{path}']", command).replace("settle: 2", "settle: 0")
+    command = json.dumps(["sh", "-c", script, "sh", "{{ path }}"])
+    text = (
+        file.read_text().replace("[cksum, '{{ path }}']", command).replace("settle: 2", "settle: 0")
+    )
     file.write_text(text.replace("concurrency: 2", "concurrency: 1"))
     (tmp_path / "inbox" / "sub").mkdir(parents=True)
     (tmp_path / "failed" / "sub").mkdir(parents=True)
@@ -198,7 +200,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: a
-    properties: {name: log, content: "{name}"}
+    properties: {name: log, content: "{{ name }}"}
   - kind: Action
     implementation: limpet.bot.RunCommandAction
     uuid: c

@@ -444,8 +444,8 @@ def test_what_cannot_go_well_is_not_tried_again(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     source = MemoryIO(TextEvent("a"), TextEvent("a"))
     io = FileSystem(output_path=str(folder))
-    bot = behaviour(CreateFileAction(name="{event.text}", content="x"), name="b")
-    failing = behaviour(CreateFileAction(name="{event.nothing}", content="x"), name="c")
+    bot = behaviour(CreateFileAction(name="{{ event.text }}", content="x"), name="b")
+    failing = behaviour(CreateFileAction(name="{{ event.nothing }}", content="x"), name="c")
     stats = done(source, io, bot, failing, state_dir=tmp_path)
     assert stats.retries == 0
     assert sorted(one["error"]["type"] for one in dead_letters(tmp_path)) == [
@@ -695,7 +695,7 @@ def test_o5_a_bot_that_answers_into_the_same_directory_does_not_loop(folder: Pat
     async def main() -> None:
         io = FileSystem(name="here", input_path=str(folder), output_path=str(folder))
         answer = behaviour(
-            CreateFileAction(name="answer to {name}", content="x", if_exists="overwrite"),
+            CreateFileAction(name="answer to {{ name }}", content="x", if_exists="overwrite"),
             trigger=FileSystemTrigger(events=["file.created", "file.updated"]),
         )
         runner = Runner([io, answer])
@@ -823,7 +823,7 @@ def test_case_d10_records_of_three_behaviours_keep_their_order(folder: Path) -> 
     source = MemoryIO(*(TextEvent(f"{number:04d}") for number in range(334)))
     io = FileSystem(output_path=str(folder))
     bots = [
-        behaviour(AppendToFileAction(name="log", content=f"{who} {{event.text}}"), name=who)
+        behaviour(AppendToFileAction(name="log", content=who + " {{ event.text }}"), name=who)
         for who in ("one", "two", "three")
     ]
     done(source, io, *bots)
@@ -848,7 +848,7 @@ def test_a_dry_run_writes_nothing(folder: Path, caplog: pytest.LogCaptureFixture
         )  # fmt: skip
         ran: list[str] = []
         bot = behaviour(
-            CreateFileAction(name="{rel}.copy", content="text"),
+            CreateFileAction(name="{{ rel }}.copy", content="text"),
             lambda event: ran.append("third party"),
             MoveProcessedFileAction(),
             trigger=FileSystemTrigger(target="never"),
@@ -956,7 +956,7 @@ def test_a_dry_run_stays_dry_over_a_reload(folder: Path) -> None:
 
     def bot() -> list[Any]:
         io = FileSystem(input_path=str(directory), output_path=str(folder / "out"))
-        action = CreateFileAction(name="{rel}.copy", content="text")
+        action = CreateFileAction(name="{{ rel }}.copy", content="text")
         return [io, behaviour(action, trigger=FileSystemTrigger(target="never"))]
 
     async def main() -> None:

@@ -318,11 +318,11 @@ actions:
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: a1
-    properties: {name: log, content: "{name}"}
+    properties: {name: log, content: "{{ name }}"}
   - kind: Action
     implementation: limpet.bot.OverwriteFileAction
     uuid: a2
-    properties: {name: "{name}", content: "{content}"}
+    properties: {name: "{{ name }}", content: "{{ content }}"}
   - {kind: Action, implementation: limpet.bot.MoveProcessedFileAction, uuid: a3, properties: {}}
 """
 

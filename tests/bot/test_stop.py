@@ -93,7 +93,7 @@ actions:
 
 ECHO = BOT.replace(
     "own.Hang, uuid: a, properties: {}",
-    "limpet.bot.PrintAction, uuid: a, properties: {text: '<{event.text}>'}",
+    "limpet.bot.PrintAction, uuid: a, properties: {text: '<{{ event.text }}>'}",
 )
 
 ARGV = ["run", "bot.yaml", "--state-dir", "state"]

@@ -81,8 +81,8 @@ def test_the_event_is_posted() -> None:
     async def work(url: str) -> None:
         await post(WebhookAction(url=url, headers={"x-mine": "1"}))
         await post(WebhookAction(url=url, body="cloudevent"))
-        await post(WebhookAction(url=url, body="text", text='{{"word": {state.word|json}}}'))
-        await post(WebhookAction(url=url, body="text", text="{name}"))
+        await post(WebhookAction(url=url, body="text", text='{"word": {{ state.word | json }}}'))
+        await post(WebhookAction(url=url, body="text", text="{{ name }}"))
 
     serving(service, work)
     (head, body), (cloud_head, cloud), (json_head, json_body), (text_head, text) = service.got
@@ -224,7 +224,7 @@ def test_a_slow_look_up_counts_into_the_time_limit(monkeypatch: pytest.MonkeyPat
 def test_text_that_is_no_unicode_is_sent_escaped() -> None:
     """A name that is not UTF-8 is in the text; as JSON it reads back as the same name."""
     service = Service(204)
-    text = "{name}"
+    text = "{{ name }}"
 
     async def send(action: WebhookAction) -> None:
         async for _ in action.act(created("evil\udcff"), ActionState()):
@@ -233,7 +233,7 @@ def test_text_that_is_no_unicode_is_sent_escaped() -> None:
 
     async def work(url: str) -> None:
         await send(WebhookAction(url=url, body="text", text=text))
-        await send(WebhookAction(url=url, body="text", text="{name|json}"))
+        await send(WebhookAction(url=url, body="text", text="{{ name | json }}"))
         await send(WebhookAction(url=url))
 
     serving(service, work)

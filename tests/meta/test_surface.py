@@ -22,7 +22,16 @@ from limpet.remote import EventReader, MemoryHub, MemoryTransport, RemoteOutput
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 EXTRAS = {
-    "bot": ("cronsim", "mewbot", "mewbot.api", "mewbot.core", "pydantic", "ruamel.yaml", "yaml"),
+    "bot": (
+        "cronsim",
+        "jinja2",
+        "mewbot",
+        "mewbot.api",
+        "mewbot.core",
+        "pydantic",
+        "ruamel.yaml",
+        "yaml",
+    ),
     "cli": ("rich",),
     "nats": ("nats", "pydantic", "ruamel.yaml"),
     "watchfiles": ("watchfiles",),

@@ -40,7 +40,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: 00000000-0000-4000-8000-000000000004
-    properties: {name: 'log.txt', content: "{path} {content}\\n"}
+    properties: {name: 'log.txt', content: "{{ path }} {{ content }}\\n"}
 """
 
 LOCAL = """

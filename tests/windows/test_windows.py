@@ -245,7 +245,7 @@ def test_limpet_new_inbox(tmp_path: Path) -> None:
     file = tmp_path / "inbox.yaml"
     script = tmp_path / "work.py"
     script.write_text("import sys\nopen('worked', 'a').write(sys.argv[1] + '\\n')\n")
-    command = json.dumps([sys.executable, str(script), "{path}"])
+    command = json.dumps([sys.executable, str(script), "{{ path }}"])
     text = re.sub(r"\[\w+(, -\w+)?, '\{path\}'\]", lambda _: command, file.read_text())
     assert command in text
     file.write_text(text.replace("settle: 2", "settle: 0.2"))

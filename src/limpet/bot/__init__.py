@@ -90,6 +90,7 @@ if TYPE_CHECKING:
 need("mewbot.core", "limpet.bot")
 need("mewbot.api", "limpet.bot")
 need("pydantic", "limpet.bot")
+need("jinja2", "limpet.bot")
 
 __all__ = [
     "AgeCondition",

@@ -50,8 +50,8 @@ actions:
     implementation: limpet.bot.AppendToFileAction
     uuid: @
     properties:
-      name: 'audit-{utc:%Y-%m}.log'
-      content: '{utc} {type} {path|json}'
+      name: 'audit-{{ utc | strftime("%Y-%m") }}.log'
+      content: '{{ utc }} {{ type }} {{ path | json }}'
       rotation: {max_bytes: 10000000, compress: true}   # never deletes anything by itself
 """,
     ),
@@ -85,15 +85,15 @@ actions:
     implementation: limpet.bot.CreateFileAction
     uuid: @
     properties:                  # the name is safe for any channel and id
-      name: "{event.channel}/{utc:%Y-%m-%d}/{event.id}.txt"
-      content: "{event.author}: {event.text}\\n"
+      name: "{{ event.channel }}/{{ utc | strftime('%Y-%m-%d') }}/{{ event.id }}.txt"
+      content: "{{ event.author }}: {{ event.text }}\\n"
       if_exists: overwrite       # a message repeated after a crash is the same file
   - kind: Action
     implementation: limpet.bot.AppendToFileAction
     uuid: @
     properties:
-      name: '{event.channel}.log'
-      content: '{utc} {event.author|one_line}: {event.text|one_line}'
+      name: '{{ event.channel }}.log'
+      content: '{{ utc }} {{ event.author | one_line }}: {{ event.text | one_line }}'
       rotation: {daily: true, compress: true}
 """,
     ),
@@ -138,7 +138,7 @@ actions:
     uuid: @
     properties:
       name: alerts.log
-      content: '{lines}'
+      content: '{{ lines }}'
 """,
     ),
     "inbox": (
@@ -177,12 +177,13 @@ actions:
     implementation: limpet.bot.RunCommandAction
     uuid: @
     properties:
-      command: [CHECKSUM, '{path}']   # your program; the event is a JSON line on its standard input
+      command: [CHECKSUM, '{{ path }}']   # your program; the event is a JSON line on its stdin
       timeout: 300
   - kind: Action
     implementation: limpet.bot.LogAction
     uuid: @
-    properties: {text: 'the program ended well for {rel}. {state.command.output|one_line}'}
+    properties:
+      text: 'the program ended well for {{ rel }}. {{ state.command.output | one_line }}'
   - kind: Action
     implementation: limpet.bot.MoveProcessedFileAction   # must be the last
     uuid: @

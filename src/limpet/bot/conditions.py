@@ -32,8 +32,9 @@ from limpet._shared_open import open_shared
 from limpet.bot._zone import ZoneText
 from limpet.bot.events._input_events import FileSystemInputEvent
 from limpet.bot.settings._setting import Configured, Setting
-from limpet.bot.settings._template import MissingFieldError, Template
+from limpet.bot.settings._template import Template
 from limpet.bot.settings._template_fields import FIELDS, Fields
+from limpet.bot.settings._template_values import MissingFieldError
 from limpet.bot.settings._types import TemplateText
 from limpet.errors import UsageError
 
@@ -117,7 +118,8 @@ class RateLimitCondition(_Condition):
     most: PositiveCount = Setting(description="Most events ...")
     seconds: PositiveSeconds = Setting(description="... in this number of seconds.")
     key: TemplateText = Setting(
-        Template("all"), description="Template whose values are counted separately, such as {path}."
+        Template("all"),
+        description="Template whose values are counted separately, such as {{ path }}.",
     )
     clock: Callable[[], float] = staticmethod(time.monotonic)
 

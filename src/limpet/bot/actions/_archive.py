@@ -38,7 +38,7 @@ class MoveProcessedFileAction(LimpetAction):
     )
     failed: FilePath = Setting("../failed", description="Folder for files that failed.")
     name: TemplateText = Setting(
-        Template("{rel}"),
+        Template("{{ rel }}"),
         description="Name in that folder, as a template; by default subfolders stay.",
     )
 
@@ -74,14 +74,14 @@ class MoveProcessedFileAction(LimpetAction):
 
     def find_failed(self, event: FileSystemInputEvent) -> Path | None:
         """Return where the file of an event lies since it failed; ``None`` if it is not there."""
-        if event.stat is None or event.event.location is None or self.name.source != "{rel}":
+        if event.stat is None or event.event.location is None or self.name.alone != "rel":
             return None
         place = event.event.location.parent if event.is_target else event.event.location
         base = Path(_below(place, self.failed), self._name(event, {}))
         return find_moved(base, (event.stat.device, event.stat.inode))
 
     def _name(self, event: InputEvent, state: dict[str, Any]) -> str:
-        if self.name.source == "{rel}":
+        if self.name.alone == "rel":
             return str(FIELDS["rel"](event))  # it is a file name already, and must not change
         return self.name.name(self.fields(event, state))
 

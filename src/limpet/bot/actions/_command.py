@@ -44,7 +44,8 @@ class RunCommandAction(LimpetAction):
 
     Its environment has ``LIMPET_EVENT_TYPE``, ``LIMPET_PATH``, ``LIMPET_OLD_PATH`` and
     ``LIMPET_ROOT``, and a few variables of ours. Its output goes into ``state``, as
-    ``{state.command.output}`` and ``{state.command.status}``. A status other than 0 is a failure.
+    ``{{ state.command.output }}`` and ``{{ state.command.status }}``. A status other than 0 is a
+    failure.
 
     A program that takes too long, or is ended for a newer event (``busy: restart``), gets SIGTERM,
     and five seconds later SIGKILL; the next one starts once it is gone. Meanwhile only the newest

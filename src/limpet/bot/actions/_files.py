@@ -64,7 +64,7 @@ class _FileAction(LimpetAction):
 
 class _WritingAction(_FileAction):
     content: TemplateOrEmpty = Setting(
-        Template("{content}"), description="Content to write, as a template."
+        Template("{{ content }}"), description="Content to write, as a template."
     )
     encoding: Encoding = Setting("utf-8", description="Encoding of the content.")
 
@@ -73,7 +73,7 @@ class _WritingAction(_FileAction):
     ) -> OutputEvent:
         """Return the output event with its content."""
         fields = self.fields(event, state)
-        if self.content.source == "{content}":  # unchanged, bytes as bytes
+        if self.content.alone == "content":  # unchanged, bytes as bytes
             content = _as_it_was(cast("str | bytes", fields.field("content")), self.encoding)
         else:
             content = writable(self.content.text(fields))

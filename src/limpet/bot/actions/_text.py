@@ -60,7 +60,7 @@ class LogAction(LimpetAction):
     """Writes a line to the log."""
 
     text: TemplateText = Setting(
-        Template("{type} {path|default('')}"), description="The line, as a template."
+        Template("{{ type }} {{ path | default('') }}"), description="The line, as a template."
     )
     level: Literal["debug", "info", "warning", "error"] = Setting(
         "info", description="Level: debug, info, warning or error."

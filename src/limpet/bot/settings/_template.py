@@ -1,34 +1,41 @@
-"""A small language for names and contents: values in a text, without code.
+"""Templates for names and contents, in the language of jinja: values in a text, without code.
 
-``{field}`` is a value of the event, ``{field:form}`` a formatted value (a time as by ``strftime``,
-a number as by ``format``), ``{field|filter|filter(arguments)}`` a filtered value; ``{{`` and ``}}``
-are braces. A field is looked up in the given values and nowhere else: no attribute, call or index
-reaches into an object, so even a text from outside is safe to expand. A template is parsed once,
-and its errors are reported then.
+``{{ field }}`` is a value of the event, ``{{ field | filter }}`` a filtered one; ``{% if %}`` and
+``{% for %}`` are there, and everything that could run code or reach into an object is not. A value
+is never read as a template. A template is compiled once, and its errors are reported then, with
+line and column.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-import urllib.parse
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import PurePath
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, Final, NoReturn, Protocol
 
-from limpet._suggest import near
-from limpet._surrogates import json_text
+from jinja2 import TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+
+from limpet._config_problem import shortened
+from limpet.bot.settings._template_environment import Expansion, NamePart, Sandbox, name_part
+from limpet.bot.settings._template_grammar import FaultError, Use, checked
+from limpet.bot.settings._template_limits import (
+    MOST_CHARS,
+    MOST_NAME,
+    MOST_SOURCE,
+    MOST_TOKENS,
+)
+from limpet.bot.settings._template_values import Missing, MissingFieldError, plain, shown
 from limpet.errors import UsageError
 from limpet.output import safe_name
 
-_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_-]+)*")
-_FILTER: Final = re.compile(r"\s*([a-z_][a-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
-_FORM: Final = re.compile(r"(?:.?[<>=^])?[-+ ]?#?0?\d{0,3},?(?:\.\d{1,2})?[a-zA-Z%]?")
-_MOST: Final = 16 << 20
-"""Most characters of an expansion; webhooks and files have lower limits of their own."""
+_TAG: Final = re.compile(r"\{[{%#]")
+_MOST_REASON: Final = 500
+"""Characters of what went wrong; the error of a user's class may show its whole value."""
+_AT: Final = re.compile(r" at (\d+)\Z")
+"""Where jinja's lexer puts the place of a character that it does not take."""
+_SPACES: Final = "\x1c\x1d\x1e\x1f"
+"""Characters that jinja takes for blanks inside a tag, and no template has; see ``_hidden``."""
 
 
 class Lookup(Protocol):
@@ -38,30 +45,32 @@ class Lookup(Protocol):
         """Return a value; raise ``MissingFieldError`` if there is none."""
 
 
-class MissingFieldError(UsageError):
-    """The event has no such field; ``{field|default(...)}`` provides a default."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Placeholder:
-    field: str
-    form: str
-    filters: tuple[tuple[str, tuple[object, ...]], ...]
-
-
 class Template:
-    """One parsed text; immutable, and usable from any thread."""
+    """One compiled text; immutable, and usable from any thread."""
 
-    __slots__ = ("_pieces", "source")
+    __slots__ = ("_compiled", "_names", "alone", "source", "uses")
+
+    source: str
+    uses: tuple[Use, ...]
+    """The fields it reads, each with its place: not the variables that it sets itself."""
+    alone: str | None
+    """The field that is all of it (``{{ content }}``), if there is one."""
 
     def __init__(self, source: str) -> None:
-        """Parse a text.
+        """Compile a text.
 
         Raises:
             UsageError: It has an error; the message names the place.
         """
         self.source = source
-        self._pieces = tuple(_parse(source))
+        self.uses, self.alone = (), None
+        self._names: tuple[str, ...] = ()
+        self._compiled: Any = None
+        if _TAG.search(source):
+            if len(source) > MOST_SOURCE:
+                message = f"{_quoted(source)} has more than {MOST_SOURCE} characters"
+                raise UsageError(message)
+            self._compile()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Template) and self.source == other.source
@@ -72,253 +81,184 @@ class Template:
     def __repr__(self) -> str:
         return f"Template({self.source!r})"
 
+    def __reduce__(self) -> tuple[type[Template], tuple[str]]:
+        return Template, (self.source,)
+
     @property
     def fields(self) -> frozenset[str]:
-        return frozenset(piece.field for piece in self._pieces if isinstance(piece, _Placeholder))
+        return frozenset(use.name for use in self.uses)
 
     def text(self, values: Lookup) -> str:
         """Return the text with its values.
 
         Raises:
             MissingFieldError: A field is missing, and has no default.
-            UsageError: A value does not fit its form or filter.
+            UsageError: A value does not fit its filter, or a limit is passed.
         """
-        pieces = [
-            piece if isinstance(piece, str) else _shown(_value(piece, values), piece)
-            for piece in self._pieces
-        ]
-        if sum(map(len, pieces)) > _MOST:
-            message = f"the text of {self.source[:40]!r} has more than {_MOST} characters"
-            raise UsageError(message)
-        return "".join(pieces)
+        return "".join(self._pieces(values, shown, MOST_CHARS))
 
     def name(self, values: Lookup) -> str:
         """Return a file name below an output directory that is safe for any values.
 
         A ``/`` in the template itself separates directories, also in the form of a time
-        (``{time:%Y/%m}``), and so do the components of a path such as ``{rel}``. Each component
-        then goes through ``limpet.safe_name``: no value can leave the directory or add one.
+        (``{{ time | strftime('%Y/%m') }}``), and so do the components of a path such as
+        ``{{ rel }}``. Each component then goes through ``limpet.safe_name``: no value can leave the
+        directory or add one.
 
         Raises:
             MissingFieldError: A field is missing, and has no default.
-            UsageError: The name is empty.
+            UsageError: The name is empty, or a limit is passed.
         """
         parts = [""]
-        for piece in self._pieces:
-            if isinstance(piece, str):
-                first, *rest = piece.split("/")
-                parts[-1] += first
-                parts += rest
-                continue
-            value = _value(piece, values)
-            if isinstance(value, datetime):
-                form = piece.form or "%Y-%m-%dT%H%M%S"  # a colon is in no portable name
-                first, *rest = value.strftime(form).split("/")
-            elif isinstance(value, PurePath) and not piece.form:
-                components_of = [part for part in value.parts if part != value.anchor]
-                first, *rest = components_of or [""]
-            else:
-                first, rest = _shown(value, piece), []
-            parts[-1] += first
-            parts += rest
+        for piece in self._pieces(values, name_part, MOST_NAME):
+            found = piece.components if isinstance(piece, NamePart) else piece.split("/")
+            parts[-1] += found[0]
+            parts += found[1:]
         made = [safe_name(part) for part in parts if part]
         if not made:
             message = f"the name {self.source!r} expands to an empty text"
             raise UsageError(message)
         return "/".join(made)
 
+    def error(self, why: str, number: int) -> UsageError:
+        """Return the error for what is wrong at a token, such as a field that does not exist."""
+        places = _tokens(self._hidden()[0])
+        return _wrong(self.source, why, places[number])
 
-# -- parsing ---------------------------------------------------------------------------------------
+    # -- compiling ---------------------------------------------------------------------------------
 
+    def _hidden(self) -> tuple[str, str]:
+        r"""Return the source without carriage returns, and what stands for them.
 
-def _parse(source: str) -> Iterable[str | _Placeholder]:
-    at, plain = 0, ""
-    while at < len(source):
-        one = source[at]
-        if one in "{}" and source[at : at + 2] == one * 2:
-            plain += one
-            at += 2
-        elif one == "{":
-            end = _end(source, at)
-            if plain:
-                yield plain
-            plain = ""
-            yield _placeholder(source[at + 1 : end], source)
-            at = end + 1
-        elif one == "}":
-            raise _wrong(source, "a '}' without a '{'; write '}}' for the brace itself")
-        else:
-            plain += one
-            at += 1
-    if plain:
-        yield plain
+        jinja would make ``\n`` of ``\r\n``, and the line ends of a content are its author's.
+        """
+        stand_in = next((one for one in _SPACES if one not in self.source), "")
+        if "\r" not in self.source or not stand_in:
+            return self.source, ""
+        return self.source.replace("\r", stand_in), stand_in
 
+    def _compile(self) -> None:
+        source, returns = self._hidden()
+        places = _tokens(source, self.source)
+        if len(places) > MOST_TOKENS:
+            message = f"{_quoted(source)} has more than {MOST_TOKENS} words and signs in its tags"
+            raise UsageError(message)
+        try:
+            tree = sandbox().parse(source)
+            found = checked(tree, sandbox(), returns)
+            names = find_undeclared_variables(found.tree)
+            self._compiled = sandbox().template(found.tree)
+        except (TemplateSyntaxError, FaultError) as error:
+            number = error.number if isinstance(error, FaultError) else error.lineno
+            at = places[number] if number < len(places) else len(source)
+            raise _wrong(self.source, _said(error), at) from error
+        except (RecursionError, MemoryError, SyntaxError) as error:  # of Python's own parser, too
+            message = f"{_quoted(self.source)} is nested too deeply"
+            raise UsageError(message) from error
+        self._names = tuple(sorted(names))
+        self.alone = found.alone
+        self.uses = tuple(
+            use for use in found.uses if use.name in names and use.name not in found.stored
+        )
 
-def _end(source: str, start: int) -> int:
-    """Return the index of the brace that closes a field; one in quotes does not count."""
-    quote = ""
-    for at in range(start + 1, len(source)):
-        one = source[at]
-        if quote:
-            quote = "" if one == quote else quote
-        elif one in "\"'":
-            quote = one
-        elif one == "}":
-            return at
-        elif one == "{":
-            break
-    raise _wrong(source, "a '{' without a '}'; write '{{' for the brace itself")
+    # -- expanding ---------------------------------------------------------------------------------
 
+    def _pieces(self, values: Lookup, finish: Callable[[object], str], most: int) -> Iterator[str]:
+        if self._compiled is None:
+            yield self.source
+            return
+        size = 0
+        try:
+            context = Expansion(sandbox(), self._values(values), finish)
+            for piece in self._compiled.root_render_func(context):
+                size += len(piece)
+                if size > most:
+                    message = f"it expands to more than {most} characters"
+                    raise UsageError(message)
+                yield piece
+        except Exception as error:  # noqa: BLE001 - a value of the user's class may raise anything
+            self._failed(error)
 
-def _placeholder(inside: str, source: str) -> _Placeholder:
-    head, *rest = _cut(inside, "|")
-    field, _, form = head.partition(":")
-    field = field.strip()
-    if not _FIELD.fullmatch(field):
-        raise _wrong(source, f"{field!r} is not a field")
-    filters = []
-    for one in rest:
-        found = _FILTER.fullmatch(one)
-        if found is None:
-            raise _wrong(source, f"{one.strip()!r} is not a filter")
-        name, arguments = found[1], found[2]
-        if name not in FILTERS:
-            raise _wrong(source, f"there is no filter {name!r}{near(name, FILTERS)}")
-        given = tuple(_literal(one, source) for one in _cut(arguments, ",")) if arguments else ()
-        least, most = FILTERS[name][1:]
-        if not least <= len(given) <= most:
-            raise _wrong(
-                source, f"the filter {name!r} takes {least} to {most} arguments, not {len(given)}"
-            )
-        filters.append((name, given))
-    return _Placeholder(field, form, tuple(filters))
+    def _values(self, values: Lookup) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for name in self._names:
+            try:
+                found[name] = plain(values.field(name), name)
+            except MissingFieldError as error:
+                found[name] = Missing(str(error))
+        return found
 
-
-def _cut(text: str, mark: str) -> list[str]:
-    """Split at a character outside of quotes and parentheses."""
-    parts, quote, depth = [""], "", 0
-    for one in text:
-        if quote:
-            quote = "" if one == quote else quote
-        elif one in "\"'":
-            quote = one
-        elif one in "()":
-            depth += 1 if one == "(" else -1
-        elif one == mark and not depth:
-            parts.append("")
-            continue
-        parts[-1] += one
-    return parts
-
-
-def _literal(word: str, source: str) -> object:
-    word = word.strip()
-    if len(word) >= 2 and word[0] in "\"'" and word[-1] == word[0]:
-        return word[1:-1].replace("\\n", "\n").replace("\\t", "\t")
-    if re.fullmatch(r"-?\d{1,9}", word):
-        return int(word)
-    raise _wrong(source, f"{word!r} is neither a quoted text nor a whole number")
+    def _failed(self, error: Exception) -> NoReturn:
+        """Raise what an expansion raised, with the template and the place in it."""
+        number, frame = None, error.__traceback__
+        while frame is not None:
+            if frame.tb_frame.f_code.co_filename == "<template>":
+                number = self._compiled.get_corresponding_lineno(frame.tb_lineno)
+            frame = frame.tb_next
+        places = _tokens(self._hidden()[0])
+        where = f" at {_place(self.source, places[number])}" if number is not None else ""
+        why = str(error) if isinstance(error, UsageError) else _reason(error)
+        why = shortened(why, _MOST_REASON)
+        message = f"{why} ({_quoted(self.source)}{where})"
+        kind = MissingFieldError if isinstance(error, MissingFieldError) else UsageError
+        raise kind(message) from error
 
 
-def _wrong(source: str, why: str) -> UsageError:
-    shown = source if len(source) < 60 else source[:57] + "..."
-    message = f"the template {shown!r} has an error: {why}"
+@cache
+def sandbox() -> Sandbox:
+    """Return the environment of all templates."""
+    return Sandbox()
+
+
+def _tokens(source: str, shown_as: str | None = None) -> list[int]:
+    """Return where each token of jinja's parser begins.
+
+    Raises:
+        UsageError: jinja's lexer refuses the text.
+    """
+    lexer = sandbox().lexer
+    start = end = 0
+
+    def found() -> Iterator[tuple[int, str, str]]:
+        nonlocal start, end
+        for line, kind, text in lexer.tokeniter(source, None):
+            start = max(end, source.find(text, end))
+            end = start + len(text)
+            yield line, kind, text
+            start = end
+
+    try:
+        # It takes one token after the other, drops blanks and comments, and reads numbers.
+        return [start for _ in lexer.wrap(found())]
+    except TemplateSyntaxError as error:
+        given = _AT.search(error.message or "")
+        place = int(given[1]) if given else start
+        raise _wrong(shown_as or source, _said(error), place) from error
+    except ValueError as error:  # more digits than Python reads
+        raise _wrong(shown_as or source, "a number has too many digits", start) from error
+
+
+def _wrong(source: str, why: str, at: int) -> UsageError:
+    why = shortened(why, _MOST_REASON)
+    message = f"{_quoted(source)} has an error at {_place(source, at)}: {why}"
     return UsageError(message)
 
 
-# -- expanding -------------------------------------------------------------------------------------
+def _said(error: Exception) -> str:
+    text = error.message if isinstance(error, TemplateSyntaxError) else str(error)
+    text = _AT.sub("", text or "").rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
-def _value(placeholder: _Placeholder, values: Lookup) -> object:
-    filters = placeholder.filters
-    try:
-        value = values.field(placeholder.field)
-    except MissingFieldError:
-        if not filters or filters[0][0] != "default":
-            raise
-        value = None
-    for name, given in filters:
-        value = FILTERS[name][0](value, *given)
-    return value
+def _place(source: str, at: int) -> str:
+    line = source.count("\n", 0, at) + 1
+    return f"line {line}, column {at - source.rfind(chr(10), 0, at)}"
 
 
-def _shown(value: object, placeholder: _Placeholder) -> str:
-    if value is None:
-        name = placeholder.field
-        message = f"the field {name!r} is empty here; use {{{name}|default('...')}}"
-        raise MissingFieldError(message)
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if not placeholder.form:
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))
-        if isinstance(value, datetime):
-            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if isinstance(value, dict | list | tuple):
-            return _json(value)
-        return str(value)
-    try:
-        if isinstance(value, datetime):
-            return value.strftime(placeholder.form)
-        if isinstance(value, int | float | str) and _FORM.fullmatch(placeholder.form):
-            return format(value, placeholder.form)
-    except ValueError as error:
-        message = f"{placeholder.field!r} cannot be shown as {placeholder.form!r}: {error}"
-        raise UsageError(message) from error
-    message = (
-        f"{placeholder.field!r}, a {type(value).__name__}, cannot be shown as {placeholder.form!r}"
-    )
-    raise UsageError(message)
+def _quoted(source: str) -> str:
+    shown_as = source if len(source) < 60 else source[:57] + "..."
+    return f"the template {shown_as!r}"
 
 
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _json(value: object) -> str:
-    return json_text(value, default=str)
-
-
-def _limit(value: object, most: object, end: object = "") -> str:
-    text, room = _text(value), max(0, int(str(most)))
-    return text if len(text) <= room else text[:room] + str(end)
-
-
-def _time(value: object, form: object) -> str:
-    if isinstance(value, datetime):
-        return value.strftime(str(form))
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC).strftime(str(form))
-    message = f"{value!r} is not a time"
-    raise UsageError(message)
-
-
-def _one_line(value: object) -> str:
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", _text(value)).strip()
-
-
-def _bytes(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    try:
-        return _text(value).encode("utf-8", "surrogateescape")  # the bytes of a name
-    except UnicodeEncodeError:
-        return _text(value).encode("utf-8", "surrogatepass")
-
-
-FILTERS: Final[dict[str, tuple[Callable[..., object], int, int]]] = {
-    "base64": (lambda value: base64.b64encode(_bytes(value)).decode("ascii"), 0, 0),
-    "default": (lambda value, other: other if value is None or value == "" else value, 1, 1),
-    "json": (lambda value: _json(_text(value) if isinstance(value, bytes) else value), 0, 0),
-    "limit": (_limit, 1, 2),
-    "lower": (lambda value: _text(value).lower(), 0, 0),
-    "one_line": (_one_line, 0, 0),
-    "replace": (lambda value, old, new: _text(value).replace(str(old), str(new)), 2, 2),
-    "safe": (lambda value: safe_name(_text(value)), 0, 0),
-    "sha256": (lambda value: hashlib.sha256(_bytes(value)).hexdigest(), 0, 0),
-    "strip": (lambda value: _text(value).strip(), 0, 0),
-    "time": (_time, 1, 1),
-    "upper": (lambda value: _text(value).upper(), 0, 0),
-    "url": (lambda value: urllib.parse.quote(_bytes(value), safe=""), 0, 0),
-}
-"""Name -> the function, and its least and most numbers of arguments."""
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -15,8 +15,12 @@ from mewbot.core import InputEvent
 from limpet._suggest import near
 from limpet._wire import Json, put_path, to_wire, wire_time
 from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInputEvent
-from limpet.bot.settings._template import MissingFieldError, Template
-from limpet.errors import UsageError
+from limpet.bot.settings._template import Template
+from limpet.bot.settings._template_values import (
+    PATH_ATTRIBUTES,
+    MappingView,
+    MissingFieldError,
+)
 from limpet.events import event_name
 
 _SESSION: Final = os.urandom(8).hex()
@@ -90,21 +94,40 @@ def _jsonable(value: object, depth: int) -> object:
     return str(value).encode("utf-8", "replace").decode()
 
 
+_PATHS: Final = frozenset(("old_path", "path", "rel", "root"))
+_TIMES: Final = frozenset(("now", "time", "utc"))
+_OPEN: Final = frozenset(("event", "state"))
+"""Fields with keys of their own, which only the event knows."""
+
+
 def template(source: str) -> Template:
-    """Parse a template, and check that its fields exist.
+    """Compile a template, and check that its fields and their attributes exist.
 
     Raises:
         UsageError: It has an error; the message names the place.
     """
     made = Template(source)
-    for field in sorted(made.fields):
-        first, _, rest = field.partition(".")
-        if (first in FIELDS and not rest) or (first in {"event", "state"} and rest):
-            continue
-        known = [*FIELDS, "event.KEY", "state.KEY"]
-        message = f"there is no field {field!r}{near(field, known)}"
-        raise UsageError(message)
+    for use in made.uses:
+        if use.name not in FIELDS and use.name not in _OPEN:
+            known = [*FIELDS, *sorted(_OPEN)]
+            why = f"there is no field {use.name!r}{near(use.name, known)}"
+            raise made.error(why, use.number)
+        if use.attribute is not None and use.name not in _OPEN:
+            why = _no_attribute(use.name, use.attribute)
+            if why:
+                raise made.error(why, use.number)
     return made
+
+
+def _no_attribute(field: str, attribute: str) -> str:
+    if field in _PATHS:
+        if attribute in PATH_ATTRIBUTES:
+            return ""
+        guess = near(attribute, PATH_ATTRIBUTES) or f"; it has {', '.join(PATH_ATTRIBUTES)}"
+        return f"the path {field!r} has no {attribute!r}{guess}"
+    if field in _TIMES:
+        return f"the time {field!r} has no {attribute!r}; the filter strftime formats it"
+    return f"the field {field!r} has no {attribute!r}; only paths, event and state have attributes"
 
 
 class Fields:
@@ -117,56 +140,43 @@ class Fields:
         self._state = state or {}
 
     def field(self, name: str) -> object:
-        """Return a field's value: text, a number, a time, bytes, or a path.
+        """Return a field's value: text, a number, a time, bytes, a path, or a mapping.
 
         Raises:
             MissingFieldError: The event has no such field.
         """
-        first, _, rest = name.partition(".")
-        if first == "event" and rest:
-            return self._of_event(rest, name)
-        if first == "state" and rest:
-            return _into(self._state, rest, name)
-        if rest or first not in FIELDS:
+        if name == "event":
+            return _EventView(self._event)
+        if name == "state":
+            return MappingView(self._state, name)
+        if name not in FIELDS:
             message = f"there is no field {name!r}{near(name, FIELDS)}"
             raise MissingFieldError(message)
-        value = FIELDS[first](self._event)
+        value = FIELDS[name](self._event)
         if value is None:
             message = f"{type(self._event).__name__} has no field {name!r}"
-            if first == "content":
+            if name == "content":
                 message = _why_no_content(self._event) or message
             raise MissingFieldError(message)
         return value
 
-    def _of_event(self, rest: str, name: str) -> object:
-        values = _public(self._event)
-        if isinstance(self._event, FileSystemInputEvent):
-            values = dict(wire_of(self._event)) | {"content": _content(self._event)}
-        try:
-            return _into(values, rest, name)
-        except MissingFieldError as error:
-            why = _why_no_content(self._event) if rest.partition(".")[0] == "content" else ""
-            if not why:
-                raise
-            raise MissingFieldError(why) from error
 
+class _EventView(MappingView):
+    """The event by its keys: those of its JSON, or the public fields of another class."""
 
-def _into(values: Mapping[str, Any], rest: str, name: str) -> object:
-    """Go down by keys; only into mappings and the fields of dataclasses."""
-    found: Any = values
-    for key in rest.split("."):
-        if key.startswith("_"):
-            found = None
-        elif isinstance(found, Mapping):
-            found = found.get(key)
-        elif dataclasses.is_dataclass(found) and key in {f.name for f in dataclasses.fields(found)}:
-            found = getattr(found, key)
-        else:
-            found = None
-        if found is None:
-            message = f"there is no field {name!r} here"
-            raise MissingFieldError(message)
-    return found
+    __slots__ = ("_event",)
+
+    def __init__(self, event: InputEvent) -> None:
+        values = _public(event)
+        if isinstance(event, FileSystemInputEvent):
+            values = dict(wire_of(event)) | {"content": _content(event)}
+        super().__init__(values, "event")
+        self._event = event
+
+    def why_missing(self, key: object) -> str:
+        """Return the message for a key without a value, with the reason if the event has it."""
+        why = _why_no_content(self._event) if key == "content" else ""
+        return why or super().why_missing(key)
 
 
 def _path(event: InputEvent) -> Path | None:
@@ -281,4 +291,4 @@ FIELDS: Final[dict[str, Callable[[InputEvent], object]]] = {
     "type": _type,
     "utc": lambda event: _moment(event).astimezone(UTC),
 }
-"""Field -> the function that reads it; there are also ``event.KEY`` and ``state.KEY``."""
+"""Field -> the function that reads it; there are also ``event`` and ``state``, with their keys."""
