@@ -490,12 +490,14 @@ def test_a_wrong_call_is_refused(tmp_path: Path, argv: list[str], expected: str)
     assert expected in done.stderr
 
 
-def test_without_the_extra_it_names_the_package_to_install(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["jinja2", "mewbot"])
+def test_without_the_extra_it_names_the_package_to_install(tmp_path: Path, package: str) -> None:
     """It names the extra."""
     program = (
-        "import sys; sys.modules['mewbot'] = None; sys.argv = ['limpet', 'run', 'x'];"
+        f"import sys; sys.modules['{package}'] = None; sys.argv = ['limpet', 'run', 'x'];"
         "from limpet.cli import main; sys.exit(main())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2
     assert "pip install 'limpet[bot]'" in done.stderr
+    assert package in done.stderr

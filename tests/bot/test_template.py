@@ -109,7 +109,10 @@ def test_what_a_template_expands_to(source: str, wanted: str) -> None:
         ("-3 | abs", "3"), ("'aBC' | capitalize", "Abc"), ("'a<b' | escape", "a&lt;b"),
         ("'a&b' | e", "a&amp;b"), ("[3, 4] | first", "3"), ("[3, 4] | last", "4"),
         ("[] | first | default('x')", "x"), ("'1.5' | float", "1.5"), ("'x' | float(2)", "2"),
-        ("'7' | int + 1", "8"), ("'7.9' | int", "7"), ("'x' | int(3)", "3"),
+        ("'7' | int + 1", "8"), ("7.9 | int", "7"),
+        ("7 | float", "7"), ("('9' * 101) | int(1)", "1"), ("rel | length", "19"),
+        ("{'k': 1} | first", "k"), ("{'k': 1}[event.x] | d('x')", "x"),
+        ("'7.9' | int", "7"), ("'x' | int(3)", "3"),
         ("'ff' | int(base=16)", "255"), ("'9e99999' | int", "0"),
         ("1500 | filesizeformat", "1.5 kB"),
         ("'%s is %.2f%%' | format(name, 1)", "Report 1.tar.gz is 1.00%"),
@@ -163,6 +166,8 @@ def test_filters_and_tests(expression: str, wanted: str) -> None:
         ("{{ utc.year }}", 4, "'utc' has no 'year'; the filter strftime formats it"),
         ("{{ event.__class__ }}", 9, "is private"),
         ("{{ event['_x'] }}", 9, "is private"),
+        ("{{ name[1:2, 3] }}", 8, "with one key, not several"),
+        ("{{ utc | strftime(form=name) }}", 10, "the form of strftime must be a quoted text"),
         ("{{ _x }}", 4, "no field '_x'"),
         ("{{ name.upper() }}", 14, "nothing is called in a template"),
         ("{{ range() }}", 9, "range takes 1 to 3 numbers"),
@@ -350,6 +355,11 @@ class Color(str, Enum):  # noqa: UP042 - one of the two kinds that events have
     RED = "red"
 
 
+class Half(float):
+    def __str__(self) -> str:
+        return "half"
+
+
 class Opaque:
     pass
 
@@ -383,6 +393,8 @@ class Inner:
         (Opaque(), "{{ v | default('opaque') }}", "opaque"),
         (print, "{{ v | default('opaque') }}", "opaque"),
         (float("inf"), "{{ v }}", "inf"),
+        (Half(0.5), "{{ v }}", "0.5"),
+        (datetime(2027, 1, 2, tzinfo=UTC), "{{ v }}", "2027-01-02T00:00:00Z"),
         ("{{ name }}{% x %}", "{{ v }}", "{{ name }}{% x %}"),
         ("half\ud800", "{{ v }}", "half\ud800"),
     ],

@@ -219,6 +219,9 @@ class _Checker:
         match node.arg:
             case nodes.Const(value=str(key)):
                 self._key(key, node.lineno)
+            case nodes.Tuple():  # Python's code for a slice in it would be none
+                message = "a list or mapping is read with one key, not several"
+                raise FaultError(message, node.lineno)
 
     def _key(self, key: str, number: int) -> None:
         if key.startswith("_"):
