@@ -178,8 +178,8 @@ for number in range(720):
 """
 
 
-@pytest.mark.repeat(3)
-def test_a_handler_that_rotates_each_millisecond(p: Path) -> None:
+@pytest.mark.parametrize("run", range(3))
+def test_a_handler_that_rotates_each_millisecond(p: Path, run: int) -> None:
     """50 rotations of another process while its log is followed: every line once, in order."""
     with limpet.follow(p, rotated="app.log.*", start="beginning").sync() as follower:
         writer = subprocess.Popen([sys.executable, "-c", WRITER, p])

@@ -246,7 +246,7 @@ def test_limpet_new_inbox(tmp_path: Path) -> None:
     script = tmp_path / "work.py"
     script.write_text("import sys\nopen('worked', 'a').write(sys.argv[1] + '\\n')\n")
     command = json.dumps([sys.executable, str(script), "{{ path }}"])
-    text = re.sub(r"\[\w+(, -\w+)?, '\{path\}'\]", lambda _: command, file.read_text())
+    text = re.sub(r"\[\w+(, -\w+)?, '\{\{ path \}\}'\]", lambda _: command, file.read_text())
     assert command in text
     file.write_text(text.replace("settle: 2", "settle: 0.2"))
     assert program("-m", "limpet", "check", "inbox.yaml", cwd=tmp_path).wait(PATIENCE) == 0
