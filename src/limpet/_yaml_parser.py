@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
-MAX_NODES: Final = 50_000
+MAX_NODES: Final = 20_000
 """Most values of a file, counted each time an alias repeats them; ruamel.yaml reads 10,000 to
 20,000 a second."""
 MAX_DEPTH: Final = 50
