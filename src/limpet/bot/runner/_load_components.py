@@ -25,7 +25,7 @@ def components_of(bot: BotLike) -> Components:
     if isinstance(bot, Components):
         return bot
     if isinstance(bot, str | os.PathLike):
-        from limpet.bot.config import load  # needs PyYAML, which a bot in Python does without
+        from limpet.bot.config import load  # needs ruamel.yaml, which a bot in Python does without
 
         return load(bot)
     if hasattr(bot, "_io_configs") and hasattr(bot, "_behaviours"):  # mewbot.bot.Bot
