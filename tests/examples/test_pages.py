@@ -204,7 +204,7 @@ actions:
 
 def test_the_inbox_of_the_how_to(folder: Path) -> None:
     """What is there and what comes is processed; what fails leaves the inbox."""
-    (program,) = blocks("docs/how-to/process-files.md")
+    program, _ = blocks("docs/how-to/process-files.md")
     inbox, done, failed = folder / "inbox", folder / "done", folder / "failed"
     inbox.mkdir()
     (inbox / "early").write_text("1\n2\n")
@@ -218,6 +218,25 @@ def test_the_inbox_of_the_how_to(folder: Path) -> None:
     assert sorted(path.name for path in done.iterdir()) == ["early", "late", "taken"]
     assert [path.name for path in failed.iterdir()] == ["taken"]
     assert list(inbox.iterdir()) == []
+
+
+def test_the_restart_of_the_how_to(folder: Path) -> None:
+    """What changed while nothing ran is marked; a damaged state file is reported."""
+    _, program = blocks("docs/how-to/process-files.md")
+    archive, state = folder / "archive", folder / "archive.state"
+    archive.mkdir()
+
+    async def run_once() -> None:
+        async with limpet.watch_dir(archive, state=state):
+            pass
+
+    asyncio.run(run_once())
+    (archive / "new").touch()
+    with running(program, folder) as printed:
+        comes("happened while nothing ran: FileCreated(", printed, lambda: None)
+    state.write_bytes(state.read_bytes()[:-10])
+    with running(program, folder) as printed:
+        comes("changes may have been missed: cannot use the state file", printed, lambda: None)
 
 
 def test_the_settings_of_the_how_to(folder: Path) -> None:
