@@ -34,7 +34,7 @@ class ConfigError(UsageError):
     """A configuration file is wrong: nothing was started.
 
     ``problems`` and the message list every error of a YAML file; a file that it names, such as one
-    with a password, is no part of ``problems``.
+    with a password, is not part of ``problems``.
     """
 
     default_code = "config"

@@ -26,7 +26,7 @@ _ENDS: Final = frozenset((2, 5, 6))
 """CTRL_CLOSE_EVENT, CTRL_LOGOFF_EVENT and CTRL_SHUTDOWN_EVENT (wincon.h)."""
 
 IN_ORDER_S: Final = 1.5
-"""How long a stop in order may take; then a second signal stops at once, which stores what is not
+"""How long a clean stop may take; then a second signal stops at once, which stores what is not
 processed. That takes two seconds and the disk's time, and the system gives five
 (SPI_GETHUNGAPPTIMEOUT, if nobody set another)."""
 

@@ -1,6 +1,6 @@
 """Report whether daemon threads may be started: a sub-interpreter allows none.
 
-limpet's threads wait for disks that may never answer. A thread that is no daemon would keep the
+limpet's threads wait for disks that may never answer. A thread that is not a daemon would keep the
 program from ending (documentation of ``threading``, "Thread objects").
 """
 

@@ -38,7 +38,7 @@ def compile_globs(globs: Iterable[str]) -> pathspec.PathSpec[Any] | None:
 def compile_ignore_file(data: bytes) -> pathspec.PathSpec[Any] | None:
     """Compile the content of an ignore file; return ``None`` if there is no pattern in it.
 
-    Lines end with a newline only, as in git. A line that is no pattern is left out, as in git
+    Lines end with a newline only, as in git. A line that is not a pattern is left out, as in git
     (``gitignore(5)``): one bad line in a tree must not end the watch of the tree.
     """
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")

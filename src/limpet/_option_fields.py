@@ -159,7 +159,7 @@ def path_of(name: str, value: object) -> Path:
     """Return a path that was given, made absolute and not resolved.
 
     Raises:
-        UsageError: It is no path, empty, or has a NUL; the message names the option.
+        UsageError: It is not a path, empty, or has a NUL; the message names the option.
     """
     try:
         text = os.fsdecode(os.fspath(value))  # type: ignore[call-overload]
@@ -249,7 +249,7 @@ def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401 - a type's notation
     origin = get_origin(kind)
     if origin in {Union, UnionType}:
         return any(_fits(value, one) for one in get_args(kind))
-    if origin is Literal:  # 0 and 1 are no words for False and True
+    if origin is Literal:  # 0 and 1 are not words for False and True
         return any(
             value == word
             and isinstance(value, type(word))

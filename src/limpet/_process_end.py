@@ -1,6 +1,6 @@
 """End the process at its end, whatever still hangs in it.
 
-Python waits at its exit for every thread that is no daemon (``threading._shutdown``), and
+Python waits at its exit for every thread that is not a daemon (``threading._shutdown``), and
 ``asyncio.run`` waits for the threads of ``asyncio.to_thread``. One that waits for a dead disk never
 ends. So the program ends without them, after what must be kept is written.
 """
@@ -34,7 +34,7 @@ _TICK_S: Final = 0.5
 def leave(code: int) -> int:
     """Return the exit code, or end the process with it if a thread would hold up its end.
 
-    Threads that are no daemons get half a second, or what ``wait_for_threads`` gives them. Then
+    Threads that are not daemons get half a second, or what ``wait_for_threads`` gives them. Then
     what is buffered for standard output and error is written, if that does not hang, and the
     process ends without ``atexit`` functions.
     """

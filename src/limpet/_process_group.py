@@ -121,7 +121,7 @@ def group_exists(leader: GroupLeader, job: Job | None = None) -> bool:
 
 
 def _has_living(group: int) -> bool:
-    """Return whether a process of the group is no zombie; True where the system does not tell.
+    """Return whether a process of the group is not a zombie; True where the system does not tell.
 
     proc(5), ``/proc/pid/stat``: the state and the process group follow the name in parentheses.
     """

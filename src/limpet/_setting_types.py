@@ -26,7 +26,7 @@ from limpet._option_fields import LARGEST, LONGEST, check_encoding
 T = TypeVar("T")
 
 STRICT: Final = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-"""No value is taken for another: ``"1"`` is no number, 1 is not true, other keys are errors."""
+"""No value is taken for another: ``"1"`` is not a number, 1 is not true, other keys are errors."""
 
 
 class _RefusedError(PydanticCustomError):

@@ -1,7 +1,8 @@
 """Text that no encoding holds: names that are not UTF-8, and halves of pairs from JSON.
 
-Python reads a name that is not UTF-8 with a lone surrogate for each byte that is no text. Such text
-opens the right file, but cannot be written: whatever leaves the program as text has it escaped.
+Python reads a name that is not UTF-8 with a lone surrogate for each byte it cannot decode. Such
+text opens the right file, but cannot be written: whatever leaves the program as text has it
+escaped.
 """
 
 from __future__ import annotations

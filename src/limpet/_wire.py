@@ -165,7 +165,7 @@ def from_wire(
         content: Content in place of the one in the object, which may have none of its own.
 
     Raises:
-        ValueError: It is no event of this version.
+        ValueError: It is not an event of this version.
     """
     try:
         return _event(wire, dict(paths or {}), content)

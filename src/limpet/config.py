@@ -70,7 +70,7 @@ class WatchOptions:
         unit="FILE",
     )
     """File for a checkpoint of what was delivered: the next start delivers what changed since. It
-    must be a state file or not exist yet; its folder is created. It is no entry of the watch."""
+    must be a state file or not exist yet; its folder is created. The watch does not report it."""
     settle: float = option(
         0.0,
         "hold created and updated files until closed or quiet for this long",

@@ -344,7 +344,7 @@ def _refuse_delete(self: object, name: str) -> None:
 for _kind in [one for one in tuple(globals().values()) if isinstance(one, type)]:
     if issubclass(_kind, Event) or _kind is FileStat:
         # What dataclass writes for a frozen class with slots asks super() with the class as it was
-        # before it had slots, and fails for a name that is no field (python/cpython#105936).
+        # before it had slots, and fails for a name that is not a field (python/cpython#105936).
         type.__setattr__(_kind, "__setattr__", _refuse_set)
         type.__setattr__(_kind, "__delattr__", _refuse_delete)
 del _kind

@@ -269,7 +269,7 @@ def perform(step: str, location: Path) -> None:
     location.
 
     Raises:
-        ValueError: The step is none of these.
+        ValueError: The step is not one of these.
         OSError: It failed.
     """
     command, *words = shlex.split(step)

@@ -20,16 +20,16 @@ _LONGEST: Final = 32_768
 
 
 class DriveCalls(Protocol):
-    """What the system is asked; tests pass a fake."""
+    """The calls that ask the system about drives; tests pass a fake."""
 
     def volume_of(self, path: str) -> str:
-        """Return the root of the volume that holds a path, which need not exist; or nothing."""
+        """Return the root of the volume that holds a path, or ``""``; the path need not exist."""
 
     def drive_type(self, root: str) -> int:
         """Return the kind of a drive."""
 
     def filesystem(self, root: str) -> str:
-        """Return the name of a volume's file system, such as ``NTFS``; or nothing."""
+        """Return the name of a volume's file system, such as ``NTFS``, or ``""``."""
 
 
 def mount_of(path: str, calls: DriveCalls) -> Mount | None:

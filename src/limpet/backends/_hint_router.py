@@ -264,7 +264,10 @@ class HintRouter:
             return self._subscribe(order[0], key, subscriber, hints)
 
     def mark_filesystem(self, order: tuple[str, ...], fd: int) -> bool:
-        """Mark the whole file system that holds ``fd``, if the first source can and may."""
+        """Mark the whole file system that holds ``fd``, by the first source of ``order``.
+
+        Return whether it is marked; the source may be unable or not allowed to do so.
+        """
         with self.lock:
             try:
                 source = self.source(order[0])

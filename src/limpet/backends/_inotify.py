@@ -96,7 +96,7 @@ class Inotify(KernelReader):
         return wd
 
     def unmark(self, key: Key, path: str | None) -> bool:
-        """End the watch; one that the kernel has ended before is no error."""
+        """End the watch; one that the kernel has ended before is not an error."""
         del path
         if key in self._live and isinstance(key, int):
             self._live.discard(key)

@@ -48,7 +48,7 @@ class RenamePairs:
             name = record.name
             before = hints.get(name, 0)
             if record.action == NEW_NAME:
-                # The removal of what it replaced comes first; a rename onto a name is no deletion.
+                # The removal of what it replaced comes first; the rename is not a deletion.
                 before &= ~DELETE
             hints[name] = before | _bits(record)
             old = self._origin(record)

@@ -39,7 +39,7 @@ _HELP: Final = frozenset({"-h", "--help"})
 def dispatch(argv: list[str]) -> int:
     """Parse and run a command and return the exit code; an error is one line on standard error.
 
-    A reader of standard output that has gone is no error, whatever the command.
+    A reader of standard output that has gone is not an error, whatever the command.
     """
     try:
         prints = argv[:1] not in _STREAMING or not _HELP.isdisjoint(argv)

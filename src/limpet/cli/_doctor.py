@@ -86,7 +86,7 @@ class Report:
     """``None`` if the backend that was asked for does not work here."""
     limits: dict[str, Limit]
     folders: DirCount | None
-    """``None`` if the path is no directory."""
+    """``None`` if the path is not a directory."""
     problems: list[Problem]
     windows: WindowsFacts | None = None
     """``None`` on other systems."""

@@ -1,7 +1,7 @@
 """Runs a command for each event: a number of them at once, those of one path in order.
 
 Every command gets a process group of its own, so that ending it ends what it started, and a Ctrl-C
-on the terminal reaches limpet alone, which then ends them in order.
+on the terminal reaches limpet alone, which then ends them cleanly.
 """
 
 from __future__ import annotations

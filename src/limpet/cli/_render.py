@@ -107,7 +107,7 @@ class Paths(Renderer):
 
 
 def ready_wire(ready: Ready) -> Json:
-    """Return the first object of a watch, which is no event and has no ``seq``."""
+    """Return the first object of a watch, which is not an event and has no ``seq``."""
     wire: Json = {"v": 1, "type": "watch.ready"}
     put_path(wire, "root", ready.root)
     wire |= {"kind": ready.kind, "backend": ready.backend, "session": ready.session}

@@ -98,7 +98,7 @@ class _AgentRun:
             ready.cancel()
 
     def _on_signal(self, number: int) -> None:
-        """Stop in order, and at a second signal at once; called in the main thread."""
+        """Stop cleanly, and at a second signal at once; called in the main thread."""
         if number != SIGHUP or not self._count:  # a terminal that closes may send it twice
             self._count += 1
         if self._count == 1:

@@ -1,4 +1,4 @@
-"""``limpet watch``: takes events from the watches, writes them or runs commands, ends in order."""
+"""``limpet watch``: takes events from the watches, writes them or runs commands, ends cleanly."""
 
 from __future__ import annotations
 

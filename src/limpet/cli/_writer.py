@@ -143,7 +143,10 @@ def _pipe_of(stream: TextIO | None) -> int | None:
 
 
 def _has_error(descriptor: int) -> bool:
-    """Return whether a readable pipe has no reader, rather than having been opened for both."""
+    """Return whether a pipe that became readable has lost its reader.
+
+    Otherwise it was opened for reading and writing, and has data to read.
+    """
     if not hasattr(select, "poll"):
         return True
     poll = select.poll()

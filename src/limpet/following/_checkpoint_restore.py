@@ -191,7 +191,7 @@ def _open(
     search: _Search,
     now: float,
 ) -> bool:
-    """Take a file as that of an entry, if it is; return whether it is."""
+    """Continue an entry with the file of a name, if it is the same file; return whether it is."""
     io, position = state.io, entry.position
     try:
         fd, status = open_named(state, name)
@@ -224,7 +224,7 @@ def _seek(
     search: _Search,
     now: float,
 ) -> bool:
-    """Read a file on from the position of its entry; return whether it can be read."""
+    """Continue a file at the position of its entry; return whether it can be read."""
     file = hold(state, followed, fd, status, name, now)
     try:
         seek_saved(state, file, entry)

@@ -106,7 +106,7 @@ class FileIO:
         """Return owner and target of one symlink.
 
         Raises:
-            OSError: It is none, or was replaced between the two questions.
+            OSError: It is not a symlink, or was replaced between the two calls.
         """
         if not hasattr(os, "O_PATH"):
             before = self.stat_at(dir_fd, name)

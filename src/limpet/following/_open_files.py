@@ -2,7 +2,7 @@
 
 A function takes the state of the follower and a file; the file knows its followed path. A file is
 only taken for gone if a name says so: that the process is out of descriptors, or that a directory
-cannot be read, is no evidence about a file.
+cannot be read, is not evidence about a file.
 """
 
 from __future__ import annotations

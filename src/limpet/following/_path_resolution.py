@@ -192,10 +192,11 @@ def _open_when_needed(
 def _is_another(
     state: FollowerState, followed: FollowedPath, file: FollowedFile, status: os.stat_result
 ) -> bool:
-    """Return whether another file is at the path, though it has the number of the open one.
+    """Return whether another file is at the path, though its inode number is that of the open one.
 
-    Where inode numbers are made of paths (rclone, other object stores), a log and the one before
-    it have the same number. Their sizes and times tell, if neither is being written.
+    Where inode numbers are derived from paths (rclone, other object stores), a log and its
+    predecessor have the same number. Sizes and times tell them apart; where these differ, the
+    content decides.
     """
     io = state.io
     held = io.fstat(file.open_fd)

@@ -62,7 +62,7 @@ class Position:
         """Return the position that ``str`` made this text of.
 
         Raises:
-            UsageError: The text is no position.
+            UsageError: The text is not a position.
         """
         try:
             mark, generation, offset, file, head, tail, encoding = text.split("/")
@@ -110,7 +110,7 @@ class Position:
     ) -> bool:
         """Return whether a file is the one of this position, or a copy of it that may have grown.
 
-        The device number is no evidence: logical volumes and network mounts get a new one.
+        The device number is not evidence: logical volumes and network mounts get a new one.
 
         Args:
             device_inode: Of the file.

@@ -127,7 +127,7 @@ class Appender:
 
         Raises:
             HeldError: A lock that it needs is held; nothing was done.
-            RefusalError: It is no regular file with this one name.
+            RefusalError: It is not a regular file with this one name.
             OSError: Nothing of the record is in the file, unless the message says how much.
         """
         context, calls, name = self._context, self._calls, parts[-1]
@@ -276,11 +276,11 @@ def _open(
 
 
 def _take_lock(calls: Syscalls, file: _OpenFile, *, needed: bool) -> bool:
-    """Take the file's lock if it is free; without ``needed``, go on where there are no locks.
+    """Take the file's lock if it is free; without ``needed``, do without where there are no locks.
 
     Raises:
-        RefusalError: There are none, and one is needed.
-        OSError: As the system has it.
+        RefusalError: The file system has no locks, and one is needed.
+        OSError: The lock cannot be taken, for the reason that the system gives.
     """
     try:
         if not is_free(calls, file.fd):
@@ -343,12 +343,21 @@ def _missing_line_end(
 
 
 def _write(calls: Syscalls, file: _OpenFile, record: bytes) -> os.stat_result | None:
-    """Write the record in one call; remove a part of it that was written.
+    """Write the record in one call; complete or remove a record that was written in part.
 
-    Return the status of the file afterwards, or ``None`` if it cannot be read.
+    If another writer has appended since, nothing is removed, and the error says how much of the
+    record stays.
 
-    RACE: without the lock another writer may append between reading the size and cutting the file
-    back to it. Then nothing is cut, and the error says how much of the record stays.
+    RACE: without the lock another writer may append between the check of the size and the cut.
+    Its record is then cut off too. The window is two system calls, after a write that was cut
+    short; ``lock=True`` closes it between outputs.
+
+    Returns:
+        The status of the file afterwards, or ``None`` if it cannot be read.
+
+    Raises:
+        RefusalError: ``io``: only a part could be written; the text says what is left of it.
+        OSError: The same, with the reason of the system.
     """
     while True:
         try:

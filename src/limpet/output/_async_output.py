@@ -237,15 +237,16 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
     # -- operations as values ------------------------------------------------------------------
 
     async def perform(self, operation: Operation) -> Result:
-        """Do it, and return what was done, or why it was refused; disk and name raise nothing.
+        """Perform an operation, and return what was done, or why it was refused.
 
-        Operations are done in the order in which they were submitted. Many tasks may call it at
-        once. If it is cancelled while the operation waits, the operation is never done; if it is
-        being done, it is done completely (``submit`` keeps its result). One that waits for a lock
-        holds up what comes after it on the same names, and nothing else.
+        A full disk or a wrong name raises nothing: the result has the reason. Operations are
+        performed in the order in which they were submitted. Many tasks may call it at once. A call
+        that is cancelled while its operation waits withdraws the operation; one that is already
+        being performed is completed (``submit`` keeps its result). An operation that waits for a
+        lock holds up later ones on the same names, and nothing else.
 
         Raises:
-            UsageError: It is no operation.
+            UsageError: The value is not an operation.
             RuntimeError: The output was opened in another event loop.
         """
         check_operation(operation)
@@ -263,13 +264,15 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
         return result_of(request)
 
     async def submit(self, operation: Operation) -> Ticket:
-        """Submit it and return a ticket for its result, which may be waited for more than once.
+        """Submit an operation and return a ticket for its result.
 
-        Returns when there is room for it; from then on it will be done, before the block is left.
+        Returns once there is room. From then on the operation is performed, at the latest before
+        the block is left. The result may be waited for more than once.
 
         Raises:
-            OutputError: ``busy`` if there is no room and ``when_full`` says refuse; ``closed``.
-            UsageError: It is no operation.
+            OutputError: ``busy``: there is no room, and ``when_full`` is ``refuse``. ``closed``:
+                the output is closed.
+            UsageError: The value is not an operation.
             RuntimeError: The output was opened in another event loop.
         """
         check_operation(operation)

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 from limpet.errors import UsageError
 
 Record: TypeAlias = str | bytes
-"""Content in memory. A ``bytearray`` or ``memoryview`` is none: an operation is a value, is queued,
-and must not change until it is done."""
+"""Content in memory. A ``bytearray`` or ``memoryview`` is refused: an operation is queued, and its
+content must not change until it is performed."""
 
 Content: TypeAlias = Record | Iterable[bytes]
 """The same, or a stream: a file open for reading bytes, or anything that yields bytes."""

@@ -163,7 +163,7 @@ def safe_name(text: str, *, max_bytes: int = 200, taken: Collection[str] = ()) -
             on some systems: the hash is added then, too.
 
     Raises:
-        UsageError: ``text`` is no text, or ``max_bytes`` is not between 40 and 255.
+        UsageError: ``text`` is not text, or ``max_bytes`` is not between 40 and 255.
     """
     if not isinstance(text, str):
         message = f"text must be a text, not {type(text).__name__}"

@@ -33,7 +33,7 @@ def _entered(
 def delete(
     context: WriteContext, root: RootDir, parts: tuple[str, ...], operation: DeleteFile
 ) -> Change:
-    """Remove a name that is no directory; of a symlink, FIFO or socket the entry itself.
+    """Remove a name that is not a directory; of a symlink, FIFO or socket the entry itself.
 
     Raises:
         RefusalError: ``missing`` or ``is-directory``.
@@ -53,7 +53,7 @@ def delete_dir(
     """Remove an empty directory.
 
     Raises:
-        RefusalError: ``missing``; ``symlink`` or ``not-a-file``: it is no directory.
+        RefusalError: ``missing``; ``symlink`` or ``not-a-file``: it is not a directory.
         OSError: It stays (ENOTEMPTY: something is in it).
     """
 

@@ -32,7 +32,7 @@ class OperationMethods(Generic[_R_co]):
     """One method for each operation; it returns ``Done``, or what is awaited for it."""
 
     def _perform_or_raise(self, operation: Operation) -> _R_co:
-        """Perform it, and raise the matching exception if it is refused."""
+        """Perform an operation, and raise the matching exception if it is refused."""
         raise NotImplementedError  # each form of an output has its own
 
     def create(self, name: Name, content: Content, **options: Unpack[Creating]) -> _R_co:

@@ -82,7 +82,7 @@ class Output(OperationMethods[Done]):
             **options: See ``OutputOptions``.
 
         Raises:
-            UsageError: The path is none, is empty or has a NUL, or an option is wrong.
+            UsageError: ``folder`` is not a path, is empty or has a NUL, or an option is wrong.
         """
         self.path = path_of("folder", folder)
         """The root as it was given, made absolute."""
@@ -191,17 +191,17 @@ class Output(OperationMethods[Done]):
     # -- operations as values ------------------------------------------------------------------
 
     def perform(self, operation: Operation) -> Result:
-        """Do it, and return what was done, or why it was refused."""
+        """Perform an operation, and return what was done, or why it was refused."""
         return self.perform_all([operation])[0]
 
     def perform_all(self, operations: Sequence[Operation]) -> list[Result]:
-        """Do them in this order, and return their results in it; they share their syncs.
+        """Perform operations in this order, and return their results in it; they share fsyncs.
 
-        A refusal does not stop the operations after it. What is packed after a rotation is packed
-        before this returns; other threads may use the output meanwhile.
+        A refusal does not stop the operations after it. Files that a rotation compresses are
+        compressed before this returns; other threads may use the output meanwhile.
 
         Raises:
-            UsageError: One of them is no operation; nothing was done.
+            UsageError: One of them is not an operation; nothing was done.
         """
         tasks = [Task(operation) for operation in operations]
         for task in tasks:
@@ -253,8 +253,8 @@ class Output(OperationMethods[Done]):
         A program reads here how far a write of an earlier run came. As confined as a write.
 
         Raises:
-            OutputError: It cannot be read, or is no regular file below the root.
-            UsageError: The name is none, or ``count`` is no number of bytes.
+            OutputError: It cannot be read, or is not a regular file below the root.
+            UsageError: ``name`` is not a name, or ``count`` is not a number of bytes.
         """
         operation = AppendToFile(name=name, content=b"")
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:

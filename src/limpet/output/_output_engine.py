@@ -93,15 +93,15 @@ class OutputEngine:
         return read_tail(self.root_dir, parts, count)
 
     def run(self, tasks: Sequence[Task]) -> list[Packing]:
-        """Do them in this order; one caller at a time.
+        """Perform tasks in this order; one caller at a time.
 
         Each gets its own result, whatever happens to the others. A task without one afterwards was
-        put off: another process holds a lock that it needs. It is given again, before later ones,
-        and refused (``busy``) after ``lock_timeout`` seconds. What follows it on the same names is
-        put off, too; everything else is done.
+        put off: another process holds a lock that it needs. The caller passes it again, before
+        later ones; after ``lock_timeout`` seconds it is refused (``busy``). Tasks that follow it on
+        the same names are put off, too; all others are performed.
 
         Returns:
-            What is to be packed, without keeping anybody waiting.
+            What is to be compressed; the caller does that without keeping others waiting.
         """
         batch = Batch(self._calls, self.root_dir.bases, self._quota)
         try:
@@ -298,7 +298,7 @@ class OutputEngine:
         dir_fd = root.enter(parts[:-1], create_with=context if create else None)
         try:
             if isinstance(operation, AppendToFile):
-                assert data is not None  # noqa: S101 - records are no streams
+                assert data is not None  # noqa: S101 - records are not streams
                 change = batch.appender.append(root.handle, dir_fd, parts, data, operation)
             else:
                 content = self._metered(operation, replaced) if data is None else data

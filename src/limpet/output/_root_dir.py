@@ -73,7 +73,7 @@ class RootDir:
         """Open the root for the first time; symlinks in its path are followed, this once.
 
         Raises:
-            RefusalError: ``root-gone``, or ``not-a-file`` if it is no directory.
+            RefusalError: ``root-gone``, or ``not-a-file`` if it is not a directory.
             OSError: As the system has it.
         """
         if self._create:

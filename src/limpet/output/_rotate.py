@@ -150,11 +150,11 @@ class Rotated:
     def rename(self, manifest: Manifest, number: int, found: os.stat_result) -> None:
         """Rename the log to the first free number from ``number`` on, and list it.
 
-        ``number`` is above all that are there, of any origin: the highest is the newest.
+        ``number`` is above all that are in use, of any origin: the highest is the newest.
 
         Raises:
-            RefusalError: There is none.
-            OSError: It has its old name.
+            RefusalError: No number is free.
+            OSError: The log has its old name.
         """
         for turn in range(_TRIES):
             row = _row(self._name, number + turn, found, self._calls.now())

@@ -39,7 +39,7 @@ def manifest_name(name: str) -> str:
 
 
 def number_of(base: str, name: str) -> int:
-    """Return the number of ``name`` among the rotated files of ``base``; 0 if it is none."""
+    """Return the number of ``name`` among the rotated files of ``base``; 0 if it is not one."""
     found = re.fullmatch(re.escape(base) + r"\.([1-9][0-9]{0,8})(?:\.gz)?", name)
     return int(found[1]) if found else 0
 

@@ -213,7 +213,7 @@ class Syscalls:
         return found
 
     def unlink(self, dir_fd: int, name: str) -> None:
-        """Remove a name that is no directory."""
+        """Remove a name that is not a directory."""
         os.unlink(name, dir_fd=dir_fd)
 
     def rename(self, dir_fd: int, name: str, to: int, new: str) -> None:

@@ -8,7 +8,7 @@ that takes the place of a component at any moment is refused, or comes too late:
 - The directory that is written into shares no deletion, so it stays where it is until that is
   done; NTFS renames none above it meanwhile. The root, which stays open, does share it: it may be
   moved or removed, as on other systems.
-- What OneDrive and its like keep elsewhere is no link: it is used as the file that it shows.
+- What OneDrive and its like keep elsewhere is not a link: it is used as the file that it shows.
 - A name with ``:`` would lead to a stream, one with ``\`` or ``..`` elsewhere: all are refused.
 - A short name (``LONGNA~1.TXT``) that the directory does not list is refused: it leads to a file
   that the name does not show. Short names without ``~`` are given by administrators alone.
@@ -255,7 +255,7 @@ class HandleSyscalls(Syscalls):
         return None
 
     def unlink(self, dir_fd: int, name: str) -> None:
-        """Remove a name that is no directory; of a junction the junction."""
+        """Remove a name that is not a directory; of a junction the junction."""
         self._remove(dir_fd, name, is_dir=False)
 
     def _remove(self, dir_fd: int, name: str, *, is_dir: bool) -> None:
@@ -348,7 +348,7 @@ class HandleSyscalls(Syscalls):
 
 
 def _check_name(name: str) -> None:
-    """Refuse what is no single name in the directory.
+    """Refuse what is not a single name in the directory.
 
     Raises:
         OSError: EILSEQ.

@@ -24,7 +24,7 @@ def read_tail(root_dir: RootDir, parts: tuple[str, ...], count: int) -> Tail | N
     """Return the last ``count`` bytes of a regular file; ``None`` if there is none.
 
     Raises:
-        RefusalError: It is no regular file, or on another mount; nothing was read.
+        RefusalError: It is not a regular file, or on another mount; nothing was read.
         OSError: It cannot be opened or read.
     """
     calls = root_dir.calls

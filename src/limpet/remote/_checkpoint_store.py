@@ -19,7 +19,7 @@ from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import DECODING_ERRORS
 
 _NO_DATABASE: Final = "not a database"
-"""SQLite's words for a file that is none (SQLITE_NOTADB); the driver has no class for it."""
+"""SQLite's message for such a file (SQLITE_NOTADB); the driver has no exception class for it."""
 
 _SCHEMA: Final = (
     "create table if not exists limpet_checkpoint "
@@ -151,7 +151,7 @@ def _position(found: Any) -> StreamPosition:
     """Return the position in a row.
 
     Raises:
-        ValueError, TypeError, LookupError: It is none.
+        ValueError, TypeError, LookupError: The row has no position.
     """
     seq, name, moment = found["seq"], found["id"], found["time"]
     if type(seq) is not int or not isinstance(name, str) or type(moment) not in {int, float}:

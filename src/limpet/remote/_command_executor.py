@@ -68,7 +68,7 @@ class CommandStats:
     done: int = 0
     refused: int = 0
     set_aside: int = 0
-    """Messages that are no commands, or could not be answered; the log has the reason of each."""
+    """Messages that are not commands, or could not be answered; the log has the reason of each."""
     again: int = 0
     """Commands that were delivered again and answered from the journal, or resumed."""
     trouble: str = ""
@@ -167,7 +167,7 @@ class CommandExecutor:
         """Return output, verb and bot of a command for this host.
 
         Raises:
-            ValueError: It is none, or has names that nobody can have been granted.
+            ValueError: It is not such a command, or has names that nobody can have been granted.
         """
         output, verb, bot = self._subjects.command_parts(message.subject)
         expected = self._subjects.command(self._host, output, verb, bot)

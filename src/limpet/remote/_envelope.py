@@ -191,7 +191,7 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
         envelope = json.loads(raw)
         data = envelope["data"]
         check_version(data, "events")
-        if b"\\ud" in raw.lower():  # half of a pair is no text: it cannot be written anywhere
+        if b"\\ud" in raw.lower():  # half of a pair is not text: it cannot be written anywhere
             json.dumps(envelope, ensure_ascii=False).encode()
         for place, key in _TEXTS:
             if not isinstance((envelope if place == "envelope" else data)[key], str):
@@ -242,8 +242,8 @@ def check_version(found: Mapping[str, Any], what: str) -> None:
     """Check that a message is of the version that this release understands.
 
     Raises:
-        ValueError: It is of another one.
-        LookupError, TypeError: It has none, or is no mapping.
+        ValueError: It has another version.
+        LookupError, TypeError: It has no version, or is not a mapping.
     """
     version = found["v"]
     if type(version) is not int or version != 1:

@@ -134,7 +134,7 @@ class EventReader:
         self.duplicates = 0
         """Repeated events that were dropped."""
         self.set_aside = 0
-        """Messages that are no events; the log has the reason of each."""
+        """Messages that are not events; the log has the reason of each."""
         self.trouble = ""
 
     async def __aenter__(self) -> Self:
@@ -267,7 +267,7 @@ class EventReader:
         """Take over the event that was delivered last, to acknowledge it later.
 
         Raises:
-            RuntimeError: There is none.
+            RuntimeError: No event was delivered.
         """
         if self._last is None:
             message = "no event was delivered"

@@ -1,7 +1,7 @@
-"""A durable consumer whose position is beyond its stream: it delivers nothing, and says nothing.
+"""A durable consumer whose position is beyond its stream: it delivers nothing, without an error.
 
-Servers before 2.12 may restore a stream without its last messages, and the consumer with its place
-among them (nats-server issue 5412). New messages then have numbers that it passes over.
+Servers before 2.12 may restore a stream without its last messages, and the consumer with a
+position among them (nats-server issue 5412). New messages then have numbers that it passes over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from limpet.remote.transport import HubError, Transport
 
 _QUIET_S: Final = 10.0
-"""Seconds without an event after which the hub is asked, and between two questions."""
+"""Seconds without an event before the hub is asked, and between two such requests."""
 
 _log = logging.getLogger("limpet.remote")
 

@@ -151,7 +151,7 @@ async def init_nats(
         layout: The hosts and bots.
         subjects: For a fleet with a prefix of its own.
         ack_wait: Seconds without an answer after which a command is delivered again.
-        content_bytes: Bytes for the large contents of all hosts together; -1 is no bound.
+        content_bytes: Bytes for the large contents of all hosts together; -1 means no bound.
         **settings: See ``stream_specs``.
 
     Returns:

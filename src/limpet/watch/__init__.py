@@ -81,8 +81,8 @@ def watch_dir(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watch
         **options: ``limpet.WatchOptions`` explains each.
 
     Raises:
-        UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
-            another type or out of its range; the message names it.
+        UsageError: ``path`` is not a path, is empty or has a NUL, or an option does not exist, is
+            of another type or out of its range; the message names it.
     """
     return Watch(path_of("path", path), _options(dict(options)), "dir")
 
@@ -98,8 +98,8 @@ def watch_file(path: str | os.PathLike[str], **options: Unpack[Options]) -> Watc
         **options: ``limpet.WatchOptions`` explains each.
 
     Raises:
-        UsageError: The path is none, is empty or has a NUL, or an option does not exist, is of
-            another type, out of its range or for folders; the message names it.
+        UsageError: ``path`` is not a path, is empty or has a NUL, or an option does not exist, is
+            of another type, out of its range or for folders; the message names it.
     """
     checked = _options(dict(options))
     if checked.settle_dir:

@@ -97,12 +97,12 @@ class DirWatcher:
     # -- what the watcher calls ----------------------------------------------------------------
 
     def start(self, *, report: bool, origin: Origin, saved: DirNode | None = None) -> None:
-        """Resolve, mark and list.
+        """Resolve the location, mark its directories and list them.
 
         Args:
-            report: Emit created events for what is there.
-            origin: The ``origin`` of those events.
-            saved: The index when the watch last ran; the differences to it are emitted.
+            report: Emit created events for what is there; ignored with ``saved``.
+            origin: The ``origin`` of the events that are emitted.
+            saved: The index at the end of the last run; its differences to the disk are emitted.
         """
         emit = self.context.emit
         emit.muted, emit.existing, emit.origin = not report, report, origin

@@ -133,7 +133,7 @@ class FileWatcher:
 
     @property
     def is_unsure(self) -> bool:
-        """Return False: one file is no mass deletion."""
+        """Return False: one file is not a mass deletion."""
         return False
 
     @property

@@ -36,7 +36,10 @@ _HEAD: Final = b'{"limpet-state": '
 
 
 class DamagedError(Exception):
-    """It is a state file, but not one of this watch; the text says why."""
+    """A state file that this watch cannot use; the text says why.
+
+    It is damaged, of another version, or belongs to another watch.
+    """
 
 
 @dataclasses.dataclass(slots=True)
@@ -111,7 +114,7 @@ def load(path: Path, location: Path) -> Saved | None:
     Its folder is created if it is missing, but not where that would create the location.
 
     Raises:
-        UsageError: What is there is no state file: it is left as it is.
+        UsageError: What is there is not a state file: it is left as it is.
         StateFileError: It cannot be read, or no file could be written in its place.
         DamagedError: It is empty, damaged, or belongs to another location or kind of watch.
     """
@@ -238,7 +241,7 @@ def _decode_root(rows: list[dict[str, Any]], settling: dict[DirNode, bool]) -> D
 
 
 def _record(text: str) -> bytes:
-    """Return a packed record; raise ``struct.error`` if it is none."""
+    """Return a packed record; raise ``struct.error`` if the text does not hold one."""
     record = base64.b64decode(text, validate=True)
     unpack(record)
     return record

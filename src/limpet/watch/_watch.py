@@ -58,7 +58,7 @@ class Watch:
             UnsupportedError: The backend in the options does not work here, or a sub-interpreter
                 runs the caller.
             LimitError: The process is out of file descriptors.
-            UsageError: What is at ``state`` is no state file of limpet: it is left as it is. Or
+            UsageError: What is at ``state`` is not a state file of limpet: it is left as it is. Or
                 nothing is at the location, and ``must_exist`` is set.
             StateFileError: The state file cannot be read, or could not be written at the end.
             RuntimeError: It is running already.

@@ -161,7 +161,7 @@ class Watcher:
 
         Raises:
             UnsupportedError: The backend in the options does not work here.
-            UsageError: What is at ``state`` is no state file, or nothing is at the location and
+            UsageError: What is at ``state`` is not a state file, or nothing is at the location and
                 ``must_exist`` is set.
             StateFileError: The state file cannot be read, or could not be written.
         """

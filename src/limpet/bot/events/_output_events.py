@@ -198,7 +198,7 @@ class MoveProcessedFileOutputEvent(FileSystemOutputEvent):
     """Device and inode of the file; another file at this path is left alone."""
 
     def operation(self) -> Operation:
-        """Raise: it is no operation below the output directory.
+        """Raise: it is not an operation below the output directory.
 
         Raises:
             TypeError: Always.

@@ -28,7 +28,7 @@ def _cron(given: str) -> str:
     """Return the expression.
 
     Raises:
-        ValueError: It is none, or names a day that never comes.
+        ValueError: It is not a cron expression, or names a day that never comes.
     """
     try:
         next(CronSim(given, datetime(2024, 1, 1)))  # noqa: DTZ001 - any time will do

@@ -66,7 +66,7 @@ def _keys_of(event: InputEvent) -> Collection[str]:
 
 
 class BehaviourQueue(KeyedQueue[Task]):
-    """The tasks of one behaviour. All methods belong to the thread of the loop."""
+    """The tasks of one behaviour. All methods are called in the thread of the event loop."""
 
     def __init__(
         self, behaviour: BehaviourInterface, ident: str, name: str, *, bound: int, workers: int

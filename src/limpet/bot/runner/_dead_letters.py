@@ -116,7 +116,7 @@ class DeadLetters:
                 append_lines(self.path, [new])
 
     def read(self) -> list[DeadLetter]:
-        """Return the dead letters, oldest first; lines that are none are logged and left there.
+        """Return the dead letters, oldest first; log other lines, and leave them in the file.
 
         Raises:
             OSError: The file cannot be read.

@@ -1,8 +1,8 @@
 """Files of JSON objects, one a line, that one damaged line does not spoil.
 
 A line ends with a line feed and with nothing else: texts contain other characters that Python
-counts as ends of lines. What is no object, or not one of ours, is set aside with its reason, in a
-file of its own; the others are read.
+counts as ends of lines. A line that is not an object, or not one of ours, is set aside with its
+reason, in a separate file; the others are read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Damaged:
 
 
 def read_lines(path: Path) -> tuple[list[tuple[bytes, dict[str, Any]]], list[Damaged]]:
-    """Return the objects of a file with their lines, and the lines that are none, both in order.
+    """Return the objects of a file with their lines, and the damaged lines, both in order.
 
     A file that does not exist has none.
 

@@ -37,7 +37,7 @@ class ReplayReport:
     """What became of the dead letters: the number of each."""
 
     done: int = 0
-    """Processed; these are no dead letters any more."""
+    """Processed, and removed from the dead letters."""
     failed: int = 0
     """Failed again."""
     skipped: int = 0

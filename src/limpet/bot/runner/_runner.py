@@ -1,4 +1,4 @@
-"""The runner: starts the components of a bot, reloads changed ones, and stops them in order."""
+"""The runner: starts the components of a bot, reloads changed ones, and stops them cleanly."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Runner:
         )
 
     def stop(self) -> None:
-        """Stop in order: process queued events for ``drain`` seconds, store the rest.
+        """Stop cleanly: process queued events for ``drain`` seconds, store the rest.
 
         A second call stops at once.
         """

@@ -13,7 +13,7 @@ _WATCHDOG: Final = "WATCHDOG_USEC"
 
 
 class Notifier:
-    """Sends to the service manager, if there is one; failures are ignored."""
+    """Sends the state of the bot to the service manager, if there is one; ignores failures."""
 
     def __init__(self) -> None:
         self._address = os.environ.get(_SOCKET, "")

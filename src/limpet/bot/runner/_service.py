@@ -65,7 +65,7 @@ def default_state_dir(file: str | os.PathLike[str]) -> Path:
 def serve(file: str, options: RunOptions) -> int:
     """Run a bot's file until a signal, and return the exit code.
 
-    0: it stopped in order, also by a signal. 1: events are lost, for which the log has the reason.
+    0: it stopped cleanly, also by a signal. 1: events are lost, for which the log has the reason.
     128 + n: a second signal n stopped it at once.
 
     A stop ends the process, even if a thread or the event loop hangs: then this does not return.
@@ -81,7 +81,7 @@ def serve(file: str, options: RunOptions) -> int:
 def replay(file: str, options: RunOptions, *, only: Sequence[str] = ()) -> tuple[int, ReplayReport]:
     """Process the dead letters of a bot again; return as ``serve`` does, and what became of them.
 
-    Only what was processed is no dead letter any more; all else stays. No input is started.
+    What was processed is removed from the dead letters; all others stay. No input is started.
 
     Args:
         file: The bot's file.

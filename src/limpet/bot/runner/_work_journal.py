@@ -243,7 +243,7 @@ def event_from_wire(found: object) -> InputEvent:
 
 
 def _fault(wire: dict[str, Any]) -> str:
-    """Return why an object is no entry; empty if it may be one."""
+    """Return why an object is not an entry; empty if it may be one."""
     if not isinstance(wire.get("id"), str) or not wire["id"]:
         return "it has no id"
     if not isinstance(wire.get("v"), int):

@@ -65,7 +65,7 @@ class SettingProperty(property):
         """The annotation, with the bounds.
 
         Raises:
-            TypeError: There is none, or its names are not in the class's module.
+            TypeError: There is no annotation, or its names are not in the class's module.
         """
         place = f"{self._owner.__qualname__}.{self.name}"
         try:

@@ -243,7 +243,7 @@ class NatsConnection:
         """Wait until there is a hub, and subscribe to its answers.
 
         Raises:
-            DisconnectedError: There is none for some seconds.
+            DisconnectedError: No hub answered within some seconds.
         """
         try:
             if self._connecting is not None:

@@ -105,7 +105,7 @@ class DiffContext:
         before they are listed."""
         self.racy = RacyContents()
         self.young: dict[DirNode, dict[str, int]] = {}
-        """Names whose birth time is no proof yet, and no hint will say that they were deleted:
+        """Names whose birth time is not proof yet, and no hint will say that they were deleted:
         examine them again once it is one, so that they can be recognised under another name."""
         self.unsure: set[DirNode] = set()
         """Directories that were entered while the source of the whole tree may not have come to
@@ -287,7 +287,7 @@ class DiffContext:
     def record(
         self, directory: DirNode, name: str, facts: StatResult, handle: Handle | None = None
     ) -> bytes:
-        """Keep what stat returned of an entry that is no directory node; return its record."""
+        """Keep what stat returned of an entry that is not a directory node; return its record."""
         packed = directory.entries[name] = pack(facts, self.disk.now())
         self.note_young(directory, name, packed)
         if directory.mark is None:  # nothing will say that it was written to
@@ -297,7 +297,7 @@ class DiffContext:
         return packed
 
     def note_young(self, directory: DirNode | None, name: str, record: bytes) -> None:
-        """Record a name that must be examined again, because its birth time is no proof yet."""
+        """Record a name that must be examined again, because its birth time is not proof yet."""
         if self.services.tree_source is not None and directory is not None and is_young(record):
             self.young.setdefault(directory, {})[name] = 0
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet[Change]"]
 """Name, hints, record before, record now, and what changed: ``True`` is the content, ``False``
-nothing. Text, numbers and bytes alone are no work for the garbage collector."""
+nothing. Text, numbers and bytes alone are not work for the garbage collector."""
 
 _PART: Final = 256
 """Names that are examined, or emitted, between two readings of the clock."""
@@ -71,7 +71,7 @@ def emit_fast(
     origins: dict[EntryRef, EntryRef],
     add_more: Callable[[], None],
 ) -> bool:
-    """Examine names and emit the differences, if they are of files only.
+    """Examine names and emit the differences, if only files differ.
 
     Args:
         context: What the watch shares.
@@ -80,7 +80,7 @@ def emit_fast(
         add_more: Adds to ``origins`` what the backend has reported since.
 
     Returns:
-        Whether it was done; if not, nothing has changed.
+        Whether they were emitted; if not, the index is unchanged.
     """
     generation = context.own_writes.generation()
     if context.own_writes.any_open():

@@ -29,10 +29,10 @@ def _quick_join() -> Callable[[Path, str], Path] | None:
 
 
 join_name: Final = _quick_join() or Path.__truediv__
-"""Joins a directory's path with a name, which has no separator and is no dot entry.
+"""Joins a directory's path with a name, which has no separator and is neither ``.`` nor ``..``.
 
-``directory / name`` parses both again; pathlib's way for its own listings knows that there is
-nothing to parse (measured: 0.4 against 1.8 microseconds, and every event's path is made so).
+``directory / name`` parses both parts again. The method that pathlib has for its own listings does
+not: it takes 0.4 microseconds instead of 1.8, once for each event.
 """
 
 

@@ -144,7 +144,7 @@ def is_recent(record: bytes) -> bool:
 
 
 def is_young(record: bytes) -> bool:
-    """Return whether its birth time is no proof yet: the inode may be reused within the tick."""
+    """Return whether its birth time is not proof yet: the inode may be reused within the tick."""
     return bool(record[_FLAGS_AT] & _YOUNG)
 
 
@@ -196,10 +196,10 @@ def public_stat(facts: StatResult) -> FileStat:
 def same_file(old: int | bytes, seen: int, new: StatResult, *, births: bool = True) -> bool:
     """Return, without a hint, whether ``new`` is the file that ``old`` was.
 
-    Inode numbers are reused at once (ext4), so they are no evidence alone. Evidence is an unchanged
+    Inode numbers are reused at once (ext4), so alone they prove nothing. Evidence is an unchanged
     birth time that is older than the record; for an entry that was only listed, a birth before the
     listing at ``seen`` (it had the inode then, and has had it ever since); where there is no birth
-    time, or ``births`` are no evidence, an unchanged size and mtime.
+    time, or ``births`` are not evidence, an unchanged size and mtime.
     """
     if inode_of(old) != new.inode or kind_of(old) != kind_of_mode(new.mode):
         return False

@@ -183,7 +183,7 @@ class FileSystemCalls:
         """Return name and brief record of every entry, from the listing where it has the kind.
 
         One expression, because it is most of what a start costs. ``is_dir`` and ``is_file`` are
-        only called for what is no symlink, so that they need no stat.
+        only called for what is not a symlink, so that they need no stat.
         """
         with os.scandir(handle) as entries:
             return {

@@ -113,7 +113,7 @@ def resolve(disk: FileSystemCalls, path: str, *, content: bool = False) -> Resol
         elif facts is not None and _form(facts) == _DIR:
             what = MARK_SELF
         else:
-            what = MARK_NAMES  # a symlink, nothing, or something that is no directory
+            what = MARK_NAMES  # a symlink, nothing, or something that is not a directory
         steps.append(Step(here, directory.device, directory.inode, name, what))
         if facts is None or (target is None and todo and _form(facts) != _DIR):
             return Resolution(tuple(steps), None, here)

@@ -32,7 +32,7 @@ class RootLifecycle:
         self.context = context
         self.path_marks = path_marks
         self.found: Kind | None = None
-        """What is there, if it is no directory."""
+        """What is there, if it is not a directory."""
         self.bits = 0
         """Hint bits about the root itself."""
         self.missed = False
