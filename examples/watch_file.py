@@ -22,9 +22,9 @@ async def main(path: str) -> None:
                     try:
                         print(f"settings: {json.loads(text)}", flush=True)
                     except ValueError as error:
-                        print(f"not taken over: {error}", flush=True)
+                        print(f"not applied: {error}", flush=True)
                 case limpet.FileCreated() | limpet.FileUpdated():
-                    print(f"not taken over: {event.content_error}", flush=True)
+                    print(f"not applied: {event.content_error}", flush=True)
                 case limpet.FileDeleted():
                     print("the file is gone; the last settings stay", flush=True)
 

@@ -19,7 +19,7 @@ _NUMBER: Final[int | None] = getattr(signal, "SIGHUP", None)
 def _terminal_opens() -> bool:
     """Return whether the process has a controlling terminal, which still exists.
 
-    tty(4): opening ``/dev/tty`` fails with ENXIO without one, also after a hang-up.
+    tty(4): opening ``/dev/tty`` fails with ENXIO without one, even after a hang-up.
     """
     try:
         handle = os.open("/dev/tty", _FLAGS)

@@ -1,4 +1,4 @@
-"""A job of Windows: a process and all that it starts, ended as one, also when limpet is killed.
+"""A job of Windows: a process and all that it starts, ended as one, even when limpet is killed.
 
 POSIX has process groups; on Windows a process does not know its children. A job does, and with
 JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE it ends them once its last handle is closed: the system closes

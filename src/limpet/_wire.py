@@ -394,7 +394,7 @@ def _put_content(wire: Json, event: FileCreated | FileUpdated) -> None:
         case str() as text if _display(text) == text:
             content["text"] = text
         case str() as text:
-            # Surrogates, from an error handler such as surrogateescape, are no Unicode text and so
+            # Surrogates, from an error handler such as surrogateescape, are not Unicode text and so
             # no JSON: ``b64`` decoded with this encoding and handler is the text exactly.
             content["encoding"], content["errors"] = "utf-8", "surrogatepass"
             content["b64"] = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")
@@ -448,7 +448,7 @@ def _bytes_of(name: str, *, windows: bool = os.name == "nt") -> bytes:
     """Return the name's bytes, as ``os.fsdecode`` takes them back.
 
     On Windows a name may have lone surrogates, which are encoded as such; elsewhere they stand for
-    bytes that are no UTF-8.
+    bytes that are not UTF-8.
     """
     if not windows:
         with contextlib.suppress(UnicodeEncodeError):

@@ -113,7 +113,7 @@ def test_the_file_example_takes_over_each_content_once(folder: Path) -> None:
         new.replace(settings)
         assert program.line() == "settings: {'level': 2}"
         settings.write_text("{")
-        assert program.line().startswith("not taken over")
+        assert program.line().startswith("not applied")
         settings.unlink()
         assert program.line() == "the file is gone; the last settings stay"
         settings.write_text('{"level": 3}')

@@ -250,7 +250,7 @@ def test_the_settings_of_the_how_to(folder: Path) -> None:
         new.replace(file)
         comes("settings: {'level': 2}", printed, lambda: None)
         file.write_text("{")
-        comes("not taken over:", printed, lambda: None)
+        comes("not applied:", printed, lambda: None)
         file.unlink()
         comes("the file is gone; the last settings stay", printed, lambda: None)
 

@@ -543,7 +543,7 @@ def row_46(f: Field) -> Groups:
     return [["a", "b"]]
 
 
-@row(47, "bytes that are no UTF-8")
+@row(47, "bytes that are not UTF-8")
 def row_47(f: Field) -> Groups:
     f.write(b"a\xff\xfeb\n")
     f.start()

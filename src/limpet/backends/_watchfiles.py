@@ -47,7 +47,7 @@ class WatchfilesSource:
         self._running: _Notifier | None = None
 
     def watch(self, path: str | None) -> None:
-        """Report changes below ``path`` from now on, and nothing else; ``None`` stops.
+        """Report changes below ``path``, in place of the path before; ``None`` stops.
 
         Raises:
             MissingExtraError: watchfiles is not installed.

@@ -43,7 +43,7 @@ class Limit:
 
     @property
     def free(self) -> int:
-        """What is left, as far as it shows; never below 0."""
+        """What is left, as far as this user can see; never below 0."""
         return max(0, self.value - (self.used or 0))
 
 

@@ -315,7 +315,7 @@ class FollowEngine:
     def _examine(self, followed: FollowedPath, now: float, *, hinted: bool) -> None:
         """Refresh the files of a path and handle their changes; then follow its name.
 
-        What fails concerns this path alone: it is reported, and tried again.
+        A failure is reported and tried again; it affects no other path.
         """
         state = self.state
         if followed.path == STDIN:

@@ -63,7 +63,7 @@ class Follower:
     async def aopen(self) -> Self:
         """Start without a block; ``aclose`` is due later. Every later line is seen.
 
-        May be cancelled, also while a disk does not answer; then nothing was started.
+        May be cancelled, even while a disk does not answer; then nothing was started.
 
         Raises:
             UsageError: The state file is a folder, or a file of another program.

@@ -61,7 +61,7 @@ def replace_content(
 ) -> Change:
     """Make the last of ``parts``, in the open directory ``dir_fd``, hold ``content``.
 
-    A reader finds the old content or the new, whole, at any moment; also after a crash of the
+    A reader finds the old content or the new, whole, at any moment, even after a crash of the
     program. After a crash of the system: see ``Durability``. The new content is stored, as far as
     the file system says, before it takes the name: a failure of close(2) leaves the old content.
 

@@ -1,7 +1,7 @@
 """Reports the own writes of one batch to the watches of this process.
 
-A watch subscribes to the registry of own writes. While none does, the output does not find out what
-it would report.
+A watch subscribes to the registry of own writes. While no watch is subscribed, the output collects
+nothing.
 """
 
 from __future__ import annotations

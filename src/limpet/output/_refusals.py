@@ -95,7 +95,7 @@ def check_plain(found: os.stat_result, subject: str = "it") -> None:
 
 
 def check_writable(found: os.stat_result) -> None:
-    """Refuse a file that nobody may write, also if this process could.
+    """Refuse a file that nobody may write, even if this process could.
 
     The owner of the directory may replace any file in it, and root may write any. So what the owner
     of a file protected by its mode is protected by this alone.

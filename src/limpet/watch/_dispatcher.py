@@ -152,7 +152,7 @@ class LoopDispatcher:
     ) -> None:
         """Run ``finish`` in a thread once no task works with this watch any more.
 
-        What began is finished, also if this is cancelled meanwhile; then the cancellation is
+        What began is finished, even if this is cancelled meanwhile; then the cancellation is
         raised. A disk that does not answer is waited for until then and ``PATIENCE_S`` longer; the
         thread finishes once it can.
         """

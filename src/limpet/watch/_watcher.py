@@ -1,8 +1,8 @@
-"""One watch without its shell: builds the parts, scans when called, keeps the events it found.
+"""The synchronous core of one watch: builds the parts, scans when called, keeps what it found.
 
 Every method that may wait for the disk is meant for a worker thread. A lock makes sure that only
-one scan runs at a time, also when the task that started it was cancelled and another starts one.
-Events stay here until they are handed out, so no cancelled wait loses one.
+one scan runs at a time, even when the task that started it was cancelled and another starts one.
+Events stay here until they are handed out, so a cancelled wait loses none.
 """
 
 from __future__ import annotations

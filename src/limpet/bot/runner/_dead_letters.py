@@ -245,6 +245,6 @@ def _about(event: InputEvent) -> object:
     try:
         found = wire_of(event)
         json.dumps(found)
-    except Exception:  # noqa: BLE001 - foreign classes may raise anything, also when they are read
+    except Exception:  # noqa: BLE001 - foreign classes may raise anything, even when they are read
         return {"type": type(event).__name__}
     return found

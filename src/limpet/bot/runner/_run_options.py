@@ -19,7 +19,7 @@ class RunOptions:
     state_dir: Path | None = None
     """Directory of the journal and the dead letters; with ``None`` they are only logged."""
     queue: int = option(1000, "", least=1)
-    """Most events that wait for the dispatcher; then inputs wait."""
+    """Most events that may wait for the dispatcher; inputs wait while there are that many."""
     behaviour_queue: int = option(100, "", least=1)
     """Most events that wait for one behaviour; then the dispatcher waits."""
     attempts: int = option(3, "", least=1)

@@ -243,7 +243,7 @@ class Transport(Protocol):
     async def newest(self, stream: str) -> StoredMessage | None:
         """Return the newest message of a stream; ``None`` if it never had any.
 
-        Of one that was removed, only its number is known: the rest is empty.
+        A message that was removed has only its number; its other fields are empty.
         """
 
     def listen(self, subject: str) -> AsyncIterator[Message]:

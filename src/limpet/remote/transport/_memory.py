@@ -65,7 +65,7 @@ class _Stream:
 
 
 class MemoryHub:
-    """Streams that live as long as this; any number of transports may be connected to it."""
+    """Streams that live as long as this object; any number of transports may be connected to it."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.streams: dict[str, _Stream] = {}

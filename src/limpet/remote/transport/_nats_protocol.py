@@ -13,7 +13,7 @@ import re
 from typing import Any, Final
 
 _LINE_MAX: Final = 64 * 1024
-"""Bytes of a line without an end, beyond which this is no NATS server; it writes 4 KiB at most, and
+"""Bytes of a line without an end, beyond which it is not a NATS server: one writes 4 KiB at most, and
 its INFO is some more."""
 _VERSION: Final = b"NATS/1.0"
 _EMPTY: Final = len(_VERSION) + 4
