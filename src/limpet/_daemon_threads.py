@@ -47,7 +47,7 @@ def run_in_thread(
     Args:
         work: May wait for a disk that never answers.
         post: Runs a function in the event loop of the caller, from any thread.
-        name: Of the thread.
+        name: The thread's name.
     """
     import anyio
 

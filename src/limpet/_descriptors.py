@@ -71,7 +71,7 @@ def wait_readable(fds: Sequence[int], timeout: float | None = None) -> list[int]
     poll(2) of macOS supports no devices ("BUGS"): a terminal would be read without a way to stop.
 
     Args:
-        fds: Of terminals, pipes, sockets.
+        fds: Descriptors of terminals, pipes, sockets.
         timeout: Seconds; ``None`` waits for as long as it takes.
     """
     if sys.platform == "win32" or (not _POLLS_DEVICES and max(fds) < _SELECT_LIMIT):

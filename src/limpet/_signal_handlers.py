@@ -43,7 +43,7 @@ class SignalHandlers:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._restoring = contextlib.ExitStack()
         self.taken: list[int] = []
-        """The signals that are taken; none in another thread than the main one."""
+        """The signals that are taken; none outside the main thread."""
 
     def __enter__(self) -> Self:
         """Take the signals."""

@@ -39,7 +39,7 @@ def node_at(
     A step that is not there ends the way at what is above it.
 
     Args:
-        node: Of the value.
+        node: The value's node.
         where: The path of keys to the value.
         steps: The keys and indices from the value to its part.
         at_key: Return the node of the last key on the way instead.

@@ -165,7 +165,7 @@ class FileCreated(FileEvent):
     """Why there is no content although it is an option: ``too_large``, ``vanished``, ``denied``,
     ``undecodable``, ``not_regular`` or ``error``; of what was appended also ``start_unknown``."""
     content_offset: int | None = None
-    """Of what was appended: its offset in the file, in bytes; 0 if all of it is new."""
+    """Offset in the file at which appended content begins, in bytes; 0 if all of it is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

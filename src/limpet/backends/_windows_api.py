@@ -71,7 +71,7 @@ class Packet(NamedTuple):
     """What a completion port hands out: the end of one read, or a wake-up."""
 
     address: int
-    """Of the request; 0 for a wake-up."""
+    """Address of the request; 0 for a wake-up."""
     size: int
     error: int
     """0 if the read succeeded."""

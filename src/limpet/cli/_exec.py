@@ -98,7 +98,7 @@ class Runner:
             grace: Seconds between SIGTERM and SIGKILL.
         """
         self.failed = 0
-        """Commands that could not be started or ended with another status than 0."""
+        """Commands that could not be started or ended with a status other than 0."""
         self.skipped = 0
         """Events left out by ``busy="skip"``, or superseded by a later one with ``restart``."""
         self._command = command

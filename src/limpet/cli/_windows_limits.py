@@ -35,7 +35,7 @@ class WindowsFacts:
     """Win32 takes paths beyond 260 characters from programs that can; ``None`` if not known."""
     sync_roots: tuple[str, ...] = ()
     attributes: int = 0
-    """Of the path; 0 if nothing is there."""
+    """The path's file attributes; 0 if nothing is there."""
 
 
 def ask_windows(path: Path) -> WindowsFacts | None:

@@ -34,7 +34,7 @@ def restore(state: FollowerState, loaded: Checkpoint, *, now: float) -> None:
     """Go to the saved position of every followed path that the checkpoint has.
 
     Args:
-        state: Of the follower, with all paths that are known so far.
+        state: The follower's state, with all paths that are known so far.
         loaded: The checkpoint.
         now: Monotonic seconds.
     """

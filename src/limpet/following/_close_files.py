@@ -166,7 +166,7 @@ def make_descriptor_room(state: FollowerState, *, count: int = 0) -> bool:
     are found again by their name. A deleted file is only closed if it is read to its end.
 
     Args:
-        state: Of the follower.
+        state: The follower's state.
         count: Close at least this number, because the system itself has no descriptor left.
     """
     before = len(state.held)

@@ -77,8 +77,8 @@ def must_wait(
     Args:
         io: Access to the disk.
         file: The new file.
-        originals: Of ``possible_originals``, refreshed.
-        compare: Of ``possible_originals``.
+        originals: The result of ``possible_originals``, refreshed.
+        compare: As in ``possible_originals``.
         quiet: The new file was quiet for ``linger``.
 
     Raises:

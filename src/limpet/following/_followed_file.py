@@ -147,8 +147,8 @@ class FollowedFile:
         Args:
             number: Generation number, as reported in events.
             fd: Descriptor, owned by this object from now on.
-            status: Of the descriptor.
-            inode_generation: Of the inode, where the file system has it.
+            status: The descriptor's status.
+            inode_generation: The inode's generation, where the file system has it.
             name: Path under which the file was found.
             path: Followed path under which it is read.
             splitter: Splits its bytes into blocks.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MAX_LOST: Final = 64
 """Files of one path that are remembered though they were not found, at most."""
 _MAX_RETIRED: Final = 4
-"""Of those, the ones of which nothing is missing."""
+"""Those among them of which nothing is left to report, at most."""
 
 
 def keep_retired(followed: FollowedPath, entry: SavedFile) -> None:
@@ -40,7 +40,7 @@ def remember_lost(
     """Keep the position of a file that was not found.
 
     Args:
-        state: Of the follower.
+        state: The follower's state.
         followed: Path under which it was read.
         entry: What the checkpoint has of it.
         certain: It is not where it was: the gap is reported now.

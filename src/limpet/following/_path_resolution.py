@@ -234,7 +234,7 @@ def _open(
     """Open the unknown file at the path; return whether to compare again.
 
     Args:
-        state: Of the follower.
+        state: The follower's state.
         followed: The path.
         now: Monotonic seconds.
         instead_of: A file with the same inode number that is another one.
@@ -276,11 +276,11 @@ def _open(
 def _is_same_renumbered(
     state: FollowerState, file: FollowedFile, fd: int, status: os.stat_result
 ) -> bool:
-    """Return whether a file has another number than before, and is the same.
+    """Return whether a file has a new number, and is the same.
 
     FUSE file systems give their files other numbers, and a file system that was mounted again has
-    another device number. An ordinary one is only believed if the old file is deleted (see
-    ``Replaced``), or cannot be read any more.
+    another device number. On an ordinary file system a new number counts as the same file only if
+    the old file is deleted (see ``Replaced``), or can no longer be read.
     """
     try:
         if file.failed_at is not None:

@@ -113,9 +113,9 @@ class Position:
         The device number is not evidence: logical volumes and network mounts get a new one.
 
         Args:
-            device_inode: Of the file.
-            inode_generation: Of the file, if known.
-            size: Of the file.
+            device_inode: The file's device and inode number.
+            inode_generation: The inode's generation, if known.
+            size: The file's size.
             read: Returns ``size`` bytes of the file from an offset: ``read(size, offset)``.
         """
         if size < self.offset:

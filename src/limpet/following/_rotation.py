@@ -229,7 +229,7 @@ def _take(
     """Open a file and hold it, if there is something in it that is not delivered.
 
     Args:
-        state: Of the follower.
+        state: The follower's state.
         rotated: The pattern that matches the name.
         name: Path of the file.
         now: Monotonic seconds.

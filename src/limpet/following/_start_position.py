@@ -20,7 +20,7 @@ def seek_start(
     """Go to the position in a file that the options ask for.
 
     Args:
-        state: Of the follower.
+        state: The follower's state.
         file: At its beginning.
         came_later: It came while nothing ran: it is read from its beginning.
         size: What it had at the start, if that is not now.

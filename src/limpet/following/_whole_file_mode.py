@@ -44,7 +44,7 @@ class WholeFile:
         self._seen: _Version | None = None
         self._since = 0.0
         self._digest = ""
-        """Of what was delivered, where its times do not tell it from another content."""
+        """Digest of the delivered content, where times do not tell it from other content."""
         self._error_number = 0
         self._exists = False
 

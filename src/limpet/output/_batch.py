@@ -18,7 +18,7 @@ class Batch:
         self.context = WriteContext(calls, open_report(bases), FsyncBatch(calls), quota)
         self.appender = Appender(self.context)
         self.results: list[Result | None] = []
-        """Of each operation; ``None`` of one that was put off."""
+        """The result of each operation; ``None`` if it was put off."""
         self.unverified: list[int] = []
         """Operations done since the root was last examined."""
         self.sure = False

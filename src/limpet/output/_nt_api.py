@@ -73,7 +73,7 @@ class Kind(NamedTuple):
 
     attributes: int
     tag: int = 0
-    """Of a reparse point, else nothing."""
+    """Tag of a reparse point; 0 otherwise."""
 
     @property
     def is_link(self) -> bool:
@@ -100,7 +100,7 @@ class Opening(NamedTuple):
     options: int = OPEN_REPARSE_POINT
     attributes: int = CASE_INSENSITIVE | DONT_REPARSE
     flags: int = 0
-    """Of ``os.open``, for what is then read or written through the descriptor."""
+    """Flags of ``os.open``, for what is then read or written through the descriptor."""
 
     @property
     def all_options(self) -> int:

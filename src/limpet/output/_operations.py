@@ -86,7 +86,7 @@ class _WithContent(_Named):
     bytes, or anything that yields bytes) is read when the operation is done, once, in the output's
     thread: operations behind it wait for it."""
     encoding: str = "utf-8"
-    """Of text; a byte order mark that it has is written at the start of a file only."""
+    """Encoding of text; its byte order mark, if any, is written at the start of a file only."""
     newline: Literal["", "\n", "\r\n"] = ""
     """What every line end of a text becomes; empty leaves them as they are."""
     parents: bool = option(

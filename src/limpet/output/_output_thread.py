@@ -59,7 +59,7 @@ class OutputThread(Generic[_RequestT]):
             work: Does some of them, in order, and gives each its result.
             post: Runs a function in the thread of the loop; raises ``RuntimeError`` once that is
                 closed.
-            name: Of the thread.
+            name: The thread's name.
         """
         self._work = work
         self._post = post

@@ -27,7 +27,7 @@ class WriteContext:
     quota: Quota
     """Has room for what a rotation adds, and counts it."""
     durability: Durability = "none"
-    """Of the operation that is being done; see ``set_durability``."""
+    """Durability of the current operation; see ``set_durability``."""
     unstored: dict[int, Exception] = field(default_factory=dict)
     """Index of an operation -> what close(2) said of the file that it wrote."""
     rotated: dict[tuple[str, ...], Rotation] = field(default_factory=dict)

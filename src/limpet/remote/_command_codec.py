@@ -88,7 +88,7 @@ class RemoteResult:
     code: str
     """``done``, or the reason of a refusal: a ``RefusalCode`` or a ``RemoteCode``."""
     message: str
-    """Of a refusal: the operation, its target, the reason and the next step."""
+    """What a refusal says: the operation, its target, the reason and the next step."""
     path: RemotePath | None = None
     bytes: int = 0
     existed: bool | None = None

@@ -16,7 +16,7 @@ class CommandRecord(NamedTuple):
     """A command whose execution was started."""
 
     pre_size: int | None
-    """Of an append: the file's size before it, bytes."""
+    """Size of the file before an append, in bytes."""
     result: bytes | None
     """The answer, once it is done."""
 

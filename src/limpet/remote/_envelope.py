@@ -107,7 +107,7 @@ class RemoteEvent:
     """``file.created`` and so on; ``watch.gap`` and ``watch.overflow`` report lost events."""
     path: RemotePath | None
     source: RemotePath | None
-    """Of a rename, the name before it."""
+    """The name before a rename."""
     root: RemotePath | None
     time: float
     """When the agent saw it, by the agent's clock; unix seconds."""

@@ -56,10 +56,10 @@ class _Subscription:
         self.starts_new = False
         """Its newest message could not be asked for yet, and it begins after that."""
         self.read: StreamPosition | None = None
-        """Of the last message that was read."""
+        """Position of the last message that was read."""
         self.delivered = DeliveredRanges()
         self.checkpoint: StreamPosition | None = None
-        """Of the last message whose event is acknowledged."""
+        """Position of the last message whose event is acknowledged."""
         self.acknowledged = DeliveredRanges()
 
 

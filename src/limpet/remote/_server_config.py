@@ -36,7 +36,7 @@ class FleetConfig:
     key: str | None = None
     max_store: int = 20 << 30
     replicas: int = 1
-    """Of each stream, on a cluster of servers."""
+    """Replicas of each stream, on a cluster of servers."""
 
     @property
     def address(self) -> str:

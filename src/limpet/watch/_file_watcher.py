@@ -66,7 +66,7 @@ class FileWatcher:
         self._parent = ""
         self._racy = RacyContents()
         self._traits: tuple[int, FileSystemTraits] | None = None
-        """Of the file system that the file was on last, with its device."""
+        """Device and traits of the file system that the file was on last."""
         self._put_off: int | None = None
         """Hint bits of an examination that waits for an own write to end."""
 

@@ -64,7 +64,7 @@ def take_again(agenda: Agenda, context: DiffContext, taken_at: int) -> None:
     What still cannot be placed is kept as long as something is left to examine.
 
     Args:
-        agenda: Of the next round.
+        agenda: The agenda of the next round.
         context: The index and what else the parts share.
         taken_at: When the hints came; a directory that was listed later needs none of them.
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from limpet.watch.emit._debounce import Debouncer
 
 _VERSION: Final = 4
-"""Of the rows and of the packed records in them."""
+"""Version of the rows and of the packed records in them."""
 _HEAD: Final = b'{"limpet-state": '
 """How every state file begins, of any version."""
 

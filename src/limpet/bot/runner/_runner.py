@@ -175,7 +175,7 @@ class Runner:
             # What foreign components raise here, they raise before anything is changed.
             components.inputs()
             self._make_dispatcher(components)
-            with self._marked():  # it may be called in another context than ``run``
+            with self._marked():  # it may be called in a context other than that of ``run``
                 await self._swap(components)
 
     async def _started_or_stopping(self) -> None:

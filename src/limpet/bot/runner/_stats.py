@@ -15,7 +15,7 @@ class Stats:
     events: int = 0
     """Events taken from the queue."""
     ignored: int = 0
-    """Of these, events that no behaviour is interested in."""
+    """The part of them that no behaviour is interested in."""
     done: int = 0
     """Times the actions of a behaviour ran to their end."""
     skipped: int = 0

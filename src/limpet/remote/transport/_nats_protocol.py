@@ -13,8 +13,8 @@ import re
 from typing import Any, Final
 
 _LINE_MAX: Final = 64 * 1024
-"""Bytes of a line without an end, beyond which it is not a NATS server: one writes 4 KiB at most, and
-its INFO is some more."""
+"""Bytes of a line without an end, beyond which the other side is not a NATS server. A server writes
+at most 4 KiB; its INFO is somewhat longer."""
 _VERSION: Final = b"NATS/1.0"
 _EMPTY: Final = len(_VERSION) + 4
 _STATUS_LINE: Final = re.compile(rb"NATS/1\.0( \d{3}( [\x20-\x7e]*)?)?")

@@ -64,7 +64,7 @@ class Arrival:
     link: int = 0
     departure: Departure | None = None
     found: DirNode | None = None
-    """Of a new directory: its node and what was found in it, not yet part of the tree."""
+    """Node of a new directory, with what was found in it; not yet part of the tree."""
     done: bool = False
     visiting: bool = False
 

@@ -45,11 +45,11 @@ class RacyContents:
     def changed(
         self, ref: Hashable, record: bytes, handle: Handle | None, name: str, *, exact: bool
     ) -> bool:
-        """Return whether the content is another than at the last look, and remember this one.
+        """Return whether the content differs from the one remembered, and remember this one.
 
         Args:
             ref: The file.
-            record: Of the file now, taken before.
+            record: The file's record now, taken before the content is read.
             handle: Open on its directory; ``None`` if ``name`` is a path.
             name: In the directory.
             exact: A change after a stat gets another time stamp.

@@ -34,7 +34,7 @@ class WatchServices:
     hints: PendingHints
     """Where the hints of this watch are added."""
     capabilities: Capabilities
-    """Of the backend that was chosen."""
+    """Capabilities of the backend that was chosen."""
     order: tuple[str, ...]
     """Sources that mark directories, best first; empty marks nothing."""
     poll: PollSource

@@ -44,7 +44,7 @@ class Resolution:
 
     steps: tuple[Step, ...]
     facts: StatResult | None
-    """Of the target, symlinks followed; ``None`` if it does not exist."""
+    """Status of the target, symlinks followed; ``None`` if it does not exist."""
     path: str
     """Real path of the target, or of the last directory on the way that exists."""
     trouble: int = 0
