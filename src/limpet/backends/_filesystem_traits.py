@@ -18,7 +18,7 @@ from limpet.backends._mounts import find_mount, read_mounts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSystemTraits:
-    """What a watch believes of the file system of a directory."""
+    """What a watch assumes about the file system of a directory."""
 
     filesystem: str = ""
     """As the mount table calls it; empty where there is none."""
@@ -27,7 +27,7 @@ class FileSystemTraits:
     stable_births: bool = True
     """A file keeps its birth time."""
     exact_times: bool = True
-    """With a kernel that can (6.13), every change after a stat gets a time stamp of its own."""
+    """From Linux 6.13 on, every change after a stat gets a time stamp of its own."""
     case_sensitive: bool = True
     """A name is found under its own spelling alone."""
 

@@ -16,11 +16,10 @@ from limpet.remote import Transport
 from limpet.remote.admin import Agent, AgentConfig, load_agent
 
 _STOP_S: Final = 15.0
-"""How long a stop may take: five seconds for what is sent, and what closing takes; then something
-hangs."""
+"""How long a stop may take: five seconds for sending, the rest for closing. A longer one hangs."""
 
 _AT_ONCE_S: Final = 2.0
-"""The same after a second signal."""
+"""How long it may take after a second signal."""
 
 
 def run(path: str, *, check: bool, verbose: bool) -> int:

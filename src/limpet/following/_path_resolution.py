@@ -279,8 +279,8 @@ def _is_same_renumbered(
     """Return whether a file has a new number, and is the same.
 
     FUSE file systems give their files other numbers, and a file system that was mounted again has
-    another device number. On an ordinary file system a new number counts as the same file only if
-    the old file is deleted (see ``Replaced``), or can no longer be read.
+    another device number. On other file systems a new number is another file, unless the old one
+    can no longer be read.
     """
     try:
         if file.failed_at is not None:

@@ -28,7 +28,7 @@ class FsyncBatch:
         """Whether that operation needs its directories synced too."""
 
     def dir(self, dir_fd: int) -> None:
-        """Register a directory of which names were changed."""
+        """Register a directory in which names were changed."""
         if self.with_dirs:
             self._need(dir_fd, is_dir=True)
 

@@ -31,7 +31,7 @@ class PackingJob:
         self.error: BaseException | None = None
 
     def on_done(self) -> None:
-        """Take no note: nobody waits for it but the end of the block."""
+        """Do nothing: only the end of the block waits for a packing."""
 
 
 def pack(jobs: Sequence[PackingJob]) -> None:

@@ -209,7 +209,7 @@ class HandleSyscalls(Syscalls):
         return fd
 
     def mount_of(self, fd: int) -> int:  # noqa: ARG002 - as the base has it
-        """Return the same for all: a mounted folder is a reparse point, and refused as a link."""
+        """Return one value for all: a mounted folder is a reparse point, refused as a link."""
         return 1
 
     def make_dir(self, dir_fd: int, name: str) -> None:

@@ -77,12 +77,12 @@ class Spool(SpoolFile):
 
         Args:
             path: The file; its directory must exist.
-            max_bytes: Maximum of the events that wait, in bytes.
-            max_events: The same in number.
-            when_full: What happens beyond that.
+            max_bytes: Maximum size of all waiting events together.
+            max_events: Maximum number of waiting events.
+            when_full: What happens when one of these is reached.
             durability: What a power cut may take: ``normal`` the last commits, ``full`` nothing.
-            retain_s: Seconds an acknowledged event is kept.
-            retain_events: The same in number.
+            retain_s: Seconds for which an acknowledged event is kept.
+            retain_events: Maximum number of acknowledged events that are kept.
             clock: Unix seconds.
 
         Raises:

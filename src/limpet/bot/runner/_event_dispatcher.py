@@ -185,7 +185,7 @@ class Dispatcher:
         await self._state_dir.write_dead_letter(line)
 
     async def pause(self) -> None:
-        """Stop taking events from the queue; the one in hand is among the ``unfinished``."""
+        """Stop taking events from the queue; the one just taken is among the ``unfinished``."""
         task, self._dispatch_task = self._dispatch_task, None
         if task is not None:
             task.cancel()
@@ -311,7 +311,7 @@ class Dispatcher:
                 begun = now
 
     async def _put(self, delivery: Delivery, targets: list[BehaviourQueue]) -> None:
-        """Add an event to queues, waiting for room; meanwhile it is in hand."""
+        """Add an event to queues, waiting for room; it is ``unfinished`` while it waits."""
         self._in_hand = (delivery, targets)
         while targets:
             await targets[0].wait_for_room()

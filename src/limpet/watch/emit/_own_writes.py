@@ -29,7 +29,7 @@ _LIMIT: Final = 10_000
 """States one watch keeps; older ones are dropped first, and their events count as foreign."""
 
 _MOST_NOTES: Final = 16
-"""Writes to one path that are kept apart between two scans; of more, the oldest become one."""
+"""Most writes to one path that are kept apart between two scans; beyond, the oldest are merged."""
 _PUT_OFF_S: Final = 0.05
 """How long a path with one own write after the other is not examined."""
 _PATIENCE_S: Final = 2.0
