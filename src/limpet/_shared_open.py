@@ -1,4 +1,4 @@
-"""Opening files so that they stand in nobody's way: on Windows, sharing them for deletion too.
+"""Opening files so that they block nobody: on Windows, sharing them for deletion too.
 
 The C runtime opens without FILE_SHARE_DELETE, and while such a handle is open nobody can rename,
 replace or delete the file: not its writer, who rotates a log that limpet follows, and not limpet

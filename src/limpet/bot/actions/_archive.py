@@ -73,7 +73,7 @@ class MoveProcessedFileAction(LimpetAction):
         )
 
     def find_failed(self, event: FileSystemInputEvent) -> Path | None:
-        """Return where the file of an event lies since it failed; ``None`` if it is not there."""
+        """Return where the file of an event is since it failed; ``None`` if it is not there."""
         if event.stat is None or event.event.location is None or self.name.alone != "rel":
             return None
         place = event.event.location.parent if event.is_target else event.event.location

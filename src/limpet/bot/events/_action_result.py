@@ -16,7 +16,7 @@ class Outcome:
     def __init__(self) -> None:
         self.error: BaseException | None = None
         self.moved: Path | None = None
-        """Where the file of the event lies now, if an action has moved it."""
+        """Where the file of the event is now, if an action has moved it."""
 
     def fail(self, error: BaseException) -> None:
         """Note a failure."""

@@ -53,7 +53,7 @@ class FileSystemInputEvent(WriteOnce, InputEvent):
     remote: RemoteEvent | None = dataclasses.field(default=None, repr=False)
     """The event as another host sent it; ``None`` for one of this host."""
     moved: Path | None = None
-    """Where the file lies since ``MoveProcessedFileAction`` moved it away: a replay processes it
+    """Where the file is since ``MoveProcessedFileAction`` moved it away: a replay processes it
     there. ``event`` stays as it was reported."""
 
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 - whatever a base takes
@@ -79,7 +79,7 @@ class FileSystemInputEvent(WriteOnce, InputEvent):
         return getattr(self.event, "path", self.event.location)
 
     def at(self, moved: Path | None) -> Self:
-        """Return the same event about a file that lies elsewhere now."""
+        """Return the same event about a file that is elsewhere now."""
         made = copy.copy(self)
         made.__dict__["moved"] = moved
         return made

@@ -53,7 +53,7 @@ def _move(event: MoveProcessedFileOutputEvent) -> Path | None:
             return None
         for number in range(_MOST_NAMES):
             if name == _numbered(base, number):
-                return source  # a replay that failed again: it lies there
+                return source  # a replay that failed again: it is there
             answer = out.perform(MoveFile(name=name, target=_numbered(base, number)))
             if not isinstance(answer, Refused):
                 return answer.path

@@ -199,5 +199,5 @@ class BehaviourWorker:
         await self.pipeline.clean_up(task, cause)
         moved = None if task.state is None else outcome_of(task.state).moved
         if moved is not None and isinstance(task.event, FileSystemInputEvent):
-            # The same dead letter, which knows now where the file lies.
+            # The same dead letter, which now knows where the file is.
             await self._state_dir.write_dead_letter(line(task.event.at(moved)), replaces=written)

@@ -255,7 +255,7 @@ class Dispatcher:
         return found
 
     async def close(self, *, but: Sequence[object] = (), timeout: float = 2.0) -> None:
-        """Close outputs and actions, except for the outputs in ``but``; wait so long at most."""
+        """Close outputs and actions, except for the outputs in ``but``; wait that long at most."""
         components: list[object] = [
             output for output in self.sender.outputs if all(output is not one for one in but)
         ]

@@ -1,7 +1,7 @@
 """The replay of dead letters: which are taken, where each goes on, and what became of it.
 
 A dead letter goes on at the step that failed, with the state that the steps before it have left,
-and at the place where its file lies now. It ends only when its event was processed: one that fails
+and at the place where its file is now. It ends only when its event was processed: one that fails
 again, that a condition does not pass, or that is not reached, stays.
 """
 
@@ -56,7 +56,7 @@ class ReplayReport:
 
 
 class FileGoneError(LookupError):
-    """The file of a dead letter lies at none of the places where it could."""
+    """The file of a dead letter is at none of the places where it could be."""
 
 
 class Replay:
@@ -171,13 +171,13 @@ def where_it_lies(
     *,
     exists: Callable[[str | os.PathLike[str]], bool] = os.path.lexists,
 ) -> InputEvent:
-    """Return the event with the place where its file lies now.
+    """Return the event with the place where its file is now.
 
     That is where ``MoveProcessedFileAction`` has put it, or the reported place, if somebody has put
     it back. A dead letter that does not know is looked up in the directory for failures.
 
     Raises:
-        FileGoneError: It was moved, and lies at neither of both places.
+        FileGoneError: It was moved, and is at neither place.
     """
     if not isinstance(event, FileSystemInputEvent) or not isinstance(event.event, FileEvent):
         return event
