@@ -16,7 +16,7 @@ from limpet.remote import Transport
 from limpet.remote.admin import Agent, AgentConfig, load_agent
 
 _STOP_S: Final = 15.0
-"""How long a stop may take: five seconds for sending, the rest for closing. A longer one hangs."""
+"""How long a stop may take: five seconds for sending, the rest for closing. A longer stop hangs."""
 
 _AT_ONCE_S: Final = 2.0
 """How long it may take after a second signal."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from limpet.following._follow_stats import FollowStats
 
 _MANY: Final = 16
-"""From this number of paths in one directory, the directory is watched: a watch takes 15 KiB."""
+"""Followed paths in one directory from which the directory is watched, not each path: a watch takes
+15 KiB."""
 _READ_AHEAD: Final = 2
 """Batches read ahead, at most: about 2 MiB, besides the one that is processed."""
 _MAX_READY: Final = 256

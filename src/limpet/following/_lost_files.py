@@ -43,7 +43,7 @@ def remember_lost(
         state: The follower's state.
         followed: Path under which it was read.
         entry: What the checkpoint has of it.
-        certain: It is not where it was: the gap is reported now.
+        certain: The file is known to be gone; the gap is reported now.
     """
     if certain:
         _report(state, followed, entry)

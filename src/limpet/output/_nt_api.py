@@ -156,10 +156,10 @@ class NtApi(Protocol):
         ...
 
     def dispose(self, fd: int, flags: int, *, extended: bool) -> None:
-        """Delete what is open with DELETE.
+        """Delete a file or directory that was opened with the right DELETE.
 
         Args:
-            fd: What is deleted.
+            fd: Its descriptor.
             flags: DISPOSE_DELETE, DISPOSE_POSIX.
             extended: By FileDispositionInformationEx, else by FileDispositionInformation.
         """

@@ -91,7 +91,7 @@ class Staged:
         return False
 
     def close(self) -> None:
-        """Remove it unless it was placed, and close it; errors of that change nothing."""
+        """Remove the file unless it was placed, and close it; ignore errors of both."""
         if not self.placed:
             with contextlib.suppress(OSError):
                 self._calls.unlink(self._dir_fd, self.name)

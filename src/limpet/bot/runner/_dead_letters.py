@@ -142,7 +142,7 @@ class DeadLetters:
     def tidy(self) -> None:
         """Rewrite the file without what is done; damaged lines are set aside with their reasons.
 
-        Without a dead letter left there is no file.
+        The file is removed when no dead letter is left.
 
         Raises:
             OSError: The file is as it was.

@@ -41,14 +41,14 @@ class SettlingDirs:
         return bool(self._dirs)
 
     def add(self, directory: DirNode, now: float, *, existing: bool = False) -> None:
-        """Keep a directory that came, unless it lies in one that came."""
+        """Keep a directory that came, unless it is inside another one that came."""
         if self.quiet and next(self._at_or_above(directory), None) is None:
             self._dirs[directory] = _Settling(now + self.quiet, existing)
 
     def carry(self, directory: DirNode, source: DirNode, now: float) -> None:
-        """Record that a directory was renamed: ``source`` is the one in which it was before.
+        """Record that a directory was renamed; ``source`` is its former parent.
 
-        One that left a directory that is kept is not finished either, and is kept by itself.
+        A directory that has left an unfinished one is not finished either, and is kept by itself.
         """
         above = next(self._at_or_above(source), None)
         if above is not None:
