@@ -19,7 +19,8 @@ from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import DECODING_ERRORS
 
 _NO_DATABASE: Final = "not a database"
-"""SQLite's message for such a file (SQLITE_NOTADB); the driver has no exception class for it."""
+"""Part of SQLite's message for a file of another kind (SQLITE_NOTADB), which has no class of its
+own among the driver's exceptions."""
 
 _SCHEMA: Final = (
     "create table if not exists limpet_checkpoint "
