@@ -22,6 +22,9 @@ _WORDS: Final = {
     "a valid integer": "a whole number",
     "a valid number": "a number",
     "a valid boolean": "true or false",
+    "a valid array": "a list",
+    "a valid object": "keys and values",
+    "an object": "keys and values",
     " after validation": "",
 }
 """What pydantic calls it -> what limpet's documentation calls it."""
@@ -64,6 +67,9 @@ def _problem(found: ErrorDetails, kind: object) -> ValueProblem:
             known = keys_of(kind, steps)
             listed = f" ({', '.join(known)})" if known else ""
             return ValueProblem(steps, f"must be keys and values{listed}{_not(found['input'])}")
+        case "limpet":
+            shown = "" if found["input"] in ("", [], ()) else _not(found["input"])
+            return ValueProblem(steps, found["msg"] + shown)
         case "string_too_short" | "too_short" if found["ctx"]["min_length"] == 1:
             return ValueProblem(steps, "must not be empty")
         case "tuple_type" | "list_type":

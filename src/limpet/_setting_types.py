@@ -71,7 +71,28 @@ def _bytes_of(given: object) -> object:
     return int(found[1]) * _UNITS[found[2]]
 
 
-Text: TypeAlias = Annotated[str, Field(min_length=1)]
+class _NotEmpty:
+    """A text that is not empty; pydantic's own bound refuses the names that are not UTF-8."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(_not_empty, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"minLength": 1}
+
+
+def _not_empty(given: str) -> str:
+    if not given:
+        message = "must not be empty"
+        raise _RefusedError(message)
+    return given
+
+
+Text: TypeAlias = Annotated[str, _NotEmpty()]
 """Text that is not empty."""
 
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST)]
@@ -88,15 +109,15 @@ PositiveCount: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST)]
 
 FilePath: TypeAlias = Annotated[
     str,
-    Field(min_length=1),
     BeforeValidator(_path_text),
+    _NotEmpty(),
 ]
 """A path as text, or a path object; a leading ``~`` is the user's home."""
 
-Encoding: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_known_encoding)]
+Encoding: TypeAlias = Annotated[str, _NotEmpty(), AfterValidator(_known_encoding)]
 """The name of a text encoding."""
 
-ErrorHandler: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_known_handler)]
+ErrorHandler: TypeAlias = Annotated[str, _NotEmpty(), AfterValidator(_known_handler)]
 """The name of an error handler of text encodings."""
 
 Size: TypeAlias = Annotated[
@@ -214,7 +235,7 @@ class MadeBy:
         try:
             return self._make(text)
         except re.error as error:
-            message = f"this is no regular expression: {error}"
+            message = f"this is not a regular expression: {error}"
             raise ValueError(message) from error
 
 

@@ -154,7 +154,7 @@ def test_what_a_trigger_matches(trigger: Any, yes: list[InputEvent], no: list[In
     [
         (lambda: FileSystemTrigger(events="file.creatd"), "did you mean 'file.created'"),
         (lambda: GlobTrigger(), "needs the property 'globs'"),
-        (lambda: RegexTrigger(pattern="("), "no regular expression"),
+        (lambda: RegexTrigger(pattern="("), "not a regular expression"),
         (lambda: ExtensionCondition(extensions=[]), "extensions must not be empty"),
         (lambda: TimeOfDayCondition(after="25:00"), "hour must be"),
         (lambda: TimeOfDayCondition(after="09:00", before="09:00"), "are equal"),

@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from limpet.bot.io._schedule import Schedule, ScheduleInput, ScheduleInputEvent
     from limpet.bot.io._stdin_messages import MessageInputEvent, StdinMessages
     from limpet.bot.runner import Runner, RunOptions, run
-    from limpet.bot.settings._setting import Setting
+    from limpet.bot.settings._setting import Configured, Setting
     from limpet.bot.triggers import (
         AllEventsTrigger,
         ClassTrigger,
@@ -100,6 +100,7 @@ __all__ = [
     "Behaviour",
     "BotConfigError",
     "ClassTrigger",
+    "Configured",
     "ContentCondition",
     "CreateFileAction",
     "CreateFileOutputEvent",

@@ -38,7 +38,7 @@ _NAMES: Final = {
     "limpet.bot.io._schedule": "Schedule ScheduleInput ScheduleInputEvent",
     "limpet.bot.io._stdin_messages": "MessageInputEvent StdinMessages",
     "limpet.bot.runner": "RunOptions Runner run",
-    "limpet.bot.settings._setting": "Setting",
+    "limpet.bot.settings._setting": "Configured Setting",
     "limpet.bot.triggers": """
         AllEventsTrigger ClassTrigger FileSystemTrigger GlobTrigger LinesTrigger RegexTrigger
         """,

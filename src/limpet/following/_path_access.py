@@ -181,7 +181,7 @@ def not_regular(status: os.stat_result, path: str) -> NotRegularError:
     """Return the error for something else than a regular file."""
     number = errno.EISDIR if modes.S_ISDIR(status.st_mode) else errno.EINVAL
     kind = modes.filemode(status.st_mode)[0]
-    return NotRegularError(number, f"it is no regular file ({kind})", path)
+    return NotRegularError(number, f"it is not a regular file ({kind})", path)
 
 
 def _components(path: str) -> list[str | _LinkEnd]:

@@ -61,7 +61,7 @@ def delete_dir(
         if stat.S_ISLNK(mode):
             raise RefusalError("symlink", "it is a symlink; delete it as a file")
         if not stat.S_ISDIR(mode):
-            raise RefusalError("not-a-file", "it is no directory; delete it as a file")
+            raise RefusalError("not-a-file", "it is not a directory; delete it as a file")
 
     return _remove(context, root, parts, operation, refuse)
 

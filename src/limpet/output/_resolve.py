@@ -91,7 +91,7 @@ class Walk:
             if stat.S_ISLNK(calls.stat_at(fd, part).st_mode):
                 why = f"{part!r} is a symlink, and none is followed"
                 raise RefusalError("symlink", why, error.errno) from error
-            why = f"{part!r} is no directory"
+            why = f"{part!r} is not a directory"
             raise RefusalError("not-a-file", why, error.errno) from error
         try:
             if not same_mount(calls, root, inner):

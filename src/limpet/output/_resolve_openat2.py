@@ -46,7 +46,7 @@ class Openat2:
                     why = "another file system is mounted on the way"
                     raise RefusalError("mount", why, error.errno) from error
                 if error.errno == errno.ENOTDIR:
-                    why = "something on the way is no directory"
+                    why = "something on the way is not a directory"
                     raise RefusalError("not-a-file", why, error.errno) from error
                 raise
         return self._walk.open(calls, root, parts)

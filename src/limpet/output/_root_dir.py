@@ -84,7 +84,7 @@ class RootDir:
         except FileNotFoundError as error:
             raise RefusalError("root-gone", "there is no such directory", error.errno) from error
         except NotADirectoryError as error:
-            raise RefusalError("not-a-file", "that is no directory", error.errno) from error
+            raise RefusalError("not-a-file", "that is not a directory", error.errno) from error
         self._take(fd)
         self._real = os.path.realpath(self.path)
         if self._way != "walk" and works(self.calls, self.handle.fd):

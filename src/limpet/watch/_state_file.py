@@ -158,7 +158,7 @@ def _read(path: Path) -> bytes | None:
     """Return the content of what can only be a state file; ``None`` if nothing is there."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            message = f"state={os.fspath(path)!r} is no regular file: name a file for the state"
+            message = f"state={os.fspath(path)!r} is not a regular file: name a file for the state"
             raise UsageError(message)
         with path.open("rb") as file:
             head = file.read(len(_HEAD))

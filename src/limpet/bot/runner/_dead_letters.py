@@ -171,7 +171,7 @@ class DeadLetters:
                 one = _dead_letter(line, wire)
             except (KeyError, TypeError, ValueError) as error:
                 damaged.append(
-                    Damaged(line, f"it is no dead letter: {type(error).__name__} {error}")
+                    Damaged(line, f"it is not a dead letter: {type(error).__name__} {error}")
                 )
             else:
                 found[one.ident] = one

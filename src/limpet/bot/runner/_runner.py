@@ -272,7 +272,10 @@ class Runner:
         self.state = "running"
         self.ready.set()
         inputs, behaviours = len(self.supervisor.inputs), len(self._dispatcher.behaviour_queues)
-        _LOG.info("running: %d inputs, %d behaviours", inputs, behaviours)
+        _LOG.info(
+            "running: %d input%s, %d behaviour%s",
+            inputs, "s" * (inputs != 1), behaviours, "s" * (behaviours != 1),
+        )  # fmt: skip
         self._check_for_end()
 
     async def _stored(self) -> list[tuple[Delivery, str, Progress | None]]:

@@ -237,7 +237,7 @@ def event_from_wire(found: object) -> InputEvent:
     """
     event = decode(found)
     if not isinstance(event, InputEvent):
-        message = f"it is no event but a {type(event).__name__}"
+        message = f"it is not an event but a {type(event).__name__}"
         raise CodecError(message)
     return event
 

@@ -8,6 +8,7 @@ are on the class, and ``__init__`` only checks that the values go together.
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Mapping
 from functools import cached_property
@@ -22,6 +23,8 @@ from limpet._suggest import near
 from limpet.errors import UsageError
 
 _STORE: Final = "_settings"
+_TEXT_ITSELF: Final = frozenset({"json_invalid", "recursion_loop"})
+"""Errors about the JSON and not about the value, such as a text that is not Unicode."""
 _REQUIRED: Final[Any] = object()
 
 
@@ -88,10 +91,34 @@ class SettingProperty(property):
     def problems(self, given: object) -> list[ValueProblem]:
         """Return what is wrong with a value; nothing if it is accepted."""
         try:
-            self._adapter.validate_python(given)
+            self._validated(given)
         except ValidationError as error:
             return list(problems_of(error, self.kind))
         return []
+
+    def _validated(self, given: object) -> object:
+        """Return the value that is set, of an object or of what a file can express.
+
+        An enum, a date or a dataclass is in a file a text or a mapping: that is accepted as in
+        JSON, where pydantic's strict rules know that there is nothing else to write.
+
+        Raises:
+            ValidationError: The value is invalid.
+        """
+        try:
+            return self._adapter.validate_python(given)
+        except ValidationError as error:
+            try:
+                text = json.dumps(given)
+                text.encode()
+            except (TypeError, ValueError, RecursionError):  # an object that code has set
+                raise error from None
+            try:
+                return self._adapter.validate_json(text)
+            except ValidationError as other:
+                if {one["type"] for one in other.errors()} & _TEXT_ITSELF:
+                    raise error from None
+                raise other from None
 
     def plain(self, value: object) -> object:
         """Return a value in its form in YAML."""
@@ -124,7 +151,7 @@ class SettingProperty(property):
 
     def _write(self, instance: object, given: object) -> None:
         try:
-            value = self._adapter.validate_python(given)
+            value = self._validated(given)
         except ValidationError as error:
             wrong = next(problems_of(error, self.kind))
             place = "".join(f"[{shortened(repr(key), 80)}]" for key in wrong.steps)

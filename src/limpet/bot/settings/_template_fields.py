@@ -235,7 +235,7 @@ _WHY_NO_CONTENT: Final = {
     "too_large": "it has more bytes than max_bytes of the option content",
     "vanished": "the file was gone before it was read",
     "denied": "reading the file was denied",
-    "not_regular": "it is no regular file",
+    "not_regular": "it is not a regular file",
     "error": "reading the file failed",
 }
 """``content_error`` of an event -> the reason in words."""
