@@ -30,6 +30,9 @@ _CORE: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = frozenset("str null bool int float timestamp value merge".split())
 """Tags that a word has by its form."""
 
+_SCANNER_ERRORS: Final = (ValueError, ArithmeticError, AssertionError, AttributeError, IndexError)
+"""What ruamel.yaml 0.19 raises for some directives and escapes, such as ``%YAML 1.3``."""
+
 _UNQUOTED: Final = re.compile(r"(?:[:,\[-]\s+|\[)\{\{")
 """A template that YAML takes for a mapping."""
 
@@ -85,7 +88,8 @@ class YamlReader:
 
     def documents(self) -> Iterator[Node]:
         """Yield the documents that are not empty, up to the first syntax error."""
-        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.error import MarkedYAMLError
+        from ruamel.yaml.reader import ReaderError
 
         try:
             for node in new_parser().compose_all(self._text):
@@ -107,11 +111,12 @@ class YamlReader:
             if "undefined alias" in reason:
                 reason += "; a text that begins with '*' must be quoted"
             self._report(line, column, "", f"this is not YAML: {reason}{self._hint(line)}")
-        except (YAMLError, ValueError, AttributeError, IndexError) as error:
-            # The scanner of 0.19 raises the last ones for some directives and escapes.
-            line = getattr(error, "line", 0) or 1
-            reason = getattr(error, "reason", "") or str(error)
-            self._report(line, 1, "", f"this is not YAML: {reason.strip()}")
+        except ReaderError as error:
+            before = self._text[: error.position]
+            line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+            self._report(line, column, "", f"this is not YAML: {error.reason}")
+        except _SCANNER_ERRORS as error:
+            self._report(1, 1, "", f"this is not YAML: {str(error).strip()}")
 
     def _hint(self, line: int) -> str:
         """Return what helps with a template that was not quoted in this line or the one before."""
@@ -170,6 +175,8 @@ class YamlReader:
     ) -> dict[str, tuple[Node, Node]]:
         found: dict[str, tuple[Node, Node]] = {}
         for one in node.value if kind_of(node) == "sequence" else [node]:
+            if not self._has_room(one, where, 1 + len(one.value)):
+                break
             if kind_of(one) != "mapping":
                 self.problem(one, where, "'<<' takes keys and values, or a list of mappings")
                 continue
@@ -180,11 +187,7 @@ class YamlReader:
         return found
 
     def _value(self, node: Node, where: str, above: tuple[int, ...]) -> Any:  # noqa: ANN401
-        self._count += 1
-        if self._count == MAX_NODES:
-            self.problem(node, where, TOO_MANY)
-            self.is_full = True
-        if self.is_full:
+        if not self._has_room(node, where):
             return None
         if id(node) in above or len(above) > MAX_DEPTH:
             self.problem(node, where, "it contains itself, or is nested too deeply")
@@ -198,6 +201,14 @@ class YamlReader:
         if kind_of(node) == "sequence":
             return [self._value(one, at, above) for one, at in self.items(node, where)]
         return self._scalar(node, where)
+
+    def _has_room(self, node: Node, where: str, more: int = 1) -> bool:
+        """Count the values that are read, also those that an alias or ``<<`` repeats."""
+        self._count += more
+        if self._count >= MAX_NODES and not self.is_full:
+            self.problem(node, where, TOO_MANY)
+            self.is_full = True
+        return not self.is_full
 
     def _scalar(self, node: Node, where: str) -> Any:  # noqa: ANN401 - a plain value
         text: str = node.value

@@ -84,6 +84,31 @@ def test_a_file_is_refused_with_a_place_and_a_remedy(source: str, expected: str)
     assert any(expected in one for one in shown), shown
 
 
+@pytest.mark.parametrize(
+    ("source", "line", "column"),
+    [
+        ("a: 1\nb: \0\n", 2, 4),
+        ("%YAML 1.3\n---\na: 1\n", 1, 1),
+        ('a: "\\U99999999"\n', 1, 1),
+    ],
+)
+def test_what_the_parser_does_not_expect_is_a_problem(source: str, line: int, column: int) -> None:
+    reader = YamlReader(source, "f")
+    assert not list(reader.documents())
+    (problem,) = reader.problems
+    assert (problem.line, problem.column) == (line, column)
+
+
+def test_merges_of_merges_are_counted() -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{at}: &a{at} {{<<: [{', '.join([f'*a{at - 1}'] * 9)}]}}" for at in range(1, 30)]
+    reader = YamlReader("\n".join(lines), "f")
+    for node in reader.documents():
+        reader.value(node, "")
+    (problem,) = reader.problems
+    assert "more than 20000 values" in problem.message
+
+
 def test_the_place_of_a_value_below_a_merge() -> None:
     reader = YamlReader("base: &b {x: [1, 2]}\nk: {<<: *b, y: 3}\n", "f")
     (document,) = reader.documents()
