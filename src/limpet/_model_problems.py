@@ -74,11 +74,12 @@ def _problem(found: ErrorDetails, kind: object) -> ValueProblem:
             return ValueProblem(steps, "must not be empty")
         case "tuple_type" | "list_type":
             return ValueProblem(steps, f"must be a list{_not(found['input'])}")
-        case "literal_error":
-            words = re.findall(r"'([^']*)'", found["ctx"]["expected"])
-            given = found["input"]
-            guess = near(given, words) if isinstance(given, str) else ""
-            return ValueProblem(steps, f"must be one of {', '.join(words)}{_not(given)}{guess}")
+        case "literal_error" | "enum":
+            given, words = found["input"], found["ctx"]["expected"]
+            quoted = re.findall(r"'([^']*)'", words)
+            guess = near(given, quoted) if isinstance(given, str) else ""
+            listed = ", ".join(quoted) or words.replace(" or ", ", ")
+            return ValueProblem(steps, f"must be one of {listed}{_not(given)}{guess}")
     text = _SUBJECT.sub("must ", found["msg"])
     for theirs, ours in _WORDS.items():
         text = text.replace(theirs, ours)

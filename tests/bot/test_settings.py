@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import sys
+import types
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +38,15 @@ class Server(BaseModel):
 class Own(LimpetAction):
     """Has a setting of each kind."""
 
+    class Pace(enum.IntEnum):
+        SLOW = 1
+
+    pace: Pace = Setting(Pace.SLOW, description="An enum of numbers, in the class.")
+    names: frozenset[str] = Setting(frozenset(), description="A set.")
+    pair: tuple[int, str] = Setting((0, ""), description="A pair.")
+    points: list[Point] = Setting([], description="Dataclasses.")
+    place: Server = Setting(Server(host="a"), title="Place", description="A model with bounds.")
+    number: Literal[1, 2] = Setting(1, description="One of two numbers.")
     words: str = Setting("hello", min_length=2, description="Words.")
     text: Text = Setting("x", description="A text.")
     count: int = Setting(1, ge=1, le=5, description="A number.")
@@ -60,6 +71,11 @@ class Own(LimpetAction):
         ("words", "hi", "hi", "hi"),
         ("colour", "blue", Colour.BLUE, "blue"),
         ("colour", Colour.BLUE, Colour.BLUE, "blue"),
+        ("pace", 1, Own.Pace.SLOW, 1),
+        ("names", ["a"], frozenset({"a"}), ["a"]),
+        ("pair", [1, "a"], (1, "a"), [1, "a"]),
+        ("points", [{"x": 1}], [Point(1)], [{"x": 1, "y": 0}]),
+        ("place", {"host": "b"}, Server(host="b"), {"host": "b", "port": 80}),
         ("day", "2026-11-29", dt.date(2026, 11, 29), "2026-11-29"),
         ("point", {"x": 1, "y": 2}, Point(1, 2), {"x": 1, "y": 2}),
         ("server", {"host": "a"}, Server(host="a"), {"host": "a", "port": 80}),
@@ -88,7 +104,12 @@ def test_what_is_accepted(name: str, given: Any, expected: Any, plain: Any) -> N
         ("folders", ["a", ""], "folders[1] must not be empty"),
         ("count", 6, "count must be less than or equal to 5, not 6"),
         ("count", True, "count must be a whole number, not True"),
-        ("colour", "green", "colour must be 'red' or 'blue', not 'green'"),
+        ("colour", "green", "colour must be one of red, blue, not 'green'"),
+        ("number", 3, "number must be one of 1, 2, not 3"),
+        ("pair", ["1", "a"], "pair[0] must be a whole number, not '1'"),
+        ("pair", [1, "a", 2], "pair must have at most 2 items, not 3"),
+        ("server", {"host": "a", "port": "x"}, "must be a whole number, not 'x'"),
+        ("table", {1: 1.0}, "must be text, not 1"),
         ("day", "yesterday", "day must be a valid date"),
         ("point", {"y": 1}, "point the key 'x' is missing"),
         ("server", {"hots": "a"}, "server the key 'host' is missing"),
@@ -121,3 +142,25 @@ def test_an_annotation_that_cannot_be_resolved_is_named() -> None:
         Unresolved(local=5)
     with pytest.raises(TypeError, match=r"Unresolved\.nothing has no annotation"):
         Unresolved(nothing=5)
+
+
+def test_a_name_inside_an_annotation_may_be_quoted() -> None:
+    module: Any = types.ModuleType("of_a_user")
+    sys.modules[module.__name__] = module
+    source = """
+from limpet.bot.settings import Setting
+from limpet.bot.settings._setting import Configured
+
+class Group(Configured):
+    members: list["Member"] = Setting([], description="Classes that come later.")
+
+from pydantic import BaseModel
+
+class Member(BaseModel):
+    name: str
+"""
+    exec(source, vars(module))  # noqa: S102 - a module of a user
+    del sys.modules[module.__name__]  # as after a check
+    made = module.Group()
+    made.members = [{"name": "a"}]
+    assert made.members == [module.Member(name="a")]

@@ -12,9 +12,10 @@ import json
 import sys
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Final, Self, overload
+from types import SimpleNamespace
+from typing import Annotated, Any, Final, Self, get_type_hints, overload
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError
 
 from limpet._config_problem import shortened
 from limpet._model_problems import ValueProblem, problems_of
@@ -37,10 +38,11 @@ def Setting(  # noqa: N802 - it stands where a class attribute is declared, as p
     """Return one property of a component, for an annotated class attribute.
 
     ``words: str = Setting("hello", description="The words.")``: the annotation decides what is
-    accepted; its names must be those of the class's module.
+    accepted; its names must be those of the class's module, or classes in the class.
 
     Args:
-        default: The value while nothing is set; without one, a component without it is refused.
+        default: The value while nothing is set, as the annotation has it: it is not checked.
+            Without one, a component without it is refused.
         description: The help text, also in the schema.
         bounds: As for ``pydantic.Field``: ``ge``, ``le``, ``min_length``, ``pattern`` and others.
     """
@@ -58,10 +60,13 @@ class SettingProperty(property):
         self.default = None if self.is_required else default
         self._bounds = bounds
         self._owner: type = object
+        self._names: dict[str, Any] = {}
         self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self._owner = name, owner
+        # Now: a module that a check has read is forgotten later (bot/config/_own_folder.py).
+        self._names = vars(sys.modules[owner.__module__]) if owner.__module__ in sys.modules else {}
 
     @cached_property
     def kind(self) -> Any:  # noqa: ANN401 - a type's notation
@@ -71,22 +76,32 @@ class SettingProperty(property):
             TypeError: There is no annotation, or its names are not in the class's module.
         """
         place = f"{self._owner.__qualname__}.{self.name}"
-        try:
-            found = inspect.get_annotations(self._owner)[self.name]
-            if isinstance(found, str):
-                module = sys.modules[self._owner.__module__]
-                found = eval(found, vars(module))  # noqa: S307 - the class's own source
-        except KeyError:
+        given = inspect.get_annotations(self._owner)
+        if self.name not in given:
             message = f"the setting {place} has no annotation, such as {self.name}: str = Setting()"
-            raise TypeError(message) from None
+            raise TypeError(message)
+        holder = SimpleNamespace(__annotations__={self.name: given[self.name]})
+        inner = {
+            name: one
+            for name, one in vars(self._owner).items()
+            if isinstance(one, type) and name not in self._names
+        }
+        try:
+            hints = get_type_hints(holder, self._names, inner, include_extras=True)
         except NameError as error:
             message = f"the annotation of the setting {place} cannot be resolved: {error}"
             raise TypeError(message) from error
+        found = hints[self.name]
         return Annotated[found, Field(**self._bounds)] if self._bounds else found
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.kind, config=None if _has_config(self.kind) else STRICT)
+        try:
+            return TypeAdapter(self.kind, config=STRICT)
+        except PydanticUserError as error:
+            if error.code != "type-adapter-config-unused":
+                raise
+            return TypeAdapter(self.kind)  # a model, which has rules of its own
 
     def problems(self, given: object) -> list[ValueProblem]:
         """Return what is wrong with a value; nothing if it is accepted."""
@@ -110,9 +125,11 @@ class SettingProperty(property):
         except ValidationError as error:
             try:
                 text = json.dumps(given)
-                text.encode()
+                is_same = json.loads(text) == given
             except (TypeError, ValueError, RecursionError):  # an object that code has set
                 raise error from None
+            if not is_same:  # the key 1 is not '1'
+                raise
             try:
                 return self._adapter.validate_json(text)
             except ValidationError as other:
@@ -163,13 +180,6 @@ class SettingProperty(property):
         store[self.name] = value
         if isinstance(instance, Configured):
             instance.on_change(self.name)
-
-
-def _has_config(kind: object) -> bool:
-    """Return whether a type has rules of its own, which pydantic would not let us change."""
-    if isinstance(kind, type):
-        return hasattr(kind, "__pydantic_validator__") or hasattr(kind, "__dataclass_fields__")
-    return False
 
 
 def settings_of(kind: type) -> dict[str, SettingProperty]:
