@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,6 +27,8 @@ class Clock:
         self.now = start
         self.jumps: dict[float, float] = {}
         """A moment -> what the clock says once it is reached."""
+        self.changes: dict[float, Callable[[], None]] = {}
+        """A moment -> what somebody does then."""
 
     def __call__(self) -> float:
         return self.now
@@ -36,6 +39,8 @@ class Clock:
             if self.now >= moment:
                 self.now = to
                 del self.jumps[moment]
+        for moment in [one for one in self.changes if self.now >= one]:
+            self.changes.pop(moment)()
         await yielded()
 
 
@@ -52,12 +57,15 @@ def times(
     count: int,
     start: float,
     jumps: dict[float, float] | None = None,
+    change: tuple[float, str] | None = None,
     **properties: Any,
 ) -> list[ScheduleInputEvent]:
     """Return the first events of a schedule, by a clock that starts at a moment."""
     clock = Clock(start)
     clock.jumps = jumps or {}
     io = Schedule(**{"name": "s", "timezone": "Europe/Berlin", **properties})
+    if change is not None:
+        clock.changes[change[0]] = lambda: setattr(io, "cron", change[1])
     monkeypatch.setattr(io, "clock", clock)
     monkeypatch.setattr(asyncio, "sleep", clock.sleep)
 
@@ -117,10 +125,27 @@ def test_times_that_passed_in_sleep_are_one_event(monkeypatch: pytest.MonkeyPatc
     assert (second.time, second.missed) == (at("2026-11-29T15:30"), 0)
 
 
+@pytest.mark.parametrize("cron", ["* * * * * *", "* * * * *", "0 0 * * *"])
+def test_a_clock_that_began_in_1970_is_set(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    """Some systems know the time only after their first look at the network."""
+    now = at("2026-11-29T12:00:30", UTC)
+    (first,) = times(monkeypatch, 1, 0.0, {0.0: now}, cron=cron, timezone="UTC")
+    newest = {"* * * * * *": now, "* * * * *": now - 30, "0 0 * * *": at("2026-11-29T00:00", UTC)}
+    assert (first.time, first.missed) == (newest[cron], 10_000)
+
+
 def test_a_clock_that_is_set_back_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     jumps = {at("2026-11-29T12:02"): at("2026-11-29T09:10")}
     (first,) = times(monkeypatch, 1, at("2026-11-29T12:00"), jumps, cron="*/30 * * * *")
     assert first.time == at("2026-11-29T09:30")
+
+
+def test_a_changed_expression_has_no_event_at_the_old_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change = (at("2026-11-29T03:00"), "0 4 * * *")  # while the last seconds are slept
+    (first,) = times(monkeypatch, 1, at("2026-11-29T02:59:50"), change=change, cron="0 3 * * *")
+    assert first.time == at("2026-11-29T04:00")
 
 
 def test_the_zone_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,9 @@ from limpet.bot.settings._setting import Setting
 _SLEEP_S: Final = 30.0
 """Longest sleep: the clock may be set, and the system may have slept."""
 
+_MOST_MISSED: Final = 10_000
+"""Most missed times that are counted: the event loop waits for the count, 0.3 s."""
+
 _LOG: Final = logging.getLogger("limpet.bot.input")
 
 
@@ -54,7 +57,7 @@ class ScheduleInputEvent(InputEvent):
     """The time that the schedule names, in Unix seconds."""
     missed: int = 0
     """Earlier times that passed while nobody was awake, such as a suspended system; they have no
-    event of their own."""
+    event of their own. 10,000 are that many or more."""
 
 
 class Schedule(NamedComponent, IOConfig):
@@ -108,21 +111,34 @@ class ScheduleInput(Input):
         last = self._io.clock()
         while True:
             rule, due = self._rule(), self._next(last)
-            while (now := self._io.clock()) < due:
+            while True:
+                now = self._io.clock()
                 if now < last or rule != self._rule():  # the clock was set back, or it is another
                     last = min(now, last)
                     rule, due = self._rule(), self._next(max(last, now))
+                if now >= due:
+                    break
                 await asyncio.sleep(min(max(due - now, 0.001), _SLEEP_S))
-            passed = 0
-            while (later := self._next(due)) <= now:
-                due, passed = later, passed + 1
+            last, passed = self._newest(due, now)
             if passed:
                 _LOG.info("%s: %d times passed while nobody was awake", self._io.label, passed)
-            last = due
-            await queue.put(ScheduleInputEvent(io=self._io.label, time=due, missed=passed))
+            await queue.put(ScheduleInputEvent(io=self._io.label, time=last, missed=passed))
 
     def _rule(self) -> tuple[object, ...]:
         return self._io.cron, self._io.timezone
+
+    def _newest(self, due: float, now: float) -> tuple[float, int]:
+        """Return the newest time of those that have come, and how many there are before it."""
+        for passed in range(_MOST_MISSED):
+            if (later := self._next(due)) > now:
+                return due, passed
+            due = later
+        back = 1.0  # a clock without a battery began in 1970: do not go through all the minutes
+        while (later := self._next(now - back)) > now:
+            back *= 2
+        while later <= now:
+            due, later = later, self._next(later)
+        return due, _MOST_MISSED
 
     def _next(self, after: float) -> float:
         """Return the first time after a moment, in Unix seconds."""
