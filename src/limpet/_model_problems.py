@@ -26,6 +26,8 @@ _WORDS: Final = {
     "a valid object": "keys and values",
     "an object": "keys and values",
     " after validation": "",
+    ", unable to parse string as an integer": "",
+    ", unable to parse string as a number": "",
 }
 """What pydantic calls it -> what limpet's documentation calls it."""
 
@@ -83,6 +85,8 @@ def _problem(found: ErrorDetails, kind: object) -> ValueProblem:
     text = _SUBJECT.sub("must ", found["msg"])
     for theirs, ours in _WORDS.items():
         text = text.replace(theirs, ours)
+    if "actual_length" in found.get("ctx", {}):  # pydantic says how many there are
+        return ValueProblem(steps, text)
     return ValueProblem(steps, f"{text}{_not(found['input'])}")
 
 

@@ -604,6 +604,20 @@ def test_a_file_without_a_component_is_refused(tmp_path: Path, text: str) -> Non
     assert found.startswith("1:1: error: this file has no component")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("kind: IOConfig", "kind: yes"),
+        ("kind: IOConfig", "kind: !x IOConfig"),
+        ("uuid: io", "uuid: {{ id }}"),
+        ("limpet.bot.FileSystem", "!x limpet.bot.FileSystem"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_one_problem(tmp_path: Path, old: str, new: str) -> None:
+    found = problems(tmp_path, GOOD.replace(old, new, 1))
+    assert len([one for one in found if "error" in one]) == 1
+
+
 def test_a_file_without_a_behaviour_is_refused(tmp_path: Path) -> None:
     """It has nothing to do."""
     (found,) = problems(tmp_path, GOOD.partition("---")[0])

@@ -107,6 +107,9 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     text = AGENT.replace("}", ", password_file: none}", 1)
     (found,) = problems(tmp_path, text)
     assert found.startswith("agent.yaml:2:6: error: agent.hub: cannot read the password file")
+    (tmp_path / "none").write_bytes(b"\xff\xfe")
+    (found,) = problems(tmp_path, text)
+    assert found.endswith("none': it is not UTF-8")
 
 
 def test_the_error_survives_pickling(tmp_path: Path) -> None:

@@ -35,8 +35,9 @@ class HubAddress:
         if file:
             try:
                 settings["password"] = Path(file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                message = f"cannot read the password file {str(file)!r}: {error.strerror}"
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+                message = f"cannot read the password file {str(file)!r}: {reason}"
                 raise ConfigError(message) from error
         return cls(**settings)
 

@@ -78,7 +78,8 @@ def _check_names(hosts: Sequence[str], bots: Sequence[str]) -> None:
 def _grant(given: str) -> tuple[str, str, str]:
     parts = given.split("/")
     if len(parts) != 3 or parts[2] not in {"*", *OPERATIONS}:
-        message = f"must be host/output/operation, the operation one of *, {', '.join(OPERATIONS)}"
+        verbs = ", ".join(OPERATIONS)
+        message = f"must be host/output/operation, the operation one of *, {verbs}, not {given!r}"
         raise ValueError(message)
     host, output, verb = parts
     check_slug(host, "the host")

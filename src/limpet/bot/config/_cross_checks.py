@@ -29,12 +29,18 @@ class BuiltComponent:
 
 def check_whole(reader: YamlReader, blocks: list[Block], built: list[BuiltComponent]) -> None:
     """Report components that do not go together."""
+    behaviours = {block.where for block in blocks if block.kind == "Behaviour"}
+    has_all_io = not any(
+        problem.level == "error" and problem.where.partition(".")[0] not in behaviours
+        for problem in reader.problems
+    )
     _check_uuids(reader, blocks)
     filesystems = [one for one in built if isinstance(one.component, FileSystem)]
     _check_names(reader, filesystems)
     _check_loops(reader, filesystems)
     for block, component in _components(built):
-        if isinstance(component, Configured) and "io" in settings_of(type(component)):
+        has_io = isinstance(component, Configured) and "io" in settings_of(type(component))
+        if has_io and has_all_io:
             _check_io(reader, block, component, filesystems)
         if isinstance(component, MoveProcessedFileAction):
             _check_processed_dirs(reader, block, component, filesystems)

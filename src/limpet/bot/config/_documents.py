@@ -95,17 +95,17 @@ def _read(reader: YamlReader, node: Node, where: str, wanted: str | None) -> Blo
     )
     if "implementation" in pairs:
         block.implementation_node = pairs["implementation"][1]
-        value = reader.value(block.implementation_node, f"{where}.implementation")
+        value, is_read = _value(reader, block.implementation_node, f"{where}.implementation")
         if isinstance(value, str) and "." in value:
             block.implementation = value
-        else:
+        elif is_read:
             message = "must be the full name of a class, such as limpet.bot.FileSystem"
             reader.problem(block.implementation_node, f"{where}.implementation", message)
     if "uuid" in pairs:
-        value = reader.value(pairs["uuid"][1], f"{where}.uuid")
+        value, is_read = _value(reader, pairs["uuid"][1], f"{where}.uuid")
         if value is None or (isinstance(value, str) and value):
             block.uuid = value
-        else:
+        elif is_read:
             reader.problem(pairs["uuid"][1], f"{where}.uuid", "must be a text, or null")
     if "properties" in pairs:
         _read_properties(reader, block, pairs["properties"][1])
@@ -130,7 +130,9 @@ def _kind(
         reader.problem(node, where, f"the key 'kind' is missing{hint} ({' or '.join(allowed)})")
         return None
     value_node = pairs["kind"][1]
-    kind = reader.value(value_node, f"{where}.kind")
+    kind, is_read = _value(reader, value_node, f"{where}.kind")
+    if not is_read:
+        return None
     if kind in allowed:
         return str(kind)
     if wanted is None and kind in _UNUSED:
@@ -146,6 +148,13 @@ def _kind(
     return None
 
 
+def _value(reader: YamlReader, node: Node, where: str) -> tuple[Any, bool]:
+    """Return a node's value, and whether it was read without a problem."""
+    before = len(reader.problems)
+    value = reader.value(node, where)
+    return value, len(reader.problems) == before
+
+
 def _read_properties(reader: YamlReader, block: Block, node: Node) -> None:
     where = f"{block.where}.properties"
     if kind_of(node) != "mapping":
@@ -153,9 +162,8 @@ def _read_properties(reader: YamlReader, block: Block, node: Node) -> None:
         return
     block.property_nodes = reader.pairs(node, where)
     for key, (_, one) in block.property_nodes.items():
-        before = len(reader.problems)
-        block.properties[key] = reader.value(one, f"{where}.{key}")
-        if len(reader.problems) > before:
+        block.properties[key], is_read = _value(reader, one, f"{where}.{key}")
+        if not is_read:
             block.wrong.add(key)
 
 
