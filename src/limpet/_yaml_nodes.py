@@ -30,8 +30,10 @@ _CORE: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = frozenset("str null bool int float timestamp value merge".split())
 """Tags that a word has by its form."""
 
-_SCANNER_ERRORS: Final = (ValueError, ArithmeticError, AssertionError, AttributeError, IndexError)
+_SCANNER_ERRORS: Final = (ValueError, ArithmeticError, AssertionError, AttributeError, LookupError)
 """What ruamel.yaml 0.19 raises for some directives and escapes, such as ``%YAML 1.3``."""
+
+_OTHER_VERSION: Final = re.compile(r"^%YAML (?!1\.[12]\s).*", re.MULTILINE)
 
 _UNQUOTED: Final = re.compile(r"(?:[:,\[-]\s+|\[)\{\{")
 """A template that YAML takes for a mapping."""
@@ -116,7 +118,11 @@ class YamlReader:
             line, column = before.count("\n") + 1, error.position - before.rfind("\n")
             self._report(line, column, "", f"this is not YAML: {error.reason}")
         except _SCANNER_ERRORS as error:
-            self._report(1, 1, "", f"this is not YAML: {str(error).strip()}")
+            line, reason = 1, str(error).strip()
+            if (version := _OTHER_VERSION.search(self._text)) is not None:
+                line = self._text.count("\n", 0, version.start()) + 1
+                reason = f"{shortened(version[0], 80)} is not a version; the newest is %YAML 1.2"
+            self._report(line, 1, "", f"this is not YAML: {reason}")
 
     def _hint(self, line: int) -> str:
         """Return what helps with a template that was not quoted in this line or the one before."""

@@ -89,6 +89,7 @@ def test_a_file_is_refused_with_a_place_and_a_remedy(source: str, expected: str)
     [
         ("a: 1\nb: \0\n", 2, 4),
         ("%YAML 1.3\n---\na: 1\n", 1, 1),
+        ("---\n%YAML 9.1\n", 2, 1),
         ('a: "\\U99999999"\n', 1, 1),
     ],
 )
