@@ -46,6 +46,7 @@ class Own(LimpetAction):
     pair: tuple[int, str] = Setting((0, ""), description="A pair.")
     points: list[Point] = Setting([], description="Dataclasses.")
     place: Server = Setting(Server(host="a"), title="Place", description="A model with bounds.")
+    either: bool | int = Setting(0, description="Two types with values that are equal.")
     number: Literal[1, 2] = Setting(1, description="One of two numbers.")
     words: str = Setting("hello", min_length=2, description="Words.")
     text: Text = Setting("x", description="A text.")
@@ -129,6 +130,12 @@ def test_what_is_refused(name: str, given: Any, message: str) -> None:
     assert message in str(refused.value)
     assert getattr(made, name) == before
     assert made.values() == {}
+
+
+def test_an_equal_value_of_another_type_is_set() -> None:
+    made = Own(either=1)
+    made.either = True
+    assert made.either is True
 
 
 def test_an_annotation_that_cannot_be_resolved_is_named() -> None:

@@ -175,7 +175,8 @@ class SettingProperty(property):
             message = f"{type(instance).__name__}: {self.name}{place} {wrong.message}"
             raise UsageError(message) from error
         store = instance.__dict__[_STORE]
-        if self.name in store and store[self.name] == value:
+        before = store.get(self.name, _REQUIRED)
+        if type(before) is type(value) and before == value:  # 1 == True
             return
         store[self.name] = value
         if isinstance(instance, Configured):
