@@ -171,3 +171,10 @@ class Member(BaseModel):
     made = module.Group()
     made.members = [{"name": "a"}]
     assert made.members == [module.Member(name="a")]
+
+
+def test_a_default_that_can_be_changed_is_each_instances_own() -> None:
+    one, two = Own(), Own()
+    one.numbers.append(5)
+    assert (one.numbers, two.numbers, Own().numbers) == ([5], [], [])
+    assert one.values() == {}

@@ -7,6 +7,7 @@ are on the class, and ``__init__`` only checks that the values go together.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import sys
@@ -24,6 +25,7 @@ from limpet._suggest import near
 from limpet.errors import UsageError
 
 _STORE: Final = "_settings"
+_OWN_DEFAULTS: Final = "_setting_defaults"
 _TEXT_ITSELF: Final = frozenset({"json_invalid", "recursion_loop"})
 """Errors about the JSON and not about the value, such as a text that is not Unicode."""
 _REQUIRED: Final[Any] = object()
@@ -164,7 +166,13 @@ class SettingProperty(property):
         self._write(instance, given)
 
     def _read(self, instance: object) -> object:
-        return instance.__dict__[_STORE].get(self.name, self.default)
+        store = instance.__dict__[_STORE]
+        if self.name not in store and isinstance(self.default, list | dict | set):
+            own: dict[str, object] = instance.__dict__.setdefault(_OWN_DEFAULTS, {})
+            if self.name not in own:  # none is shared by two instances
+                own[self.name] = copy.deepcopy(self.default)
+            return own[self.name]
+        return store.get(self.name, self.default)
 
     def _write(self, instance: object, given: object) -> None:
         try:
