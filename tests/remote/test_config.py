@@ -82,6 +82,15 @@ def test_a_follower_takes_the_options_of_limpet_follow(tmp_path: Path) -> None:
             "watch: [{name: a, path: a, content: {encoding: none}}]",
             "4:48: error: agent.watch[0].content.encoding: encoding must be the name of a text",
         ),
+        (
+            "watch: [{name: a, path: a}, {name: a, path: b}]",
+            "4:8: error: agent.watch: two are named 'a': give each its own name",
+        ),
+        (
+            "watch: [{name: a, path: a}]\nfollow: [{name: a, path: b}]",
+            "1:1: error: agent: two are named 'a': give each its own name",
+        ),
+        ("prefix: '>'", "4:9: error: agent.prefix: prefix '>' must be 1 to 24 of a-z, 0-9,"),
         ("---\na: b", "5:1: error: this is a second document"),
         ("x: [", "5:1: error: this is not YAML"),
     ],

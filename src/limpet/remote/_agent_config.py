@@ -7,17 +7,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from limpet._option_models import ContentSetting, model_of
 from limpet._setting_types import OneOf, PositiveCount, Seconds, Size, Text
 from limpet.config import WatchOptions
+from limpet.errors import UsageError
 from limpet.following import FollowOptions, follow
 from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._agent_follow import FollowSpec
 from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._command_codec import OPERATIONS
-from limpet.remote._config_file import ConfigPath, FileModel, Slug, read_model, schema_of
+from limpet.remote._config_file import ConfigPath, FileModel, Prefix, Slug, read_model, schema_of
 from limpet.remote._connection_config import HubAddress
 from limpet.remote._spool import Spool
 from limpet.watch import watch_dir, watch_file
@@ -202,16 +203,39 @@ class _Spool(FileModel):
         return found | ({"retain_s": self.retain} if "retain" in self.model_fields_set else {})
 
 
+def _each_named_once(entries: list[Any]) -> list[Any]:
+    names = [one.name for one in entries]
+    if twice := {name for name in names if names.count(name) > 1}:
+        message = f"two are named {min(twice)!r}: give each its own name"
+        raise UsageError(message)
+    return entries
+
+
+_NAMED: Final = AfterValidator(_each_named_once)
+
+
 class AgentFile(FileModel):
     """The file of an agent."""
 
     host: Slug = Field(description="Name of this host on the hub.")
-    prefix: Text = Field("limpet", description="Prefix of the fleet's subjects.")
+    prefix: Prefix = Field("limpet", description="Prefix of the fleet's subjects.")
     hub: _Hub = Field(description="The hub and how to connect to it.")
     spool: _Spool = Field(description="Where events wait while the hub is away.")
-    watch: list[WatchEntry] = Field([], description="Folders and files that are watched.")
-    follow: list[FollowEntry] = Field([], description="Files whose new lines are sent.")
-    output: list[OutputEntry] = Field([], description="Folders that others may write into.")
+    watch: Annotated[list[WatchEntry], _NAMED] = Field(
+        [], description="Folders and files that are watched."
+    )
+    follow: Annotated[list[FollowEntry], _NAMED] = Field(
+        [], description="Files whose new lines are sent."
+    )
+    output: Annotated[list[OutputEntry], _NAMED] = Field(
+        [], description="Folders that others may write into."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse a watch and a follower of one name: their events would have one subject."""
+        _each_named_once([*self.watch, *self.follow])
+        return self
 
 
 def agent_schema() -> dict[str, Any]:

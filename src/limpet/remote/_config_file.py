@@ -12,7 +12,7 @@ from limpet._model_problems import problems_of
 from limpet._setting_types import STRICT, FilePath
 from limpet._yaml_nodes import YamlReader
 from limpet._yaml_positions import node_at
-from limpet.remote._subjects import check_slug
+from limpet.remote._subjects import Subjects, check_slug
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -27,12 +27,19 @@ def _slug(given: str) -> str:
     return check_slug(given, "the name")
 
 
+def _prefix(given: str) -> str:
+    return Subjects(given).prefix
+
+
 def _beside_the_file(given: str, info: ValidationInfo) -> str:
     return str(info.context / given) if isinstance(info.context, Path) else given
 
 
 Slug: TypeAlias = Annotated[str, AfterValidator(_slug)]
 """A name that can be a token of a subject."""
+
+Prefix: TypeAlias = Annotated[str, AfterValidator(_prefix)]
+"""What the subjects of a fleet begin with."""
 
 ConfigPath: TypeAlias = Annotated[FilePath, AfterValidator(_beside_the_file)]
 """A path; a relative one is relative to the directory of the file."""

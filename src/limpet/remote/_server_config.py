@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from limpet._setting_types import MadeBy, PositiveCount, Size, Text
 from limpet.errors import UsageError
 from limpet.remote._command_codec import OPERATIONS
-from limpet.remote._config_file import ConfigPath, FileModel, Slug, read_model, schema_of
+from limpet.remote._config_file import ConfigPath, FileModel, Prefix, Slug, read_model, schema_of
 from limpet.remote._hub_accounts import BotGrant, accounts, bot_rights, host_rights
 from limpet.remote._stream_setup import HubLayout
 from limpet.remote._subjects import Subjects, check_slug
@@ -116,7 +116,7 @@ class FleetFile(FileModel):
 
     hosts: list[Slug] = Field(description="Names of the hosts that run an agent.")
     bots: list[_Bot] = Field([], description="The bots, and what each may do.")
-    prefix: Text = Field("limpet", description="Prefix of the fleet's subjects.")
+    prefix: Prefix = Field("limpet", description="Prefix of the fleet's subjects.")
     listen: Text | None = Field(
         None,
         description="Address and port; without it all addresses with TLS, else this host alone.",
