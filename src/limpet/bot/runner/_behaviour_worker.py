@@ -183,7 +183,8 @@ class BehaviourWorker:
             output, attempts, cause = error.output, error.attempts, error.__cause__
         name = self.queue.name
         text = error_text(cause)
-        _LOG.error("behaviour %s, %s, gave up after %d tries: %s", name, step, attempts, text)
+        tries = f"{attempts} {'try' if attempts == 1 else 'tries'}"
+        _LOG.error("behaviour %s, %s, gave up after %s: %s", name, step, tries, text)
         task.is_dead = True
         ident = task.delivery.dead_letter or os.urandom(8).hex()
         progress = self.pipeline.progress(task)
