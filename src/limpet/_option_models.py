@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin
@@ -96,7 +96,12 @@ class OptionsOf:
             short: The field that a text alone sets.
         """
         self.cls, self._short = cls, short
-        self.model = model_of(cls, None if names is None else tuple(names))
+        self._names = None if names is None else tuple(names)
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """The keys; made when a value is first checked, for it takes 10 ms."""
+        return model_of(self.cls, self._names)
 
     def __get_pydantic_core_schema__(
         self, _source: object, handler: GetCoreSchemaHandler
