@@ -228,8 +228,8 @@ def _stat_of(found: Mapping[str, Any] | None, entry: str, kind: Kind) -> FileSta
         mtime, ctime, birthtime = (None if one is None else float(one) for one in exact)
     return FileStat(
         size=int(found.get("size", 0)),
-        mtime=mtime or 0.0,
-        ctime=ctime or 0.0,
+        mtime=0.0 if mtime is None else mtime,
+        ctime=0.0 if ctime is None else ctime,
         birthtime=birthtime,
         mode=mode,
         uid=int(found.get("uid", 0)),
