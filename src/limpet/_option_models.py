@@ -6,7 +6,6 @@ The fields of the dataclasses say what an option is (``_option_fields``); nothin
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
 from types import UnionType
@@ -87,21 +86,19 @@ def _kind(name: str, kind: Any, info: OptionInfo) -> Any:  # noqa: ANN401 - a ty
 class OptionsOf:
     """Annotates a dataclass of options: keys and values make one, and an instance is one."""
 
-    def __init__(self, cls: type, names: Iterable[str] | None = None, *, short: str = "") -> None:
+    def __init__(self, cls: type, *, short: str = "") -> None:
         """Keep what it is made of.
 
         Args:
             cls: The dataclass.
-            names: Only these of its fields.
             short: The field that a text alone sets.
         """
         self.cls, self._short = cls, short
-        self._names = None if names is None else tuple(names)
 
     @cached_property
     def model(self) -> type[BaseModel]:
         """The keys; made when a value is first checked, for it takes 10 ms."""
-        return model_of(self.cls, self._names)
+        return model_of(self.cls)
 
     def __get_pydantic_core_schema__(
         self, _source: object, handler: GetCoreSchemaHandler

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
@@ -83,13 +82,5 @@ def _with_options(doc: str | None, options: Iterable[ShownOption]) -> str | None
     found = re.search(r"^( *)\*\*options:.*\n(?:\1 +\S.*\n)*", doc or "", re.MULTILINE)
     if doc is None or found is None:  # python -OO
         return doc
-    lines = [
-        textwrap.fill(
-            f"{one.name}: {one.text}",
-            100,
-            initial_indent=found[1],
-            subsequent_indent=found[1] + "    ",
-        )
-        for one in options
-    ]
+    lines = [f"{found[1]}{one.name}: {one.text}" for one in options]
     return doc[: found.end()] + "\n".join(lines) + "\n" + doc[found.end() :]

@@ -11,7 +11,6 @@ _PACKAGES: Final = {
     "mewbot.core": ("mewbot-core", "bot"),
     "mewbot.api": ("mewbot-api", "bot"),
     "jinja2": ("jinja2", "bot"),
-    "yaml": ("PyYAML", "bot"),
     "httpx2": ("httpx2", "webhook"),
 }
 """Module -> its package, and the extra that has it; others are named by the module itself."""

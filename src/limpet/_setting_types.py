@@ -229,9 +229,8 @@ class MadeBy:
         if not isinstance(text, str):
             message = "must be text"
             raise _RefusedError(message)
-        if not (text or self._empty):
-            message = "must not be empty"
-            raise _RefusedError(message)
+        if not self._empty:
+            _not_empty(text)
         try:
             return self._make(text)
         except re.error as error:

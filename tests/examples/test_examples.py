@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import pytest
-
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 PATIENCE = 30.0
@@ -67,12 +65,6 @@ def running(name: str, *arguments: object) -> Iterator[Program]:
         yield program
     finally:
         program.stop()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Give a folder under the name the system gives it, as events name it."""
-    return Path(os.path.realpath(tmp_path))
 
 
 def test_the_demo_ends_by_itself_and_misses_nothing() -> None:

@@ -30,12 +30,6 @@ def blocks(page: str, language: str = "python") -> list[str]:
     return re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Give a folder under the name the system gives it, as events name it."""
-    return Path(os.path.realpath(tmp_path))
-
-
 @contextmanager
 def running(program: str, folder: Path, *arguments: str) -> Iterator[Callable[[], str]]:
     """Run a program in a folder; give what it has printed so far."""

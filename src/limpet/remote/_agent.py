@@ -25,7 +25,7 @@ from limpet.remote._command_executor import CommandExecutor, CommandOutput
 from limpet.remote._command_journal import CommandJournal
 from limpet.remote._spool import Spool
 from limpet.remote._spool_sender import SpoolSender
-from limpet.remote._subjects import Subjects, check_slug
+from limpet.remote._subjects import Subjects, check_slug, repeated
 from limpet.remote.transport import Transport
 
 _DRAIN_S: Final = 5.0
@@ -95,8 +95,8 @@ class Agent:
             names = [spec.name for spec in specs]
             for name in names:
                 check_slug(name, what)
-            if twice := {name for name in names if names.count(name) > 1}:
-                message = f"two {plural} are named {min(twice)!r}: give each its own name"
+            if twice := repeated(names):
+                message = f"two {plural} are named {twice[0]!r}: give each its own name"
                 raise AgentError(message)
         self.options = options
         self.subjects = Subjects(options.prefix)

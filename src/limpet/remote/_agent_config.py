@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -21,6 +22,7 @@ from limpet.remote._command_codec import OPERATIONS
 from limpet.remote._config_file import ConfigPath, FileModel, Prefix, Slug, read_model, schema_of
 from limpet.remote._connection_config import HubAddress
 from limpet.remote._spool import Spool
+from limpet.remote._subjects import repeated
 from limpet.watch import watch_dir, watch_file
 
 _SET_BY_AGENT: Final = frozenset({"own", "state", "settle_dir"})
@@ -84,11 +86,12 @@ class WatchEntry(_WatchOptions):  # type: ignore[misc]  # its fields are those o
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self.spec()
+        _ = self.spec  # made now, with the check of its options
         return self
 
+    @cached_property
     def spec(self) -> WatchSpec:
-        """Return the watch.
+        """The watch.
 
         Raises:
             UsageError: Its options do not go together.
@@ -121,11 +124,12 @@ class FollowEntry(_FollowOptions):  # type: ignore[misc]  # its fields are those
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self.spec()
+        _ = self.spec  # made now, with the check of its options
         return self
 
+    @cached_property
     def spec(self) -> FollowSpec:
-        """Return the follower.
+        """The follower.
 
         Raises:
             UsageError: Its options do not go together.
@@ -153,8 +157,9 @@ class OutputEntry(FileModel):
         default=False, description="Refuse names that are invalid on any system."
     )
 
+    @cached_property
     def spec(self) -> OutputSpec:
-        """Return the output."""
+        """The output."""
         allow = None if self.allow is None else frozenset(self.allow)
         options = _options(self, self.own_keys)
         return OutputSpec(name=self.name, path=self.path, allow=allow, options=options)
@@ -171,11 +176,12 @@ class _Hub(FileModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        self.address()
+        _ = self.address  # read now: the password is in a file of its own
         return self
 
+    @cached_property
     def address(self) -> HubAddress:
-        """Return the address; the file with the password is read.
+        """The address; the file with the password is read.
 
         Raises:
             ConfigError: It cannot be read.
@@ -204,9 +210,8 @@ class _Spool(FileModel):
 
 
 def _each_named_once(entries: list[Any]) -> list[Any]:
-    names = [one.name for one in entries]
-    if twice := {name for name in names if names.count(name) > 1}:
-        message = f"two are named {min(twice)!r}: give each its own name"
+    if twice := repeated(one.name for one in entries):
+        message = f"two are named {twice[0]!r}: give each its own name"
         raise UsageError(message)
     return entries
 
@@ -255,9 +260,9 @@ def load_agent(file: str | Path) -> AgentConfig:
         host=found.host,
         spool=found.spool.path,
         spool_options=found.spool.options(),
-        watches=tuple(one.spec() for one in found.watch),
-        follows=tuple(one.spec() for one in found.follow),
-        outputs=tuple(one.spec() for one in found.output),
+        watches=tuple(one.spec for one in found.watch),
+        follows=tuple(one.spec for one in found.follow),
+        outputs=tuple(one.spec for one in found.output),
         prefix=found.prefix,
     )
-    return AgentConfig(hub=found.hub.address(), options=options)
+    return AgentConfig(hub=found.hub.address, options=options)

@@ -17,7 +17,7 @@ from limpet.remote._command_codec import OPERATIONS
 from limpet.remote._config_file import ConfigPath, FileModel, Prefix, Slug, read_model, schema_of
 from limpet.remote._hub_accounts import BotGrant, accounts, bot_rights, host_rights
 from limpet.remote._stream_setup import HubLayout
-from limpet.remote._subjects import Subjects, check_slug
+from limpet.remote._subjects import Subjects, check_slug, repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,7 @@ def _check_names(hosts: Sequence[str], bots: Sequence[str]) -> None:
     Raises:
         UsageError: Two users have one name.
     """
-    users = ["admin", *hosts, *bots]
-    if twice := sorted({name for name in users if users.count(name) > 1}):
+    if twice := repeated(["admin", *hosts, *bots]):
         message = (
             f"{', '.join(twice)} is the name of two users (hosts, bots, and 'admin'): each needs "
             "its own"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +36,11 @@ def check_slug(text: str, what: str) -> str:
     hint = f"; use {proposal!r}" if proposal else ""
     message = f"{what} {text!r} cannot be used on the hub: 1 to 48 of a-z, 0-9, '_' and '-'{hint}"
     raise UsageError(message, code="bad-slug")
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that are there more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def slug_of(text: str) -> str:
