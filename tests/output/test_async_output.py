@@ -33,6 +33,7 @@ from limpet.output import (
 from limpet.output import _output_thread as worker
 from limpet.output._syscalls import Syscalls
 from tests.output.system_calls import SystemCalls
+from tests.resources import Resources
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -103,9 +104,10 @@ async def test_what_the_block_raises_comes_out_as_it_went_in(tmp_path: Path) -> 
             pass
 
 
-def own_threads() -> list[str]:
-    """Those of outputs; trio keeps threads of its own for a while."""
-    return [t.name for t in threading.enumerate() if t.name.startswith("limpet")]
+@pytest.fixture(autouse=True)
+def before() -> Resources:
+    """What was there before the test."""
+    return Resources()
 
 
 async def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ async def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
     out = open_output(tmp_path)
     async with out:  # what anyio and the loop need themselves is there now
         await out.create("0", "")
-    descriptors = len(os.listdir("/proc/self/fd"))
+    before = Resources()
     for turn in range(1, 5):
         async with out:
             async with anyio.create_task_group() as tasks:
@@ -121,8 +123,7 @@ async def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
                     tasks.start_soon(out.create, f"{turn}-{n}", "x")
             with pytest.raises(limpet.UsageError):
                 await out.__aenter__()
-        assert own_threads() == []
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert before.left() == []
     answer = await out.perform(CreateFile(name="late", content=""))
     assert isinstance(answer, Refused)
     assert answer.code == "closed"
@@ -131,16 +132,16 @@ async def test_nothing_is_left_after_the_block(tmp_path: Path) -> None:
 
 
 async def test_an_idle_output_has_no_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Resources
 ) -> None:
     """It ends by itself, and another is started when it is needed."""
     monkeypatch.setattr(worker, "IDLE_S", 0.01)
 
     async with open_output(tmp_path) as out:
-        assert own_threads() == []
+        assert before.threads_left() == []
         for n in range(3):
             await out.create(f"{n}", "")
-            await until(lambda: not own_threads())
+            await until(lambda: not before.threads_left())
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -326,7 +327,7 @@ async def test_leaving_waits_for_what_was_handed_in(tmp_path: Path) -> None:
 
 
 @only_asyncio
-async def test_native_cancellation(tmp_path: Path, anyio_backend: str) -> None:
+async def test_native_cancellation(tmp_path: Path, anyio_backend: str, before: Resources) -> None:
     """asyncio's own cancel(), which passes shields: nothing is lost, left or doubled."""
     for turn in range(40):
         root = tmp_path / str(turn)
@@ -349,7 +350,7 @@ async def test_native_cancellation(tmp_path: Path, anyio_backend: str) -> None:
         # The one that was under way may be done; no other.
         assert len(lines) - len(done) in {0, 1}
         assert lines == [str(n) for n in range(len(lines))]
-    assert own_threads() == []
+    assert before.threads_left() == []
 
 
 @only_asyncio
@@ -378,7 +379,7 @@ async def test_a_mistake_of_our_own_reaches_whoever_waits(tmp_path: Path) -> Non
         assert (await out.create("f", "")).ok
 
 
-def test_a_loop_that_is_gone(tmp_path: Path) -> None:
+def test_a_loop_that_is_gone(tmp_path: Path, before: Resources) -> None:
     """Its answers go nowhere; the operation is done, and another loop may close the output."""
     opened = threading.Event()
     out = open_output(tmp_path)
@@ -394,14 +395,14 @@ def test_a_loop_that_is_gone(tmp_path: Path) -> None:
     asyncio.run(main())
     asyncio.run(out.aclose())
     assert (tmp_path / "f").exists()
-    assert own_threads() == []
+    assert before.threads_left() == []
 
 
 @pytest.mark.parametrize("kind", [AsyncOutput, Output])
 def test_one_that_was_never_closed_says_so(tmp_path: Path, kind: type[Any]) -> None:
     """A ResourceWarning that names it; its descriptor is freed."""
     gc.collect()  # what other tests have left
-    count = len(os.listdir("/proc/self/fd"))
+    before = Resources()
 
     def leave_open() -> None:
         if kind is Output:
@@ -415,7 +416,7 @@ def test_one_that_was_never_closed_says_so(tmp_path: Path, kind: type[Any]) -> N
 
     with pytest.warns(ResourceWarning, match=f"{kind.__name__} .* was not closed"):
         leave_open()
-    assert len(os.listdir("/proc/self/fd")) <= count
+    assert before.left() == []
 
 
 async def test_many_outputs_side_by_side(tmp_path: Path) -> None:
@@ -432,7 +433,7 @@ async def test_many_outputs_side_by_side(tmp_path: Path) -> None:
     assert {p.read_text() for p in tmp_path.glob("*/f")} == {"01234"}
 
 
-async def test_without_a_block(tmp_path: Path) -> None:
+async def test_without_a_block(tmp_path: Path, before: Resources) -> None:
     """py-10: opened by one function of a framework, closed by another; twice does no harm."""
     out = await open_output(tmp_path).aopen()
     assert repr(out) == f"<AsyncOutput {str(tmp_path)!r}, open>"
@@ -447,14 +448,14 @@ async def test_without_a_block(tmp_path: Path) -> None:
     result = await out.perform(CreateFile(name="g", content=""))
     assert isinstance(result, Refused)
     assert result.code == "closed"
-    assert own_threads() == []
+    assert before.threads_left() == []
     async with out:
         await out.append("f", "y")
     await open_output(tmp_path / "never").aclose()
     assert (tmp_path / "f").read_text() == "xy"
 
 
-def test_another_event_loop_is_told_at_once(tmp_path: Path) -> None:
+def test_another_event_loop_is_told_at_once(tmp_path: Path, before: Resources) -> None:
     """Instead of an answer that wakes nobody: the error names the way out."""
     out = open_output(tmp_path)
 
@@ -481,7 +482,7 @@ def test_another_event_loop_is_told_at_once(tmp_path: Path) -> None:
         anyio.run(used, backend="trio")
         first.run(out.aclose())
     assert not (tmp_path / "g").exists()
-    assert own_threads() == []
+    assert before.threads_left() == []
 
 
 def in_a_child(act: Callable[[], object]) -> int:
@@ -597,7 +598,7 @@ class Hung(SystemCalls):
 async def test_entering_obeys_a_time_out_though_the_disk_hangs(tmp_path: Path) -> None:
     """And what was opened too late is closed; the output may be entered again."""
     calls = Hung("open_root")
-    count = len(os.listdir("/proc/self/fd"))
+    before = Resources()
     out = AsyncOutput(Output(tmp_path, calls=calls))
     with pytest.raises(TimeoutError):
         with anyio.fail_after(0.1):
@@ -607,7 +608,7 @@ async def test_entering_obeys_a_time_out_though_the_disk_hangs(tmp_path: Path) -
     async with out:
         await out.create("f", "x")
     assert (tmp_path / "f").exists()
-    await until(lambda: len(os.listdir("/proc/self/fd")) <= count)
+    await until(before.is_as_before, before.text)
 
 
 async def by_time_out(out: AsyncOutput) -> None:
@@ -648,7 +649,7 @@ async def test_leaving_obeys_a_time_out_though_the_disk_hangs(
 
     monkeypatch.setattr(_async_output, "_GRACE_S", 0.1)
     calls = Hung("write")
-    count = len(os.listdir("/proc/self/fd"))
+    before = Resources()
     out = await AsyncOutput(Output(tmp_path, calls=calls)).aopen()
     ticket = await out.submit(CreateFile(name="f", content="x"))
     await until(calls.entered.is_set)
@@ -657,9 +658,8 @@ async def test_leaving_obeys_a_time_out_though_the_disk_hangs(
     assert not (tmp_path / "f").exists()
     calls.opened.set()
     assert (await ticket.wait()).ok
-    await until(lambda: own_threads() == [])
+    await until(before.is_as_before, before.text)
     assert (tmp_path / "f").read_text() == "x"
-    assert len(os.listdir("/proc/self/fd")) == count
     assert "closed" in repr(out)
 
 

@@ -25,6 +25,7 @@ from limpet.output._async_output import AsyncOutput
 from tests.output.system_calls import SystemCalls
 from tests.output.test_faults import CALLS
 from tests.output.test_rotation import text_of
+from tests.resources import Resources
 
 pytestmark = pytest.mark.anyio
 
@@ -87,7 +88,7 @@ async def test_what_was_answered_is_on_the_disk(tmp_path: Path, seed: int) -> No
         limits=OutputLimits(max_total_bytes=10**9) if seed % 2 else OutputLimits(),
     )
     answers: dict[str, Any] = {}
-    descriptors = len(os.listdir("/proc/self/fd"))
+    before = Resources()
     async with AsyncOutput(output) as out:
         calls.armed = True
 
@@ -108,7 +109,7 @@ async def test_what_was_answered_is_on_the_disk(tmp_path: Path, seed: int) -> No
                 tasks.start_soon(write, task)
         calls.armed = False
     assert calls.failed
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert before.left() == []
     found = records(tmp_path)
     for key, answer in answers.items():
         if isinstance(answer, Done):

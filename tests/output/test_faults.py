@@ -32,6 +32,7 @@ from limpet.output import (
 from limpet.output._syscalls import Syscalls
 from tests.output.conftest import WAYS
 from tests.output.system_calls import SystemCalls
+from tests.resources import Resources
 
 CALLS = sorted(
     name
@@ -188,7 +189,7 @@ def test_whichever_call_fails(tmp_path: Path, case: str, way: str) -> None:
     operation = CASES[case]
     count, before, after = outcome(tmp_path, operation, way)
     assert count > 3
-    open_before = len(os.listdir("/proc/self/fd"))
+    resources = Resources()
     failed = set()
     for nth in range(1, count + 1):
         for number in NUMBERS:
@@ -206,7 +207,7 @@ def test_whichever_call_fails(tmp_path: Path, case: str, way: str) -> None:
             else:
                 assert found == after, (calls.hit, number, answer)
     assert failed
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert resources.left() == []
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -35,6 +35,7 @@ from limpet.output import (
 )
 from tests.output.system_calls import SystemCalls
 from tests.output.test_faults import CALLS
+from tests.resources import Resources
 
 KINDS: list[type[Any]] = [
     CreateFile,
@@ -203,7 +204,7 @@ def test_whatever_one_operation_raises(root: Path, make: Callable[[], BaseExcept
             return super().stat_at(dir_fd, name)
 
     with Output(root, calls=Raising()) as out:
-        count = len(os.listdir("/proc/self/fd"))
+        before = Resources()
         for kind in KINDS:
             if kind in {CreateFile, MakeDir}:
                 continue  # they find out by creating
@@ -213,7 +214,7 @@ def test_whatever_one_operation_raises(root: Path, make: Callable[[], BaseExcept
             if answers[1].code == "internal":
                 assert type(answers[1].error().__cause__) is type(make())
             out.delete("log")
-        assert len(os.listdir("/proc/self/fd")) == count
+        assert before.left() == []
 
 
 @pytest.mark.parametrize("nth", range(1, 40))

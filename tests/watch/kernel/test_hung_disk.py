@@ -14,6 +14,7 @@ import pytest
 import limpet
 from limpet.watch import _watcher
 from limpet.watch.index._fs import FileSystemCalls
+from tests.resources import Resources
 from tests.waiting import until_sync
 
 
@@ -48,15 +49,11 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Any:
     made.answer.set()
 
 
-def workers() -> int:
-    return sum(one.name.startswith("limpet") for one in threading.enumerate())
-
-
 @pytest.mark.parametrize("runner", ["asyncio", "trio"])
 @pytest.mark.parametrize("when", ["enter", "wait", "leave"])
 def test_a_time_out_is_kept(tmp_path: Path, disk: Hung, runner: str, when: str) -> None:
     """And nothing is left once the disk answers again."""
-    before = workers()
+    before = Resources()
 
     async def main() -> None:
         watch = limpet.watch_dir(tmp_path, backend="poll", poll_interval=0.01)
@@ -76,13 +73,13 @@ def test_a_time_out_is_kept(tmp_path: Path, disk: Hung, runner: str, when: str) 
     anyio.run(main, backend=runner)
     assert time.monotonic() - begin < 25  # some patience, never for ever
     disk.answer.set()
-    until_sync(lambda: workers() <= before)
+    until_sync(lambda: not before.threads_left(), before.text)
 
 
 @pytest.mark.parametrize("how", ["cancel", "timeout"])
 def test_a_task_that_is_cancelled_by_asyncio_leaves(tmp_path: Path, disk: Hung, how: str) -> None:
     """Its cancellation is delivered once, in the block: the end of the block is bounded, too."""
-    before = workers()
+    before = Resources()
 
     async def use() -> None:
         async with limpet.watch_dir(tmp_path, backend="poll", poll_interval=0.01) as watch:
@@ -104,4 +101,4 @@ def test_a_task_that_is_cancelled_by_asyncio_leaves(tmp_path: Path, disk: Hung, 
 
     asyncio.run(cancel() if how == "cancel" else time_out())
     disk.answer.set()
-    until_sync(lambda: workers() <= before)
+    until_sync(lambda: not before.threads_left(), before.text)

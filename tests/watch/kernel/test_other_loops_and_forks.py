@@ -12,6 +12,7 @@ import pytest
 
 import limpet
 from limpet.testing import describe
+from tests.resources import Resources
 from tests.waiting import until_sync
 
 
@@ -53,10 +54,7 @@ def test_a_watch_of_another_loop_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_watch_left_open_warns_and_is_freed(tmp_path: Path) -> None:
-    def threads() -> list[str]:
-        return [one.name for one in threading.enumerate() if one.name.startswith("limpet")]
-
-    before, open_before = threads(), len(os.listdir("/proc/self/fd"))
+    before = Resources()
 
     async def leave_open() -> None:
         watch = limpet.watch_dir(tmp_path)
@@ -69,7 +67,7 @@ def test_a_watch_left_open_warns_and_is_freed(tmp_path: Path) -> None:
             held.clear()
 
     asyncio.run(leave_open())
-    until_sync(lambda: threads() == before and len(os.listdir("/proc/self/fd")) <= open_before)
+    until_sync(before.is_as_before, before.text)
 
 
 def _in_child(call: Any) -> int:
