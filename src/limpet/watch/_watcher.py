@@ -193,6 +193,7 @@ class Watcher:
                 record = saved.record if saved is not None else None
                 self._engine.start(report=report, origin=origin, saved=record)
             self._check_exists()
+            self.hints.early = True
             self._collect()
             self._prepare()
             self._started = not self.closed
@@ -227,6 +228,7 @@ class Watcher:
                     self._pause(_UNSURE_S)
                     self._examine(force=True)
             self._prepare()
+            self.hints.early = True
             if not drained:
                 self.router.pass_on(self.hints)
         finally:
@@ -247,6 +249,28 @@ class Watcher:
             raise
         finally:
             self._collect()
+
+    def examine_names(self) -> bool:
+        """Examine the names that wait, in the event loop; for one that has drained the router.
+
+        Returns:
+            Whether it was done; if not, nothing has changed, and ``examine`` is due. It is not done
+            while a thread examines, or where more than a stat of a few names is needed.
+        """
+        if not self._mutex.acquire(blocking=False):
+            return False
+        try:
+            engine = self._engine
+            if not isinstance(engine, DirWatcher) or self.closed:
+                return False
+            done = engine.examine_names(self.hints)
+            if done:
+                self._collect()
+                self._prepare()
+                self.hints.early = bool(self.hints.dirty)
+            return done
+        finally:
+            self._mutex.release()
 
     def close(self, *, keep_marks: bool = False) -> None:
         """Remove every mark, save the checkpoint, and end; may be called twice.
@@ -273,6 +297,8 @@ class Watcher:
                     self._services.tree_source.close()
                 if not keep_marks:
                     engine.close()
+                if self._context is not None:
+                    self._context.index.clear()
                 self.router.leave(self.hints)
                 self._own_writes.close()
 
@@ -311,6 +337,11 @@ class Watcher:
     def waiting(self) -> bool:
         """Return whether there is something to examine or to make ready."""
         return bool(self.hints) or bool(self._found)
+
+    @property
+    def has_found(self) -> bool:
+        """Return whether events wait to be made ready, for which content is read."""
+        return bool(self._found)
 
     @property
     def is_ready(self) -> bool:

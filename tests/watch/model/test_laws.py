@@ -275,13 +275,13 @@ class Laws(RuleBasedStateMachine):
         assert tree is not None
         assert not tree.index.by_link_target
         if tree.index.root is None:
-            assert not tree.index.by_identity
+            assert not tree.index.known()
             return
         folders = list(tree.index.root.walk())
-        assert len(tree.index.by_identity) == len(folders)
+        assert len(tree.index.known()) == len(folders)
         for folder in folders:
             assert (folder.device, folder.inode) == identity_of(Path(tree.path(folder)).stat())
-            assert tree.index.by_identity[folder.device, folder.inode] is folder
+            assert tree.index.find(folder.device, folder.inode) is folder
             if tree.order:
                 assert folder.mark is not None
                 assert core.router.is_marked(folder.mark)

@@ -112,6 +112,8 @@ class DiffContext:
         them yet: list them once more."""
         self.trusts_hints = True
         """No hint was lost, and nothing is scanned because one might have been."""
+        self.believes_gone = False
+        """What the hints say to be gone is gone: all of them came in after the last examination."""
         self.stopping = False
         self.unplaced: dict[str, int] = {}
         """Hints by path that lead through a directory which is to be examined first."""
@@ -174,6 +176,11 @@ class DiffContext:
         if found is None:
             found = self._traits[directory.device] = self.disk.traits(self.path(directory))
         return found
+
+    def answers_at_once(self, directory: DirNode) -> bool:
+        """Return whether it is known that the directory's file system never keeps one waiting."""
+        known = self._traits.get(directory.device)
+        return known is not None and known.answers_at_once
 
     def has_exact_times(self, directory: DirNode) -> bool:
         """Return whether a file that changes after a stat gets another time stamp."""
@@ -247,7 +254,7 @@ class DiffContext:
         directory.blind = reason
         if reason == "permission" and self.services.capabilities.walks and not self._is_deaf:
             self._is_deaf = True
-            self.poll.directories.update(self.index.by_identity.values())
+            self.poll.directories.update(self.index.known())
         if directory.mark is None and directory not in self.unreadable:
             mark = self.router.subscribe_unreadable(
                 self.order, self.path(directory), directory, self.services.hints
@@ -275,13 +282,11 @@ class DiffContext:
         directory.link = link
         self.note_young(directory.parent, directory.name, directory.record)
         index = self.index
-        if link:
-            index.by_link_target[directory.device, directory.inode] = directory
-            return directory
-        identity = (directory.device, directory.inode)
-        if index.by_link_target and (followed := index.by_link_target.get(identity)):
-            self.reexamine.append(followed)
-        index.by_identity[identity] = directory
+        if index.by_link_target and not link:
+            followed = index.by_link_target.get((directory.device, directory.inode))
+            if followed is not None:
+                self.reexamine.append(followed)
+        index.add(directory)
         return directory
 
     def record(
@@ -339,6 +344,6 @@ class DiffContext:
         identity = (behind.device, behind.inode)
         followed = self.index.by_link_target.get(identity)
         elsewhere = followed is not None and (followed.parent, followed.name) != (directory, name)
-        if identity in self.index.by_identity or elsewhere:
+        if self.index.find(*identity) is not None or elsewhere:
             return facts, 0
         return behind, facts.inode

@@ -223,6 +223,7 @@ class EventOrderer:
         """Drop a scanned directory that never became part of the tree."""
         for directory in list(top.walk()):
             self.context.drop(directory)
+            directory.entries.clear()
 
     def _created(self, arrival: Arrival) -> None:
         directory, name, facts = arrival.directory, arrival.name, arrival.facts

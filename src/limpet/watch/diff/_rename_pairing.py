@@ -46,7 +46,7 @@ class RenamePairing:
         ]:
             arrival = waiting[0]
             handled.add(arrival)
-            node = index.by_identity.get((arrival.facts.device, arrival.facts.inode))
+            node = index.find(arrival.facts.device, arrival.facts.inode)
             if not self.context.traits(arrival.directory).stable_inodes:
                 node = self._same_by_name(arrival)
             if node is not None and node.parent is not None and arrival.link == 0:
@@ -72,7 +72,7 @@ class RenamePairing:
     def take_in(self, arrival: Arrival, *, adopt: bool) -> None:
         """Scan a new directory; an entry found in it that the index has elsewhere arrives in it."""
         context, facts = self.context, arrival.facts
-        before = context.index.by_identity.get((facts.device, facts.inode))
+        before = context.index.find(facts.device, facts.inode)
         directory = context.make_node(arrival.name, arrival.directory, facts, link=arrival.link)
         try:
             handle = context.open(directory)

@@ -140,7 +140,7 @@ class _Scan:
                 context.relist.add(parent)
                 return
             if not link and context.traits(parent).stable_inodes:
-                node = context.index.by_identity.get((device, inode))
+                node = context.index.find(device, inode)
                 if node is not None and _is_below_link(parent):
                     # A followed link leads back into the tree: each directory is reported once.
                     parent.entries[name] = record

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from limpet.backends import Subscriber
 from limpet.watch.index._entry_record import kind_of
+from limpet.watch.index._untracked import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,21 +119,52 @@ class Index:
 
     def __init__(self) -> None:
         self.root: DirNode | None = None
-        self.by_identity: dict[tuple[int, int], DirNode] = {}
-        """(device, inode) -> directory, for those reached directly."""
+        self._by_identity: dict[int, dict[int, DirNode]] = {}
+        """Device -> inode -> directory, for those reached directly: no key of its own for each."""
         self.by_link_target: dict[tuple[int, int], DirNode] = {}
         """(device, inode) -> directory, for those reached through a symlink."""
 
+    def __del__(self) -> None:
+        """Free the directories: the garbage collector does not see them (``_untracked``)."""
+        self.clear()
+
     def add(self, directory: DirNode) -> None:
         """Add a directory to the identity tables."""
-        table = self.by_link_target if directory.link else self.by_identity
-        table[directory.device, directory.inode] = directory
+        hide(directory, directory.entries)
+        if directory.link:
+            self.by_link_target[directory.device, directory.inode] = directory
+            return
+        inodes = self._by_identity.get(directory.device)
+        if inodes is None:
+            inodes = self._by_identity[directory.device] = {}
+        inodes[directory.inode] = directory
+
+    def find(self, device: int, inode: int) -> DirNode | None:
+        """Return the directory of this identity, if one is reached directly."""
+        inodes = self._by_identity.get(device)
+        return None if inodes is None else inodes.get(inode)
+
+    def known(self) -> list[DirNode]:
+        """Return all that are reached directly."""
+        return [one for inodes in self._by_identity.values() for one in inodes.values()]
 
     def forget(self, directory: DirNode) -> None:
         """Remove the directory from the identity tables."""
-        table = self.by_link_target if directory.link else self.by_identity
-        if table.get((directory.device, directory.inode)) is directory:
-            del table[directory.device, directory.inode]
+        device, inode = directory.device, directory.inode
+        if directory.link:
+            if self.by_link_target.get((device, inode)) is directory:
+                del self.by_link_target[device, inode]
+        elif self.find(device, inode) is directory:
+            del self._by_identity[device][inode]
+
+    def clear(self) -> None:
+        """Forget everything, and let each directory be freed with the last reference to it."""
+        root, self.root = self.root, None
+        in_tree = list(root.walk()) if root is not None else []
+        for directory in [*in_tree, *self.known(), *self.by_link_target.values()]:
+            directory.entries.clear()
+        self._by_identity.clear()
+        self.by_link_target.clear()
 
     def lose_identity(self, directory: DirNode) -> None:
         """Record that the directory is gone: what has its inode number now is another."""
