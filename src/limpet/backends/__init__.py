@@ -6,12 +6,14 @@ kernel's instances between the watches of one event loop.
 
 from limpet.backends._base import (
     ATTRIB,
+    AWAY,
     CLOSED,
     CREATE,
     DELETE,
     ENCODE_ERRORS,
     ENCODING,
     GONE,
+    HERE,
     ISDIR,
     MARK_ALL,
     MARK_FILE,
@@ -45,12 +47,14 @@ from limpet.backends._select import (
 
 __all__ = [
     "ATTRIB",
+    "AWAY",
     "CLOSED",
     "CREATE",
     "DELETE",
     "ENCODE_ERRORS",
     "ENCODING",
     "GONE",
+    "HERE",
     "HINT_LIMIT",
     "ISDIR",
     "MARK_ALL",

@@ -41,6 +41,10 @@ OTHER: Final = 512
 
 ISDIR: Final = 1024
 """The entry that was created, deleted or moved is a directory."""
+AWAY: Final = 2048
+"""With ``MOVED``: the name was the old one of a rename."""
+HERE: Final = 4096
+"""With ``MOVED``: the name was the new one of a rename."""
 
 ENCODING: Final = sys.getfilesystemencoding()
 ENCODE_ERRORS: Final = sys.getfilesystemencodeerrors()

@@ -21,12 +21,14 @@ from limpet import _libc
 from limpet._descriptors import close_reader
 from limpet.backends._base import (
     ATTRIB,
+    AWAY,
     CLOSED,
     CREATE,
     DELETE,
     ENCODE_ERRORS,
     ENCODING,
     GONE,
+    HERE,
     ISDIR,
     MARK_ALL,
     MARK_NAMES,
@@ -292,7 +294,8 @@ def _hints_of_moves(
         names = hints.get(key)
         if names is None:
             names = hints[key] = {}
-        names[name] = names.get(name, 0) | bits
+        side = AWAY if info[0] == _INFO_OLD else HERE
+        names[name] = names.get(name, 0) | bits | side
         start = info[_LENGTH_AT] | info[_LENGTH_AT + 1] << 8
         if info[0] == _INFO_OLD and start < len(info):
             end = start + _INFO_SIZE + info[start + _HANDLE_LENGTH_AT]
@@ -301,7 +304,7 @@ def _hints_of_moves(
             names = hints.get(to_key)
             if names is None:
                 names = hints[to_key] = {}
-            names[to_name] = names.get(to_name, 0) | bits
+            names[to_name] = names.get(to_name, 0) | bits | HERE
     receiver.moved(found)
     return hints
 

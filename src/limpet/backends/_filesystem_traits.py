@@ -30,6 +30,9 @@ class FileSystemTraits:
     """From Linux 6.13 on, every change after a stat gets a time stamp of its own."""
     case_sensitive: bool = True
     """A name is found under its own spelling alone."""
+    answers_at_once: bool = False
+    """The kernel answers for it, without a network or another program: a stat of a name that was
+    just changed takes microseconds."""
 
 
 ORDINARY: Final = FileSystemTraits()
@@ -52,6 +55,11 @@ _EXACT: Final = frozenset("ext4 xfs btrfs tmpfs".split())
 none, though the code of ext4 serves them."""
 _MAY_FOLD: Final = frozenset("ext4 f2fs tmpfs bcachefs".split())
 """File systems on which a directory may be marked so (``chattr +F``)."""
+
+_KERNEL: Final = frozenset(
+    "ext2 ext3 ext4 xfs btrfs tmpfs ramfs f2fs bcachefs zfs jfs overlay vfat exfat ntfs3".split()
+)
+"""File systems that the kernel itself keeps, in memory or on a disk of this machine."""
 
 _GET_FLAGS: Final = 0x80086601
 """``FS_IOC_GETFLAGS`` of linux/fs.h, where a long has eight bytes."""
@@ -76,6 +84,7 @@ def traits_of(path: str) -> FileSystemTraits:
         exact_times=kind in _EXACT,
         # A file of a lower layer is copied up by its first change, and born anew by that.
         stable_births=kind not in {"overlay", "fuse.fuse-overlayfs"},
+        answers_at_once=kind in _KERNEL,
         case_sensitive=not (kind in _CASELESS or (kind in _MAY_FOLD and _folds_case(path))),
     )
 

@@ -67,6 +67,8 @@ class PendingHints:
         self.woken = False
         """The watch is to examine what is due, with or without a hint."""
         self.count = 0
+        self.early = False
+        """Some of it may be older than what the last examination found on disk."""
         self.awaited = False
         """A consumer of this watch waits while another thread reads the router."""
 
@@ -120,12 +122,31 @@ class PendingHints:
         self.path_moves = []
         self.count = 0
 
+    def put_back(self, older: PendingHints) -> None:
+        """Add hints that were taken and are to be examined after all, before what came since."""
+        newer = self.take()
+        self.dirty, self.moves, self.lost = older.dirty, older.moves, older.lost
+        self.paths, self.path_moves = older.paths, older.path_moves
+        self.mounts_changed = older.mounts_changed or newer.mounts_changed
+        self.woken = older.woken or newer.woken
+        self.early = older.early or newer.early
+        self.count = sum(map(len, self.dirty.values())) + len(self.paths) + len(self.moves)
+        self.count += len(self.path_moves)
+        for subscriber, names in newer.dirty.items():
+            self.touch(subscriber, names)
+        for move in newer.moves:
+            self.move(move)
+        self.touch_paths(newer.paths, newer.path_moves)
+        if newer.lost is not None:
+            self.lose(newer.lost)
+
     def take(self) -> PendingHints:
         """Return all that is pending, and start empty again."""
         taken = PendingHints()
         taken.dirty, taken.moves, taken.lost = self.dirty, self.moves, self.lost
         taken.paths, taken.path_moves = self.paths, self.path_moves
         taken.mounts_changed, taken.woken = self.mounts_changed, self.woken
+        taken.early, self.early = self.early, False
         self.dirty, self.moves, self.lost, self.count = {}, [], None, 0
         self.paths, self.path_moves, self.mounts_changed, self.woken = {}, [], False, False
         return taken
@@ -149,6 +170,17 @@ class HintRouter:
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
         self._poller.wait(timeout)
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable while there is something to drain."""
+        return self._poller.fileno()
+
+    def notice_mounts(self) -> bool:
+        """Return whether the mount table changed, for a caller that holds ``lock``.
+
+        To be asked once ``fileno`` is waited for.
+        """
+        return self._poller.notice_mounts()
 
     def wake(self) -> None:
         """End the wait of another thread; callable from any thread."""
@@ -348,6 +380,10 @@ class HintRouter:
             sources, targets = subscribers(key), subscribers(to_key)
             if sources is None or targets is None:
                 continue
+            if not (isinstance(sources, list) or isinstance(targets, list)):
+                if sources.hints is targets.hints:
+                    sources.hints.move((sources, name, targets, to_name))
+                continue
             for source, target in _pairs(sources, targets):
                 source.hints.move((source, name, target, to_name))
 
@@ -374,8 +410,6 @@ def _pairs(
     sources: Subscriber | list[Subscriber], targets: Subscriber | list[Subscriber]
 ) -> list[tuple[Subscriber, Subscriber]]:
     """Return who moved to whom: each in one pair at most, both of one watch."""
-    if not (isinstance(sources, list) or isinstance(targets, list)):
-        return [(sources, targets)] if sources.hints is targets.hints else []
     left = sources if isinstance(sources, list) else [sources]
     right = targets if isinstance(targets, list) else [targets]
     ranked = sorted(

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Final
 from limpet import _libc
 from limpet.backends._base import (
     ATTRIB,
+    AWAY,
     CLOSED,
     CREATE,
     DELETE,
     ENCODE_ERRORS,
     ENCODING,
     GONE,
+    HERE,
     ISDIR,
     MARK_ALL,
     MARK_FILE,
@@ -175,6 +177,8 @@ _bits_of: Final = MaskTable(
         (IN_DELETE, DELETE),
         (IN_ATTRIB, ATTRIB),
         (IN_MOVED_FROM | IN_MOVED_TO, MOVED),
+        (IN_MOVED_FROM, AWAY),
+        (IN_MOVED_TO, HERE),
         (IN_DELETE_SELF | IN_UNMOUNT, GONE),
         (IN_MOVE_SELF, SELF_MOVED),
         (IN_ISDIR, ISDIR),

@@ -172,15 +172,59 @@ class DirWatcher:
         origins = rename_origins(hints)
         plain = self._only_hints and not force and not (hints.moves and self.root.has_mounts_below)
         names = only_names(hints) if plain else None
+        self.context.believes_gone = not hints.early
         if names is None or not self._emit_fast(names, origins):
             self._examine_fully(hints, origins, force=force)
         elif self._left or self._left.location:
             self.again, self._only_hints = True, False
 
+    def examine_names(self, pending: PendingHints) -> bool:
+        """Examine what waits if these are names of files on file systems that answer at once.
+
+        Returns:
+            Whether it was done; if not, ``pending`` is as before, and so is the index.
+        """
+        context = self.context
+        if not self._only_hints or (pending.moves and self.root.has_mounts_below):
+            return False
+        names = only_names(pending)
+        if names is None or not all(map(context.answers_at_once, names)):
+            return False
+        own_writes = context.own_writes
+        if not own_writes.hold_back():
+            return False
+        try:
+            return self._emit_taken(pending, names)
+        finally:
+            own_writes.let_go()
+
+    def _emit_taken(self, pending: PendingHints, names: dict[DirNode, dict[str, int]]) -> bool:
+        """Take what is pending and emit what is found; put it back if that is not all."""
+        hints = pending.take()
+        origins = rename_origins(hints)
+        self.context.believes_gone = not hints.early
+
+        def add_more() -> None:
+            more = self._take_more()
+            origins.update(rename_origins(more))
+            pending.put_back(more)
+
+        try:
+            done = self._emit_fast(names, origins, add_more)
+        except BaseException:
+            pending.put_back(hints)
+            raise
+        if done:
+            self.scans += 1
+        else:
+            pending.put_back(hints)
+        return done
+
     def _examine_fully(
         self, hints: PendingHints, origins: dict[EntryRef, EntryRef], *, force: bool
     ) -> None:
         context = self.context
+        context.believes_gone = False
         self.again = False
         now = context.disk.monotonic()
         agenda, self._left = self._left, Agenda()
@@ -366,13 +410,17 @@ class DirWatcher:
         self._leave(agenda)
 
     def _emit_fast(
-        self, names: dict[DirNode, dict[str, int]], origins: dict[EntryRef, EntryRef]
+        self,
+        names: dict[DirNode, dict[str, int]],
+        origins: dict[EntryRef, EntryRef],
+        add_more: Callable[[], None] | None = None,
     ) -> bool:
         """Take the fast path if it suffices; if not, nothing has changed."""
         context = self.context
         if not context.fast or context.settling:
             return False
-        return emit_fast(context, names, origins, lambda: self._add_more(origins))
+        more = add_more or (lambda: self._add_more(origins))
+        return emit_fast(context, names, origins, more)
 
     def _leave(self, agenda: Agenda) -> None:
         """Leave for the next examination what could not be done, and set when that is due."""

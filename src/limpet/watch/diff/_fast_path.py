@@ -9,9 +9,11 @@ fast path before anything was emitted or recorded, and the full path starts from
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import DELETE, OTHER, WRITE
+from limpet.backends import AWAY, CREATE, DELETE, HERE, OTHER, WRITE
 from limpet.watch.diff._change_detection import changed_besides_its_name, changes_of, is_same
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.index._entry_record import (
@@ -26,43 +28,41 @@ from limpet.watch.index._entry_record import (
 from limpet.watch.index._index import DirNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
     from collections.abc import Set as AbstractSet
 
     from limpet.events import Change
     from limpet.watch.diff._compare import EntryRef
     from limpet.watch.diff._context import DiffContext
+    from limpet.watch.emit._event_factory import Row
 
-_Row = tuple[str, int, "int | bytes | None", "bytes | None", "bool | AbstractSet[Change]"]
-"""Name, hints, record before, record now, and what changed: ``True`` is the content, ``False``
-nothing. Text, numbers and bytes alone are not work for the garbage collector."""
-
+_WENT: Final = DELETE | AWAY
+_CAME: Final = CREATE | HERE
+"""A name that only went is gone. All hints of what happened before they were read have been read
+with them, so one of a later arrival would be there (inotify(7), fanotify(7))."""
 _PART: Final = 256
 """Names that are examined, or emitted, between two readings of the clock."""
+
+
+_first: Final = attrgetter("first")
 
 
 class _Block:
     """What was found in one directory."""
 
-    __slots__ = ("directory", "prefix", "rows")
+    __slots__ = ("directory", "exact", "first", "folder", "prefix", "rows")
 
-    def __init__(self, directory: DirNode, prefix: str, rows: list[_Row]) -> None:
+    def __init__(self, directory: DirNode, folder: str, rows: list[Row], *, exact: bool) -> None:
         self.directory = directory
-        self.prefix = prefix
-        """Path below the location, to which a name is added."""
+        self.folder = folder
+        """Path of the directory below the location."""
+        self.prefix = f"{folder}/" if folder else ""
+        """The same, to which a name is added."""
         self.rows = rows
-
-
-class _End:
-    """One end of a rename."""
-
-    __slots__ = ("block", "emitted", "other", "row")
-
-    def __init__(self, block: _Block, row: _Row) -> None:
-        self.block = block
-        self.row = row
-        self.other: _End | None = None
-        self.emitted = False
+        self.exact = exact
+        """A file that changes after a stat gets another time stamp."""
+        self.first = 0
+        """Number of the first row among those of all blocks."""
 
 
 def emit_fast(
@@ -85,23 +85,26 @@ def emit_fast(
     generation = context.own_writes.generation()
     if context.own_writes.any_open():
         return False
-    blocks, comes, goes = [], False, False
+    blocks: list[_Block] = []
+    comes, goes, count = False, False, 0
     for directory in sorted(dirty, key=DirNode.depth) if len(dirty) > 1 else dirty:
         block = _examine(context, directory, dirty[directory])
         if block is None:
             return False
         context.breathe()
         blocks.append(block)
+        block.first = count
+        count += len(block.rows)
         for row in block.rows:
             comes |= row[2] is None
             goes |= row[3] is None
     if context.own_writes.generation() != generation:
         return False  # something may have been read in the middle of an own write
-    ends = _pair(blocks, origins, add_more) if comes and goes else {}
-    if ends is None:
+    pairs = _pair(blocks, origins, add_more) if comes and goes else {}
+    if pairs is None:
         return False
     for block in blocks:
-        _emit(context, block, ends)
+        _emit(context, block, blocks, pairs)
     return True
 
 
@@ -113,14 +116,24 @@ def _examine(context: DiffContext, directory: DirNode, names: dict[str, int]) ->
     traits = context.traits(directory)
     if not traits.case_sensitive:
         return None
+    waiting: Collection[str] = names
+    gone: Collection[str] = ()
+    if context.believes_gone and traits.answers_at_once:
+        gone = {name for name, bits in names.items() if bits & _WENT and not bits & _CAME}
+        if gone:
+            waiting = [name for name in names if name not in gone]
     try:
-        found = _stat(context, directory, names, disk.now())
+        stats = _stat(context, directory, waiting, disk.now()) if waiting else ()
     except (ElsewhereError, OSError):
         return None
+    found: Iterable[bytes | None] = stats
+    if gone:
+        present = iter(stats)
+        found = [None if name in gone else next(present) for name in names]
     exact, hides = disk.exact_times and traits.exact_times, context.filter.hides
     entries = directory.entries
     relative = directory.relative()
-    rows: list[_Row] = []
+    rows: list[Row] = []
     for (name, bits), new in zip(names.items(), found, strict=True):
         old = entries.get(name)
         if isinstance(old, DirNode):
@@ -149,11 +162,11 @@ def _examine(context: DiffContext, directory: DirNode, names: dict[str, int]) ->
                     old, facts, bits, seen=directory.seen, exact=exact, metadata=metadata
                 )
         rows.append((name, bits, old, new, changes))
-    return _Block(directory, f"{relative}/" if relative else "", rows)
+    return _Block(directory, relative, rows, exact=exact)
 
 
 def _stat(
-    context: DiffContext, directory: DirNode, names: dict[str, int], now: int
+    context: DiffContext, directory: DirNode, names: Collection[str], now: int
 ) -> list[bytes | None]:
     """Stat names of one directory; many of them in parts, so that the kernel's queue is emptied."""
     handle = context.open(directory)
@@ -170,17 +183,39 @@ def _stat(
         context.disk.close(handle)
 
 
-def _emit(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> None:
-    """Emit what was found in one directory, in the order of the hints."""
-    directory, prefix, emit = block.directory, block.prefix, context.emit
-    entries = directory.entries
-    for number, (name, bits, old, new, changes) in enumerate(block.rows, 1):
+def _emit(context: DiffContext, block: _Block, blocks: list[_Block], pairs: dict[int, int]) -> None:
+    """Emit what was found in one directory, in the order of the hints.
+
+    Args:
+        context: What the watch shares.
+        block: What was found.
+        blocks: What was found in all directories.
+        pairs: The number of a row that is one end of a rename -> that of the other end.
+    """
+    directory, emit = block.directory, context.emit
+    entries, prefix = directory.entries, block.prefix
+    if not pairs and emit.is_plain and context.services.tree_source is None:
+        if len(block.rows) <= _PART:
+            emit.files(entries, block.folder, block.rows)
+            return
+        for start in range(0, len(block.rows), _PART):
+            emit.files(entries, block.folder, block.rows[start : start + _PART])
+            context.breathe()
+        return
+    for number, row in enumerate(block.rows, block.first):
         if not number % _PART:
             context.breathe()
-        if ends and (end := ends.get((directory, name))) is not None and end.other is not None:
-            if not end.emitted:
-                end.emitted = end.other.emitted = True
-                _emit_renamed(context, *((end, end.other) if new is None else (end.other, end)))
+        name, bits, old, new, changes = row
+        other = pairs.get(number) if pairs else None
+        if other is not None:
+            if other < number:
+                continue  # emitted with its other end
+            far = _block_of(other, blocks)
+            near_end, far_end = (block, row), (far, far.rows[other - far.first])
+            if new is None:
+                _emit_renamed(context, near_end, far_end)
+            else:
+                _emit_renamed(context, far_end, near_end)
         elif new is None:
             if old is not None:
                 del entries[name]
@@ -197,64 +232,78 @@ def _emit(context: DiffContext, block: _Block, ends: dict[EntryRef, _End]) -> No
                 emit.updated(prefix + name, new, old, changes, foreign=bits & OTHER != 0)
 
 
+def _block_of(number: int, blocks: list[_Block]) -> _Block:
+    """Return the block that holds the row of this number."""
+    return blocks[bisect_right(blocks, number, key=_first) - 1]
+
+
 def _pair(
     blocks: list[_Block], origins: dict[EntryRef, EntryRef], add_more: Callable[[], None]
-) -> dict[EntryRef, _End] | None:
-    """Find the renames: name -> end, tied to the other end; ``None`` if one needs the full path."""
-    gone: dict[EntryRef, _End] = {}
-    come: dict[EntryRef, _End] = {}
+) -> dict[int, int] | None:
+    """Find the renames: the number of either row -> that of the other; see ``_emit``.
+
+    Returns:
+        ``None`` if one of them needs the full path.
+    """
+    gone: dict[EntryRef, tuple[int, Row]] = {}
+    come: dict[EntryRef, tuple[int, Row]] = {}
     for block in blocks:
-        for row in block.rows:
-            if row[3] is None:
-                gone[block.directory, row[0]] = _End(block, row)
-            elif row[2] is None:
-                come[block.directory, row[0]] = _End(block, row)
-    pairs = _tie(gone, come, origins)
-    if pairs < len(gone) and pairs < len(come):
+        directory = block.directory
+        for end in enumerate(block.rows, block.first):
+            if end[1][3] is None:
+                gone[directory, end[1][0]] = end
+            elif end[1][2] is None:
+                come[directory, end[1][0]] = end
+    pairs: dict[int, int] = {}
+    _tie(gone, come, origins, pairs)
+    if len(pairs) < 2 * len(gone) and len(pairs) < 2 * len(come):
         add_more()
-        _tie(gone, come, origins)
-        left = {_inode(end.row[2]) for end in gone.values() if end.other is None}
-        if any(_inode(end.row[3]) in left for end in come.values() if end.other is None):
+        _tie(gone, come, origins, pairs)
+        left = {_inode(row[2]) for number, row in gone.values() if number not in pairs}
+        if any(_inode(row[3]) in left for number, row in come.values() if number not in pairs):
             return None
-    return gone | come
+    return pairs
 
 
 def _tie(
-    gone: dict[EntryRef, _End], come: dict[EntryRef, _End], origins: dict[EntryRef, EntryRef]
-) -> int:
-    """Tie arrivals to departures where the backend reported the rename; return their number."""
-    tied = 0
-    for ref, end in come.items():
+    gone: dict[EntryRef, tuple[int, Row]],
+    come: dict[EntryRef, tuple[int, Row]],
+    origins: dict[EntryRef, EntryRef],
+    pairs: dict[int, int],
+) -> None:
+    """Add the renames that the backend reported: arrivals with the departures they came from."""
+    for ref, (number, row) in come.items():
         origin = origins.get(ref)
         start = gone.get(origin) if origin is not None else None
-        if start is None or start.other is not None or end.row[1] & DELETE:
+        if start is None or row[1] & DELETE or start[0] in pairs or number in pairs:
             continue
-        old, new = start.row[2], end.row[3]
+        old, new = start[1][2], row[3]
         if old and new and inode_of(old) == inode_of(new) and kind_of(old) == kind_of(new):
-            start.other, end.other = end, start
-            tied += 1
-    return tied
+            pairs[start[0]], pairs[number] = number, start[0]
 
 
 def _inode(record: int | bytes | None) -> int:
     return inode_of(record) if record else -1
 
 
-def _emit_renamed(context: DiffContext, start: _End, end: _End) -> None:
+def _emit_renamed(context: DiffContext, start: tuple[_Block, Row], end: tuple[_Block, Row]) -> None:
     """Emit a rename, and what else changed of the file."""
-    source_name, source_bits, old, _, _ = start.row
-    name, bits, _, new, _ = end.row
+    source_name, source_bits, old, _, _ = start[1]
+    name, bits, _, new, _ = end[1]
     if old is None or new is None:
         return
-    directory, seen = end.block.directory, start.block.directory.seen
-    source, path = start.block.prefix + source_name, end.block.prefix + name
+    directory, origin, exact = end[0].directory, start[0].directory, end[0].exact
+    source = start[0].prefix + source_name
     bits |= source_bits
-    foreign = bits & OTHER != 0
-    exact = context.has_exact_times(directory)
-    del start.block.directory.entries[source_name]
+    del origin.entries[source_name]
     directory.entries[name] = new
-    context.note_young(directory, name, new)
-    context.emit.renamed(source, path, new, old, None, foreign=foreign)
+    if context.emit.is_plain:
+        context.emit.file_renamed(source, end[0].folder, name, new, old)
+    else:
+        path, foreign = end[0].prefix + name, bits & OTHER != 0
+        context.emit.renamed(source, path, new, old, None, foreign=foreign)
+    if context.services.tree_source is not None:
+        context.note_young(directory, name, new)
     if (
         isinstance(old, bytes)
         and (exact or not bits & WRITE)
@@ -263,7 +312,8 @@ def _emit_renamed(context: DiffContext, start: _End, end: _End) -> None:
     ):
         return
     changes = changed_besides_its_name(
-        old, unpack(new), bits, seen=seen, exact=exact, metadata=context.options.metadata
+        old, unpack(new), bits, seen=origin.seen, exact=exact, metadata=context.options.metadata
     )
     if changes:
+        path, foreign = end[0].prefix + name, bits & OTHER != 0
         context.emit.updated(path, new, old, changes, foreign=foreign)

@@ -6,12 +6,12 @@ An event is made with its source, from which its fields are worked out when they
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from limpet import events as ev
 from limpet._file_stat import kind_of_mode
-from limpet._lazy_fields import make_lazily
-from limpet.watch.emit._path_cache import PathCache
+from limpet._lazy_fields import Lazy, make_lazily
+from limpet.watch.emit._path_cache import PathCache, join_name
 from limpet.watch.index._entry_record import (
     StatResult,
     inode_of,
@@ -22,6 +22,7 @@ from limpet.watch.index._entry_record import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
     )
     from limpet.watch.emit._own_writes import OwnWrites
     from limpet.watch.index._fs import FileSystemCalls
+    from limpet.watch.index._index import Entry
+
+_new = object.__new__
+_set_maker = cast("Any", Lazy)._maker.__set__  # noqa: SLF001 (its slots, which frozen closes)
+_set_source = cast("Any", Lazy)._source.__set__  # noqa: SLF001
+_set_path = cast("Any", ev.EntryEvent).path.__set__
 
 Record = int | bytes
 Now = StatResult | bytes
@@ -57,6 +64,11 @@ def barely_known(record: Record, device: int) -> FileStat:
 
 _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o120000, "other": 0}
 _CONTENT: Final[frozenset[Change]] = frozenset(("content",))
+
+Row = tuple[str, int, "Record | None", "bytes | None", "bool | AbstractSet[Change]"]
+"""What was found of a file: its name, the hints, its record before and now (``None``: it was or is
+not there), and what changed: ``True`` is the content, ``False`` nothing. Text, numbers and bytes
+alone are not work for the garbage collector."""
 
 _Source = tuple[int, float, "Origin", bool, str, "Now | None", "Record | None", str]
 """What is an event's own: number, time, origin, own, relative path, record now, record before, and
@@ -138,6 +150,7 @@ class EventFactory:
         self._plain = _Maker(self._paths, {})
         self._makers: dict[object, _Maker] = {}
         """What changed, or the kind of what is gone -> the maker of such events."""
+        self._written = self._changed(_CONTENT)
         self._disk = disk
         self._own_writes = own_writes
         self._own = options.own
@@ -182,10 +195,7 @@ class EventFactory:
             kind: type[Event] = ev.DirUpdated if relative else ev.TargetDirUpdated
         else:
             kind = ev.FileUpdated if relative else ev.TargetFileUpdated
-        maker = self._makers.get(frozenset(changes))
-        if maker is None:
-            maker = self._maker(changes=frozenset(changes))
-            self._makers[frozenset(changes)] = maker
+        maker = self._changed(frozenset(changes))
         self._add(kind, maker, own, relative, now, previous)
 
     def renamed(
@@ -221,14 +231,87 @@ class EventFactory:
         own = self._is_own(relative, None, foreign=foreign)
         if own is None:
             return
-        maker = self._makers.get(kind) if relative else self._maker(kind=kind, reason=reason)
-        if maker is None:
-            maker = self._makers[kind] = self._maker(kind=kind)
+        if relative:
+            maker = self._makers.get(kind) or self._gone(kind)
+        else:
+            maker = self._maker(kind=kind, reason=reason)
         if kind == "dir":
             made: type[Event] = ev.DirDeleted if relative else ev.TargetDirDeleted
         else:
             made = ev.FileDeleted if relative else ev.TargetFileDeleted
         self._add(made, maker, own, relative, None, record)
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether no event can be own, and ``files`` may be used."""
+        return self._own == "keep" or self._own_writes.is_quiet
+
+    def files(self, entries: dict[str, Entry], folder: str, rows: Iterable[Row]) -> None:
+        """Record what was found of files in one directory, and emit its events.
+
+        As ``created``, ``updated`` and ``deleted`` for each, at half their cost: most of what
+        happens is this. Only where ``is_plain``.
+
+        Args:
+            entries: The entries of the directory in the index.
+            folder: Path of the directory below the location.
+            rows: What was found; see ``Row``.
+        """
+        prefix = f"{folder}/" if folder else ""
+        directory = self._paths.directory(folder)
+        self._time = time = max(self._disk.time(), self._time)
+        origin, seq, add = self.origin, self.made, self.out.append
+        for name, _, old, now, changes in rows:
+            if now is None:
+                if old is None:
+                    continue
+                del entries[name]
+                gone = kind_of(old)
+                maker = self._makers.get(gone) or self._gone(gone)
+                # Where directories are not entered, one is an entry like any other.
+                kind: type[ev.EntryEvent] = ev.DirDeleted if gone == "dir" else ev.FileDeleted
+            else:
+                entries[name] = now
+                if old is None:
+                    kind, maker = ev.FileCreated, self._plain
+                elif changes is True:
+                    kind, maker = ev.FileUpdated, self._written
+                elif changes:
+                    kind, maker = ev.FileUpdated, self._changed(frozenset(changes))
+                else:
+                    continue
+            seq += 1
+            event = _new(kind)
+            _set_maker(event, maker)
+            _set_source(event, (seq, time, origin, False, prefix + name, now, old, ""))
+            _set_path(event, join_name(directory, name))
+            add(event)
+        self.made = seq
+
+    def file_renamed(
+        self, source: str, folder: str, name: str, now: bytes, previous: Record
+    ) -> None:
+        """Emit that a file has another name, as ``renamed``; only where ``is_plain``."""
+        self._time = time = max(self._disk.time(), self._time)
+        self.made = seq = self.made + 1
+        relative = f"{folder}/{name}" if folder else name
+        event = _new(ev.FileRenamed)
+        _set_maker(event, self._plain)
+        _set_source(event, (seq, time, self.origin, False, relative, now, previous, source))
+        _set_path(event, join_name(self._paths.directory(folder), name))
+        self.out.append(event)
+
+    def _gone(self, kind: Kind) -> _Maker:
+        """Return the maker of the events of what is gone below the location."""
+        maker = self._makers[kind] = self._maker(kind=kind)
+        return maker
+
+    def _changed(self, changes: frozenset[Change]) -> _Maker:
+        """Return the maker of the events of what changed so."""
+        maker = self._makers.get(changes)
+        if maker is None:
+            maker = self._makers[changes] = self._maker(changes=changes)
+        return maker
 
     def settled(self, relative: str, now: Now, *, existing: bool) -> None:
         """Emit that a new directory, with all in it, is finished."""
@@ -280,7 +363,9 @@ class EventFactory:
         self._time = time = max(self._disk.time(), self._time)
         self.made += 1
         source: _Source = (self.made, time, self.origin, own, relative, now, previous, before)
-        self.out.append(make_lazily(kind, maker, source))
+        event = make_lazily(kind, maker, source)
+        _set_path(event, self._paths.path(relative))
+        self.out.append(event)
 
     def _watch(self, kind: type[Event], /, **fields: object) -> None:
         """Make an event about the watch itself; few are made."""

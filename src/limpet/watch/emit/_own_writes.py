@@ -69,6 +69,19 @@ class OwnWrites:
             self._notes.clear()
             self._put_off.clear()
 
+    @staticmethod
+    def hold_back() -> bool:
+        """Let no own write begin or end until ``let_go``; return False if another thread does so.
+
+        For a moment, and for a caller that may not wait: ``explains`` waits only for open writes.
+        """
+        return registry.lock.acquire(blocking=False)
+
+    @staticmethod
+    def let_go() -> None:
+        """Let own writes begin and end again."""
+        registry.lock.release()
+
     @property
     def is_quiet(self) -> bool:
         """Return whether there is nothing that an event could be own by."""

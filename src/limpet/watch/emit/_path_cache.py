@@ -36,25 +36,35 @@ not: it takes 0.4 microseconds instead of 1.8, once for each event.
 """
 
 
+_KEPT: Final = 64
+"""Directories whose paths are kept."""
+
+
 class PathCache:
     """The paths of one watch; used by any thread, and all that an event keeps of its watch."""
 
-    __slots__ = ("_directory", "location", "prefix")
+    __slots__ = ("_directories", "location", "prefix")
 
     def __init__(self, location: Path) -> None:
         self.location = location
         self.prefix = str(location).rstrip("/") + "/"
         """The location as text, with a separator at its end."""
-        self._directory = ("", location)
-        # The directory of the last path: mostly that of the next one, too.
+        self._directories: dict[str, Path] = {"": location}
+        # Those of the last paths: mostly those of the next ones, too.
 
     def path(self, relative: str) -> Path:
         """Join the location with a relative path; ``""`` is the location itself."""
         if not relative:
             return self.location
         head, _, name = relative.rpartition("/")
-        known, directory = self._directory
-        if head != known:
-            directory = Path(self.prefix + head)
-            self._directory = (head, directory)
-        return join_name(directory, name)
+        return join_name(self.directory(head), name)
+
+    def directory(self, relative: str) -> Path:
+        """Return the path of a directory, ``""`` for the location; it is kept for a while."""
+        directory = self._directories.get(relative)
+        if directory is None:
+            if len(self._directories) >= _KEPT:
+                self._directories.clear()
+            directory = Path(self.prefix + relative) if relative else self.location
+            self._directories[relative] = directory
+        return directory
