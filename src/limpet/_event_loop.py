@@ -28,8 +28,10 @@ class EventLoop:
         Raises:
             RuntimeError: No event loop runs here.
         """
-        self._asyncio: asyncio.AbstractEventLoop | None = None
-        self._trio: Any = None
+        self.asyncio: asyncio.AbstractEventLoop | None = None
+        self.trio: Any = None
+        """The package, if trio runs the caller; one of both is set."""
+        self._token: Any = None
         self._process = os.getpid()
         self.post: Callable[[Callable[[], None]], object]
         """Runs a function in the loop's thread, soon; callable from any thread. Raises
@@ -37,16 +39,31 @@ class EventLoop:
         trio: Any = sys.modules.get("trio")  # a loop that runs the caller has been loaded
         if trio is not None:
             try:
-                self._trio = trio.lowlevel.current_trio_token()
+                self._token = trio.lowlevel.current_trio_token()
             except RuntimeError:
                 pass  # loaded, but another loop runs the caller
             else:
-                self.post = self._trio.run_sync_soon
+                self.trio, self.post = trio, self._token.run_sync_soon
                 return
         import asyncio
 
-        self._asyncio = asyncio.get_running_loop()
-        self.post = self._asyncio.call_soon_threadsafe
+        self.asyncio = asyncio.get_running_loop()
+        self.post = self.asyncio.call_soon_threadsafe
+
+    @property
+    def can_listen(self) -> bool:
+        """Return whether the loop can wait for a descriptor of epoll or of a socket.
+
+        The proactor loop, which Windows has by default, cannot (documentation of asyncio, "Platform
+        Support"), so no loop is asked to there.
+        """
+        if sys.platform == "win32":
+            return False
+        if self.asyncio is None:
+            return True
+        import asyncio
+
+        return type(self.asyncio).add_reader is not asyncio.AbstractEventLoop.add_reader
 
     @property
     def is_forked(self) -> bool:
@@ -56,20 +73,20 @@ class EventLoop:
     @property
     def is_closed(self) -> bool:
         """Return whether no task of the loop will ever run again; trio does not tell."""
-        return self._asyncio is not None and self._asyncio.is_closed()
+        return self.asyncio is not None and self.asyncio.is_closed()
 
     @property
     def is_running_here(self) -> bool:
         """Return whether this loop runs the caller."""
-        if self._trio is not None:
+        if self.trio is not None:
             try:
-                return sys.modules["trio"].lowlevel.current_trio_token() is self._trio
+                return bool(self.trio.lowlevel.current_trio_token() is self._token)
             except RuntimeError:
                 return False
         import asyncio
 
         try:
-            return asyncio.get_running_loop() is self._asyncio
+            return asyncio.get_running_loop() is self.asyncio
         except RuntimeError:
             return False
 
@@ -93,12 +110,12 @@ class EventLoop:
         The first must be called in the loop's thread, and may be called after the task was
         cancelled. On asyncio it is a plain future: half the cost of an ``anyio.Event``.
         """
-        if self._asyncio is None:
+        if self.asyncio is None:
             import anyio
 
             event = anyio.Event()
             return event.set, event.wait()
-        future: asyncio.Future[None] = self._asyncio.create_future()
+        future: asyncio.Future[None] = self.asyncio.create_future()
 
         def end() -> None:
             if not future.done():  # its task was cancelled

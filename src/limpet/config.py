@@ -134,6 +134,15 @@ class WatchOptions:
     """With fanotify and CAP_SYS_ADMIN, mark each file system as a whole instead of every directory:
     a start that makes one mark, at the price of hints about the whole file system. Without the
     right, directories are marked one by one. Done without this option where the marks run out."""
+    gather: float = option(
+        0.014,
+        "in a burst, the longest a change waits to be examined together with others",
+        unit="SECONDS",
+        least=0.0,
+    )
+    """In a burst of changes, the longest that one waits to be examined together with others. A
+    change after a quiet moment is examined at once. Longer costs less CPU for each change, shorter
+    tells sooner; 0 gathers nothing. Among the watches of an event loop, the shortest counts."""
     poll_interval: float = option(
         1.0, "time between two scans where the system gives no hints", unit="SECONDS", least=0.001
     )

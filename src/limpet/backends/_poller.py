@@ -56,8 +56,9 @@ if sys.platform == "linux":
             polled by callers that have not waited.
             """
             super().__init__()
+            self._wake_fd = super().fileno()
             self._epoll = select.epoll()
-            self._epoll.register(super().fileno(), select.EPOLLIN)
+            self._epoll.register(self._wake_fd, select.EPOLLIN)
             self._mounts: list[int] = []
             self._mounts_changed = False
             self._mount_poll = select.poll()
@@ -68,15 +69,18 @@ if sys.platform == "linux":
                 self._epoll.register(self._mounts[0], select.EPOLLPRI)
                 self._mount_poll.register(self._mounts[1], select.POLLPRI)
 
+        def fileno(self) -> int:
+            """Return a descriptor that is readable while ``wait`` would not block."""
+            return self._epoll.fileno()
+
         def add(self, fd: int) -> None:
             """Wait for a source too."""
             self._epoll.register(fd, select.EPOLLIN)
 
         def wait(self, timeout: float | None) -> None:
             """Block until there is something, at most ``timeout`` seconds."""
-            wake = super().fileno()
             for fd, _ in self._epoll.poll(-1 if timeout is None else timeout):  # PyPy takes no None
-                if fd == wake:
+                if fd == self._wake_fd:
                     self.clear()
                 elif self._mounts and fd == self._mounts[0]:
                     self._mounts_changed = True
@@ -84,10 +88,21 @@ if sys.platform == "linux":
         def mounts_changed(self, *, waited: bool) -> bool:
             """Return whether the mount table changed since the last call.
 
-            ``waited`` is for a caller that has just waited: then the table need not be polled.
+            ``waited`` is for a caller that has just waited: then the table need not be polled. It
+            must be where an event loop waits for ``fileno``: that asks the first file itself.
             """
             changed, self._mounts_changed = self._mounts_changed, False
             return changed or (not waited and bool(self._mount_poll.poll(0)))
+
+        def notice_mounts(self) -> bool:
+            """Return whether the mount table changed; the next ``mounts_changed`` returns it too.
+
+            Where an event loop begins to wait for ``fileno`` it polls what is in it twice, and only
+            the first time a change that came before is reported.
+            """
+            if self._mount_poll.poll(0):
+                self._mounts_changed = True
+            return self._mounts_changed
 
         def close(self) -> None:
             """Free every descriptor."""
@@ -108,6 +123,10 @@ else:
             """Block until there is something, at most ``timeout`` seconds."""
             if select.select([self.fileno()], [], [], timeout)[0]:
                 self.clear()
+
+        def notice_mounts(self) -> bool:
+            """Return False: changes of the mount table are not reported here."""
+            return False
 
         def mounts_changed(self, *, waited: bool) -> bool:
             """Return False: changes of the mount table are not reported here."""

@@ -29,7 +29,7 @@ CONTENT: Final = ("appended", "encoding", "errors", "max_bytes")
 WATCHING: Final = (
     "must_exist", "state", "settle", "settle_max", "settle_until", "settle_dir", "follow_symlinks",
     "backend", "filesystem_mark",
-    "poll_interval", "rescan_interval",
+    "gather", "poll_interval", "rescan_interval",
 )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ class Options(TypedDict, total=False):
     default_ignores: bool
     backend: BackendName
     filesystem_mark: bool
+    gather: float
     poll_interval: float
     rescan_interval: float | None
 

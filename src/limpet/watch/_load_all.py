@@ -13,7 +13,7 @@ def load_all() -> None:
 
     from limpet._gitignore import compile_globs
     from limpet.backends import capabilities_of
-    from limpet.watch import _dispatcher, _file_watcher, _state_file  # noqa: F401
+    from limpet.watch import _dispatcher, _file_watcher, _loop_dispatcher, _state_file  # noqa: F401
 
     compile_globs(["*"])
     first = {"linux": ("fanotify", "inotify"), "win32": ("windows",)}

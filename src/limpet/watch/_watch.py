@@ -21,7 +21,7 @@ from limpet.watch._unacked import Unacknowledged
 from limpet.watch._watcher import Watcher, WatchStats
 
 if TYPE_CHECKING:
-    from limpet.watch._dispatcher import LoopDispatcher
+    from limpet.watch._dispatcher_base import Dispatcher
 
 
 class Watch:
@@ -37,7 +37,7 @@ class Watch:
         self.options: Final = options
         self._expects: Final = expects
         self._core: Watcher | None = None
-        self._dispatcher: LoopDispatcher | None = None
+        self._dispatcher: Dispatcher | None = None
         self._active = 0
         """Tasks that work with the running watch."""
 
@@ -232,7 +232,7 @@ class Watch:
         dispatcher.loop.check(self)
         self._active += 1
         try:
-            if watcher.waiting or await dispatcher.wait(watcher):
+            if await dispatcher.wait(watcher):
                 await self._examine(watcher, force=False)
         finally:
             self._active -= 1

@@ -71,6 +71,7 @@ class FileSystemOptions(NamedComponent):
     default_ignores: bool = _watch_option("default_ignores")
     backend: BackendName = _watch_option("backend")
     filesystem_mark: bool = _watch_option("filesystem_mark")
+    gather: Seconds = _watch_option("gather")
     poll_interval: PositiveSeconds = _watch_option("poll_interval")
     rescan_interval: PositiveSeconds | None = _watch_option("rescan_interval")
 
@@ -107,7 +108,7 @@ WATCH_OPTIONS: Final[tuple[str, ...]] = (
     "recursive", "existing", "state", "settle", "settle_max", "settle_until", "settle_dir",
     "must_exist", "metadata", "transient",
     "follow_symlinks", "own", "content", "include", "exclude", "ignore_file", "default_ignores",
-    "backend", "filesystem_mark", "poll_interval", "rescan_interval",
+    "backend", "filesystem_mark", "gather", "poll_interval", "rescan_interval",
 )  # fmt: skip
 """Properties that are the keyword argument of ``watch_dir`` of the same name."""
 
