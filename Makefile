@@ -11,13 +11,14 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo demo-remote test test-windows check lint types schemas format soak bench bench-output \
-	bench-follow bench-bots bench-remote follow-table attack test-pythons coverage docs picture clean
+.PHONY: help demo demo-remote test test-windows check lint types schemas speedups format soak bench \
+	bench-output bench-follow bench-bots bench-remote follow-table attack test-pythons coverage docs picture \
+	clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt hatch_build.py src/limpet/_speedups.c
 	@test -n "$(PYTHON)" || { \
 		echo "limpet needs Python 3.11 or newer; say where it is: make demo PYTHON=python3.12" >&2; \
 		exit 1; }
@@ -66,6 +67,9 @@ types: $(READY)  ## types, as each of the three systems sees them
 schemas: $(READY)  ## write the JSON Schemas of the files anew, after a change of settings
 	$(BIN)/python -m tests.schemas
 
+speedups: $(READY)  ## compile src/limpet/_speedups.c beside it; needs a C compiler and Python's headers
+	$(BIN)/python hatch_build.py
+
 format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -108,4 +112,4 @@ coverage: $(READY)  ## run the tests and show the lines and branches they do not
 	$(BIN)/python -m coverage report
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) .cache/site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf src/limpet/*.so $(VENV) .cache/site .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist

@@ -14,6 +14,7 @@ EVENT_LOOPS = {"anyio", "asyncio", "sniffio", "trio"}
 
 ALLOWED = {
     "limpet._file_stat": ("limpet.events",),
+    "limpet._compiled": (),
     "limpet._ctypes_buffers": (),
     "limpet._daemon_threads": ("limpet.errors",),
     "limpet._lazy_fields": (),
@@ -29,6 +30,7 @@ ALLOWED = {
     ),
     "limpet._wire": ("limpet.config", "limpet.errors", "limpet.events"),
     "limpet.backends": (
+        "limpet._compiled",
         "limpet._overlapped",
         "limpet._daemon_threads",
         "limpet._descriptors",
@@ -39,6 +41,7 @@ ALLOWED = {
         "limpet.errors",
     ),
     "limpet.watch": (
+        "limpet._compiled",
         "limpet._extended_path",
         "limpet._shared_open",
         "limpet._state_access",
@@ -171,6 +174,7 @@ ALLOWED = {
         "limpet.watch",
     ),
     "limpet.cli": (
+        "limpet._compiled",
         "limpet._file_stat",
         "limpet._pipe_errors",
         "limpet",
@@ -465,6 +469,7 @@ def test_no_part_finds_another_by_a_string() -> None:
 def test_modules_are_loaded_by_name_in_few_places() -> None:
     """A name in a string is an arrow that no graph shows: public names, and what users name."""
     allowed = {
+        "limpet._compiled",
         "limpet._lazy_names",
         "limpet.bot._names",
         "limpet._require_extra",

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from limpet._compiled import WHY_NOT, form
 from limpet._wire import Json, dump_line, put_path
 from limpet.backends import Choice, FileSystemTraits, choose, traits_of
 from limpet.cli._event_text import encoding_of, escape
@@ -332,6 +333,7 @@ def _as_json(report: Report) -> Json:
     if report.windows is not None:
         wire["long_paths"] = report.windows.long_paths
     wire["evidence"] = {key: value for key, value in traits.items() if key != "filesystem"}
+    wire["speedups"] = {"form": form(), "reason": WHY_NOT}
     wire["problems"] = [asdict(problem) for problem in report.problems]
     return wire
 
@@ -368,6 +370,7 @@ def _as_text(report: Report) -> Iterator[str]:
     if report.folders is not None:
         more = "" if report.folders.complete else " and more (counting was cut short)"
         yield f"folders      {report.folders.count}{more}"
+    yield f"speedups     {form()}" + (f" ({escape(WHY_NOT)})" if WHY_NOT else "")
     if report.windows is not None:
         yield from notes(report.windows)
     yield ""

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._compiled import form
 from limpet.backends import (
     Choice,
     HintRouter,
@@ -82,6 +83,8 @@ class WatchStats:
     """Files held by debounce."""
     events: int
     """Events made since the start."""
+    speedups: str
+    """``compiled`` or ``python``: which form runs of the functions that are there twice."""
 
 
 def make_router() -> HintRouter:
@@ -398,6 +401,7 @@ class Watcher:
             dirty=sum(len(names) for names in list(self.hints.dirty.values())),
             held=len(self._debouncer.held),
             events=self._emit.made,
+            speedups=form(),
         )
 
     # -- inside --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Final
 
+from limpet._compiled import compiled_if_built
 from limpet._ctypes_buffers import unpacker
 from limpet.watch.index._entry_record import (
     RACY_NS,
@@ -94,6 +95,7 @@ def statx_answers() -> bool:
         return error.errno not in {errno.ENOSYS, errno.EPERM}
 
 
+@compiled_if_built
 def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
     """Return the packed record, device and inode of the directory open at ``fd``.
 
@@ -118,6 +120,7 @@ def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
     return record, device, inode
 
 
+@compiled_if_built
 def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]:
     """Return the packed record of each name in the directory open at ``fd``, or ``None``.
 
