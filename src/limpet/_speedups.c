@@ -25,7 +25,7 @@
 #error "made for 64-bit little-endian systems; the Python form serves the others"
 #endif
 
-#define INTERFACE 1 /* of limpet/_compiled.py */
+#define INTERFACE 2 /* of limpet/_compiled.py */
 
 /* -- statx: limpet/watch/index/_statx.py ------------------------------------------------------- */
 
@@ -234,9 +234,481 @@ pack_statx(PyObject *module, PyObject *args)
     return PyBytes_FromStringAndSize(record, RECORD_SIZE);
 }
 
+/* -- kernel records: limpet/backends/_fanotify_records.py, _inotify_records.py ----------------- */
+
+enum { /* hints, of limpet/backends/_base.py */
+    HINT_WRITE = 1,
+    HINT_CLOSED = 2,
+    HINT_CREATE = 4,
+    HINT_DELETE = 8,
+    HINT_ATTRIB = 16,
+    HINT_MOVED = 32,
+    HINT_GONE = 64,
+    HINT_SELF_MOVED = 128,
+    HINT_OWN = 256,
+    HINT_OTHER = 512,
+    HINT_ISDIR = 1024,
+    HINT_AWAY = 2048,
+    HINT_HERE = 4096,
+};
+
+/* Add bits to a name: names[name] = names.get(name, 0) | bits. */
+static int
+add_bits(PyObject *names, PyObject *name, long bits)
+{
+    PyObject *before = PyDict_GetItemWithError(names, name);
+    if (before == NULL && PyErr_Occurred())
+        return -1;
+    if (before != NULL) {
+        long had = PyLong_AsLong(before);
+        if ((had | bits) == had)
+            return had == -1 && PyErr_Occurred() ? -1 : 0;
+        bits |= had;
+    }
+    PyObject *number = PyLong_FromLong(bits);
+    if (number == NULL)
+        return -1;
+    int result = PyDict_SetItem(names, name, number);
+    Py_DECREF(number);
+    return result;
+}
+
+/* hints.setdefault(key, {}); a borrowed reference. */
+static PyObject *
+names_of(PyObject *hints, PyObject *key)
+{
+    PyObject *names = PyDict_GetItemWithError(hints, key);
+    if (names != NULL || PyErr_Occurred())
+        return names;
+    names = PyDict_New();
+    if (names == NULL)
+        return NULL;
+    int failed = PyDict_SetItem(hints, key, names) < 0;
+    Py_DECREF(names); /* the mapping has it */
+    return failed ? NULL : names;
+}
+
+/* Add the hints of what was touched to those of renames; takes over the reference to touched. */
+static PyObject *
+hints_after_renames(PyObject *hints, PyObject *touched)
+{
+    PyObject *key, *names, *name, *bits;
+    Py_ssize_t at = 0;
+    if (PyDict_Size(hints) == 0) {
+        Py_DECREF(hints);
+        return touched;
+    }
+    while (PyDict_Next(touched, &at, &key, &names)) {
+        PyObject *found = names_of(hints, key);
+        Py_ssize_t inner = 0;
+        if (found == NULL)
+            goto failed;
+        while (PyDict_Next(names, &inner, &name, &bits))
+            if (add_bits(found, name, PyLong_AsLong(bits)) < 0)
+                goto failed;
+    }
+    Py_DECREF(touched);
+    return hints;
+failed:
+    Py_DECREF(touched);
+    Py_DECREF(hints);
+    return NULL;
+}
+
+/* The name from `text` up to the next NUL; the byte before `end` is one. */
+static PyObject *
+decoded(const char *text, const char *end)
+{
+    return PyUnicode_DecodeFSDefaultAndSize(
+        text, (const char *)memchr(text, 0, (size_t)(end - text)) - text);
+}
+
+#define FAN_HEAD 24
+#define FAN_INFO 20
+#define FAN_OLD_NAME 10
+#define FAN_OVERFLOWN 0x4000U
+#define FAN_RENAMED 0x10000000U
+
+struct fan_head {
+    uint32_t length;
+    uint16_t version, head;
+    uint64_t mask;
+    int32_t fd, pid;
+};
+
+struct fan_merge {
+    PyObject *touched, *hints, *moves; /* hints: those of renames */
+    PyObject *last_key, *last_names;   /* borrowed from touched: most records are of one directory */
+    long own;
+};
+
+/* Equals _fanotify_records._bits_of. */
+static long
+fan_bits(uint64_t mask, int is_own)
+{
+    return (mask & 0x2 ? HINT_WRITE : 0) | (mask & 0x8 ? HINT_CLOSED : 0)
+           | (mask & 0x100 ? HINT_CREATE : 0) | (mask & 0x200 ? HINT_DELETE : 0)
+           | (mask & 0x4 ? HINT_ATTRIB : 0) | (mask & FAN_RENAMED ? HINT_MOVED : 0)
+           | (mask & 0x400 ? HINT_GONE : 0) | (mask & 0x800 ? HINT_SELF_MOVED : 0)
+           | (mask & 0x40000000 ? HINT_ISDIR : 0) | (is_own ? HINT_OWN : HINT_OTHER);
+}
+
+/* One end of a rename, its key and its name, into the hints; both references are the caller's. */
+static int
+fan_end(struct fan_merge *merge, const char *info, const char *name, const char *end, long bits,
+        PyObject **key, PyObject **text)
+{
+    PyObject *names;
+    *text = NULL;
+    *key = PyBytes_FromStringAndSize(info + 4, name - info - 4);
+    if (*key == NULL)
+        return -1;
+    *text = decoded(name, end);
+    if (*text != NULL && (names = names_of(merge->hints, *key)) != NULL
+        && add_bits(names, *text, bits) == 0)
+        return 0;
+    Py_CLEAR(*key);
+    Py_CLEAR(*text);
+    return -1;
+}
+
+/* Equals _fanotify_records._ends_of_rename; 1 for a record that cannot be. `handle_end` was
+   compared with `end`, and the last byte is a NUL. */
+static int
+fan_rename(struct fan_merge *merge, const unsigned char *info, const unsigned char *handle_end,
+           const unsigned char *end, long bits)
+{
+    size_t start = (size_t)info[2] | (size_t)info[3] << 8, size = (size_t)(end - info);
+    int both = info[0] == FAN_OLD_NAME && start < size, result = -1;
+    long side = info[0] == FAN_OLD_NAME ? HINT_AWAY : HINT_HERE;
+    const unsigned char *second = NULL, *second_end = NULL;
+    if (both) {
+        second = info + start;
+        if (size - start <= FAN_INFO || (size_t)(FAN_INFO + second[12]) >= size - start)
+            return 1;
+        second_end = second + FAN_INFO + second[12];
+    }
+    PyObject *key, *name, *to_key = NULL, *to_name = NULL, *move;
+    if (fan_end(merge, (const char *)info, (const char *)handle_end, (const char *)end, bits | side,
+                &key, &name) < 0)
+        return -1;
+    if (!both)
+        result = 0;
+    else if (fan_end(merge, (const char *)second, (const char *)second_end, (const char *)end,
+                     bits | HINT_HERE, &to_key, &to_name) == 0
+             && (move = PyTuple_Pack(4, key, name, to_key, to_name)) != NULL) {
+        result = PyList_Append(merge->moves, move);
+        Py_DECREF(move);
+    }
+    Py_DECREF(key);
+    Py_DECREF(name);
+    Py_XDECREF(to_key);
+    Py_XDECREF(to_name);
+    return result;
+}
+
+/* One hint of a name into `touched`. */
+static int
+fan_touch(struct fan_merge *merge, const char *key, Py_ssize_t key_size, const char *name,
+          const char *end, long bits)
+{
+    PyObject *last = merge->last_key, *text;
+    if (last == NULL || PyBytes_Size(last) != key_size
+        || memcmp(PyBytes_AsString(last), key, (size_t)key_size) != 0) {
+        PyObject *made = PyBytes_FromStringAndSize(key, key_size);
+        if (made == NULL)
+            return -1;
+        merge->last_names = names_of(merge->touched, made);
+        Py_XDECREF(last);
+        merge->last_key = made;
+        if (merge->last_names == NULL)
+            return -1;
+    }
+    if (name[0] == '.' && name[1] == 0)
+        name++; /* the directory itself, whose name is "" */
+    else
+        bits &= ~(long)(HINT_GONE | HINT_SELF_MOVED);
+    text = decoded(name, end);
+    if (text == NULL)
+        return -1;
+    int result = add_bits(merge->last_names, text, bits);
+    Py_DECREF(text);
+    return result;
+}
+
+/* Equals _fanotify_records._merge: 0, or 1 if records were lost; -1 with an exception. */
+static int
+fan_buffer(struct fan_merge *merge, const unsigned char *data, size_t left)
+{
+    int lost = 0;
+    while (left) {
+        struct fan_head head;
+        if (left < FAN_HEAD)
+            return 1;
+        memcpy(&head, data, sizeof head);
+        if (head.head < FAN_HEAD || head.head > head.length || head.length > left)
+            return 1;
+        const unsigned char *info = data + head.head, *end = data + head.length;
+        size_t size = (size_t)(end - info);
+        data = end;
+        left -= head.length;
+        if (head.mask & FAN_OVERFLOWN) {
+            lost = 1;
+            continue;
+        }
+        if (size <= FAN_INFO || (size_t)(FAN_INFO + info[12]) >= size || end[-1])
+            return 1;
+        const unsigned char *handle_end = info + FAN_INFO + info[12];
+        long bits = fan_bits(head.mask, head.pid == merge->own);
+        int result;
+        if (head.mask & FAN_RENAMED)
+            result = fan_rename(merge, info, handle_end, end, bits);
+        else
+            result = fan_touch(merge, (const char *)info + 4, handle_end - info - 4,
+                               (const char *)handle_end, (const char *)end, bits);
+        if (result)
+            return result;
+    }
+    return lost;
+}
+
+/* Equals _fanotify_records.merge_fanotify. */
+static PyObject *
+merge_fanotify(PyObject *module, PyObject *args)
+{
+    PyObject *wanted, *buffers, *result = NULL;
+    struct fan_merge merge = {0};
+    int lost = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Ol:merge_fanotify", &wanted, &merge.own))
+        return NULL;
+    buffers = PySequence_Tuple(wanted);
+    merge.touched = PyDict_New();
+    merge.hints = PyDict_New();
+    merge.moves = PyList_New(0);
+    if (buffers == NULL || merge.touched == NULL || merge.hints == NULL || merge.moves == NULL)
+        goto done;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(buffers); i++) {
+        char *data;
+        Py_ssize_t size;
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(buffers, i), &data, &size) < 0)
+            goto done;
+        int found = fan_buffer(&merge, (const unsigned char *)data, (size_t)size);
+        if (found < 0)
+            goto done;
+        lost |= found;
+    }
+    merge.hints = hints_after_renames(merge.hints, merge.touched);
+    merge.touched = NULL;
+    if (merge.hints != NULL)
+        result = PyTuple_Pack(3, merge.hints, merge.moves, lost ? Py_True : Py_False);
+done:
+    Py_XDECREF(buffers);
+    Py_XDECREF(merge.last_key);
+    Py_XDECREF(merge.touched);
+    Py_XDECREF(merge.hints);
+    Py_XDECREF(merge.moves);
+    return result;
+}
+
+#define IN_HEAD 16
+#define IN_DEPARTED 0x40U
+#define IN_OVERFLOWN 0x4000U
+#define IN_ENDED 0x8000U
+
+struct in_head {
+    int32_t wd;
+    uint32_t mask, cookie, length;
+};
+
+struct in_merge {
+    PyObject *touched, *hints, *moves, *ended, *departed;
+    PyObject *last_names; /* borrowed from touched, of last_wd */
+    int32_t last_wd;
+};
+
+/* Equals _inotify_records._bits_of. */
+static long
+in_bits(uint32_t mask)
+{
+    return (mask & 0x2 ? HINT_WRITE : 0) | (mask & 0x8 ? HINT_CLOSED : 0)
+           | (mask & 0x100 ? HINT_CREATE : 0) | (mask & 0x200 ? HINT_DELETE : 0)
+           | (mask & 0x4 ? HINT_ATTRIB : 0) | (mask & 0xC0 ? HINT_MOVED : 0)
+           | (mask & 0x40 ? HINT_AWAY : 0) | (mask & 0x80 ? HINT_HERE : 0)
+           | (mask & 0x2400 ? HINT_GONE : 0) | (mask & 0x800 ? HINT_SELF_MOVED : 0)
+           | (mask & 0x40000000 ? HINT_ISDIR : 0);
+}
+
+static PyObject *
+in_text(const char *name, Py_ssize_t size)
+{
+    return size ? decoded(name, name + size) : PyUnicode_FromStringAndSize("", 0);
+}
+
+/* hints.setdefault(wd, {})[name] = MOVED */
+static int
+in_end(PyObject *hints, PyObject *wd, PyObject *name)
+{
+    PyObject *names = names_of(hints, wd), *bits;
+    if (names == NULL || (bits = PyLong_FromLong(HINT_MOVED)) == NULL)
+        return -1;
+    int result = PyDict_SetItem(names, name, bits);
+    Py_DECREF(bits);
+    return result;
+}
+
+/* Half a rename: keep the first, or make one move of it and the second. */
+static int
+in_half(struct in_merge *merge, const struct in_head *head, const char *name, PyObject *text)
+{
+    PyObject *cookie = PyLong_FromUnsignedLong(head->cookie), *wd = PyLong_FromLong(head->wd);
+    PyObject *first, *value, *then = NULL, *move;
+    char *raw;
+    Py_ssize_t size;
+    int result = -1;
+    if (cookie == NULL || wd == NULL)
+        goto done;
+    if (head->mask & IN_DEPARTED) {
+        value = Py_BuildValue("(Oy#)", wd, name, (Py_ssize_t)head->length);
+        if (value != NULL)
+            result = PyDict_SetItem(merge->departed, cookie, value);
+        Py_XDECREF(value);
+        goto done;
+    }
+    first = PyDict_GetItemWithError(merge->departed, cookie);
+    if (first == NULL) {
+        result = PyErr_Occurred() ? -1 : 0;
+        goto done;
+    }
+    Py_INCREF(first); /* (directory, raw name) */
+    if (PyDict_DelItem(merge->departed, cookie) == 0 && PyTuple_Check(first)
+        && PyTuple_Size(first) == 2
+        && PyBytes_AsStringAndSize(PyTuple_GetItem(first, 1), &raw, &size) == 0) {
+        PyObject *from = PyTuple_GetItem(first, 0);
+        then = PyUnicode_DecodeFSDefaultAndSize(raw, (Py_ssize_t)strlen(raw));
+        if (then != NULL && in_end(merge->hints, from, then) == 0
+            && in_end(merge->hints, wd, text) == 0
+            && (move = PyTuple_Pack(4, from, then, wd, text)) != NULL) {
+            result = PyList_Append(merge->moves, move);
+            Py_DECREF(move);
+        }
+    }
+    else if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "departed: cookie -> (directory, raw name)");
+    Py_DECREF(first);
+done:
+    Py_XDECREF(then);
+    Py_XDECREF(cookie);
+    Py_XDECREF(wd);
+    return result;
+}
+
+/* One record that is not about the queue or the watch itself. */
+static int
+in_touch(struct in_merge *merge, const struct in_head *head, const char *name)
+{
+    PyObject *text = in_text(name, (Py_ssize_t)head->length);
+    int result = -1;
+    if (text == NULL)
+        return -1;
+    if (merge->last_names == NULL || merge->last_wd != head->wd) {
+        PyObject *wd = PyLong_FromLong(head->wd);
+        merge->last_names = wd == NULL ? NULL : names_of(merge->touched, wd);
+        merge->last_wd = head->wd;
+        Py_XDECREF(wd);
+    }
+    if (merge->last_names != NULL
+        && add_bits(merge->last_names, text, in_bits(head->mask)) == 0)
+        result = head->cookie ? in_half(merge, head, name, text) : 0;
+    Py_DECREF(text);
+    return result;
+}
+
+/* One buffer: 0, or 1 if records were lost; -1 with an exception. */
+static int
+in_buffer(struct in_merge *merge, const char *data, size_t left)
+{
+    int lost = 0;
+    while (left) {
+        struct in_head head;
+        if (left < IN_HEAD)
+            return 1;
+        memcpy(&head, data, sizeof head);
+        const char *name = data + IN_HEAD;
+        if (head.length > left - IN_HEAD || (head.length && name[head.length - 1]))
+            return 1;
+        data = name + head.length;
+        left -= IN_HEAD + (size_t)head.length;
+        if (head.mask & IN_OVERFLOWN)
+            lost = 1;
+        else if (head.mask & IN_ENDED) {
+            PyObject *wd = PyLong_FromLong(head.wd);
+            int failed = wd == NULL || PyList_Append(merge->ended, wd) < 0;
+            Py_XDECREF(wd);
+            if (failed)
+                return -1;
+        }
+        else if (in_touch(merge, &head, name) < 0)
+            return -1;
+    }
+    return lost;
+}
+
+/* Equals _inotify_records.merge_inotify. */
+static PyObject *
+merge_inotify(PyObject *module, PyObject *args)
+{
+    PyObject *wanted, *buffers, *unpaired, *result = NULL;
+    struct in_merge merge = {0};
+    int lost = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO:merge_inotify", &wanted, &merge.departed))
+        return NULL;
+    buffers = PySequence_Tuple(wanted);
+    unpaired = PyDict_Keys(merge.departed);
+    merge.touched = PyDict_New();
+    merge.hints = PyDict_New();
+    merge.moves = PyList_New(0);
+    merge.ended = PyList_New(0);
+    if (buffers == NULL || unpaired == NULL || merge.touched == NULL || merge.hints == NULL
+        || merge.moves == NULL || merge.ended == NULL)
+        goto done;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(buffers); i++) {
+        char *data;
+        Py_ssize_t size;
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(buffers, i), &data, &size) < 0)
+            goto done;
+        int found = in_buffer(&merge, data, (size_t)size);
+        if (found < 0)
+            goto done;
+        lost |= found;
+    }
+    for (Py_ssize_t i = 0; i < PyList_Size(unpaired); i++) {
+        PyObject *cookie = PyList_GetItem(unpaired, i);
+        int there = PyDict_Contains(merge.departed, cookie);
+        if (there < 0 || (there && PyDict_DelItem(merge.departed, cookie) < 0))
+            goto done;
+    }
+    merge.hints = hints_after_renames(merge.hints, merge.touched);
+    merge.touched = NULL;
+    if (merge.hints != NULL)
+        result = PyTuple_Pack(4, merge.hints, merge.moves, merge.ended,
+                              lost ? Py_True : Py_False);
+done:
+    Py_XDECREF(buffers);
+    Py_XDECREF(unpaired);
+    Py_XDECREF(merge.touched);
+    Py_XDECREF(merge.hints);
+    Py_XDECREF(merge.moves);
+    Py_XDECREF(merge.ended);
+    return result;
+}
+
 /* -- the module -------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
+    {"merge_fanotify", merge_fanotify, METH_VARARGS, NULL},
+    {"merge_inotify", merge_inotify, METH_VARARGS, NULL},
     {"pack_statx", pack_statx, METH_VARARGS, NULL},
     {"statx_directory", statx_directory, METH_VARARGS, NULL},
     {"statx_records", statx_records, METH_VARARGS, NULL},

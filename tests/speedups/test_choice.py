@@ -143,6 +143,8 @@ def test_what_lies_beside_the_source_was_built_from_it() -> None:
 
 def test_every_function_is_there_twice() -> None:
     """The names that are asked for are those that have a Python form."""
+    import limpet.backends._fanotify
+    import limpet.backends._inotify
     import limpet.watch  # noqa: F401
 
     assert sorted(_compiled.PYTHON) == sorted(_compiled.FUNCTIONS)

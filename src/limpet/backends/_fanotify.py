@@ -19,28 +19,21 @@ from typing import TYPE_CHECKING, Final
 
 from limpet import _libc
 from limpet._descriptors import close_reader
-from limpet.backends._base import (
-    ATTRIB,
-    AWAY,
-    CLOSED,
-    CREATE,
-    DELETE,
-    ENCODE_ERRORS,
-    ENCODING,
-    GONE,
-    HERE,
-    ISDIR,
-    MARK_ALL,
-    MARK_NAMES,
-    MOVED,
-    OTHER,
-    OWN,
-    SELF_MOVED,
-    WRITE,
-    Capabilities,
-    MarkError,
+from limpet.backends._base import GONE, MARK_ALL, MARK_NAMES, Capabilities, MarkError
+from limpet.backends._fanotify_records import (
+    FAN_ATTRIB,
+    FAN_CLOSE_WRITE,
+    FAN_CREATE,
+    FAN_DELETE,
+    FAN_DELETE_SELF,
+    FAN_MODIFY,
+    FAN_MOVE_SELF,
+    FAN_ON_CHILD,
+    FAN_ONDIR,
+    FAN_RENAME,
+    merge_fanotify,
 )
-from limpet.backends._kernel_reader import BUFFER, KernelReader, MaskTable
+from limpet.backends._kernel_reader import BUFFER, KernelReader
 
 if TYPE_CHECKING:
     from limpet.backends._base import Key, MarkReceiver
@@ -52,25 +45,14 @@ FANOTIFY: Final = Capabilities(kind="marks", whole_filesystem=True, reports_unre
 _CLOEXEC, _NONBLOCK, _DIR_FID, _NAME = 0x1, 0x2, 0x400, 0x800
 _MARK_ADD, _MARK_REMOVE, _MARK_ONLYDIR, _MARK_FILESYSTEM = 0x1, 0x2, 0x8, 0x100
 
-FAN_MODIFY, FAN_ATTRIB, FAN_CLOSE_WRITE, FAN_CREATE, FAN_DELETE = 0x2, 0x4, 0x8, 0x100, 0x200
-FAN_DELETE_SELF, FAN_MOVE_SELF, FAN_Q_OVERFLOW = 0x400, 0x800, 0x4000
-FAN_ON_CHILD, FAN_RENAME, FAN_ONDIR = 0x08000000, 0x10000000, 0x40000000
-
 _SELF: Final = FAN_DELETE_SELF | FAN_MOVE_SELF | FAN_ATTRIB | FAN_ONDIR
 _NAMES: Final = _SELF | FAN_CREATE | FAN_DELETE | FAN_RENAME
 _ALL: Final = _NAMES | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_ON_CHILD
 
-_INFO_OLD: Final = 10  # FAN_EVENT_INFO_TYPE_OLD_DFID_NAME
-_METADATA = struct.Struct("=I2xHQ4xi")  # event_len, metadata_len, mask, pid
 _LONGEST: Final = 1024
 """No event is longer (two names of 255 bytes, two handles). A read that leaves this much room in
 the buffer has taken all there was, and need not be followed by one that finds nothing."""
-_RARE: Final = FAN_RENAME | FAN_Q_OVERFLOW
-_INFO_SIZE: Final = 20
-"""Bytes of an info record before its file handle: type, pad, length (2), fsid (8), handle length
-(4), handle type (4). A directory's key reaches from the fsid to the end of the handle."""
-_FSID_AT, _FSID_SIZE = 4, 8
-_LENGTH_AT, _HANDLE_LENGTH_AT = 2, 12
+_FSID_SIZE: Final = 8
 
 
 class Fanotify(KernelReader):
@@ -205,110 +187,23 @@ class Fanotify(KernelReader):
         return -1
 
     def read(self, receiver: MarkReceiver) -> bool:
-        """Drain the queue; equal hints are merged on their raw bytes before a name is decoded."""
-        touched: dict[bytes, dict[bytes, int]] = {}
-        moves: list[tuple[bytes, int]] = []
-        lost = False
-        unpack, own = _METADATA.unpack_from, self._pid
+        """Drain the queue, and pass on what it says once for each directory."""
+        buffers = []
         self._fsids.clear()
         while data := self._fetch():
-            offset, end = 0, len(data)
-            while offset < end:
-                length, head, mask, pid = unpack(data, offset)
-                info, following = offset + head, offset + length
-                offset = following
-                if mask & _RARE:
-                    if mask & FAN_Q_OVERFLOW:
-                        lost = True
-                    else:
-                        process = _BITS_OWN if pid == own else _BITS_OTHER
-                        moves.append((data[info:following], mask | process))
-                    continue
-                mask |= _BITS_OWN if pid == own else _BITS_OTHER
-                handle_end = info + _INFO_SIZE + data[info + _HANDLE_LENGTH_AT]
-                key, name = data[info + _FSID_AT : handle_end], data[handle_end:following]
-                names = touched.get(key)
-                if names is None:
-                    touched[key] = {name: mask}
-                else:
-                    names[name] = names.get(name, 0) | mask
-            if end < BUFFER - _LONGEST:
+            buffers.append(data)
+            if len(data) < BUFFER - _LONGEST:
                 break
+        if not buffers:
+            return False
+        hints, moves, lost = merge_fanotify(buffers, self._pid)
         if lost:
             receiver.lost()
-        hints = _hints_of_moves(moves, receiver) if moves else {}
-        for key, names in touched.items():
-            self._translate(names, hints.setdefault(key, {}))
+        if moves:
+            receiver.moved(moves)
         for key, found in hints.items():
             receiver.touched(key, found)
             if found.get("", 0) & GONE:
                 self._masks.pop(key, None)
                 receiver.dropped(key)
         return lost or bool(hints)
-
-    @staticmethod
-    def _translate(names: dict[bytes, int], found: dict[str, int]) -> None:
-        """Add a directory's raw names and masks to ``found``, as hints."""
-        for raw, mask in names.items():
-            bits = _bits_of[mask]
-            name = raw[: raw.index(0)].decode(ENCODING, ENCODE_ERRORS)
-            if name == ".":
-                name = ""
-            else:
-                bits &= ~(GONE | SELF_MOVED)
-            found[name] = found.get(name, 0) | bits
-
-
-_BITS_OWN: Final = 1 << 40
-_BITS_OTHER: Final = 1 << 41
-_bits_of: Final = MaskTable(
-    (
-        (FAN_MODIFY, WRITE),
-        (FAN_CLOSE_WRITE, CLOSED),
-        (FAN_CREATE, CREATE),
-        (FAN_DELETE, DELETE),
-        (FAN_ATTRIB, ATTRIB),
-        (FAN_RENAME, MOVED),
-        (FAN_DELETE_SELF, GONE),
-        (FAN_MOVE_SELF, SELF_MOVED),
-        (FAN_ONDIR, ISDIR),
-        (_BITS_OWN, OWN),
-        (_BITS_OTHER, OTHER),
-    )
-)
-
-
-def _hints_of_moves(
-    moves: list[tuple[bytes, int]], receiver: MarkReceiver
-) -> dict[bytes, dict[str, int]]:
-    """Pass on the renames, and return the hints for their ends: directory -> name -> bits.
-
-    A rename has its old name, its new name, or both: those in marked directories.
-    """
-    hints: dict[bytes, dict[str, int]] = {}
-    found: list[tuple[Key, str, Key, str]] = []
-    for info, mask in moves:
-        bits = _bits_of[mask]
-        end = _INFO_SIZE + info[_HANDLE_LENGTH_AT]
-        key, name = info[_FSID_AT:end], _text(info, end)
-        names = hints.get(key)
-        if names is None:
-            names = hints[key] = {}
-        side = AWAY if info[0] == _INFO_OLD else HERE
-        names[name] = names.get(name, 0) | bits | side
-        start = info[_LENGTH_AT] | info[_LENGTH_AT + 1] << 8
-        if info[0] == _INFO_OLD and start < len(info):
-            end = start + _INFO_SIZE + info[start + _HANDLE_LENGTH_AT]
-            to_key, to_name = info[start + _FSID_AT : end], _text(info, end)
-            found.append((key, name, to_key, to_name))
-            names = hints.get(to_key)
-            if names is None:
-                names = hints[to_key] = {}
-            names[to_name] = names.get(to_name, 0) | bits | HERE
-    receiver.moved(found)
-    return hints
-
-
-def _text(info: bytes, start: int) -> str:
-    """Return the name from ``start`` up to the next NUL."""
-    return info[start : info.index(0, start)].decode(ENCODING, ENCODE_ERRORS)

@@ -11,32 +11,24 @@ reads to it.
 from __future__ import annotations
 
 import errno
-import struct
 import sys
 from typing import TYPE_CHECKING, Final
 
 from limpet import _libc
-from limpet.backends._base import (
-    ATTRIB,
-    AWAY,
-    CLOSED,
-    CREATE,
-    DELETE,
-    ENCODE_ERRORS,
-    ENCODING,
-    GONE,
-    HERE,
-    ISDIR,
-    MARK_ALL,
-    MARK_FILE,
-    MARK_NAMES,
-    MOVED,
-    SELF_MOVED,
-    WRITE,
-    Capabilities,
-    MarkError,
+from limpet.backends._base import MARK_ALL, MARK_FILE, MARK_NAMES, Capabilities, MarkError
+from limpet.backends._inotify_records import (
+    IN_ATTRIB,
+    IN_CLOSE_WRITE,
+    IN_CREATE,
+    IN_DELETE,
+    IN_DELETE_SELF,
+    IN_MODIFY,
+    IN_MOVE_SELF,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    merge_inotify,
 )
-from limpet.backends._kernel_reader import BUFFER, KernelReader, MaskTable
+from limpet.backends._kernel_reader import BUFFER, KernelReader
 
 if TYPE_CHECKING:
     from limpet.backends._base import Key, MarkReceiver
@@ -46,21 +38,16 @@ assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
 INOTIFY: Final = Capabilities(kind="marks")
 
-IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_FROM, IN_MOVED_TO = 0x2, 0x4, 0x8, 0x40, 0x80
-IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF = 0x100, 0x200, 0x400, 0x800
-IN_UNMOUNT, IN_Q_OVERFLOW, IN_IGNORED = 0x2000, 0x4000, 0x8000
-IN_ONLYDIR, IN_EXCL_UNLINK, IN_MASK_ADD, IN_ISDIR = 0x01000000, 0x04000000, 0x20000000, 0x40000000
+IN_ONLYDIR, IN_EXCL_UNLINK, IN_MASK_ADD = 0x01000000, 0x04000000, 0x20000000
 
 _SELF: Final = IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB
 _NAMES: Final = _SELF | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO
 _ALL: Final = _NAMES | IN_MODIFY | IN_CLOSE_WRITE
 _FILE: Final = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB
 
-_HEADER = struct.Struct("=iIII")  # wd, mask, cookie, length of the name that follows
 _LONGEST: Final = 512
 """No record is longer (a name of 255 bytes). A read that leaves this much room in the buffer has
 taken all there was, and need not be followed by one that finds nothing."""
-_RARE: Final = IN_Q_OVERFLOW | IN_IGNORED
 
 
 class Inotify(KernelReader):
@@ -120,87 +107,21 @@ class Inotify(KernelReader):
 
     def read(self, receiver: MarkReceiver) -> bool:
         """Drain the queue; both halves of a rename become one move, equal hints are merged."""
-        touched: dict[int, dict[bytes, int]] = {}
-        moves: list[tuple[int, bytes, int, bytes]] = []
-        departed, unpaired = self._departed, set(self._departed)
-        ended: list[int] = []
-        lost = False
-        unpack = _HEADER.unpack_from
+        buffers = []
         while data := self._fetch():
-            offset, end = 0, len(data)
-            while offset < end:
-                wd, mask, cookie, length = unpack(data, offset)
-                start = offset + 16
-                offset = start + length
-                if mask & _RARE:
-                    if mask & IN_Q_OVERFLOW:
-                        lost = True
-                    else:
-                        ended.append(wd)
-                    continue
-                name = data[start:offset]
-                names = touched.get(wd)
-                if names is None:
-                    touched[wd] = {name: mask}
-                else:
-                    names[name] = names.get(name, 0) | mask
-                if cookie:
-                    if mask & IN_MOVED_FROM:
-                        departed[cookie] = (wd, name)
-                    elif cookie in departed:
-                        moves.append((*departed.pop(cookie), wd, name))
-            if end < BUFFER - _LONGEST:
+            buffers.append(data)
+            if len(data) < BUFFER - _LONGEST:
                 break
-        for cookie in unpaired:
-            departed.pop(cookie, None)  # after two reads it will not come: it left the marked tree
+        if not (buffers or self._departed):
+            return False
+        hints, moves, ended, lost = merge_inotify(buffers, self._departed)
         if lost:
             receiver.lost()
-        hints = _hints_of_moves(moves, receiver) if moves else {}
-        for wd, names in touched.items():
-            found = hints.setdefault(wd, {})
-            for raw, mask in names.items():
-                text = raw[: raw.index(0)].decode(ENCODING, ENCODE_ERRORS) if raw else ""
-                found[text] = found.get(text, 0) | _bits_of[mask]
+        if moves:
+            receiver.moved(moves)
         for wd, found in hints.items():
             receiver.touched(wd, found)
         for wd in ended:
             self._live.discard(wd)
             receiver.dropped(wd)
         return lost or bool(hints) or bool(ended)
-
-
-_bits_of: Final = MaskTable(
-    (
-        (IN_MODIFY, WRITE),
-        (IN_CLOSE_WRITE, CLOSED),
-        (IN_CREATE, CREATE),
-        (IN_DELETE, DELETE),
-        (IN_ATTRIB, ATTRIB),
-        (IN_MOVED_FROM | IN_MOVED_TO, MOVED),
-        (IN_MOVED_FROM, AWAY),
-        (IN_MOVED_TO, HERE),
-        (IN_DELETE_SELF | IN_UNMOUNT, GONE),
-        (IN_MOVE_SELF, SELF_MOVED),
-        (IN_ISDIR, ISDIR),
-    )
-)
-
-
-def _text(name: bytes) -> str:
-    """Return a name without the NULs that pad it to the alignment of the next record."""
-    return name[: name.index(0)].decode(ENCODING, ENCODE_ERRORS) if name else ""
-
-
-def _hints_of_moves(
-    moves: list[tuple[int, bytes, int, bytes]], receiver: MarkReceiver
-) -> dict[int, dict[str, int]]:
-    """Pass on the renames, and return the hints for their ends: directory -> name -> bits."""
-    hints: dict[int, dict[str, int]] = {}
-    found: list[tuple[Key, str, Key, str]] = []
-    for wd, raw, to_wd, to_raw in moves:
-        name, to_name = _text(raw), _text(to_raw)
-        found.append((wd, name, to_wd, to_name))
-        hints.setdefault(wd, {})[name] = MOVED
-        hints.setdefault(to_wd, {})[to_name] = MOVED
-    receiver.moved(found)
-    return hints

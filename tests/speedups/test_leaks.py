@@ -1,0 +1,91 @@
+"""No call of a compiled function keeps memory, whether it succeeds or fails."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.speedups.forms import compiled_part
+from tests.speedups.kernel_buffers import OWN, buffers
+
+if sys.platform != "linux":
+    pytest.skip("made for Linux alone", allow_module_level=True)
+
+CALLS = 25_000
+FEW_BYTES = 10_000
+"""Less than one byte a call."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "a").touch()
+    (tmp_path / "b").mkdir()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def fails(function: Callable[..., object], *args: object) -> None:
+    try:
+        function(*args)
+    except (OSError, TypeError, UnicodeError):
+        return
+    raise AssertionError
+
+
+def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
+    """Return what is called of each function, the failures too."""
+    part, random = compiled_part(), Random(1)
+    fans = [buffers(random, "fanotify") for _ in range(40)]
+    inos = [buffers(random, "inotify") for _ in range(40)]
+    return {
+        "merge_fanotify": [
+            *(lambda read=read: part.merge_fanotify(read, OWN) for read in fans),
+            lambda: fails(part.merge_fanotify, [*fans[0], "no bytes"], OWN),
+        ],
+        "merge_inotify": [
+            *(lambda read=read: part.merge_inotify(read, {2: (1, b"x\0")}) for read in inos),
+            lambda: fails(part.merge_inotify, [*inos[0], "no bytes"], {}),
+        ],
+        "statx_records": [
+            lambda: part.statx_records(folder, ["a", "b", "none", "\xe4"], 0),
+            lambda: fails(part.statx_records, folder, ["a", "\ud800"], 0),
+            lambda: fails(part.statx_records, folder, ["a", "n" * 300, "\ud800"], 0),
+        ],
+        "statx_directory": [
+            lambda: part.statx_directory(folder, 0),
+            lambda: fails(part.statx_directory, -1, 0),
+        ],
+    }
+
+
+def test_all_calls_leave_nothing_behind(folder: int) -> None:
+    """A hundred thousand and more in all: their results, their errors, the values handed in."""
+    for name, all_calls in calls(folder).items():
+        work(all_calls, CALLS // 100)
+        tracemalloc.start()
+        try:
+            work(all_calls, CALLS // 100)
+            before = used()
+            work(all_calls, CALLS)
+            assert used() - before < FEW_BYTES, name
+        finally:
+            tracemalloc.stop()
+
+
+def work(all_calls: list[Callable[[], object]], times: int) -> None:
+    for _ in range(times // len(all_calls)):
+        for call in all_calls:
+            call()
+
+
+def used() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
