@@ -17,11 +17,19 @@ from typing import Any, Final, TypeVar
 SWITCH: Final = "LIMPET_SPEEDUPS"
 """Variable of the environment; ``0`` leaves the compiled part aside."""
 
-INTERFACE: Final = 2
+INTERFACE: Final = 3
 """Raised here and in ``_speedups.c`` when a function is added or takes or returns something else,
 so that a compiled part of another version of limpet is left aside."""
 
-FUNCTIONS: Final = ("merge_fanotify", "merge_inotify", "statx_directory", "statx_records")
+FUNCTIONS: Final = (
+    "fanotify_mark",
+    "list_directory",
+    "merge_fanotify",
+    "merge_inotify",
+    "name_to_handle",
+    "statx_directory",
+    "statx_records",
+)
 """All of them have to be in the compiled part."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])

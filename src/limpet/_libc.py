@@ -13,6 +13,8 @@ import struct
 import sys
 from typing import Any, Final
 
+from limpet._compiled import compiled_if_built
+
 assert sys.platform == "linux"  # noqa: S101 (tells the type checker)
 
 AT_FDCWD: Final = -100
@@ -68,6 +70,7 @@ def fanotify_init(flags: int) -> int:
     return _checked(_fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
 
 
+@compiled_if_built
 def fanotify_mark(group: int, flags: int, mask: int, fd: int, path: bytes | None = None) -> None:
     """Change the group's mark on the object open at ``fd`` (or at ``path`` below it)."""
     if _fanotify_mark(group, flags, _mask(mask), fd, path) < 0:
@@ -99,6 +102,7 @@ _SIZE = struct.Struct("=I")
 _LARGEST: Final = _SIZE.pack(_MAX_HANDLE)
 
 
+@compiled_if_built
 def name_to_handle(fd: int) -> bytes:
     """Return the file handle of the object open at ``fd``: length, type, then the opaque bytes."""
     try:

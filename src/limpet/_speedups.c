@@ -14,18 +14,22 @@
 #endif
 #include <Python.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #if !defined(__SIZEOF_INT128__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "made for 64-bit little-endian systems; the Python form serves the others"
 #endif
 
-#define INTERFACE 2 /* of limpet/_compiled.py */
+#define INTERFACE 3 /* of limpet/_compiled.py */
 
 /* -- statx: limpet/watch/index/_statx.py ------------------------------------------------------- */
 
@@ -704,11 +708,197 @@ done:
     return result;
 }
 
+/* -- directories: limpet/watch/index/_fs.py, limpet/_libc.py ----------------------------------- */
+
+enum { BRIEF_FILE, BRIEF_DIR, BRIEF_SYMLINK, BRIEF_OTHER };
+
+struct listed { /* struct linux_dirent64, getdents(2) */
+    uint64_t inode;
+    int64_t next;
+    uint16_t size;
+    uint8_t kind;
+};
+#define LISTED_NAME 19
+
+/* The low bits of a brief record; of a name whose kind is not in the listing (fd >= 0), from stat,
+   and one that has gone meanwhile is something else, as os.DirEntry has it. -1: errno is set. */
+static int
+kind_of(int fd, const char *name, uint8_t kind)
+{
+    if (kind == DT_UNKNOWN && fd >= 0) {
+        struct stat facts;
+        int failed;
+        Py_BEGIN_ALLOW_THREADS
+        failed = fstatat(fd, name, &facts, AT_SYMLINK_NOFOLLOW) < 0;
+        Py_END_ALLOW_THREADS
+        if (failed)
+            return errno == ENOENT ? BRIEF_OTHER : -1;
+        kind = (uint8_t)IFTODT(facts.st_mode);
+    }
+    return kind == DT_REG   ? BRIEF_FILE
+           : kind == DT_DIR ? BRIEF_DIR
+           : kind == DT_LNK ? BRIEF_SYMLINK
+                            : BRIEF_OTHER;
+}
+
+/* inode << 2 | kind, which may need more than 64 bits. */
+static PyObject *
+brief_record(uint64_t inode, int kind)
+{
+    if (inode >> 62 == 0)
+        return PyLong_FromUnsignedLongLong(inode << 2 | (unsigned)kind);
+    PyObject *result = NULL, *number = PyLong_FromUnsignedLongLong(inode);
+    PyObject *two = PyLong_FromLong(2), *low = PyLong_FromLong(kind), *high = NULL;
+    if (number != NULL && two != NULL && low != NULL)
+        high = PyNumber_Lshift(number, two);
+    if (high != NULL)
+        result = PyNumber_Or(high, low);
+    Py_XDECREF(number);
+    Py_XDECREF(two);
+    Py_XDECREF(low);
+    Py_XDECREF(high);
+    return result;
+}
+
+/* Add the entries of one buffer to a mapping; -1 with an exception. */
+static int
+add_listed(PyObject *found, int fd, const char *data, size_t left)
+{
+    while (left) {
+        struct listed entry;
+        if (left >= LISTED_NAME)
+            memcpy(&entry, data, LISTED_NAME);
+        if (left < LISTED_NAME || entry.size < LISTED_NAME || entry.size > left) {
+            errno = EIO;
+            PyErr_SetFromErrno(PyExc_OSError);
+            return -1;
+        }
+        const char *name = data + LISTED_NAME;
+        size_t length = strnlen(name, (size_t)entry.size - LISTED_NAME);
+        data += entry.size;
+        left -= entry.size;
+        if (length == 0 || (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'))))
+            continue;
+        if (entry.inode == 0 || name + length == data)
+            continue; /* deleted, as readdir(3) of the C library has it; or without an end */
+        PyObject *text = PyUnicode_DecodeFSDefaultAndSize(name, (Py_ssize_t)length), *record = NULL;
+        if (text == NULL)
+            return -1;
+        int kind = kind_of(fd, name, entry.kind), failed = -1;
+        if (kind < 0)
+            PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, text);
+        else if ((record = brief_record(entry.inode, kind)) != NULL)
+            failed = PyDict_SetItem(found, text, record);
+        Py_DECREF(text);
+        Py_XDECREF(record);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+/* Equals _fs.list_directory, for a descriptor. It takes no second descriptor for that; afterwards
+   the directory can be listed again. */
+static PyObject *
+list_directory(PyObject *module, PyObject *handle)
+{
+    _Alignas(8) char data[32768];
+    long fd = PyLong_AsLong(handle);
+    (void)module;
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    PyObject *found = PyDict_New();
+    while (found != NULL) {
+        long size;
+        Py_BEGIN_ALLOW_THREADS
+        size = syscall(SYS_getdents64, fd, data, sizeof data);
+        if (size == 0)
+            lseek((int)fd, 0, SEEK_SET);
+        Py_END_ALLOW_THREADS
+        if (size == 0 || (size < 0 && errno == ENOENT)) /* ENOENT: the directory is deleted */
+            return found;
+        if (size < 0) {
+            if (errno == EBADF)
+                PyErr_SetFromErrno(PyExc_OSError);
+            else
+                PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, handle);
+        }
+        if (size < 0 || add_listed(found, (int)fd, data, (size_t)size) < 0) {
+            lseek((int)fd, 0, SEEK_SET);
+            Py_CLEAR(found);
+        }
+    }
+    return NULL;
+}
+
+/* Equals nothing: the entries of one buffer of getdents64, for tests. */
+static PyObject *
+parse_listing(PyObject *module, PyObject *args)
+{
+    const char *data;
+    Py_ssize_t size;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#:parse_listing", &data, &size))
+        return NULL;
+    PyObject *found = PyDict_New();
+    if (found != NULL && add_listed(found, -1, data, (size_t)size) < 0)
+        Py_CLEAR(found);
+    return found;
+}
+
+/* Equals _libc.name_to_handle. */
+static PyObject *
+name_to_handle(PyObject *module, PyObject *descriptor)
+{
+    struct {
+        struct file_handle head;
+        char rest[128];
+    } handle = {.head = {.handle_bytes = 128}};
+    int mount, failed;
+    long fd = PyLong_AsLong(descriptor);
+    (void)module;
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    failed = name_to_handle_at((int)fd, "", &handle.head, &mount, AT_EMPTY_PATH) < 0;
+    Py_END_ALLOW_THREADS
+    if (failed)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    size_t size = handle.head.handle_bytes > 128 ? 128 : handle.head.handle_bytes;
+    return PyBytes_FromStringAndSize((const char *)&handle, (Py_ssize_t)(8 + size));
+}
+
+/* Equals _libc.fanotify_mark. */
+static PyObject *
+mark(PyObject *module, PyObject *args)
+{
+    int group, fd, failed;
+    unsigned flags;
+    unsigned long long mask;
+    PyObject *path = Py_None;
+    const char *text = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iIKi|O:fanotify_mark", &group, &flags, &mask, &fd, &path))
+        return NULL;
+    if (path != Py_None && (text = PyBytes_AsString(path)) == NULL)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    failed = fanotify_mark(group, flags, mask, fd, text) < 0;
+    Py_END_ALLOW_THREADS
+    if (failed)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return Py_NewRef(Py_None);
+}
+
 /* -- the module -------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
+    {"fanotify_mark", mark, METH_VARARGS, NULL},
+    {"list_directory", list_directory, METH_O, NULL},
     {"merge_fanotify", merge_fanotify, METH_VARARGS, NULL},
     {"merge_inotify", merge_inotify, METH_VARARGS, NULL},
+    {"name_to_handle", name_to_handle, METH_O, NULL},
+    {"parse_listing", parse_listing, METH_VARARGS, NULL},
     {"pack_statx", pack_statx, METH_VARARGS, NULL},
     {"statx_directory", statx_directory, METH_VARARGS, NULL},
     {"statx_records", statx_records, METH_VARARGS, NULL},

@@ -129,7 +129,7 @@ ALLOWED = {
     "limpet._keyed_queue": (),
     "limpet._loop_guard": (),
     "limpet._process_group": ("limpet._console", "limpet._job_object"),
-    "limpet._libc": (),
+    "limpet._libc": ("limpet._compiled",),
     "limpet._option_signature": ("limpet._option_fields",),
     "limpet._option_fields": ("limpet._suggest", "limpet.errors"),
     "limpet._own_write_registry": (),

@@ -59,6 +59,17 @@ def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
             lambda: fails(part.statx_records, folder, ["a", "\ud800"], 0),
             lambda: fails(part.statx_records, folder, ["a", "n" * 300, "\ud800"], 0),
         ],
+        "list_directory": [
+            lambda: part.list_directory(folder),
+            lambda: fails(part.list_directory, -1),
+            lambda: part.parse_listing(b""),
+            lambda: fails(part.parse_listing, b"too short"),
+        ],
+        "name_to_handle": [
+            lambda: part.name_to_handle(folder),
+            lambda: fails(part.name_to_handle, -1),
+            lambda: fails(part.fanotify_mark, -1, 1, 2, folder, b"."),
+        ],
         "statx_directory": [
             lambda: part.statx_directory(folder, 0),
             lambda: fails(part.statx_directory, -1, 0),

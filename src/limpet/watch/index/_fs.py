@@ -14,6 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from limpet._compiled import compiled_if_built
 from limpet._descriptors import close_reader
 from limpet._extended_path import extended
 from limpet._file_stat import identity_of
@@ -58,6 +59,32 @@ _COARSE: Final = 5
 
 Handle = int | str
 """An open directory: a descriptor or, where there is none, its path."""
+
+
+@compiled_if_built
+def list_directory(handle: Handle) -> dict[str, int]:
+    """Return name and brief record of every entry, in the order of the listing.
+
+    One expression, because it is most of what a start costs. ``is_dir`` and ``is_file`` are only
+    called for what is not a symlink, so that they need no stat.
+
+    Raises:
+        OSError: There is no answer.
+    """
+    with os.scandir(handle) as entries:
+        return {
+            entry.name: entry.inode() << 2
+            | (
+                BRIEF_SYMLINK
+                if entry.is_symlink()
+                else BRIEF_DIR
+                if entry.is_dir()
+                else BRIEF_FILE
+                if entry.is_file()
+                else BRIEF_OTHER
+            )
+            for entry in entries
+        }
 
 
 class FileSystemCalls:
@@ -182,23 +209,10 @@ class FileSystemCalls:
     def read(self, handle: Handle) -> dict[str, int]:
         """Return name and brief record of every entry, from the listing where it has the kind.
 
-        One expression, because it is most of what a start costs. ``is_dir`` and ``is_file`` are
-        only called for what is not a symlink, so that they need no stat.
+        Raises:
+            OSError: There is no answer.
         """
-        with os.scandir(handle) as entries:
-            return {
-                entry.name: entry.inode() << 2
-                | (
-                    BRIEF_SYMLINK
-                    if entry.is_symlink()
-                    else BRIEF_DIR
-                    if entry.is_dir()
-                    else BRIEF_FILE
-                    if entry.is_file()
-                    else BRIEF_OTHER
-                )
-                for entry in entries
-            }
+        return list_directory(handle)
 
     def names(self, handle: Handle) -> list[str]:
         """Return the name of every entry, without a call for each of them.
