@@ -122,6 +122,36 @@ def name_to_handle(fd: int) -> bytes:
     return handle
 
 
+@compiled_if_built
+def fanotify_mark_several(group: int, flags: int, mask: int, fds: list[int]) -> list[bytes]:
+    """Mark directories one after the other, up to the first that cannot be; return their handles.
+
+    ``mask`` may be 0: then the handles are all that is wanted.
+    """
+    handles = []
+    for fd in fds:
+        try:
+            handle = name_to_handle(fd)
+            if mask:
+                fanotify_mark(group, flags, mask, fd, b".")
+        except OSError:
+            break
+        handles.append(handle)
+    return handles
+
+
+@compiled_if_built
+def inotify_mark_several(instance: int, mask: int, fds: list[int]) -> list[int]:
+    """Watch what is open at each ``fd``, up to the first that cannot be; return the descriptors."""
+    watched = []
+    for fd in fds:
+        try:
+            watched.append(inotify_add_watch(instance, b"/proc/self/fd/%d" % fd, mask))
+        except OSError:
+            break
+    return watched
+
+
 def open_by_handle(mount_fd: int, handle: bytes) -> int:
     """Open the directory that a handle of ``name_to_handle`` names; needs CAP_DAC_READ_SEARCH."""
     buffer = ctypes.create_string_buffer(handle, len(handle))

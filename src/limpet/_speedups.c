@@ -18,8 +18,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -29,7 +31,7 @@
 #error "made for 64-bit little-endian systems; the Python form serves the others"
 #endif
 
-#define INTERFACE 3 /* of limpet/_compiled.py */
+#define INTERFACE 5 /* of limpet/_compiled.py */
 
 /* -- statx: limpet/watch/index/_statx.py ------------------------------------------------------- */
 
@@ -719,6 +721,7 @@ struct listed { /* struct linux_dirent64, getdents(2) */
     uint8_t kind;
 };
 #define LISTED_NAME 19
+#define LISTING 32768 /* as much as readdir(3) of the C library asks for */
 
 /* The low bits of a brief record; of a name whose kind is not in the listing (fd >= 0), from stat,
    and one that has gone meanwhile is something else, as os.DirEntry has it. -1: errno is set. */
@@ -760,9 +763,68 @@ brief_record(uint64_t inode, int kind)
     return result;
 }
 
+#define MOST_SIGNS 64
+
+/* What list_sifted wants beside the entries. */
+struct sieve {
+    PyObject *directories;
+    char *names; /* those of one buffer, each after a slash: it is as large as the buffer */
+    size_t size;
+    const char *signs[MOST_SIGNS];
+    size_t lengths[MOST_SIGNS];
+    uint64_t first[256], second[256]; /* a byte -> the signs that have it there */
+    int is_signed, has_doubles;
+};
+
+/* Take the signs over from a tuple of text, each of two bytes or more. */
+static int
+fill_sieve(struct sieve *sieve, PyObject *signs)
+{
+    Py_ssize_t count = PyTuple_Check(signs) ? PyTuple_Size(signs) : MOST_SIGNS + 1;
+    if (count > MOST_SIGNS) {
+        PyErr_SetString(PyExc_ValueError, "signs are a tuple of 64 texts at most");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_ssize_t length;
+        const char *sign = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(signs, i), &length);
+        if (sign == NULL)
+            return -1;
+        if (length < 2) {
+            PyErr_SetString(PyExc_ValueError, "a sign has two bytes at least");
+            return -1;
+        }
+        sieve->signs[i] = sign;
+        sieve->lengths[i] = (size_t)length;
+        sieve->first[(unsigned char)sign[0]] |= (uint64_t)1 << i;
+        sieve->second[(unsigned char)sign[1]] |= (uint64_t)1 << i;
+    }
+    return 0;
+}
+
+/* Find out whether a sign is in the names of one buffer, between slashes. */
+static void
+search_signs(struct sieve *sieve)
+{
+    const unsigned char *names = (const unsigned char *)sieve->names;
+    sieve->names[sieve->size++] = '/';
+    for (size_t at = 0; at + 1 < sieve->size && !sieve->is_signed; at++) {
+        uint64_t possible = sieve->first[names[at]] & sieve->second[names[at + 1]];
+        for (int i = 0; possible >> i; i++) {
+            size_t length = sieve->lengths[i];
+            if ((possible >> i & 1) && length <= sieve->size - at
+                && memcmp(names + at, sieve->signs[i], length) == 0)
+                sieve->is_signed = 1;
+            if (i == MOST_SIGNS - 1)
+                break;
+        }
+    }
+    sieve->size = 0;
+}
+
 /* Add the entries of one buffer to a mapping; -1 with an exception. */
 static int
-add_listed(PyObject *found, int fd, const char *data, size_t left)
+add_listed(PyObject *found, int fd, const char *data, size_t left, struct sieve *sieve)
 {
     while (left) {
         struct listed entry;
@@ -782,6 +844,7 @@ add_listed(PyObject *found, int fd, const char *data, size_t left)
         if (entry.inode == 0 || name + length == data)
             continue; /* deleted, as readdir(3) of the C library has it; or without an end */
         PyObject *text = PyUnicode_DecodeFSDefaultAndSize(name, (Py_ssize_t)length), *record = NULL;
+        Py_ssize_t before = PyDict_Size(found);
         if (text == NULL)
             return -1;
         int kind = kind_of(fd, name, entry.kind), failed = -1;
@@ -789,22 +852,32 @@ add_listed(PyObject *found, int fd, const char *data, size_t left)
             PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, text);
         else if ((record = brief_record(entry.inode, kind)) != NULL)
             failed = PyDict_SetItem(found, text, record);
+        if (!failed && sieve != NULL) {
+            sieve->names[sieve->size] = '/'; /* fits: each takes 18 bytes less than its entry */
+            memcpy(sieve->names + sieve->size + 1, name, length);
+            sieve->size += 1 + length;
+            if (PyDict_Size(found) == before)
+                sieve->has_doubles = 1;
+            if (kind == BRIEF_DIR)
+                failed = PyList_Append(sieve->directories, text);
+        }
         Py_DECREF(text);
         Py_XDECREF(record);
         if (failed)
             return -1;
     }
+    if (sieve != NULL)
+        search_signs(sieve);
     return 0;
 }
 
 /* Equals _fs.list_directory, for a descriptor. It takes no second descriptor for that; afterwards
    the directory can be listed again. */
 static PyObject *
-list_directory(PyObject *module, PyObject *handle)
+list_all(PyObject *handle, struct sieve *sieve)
 {
-    _Alignas(8) char data[32768];
+    _Alignas(8) char data[LISTING];
     long fd = PyLong_AsLong(handle);
-    (void)module;
     if (fd == -1 && PyErr_Occurred())
         return NULL;
     PyObject *found = PyDict_New();
@@ -823,7 +896,7 @@ list_directory(PyObject *module, PyObject *handle)
             else
                 PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, handle);
         }
-        if (size < 0 || add_listed(found, (int)fd, data, (size_t)size) < 0) {
+        if (size < 0 || add_listed(found, (int)fd, data, (size_t)size, sieve) < 0) {
             lseek((int)fd, 0, SEEK_SET);
             Py_CLEAR(found);
         }
@@ -831,41 +904,123 @@ list_directory(PyObject *module, PyObject *handle)
     return NULL;
 }
 
-/* Equals nothing: the entries of one buffer of getdents64, for tests. */
+static PyObject *
+list_directory(PyObject *module, PyObject *handle)
+{
+    (void)module;
+    return list_all(handle, NULL);
+}
+
+/* The directories of a listing in which a name was twice, as a directory that changes meanwhile may
+   be listed: the last kind counts, as in the mapping. */
+static int
+list_again(PyObject *found, PyObject *directories)
+{
+    PyObject *name, *record;
+    Py_ssize_t at = 0;
+    if (PyList_SetSlice(directories, 0, PyList_Size(directories), NULL) < 0)
+        return -1;
+    while (PyDict_Next(found, &at, &name, &record))
+        if ((PyLong_AsUnsignedLongLongMask(record) & 3) == BRIEF_DIR
+            && PyList_Append(directories, name) < 0)
+            return -1;
+    return 0;
+}
+
+/* Equals _fs.list_sifted. */
+static PyObject *
+list_sifted(PyObject *module, PyObject *args)
+{
+    PyObject *handle, *found, *result = NULL;
+    char names[LISTING];
+    PyObject *signs;
+    struct sieve sieve = {.names = names};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO:list_sifted", &handle, &signs) || fill_sieve(&sieve, signs) < 0)
+        return NULL;
+    sieve.directories = PyList_New(0);
+    if (sieve.directories == NULL)
+        return NULL;
+    found = list_all(handle, &sieve);
+    if (found != NULL && sieve.has_doubles && list_again(found, sieve.directories) < 0)
+        Py_CLEAR(found);
+    if (found != NULL)
+        result = PyTuple_Pack(3, found, sieve.directories, sieve.is_signed ? Py_True : Py_False);
+    Py_XDECREF(found);
+    Py_DECREF(sieve.directories);
+    return result;
+}
+
+/* Equals nothing: what list_sifted makes of one buffer of getdents64, for tests. */
 static PyObject *
 parse_listing(PyObject *module, PyObject *args)
 {
     const char *data;
     Py_ssize_t size;
+    PyObject *signs, *result = NULL;
+    char names[LISTING];
+    struct sieve sieve = {.names = names};
     (void)module;
-    if (!PyArg_ParseTuple(args, "y#:parse_listing", &data, &size))
+    if (!PyArg_ParseTuple(args, "y#O:parse_listing", &data, &size, &signs)
+        || fill_sieve(&sieve, signs) < 0)
         return NULL;
+    if (size > LISTING) {
+        PyErr_SetString(PyExc_ValueError, "no buffer is so large");
+        return NULL;
+    }
     PyObject *found = PyDict_New();
-    if (found != NULL && add_listed(found, -1, data, (size_t)size) < 0)
-        Py_CLEAR(found);
-    return found;
+    sieve.directories = PyList_New(0);
+    if (found != NULL && sieve.directories != NULL
+        && add_listed(found, -1, data, (size_t)size, &sieve) == 0
+        && !(sieve.has_doubles && list_again(found, sieve.directories) < 0))
+        result = PyTuple_Pack(3, found, sieve.directories, sieve.is_signed ? Py_True : Py_False);
+    Py_XDECREF(found);
+    Py_XDECREF(sieve.directories);
+    return result;
+}
+
+#define LONGEST_HANDLE 128
+
+struct wide_handle {
+    struct file_handle head;
+    char rest[LONGEST_HANDLE];
+};
+
+/* Without the GIL: not 0 if there is none, and errno is set. */
+static int
+handle_of(int fd, struct wide_handle *handle)
+{
+    int mount;
+    memset(handle, 0, sizeof *handle);
+    handle->head.handle_bytes = LONGEST_HANDLE;
+    return name_to_handle_at(fd, "", &handle->head, &mount, AT_EMPTY_PATH);
+}
+
+static PyObject *
+handle_as_bytes(const struct wide_handle *handle)
+{
+    unsigned size = handle->head.handle_bytes;
+    if (size > LONGEST_HANDLE)
+        size = LONGEST_HANDLE;
+    return PyBytes_FromStringAndSize((const char *)handle, 8 + (Py_ssize_t)size);
 }
 
 /* Equals _libc.name_to_handle. */
 static PyObject *
 name_to_handle(PyObject *module, PyObject *descriptor)
 {
-    struct {
-        struct file_handle head;
-        char rest[128];
-    } handle = {.head = {.handle_bytes = 128}};
-    int mount, failed;
+    struct wide_handle handle;
+    int failed;
     long fd = PyLong_AsLong(descriptor);
     (void)module;
     if (fd == -1 && PyErr_Occurred())
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    failed = name_to_handle_at((int)fd, "", &handle.head, &mount, AT_EMPTY_PATH) < 0;
+    failed = handle_of((int)fd, &handle);
     Py_END_ALLOW_THREADS
     if (failed)
         return PyErr_SetFromErrno(PyExc_OSError);
-    size_t size = handle.head.handle_bytes > 128 ? 128 : handle.head.handle_bytes;
-    return PyBytes_FromStringAndSize((const char *)&handle, (Py_ssize_t)(8 + size));
+    return handle_as_bytes(&handle);
 }
 
 /* Equals _libc.fanotify_mark. */
@@ -890,15 +1045,154 @@ mark(PyObject *module, PyObject *args)
     return Py_NewRef(Py_None);
 }
 
+/* Equals _libc.fanotify_mark_several. */
+static PyObject *
+fanotify_mark_several(PyObject *module, PyObject *args)
+{
+    int group;
+    unsigned flags;
+    unsigned long long mask;
+    PyObject *wanted, *handles = PyList_New(0);
+    (void)module;
+    if (handles == NULL)
+        return NULL;
+    if (!PyArg_ParseTuple(args, "iIKO:fanotify_mark_several", &group, &flags, &mask, &wanted))
+        goto failed;
+    for (Py_ssize_t i = 0; i < PyList_Size(wanted); i++) {
+        struct wide_handle handle;
+        long fd = PyLong_AsLong(PyList_GetItem(wanted, i));
+        int refused;
+        if (fd == -1 && PyErr_Occurred())
+            goto failed;
+        Py_BEGIN_ALLOW_THREADS
+        refused = handle_of((int)fd, &handle)
+                  || (mask && fanotify_mark(group, flags, mask, (int)fd, ".") < 0);
+        Py_END_ALLOW_THREADS
+        if (refused)
+            break;
+        PyObject *bytes = handle_as_bytes(&handle);
+        int kept = bytes == NULL ? -1 : PyList_Append(handles, bytes);
+        Py_XDECREF(bytes);
+        if (kept < 0)
+            goto failed;
+    }
+    if (!PyErr_Occurred())
+        return handles;
+failed:
+    Py_DECREF(handles);
+    return NULL;
+}
+
+/* Equals _libc.inotify_mark_several. */
+static PyObject *
+inotify_mark_several(PyObject *module, PyObject *args)
+{
+    int instance;
+    unsigned mask;
+    PyObject *wanted, *watched = PyList_New(0);
+    (void)module;
+    if (watched == NULL)
+        return NULL;
+    if (!PyArg_ParseTuple(args, "iIO:inotify_mark_several", &instance, &mask, &wanted))
+        goto failed;
+    for (Py_ssize_t i = 0; i < PyList_Size(wanted); i++) {
+        char path[40];
+        long fd = PyLong_AsLong(PyList_GetItem(wanted, i));
+        int wd;
+        if (fd == -1 && PyErr_Occurred())
+            goto failed;
+        snprintf(path, sizeof path, "/proc/self/fd/%ld", fd);
+        Py_BEGIN_ALLOW_THREADS
+        wd = inotify_add_watch(instance, path, mask);
+        Py_END_ALLOW_THREADS
+        if (wd < 0)
+            break;
+        PyObject *number = PyLong_FromLong(wd);
+        int kept = number == NULL ? -1 : PyList_Append(watched, number);
+        Py_XDECREF(number);
+        if (kept < 0)
+            goto failed;
+    }
+    if (!PyErr_Occurred())
+        return watched;
+failed:
+    Py_DECREF(watched);
+    return NULL;
+}
+
+/* Equals _statx.open_directories. */
+static PyObject *
+open_directories(PyObject *module, PyObject *args)
+{
+    int fd;
+    long long now;
+    unsigned long long device;
+    PyObject *names, *found = PyList_New(0);
+    (void)module;
+    if (found == NULL)
+        return NULL;
+    if (!PyArg_ParseTuple(args, "iOKL:open_directories", &fd, &names, &device, &now))
+        goto failed;
+    for (Py_ssize_t i = 0; i < PyList_Size(names); i++) {
+        struct statx facts;
+        char record[RECORD_SIZE];
+        PyObject *name = PyUnicode_EncodeFSDefault(PyList_GetItem(names, i));
+        int opened, usable = 0;
+        if (name == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
+                goto failed;
+            PyErr_Clear();
+            break;
+        }
+        const char *text = PyBytes_AsString(name);
+        int whole = strlen(text) == (size_t)PyBytes_Size(name); /* no NUL in it */
+        Py_BEGIN_ALLOW_THREADS
+        opened = whole ? openat(fd, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
+        if (opened >= 0) {
+            usable = statx(opened, "", AT_EMPTY_PATH, WANTED, &facts) == 0
+                     && makedev(facts.stx_dev_major, facts.stx_dev_minor) == device;
+            if (usable)
+                pack_record(record, &facts, now, 0);
+            else
+                close(opened);
+        }
+        Py_END_ALLOW_THREADS
+        Py_DECREF(name);
+        if (!usable)
+            break;
+        PyObject *row = Py_BuildValue("(iy#K)", opened, record, (Py_ssize_t)RECORD_SIZE,
+                                      (unsigned long long)facts.stx_ino);
+        int kept = row == NULL ? -1 : PyList_Append(found, row);
+        Py_XDECREF(row);
+        if (kept < 0) {
+            close(opened);
+            goto failed;
+        }
+        if (facts.stx_nlink != 2)
+            break;
+    }
+    if (!PyErr_Occurred())
+        return found;
+failed:
+    for (Py_ssize_t i = 0; i < PyList_Size(found); i++)
+        close((int)PyLong_AsLong(PyTuple_GetItem(PyList_GetItem(found, i), 0)));
+    Py_DECREF(found);
+    return NULL;
+}
+
 /* -- the module -------------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
     {"fanotify_mark", mark, METH_VARARGS, NULL},
+    {"fanotify_mark_several", fanotify_mark_several, METH_VARARGS, NULL},
+    {"inotify_mark_several", inotify_mark_several, METH_VARARGS, NULL},
     {"list_directory", list_directory, METH_O, NULL},
+    {"list_sifted", list_sifted, METH_VARARGS, NULL},
     {"merge_fanotify", merge_fanotify, METH_VARARGS, NULL},
     {"merge_inotify", merge_inotify, METH_VARARGS, NULL},
     {"name_to_handle", name_to_handle, METH_O, NULL},
     {"parse_listing", parse_listing, METH_VARARGS, NULL},
+    {"open_directories", open_directories, METH_VARARGS, NULL},
     {"pack_statx", pack_statx, METH_VARARGS, NULL},
     {"statx_directory", statx_directory, METH_VARARGS, NULL},
     {"statx_records", statx_records, METH_VARARGS, NULL},

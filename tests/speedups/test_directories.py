@@ -7,6 +7,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,8 @@ if sys.platform != "linux":
     pytest.skip("made for Linux alone", allow_module_level=True)
 
 from limpet import _libc
+from limpet.watch.index._filter import SIGNS
+from limpet.watch.index._fs import sift
 from tests.conftest import KERNEL_BACKENDS
 
 
@@ -42,6 +45,17 @@ def test_a_directory_is_listed_alike_again_and_again(folder: int) -> None:
     first = outcome(python, folder)
     assert len(first) == 605
     assert [outcome(form, folder) for form in (compiled, compiled, python, compiled)] == [first] * 4
+
+
+def test_a_listing_is_sifted_alike(folder: int) -> None:
+    """Its directories, and whether a sign is in a name, at its borders too."""
+    python, compiled = both("list_sifted")
+    signs: Any
+    for signs in (SIGNS, (), ("/dir/",), ("/599n",), ("nn/",), ("fifofi",), ("/ä/", "zz")):
+        expected = outcome(python, folder, signs)
+        assert outcome(compiled, folder, signs) == expected
+    for signs in (["/d"], ("a",), ("ab",) * 65, ("ab", 3)):
+        assert outcome(compiled, folder, signs)[0] in {TypeError, ValueError}
 
 
 def test_the_kernels_own_directories(tmp_path: Path) -> None:
@@ -96,7 +110,9 @@ def test_the_buffer_of_a_listing(entries: list[tuple[int, int, bytes]]) -> None:
         for inode, kind, name in entries
         if inode and name not in {b".", b".."}
     }
-    assert ordered(compiled_part().parse_listing(listing(entries))) == ordered(expected)
+    for signs in (SIGNS, ("x/", "/\u540d/")):
+        found = compiled_part().parse_listing(listing(entries), signs)
+        assert ordered(found) == ordered((expected, *sift(expected, signs)))
 
 
 @given(ENTRIES, st.data())
@@ -109,9 +125,84 @@ def test_a_damaged_listing_is_an_error_or_a_part(
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     del raw[data.draw(st.integers(0, len(raw))) :]
     try:
-        compiled_part().parse_listing(bytes(raw))
+        compiled_part().parse_listing(bytes(raw), SIGNS)
     except OSError as error:
         assert error.errno == 5  # noqa: PT017
+
+
+@pytest.fixture
+def siblings(tmp_path: Path) -> Iterator[int]:
+    """Open on plain directories, one with another in it, and names that are none."""
+    for name in "abcdef":
+        (tmp_path / name).mkdir()
+    (tmp_path / "d" / "below").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("a")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+NO_DEVICE = 0xFFFF
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        ("a b c", 3), ("a d e", 2), ("d", 1), ("a none b", 1), ("a file b", 1), ("a link b", 1),
+        ("a \ud800 b", 1), ("a b\0 c", 1), ("none", 0), ("", 0),
+    ],
+)  # fmt: skip
+def test_directories_are_opened_alike(siblings: int, names: str, count: int) -> None:
+    """Up to the first that is not plain; one with directories in it is the last."""
+    device, wanted = os.fstat(siblings).st_dev, names.split(" ") if names else []
+    rows = []
+    for form in both("open_directories"):
+        found = form(siblings, wanted, device, 5)
+        assert len(found) == count
+        for (fd, _, inode), name in zip(found, wanted, strict=False):
+            there = os.fstat(fd)
+            assert (there.st_ino, os.get_inheritable(fd)) == (inode, False)
+            assert os.stat(name, dir_fd=siblings).st_ino == inode
+            os.close(fd)
+        rows.append([row[1:] for row in found])
+        assert form(siblings, wanted, NO_DEVICE, 5) == []
+        assert form(1 << 20, wanted, device, 5) == []
+    assert rows[0] == rows[1]
+
+
+def test_no_descriptor_is_left_open_by_a_refusal(siblings: int) -> None:
+    """Of another device, or beyond the first that is not plain."""
+    device = os.fstat(siblings).st_dev
+    before = os.listdir("/proc/self/fd")
+    for form in both("open_directories"):
+        form(siblings, ["a"], NO_DEVICE, 5)
+        for fd, _, _ in form(siblings, ["a", "file"], device, 5):
+            os.close(fd)
+        with pytest.raises(TypeError):
+            form(siblings, ["a", 3], device, 5)
+    assert (
+        len(os.listdir("/proc/self/fd")) <= len(before) + 1
+    )  # of Python's, which a test alone meets
+
+
+@pytest.mark.parametrize("kind", KERNEL_BACKENDS)
+def test_several_are_marked_alike(siblings: int, kind: str) -> None:
+    """Up to the first that cannot be."""
+    python, compiled = both(f"{kind}_mark_several")
+    file = os.open("file", os.O_RDONLY, dir_fd=siblings)
+    fds = [os.open(name, os.O_RDONLY, dir_fd=siblings) for name in "abc"]
+    group = _libc.fanotify_init(0xC03) if kind == "fanotify" else _libc.inotify_init()
+    mask = (0x9, 0x40000302) if kind == "fanotify" else (0x25000002,)
+    try:
+        for wanted in (fds, [fds[0], file, fds[1]], [1 << 20], []):
+            expected = outcome(python, group, *mask, wanted)
+            assert outcome(compiled, group, *mask, wanted) == expected
+        if kind == "fanotify":  # no mark: the handle of a file will do
+            assert len(compiled(group, 0x9, 0, [fds[0], file])) == 2
+    finally:
+        for fd in (*fds, file, group):
+            os.close(fd)
 
 
 def test_handles_are_alike(folder: int, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def fails(function: Callable[..., object], *args: object) -> None:
 
 def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
     """Return what is called of each function, the failures too."""
-    part, random = compiled_part(), Random(1)
+    part, random, device = compiled_part(), Random(1), os.fstat(folder).st_dev
     fans = [buffers(random, "fanotify") for _ in range(40)]
     inos = [buffers(random, "inotify") for _ in range(40)]
     return {
@@ -62,13 +62,22 @@ def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
         "list_directory": [
             lambda: part.list_directory(folder),
             lambda: fails(part.list_directory, -1),
-            lambda: part.parse_listing(b""),
-            lambda: fails(part.parse_listing, b"too short"),
+            lambda: part.list_sifted(folder, ("/a", "zz")),
+            lambda: part.parse_listing(b"", ("zz",)),
+            lambda: fails(part.parse_listing, b"too short", ()),
+            lambda: fails(part.list_sifted, folder, ("zz", 1)),
         ],
         "name_to_handle": [
             lambda: part.name_to_handle(folder),
             lambda: fails(part.name_to_handle, -1),
             lambda: fails(part.fanotify_mark, -1, 1, 2, folder, b"."),
+        ],
+        "open_directories": [
+            lambda: os.close(part.open_directories(folder, ["b"], device, 0)[0][0]),
+            lambda: part.open_directories(folder, ["b", "a"], 0, 0),
+            lambda: fails(part.open_directories, folder, [1], 0, 0),
+            lambda: part.fanotify_mark_several(-1, 9, 0, [folder]),
+            lambda: part.inotify_mark_several(-1, 2, [folder]),
         ],
         "statx_directory": [
             lambda: part.statx_directory(folder, 0),

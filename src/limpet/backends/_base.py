@@ -144,6 +144,13 @@ class MarkSource(Source, Protocol):
             MarkError: Nothing was marked.
         """
 
+    def mark_several(self, fds: list[int], what: int, device: int) -> Sequence[Key]:
+        """Mark directories of one device in this order, as ``mark`` does each.
+
+        Returns:
+            The keys of those that were marked: it stops at the first that cannot be.
+        """
+
     def unmark(self, key: Key, path: str | None) -> bool:
         """Remove the mark; ``path`` is where the directory was last known to be.
 

@@ -55,6 +55,10 @@ the buffer has taken all there was, and need not be followed by one that finds n
 _FSID_SIZE: Final = 8
 
 
+def _mask_of(what: int) -> int:
+    return _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
+
+
 class Fanotify(KernelReader):
     """One fanotify group for any number of directories.
 
@@ -79,7 +83,7 @@ class Fanotify(KernelReader):
 
     def mark(self, fd: int, what: int, device: int) -> Key:
         """Mark the directory's inode; the key is its file system id and file handle."""
-        mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
+        mask = _mask_of(what)
         try:
             key = self._key_of(fd, device)
             had = self._masks.get(key, 0)
@@ -91,16 +95,34 @@ class Fanotify(KernelReader):
         self._masks[key] = had | mask
         return key
 
+    def mark_several(self, fds: list[int], what: int, device: int) -> list[bytes]:
+        """Mark directories of one device, up to the first that cannot be; return their keys."""
+        mask = _mask_of(what)
+        try:
+            fsid = self._fsid_of(fds[0], device)
+        except OSError:
+            return []
+        needed = 0 if device in self.filesystems else mask
+        handles = _libc.fanotify_mark_several(self._fd, _MARK_ADD | _MARK_ONLYDIR, needed, fds)
+        keys = [fsid + handle for handle in handles]
+        masks = self._masks
+        for key in keys:
+            masks[key] = masks.get(key, 0) | mask
+        return keys
+
+    def _fsid_of(self, fd: int, device: int) -> bytes:
+        fsid = self._fsids.get(device)
+        if fsid is None:
+            fsid = self._fsids[device] = struct.pack("=Q", os.fstatvfs(fd).f_fsid)
+        return fsid
+
     def _key_of(self, fd: int, device: int) -> bytes:
         """Return the key of a directory, which may be open by path only, without marking it.
 
         The mark of its parent reports its permissions under this key, not under the key of the
         parent and its name.
         """
-        fsid = self._fsids.get(device)
-        if fsid is None:
-            fsid = self._fsids[device] = struct.pack("=Q", os.fstatvfs(fd).f_fsid)
-        return fsid + _libc.name_to_handle(fd)
+        return self._fsid_of(fd, device) + _libc.name_to_handle(fd)
 
     def identify(self, path: str) -> Key | None:
         """Return the key of a directory that may not be opened for reading, or ``None``."""

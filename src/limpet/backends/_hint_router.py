@@ -253,6 +253,32 @@ class HintRouter:
                     return self._subscribe(name, key, subscriber, hints)
         raise trouble or MarkError(errno.ENOSYS)
 
+    def mark_several(
+        self,
+        order: tuple[str, ...],
+        fds: list[int],
+        what: int,
+        subscribers: Sequence[Subscriber],
+        hints: PendingHints,
+        *,
+        device: int,
+    ) -> list[Mark]:
+        """Mark directories of one device with the source that is tried first, if it is open.
+
+        Returns:
+            The marks of those that were marked: it stops at the first that cannot be, of which
+            ``mark`` says why, or which it marks otherwise.
+        """
+        with self.lock:
+            source = self.sources.get(order[0]) if order else None
+            if source is None:
+                return []
+            keys = source.mark_several(fds, what, device)
+            return [
+                self._subscribe(order[0], key, subscriber, hints)
+                for key, subscriber in zip(keys, subscribers, strict=False)
+            ]
+
     @staticmethod
     def _mark_with(source: MarkSource, fd: int, what: int, device: int) -> Key:
         try:

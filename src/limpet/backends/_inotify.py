@@ -84,6 +84,15 @@ class Inotify(KernelReader):
         self._live.add(wd)
         return wd
 
+    def mark_several(self, fds: list[int], what: int, device: int) -> list[int]:
+        """Watch directories, up to the first that cannot be; return their watch descriptors."""
+        del device
+        mask = _ALL if what & MARK_ALL else _NAMES if what & MARK_NAMES else _SELF
+        flags = IN_EXCL_UNLINK | IN_MASK_ADD | IN_ONLYDIR
+        watched = _libc.inotify_mark_several(self._fd, mask | flags, fds)
+        self._live.update(watched)
+        return watched
+
     def unmark(self, key: Key, path: str | None) -> bool:
         """End the watch; one that the kernel has ended before is not an error."""
         del path

@@ -225,6 +225,21 @@ class DiffContext:
         elif self.services.tree_source is None or self._is_deaf:
             polled.add(directory)
 
+    def mark_several(self, directories: list[DirNode], handles: list[int]) -> int:
+        """Mark directories that are new, of one device and beside each other; return how many.
+
+        It stops at the first that ``mark`` has to decide about.
+        """
+        if not directories or self._is_silent(directories[0]):
+            return 0
+        hints, device = self.services.hints, directories[0].device
+        marks = self.router.mark_several(
+            self.order, handles, MARK_ALL, directories, hints, device=device
+        )
+        for directory, mark in zip(directories, marks, strict=False):
+            directory.mark = mark
+        return len(marks)
+
     def watch_tree(self) -> None:
         """Start the source of whole trees, if there is one; poll the tree if it is refused."""
         source = self.services.tree_source

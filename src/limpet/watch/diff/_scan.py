@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from limpet.watch.diff._context import ElsewhereError, StoppedError
 from limpet.watch.diff._ignore_files import read_ignore_file
 from limpet.watch.index._entry_record import (
-    BRIEF_DIR,
     BRIEF_SYMLINK,
     StatResult,
     is_dir,
     is_recent,
     unpack,
 )
+from limpet.watch.index._filter import SIGNS
 from limpet.watch.index._fs import NOT_THERE, OUT_OF_DESCRIPTORS
 from limpet.watch.index._index import DirNode
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from limpet.watch.index._fs import FileSystemCalls, Handle
     from limpet.watch.index._index import Entry
 
+_SEVERAL: Final = 16
+"""Directories that are opened, and then marked, in one call each. The kernel's queue is emptied
+between two listings of them, as always."""
 _OPEN: Final = 12
 """Directories held open on the way down; few trees are deeper, and few processes have fewer
 descriptors left."""
@@ -91,6 +94,12 @@ class _Scan:
         self.frames: list[_Frame] = []
         self.links: list[tuple[DirNode, str, str]] = []
         self.base = len(context.base) + 1
+        self.several = (
+            context.disk.opens_several()
+            and bool(context.order)
+            and not (adopt or context.options.follow_symlinks or context.options.filesystem_mark)
+        )
+        """Directories may be entered together: none of them can be in the index already."""
         self.handle: Handle | None = None
         """Open on the top; closed by the caller."""
 
@@ -106,7 +115,8 @@ class _Scan:
                 if not frames:
                     self._follow(*self.links.pop(0))
                 elif frames[-1].names:
-                    self._take_in(frames[-1], *frames[-1].names.pop())
+                    if not (self.several and self._take_in_several(frames[-1])):
+                        self._take_in(frames[-1], *frames[-1].names.pop())
                 else:
                     self._let_go(frames.pop())
         finally:
@@ -156,6 +166,42 @@ class _Scan:
         finally:
             if not kept:
                 disk.close(handle)
+
+    def _take_in_several(self, frame: _Frame) -> bool:
+        """Enter the next directories as ``_take_in`` enters each, but in fewer calls.
+
+        Returns:
+            Whether any was entered; the next one is to be taken in by itself if not.
+        """
+        context, disk, parent = self.context, self.context.disk, frame.directory
+        if len(frame.names) < 2 or not isinstance(frame.handle, int) or parent.mark is None:
+            return False
+        device = parent.device
+        names = [name for name, _ in frame.names[: -_SEVERAL - 1 : -1]]
+        opened = disk.open_several(frame.handle, names, device)
+        handles = [handle for handle, _, _ in opened]
+        try:
+            nodes = [
+                DirNode(name, parent, inode, device, record)
+                for name, (_, record, inode) in zip(names, opened, strict=False)
+            ]
+            marked = context.mark_several(nodes, handles)
+            if not marked:
+                return False
+            del frame.names[-marked:]
+            for node in nodes[:marked]:
+                parent.entries[node.name] = context.add(node)
+            above = frame.path.rstrip("/")
+            for node in nodes[:marked]:
+                kept = self._list(node, handles[0], f"{above}/{node.name}")
+                handle = handles.pop(0)
+                if not kept:
+                    disk.close(handle)
+                context.breathe()
+        finally:
+            for handle in handles:
+                disk.close(handle)
+        return True
 
     def _open(self, frame: _Frame, name: str, path: str, link: int) -> Handle:
         disk = self.context.disk
@@ -212,14 +258,18 @@ class _Scan:
 
     def _enter(self, directory: DirNode, handle: Handle, path: str) -> bool:
         """Mark and list one open directory; return whether it stays open."""
+        self.context.mark(directory, handle)
+        return self._list(directory, handle, path)
+
+    def _list(self, directory: DirNode, handle: Handle, path: str) -> bool:
+        """List a directory that is marked; return whether it stays open."""
         context, disk, options = self.context, self.context.disk, self.context.options
-        context.mark(directory, handle)
         capabilities = context.services.capabilities
         if not (capabilities.complete or capabilities.exact_paths):
             context.unsure.add(directory)
         directory.seen = now = disk.now()
         try:
-            entries = disk.read(handle)
+            entries, subdirs, signed = disk.read_sifted(handle, SIGNS)
         except OSError as error:
             context.blind(directory, error)
             return False
@@ -227,10 +277,10 @@ class _Scan:
         names: list[tuple[str, int]] = []
         if options.ignore_file is not None:
             read_ignore_file(context, relative, path, entries)
-        for name in context.filter.hidden(relative, entries):
+        for name in context.filter.hidden(relative, entries, signed=signed):
             del entries[name]
         if options.recursive:
-            names = [(name, 0) for name, kind in entries.items() if kind & 3 == BRIEF_DIR]
+            names = [(name, 0) for name in subdirs if name in entries]
             for name, _ in names:
                 del entries[name]
             if options.follow_symlinks:

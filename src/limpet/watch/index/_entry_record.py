@@ -128,6 +128,11 @@ def inode_of(record: int | bytes) -> int:
     return record >> 2 if isinstance(record, int) else int.from_bytes(record[:8], "little")
 
 
+def links_of(record: bytes) -> int:
+    """Return the number of links of a packed record."""
+    return int.from_bytes(record[20:24], "little")
+
+
 def kind_of(record: int | bytes) -> Kind:
     """Return the kind of a record of either form."""
     return _KINDS[record & 3] if isinstance(record, int) else KIND_OF_FORM[record[_KIND_AT] >> 4]

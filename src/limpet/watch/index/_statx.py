@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from limpet._compiled import compiled_if_built
 from limpet._ctypes_buffers import unpacker
+from limpet._descriptors import close_reader
 from limpet.watch.index._entry_record import (
     RACY_NS,
     StatResult,
     flags_of,
+    links_of,
     pack_clamped,
     pack_fields,
 )
@@ -39,6 +41,9 @@ _WANTED: Final = 0xFFF  # STATX_BASIC_STATS | STATX_BTIME
 _BIRTH: Final = 0x800
 _NO_FOLLOW: Final = 0x100
 _EMPTY_PATH: Final = 0x1000
+_OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_LEAF: Final = 2
+"""Links of a directory without directories."""
 _NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _SECOND: Final = 1_000_000_000
 
@@ -118,6 +123,39 @@ def statx_directory(fd: int, now: int) -> tuple[bytes, int, int]:
         flags_of(ctime, birth, now),
     )  # fmt: skip
     return record, device, inode
+
+
+@compiled_if_built
+def open_directories(
+    fd: int, names: list[str], device: int, now: int
+) -> list[tuple[int, bytes, int]]:
+    """Open directories in the one open at ``fd``, up to the first that is not a plain one.
+
+    That is one that cannot be opened or has no answer, or is on another device. One that may have
+    directories in it ends the list too, as its last: a directory has two links, and one more for
+    each in it, on file systems that count them.
+
+    Returns:
+        Descriptor, packed record and inode of each; the caller closes them.
+    """
+    found: list[tuple[int, bytes, int]] = []
+    for name in names:
+        try:
+            opened = os.open(name, _OPEN, dir_fd=fd)
+        except (OSError, ValueError):
+            break
+        try:
+            record, where, inode = statx_directory(opened, now)
+        except OSError:
+            close_reader(opened)
+            break
+        if where != device:
+            close_reader(opened)
+            break
+        found.append((opened, record, inode))
+        if links_of(record) != _LEAF:
+            break
+    return found
 
 
 @compiled_if_built
