@@ -75,6 +75,7 @@ class Line:
         parser.add_argument("--each", action="store_true")
         parser.add_argument("--debounce", type=int, default=1600)
         parser.add_argument("--step", type=int, default=50)
+        parser.add_argument("--gather", type=float, default=0.014)
         self.options = parser.parse_args()
         self.folder: str = self.options.folder
         self.cpu: Callable[[], float] = cpu

@@ -118,7 +118,9 @@ async def main() -> None:
     line.begin()
     async with contextlib.AsyncExitStack() as stack:
         watches = [
-            await stack.enter_async_context(watch_dir(folder, backend=backend))
+            await stack.enter_async_context(
+                watch_dir(folder, backend=backend, gather=line.options.gather)
+            )
             for folder in folders
         ]
         if beating is not None:

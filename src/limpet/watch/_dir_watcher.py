@@ -525,6 +525,8 @@ class DirWatcher:
     def _set_timers(self) -> None:
         """Start each timer that has run out or is newly needed, and stop the others."""
         context, now = self.context, self.context.disk.monotonic()
+        for directory in context.index.one_of_each_device():
+            context.traits(directory)  # for the event loop, which may not read the mount table
         blind = self.root.is_blind
         timed = context.services.capabilities.kind == "timer"
         polling = bool(self._poll.directories) or (timed and blind)

@@ -148,6 +148,10 @@ class Index:
         """Return all that are reached directly."""
         return [one for inodes in self._by_identity.values() for one in inodes.values()]
 
+    def one_of_each_device(self) -> list[DirNode]:
+        """Return one directory of each device."""
+        return [next(iter(inodes.values())) for inodes in self._by_identity.values() if inodes]
+
     def forget(self, directory: DirNode) -> None:
         """Remove the directory from the identity tables."""
         device, inode = directory.device, directory.inode
