@@ -17,22 +17,26 @@ from typing import Any, Final, TypeVar
 SWITCH: Final = "LIMPET_SPEEDUPS"
 """Variable of the environment; ``0`` leaves the compiled part aside."""
 
-INTERFACE: Final = 5
+INTERFACE: Final = 6
 """Raised here and in ``_speedups.c`` when a function is added or takes or returns something else,
 so that a compiled part of another version of limpet is left aside."""
 
 FUNCTIONS: Final = (
+    "emit_rows",
     "fanotify_mark",
     "fanotify_mark_several",
+    "find_rows",
     "inotify_mark_several",
     "list_directory",
     "list_sifted",
     "merge_fanotify",
     "merge_inotify",
     "name_to_handle",
+    "names_that_stay",
     "open_directories",
     "statx_directory",
     "statx_records",
+    "tie",
 )
 """All of them have to be in the compiled part."""
 

@@ -31,7 +31,7 @@
 #error "made for 64-bit little-endian systems; the Python form serves the others"
 #endif
 
-#define INTERFACE 5 /* of limpet/_compiled.py */
+#define INTERFACE 6 /* of limpet/_compiled.py */
 
 /* -- statx: limpet/watch/index/_statx.py ------------------------------------------------------- */
 
@@ -1182,12 +1182,738 @@ failed:
 
 /* -- the module -------------------------------------------------------------------------------- */
 
+/* -- rows: limpet/watch/diff/_find_rows.py, limpet/watch/emit/_file_events.py ------------------- */
+
+#define HINTS_WENT (HINT_DELETE | HINT_AWAY)
+#define HINTS_CAME (HINT_CREATE | HINT_HERE)
+
+#define BEARING_END 34 /* parts of a record: limpet/watch/index/_entry_record.py */
+#define CONTENT_END 54
+#define TIMES_END 62
+#define KIND_AT 33
+#define FLAGS_AT 62
+#define FLAG_YOUNG 2
+#define FLAG_COARSE 4
+
+static int
+only_went(long bits)
+{
+    return bits & HINTS_WENT && !(bits & HINTS_CAME);
+}
+
+/* The record in a bytes object; NULL with an exception if it is none. */
+static const unsigned char *
+record_in(PyObject *value)
+{
+    char *data;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(value, &data, &size) < 0)
+        return NULL;
+    if (size != RECORD_SIZE) {
+        PyErr_SetString(PyExc_ValueError, "not the size of a record");
+        return NULL;
+    }
+    return (const unsigned char *)data;
+}
+
+/* The hints of a name; -1 with an exception if they are no number that can be. */
+static long
+hints_in(PyObject *value)
+{
+    long bits = PyLong_AsLong(value);
+    if (bits < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "hints are not negative");
+    return bits < 0 ? -1 : bits;
+}
+
+/* Equals _find_rows.names_that_stay. */
+static PyObject *
+names_that_stay(PyObject *module, PyObject *names)
+{
+    PyObject *name, *value, *stay;
+    Py_ssize_t at = 0;
+    (void)module;
+    if (!PyDict_Check(names)) {
+        PyErr_SetString(PyExc_TypeError, "names: a dict of name -> hints");
+        return NULL;
+    }
+    if ((stay = PyList_New(0)) == NULL)
+        return NULL;
+    while (PyDict_Next(names, &at, &name, &value)) {
+        long bits = hints_in(value);
+        if (bits < 0 || (!only_went(bits) && PyList_Append(stay, name) < 0)) {
+            Py_DECREF(stay);
+            return NULL;
+        }
+    }
+    return stay;
+}
+
+/* Equals _entry_record.only_written: 1, 0, or -1 where it is neither. */
+static int
+only_written(const unsigned char *old, const unsigned char *now, int deleted, int exact)
+{
+    static const unsigned char no_birth[8];
+    if (memcmp(old, now, BEARING_END) != 0 || memcmp(old + 8, no_birth, 8) == 0)
+        return -1;
+    if (deleted && old[FLAGS_AT] & FLAG_YOUNG)
+        return -1;
+    if (memcmp(old + BEARING_END, now + BEARING_END, CONTENT_END - BEARING_END) != 0)
+        return 1;
+    exact = exact && !(old[FLAGS_AT] & FLAG_COARSE);
+    return exact && memcmp(old + BEARING_END, now + BEARING_END, TIMES_END - BEARING_END) == 0 ? 0
+                                                                                              : -1;
+}
+
+/* What changed of a file: a new reference, which is None where the full path is needed. */
+static PyObject *
+changes_of(PyObject *bits, long hints, PyObject *old, PyObject *now, const unsigned char *record,
+           int exact, PyObject *compare)
+{
+    int decided = -1;
+    if (PyBytes_Check(old)) {
+        const unsigned char *before = record_in(old);
+        if (before == NULL)
+            return NULL;
+        decided = only_written(before, record, (hints & HINT_DELETE) != 0, exact);
+    }
+    if (decided >= 0)
+        return PyBool_FromLong(decided);
+    return PyObject_CallFunctionObjArgs(compare, bits, old, now, NULL);
+}
+
+/* Equals _find_rows.find_rows. */
+static PyObject *
+find_rows(PyObject *module, PyObject *args)
+{
+    PyObject *names, *found, *entries, *compare, *name, *value, *rows, *came, *result = NULL;
+    Py_ssize_t at = 0, taken = 0;
+    int believes_gone, exact, is_any_gone = 0, is_full = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!O!ppO:find_rows", &PyDict_Type, &names, &PyList_Type, &found,
+                          &PyDict_Type, &entries, &believes_gone, &exact, &compare))
+        return NULL;
+    rows = PyList_New(0);
+    came = PyList_New(0);
+    if (rows == NULL || came == NULL)
+        goto done;
+    while (PyDict_Next(names, &at, &name, &value)) {
+        PyObject *now = Py_None, *old, *changes, *row;
+        const unsigned char *record = NULL;
+        long bits = hints_in(value);
+        if (bits < 0)
+            goto done;
+        if (!(believes_gone && only_went(bits))) {
+            now = PyList_GetItem(found, taken++); /* IndexError where Python's is StopIteration */
+            if (now == NULL)
+                goto done;
+        }
+        old = PyDict_GetItemWithError(entries, name);
+        if (old == NULL && PyErr_Occurred())
+            goto done;
+        if (old != NULL && !PyBytes_Check(old) && !PyLong_Check(old)) {
+            is_full = 1;
+            break;
+        }
+        if (now == Py_None) {
+            if (old == NULL)
+                continue; /* created and deleted */
+            is_any_gone = 1;
+            changes = Py_NewRef(Py_False);
+        }
+        else {
+            if ((record = record_in(now)) == NULL)
+                goto done;
+            if (record[KIND_AT] >> 4 == 4) { /* a directory */
+                is_full = 1;
+                break;
+            }
+            if (old == NULL) {
+                if (PyList_Append(came, name) < 0)
+                    goto done;
+                changes = Py_NewRef(Py_False);
+            }
+            else {
+                Py_INCREF(name); /* compare is Python's: it may change anything */
+                Py_INCREF(value);
+                Py_INCREF(old);
+                Py_INCREF(now);
+                changes = changes_of(value, bits, old, now, record, exact, compare);
+                row = changes == NULL || changes == Py_None
+                          ? NULL
+                          : PyTuple_Pack(5, name, value, old, now, changes);
+                Py_DECREF(name);
+                Py_DECREF(value);
+                Py_DECREF(old);
+                Py_DECREF(now);
+                if (changes == Py_None) {
+                    Py_DECREF(changes);
+                    is_full = 1;
+                    break;
+                }
+                Py_XDECREF(changes);
+                if (row == NULL)
+                    goto done;
+                int failed = PyList_Append(rows, row) < 0;
+                Py_DECREF(row);
+                if (failed)
+                    goto done;
+                continue;
+            }
+        }
+        row = PyTuple_Pack(5, name, value, old == NULL ? Py_None : old, now, changes);
+        Py_DECREF(changes);
+        if (row == NULL)
+            goto done;
+        int failed = PyList_Append(rows, row) < 0;
+        Py_DECREF(row);
+        if (failed)
+            goto done;
+    }
+    result = is_full ? Py_NewRef(Py_None)
+                     : PyTuple_Pack(3, rows, came, is_any_gone ? Py_True : Py_False);
+done:
+    Py_XDECREF(rows);
+    Py_XDECREF(came);
+    return result;
+}
+
+/* A block of limpet/watch/index/_rows.py; all references are borrowed from it. */
+struct block {
+    Py_ssize_t first, size;
+    PyObject *rows, *directory, *entries, *prefix, *path, *text;
+    int exact;
+};
+
+static int
+read_block(PyObject *value, struct block *block)
+{
+    if (!PyTuple_Check(value) || PyTuple_Size(value) != 8) {
+        PyErr_SetString(PyExc_TypeError, "not a block");
+        return -1;
+    }
+    block->first = PyLong_AsSsize_t(PyTuple_GetItem(value, 0));
+    block->rows = PyTuple_GetItem(value, 1);
+    block->directory = PyTuple_GetItem(value, 2);
+    block->entries = PyTuple_GetItem(value, 3);
+    block->prefix = PyTuple_GetItem(value, 4);
+    block->path = PyTuple_GetItem(value, 5);
+    block->text = PyTuple_GetItem(value, 6);
+    block->exact = PyObject_IsTrue(PyTuple_GetItem(value, 7));
+    if ((block->first < 0 || block->exact < 0) && PyErr_Occurred())
+        return -1;
+    if (block->first < 0 || !PyList_Check(block->rows) || !PyDict_Check(block->entries)
+        || !PyUnicode_Check(block->prefix) || !PyUnicode_Check(block->text)) {
+        PyErr_SetString(PyExc_TypeError, "not a block");
+        return -1;
+    }
+    block->size = PyList_Size(block->rows);
+    return 0;
+}
+
+/* A row; all references are borrowed from it. */
+struct row {
+    PyObject *name, *hints, *old, *now, *changes;
+    long bits;
+};
+
+static int
+read_row(PyObject *value, struct row *row)
+{
+    if (value == NULL)
+        return -1;
+    if (!PyTuple_Check(value) || PyTuple_Size(value) != 5
+        || !PyUnicode_Check(PyTuple_GetItem(value, 0))) {
+        PyErr_SetString(PyExc_TypeError, "not a row");
+        return -1;
+    }
+    row->name = PyTuple_GetItem(value, 0);
+    row->hints = PyTuple_GetItem(value, 1);
+    row->old = PyTuple_GetItem(value, 2);
+    row->now = PyTuple_GetItem(value, 3);
+    row->changes = PyTuple_GetItem(value, 4);
+    row->bits = hints_in(row->hints);
+    return row->bits < 0 ? -1 : 0;
+}
+
+/* Inode and form of a record, as _entry_record.inode_of and kind_of: kinds in the order of the
+   brief ones, file, directory, symlink, other. */
+static int
+identity_in(PyObject *value, uint64_t *inode, int *kind)
+{
+    if (PyLong_Check(value)) {
+        PyObject *two = PyLong_FromLong(2), *shifted = NULL;
+        if (two != NULL)
+            shifted = PyNumber_Rshift(value, two);
+        Py_XDECREF(two);
+        if (shifted == NULL)
+            return -1;
+        *inode = PyLong_AsUnsignedLongLong(shifted);
+        Py_DECREF(shifted);
+        if (*inode == (uint64_t)-1 && PyErr_Occurred())
+            return -1;
+        *kind = (int)(PyLong_AsUnsignedLongMask(value) & 3);
+        return 0;
+    }
+    const unsigned char *record = record_in(value);
+    if (record == NULL)
+        return -1;
+    memcpy(inode, record, 8);
+    int form = record[KIND_AT] >> 4;
+    *kind = form == 8 ? 0 : form == 4 ? 1 : form == 10 ? 2 : 3;
+    return 0;
+}
+
+/* Row `number` of all blocks, and the block that holds it. */
+static int
+find_row(PyObject *blocks, Py_ssize_t number, struct block *block, struct row *row)
+{
+    for (Py_ssize_t i = PyList_Size(blocks) - 1; i >= 0; i--) {
+        if (read_block(PyList_GetItem(blocks, i), block) < 0)
+            return -1;
+        if (block->first <= number)
+            return read_row(PyList_GetItem(block->rows, number - block->first), row);
+    }
+    PyErr_SetString(PyExc_IndexError, "there is no row of this number");
+    return -1;
+}
+
+/* table[key] = number */
+static int
+set_number(PyObject *table, PyObject *key, Py_ssize_t number)
+{
+    PyObject *value = PyLong_FromSsize_t(number);
+    if (value == NULL)
+        return -1;
+    int result = PyDict_SetItem(table, key, value);
+    Py_DECREF(value);
+    return result;
+}
+
+/* One arrival of tie: pair it with the departure that the backend reported. */
+static int
+tie_arrival(PyObject *blocks, PyObject *origins, PyObject *gone, PyObject *pairs,
+            const struct block *block, const struct row *row, Py_ssize_t number)
+{
+    struct block far;
+    struct row start;
+    uint64_t inode, other;
+    int kind, other_kind, result = -1;
+    PyObject *key = PyTuple_Pack(2, block->directory, row->name), *origin, *at;
+    if (key == NULL)
+        return -1;
+    origin = PyDict_GetItemWithError(origins, key);
+    Py_DECREF(key);
+    if (origin == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    at = PyDict_GetItemWithError(gone, origin);
+    if (at == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (row->bits & HINT_DELETE)
+        return 0;
+    Py_INCREF(at);
+    int is_paired = PyDict_Contains(pairs, at);
+    if (is_paired)
+        result = is_paired < 0 ? -1 : 0;
+    else if (find_row(blocks, PyLong_AsSsize_t(at), &far, &start) == 0) {
+        int falsy = PyObject_Not(start.old);
+        if (falsy)
+            result = falsy < 0 ? -1 : 0;
+        else if (identity_in(start.old, &other, &other_kind) == 0
+                 && identity_in(row->now, &inode, &kind) == 0) {
+            result = 0;
+            if (inode == other && kind == other_kind) {
+                PyObject *here = PyLong_FromSsize_t(number);
+                if (here == NULL || PyDict_SetItem(pairs, at, here) < 0
+                    || PyDict_SetItem(pairs, here, at) < 0)
+                    result = -1;
+                Py_XDECREF(here);
+            }
+        }
+    }
+    Py_DECREF(at);
+    return result;
+}
+
+/* Equals _find_rows.tie. */
+static PyObject *
+tie(PyObject *module, PyObject *args)
+{
+    PyObject *blocks, *origins, *gone, *pairs, *result = NULL;
+    Py_ssize_t come = 0;
+    struct block block;
+    struct row row;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!:tie", &PyList_Type, &blocks, &PyDict_Type, &origins))
+        return NULL;
+    gone = PyDict_New();
+    pairs = PyDict_New();
+    if (gone == NULL || pairs == NULL)
+        goto done;
+    for (int arrivals = 0; arrivals < 2; arrivals++)
+        for (Py_ssize_t i = 0; i < PyList_Size(blocks); i++) {
+            if (read_block(PyList_GetItem(blocks, i), &block) < 0)
+                goto done;
+            for (Py_ssize_t j = 0; j < block.size; j++) {
+                Py_ssize_t number = block.first + j;
+                if (read_row(PyList_GetItem(block.rows, j), &row) < 0)
+                    goto done;
+                if (!arrivals && row.now == Py_None) {
+                    PyObject *key = PyTuple_Pack(2, block.directory, row.name);
+                    int failed = key == NULL || set_number(gone, key, number) < 0;
+                    Py_XDECREF(key);
+                    if (failed)
+                        goto done;
+                }
+                else if (arrivals && row.now != Py_None && row.old == Py_None) {
+                    come++;
+                    if (tie_arrival(blocks, origins, gone, pairs, &block, &row, number) < 0)
+                        goto done;
+                }
+            }
+        }
+    result = Py_BuildValue("(Onn)", pairs, PyDict_Size(gone), come);
+done:
+    Py_XDECREF(gone);
+    Py_XDECREF(pairs);
+    return result;
+}
+
+/* What events are made of: _file_events.FIXED and Makers; all references are borrowed. */
+struct kit {
+    PyTypeObject *created, *updated, *renamed, *deleted, *dir_deleted;
+    PyObject *maker, *source, *path; /* the attributes of an event */
+    PyObject *recipe, *join;         /* of paths: _path_recipe.RECIPE, and the way without it */
+    PyObject *plain, *written, *gone[4], *changed;
+    PyObject *out, *time, *origin, *besides;
+    long long seq;
+};
+
+static PyTypeObject *
+type_in(PyObject *values, Py_ssize_t at)
+{
+    PyObject *value = PyTuple_GetItem(values, at);
+    if (value != NULL && !PyType_Check(value)) {
+        PyErr_SetString(PyExc_TypeError, "not a type");
+        return NULL;
+    }
+    return (PyTypeObject *)value;
+}
+
+static int
+read_kit(PyObject *fixed, PyObject *makers, struct kit *kit)
+{
+    static const char *const kinds[] = {"file", "dir", "symlink", "other"};
+    if (!PyTuple_Check(fixed) || PyTuple_Size(fixed) != 10 || !PyTuple_Check(makers)
+        || PyTuple_Size(makers) != 4 || !PyDict_Check(PyTuple_GetItem(makers, 2))) {
+        PyErr_SetString(PyExc_TypeError, "not what events are made of");
+        return -1;
+    }
+    kit->created = type_in(fixed, 0);
+    kit->updated = type_in(fixed, 1);
+    kit->renamed = type_in(fixed, 2);
+    kit->deleted = type_in(fixed, 3);
+    kit->dir_deleted = type_in(fixed, 4);
+    if (!kit->created || !kit->updated || !kit->renamed || !kit->deleted || !kit->dir_deleted)
+        return -1;
+    kit->maker = PyTuple_GetItem(fixed, 5);
+    kit->source = PyTuple_GetItem(fixed, 6);
+    kit->path = PyTuple_GetItem(fixed, 7);
+    kit->recipe = PyTuple_GetItem(fixed, 8);
+    kit->join = PyTuple_GetItem(fixed, 9);
+    if (!PyTuple_Check(kit->recipe)) {
+        PyErr_SetString(PyExc_TypeError, "not a recipe");
+        return -1;
+    }
+    kit->plain = PyTuple_GetItem(makers, 0);
+    kit->written = PyTuple_GetItem(makers, 1);
+    for (int i = 0; i < 4; i++) {
+        kit->gone[i] = PyDict_GetItemString(PyTuple_GetItem(makers, 2), kinds[i]);
+        if (kit->gone[i] == NULL) {
+            PyErr_SetString(PyExc_KeyError, kinds[i]);
+            return -1;
+        }
+    }
+    kit->changed = PyTuple_GetItem(makers, 3);
+    return 0;
+}
+
+/* attribute.__set__(object, value): that of a frozen event and of a path, which have slots. */
+static int
+set_attribute(PyObject *attribute, PyObject *object, PyObject *value)
+{
+    descrsetfunc set = (descrsetfunc)PyType_GetSlot(Py_TYPE(attribute), Py_tp_descr_set);
+    if (set == NULL) {
+        PyErr_SetString(PyExc_TypeError, "not an attribute that can be set");
+        return -1;
+    }
+    return set(attribute, object, value);
+}
+
+static PyObject *
+get_attribute(PyObject *attribute, PyObject *object)
+{
+    descrgetfunc get = (descrgetfunc)PyType_GetSlot(Py_TYPE(attribute), Py_tp_descr_get);
+    if (get == NULL) {
+        PyErr_SetString(PyExc_TypeError, "not an attribute");
+        return NULL;
+    }
+    return get(attribute, object, (PyObject *)Py_TYPE(object));
+}
+
+/* One attribute of a path: _path_recipe.COPY, LONGER, TEXT, TEXTS. */
+static PyObject *
+ingredient(long how, PyObject *attribute, const struct block *block, PyObject *name, PyObject *text)
+{
+    PyObject *value, *made;
+    switch (how) {
+    case 0:
+        return get_attribute(attribute, block->path);
+    case 1:
+        value = get_attribute(attribute, block->path);
+        if (value == NULL)
+            return NULL;
+        made = PySequence_List(value);
+        Py_DECREF(value);
+        if (made != NULL && PyList_Append(made, name) < 0)
+            Py_CLEAR(made);
+        return made;
+    case 2:
+        return Py_NewRef(text);
+    default:
+        made = PyList_New(1);
+        if (made != NULL)
+            PyList_SetItem(made, 0, Py_NewRef(text));
+        return made;
+    }
+}
+
+/* Equals _path_recipe.make_path or, where there is no recipe, _path_cache.join_name. */
+static PyObject *
+make_path(const struct kit *kit, const struct block *block, PyObject *name)
+{
+    Py_ssize_t size = PyTuple_Size(kit->recipe);
+    if (size == 0)
+        return PyObject_CallFunctionObjArgs(kit->join, block->path, name, NULL);
+    PyObject *text = PyUnicode_Concat(block->text, name), *path;
+    if (text == NULL)
+        return NULL;
+    path = PyType_GenericAlloc(Py_TYPE(block->path), 0);
+    for (Py_ssize_t i = 0; i < size && path != NULL; i++) {
+        PyObject *pair = PyTuple_GetItem(kit->recipe, i), *value = NULL;
+        long how = -1;
+        if (PyTuple_Check(pair) && PyTuple_Size(pair) == 2)
+            how = PyLong_AsLong(PyTuple_GetItem(pair, 1));
+        if (how >= 0 && how <= 3)
+            value = ingredient(how, PyTuple_GetItem(pair, 0), block, name, text);
+        else if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "not a recipe");
+        if (value == NULL || set_attribute(PyTuple_GetItem(pair, 0), path, value) < 0)
+            Py_CLEAR(path);
+        Py_XDECREF(value);
+    }
+    Py_DECREF(text);
+    return path;
+}
+
+/* Make one event and add it; `before` is the relative path before a rename, or NULL. */
+static int
+add_event(struct kit *kit, PyTypeObject *type, PyObject *maker, PyObject *relative, PyObject *now,
+          PyObject *old, PyObject *before, PyObject *path)
+{
+    PyObject *number = PyLong_FromLongLong(kit->seq + 1), *source = PyTuple_New(8), *event = NULL;
+    int result = -1;
+    if (number == NULL || source == NULL)
+        goto done;
+    before = before == NULL ? PyUnicode_FromStringAndSize("", 0) : Py_NewRef(before);
+    if (before == NULL)
+        goto done;
+    PyObject *const parts[] = {number,          kit->time,        kit->origin,    Py_False,
+                               relative,        now,              old,            before};
+    for (Py_ssize_t i = 0; i < 8; i++)
+        PyTuple_SetItem(source, i, Py_NewRef(parts[i])); /* the tuple is new: it cannot fail */
+    Py_DECREF(before);
+    event = PyType_GenericAlloc(type, 0);
+    if (event != NULL && set_attribute(kit->maker, event, maker) == 0
+        && set_attribute(kit->source, event, source) == 0
+        && set_attribute(kit->path, event, path) == 0 && PyList_Append(kit->out, event) == 0) {
+        kit->seq++;
+        result = 0;
+    }
+done:
+    Py_XDECREF(number);
+    Py_XDECREF(source);
+    Py_XDECREF(event);
+    return result;
+}
+
+/* An event of one name in a block. */
+static int
+add_event_at(struct kit *kit, PyTypeObject *type, PyObject *maker, const struct block *block,
+             const struct row *row, PyObject *before)
+{
+    PyObject *relative = PyUnicode_Concat(block->prefix, row->name), *path = NULL;
+    int result = -1;
+    if (relative != NULL && (path = make_path(kit, block, row->name)) != NULL)
+        result = add_event(kit, type, maker, relative, row->now, row->old, before, path);
+    Py_XDECREF(relative);
+    Py_XDECREF(path);
+    return result;
+}
+
+/* A file of which something else changed than the content alone. */
+static int
+add_changed(struct kit *kit, const struct block *block, const struct row *row, PyObject *changes)
+{
+    int is_any = PyObject_IsTrue(changes);
+    if (is_any <= 0)
+        return is_any;
+    PyObject *maker = PyObject_CallFunctionObjArgs(kit->changed, changes, NULL);
+    if (maker == NULL)
+        return -1;
+    int result = add_event_at(kit, kit->updated, maker, block, row, NULL);
+    Py_DECREF(maker);
+    return result;
+}
+
+/* Equals _file_events._emit_renamed; `values` are the blocks and rows of both ends. */
+static int
+emit_renamed(struct kit *kit, PyObject *const values[4])
+{
+    struct block start, end;
+    struct row start_row, end_row;
+    if (read_block(values[0], &start) < 0 || read_row(values[1], &start_row) < 0
+        || read_block(values[2], &end) < 0 || read_row(values[3], &end_row) < 0)
+        return -1;
+    if (start_row.old == Py_None || end_row.now == Py_None)
+        return 0;
+    if (PyDict_DelItem(start.entries, start_row.name) < 0
+        || PyDict_SetItem(end.entries, end_row.name, end_row.now) < 0)
+        return -1;
+    PyObject *before = PyUnicode_Concat(start.prefix, start_row.name);
+    if (before == NULL)
+        return -1;
+    struct row row = {.name = end_row.name, .old = start_row.old, .now = end_row.now};
+    int result = add_event_at(kit, kit->renamed, kit->plain, &end, &row, before);
+    Py_DECREF(before);
+    if (result < 0)
+        return -1;
+    if (PyBytes_Check(row.old)
+        && (end.exact || !((start_row.bits | end_row.bits) & HINT_WRITE))) {
+        const unsigned char *old = record_in(row.old), *now = record_in(row.now);
+        if (old == NULL || now == NULL)
+            return -1;
+        if (memcmp(old, now, CONTENT_END) == 0)
+            return 0;
+    }
+    PyObject *changes = PyObject_CallFunctionObjArgs(kit->besides, values[0], values[1], values[2],
+                                                     values[3], NULL);
+    if (changes == NULL)
+        return -1;
+    result = add_changed(kit, &end, &row, changes);
+    Py_DECREF(changes);
+    return result;
+}
+
+/* A row that is no end of a rename. */
+static int
+emit_row(struct kit *kit, const struct block *block, const struct row *row)
+{
+    if (row->now == Py_None) {
+        uint64_t inode;
+        int kind;
+        if (row->old == Py_None)
+            return 0;
+        if (PyDict_DelItem(block->entries, row->name) < 0
+            || identity_in(row->old, &inode, &kind) < 0)
+            return -1;
+        return add_event_at(kit, kind == 1 ? kit->dir_deleted : kit->deleted, kit->gone[kind],
+                            block, row, NULL);
+    }
+    if (PyDict_SetItem(block->entries, row->name, row->now) < 0)
+        return -1;
+    if (row->old == Py_None)
+        return add_event_at(kit, kit->created, kit->plain, block, row, NULL);
+    if (row->changes == Py_True)
+        return add_event_at(kit, kit->updated, kit->written, block, row, NULL);
+    return row->changes == Py_False ? 0 : add_changed(kit, block, row, row->changes);
+}
+
+/* The row `number`: emitted with its other end, or by itself. */
+static int
+emit_numbered(struct kit *kit, PyObject *blocks, PyObject *pairs, PyObject *block_value,
+              const struct block *block, Py_ssize_t number)
+{
+    PyObject *value = PyList_GetItem(block->rows, number - block->first), *other = NULL;
+    struct row row, far_row;
+    struct block far;
+    if (read_row(value, &row) < 0)
+        return -1;
+    if (PyDict_Size(pairs)) {
+        PyObject *key = PyLong_FromSsize_t(number);
+        if (key == NULL)
+            return -1;
+        other = PyDict_GetItemWithError(pairs, key);
+        Py_DECREF(key);
+        if (other == NULL && PyErr_Occurred())
+            return -1;
+    }
+    if (other == NULL)
+        return emit_row(kit, block, &row);
+    Py_ssize_t there = PyLong_AsSsize_t(other);
+    if (there < number)
+        return there < 0 && PyErr_Occurred() ? -1 : 0; /* emitted with its other end */
+    if (find_row(blocks, there, &far, &far_row) < 0)
+        return -1;
+    PyObject *far_block = NULL;
+    for (Py_ssize_t i = PyList_Size(blocks) - 1; i >= 0 && far_block == NULL; i--)
+        if (PyTuple_GetItem(PyList_GetItem(blocks, i), 1) == far.rows)
+            far_block = PyList_GetItem(blocks, i);
+    PyObject *far_value = PyList_GetItem(far.rows, there - far.first);
+    if (far_block == NULL || far_value == NULL)
+        return -1;
+    PyObject *const forth[4] = {block_value, value, far_block, far_value};
+    PyObject *const back[4] = {far_block, far_value, block_value, value};
+    return emit_renamed(kit, row.now == Py_None ? forth : back);
+}
+
+/* Equals _file_events.emit_rows. */
+static PyObject *
+emit_rows(PyObject *module, PyObject *args)
+{
+    PyObject *blocks, *pairs, *makers, *fixed;
+    Py_ssize_t begin, end;
+    struct kit kit;
+    struct block block;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O!O!nnLOOOOO:emit_rows", &PyList_Type, &kit.out, &PyList_Type,
+                          &blocks, &PyDict_Type, &pairs, &begin, &end, &kit.seq, &kit.time,
+                          &kit.origin, &makers, &kit.besides, &fixed)
+        || read_kit(fixed, makers, &kit) < 0)
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyList_Size(blocks); i++) {
+        PyObject *value = PyList_GetItem(blocks, i);
+        if (read_block(value, &block) < 0)
+            return NULL;
+        Py_ssize_t from = begin > block.first ? begin : block.first;
+        Py_ssize_t to = end < block.first + block.size ? end : block.first + block.size;
+        for (Py_ssize_t number = from; number < to; number++)
+            if (emit_numbered(&kit, blocks, pairs, value, &block, number) < 0)
+                return NULL;
+    }
+    return PyLong_FromLongLong(kit.seq);
+}
+
 static PyMethodDef methods[] = {
     {"fanotify_mark", mark, METH_VARARGS, NULL},
     {"fanotify_mark_several", fanotify_mark_several, METH_VARARGS, NULL},
     {"inotify_mark_several", inotify_mark_several, METH_VARARGS, NULL},
     {"list_directory", list_directory, METH_O, NULL},
     {"list_sifted", list_sifted, METH_VARARGS, NULL},
+    {"emit_rows", emit_rows, METH_VARARGS, NULL},
+    {"find_rows", find_rows, METH_VARARGS, NULL},
+    {"names_that_stay", names_that_stay, METH_O, NULL},
+    {"tie", tie, METH_VARARGS, NULL},
     {"merge_fanotify", merge_fanotify, METH_VARARGS, NULL},
     {"merge_inotify", merge_inotify, METH_VARARGS, NULL},
     {"name_to_handle", name_to_handle, METH_O, NULL},

@@ -9,60 +9,29 @@ fast path before anything was emitted or recorded, and the full path starts from
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from operator import attrgetter
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from limpet.backends import AWAY, CREATE, DELETE, HERE, OTHER, WRITE
+from limpet.backends import OTHER, WRITE
 from limpet.watch.diff._change_detection import changed_besides_its_name, changes_of, is_same
 from limpet.watch.diff._context import ElsewhereError
-from limpet.watch.index._entry_record import (
-    BEARING,
-    CONTENT,
-    inode_of,
-    is_dir,
-    kind_of,
-    only_written,
-    unpack,
-)
+from limpet.watch.diff._find_rows import find_rows, may_be_renames, names_that_stay, tie
+from limpet.watch.index._entry_record import BEARING, CONTENT, kind_of, unpack
 from limpet.watch.index._index import DirNode
+from limpet.watch.index._rows import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
     from collections.abc import Set as AbstractSet
 
+    from limpet.backends import FileSystemTraits
     from limpet.events import Change
     from limpet.watch.diff._compare import EntryRef
     from limpet.watch.diff._context import DiffContext
-    from limpet.watch.emit._event_factory import Row
+    from limpet.watch.index._rows import Row
 
-_WENT: Final = DELETE | AWAY
-_CAME: Final = CREATE | HERE
-"""A name that only went is gone. All hints of what happened before they were read have been read
-with them, so one of a later arrival would be there (inotify(7), fanotify(7))."""
 _PART: Final = 256
 """Names that are examined, or emitted, between two readings of the clock."""
-
-
-_first: Final = attrgetter("first")
-
-
-class _Block:
-    """What was found in one directory."""
-
-    __slots__ = ("directory", "exact", "first", "folder", "prefix", "rows")
-
-    def __init__(self, directory: DirNode, folder: str, rows: list[Row], *, exact: bool) -> None:
-        self.directory = directory
-        self.folder = folder
-        """Path of the directory below the location."""
-        self.prefix = f"{folder}/" if folder else ""
-        """The same, to which a name is added."""
-        self.rows = rows
-        self.exact = exact
-        """A file that changes after a stat gets another time stamp."""
-        self.first = 0
-        """Number of the first row among those of all blocks."""
 
 
 def emit_fast(
@@ -85,84 +54,85 @@ def emit_fast(
     generation = context.own_writes.generation()
     if context.own_writes.any_open():
         return False
-    blocks: list[_Block] = []
+    blocks: list[Block] = []
     comes, goes, count = False, False, 0
     for directory in sorted(dirty, key=DirNode.depth) if len(dirty) > 1 else dirty:
-        block = _examine(context, directory, dirty[directory])
-        if block is None:
+        found = _examine(context, directory, dirty[directory], count)
+        if found is None:
             return False
         context.breathe()
+        block, came, went = found
         blocks.append(block)
-        block.first = count
         count += len(block.rows)
-        for row in block.rows:
-            comes |= row[2] is None
-            goes |= row[3] is None
+        comes |= came
+        goes |= went
     if context.own_writes.generation() != generation:
         return False  # something may have been read in the middle of an own write
     pairs = _pair(blocks, origins, add_more) if comes and goes else {}
     if pairs is None:
         return False
-    for block in blocks:
-        _emit(context, block, blocks, pairs)
+    if context.emit.is_plain and context.services.tree_source is None:
+        besides = partial(_besides, context.options.metadata)
+        for start in range(0, count, _PART):
+            context.emit.rows(blocks, pairs, start, start + _PART, besides)
+            context.breathe()
+    else:
+        for block in blocks:
+            _emit(context, block, blocks, pairs)
     return True
 
 
-def _examine(context: DiffContext, directory: DirNode, names: dict[str, int]) -> _Block | None:
-    """Examine names of one directory; return ``None`` if one of them needs the full path."""
+def _examine(
+    context: DiffContext, directory: DirNode, names: dict[str, int], first: int
+) -> tuple[Block, bool, bool] | None:
+    """Examine names of one directory; return ``None`` if one of them needs the full path.
+
+    Returns:
+        What was found, and whether anything came, and went.
+    """
     disk = context.disk
     if directory.blind is not None or not context.index.contains(directory):
         return None
     traits = context.traits(directory)
     if not traits.case_sensitive:
         return None
-    waiting: Collection[str] = names
-    gone: Collection[str] = ()
-    if context.believes_gone and traits.answers_at_once:
-        gone = {name for name, bits in names.items() if bits & _WENT and not bits & _CAME}
-        if gone:
-            waiting = [name for name in names if name not in gone]
+    believes_gone = context.believes_gone and traits.answers_at_once
+    waiting: Collection[str] = names_that_stay(names) if believes_gone else names
     try:
-        stats = _stat(context, directory, waiting, disk.now()) if waiting else ()
+        records = _stat(context, directory, waiting, disk.now()) if waiting else []
     except (ElsewhereError, OSError):
         return None
-    found: Iterable[bytes | None] = stats
-    if gone:
-        present = iter(stats)
-        found = [None if name in gone else next(present) for name in names]
-    exact, hides = disk.exact_times and traits.exact_times, context.filter.hides
-    entries = directory.entries
+    exact = disk.exact_times and traits.exact_times
+    compare = partial(_compare, context, directory, traits, exact)
+    found = find_rows(names, records, directory.entries, believes_gone, exact, compare)
+    if found is None:
+        return None
+    rows, came, is_any_gone = found
     relative = directory.relative()
-    rows: list[Row] = []
-    for (name, bits), new in zip(names.items(), found, strict=True):
-        old = entries.get(name)
-        if isinstance(old, DirNode):
-            return None
-        changes: bool | AbstractSet[Change] = False
-        if new is None:
-            if old is None:
-                continue  # created and deleted
-        elif is_dir(new):
-            return None
-        elif old is None:
-            if hides(relative, name, is_dir=False):
-                continue
-        else:
-            written = None
-            if isinstance(old, bytes):
-                written = only_written(old, new, deleted=bits & DELETE != 0, exact=exact)
-            if written is not None:
-                changes = written
-            else:
-                facts = unpack(new)
-                if not is_same(directory, old, facts, 0, bits, traits):
-                    return None
-                metadata = context.options.metadata
-                changes = changes_of(
-                    old, facts, bits, seen=directory.seen, exact=exact, metadata=metadata
-                )
-        rows.append((name, bits, old, new, changes))
-    return _Block(directory, relative, rows, exact=exact)
+    if came and (hidden := context.filter.hidden_files(relative, came)):
+        rows = [row for row in rows if row[2] is not None or row[0] not in hidden]
+        came = [name for name in came if name not in hidden]
+    path, text = context.emit.directory(relative)
+    prefix = f"{relative}/" if relative else ""
+    block = Block(first, rows, directory, directory.entries, prefix, path, text, exact)
+    return block, bool(came), is_any_gone
+
+
+def _compare(
+    context: DiffContext,
+    directory: DirNode,
+    traits: FileSystemTraits,
+    exact: bool,  # noqa: FBT001 (bound before the arguments of the call)
+    bits: int,
+    old: int | bytes,
+    new: bytes,
+) -> AbstractSet[Change] | None:
+    """Return what changed of a file; ``None`` if the full path is needed: it is another one."""
+    facts = unpack(new)
+    if not is_same(directory, old, facts, 0, bits, traits):
+        return None
+    metadata = context.options.metadata
+    return changes_of(old, facts, bits, seen=directory.seen, exact=exact, metadata=metadata)
 
 
 def _stat(
@@ -183,8 +153,8 @@ def _stat(
         context.disk.close(handle)
 
 
-def _emit(context: DiffContext, block: _Block, blocks: list[_Block], pairs: dict[int, int]) -> None:
-    """Emit what was found in one directory, in the order of the hints.
+def _emit(context: DiffContext, block: Block, blocks: list[Block], pairs: dict[int, int]) -> None:
+    """Emit what was found in one directory, in the order of the hints, each by itself.
 
     Args:
         context: What the watch shares.
@@ -193,15 +163,7 @@ def _emit(context: DiffContext, block: _Block, blocks: list[_Block], pairs: dict
         pairs: The number of a row that is one end of a rename -> that of the other end.
     """
     directory, emit = block.directory, context.emit
-    entries, prefix = directory.entries, block.prefix
-    if not pairs and emit.is_plain and context.services.tree_source is None:
-        if len(block.rows) <= _PART:
-            emit.files(entries, block.folder, block.rows)
-            return
-        for start in range(0, len(block.rows), _PART):
-            emit.files(entries, block.folder, block.rows[start : start + _PART])
-            context.breathe()
-        return
+    entries, prefix = block.entries, block.prefix
     for number, row in enumerate(block.rows, block.first):
         if not number % _PART:
             context.breathe()
@@ -232,88 +194,65 @@ def _emit(context: DiffContext, block: _Block, blocks: list[_Block], pairs: dict
                 emit.updated(prefix + name, new, old, changes, foreign=bits & OTHER != 0)
 
 
-def _block_of(number: int, blocks: list[_Block]) -> _Block:
+def _block_of(number: int, blocks: list[Block]) -> Block:
     """Return the block that holds the row of this number."""
-    return blocks[bisect_right(blocks, number, key=_first) - 1]
+    return next(block for block in reversed(blocks) if block.first <= number)
 
 
 def _pair(
-    blocks: list[_Block], origins: dict[EntryRef, EntryRef], add_more: Callable[[], None]
+    blocks: list[Block], origins: dict[EntryRef, EntryRef], add_more: Callable[[], None]
 ) -> dict[int, int] | None:
     """Find the renames: the number of either row -> that of the other; see ``_emit``.
 
     Returns:
         ``None`` if one of them needs the full path.
     """
-    gone: dict[EntryRef, tuple[int, Row]] = {}
-    come: dict[EntryRef, tuple[int, Row]] = {}
-    for block in blocks:
-        directory = block.directory
-        for end in enumerate(block.rows, block.first):
-            if end[1][3] is None:
-                gone[directory, end[1][0]] = end
-            elif end[1][2] is None:
-                come[directory, end[1][0]] = end
-    pairs: dict[int, int] = {}
-    _tie(gone, come, origins, pairs)
-    if len(pairs) < 2 * len(gone) and len(pairs) < 2 * len(come):
+    pairs, gone, come = tie(blocks, origins)
+    if len(pairs) < 2 * min(gone, come):
         add_more()
-        _tie(gone, come, origins, pairs)
-        left = {_inode(row[2]) for number, row in gone.values() if number not in pairs}
-        if any(_inode(row[3]) in left for number, row in come.values() if number not in pairs):
+        pairs, _, _ = tie(blocks, origins)
+        if may_be_renames(blocks, pairs):
             return None
     return pairs
 
 
-def _tie(
-    gone: dict[EntryRef, tuple[int, Row]],
-    come: dict[EntryRef, tuple[int, Row]],
-    origins: dict[EntryRef, EntryRef],
-    pairs: dict[int, int],
-) -> None:
-    """Add the renames that the backend reported: arrivals with the departures they came from."""
-    for ref, (number, row) in come.items():
-        origin = origins.get(ref)
-        start = gone.get(origin) if origin is not None else None
-        if start is None or row[1] & DELETE or start[0] in pairs or number in pairs:
-            continue
-        old, new = start[1][2], row[3]
-        if old and new and inode_of(old) == inode_of(new) and kind_of(old) == kind_of(new):
-            pairs[start[0]], pairs[number] = number, start[0]
-
-
-def _inode(record: int | bytes | None) -> int:
-    return inode_of(record) if record else -1
-
-
-def _emit_renamed(context: DiffContext, start: tuple[_Block, Row], end: tuple[_Block, Row]) -> None:
+def _emit_renamed(context: DiffContext, start: tuple[Block, Row], end: tuple[Block, Row]) -> None:
     """Emit a rename, and what else changed of the file."""
     source_name, source_bits, old, _, _ = start[1]
     name, bits, _, new, _ = end[1]
     if old is None or new is None:
         return
-    directory, origin, exact = end[0].directory, start[0].directory, end[0].exact
-    source = start[0].prefix + source_name
+    del start[0].entries[source_name]
+    end[0].entries[name] = new
+    source, path = start[0].prefix + source_name, end[0].prefix + name
     bits |= source_bits
-    del origin.entries[source_name]
-    directory.entries[name] = new
-    if context.emit.is_plain:
-        context.emit.file_renamed(source, end[0].folder, name, new, old)
-    else:
-        path, foreign = end[0].prefix + name, bits & OTHER != 0
-        context.emit.renamed(source, path, new, old, None, foreign=foreign)
-    if context.services.tree_source is not None:
-        context.note_young(directory, name, new)
+    foreign = bits & OTHER != 0
+    context.emit.renamed(source, path, new, old, None, foreign=foreign)
+    context.note_young(end[0].directory, name, new)
     if (
         isinstance(old, bytes)
-        and (exact or not bits & WRITE)
+        and (end[0].exact or not bits & WRITE)
         and old[BEARING] == new[BEARING]
         and old[CONTENT] == new[CONTENT]
     ):
         return
-    changes = changed_besides_its_name(
-        old, unpack(new), bits, seen=origin.seen, exact=exact, metadata=context.options.metadata
-    )
+    changes = _besides(context.options.metadata, start[0], start[1], end[0], end[1])
     if changes:
-        path, foreign = end[0].prefix + name, bits & OTHER != 0
         context.emit.updated(path, new, old, changes, foreign=foreign)
+
+
+def _besides(
+    metadata: bool,  # noqa: FBT001 (bound before the arguments of the call)
+    start: Block,
+    start_row: Row,
+    end: Block,
+    end_row: Row,
+) -> AbstractSet[Change]:
+    """Return what changed of a renamed file besides its name."""
+    old, new = start_row[2], end_row[3]
+    if old is None or new is None:
+        return frozenset()
+    seen, bits = start.directory.seen, start_row[1] | end_row[1]
+    return changed_besides_its_name(
+        old, unpack(new), bits, seen=seen, exact=end.exact, metadata=metadata
+    )

@@ -6,12 +6,13 @@ An event is made with its source, from which its fields are worked out when they
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
 from limpet._file_stat import kind_of_mode
-from limpet._lazy_fields import Lazy, make_lazily
-from limpet.watch.emit._path_cache import PathCache, join_name
+from limpet._lazy_fields import make_lazily
+from limpet.watch.emit._file_events import FIXED, Makers, emit_rows, set_path
+from limpet.watch.emit._path_cache import PathCache
 from limpet.watch.index._entry_record import (
     StatResult,
     inode_of,
@@ -22,10 +23,11 @@ from limpet.watch.index._entry_record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
+    from limpet._lazy_fields import Maker
     from limpet.config import WatchOptions
     from limpet.events import (
         Change,
@@ -39,12 +41,7 @@ if TYPE_CHECKING:
     )
     from limpet.watch.emit._own_writes import OwnWrites
     from limpet.watch.index._fs import FileSystemCalls
-    from limpet.watch.index._index import Entry
-
-_new = object.__new__
-_set_maker = cast("Any", Lazy)._maker.__set__  # noqa: SLF001 (its slots, which frozen closes)
-_set_source = cast("Any", Lazy)._source.__set__  # noqa: SLF001
-_set_path = cast("Any", ev.EntryEvent).path.__set__
+    from limpet.watch.index._rows import Block, Row
 
 Record = int | bytes
 Now = StatResult | bytes
@@ -64,11 +61,6 @@ def barely_known(record: Record, device: int) -> FileStat:
 
 _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o120000, "other": 0}
 _CONTENT: Final[frozenset[Change]] = frozenset(("content",))
-
-Row = tuple[str, int, "Record | None", "bytes | None", "bool | AbstractSet[Change]"]
-"""What was found of a file: its name, the hints, its record before and now (``None``: it was or is
-not there), and what changed: ``True`` is the content, ``False`` nothing. Text, numbers and bytes
-alone are not work for the garbage collector."""
 
 _Source = tuple[int, float, "Origin", bool, str, "Now | None", "Record | None", str]
 """What is an event's own: number, time, origin, own, relative path, record now, record before, and
@@ -150,7 +142,10 @@ class EventFactory:
         self._plain = _Maker(self._paths, {})
         self._makers: dict[object, _Maker] = {}
         """What changed, or the kind of what is gone -> the maker of such events."""
-        self._written = self._changed(_CONTENT)
+        kinds: tuple[Kind, ...] = ("file", "dir", "symlink", "other")
+        gone: dict[Kind, Maker] = {kind: self._gone(kind) for kind in kinds}
+        written = self._changed(_CONTENT)
+        self._file_makers = Makers(self._plain, written, gone, self._changed)
         self._disk = disk
         self._own_writes = own_writes
         self._own = options.own
@@ -195,7 +190,7 @@ class EventFactory:
             kind: type[Event] = ev.DirUpdated if relative else ev.TargetDirUpdated
         else:
             kind = ev.FileUpdated if relative else ev.TargetFileUpdated
-        maker = self._changed(frozenset(changes))
+        maker = self._changed(changes)
         self._add(kind, maker, own, relative, now, previous)
 
     def renamed(
@@ -246,68 +241,38 @@ class EventFactory:
         """Return whether no event can be own, and ``files`` may be used."""
         return self._own == "keep" or self._own_writes.is_quiet
 
-    def files(self, entries: dict[str, Entry], folder: str, rows: Iterable[Row]) -> None:
-        """Record what was found of files in one directory, and emit its events.
+    def directory(self, relative: str) -> tuple[Path, str]:
+        """Return the path of a directory below the location, and that as text with a slash."""
+        prefix = f"{self._prefix}{relative}/" if relative else self._prefix
+        return self._paths.directory(relative), prefix
 
-        As ``created``, ``updated`` and ``deleted`` for each, at half their cost: most of what
-        happens is this. Only where ``is_plain``.
-
-        Args:
-            entries: The entries of the directory in the index.
-            folder: Path of the directory below the location.
-            rows: What was found; see ``Row``.
-        """
-        prefix = f"{folder}/" if folder else ""
-        directory = self._paths.directory(folder)
-        self._time = time = max(self._disk.time(), self._time)
-        origin, seq, add = self.origin, self.made, self.out.append
-        for name, _, old, now, changes in rows:
-            if now is None:
-                if old is None:
-                    continue
-                del entries[name]
-                gone = kind_of(old)
-                maker = self._makers.get(gone) or self._gone(gone)
-                # Where directories are not entered, one is an entry like any other.
-                kind: type[ev.EntryEvent] = ev.DirDeleted if gone == "dir" else ev.FileDeleted
-            else:
-                entries[name] = now
-                if old is None:
-                    kind, maker = ev.FileCreated, self._plain
-                elif changes is True:
-                    kind, maker = ev.FileUpdated, self._written
-                elif changes:
-                    kind, maker = ev.FileUpdated, self._changed(frozenset(changes))
-                else:
-                    continue
-            seq += 1
-            event = _new(kind)
-            _set_maker(event, maker)
-            _set_source(event, (seq, time, origin, False, prefix + name, now, old, ""))
-            _set_path(event, join_name(directory, name))
-            add(event)
-        self.made = seq
-
-    def file_renamed(
-        self, source: str, folder: str, name: str, now: bytes, previous: Record
+    def rows(
+        self,
+        blocks: list[Block],
+        pairs: dict[int, int],
+        begin: int,
+        end: int,
+        besides: Callable[[Block, Row, Block, Row], AbstractSet[Change]],
     ) -> None:
-        """Emit that a file has another name, as ``renamed``; only where ``is_plain``."""
+        """Record what was found of files, and make its events; see ``emit_rows``.
+
+        As ``created``, ``updated``, ``renamed`` and ``deleted`` for each, at a part of their cost.
+        Only where ``is_plain``.
+        """
         self._time = time = max(self._disk.time(), self._time)
-        self.made = seq = self.made + 1
-        relative = f"{folder}/{name}" if folder else name
-        event = _new(ev.FileRenamed)
-        _set_maker(event, self._plain)
-        _set_source(event, (seq, time, self.origin, False, relative, now, previous, source))
-        _set_path(event, join_name(self._paths.directory(folder), name))
-        self.out.append(event)
+        self.made = emit_rows(
+            self.out, blocks, pairs, begin, end, self.made, time, self.origin, self._file_makers,
+            besides, FIXED,
+        )  # fmt: skip
 
     def _gone(self, kind: Kind) -> _Maker:
         """Return the maker of the events of what is gone below the location."""
         maker = self._makers[kind] = self._maker(kind=kind)
         return maker
 
-    def _changed(self, changes: frozenset[Change]) -> _Maker:
+    def _changed(self, found: AbstractSet[Change]) -> _Maker:
         """Return the maker of the events of what changed so."""
+        changes = frozenset(found)
         maker = self._makers.get(changes)
         if maker is None:
             maker = self._makers[changes] = self._maker(changes=changes)
@@ -364,7 +329,7 @@ class EventFactory:
         self.made += 1
         source: _Source = (self.made, time, self.origin, own, relative, now, previous, before)
         event = make_lazily(kind, maker, source)
-        _set_path(event, self._paths.path(relative))
+        set_path(event, self._paths.path(relative))
         self.out.append(event)
 
     def _watch(self, kind: type[Event], /, **fields: object) -> None:

@@ -135,6 +135,16 @@ class Filter:
             if self.hides(directory, name, is_dir=record & 3 == BRIEF_DIR)
         ]
 
+    def hidden_files(self, directory: str, names: list[str]) -> set[str]:
+        """Return those of the names in a directory (relative path) that are left out, as files."""
+        if self.plain and not self._ignore_files:
+            if not self._defaults:
+                return set()
+            text = "/".join(("", *names, ""))
+            if not any(sign in text for sign in SIGNS):
+                return set()
+        return {name for name in names if self.hides(directory, name, is_dir=False)}
+
     def hides(self, directory: str, name: str, *, is_dir: bool) -> bool:
         """Return whether ``name`` in ``directory`` (relative path) is left out."""
         if self._defaults and (
