@@ -76,7 +76,8 @@ format: $(READY)  ## put the code into the form lint wants
 
 soak: $(READY)  ## the laws under many more random operations, some minutes for each backend
 	LIMPET_PROFILE=soak $(BIN)/python -m pytest tests/watch/model tests/watch/filesystems \
-		tests/following tests/bot/test_model.py tests/output/test_chaos.py -m "soak or not soak" --timeout=3600
+		tests/following tests/bot/test_model.py tests/output/test_chaos.py tests/speedups \
+		-m "soak or not soak" --timeout=3600
 	$(BIN)/python -m pytest -m soak tests/bot --timeout=3600
 
 bench: $(READY)  ## compare with the peers and write docs/explanation/performance/watch.md; PROFILE=full takes longer

@@ -56,8 +56,10 @@ def why_not_here() -> str:
     return ""
 
 
-def compile_speedups(root: Path, target: Path) -> None:
+def compile_speedups(root: Path, target: Path, *, load: bool = True) -> None:
     """Compile the source below ``root`` into the file ``target``, and load it once.
+
+    Without ``load`` it is not loaded: this process has not what a build for tests needs.
 
     Raises:
         NotBuiltError: It could not be compiled or loaded; nothing is at ``target``.
@@ -75,7 +77,8 @@ def compile_speedups(root: Path, target: Path) -> None:
         command += shlex.split(os.environ.get("LDFLAGS", ""))
         try:
             _run(command)
-            _run([sys.executable, "-c", _IMPORT, os.fspath(made)])
+            if load:
+                _run([sys.executable, "-c", _IMPORT, os.fspath(made)])
         except NotBuiltError:
             target.unlink(missing_ok=True)  # of an earlier source
             raise

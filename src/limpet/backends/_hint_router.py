@@ -271,7 +271,7 @@ class HintRouter:
         """
         with self.lock:
             source = self.sources.get(order[0]) if order else None
-            if source is None:
+            if source is None or not fds:
                 return []
             keys = source.mark_several(fds, what, device)
             return [

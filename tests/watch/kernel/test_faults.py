@@ -188,6 +188,11 @@ class LimitedHub(HintRouter):
         self.left -= 1
         return super().mark(*arguments, **details)
 
+    def mark_several(self, order: Any, fds: list[int], *arguments: Any, **details: Any) -> Any:
+        marks = super().mark_several(order, fds[: self.left], *arguments, **details)
+        self.left -= len(marks)
+        return marks
+
 
 def test_the_watch_limit_is_reported_and_the_rest_is_polled(tmp_path: Path) -> None:
     """S23, and the marks come back once the limit allows."""
