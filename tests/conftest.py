@@ -32,6 +32,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+settings.register_profile("brief", settings.get_profile("check"), max_examples=6)
 settings.register_profile("long", settings.get_profile("check"), max_examples=400)
 settings.load_profile(os.environ.get("LIMPET_PROFILE", "check"))
 

@@ -44,8 +44,9 @@ _INFO_SIZE: Final = 20
 _FSID_AT: Final = 4
 _LENGTH_AT, _HANDLE_LENGTH_AT = 2, 12
 
-_BITS_OWN: Final = 1 << 40
-_BITS_OTHER: Final = 1 << 41
+_BITS_OWN: Final = 1 << 64
+_BITS_OTHER: Final = 1 << 65
+"""Above those that a mask of the kernel may ever have."""
 _bits_of: Final = MaskTable(
     (
         (FAN_MODIFY, WRITE),
