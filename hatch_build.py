@@ -71,6 +71,7 @@ def compile_speedups(root: Path, target: Path, *, load: bool = True) -> None:
     with tempfile.TemporaryDirectory(prefix="limpet-") as folder:
         made = Path(folder, NAME)
         command = [*compiler, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"]
+        command += ["-Werror=implicit-function-declaration"]  # what the limited API has not
         command += [f"-I{path}" for path in sorted(include)]
         command += [f'-DSOURCE_DIGEST="{digest}"', *shlex.split(os.environ.get("CFLAGS", ""))]
         command += [os.fspath(source), "-o", os.fspath(made)]

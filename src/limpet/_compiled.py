@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 SWITCH: Final = "LIMPET_SPEEDUPS"
 """Variable of the environment; ``0`` leaves the compiled part aside."""
 
-INTERFACE: Final = 6
+INTERFACE: Final = 7
 """Raised here and in ``_speedups.c`` when a function is added or takes or returns something else,
 so that a compiled part of another version of limpet is left aside."""
 
@@ -34,6 +34,7 @@ FUNCTIONS: Final = (
     "name_to_handle",
     "names_that_stay",
     "open_directories",
+    "records_in",
     "statx_directory",
     "statx_records",
     "tie",

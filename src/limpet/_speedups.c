@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
@@ -31,7 +32,7 @@
 #error "made for 64-bit little-endian systems; the Python form serves the others"
 #endif
 
-#define INTERFACE 6 /* of limpet/_compiled.py */
+#define INTERFACE 7 /* of limpet/_compiled.py */
 
 /* -- statx: limpet/watch/index/_statx.py ------------------------------------------------------- */
 
@@ -195,6 +196,106 @@ failed:
     Py_DECREF(names);
     Py_XDECREF(result);
     return NULL;
+}
+
+/* One name of records_in: its text, and what was found. */
+struct stated {
+    PyObject *encoded;
+    const char *text;
+    int code; /* as in stat_chunk */
+    char record[RECORD_SIZE];
+};
+
+/* The records of `count` names; takes the errno of the first for which there is no answer. */
+static PyObject *
+list_stated(const struct stated *all, Py_ssize_t count, PyObject *names)
+{
+    PyObject *records = PyList_New(count);
+    for (Py_ssize_t i = 0; i < count && records != NULL; i++) {
+        PyObject *record = NULL;
+        if (all[i].code == ENOENT)
+            record = Py_NewRef(Py_None);
+        else if (all[i].code) {
+            errno = all[i].code;
+            PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, PyList_GetItem(names, i));
+        }
+        else
+            record = PyBytes_FromStringAndSize(all[i].record, RECORD_SIZE);
+        if (record == NULL || PyList_SetItem(records, i, record) < 0)
+            Py_CLEAR(records);
+    }
+    return records;
+}
+
+/* Equals _statx.records_in; the GIL is let go once for all of it. */
+static PyObject *
+records_in(PyObject *module, PyObject *args)
+{
+    PyObject *path, *names, *records = NULL, *result = NULL;
+    struct stated *all = NULL;
+    struct stat found;
+    unsigned long long device, inode;
+    long long now;
+    int flags, fd, code = 0, is_it = 0;
+    Py_ssize_t count, ready = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&iKKO!L:records_in", PyUnicode_FSConverter, &path, &flags,
+                          &device, &inode, &PyList_Type, &names, &now))
+        return NULL;
+    count = PyList_Size(names);
+    all = malloc((size_t)(count ? count : 1) * sizeof *all);
+    if (all == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (; ready < count; ready++) {
+        all[ready].encoded = PyUnicode_EncodeFSDefault(PyList_GetItem(names, ready));
+        if (all[ready].encoded == NULL)
+            goto done;
+        all[ready].text = PyBytes_AsString(all[ready].encoded);
+    }
+    const char *place = PyBytes_AsString(path);
+    Py_BEGIN_ALLOW_THREADS
+    fd = open(place, flags);
+    if (fd < 0 || fstat(fd, &found) < 0)
+        code = errno;
+    else if (found.st_dev == device && found.st_ino == inode) {
+        is_it = 1;
+        for (Py_ssize_t i = 0; i < count; i++) {
+            struct statx facts;
+            all[i].code = 0;
+            if (statx(fd, all[i].text, AT_SYMLINK_NOFOLLOW, WANTED, &facts) == 0)
+                pack_record(all[i].record, &facts, now, 1);
+            else if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+                all[i].code = ENOENT;
+            else {
+                all[i].code = errno;
+                count = i + 1; /* the list ends with the error */
+            }
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    Py_END_ALLOW_THREADS
+    if (code) {
+        errno = code;
+        PyObject *shown = PyUnicode_DecodeFSDefault(place);
+        if (shown != NULL)
+            PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, shown);
+        Py_XDECREF(shown);
+        goto done;
+    }
+    records = is_it ? list_stated(all, count, names) : Py_NewRef(Py_None);
+    if (records != NULL)
+        result = Py_BuildValue("(KKO)", (unsigned long long)found.st_dev,
+                               (unsigned long long)found.st_ino, records);
+done:
+    Py_XDECREF(records);
+    for (Py_ssize_t i = 0; i < ready; i++)
+        Py_DECREF(all[i].encoded);
+    free(all);
+    Py_DECREF(path);
+    return result;
 }
 
 /* Equals _statx.statx_directory. */
@@ -1910,6 +2011,7 @@ static PyMethodDef methods[] = {
     {"inotify_mark_several", inotify_mark_several, METH_VARARGS, NULL},
     {"list_directory", list_directory, METH_O, NULL},
     {"list_sifted", list_sifted, METH_VARARGS, NULL},
+    {"records_in", records_in, METH_VARARGS, NULL},
     {"emit_rows", emit_rows, METH_VARARGS, NULL},
     {"find_rows", find_rows, METH_VARARGS, NULL},
     {"names_that_stay", names_that_stay, METH_O, NULL},

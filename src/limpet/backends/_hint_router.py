@@ -171,6 +171,11 @@ class HintRouter:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
         self._poller.wait(timeout)
 
+    def clear_wake(self) -> None:
+        """End a wake-up for a caller that waits for ``fileno``, and drains next."""
+        if self._poller.is_woken:
+            self._poller.clear()
+
     def fileno(self) -> int:
         """Return the descriptor that is readable while there is something to drain."""
         return self._poller.fileno()

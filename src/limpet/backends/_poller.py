@@ -15,6 +15,8 @@ class _Wake:
     """A socket pair: a byte through it ends a wait, from any thread, on any system."""
 
     def __init__(self) -> None:
+        self.is_woken = False
+        """A byte may wait to be read."""
         self._in, self._out = socket.socketpair()
         self._in.setblocking(False)
         self._out.setblocking(False)
@@ -25,8 +27,10 @@ class _Wake:
     def wake(self) -> None:
         with contextlib.suppress(OSError):
             self._out.send(b"\0")
+        self.is_woken = True  # afterwards: what is sent is read, at the latest with the next one
 
     def clear(self) -> None:
+        self.is_woken = False
         with contextlib.suppress(OSError):
             while self._in.recv(4096):
                 pass

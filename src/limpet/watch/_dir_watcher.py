@@ -203,6 +203,7 @@ class DirWatcher:
         hints = pending.take()
         origins = rename_origins(hints)
         self.context.believes_gone = not hints.early
+        self.context.has_breathed()
 
         def add_more() -> None:
             more = self._take_more()

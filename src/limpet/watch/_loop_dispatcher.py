@@ -150,7 +150,7 @@ class LoopDispatcher(Dispatcher):
         trouble: BaseException | None = None
         try:
             try:
-                self.router.wait(0)
+                self.router.clear_wake()
                 self.router.drain()
             except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
                 trouble = error
@@ -162,6 +162,8 @@ class LoopDispatcher(Dispatcher):
                 if watcher.is_ready or waiter.must_scan or waiter.error is not None:
                     self._forget(watcher)
                     waiter.wake()
+                elif watcher.due() < self._until:
+                    self._until = watcher.due()
         finally:
             lock.release()
 
@@ -173,8 +175,9 @@ class LoopDispatcher(Dispatcher):
             waiter.must_scan = watcher.due() <= now
         else:
             try:
-                waiter.must_scan = watcher.hints.count > NAMES or not watcher.examine_names()
+                # Of the two names of a rename, one is gone, and is not examined.
+                few = watcher.hints.count - 2 * len(watcher.hints.moves) <= NAMES
+                waiter.must_scan = not (few and watcher.examine_names())
             except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
                 waiter.error = error
-            self._until = min(self._until, watcher.due())
             self._gathering.examined(time.monotonic())

@@ -137,6 +137,10 @@ class DiffContext:
             self._breathed = now
             self.router.drain()
 
+    def has_breathed(self) -> None:
+        """Record that the kernel's queue was just read."""
+        self._breathed = self.disk.monotonic()
+
     def path(self, directory: DirNode) -> str:
         """Return where the index has the directory."""
         relative = directory.relative()
@@ -169,6 +173,32 @@ class DiffContext:
             self.disk.close(handle)
             raise
         return handle
+
+    def records(self, directory: DirNode, names: list[str], now: int) -> list[bytes | None]:
+        """Stat names in the very directory that is in the index; ``None`` for one that is gone.
+
+        Raises:
+            ElsewhereError: It is not there.
+            OSError: It cannot be opened, or there is no answer for a name.
+            StoppedError: The watch is being closed.
+        """
+        if self.stopping:
+            raise StoppedError
+        follow = directory.parent is None or directory.link != 0
+        identity = directory.device, directory.inode
+        try:
+            answer = self.disk.records_in(self.path(directory), identity, names, now, follow=follow)
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                raise ElsewhereError from error
+            raise
+        if answer is not None and answer[1] is not None:
+            return answer[1]
+        handle = self.open(directory)
+        try:
+            return self.disk.records(handle, names, now)
+        finally:
+            self.disk.close(handle)
 
     def traits(self, directory: DirNode) -> FileSystemTraits:
         """Return what may be believed of the file system of a directory."""

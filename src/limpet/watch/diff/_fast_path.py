@@ -21,7 +21,7 @@ from limpet.watch.index._index import DirNode
 from limpet.watch.index._rows import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
     from limpet.backends import FileSystemTraits
@@ -55,9 +55,9 @@ def emit_fast(
     if context.own_writes.any_open():
         return False
     blocks: list[Block] = []
-    comes, goes, count = False, False, 0
+    comes, goes, count, now = False, False, 0, context.disk.now()
     for directory in sorted(dirty, key=DirNode.depth) if len(dirty) > 1 else dirty:
-        found = _examine(context, directory, dirty[directory], count)
+        found = _examine(context, directory, dirty[directory], count, now)
         if found is None:
             return False
         context.breathe()
@@ -83,7 +83,7 @@ def emit_fast(
 
 
 def _examine(
-    context: DiffContext, directory: DirNode, names: dict[str, int], first: int
+    context: DiffContext, directory: DirNode, names: dict[str, int], first: int, now: int
 ) -> tuple[Block, bool, bool] | None:
     """Examine names of one directory; return ``None`` if one of them needs the full path.
 
@@ -97,9 +97,9 @@ def _examine(
     if not traits.case_sensitive:
         return None
     believes_gone = context.believes_gone and traits.answers_at_once
-    waiting: Collection[str] = names_that_stay(names) if believes_gone else names
+    waiting = names_that_stay(names) if believes_gone else list(names)
     try:
-        records = _stat(context, directory, waiting, disk.now()) if waiting else []
+        records = _stat(context, directory, waiting, now) if waiting else []
     except (ElsewhereError, OSError):
         return None
     exact = disk.exact_times and traits.exact_times
@@ -136,21 +136,16 @@ def _compare(
 
 
 def _stat(
-    context: DiffContext, directory: DirNode, names: Collection[str], now: int
+    context: DiffContext, directory: DirNode, names: list[str], now: int
 ) -> list[bytes | None]:
     """Stat names of one directory; many of them in parts, so that the kernel's queue is emptied."""
-    handle = context.open(directory)
-    try:
-        if len(names) <= _PART:
-            return context.disk.records(handle, names, now)
-        waiting: list[str] = list(names)
-        found: list[bytes | None] = []
-        for start in range(0, len(waiting), _PART):
-            found += context.disk.records(handle, waiting[start : start + _PART], now)
-            context.breathe()
-        return found
-    finally:
-        context.disk.close(handle)
+    if len(names) <= _PART:
+        return context.records(directory, names, now)
+    found: list[bytes | None] = []
+    for start in range(0, len(names), _PART):
+        found += context.records(directory, names[start : start + _PART], now)
+        context.breathe()
+    return found
 
 
 def _emit(context: DiffContext, block: Block, blocks: list[Block], pairs: dict[int, int]) -> None:

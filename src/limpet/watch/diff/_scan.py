@@ -95,7 +95,7 @@ class _Scan:
         self.links: list[tuple[DirNode, str, str]] = []
         self.base = len(context.base) + 1
         self.several = (
-            context.disk.opens_several()
+            context.disk.does_several()
             and bool(context.order)
             and not (adopt or context.options.follow_symlinks or context.options.filesystem_mark)
         )

@@ -32,6 +32,7 @@ if sys.platform == "linux":
     from limpet.watch.index._statx import (
         EXACT_TIMES,
         open_directories,
+        records_in,
         statx,
         statx_answers,
         statx_directory,
@@ -138,8 +139,8 @@ class FileSystemCalls:
         """Return a clock that is never set, in seconds."""
         return time.monotonic()
 
-    def opens_several(self) -> bool:
-        """Return whether ``open_several`` does what the single calls do.
+    def does_several(self) -> bool:
+        """Return whether ``open_several`` and ``records_in`` do what the single calls do.
 
         Not where one of them is another one: a test that makes it fail, a system without
         descriptors.
@@ -157,6 +158,24 @@ class FileSystemCalls:
         if sys.platform == "linux":
             return open_directories(handle, names, device, self.now())
         return []
+
+    def records_in(
+        self, path: str, identity: tuple[int, int], names: list[str], now: int, *, follow: bool
+    ) -> tuple[tuple[int, int], list[bytes | None] | None] | None:
+        """Stat names in a directory as ``open``, ``identity``, ``records`` and ``close`` would.
+
+        Returns:
+            Device and inode of what is there, and the records, if these are the ones asked for;
+            ``None`` where the single calls are to be made.
+
+        Raises:
+            OSError: As ``open`` and ``records``.
+        """
+        if sys.platform != "linux" or not self.does_several() or len(path) >= _PATH_LIMIT // 4:
+            return None
+        flags = _FOLDER | (0 if follow else _NOFOLLOW)
+        device, inode, records = records_in(path, flags, *identity, names, now)
+        return (device, inode), records
 
     def open(self, path: str, *, follow: bool = False) -> Handle:
         """Open the directory at ``path``, however long the path is.
@@ -267,7 +286,7 @@ class FileSystemCalls:
         Raises:
             OSError: There is no answer.
         """
-        if self.opens_several():
+        if self.does_several():
             return list_sifted(handle, signs)
         entries = self.read(handle)
         return entries, *sift(entries, signs)

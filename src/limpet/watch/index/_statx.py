@@ -201,6 +201,37 @@ def statx_records(fd: int, names: Iterable[str], now: int) -> list[bytes | None]
     return records
 
 
+@compiled_if_built
+def records_in(
+    path: str, flags: int, device: int, inode: int, names: list[str], now: int
+) -> tuple[int, int, list[bytes | None] | None]:
+    """Open a directory, stat names in it, and close it.
+
+    Args:
+        path: The directory.
+        flags: How to open it.
+        device: Its device number.
+        inode: Its inode number.
+        names: The names.
+        now: As in ``statx_records``.
+
+    Returns:
+        Device and inode of what is there, and what ``statx_records`` returns or, where those are
+        not the ones asked for, ``None``.
+
+    Raises:
+        OSError: It could not be opened, or there is no answer for one of the names.
+    """
+    fd = os.open(path, flags)
+    try:
+        found = os.fstat(fd)
+        is_it = (found.st_dev, found.st_ino) == (device, inode)
+        records = statx_records(fd, names, now) if is_it else None
+    finally:
+        close_reader(fd)
+    return found.st_dev, found.st_ino, records
+
+
 def _release() -> tuple[int, ...]:
     parts = os.uname().release.split("-", 1)[0].split(".")
     return tuple(int(part) for part in parts[:2] if part.isdigit())
