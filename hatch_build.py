@@ -143,6 +143,8 @@ class SpeedupsHook(BuildHookInterface):
                 build_data["pure_python"] = False
                 build_data["force_include"][os.fspath(made)] = f"limpet/{NAME}"
                 return
+        if version == "editable":
+            (root / FOLDER / NAME).unlink(missing_ok=True)  # of an earlier build
         if switch == "1":
             message = f"limpet._speedups was not built, and {SWITCH}=1 asks for it: {why}"
             raise RuntimeError(message)

@@ -98,7 +98,9 @@ def nonsense(part: Any, random: Random) -> None:
 
 def main(path: str, seed: str, rounds: str) -> None:
     part, random = load(path), Random(int(seed))
-    with tempfile.TemporaryDirectory() as top:
+    with tempfile.TemporaryDirectory() as outer:
+        top = os.path.join(outer, "top")  # so that nobody else changes what is at ".."
+        os.makedirs(top)
         os.mkdir(os.path.join(top, "dir"))
         for name in NAMES:
             if name not in {b"", b".", b".."}:

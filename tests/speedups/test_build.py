@@ -11,6 +11,8 @@ import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -82,13 +84,36 @@ WITHOUT = {
 }
 
 
-@pytest.mark.parametrize("why", WITHOUT)
-def test_without_it_the_wheel_is_for_every_system(source: Path, tmp_path: Path, why: str) -> None:
+def test_without_it_the_wheel_is_for_every_system(source: Path, tmp_path: Path) -> None:
     """Nothing fails; the output says that it is missing."""
-    wheel, output = build(source, tmp_path, **WITHOUT[why])
+    wheel, output = build(source, tmp_path, CC="no-such-compiler")
     assert wheel.name.endswith("-py3-none-any.whl")
     assert BUILT not in names(wheel)
     assert "limpet goes without its compiled part: " in output
+
+
+@pytest.mark.parametrize("version", ["standard", "editable"])
+@pytest.mark.parametrize("why", WITHOUT)
+def test_no_build_fails_for_it(
+    source: Path, monkeypatch: pytest.MonkeyPatch, why: str, version: str
+) -> None:
+    """A wheel and an editable installation go without, and say so."""
+    for name, value in ({"CC": "", "CFLAGS": "", "LDFLAGS": ""} | WITHOUT[why]).items():
+        monkeypatch.setenv(name, value)
+    said: list[str] = []
+    app = SimpleNamespace(display_warning=said.append)
+    hook = SimpleNamespace(root=str(source), target_name="wheel", app=app, _made=None)
+    data: dict[str, Any] = {"force_include": {}}
+    old = source / "src" / BUILT
+    try:
+        HATCH_BUILD.SpeedupsHook.initialize(hook, version, data)
+        HATCH_BUILD.SpeedupsHook.finalize(hook, version, data, "")
+        assert old.exists() == (version == "standard")
+    finally:
+        old.write_bytes(OLD)
+    assert data == {"force_include": {}}
+    assert len(said) == 1
+    assert said[0].startswith("limpet goes without its compiled part: ")
 
 
 def test_a_build_fails_without_it_if_that_is_asked_for(source: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import BACKENDS
 
 ROOT = hasattr(os, "getuid") and os.getuid() == 0
-EXAMPLES = "8" if os.environ.get("LIMPET_PROFILE", "check") == "check" else "500"
+EXAMPLES = {"brief": "3", "check": "8"}.get(os.environ.get("LIMPET_PROFILE", "check"), "500")
 
 
 @pytest.mark.skipif(
