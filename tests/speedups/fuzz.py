@@ -19,6 +19,7 @@ from limpet import _compiled
 from limpet.watch.index._filter import SIGNS
 from tests.speedups.forms import ordered, outcome
 from tests.speedups.kernel_buffers import NAMES, OWN, buffers
+from tests.speedups.random_rows import check_rows
 
 PYTHON = _compiled.PYTHON
 
@@ -111,6 +112,7 @@ def main(path: str, seed: str, rounds: str) -> None:
             records(part, random)
             listings(part, random)
             stats(part, random)
+            check_rows(random, PYTHON, part)
             names(part, random, folder, device)
             nonsense(part, random)
         os.close(folder)

@@ -12,11 +12,14 @@ from random import Random
 
 import pytest
 
+from limpet import _compiled
 from tests.speedups.forms import compiled_part
 from tests.speedups.kernel_buffers import OWN, buffers
 
 if sys.platform != "linux":
     pytest.skip("made for Linux alone", allow_module_level=True)
+
+from tests.speedups.random_rows import check_rows, compare
 
 CALLS = 25_000
 FEW_BYTES = 10_000
@@ -35,7 +38,7 @@ def folder(tmp_path: Path) -> Iterator[int]:
 def fails(function: Callable[..., object], *args: object) -> None:
     try:
         function(*args)
-    except (OSError, TypeError, UnicodeError):
+    except (IndexError, OSError, TypeError, ValueError):
         return
     raise AssertionError
 
@@ -53,6 +56,14 @@ def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
         "merge_inotify": [
             *(lambda read=read: part.merge_inotify(read, {2: (1, b"x\0")}) for read in inos),
             lambda: fails(part.merge_inotify, [*inos[0], "no bytes"], {}),
+        ],
+        "rows": [
+            lambda: check_rows(Random(3), _compiled.PYTHON, part),
+            lambda: check_rows(Random(4), _compiled.PYTHON, part),
+            lambda: fails(part.find_rows, {"a": 1}, [b"short"], {}, False, False, compare),
+            lambda: fails(part.find_rows, {"a": 1}, [], {}, False, False, compare),
+            lambda: fails(part.tie, [()], {}),
+            lambda: fails(part.emit_rows, [], [], {}, 0, 1, 1, 0.0, "live", (), compare, ()),
         ],
         "statx_records": [
             lambda: part.statx_records(folder, ["a", "b", "none", "\xe4"], 0),
@@ -94,7 +105,7 @@ def test_all_calls_leave_nothing_behind(folder: int) -> None:
         try:
             work(all_calls, CALLS // 100)
             before = used()
-            work(all_calls, CALLS)
+            work(all_calls, CALLS // 10 if name == "rows" else CALLS)
             assert used() - before < FEW_BYTES, name
         finally:
             tracemalloc.stop()
