@@ -232,6 +232,7 @@ static PyObject *
 records_in(PyObject *module, PyObject *args)
 {
     PyObject *path, *names, *records = NULL, *result = NULL;
+    PyObject *type = NULL, *value = NULL, *traceback = NULL;
     struct stated *all = NULL;
     struct stat found;
     unsigned long long device, inode;
@@ -251,9 +252,12 @@ records_in(PyObject *module, PyObject *args)
     for (; ready < count; ready++) {
         all[ready].encoded = PyUnicode_EncodeFSDefault(PyList_GetItem(names, ready));
         if (all[ready].encoded == NULL)
-            goto done;
+            break; /* raised after all that comes before it */
         all[ready].text = PyBytes_AsString(all[ready].encoded);
     }
+    if (ready < count)
+        PyErr_Fetch(&type, &value, &traceback);
+    count = ready;
     const char *place = PyBytes_AsString(path);
     Py_BEGIN_ALLOW_THREADS
     fd = open(place, flags);
@@ -286,10 +290,17 @@ records_in(PyObject *module, PyObject *args)
         goto done;
     }
     records = is_it ? list_stated(all, count, names) : Py_NewRef(Py_None);
-    if (records != NULL)
+    if (records != NULL && is_it && type != NULL) {
+        PyErr_Restore(type, value, traceback);
+        type = value = traceback = NULL;
+    }
+    else if (records != NULL)
         result = Py_BuildValue("(KKO)", (unsigned long long)found.st_dev,
                                (unsigned long long)found.st_ino, records);
 done:
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
     Py_XDECREF(records);
     for (Py_ssize_t i = 0; i < ready; i++)
         Py_DECREF(all[i].encoded);

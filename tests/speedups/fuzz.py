@@ -69,9 +69,12 @@ def stats(part: Any, random: Random) -> None:
 def names(part: Any, random: Random, folder: int, device: int) -> None:
     wanted = [os.fsdecode(random.choice(NAMES)) for _ in range(random.randrange(5))]
     wanted += random.choice(([], ["\ud800"], ["n" * 300], ["a\0b"], ["dir"] * 200))
-    for name in ("statx_records",):
-        args = (folder, wanted, 0)
-        assert outcome(getattr(part, name), *args) == outcome(PYTHON[name], *args)
+    expected = outcome(PYTHON["statx_records"], folder, wanted, 0)
+    assert outcome(part.statx_records, folder, wanted, 0) == expected
+    identity = random.choice(((device, os.fstat(folder).st_ino), (device, 1)))
+    top = random.choice((f"/proc/self/fd/{folder}", "/none", "a\0b", "\ud800"))
+    args = (top, os.O_RDONLY, *identity, wanted, 0)
+    assert outcome(part.records_in, *args) == outcome(PYTHON["records_in"], *args)
     for row in part.open_directories(folder, wanted, device, 0):
         os.close(row[0])
     assert outcome(part.list_directory, folder) == outcome(PYTHON["list_directory"], folder)

@@ -45,6 +45,7 @@ def fails(function: Callable[..., object], *args: object) -> None:
 
 def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
     """Return what is called of each function, the failures too."""
+    identity, top = (os.fstat(folder).st_dev, os.fstat(folder).st_ino), f"/proc/self/fd/{folder}"
     part, random, device = compiled_part(), Random(1), os.fstat(folder).st_dev
     fans = [buffers(random, "fanotify") for _ in range(40)]
     inos = [buffers(random, "inotify") for _ in range(40)]
@@ -89,6 +90,13 @@ def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
             lambda: fails(part.open_directories, folder, [1], 0, 0),
             lambda: part.fanotify_mark_several(-1, 9, 0, [folder]),
             lambda: part.inotify_mark_several(-1, 2, [folder]),
+        ],
+        "records_in": [
+            lambda: part.records_in(top, os.O_RDONLY, *identity, ["a", "none", "\xe4"], 0),
+            lambda: part.records_in(top, os.O_RDONLY, 0, 0, ["a"], 0),
+            lambda: fails(part.records_in, "none", os.O_RDONLY, *identity, ["a"], 0),
+            lambda: fails(part.records_in, top, os.O_RDONLY, *identity, ["a", "n" * 300], 0),
+            lambda: fails(part.records_in, top, os.O_RDONLY, *identity, ["a", "\ud800"], 0),
         ],
         "statx_directory": [
             lambda: part.statx_directory(folder, 0),

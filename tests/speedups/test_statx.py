@@ -123,3 +123,41 @@ def test_a_directory_is_statted_alike(folder: int) -> None:
     python, compiled = both("statx_directory")
     for now in (time.time_ns(), 0):
         assert outcome(python, folder, now) == outcome(compiled, folder, now)
+
+
+FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["f1", "none", "dir"],
+        [f"f{number}" for number in range(310)],
+        ["f1", "n" * 300, "f2"],
+        ["f1", "\ud800"],
+    ],
+    ids=range(5),
+)
+def test_names_of_a_path_are_statted_alike(tmp_path: Path, folder: int, names: list[str]) -> None:
+    """Of the directory that is meant, and of none that is at its path now."""
+    python, compiled = both("records_in")
+    (tmp_path / "way").symlink_to(tmp_path)
+    there = os.fstat(folder)
+    before = len(os.listdir("/proc/self/fd"))
+    for path, flags in (
+        (tmp_path, FLAGS | os.O_NOFOLLOW),
+        (tmp_path / "way", FLAGS),
+        (tmp_path / "way", FLAGS | os.O_NOFOLLOW),
+        (tmp_path / "f1", FLAGS),
+        (tmp_path / "gone", FLAGS),
+        (tmp_path / ("n" * 300), FLAGS),
+    ):
+        for device, inode in (
+            (there.st_dev, there.st_ino),
+            (there.st_dev, there.st_ino + 1),
+            (0, there.st_ino),
+        ):
+            args = (str(path), flags, device, inode, names, 5)
+            assert outcome(python, *args) == outcome(compiled, *args)
+    assert len(os.listdir("/proc/self/fd")) == before
