@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import limpet
@@ -162,6 +163,56 @@ async def test_a_cancelled_block_saves_what_is_committed(p: Path, tmp_path: Path
             batch.commit()
             scope.cancel()
             await anyio.lowlevel.checkpoint()
+    with limpet.follow(p, state=state, until="eof").sync() as script:
+        assert list(script) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", ["follower", "lines", "text", "batches", "events"])
+async def test_a_cancelled_question_commits_what_was_returned(
+    p: Path, tmp_path: Path, form: str
+) -> None:
+    """Asking for the next line is enough: no line comes again, and none is left out."""
+    write(p, "a\nb\n")
+    state = tmp_path / "state"
+    follower = limpet.follow(p, state=state, fallback="beginning")
+    async with follower:
+        forms = {"follower": lambda: follower, "lines": lambda: aiter(follower)}
+        questions: Any = forms.get(form) or getattr(follower, form)
+        asked = questions()
+        for _ in range(1 if form in ("batches", "events") else 2):
+            await anext(asked)
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await anext(asked)
+            pytest.fail("it was not cancelled")
+    append(p, "c\n")
+    with limpet.follow(p, state=state, until="eof").sync() as script:
+        assert [line.text for line in script] == ["c"]
+
+
+@pytest.mark.anyio
+async def test_a_follower_closed_while_a_task_asks_commits_what_was_returned(
+    p: Path, tmp_path: Path
+) -> None:
+    """Wherever the task is in asking: here just before it gets its turn."""
+    write(p, "a\nb\n")
+    state = tmp_path / "state"
+    follower = await limpet.follow(p, state=state, fallback="beginning").aopen()
+    texts = follower.text()
+    assert [await anext(texts) for _ in range(2)] == ["a", "b"]
+
+    asks = anyio.Event()
+
+    async def ask() -> None:
+        asks.set()
+        async for text in texts:
+            pytest.fail(f"{text} came again")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await asks.wait()
+        await follower.aclose()
     with limpet.follow(p, state=state, until="eof").sync() as script:
         assert list(script) == []
 

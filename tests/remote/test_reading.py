@@ -142,6 +142,26 @@ async def test_a_host_that_is_added_is_read_from_its_first_event(hub: Hub, tmp_p
         assert [e.host for e in await collect(reader, 1)] == ["mail"]
 
 
+async def test_what_a_loop_acknowledged_is_saved_when_the_reader_is_closed(
+    hub: Hub, tmp_path: Path
+) -> None:
+    """Also if the task was cancelled while it asked for the next event."""
+    admin = await hub.connect("admin")
+    await admin.publish(messages(tmp_path, 2))
+    store = tmp_path / "c"
+
+    def reader() -> EventReader:
+        return EventReader(admin, bot="b", store=store, start="all", commit_every=3600)
+
+    async with reader() as first:
+        seen = [e.seq for e in await collect(first, 2)]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(first), 0.01)  # asking is what acknowledges
+    await admin.publish(messages(tmp_path, 3)[2:])
+    async with reader() as second:
+        assert [e.seq for e in await collect(second, 1)] == [seen[-1] + 1]
+
+
 async def add_host(hub: Hub, host: str) -> None:
     from limpet.remote._stream_setup import init_memory
 

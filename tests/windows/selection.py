@@ -151,9 +151,6 @@ SKIPPED: Final[dict[str, tuple[str, ...]]] = {
     "Wine gives a file that is being made another inode number now and then": (
         r"watch/scenarios/.*windows-(S10|W04)",
     ),
-    "Wine had a follower, cancelled right after a line, deliver it again (1 of 3, not traced)": (
-        r"examples/test_pages.py::test_the_follow_of_the_readme",
-    ),
     "no descriptors in /proc/self/fd or /dev/fd": (
         r"following/test_faults.py::test_row_3[56]_",
         r"shared/test_daemon_threads.py::test_where_no_daemon",

@@ -309,21 +309,30 @@ class Follower:
             self._batch = _CurrentBatch()
         return self._batch
 
+    def _commit_exhausted(self, current: _CurrentBatch) -> None:
+        """Commit the batch of which all lines were returned, unless the follower was closed."""
+        if not current.is_closed:
+            last, current.batch = current.batch, None
+            if last is not None and self._auto_commit:
+                last.commit()
+
     async def _refill(self, current: _CurrentBatch) -> None:
         """Wait for the next batch of lines, unless another task has just done so.
+
+        The batch is committed before anything is awaited: a consumer that asks for the next line
+        is done with this one, also if it is cancelled while it asks.
 
         Raises:
             StopAsyncIteration: The follower was closed; nothing is started again.
         """
+        self._commit_exhausted(current)
         async with current.lock:
             if current.at < current.count:
                 return
             if current.is_closed:
                 raise StopAsyncIteration
+            self._commit_exhausted(current)  # another one: other tasks took all its lines meanwhile
             thread = await self._running()
-            last, current.batch = current.batch, None
-            if last is not None and self._auto_commit:
-                last.commit()
             while True:
                 event = await self._next_event(thread)
                 if isinstance(event, Appended):

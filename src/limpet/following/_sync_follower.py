@@ -94,10 +94,10 @@ class SyncFollower:
 
         With ``commit="auto"`` this commits the batch that was returned before.
         """
-        thread = self._start()
         last, self._last = self._last, None
         if last is not None and self.options.commit == "auto":
             last.commit()
+        thread = self._start()
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             over = thread.is_over

@@ -207,9 +207,10 @@ class EventReader:
             await self._start_now(one)
 
     async def aclose(self) -> None:
-        """Stop; events that were not committed are delivered again by the next reader.
+        """Stop; events that were not acknowledged are delivered again by the next reader.
 
-        May be called twice.
+        So are all since the last save if the checkpoint cannot be saved now; the log says so. May
+        be called twice.
         """
         self._is_open = False
         pumps, self._pumps = self._pumps, []
@@ -223,7 +224,13 @@ class EventReader:
         if self._hosts is not None:
             self._subscriptions = []  # the next opening finds the hosts that are there then
         if self._made_store:
-            await self._in_store(self.store.close)
+            try:
+                await self.save()  # a loop acknowledges more often than it saves
+            except sqlite3.Error as error:
+                self._unsaved.clear()
+                _log.warning("reader: cannot save the checkpoint: %s", error)
+            finally:
+                await self._in_store(self.store.close)
 
     def __aiter__(self) -> AsyncIterator[RemoteEvent]:
         return self
