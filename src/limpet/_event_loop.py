@@ -47,7 +47,8 @@ class EventLoop:
                 return
         import asyncio
 
-        self.asyncio = asyncio.get_running_loop()
+        self._running = asyncio.get_running_loop
+        self.asyncio = self._running()
         self.post = self.asyncio.call_soon_threadsafe
 
     @property
@@ -83,10 +84,8 @@ class EventLoop:
                 return bool(self.trio.lowlevel.current_trio_token() is self._token)
             except RuntimeError:
                 return False
-        import asyncio
-
         try:
-            return asyncio.get_running_loop() is self.asyncio
+            return self._running() is self.asyncio
         except RuntimeError:
             return False
 

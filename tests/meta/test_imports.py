@@ -76,6 +76,7 @@ ALLOWED = {
         "limpet._cancellation",
         "limpet._event_loop",
         "limpet._file_stat",
+        "limpet._lazy_fields",
         "limpet._option_fields",
         "limpet._option_signature",
         "limpet._own_write_registry",

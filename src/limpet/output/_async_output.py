@@ -250,10 +250,16 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
             RuntimeError: The output was opened in another event loop.
         """
         check_operation(operation)
-        refusal = await self._admit(operation)
-        if refusal is not None or self._loop is None:
-            return refusal or self._refuse(operation, "closed", "the output is closed")
-        end, wait = self._loop.waiter()
+        if self._in_flight < self._most and not self._turns and self._thread is not None:
+            loop = self._loop
+            assert loop is not None  # noqa: S101 - it has a thread
+            loop.check(self)  # there is room: most operations need not ask for it
+        else:
+            refusal = await self._admit(operation)
+            loop = self._loop
+            if refusal is not None or loop is None:
+                return refusal or self._refuse(operation, "closed", "the output is closed")
+        end, wait = loop.waiter()
         request = self._submit(operation, end)
         try:
             await wait
@@ -298,12 +304,7 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
     def _submit(self, operation: Operation, end: Callable[[], None]) -> Job:
         assert self._thread is not None  # noqa: S101 - admitted
         self._in_flight += 1
-
-        def on_done() -> None:
-            self._leave()
-            end()
-
-        request = Job(operation, on_done)
+        request = Job(operation, self._leave, end)
         self._thread.submit(request)
         return request
 

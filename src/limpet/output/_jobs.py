@@ -10,14 +10,23 @@ from limpet.output._task import Task
 
 
 class Job(Task):
-    """One operation in the output's thread; ``on_done`` is called once it is answered."""
+    """One operation in the output's thread."""
 
-    __slots__ = ("error", "on_done")
+    __slots__ = ("_end", "_leave", "error")
 
-    def __init__(self, operation: Operation, on_done: Callable[[], None]) -> None:
+    def __init__(
+        self, operation: Operation, leave: Callable[[], object], end: Callable[[], object]
+    ) -> None:
+        """Keep what to call once it is answered: first ``leave``, then ``end``."""
         super().__init__(operation)
         self.error: BaseException | None = None
-        self.on_done = on_done
+        self._leave = leave
+        self._end = end
+
+    def on_done(self) -> None:
+        """Make room for the next operation, and wake the task that waits for this one."""
+        self._leave()
+        self._end()
 
 
 class PackingJob:

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
 
-from limpet._file_stat import file_stat
 from limpet.output import _namespace_ops as namespace_ops
 from limpet.output._atomic_write import Change, Replacing, replace_content, stat_or_none
 from limpet.output._batch import Batch
 from limpet.output._config import Settings
+from limpet.output._done_maker import DoneMaker
 from limpet.output._name_validation import BadNameError, split
 from limpet.output._operations import (
     AppendToFile,
@@ -29,7 +29,7 @@ from limpet.output._operations import (
 from limpet.output._pack import Packing
 from limpet.output._quota import Quota
 from limpet.output._refusals import HeldError, RefusalError, refused
-from limpet.output._results import Done, Refused, Result, RootState
+from limpet.output._results import Done, Refused, Result
 from limpet.output._root_dir import RootDir
 from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail, read_tail
@@ -63,8 +63,7 @@ class OutputEngine:
             way=settings["way"],
         )
         self._quota = Quota(calls, settings["limits"])
-        self._last_parts: tuple[str, ...] = ()
-        self._last_path = root
+        self._results = DoneMaker(root)
 
     def open(self) -> None:
         """Open the root and remove the leftovers of processes that died.
@@ -211,7 +210,7 @@ class OutputEngine:
         self._set_durability(operation, batch)
         change = self._do(operation, parts, target, data, batch)
         batch.unverified.append(len(batch.results))
-        return self._done(operation, target or parts, change, batch.state)
+        return self._results.done(operation, target or parts, change, batch.state)
 
     def _append_open(self, operation: AppendToFile, batch: Batch) -> Done | None:
         """Append to a file that this batch has open already."""
@@ -225,7 +224,7 @@ class OutputEngine:
         if change is None:
             return None
         batch.unverified.append(len(batch.results))
-        return self._done(operation, parts, change, batch.state)
+        return self._results.done(operation, parts, change, batch.state)
 
     def _set_durability(self, operation: Operation, batch: Batch) -> None:
         batch.context.set_durability(operation.durability or self._settings["durability"])
@@ -355,24 +354,6 @@ class OutputEngine:
         except (OSError, RefusalError):
             return None
         return None if found is None else found.st_size
-
-    def _done(
-        self, operation: Operation, parts: tuple[str, ...], change: Change, state: RootState
-    ) -> Done:
-        return Done(
-            operation=operation,
-            path=self._path(parts),
-            bytes=change.size,
-            stat=None if change.stat is None else file_stat(change.stat, change.birth),
-            existed=change.existed,
-            root=state,
-        )
-
-    def _path(self, parts: tuple[str, ...]) -> Path:
-        """Return the absolute path; the last one is kept: parsing it costs as much as a write."""
-        if parts != self._last_parts:
-            self._last_parts, self._last_path = parts, Path(str(self._root), *parts)
-        return self._last_path
 
     def _not_synced(self, result: Done, error: OSError) -> Refused:
         """Return the result of an operation that was done but may not be on the disk."""

@@ -52,7 +52,9 @@ class Quota:
             raise RefusalError("over-cap", why)
 
     def add(self, size: int, files: int) -> None:
-        """Add what an operation changed."""
+        """Add what an operation changed, if a limit needs it."""
+        if not self.needed:
+            return
         with self._mutex:
             self._bytes += size
             self._files += files

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from limpet import errors
+from limpet._lazy_fields import Lazy
 from limpet.errors import OutputError
 from limpet.events import FileStat
 from limpet.output._operations import Operation, shown_name, verb_of
@@ -68,7 +69,7 @@ _CLASSES: dict[RefusalCode, type[OutputError]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(Lazy):
     """The operation is done."""
 
     operation: Operation
