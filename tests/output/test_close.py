@@ -43,6 +43,7 @@ class Told(SystemCalls):
         self.number = number
         self.forgets = forgets
         self.written: dict[int, int] = {}
+        self.unnamed: set[int] = set()
         self.open: set[int] = set()
         self.names: dict[int, str] = {}
         self.failed: list[str] = []
@@ -55,8 +56,17 @@ class Told(SystemCalls):
         self.names[fd] = name
         return fd
 
+    def open_unnamed(self, dir_fd: int, mode: int) -> int:
+        fd = super().open_unnamed(dir_fd, mode)
+        self.open.add(fd)
+        self.unnamed.add(fd)
+        return fd
+
     def duplicate(self, fd: int) -> int:
         own = super().duplicate(fd)
+        if fd in self.unnamed and fd in self.written:  # the first close of it tells (close(2))
+            self.unnamed.discard(fd)
+            self.written[own] = self.written.pop(fd)
         self.open.add(own)
         self.names[own] = self.names.get(fd, "")
         return own

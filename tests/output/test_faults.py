@@ -46,6 +46,8 @@ OLD, NEW = "old content\n", "new content, and more of it\n"
 
 CASES: dict[str, Operation] = {
     "create": CreateFile(name="d/f", content=NEW, durability="full"),
+    "create, not synced": CreateFile(name="d/f", content=NEW, mode=0o640),
+    "create from a stream, not synced": CreateFile(name="d/f", content=[NEW.encode()]),
     "create in a new folder": CreateFile(name="n/m/f", content=NEW, durability="full"),
     "overwrite": OverwriteFile(name="old", content=NEW, durability="full"),
     "overwrite nothing": OverwriteFile(name="d/f", content=NEW),

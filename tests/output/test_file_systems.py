@@ -37,7 +37,14 @@ def refuse(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-class NoReplace(SystemCalls):
+class NoUnnamed(SystemCalls):
+    """Files have a name from the beginning: most file systems but those of the kernel's own."""
+
+    def open_unnamed(self, dir_fd: int, mode: int) -> int:
+        raise refuse(errno.EOPNOTSUPP)
+
+
+class NoReplace(NoUnnamed):
     """bindfs, mergerfs, sshfs, an older kernel."""
 
     number = errno.EINVAL
@@ -55,7 +62,7 @@ class NoLinks(NoReplace):
         raise refuse(self.link_number)
 
 
-class NoLocks(SystemCalls):
+class NoLocks(NoUnnamed):
     """Some network file systems; a sandbox that has no flock."""
 
     number = errno.ENOSYS
@@ -164,7 +171,7 @@ def test_what_the_system_really_forbids_is_denied(root: Path, flag: str) -> None
     if made.returncode:
         pytest.skip("this file system has no such attribute")
     try:
-        with Output(root) as out:
+        with Output(root, calls=NoUnnamed()) as out:
             for operation in (CreateFile(name="n", content="x"), MoveFile(name="f", target="g")):
                 answer = out.perform(operation)
                 assert isinstance(answer, Refused)
@@ -320,7 +327,7 @@ def test_without_locks_leftovers_go_by_their_age(root: Path) -> None:
 def test_a_temporary_file_lost_between_its_close_and_its_rename(root: Path) -> None:
     """Closed, its lock is gone: another process may remove it, and it is made again."""
 
-    class Cleaned(SystemCalls):
+    class Cleaned(NoUnnamed):
         left = 2
 
         def _clean(self) -> None:
@@ -358,7 +365,7 @@ def test_a_temporary_file_lost_between_its_close_and_its_rename(root: Path) -> N
 def test_a_number_of_the_inode_that_is_made_from_the_name(root: Path) -> None:
     """rclone: the file at the new name is ours all the same, by its content."""
 
-    class ByName(SystemCalls):
+    class ByName(NoUnnamed):
         def stat_at(self, dir_fd: int, name: str) -> os.stat_result:
             found = super().stat_at(dir_fd, name)
             values = list(found)

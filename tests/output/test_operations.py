@@ -767,6 +767,9 @@ class Folding(SystemCalls):
     def open_file(self, folder: int, name: str, flags: int, mode: int = 0o666) -> int:
         return super().open_file(folder, name.lower(), flags, mode)
 
+    def link_open(self, fd: int, to: int, new: str) -> None:
+        super().link_open(fd, to, new.lower())
+
     def rename(self, folder: int, name: str, to: int, new: str) -> None:
         super().rename(folder, name.lower(), to, new.lower())
 

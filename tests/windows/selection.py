@@ -60,6 +60,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         watch/kernel/test_other_names watch/filesystems/test_filesystems watch/model/test_mounts
         watch/model/test_laws_crossings watch/model/test_recorded_streams
         watch/model/test_inode_reuse output/test_file_systems output/test_isolation
+        output/test_unnamed_files
         bot/test_stop cli/test_stop cli/test_processes cli/test_doctor shared/test_process_group
         following/test_symlinks output/test_attack""".split()
     ),

@@ -1,4 +1,7 @@
-"""Replaces the content of a name in one step: a temporary file beside it, then a rename."""
+"""Gives a name its content in one step: by a temporary file beside it, then a rename.
+
+A new file is made without a name where that works, and then linked to its own.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +79,10 @@ def replace_content(
         RefusalError: What is at the name is not to be replaced. Nothing changed.
         OSError: Nothing changed, and no temporary file is left.
     """
+    if how.new and isinstance(content, bytes) and context.durability == "none":
+        created = _create(context, dir_fd, parts, content, how)
+        if created is not None:
+            return created
     for _ in range(_TRIES):
         change = _replace(context, dir_fd, parts, content, how)
         if change is not None:
@@ -83,6 +90,40 @@ def replace_content(
         if not isinstance(content, bytes):
             break  # it was read, and cannot be read again
     raise RefusalError("busy", "another process took its temporary file for a leftover")
+
+
+def _create(
+    context: WriteContext, dir_fd: int, parts: tuple[str, ...], content: bytes, how: Replacing
+) -> Change | None:
+    """Create a file whole; ``None`` where that needs a temporary name."""
+    calls, report, name = context.calls, context.report, parts[-1]
+    report.begin(parts)
+    try:
+        fd = context.unnamed.create(dir_fd, name, content, how.mode)
+    except FileExistsError:
+        _check(calls.stat_at(dir_fd, name), how)
+        raise
+    if fd is None:
+        return None
+    try:
+        birth = birth_or_none(calls, fd, "", fresh=report.is_active)
+        written = stat_after(calls, fd)
+        if report.is_active:
+            after, _ = stat_done(context, dir_fd, name)
+            if _is_all_by_us(after, written):
+                report.wrote(parts, None, state_of(after))
+            else:
+                report.unsure(parts)
+        return Change(len(content), written, False, birth)
+    finally:
+        calls.close_quietly(fd)
+
+
+def _is_all_by_us(after: os.stat_result | None, written: os.stat_result | None) -> bool:
+    """Return whether what is at the name is what was written, and nothing was added since."""
+    if after is None or written is None or not _is_same(after, written):
+        return False
+    return content_of(after) == content_of(written)
 
 
 def _replace(

@@ -8,14 +8,17 @@ from limpet.output._own_write_reporter import open_report
 from limpet.output._quota import Quota
 from limpet.output._results import Result, RootState
 from limpet.output._syscalls import Syscalls
+from limpet.output._unnamed_file import UnnamedFiles
 from limpet.output._write_context import WriteContext
 
 
 class Batch:
     """What the operations of one batch share."""
 
-    def __init__(self, calls: Syscalls, bases: tuple[str, ...], quota: Quota) -> None:
-        self.context = WriteContext(calls, open_report(bases), FsyncBatch(calls), quota)
+    def __init__(
+        self, calls: Syscalls, bases: tuple[str, ...], quota: Quota, unnamed: UnnamedFiles
+    ) -> None:
+        self.context = WriteContext(calls, open_report(bases), FsyncBatch(calls), quota, unnamed)
         self.appender = Appender(self.context)
         self.results: list[Result | None] = []
         """The result of each operation; ``None`` if it was put off."""

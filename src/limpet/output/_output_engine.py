@@ -35,6 +35,7 @@ from limpet.output._syscalls import Syscalls
 from limpet.output._tail import Tail, read_tail
 from limpet.output._task import Task
 from limpet.output._temp_files import clean
+from limpet.output._unnamed_file import UnnamedFiles
 
 _EXISTING: Final = (DeleteFile, DeleteDir, MoveFile)
 """Operations whose name exists already, so that it may be any."""
@@ -63,6 +64,7 @@ class OutputEngine:
             way=settings["way"],
         )
         self._quota = Quota(calls, settings["limits"])
+        self._unnamed = UnnamedFiles(calls)
         self._results = DoneMaker(root)
 
     def open(self) -> None:
@@ -102,7 +104,7 @@ class OutputEngine:
         Returns:
             What is to be compressed; the caller does that without keeping others waiting.
         """
-        batch = Batch(self._calls, self.root_dir.bases, self._quota)
+        batch = Batch(self._calls, self.root_dir.bases, self._quota, self._unnamed)
         try:
             for task in tasks:
                 batch.context.fsyncs.current = len(batch.results)

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final
 from limpet._ctypes_buffers import unpacker
 from limpet._descriptors import sync_to_disk
 from limpet._exclusive_lock import lock_exclusively
+from limpet._kernel_release import kernel_release
 
 
 def _flag(name: str) -> int:
@@ -55,6 +56,11 @@ _libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else N
 
 _renameat2: Any = getattr(_libc, "renameat2", None)
 """``None`` in a C library that is older than the call (musl)."""
+_linkat: Any = getattr(_libc, "linkat", None)
+
+_TMPFILE: Final = _flag("O_TMPFILE") if kernel_release() >= (6, 0) else 0
+"""O_TMPFILE, or 0. Until Linux 6.0 the umask was ignored in file systems without access control
+lists (commit ac6800e279a2, "fs: Add missing umask strip in vfs_tmpfile")."""
 
 
 _statx_call: Any = getattr(_libc, "statx", None)
@@ -204,7 +210,7 @@ class Syscalls:
         if fresh:
             flags |= _AT_STATX_FORCE_SYNC
         buffer = _take_buffer()
-        failed = _statx(fd, os.fsencode(name), flags, _STATX_ALL, buffer) < 0
+        failed = _statx(fd, os.fsencode(name) if name else b"", flags, _STATX_ALL, buffer) < 0
         known, seconds, nanoseconds = _unpack_birth(buffer)
         _spare.append(buffer)
         if failed or not known & _STATX_BTIME:
@@ -242,6 +248,31 @@ class Syscalls:
         os.link(name, new, src_dir_fd=dir_fd, dst_dir_fd=to, follow_symlinks=False)
 
     # -- files ---------------------------------------------------------------------------------
+
+    def open_unnamed(self, dir_fd: int, mode: int) -> int:
+        """Create a file in a directory, for writing, without a name: it goes if it is closed so.
+
+        Raises:
+            OSError: EOPNOTSUPP, EISDIR, EINVAL or ENOSYS: the system or the file system cannot.
+        """
+        if not _TMPFILE or _linkat is None:
+            raise _missing()
+        return os.open(".", _TMPFILE | os.O_WRONLY | _CLOEXEC, mode, dir_fd=dir_fd)
+
+    def link_open(self, fd: int, to: int, new: str) -> None:
+        """Link an open file that has no name to one that is free (else EEXIST).
+
+        Raises:
+            OSError: ENOENT also where neither the call nor ``/proc`` leads to the open file.
+        """
+        if _linkat is None:
+            raise _missing()
+        if int(_linkat(fd, b"", to, os.fsencode(new), _AT_EMPTY_PATH)) == 0:
+            return
+        if ctypes.get_errno() != errno.ENOENT:
+            _checked(-1)
+        # Without CAP_DAC_READ_SEARCH that is the answer until Linux 6.10 (linkat(2)).
+        os.link(f"/proc/self/fd/{fd}", new, dst_dir_fd=to, follow_symlinks=True)
 
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:
         """Open a file in a directory: no symlink at its end, and without blocking."""
@@ -326,8 +357,10 @@ class Syscalls:
 
     def close_quietly(self, fd: int) -> None:
         """Close what was only read or passed through: an error of it changes nothing."""
-        with contextlib.suppress(OSError):
+        try:
             self.close(fd)
+        except OSError:  # not contextlib.suppress, which takes as long as the call
+            return
 
     # -- time ----------------------------------------------------------------------------------
 

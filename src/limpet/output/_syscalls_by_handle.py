@@ -311,6 +311,10 @@ class HandleSyscalls(Syscalls):
 
     # -- files -----------------------------------------------------------------------------------
 
+    def open_unnamed(self, dir_fd: int, mode: int) -> int:  # noqa: ARG002
+        """Raise ENOSYS: a file has a name here."""
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
     def open_file(self, dir_fd: int, name: str, flags: int, mode: int = 0o666) -> int:  # noqa: ARG002
         """Open a file in a directory; a link at its end is refused (ELOOP), and not followed."""
         disposition = OPEN

@@ -60,12 +60,7 @@ class Staged:
         size = 0
         for data in (content,) if isinstance(content, bytes) else content:
             size += len(data)
-            rest = memoryview(data)
-            while rest:
-                try:
-                    rest = rest[self._calls.write(self.fd, rest) :]
-                except InterruptedError:
-                    continue
+            write_all(self._calls, self.fd, data)
         return size
 
     def seal(self) -> None:
@@ -98,6 +93,20 @@ class Staged:
         fd, self.fd = self.fd, CLOSED
         if fd != CLOSED:
             self._calls.close_quietly(fd)
+
+
+def write_all(calls: Syscalls, fd: int, data: bytes) -> None:
+    """Write all of it, however often the system takes a part.
+
+    Raises:
+        OSError: Some of it may be written.
+    """
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[calls.write(fd, rest) :]
+        except InterruptedError:
+            continue
 
 
 def stage(calls: Syscalls, dir_fd: int, mode: int) -> Staged:

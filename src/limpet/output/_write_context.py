@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from limpet.output._quota import Quota
     from limpet.output._resolve import RootHandle
     from limpet.output._syscalls import Syscalls
+    from limpet.output._unnamed_file import UnnamedFiles
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +27,8 @@ class WriteContext:
     """Collects the files and directories to sync."""
     quota: Quota
     """Has room for what a rotation adds, and counts it."""
+    unnamed: UnnamedFiles
+    """Creates new files, where that works."""
     durability: Durability = "none"
     """Durability of the current operation; see ``set_durability``."""
     unstored: dict[int, Exception] = field(default_factory=dict)

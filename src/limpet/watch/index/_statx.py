@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from limpet._compiled import compiled_if_built
 from limpet._ctypes_buffers import unpacker
 from limpet._descriptors import close_reader
+from limpet._kernel_release import kernel_release
 from limpet.watch.index._entry_record import (
     RACY_NS,
     StatResult,
@@ -232,11 +233,6 @@ def records_in(
     return found.st_dev, found.st_ino, records
 
 
-def _release() -> tuple[int, ...]:
-    parts = os.uname().release.split("-", 1)[0].split(".")
-    return tuple(int(part) for part in parts[:2] if part.isdigit())
-
-
-EXACT_TIMES: Final = _release() >= (6, 13)
+EXACT_TIMES: Final = kernel_release() >= (6, 13)
 """Since Linux 6.13 a file after a stat gets a finer time stamp at its next change (multigrain
 timestamps; ext4, xfs, btrfs, tmpfs), so an equal ctime proves that nothing changed since."""
