@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from limpet._descriptors import close_reader
@@ -58,13 +59,13 @@ _FRESH_S: Final = 3.0
 second finds it; there is one each second."""
 
 
-def is_fresh(status: os.stat_result, now: float) -> bool:
+def is_fresh(status: os.stat_result, clock: Callable[[], float]) -> bool:
     """Return whether another write may have left the same times: they are in whole seconds.
 
     That is so on ext2, ext3, ext4 with small inodes, exFAT and sshfs. On others a time that ends in
-    nine zeros is rare, and costs a comparison.
+    nine zeros is rare, and costs a comparison and the time of ``clock`` (unix seconds).
     """
-    return not status.st_mtime_ns % _SECOND and now - status.st_mtime_ns / _SECOND < _FRESH_S
+    return not status.st_mtime_ns % _SECOND and clock() - status.st_mtime_ns / _SECOND < _FRESH_S
 
 
 class FileIO:

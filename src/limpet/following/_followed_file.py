@@ -329,7 +329,7 @@ class FollowedFile:
             stamp == self.stamp
             and not hinted
             and self.shrunk_since is None
-            and not is_fresh(status, io.time())
+            and not is_fresh(status, io.time)
         ):
             return None
         size, known = status.st_size, self.size

@@ -58,8 +58,9 @@ def is_unchanged(state: FollowerState, followed: FollowedPath) -> bool:
         status = state.access.stat(followed.path)
     except OSError:
         return False
-    same = file.stamp == stamp_of(status) and file.identity == identity_of(status)
-    return same and not is_fresh(status, state.io.time())
+    if file.stamp != stamp_of(status) or file.identity != identity_of(status):
+        return False
+    return not is_fresh(status, state.io.time)
 
 
 def resolve(state: FollowerState, followed: FollowedPath, now: float) -> bool:
@@ -111,7 +112,7 @@ def _compare(state: FollowerState, followed: FollowedPath, now: float) -> bool:
     file = followed.active
     if file is not None and file.identity == identity:
         if file.fd is None:
-            if stamp_of(status) != file.stamp or is_fresh(status, state.io.time()):
+            if stamp_of(status) != file.stamp or is_fresh(status, state.io.time):
                 return _open_when_needed(state, followed, file, status, now)
             if may_be_held(state):
                 reopen(state, file, followed.path, now)

@@ -61,7 +61,7 @@ class WholeFile:
             return
         self._exists, self._error_number = True, 0
         seen = (identity_of(status), stamp_of(status))
-        fresh = is_fresh(status, io.time())
+        fresh = is_fresh(status, io.time)
         if seen == self._delivered:
             if not fresh or self._is_same():
                 return
