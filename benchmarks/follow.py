@@ -249,6 +249,7 @@ def measure(directory: Path, rounds: int, lines: int, files: int) -> list[Target
     size = make_log(log, lines)
     mib = size / (1 << 20)
     timed(log.read_bytes)  # into the page cache
+    asyncio.run(follow(log, "batches"))  # loads what is used
     found = [catch_up(log, size) for _ in range(rounds)]
     pyg = with_pygtail(log)
 

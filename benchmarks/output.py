@@ -7,11 +7,9 @@ only after the last round, for ext4 passes over inodes freed a moment ago one by
 
 import argparse
 import asyncio
-import importlib
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,13 +19,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.__main__ import default_folder
 from benchmarks._report import file_system, table
 from benchmarks._watchers import ROOT
 
-Run = Callable[[str, str, int, int], Coroutine[None, None, float]]
-"""Folder, kind of work, operations, tasks -> seconds the work took."""
+Run = Callable[[str, str, int, int], Coroutine[None, None, "Cost"]]
+"""Folder, kind of work, operations, tasks -> what the work took."""
 
 TEXT = "x" * 99 + "\n"
 LOGS = 4
@@ -40,19 +39,28 @@ WORK = {
 }
 
 
-async def spread(one: Callable[[int], Awaitable[object]], count: int, tasks: int) -> float:
-    """Do ``count`` of them with so many tasks; returns the seconds."""
+class Cost(NamedTuple):
+    """What the work took."""
+
+    seconds: float
+    cpu: float
+    """Seconds of all threads of the process."""
+
+
+async def spread(one: Callable[[int], Awaitable[object]], count: int, tasks: int) -> Cost:
+    """Do ``count`` of them with so many tasks; one before them loads and starts what they need."""
 
     async def task(first: int) -> None:
         for number in range(first, count, tasks):
             await one(number)
 
-    started = time.perf_counter()
+    await one(count)
+    started, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(task(first) for first in range(tasks)))
-    return time.perf_counter() - started
+    return Cost(time.perf_counter() - started, time.process_time() - cpu)
 
 
-async def with_limpet(folder: str, work: str, count: int, tasks: int) -> float:
+async def with_limpet(folder: str, work: str, count: int, tasks: int) -> Cost:
     """Each operation awaited by itself, as a bot would."""
     from limpet.output import open_output
 
@@ -69,7 +77,7 @@ async def with_limpet(folder: str, work: str, count: int, tasks: int) -> float:
         return await spread(one, count, tasks)
 
 
-async def with_aiofiles(folder: str, work: str, count: int, tasks: int) -> float:
+async def with_aiofiles(folder: str, work: str, count: int, tasks: int) -> Cost:
     """Open, write, close; nothing is replaced in one step, and nothing is confined."""
     import aiofiles  # type: ignore[import-untyped]  # comes without types
 
@@ -85,7 +93,7 @@ async def with_aiofiles(folder: str, work: str, count: int, tasks: int) -> float
     return await spread(one, count, tasks)
 
 
-async def with_anyio(folder: str, work: str, count: int, tasks: int) -> float:
+async def with_anyio(folder: str, work: str, count: int, tasks: int) -> Cost:
     """The same with anyio's files."""
     import anyio
 
@@ -102,7 +110,7 @@ async def with_anyio(folder: str, work: str, count: int, tasks: int) -> float:
     return await spread(one, count, tasks)
 
 
-async def in_threads(folder: str, work: str, count: int, tasks: int) -> float:
+async def in_threads(folder: str, work: str, count: int, tasks: int) -> Cost:
     """One thread hop an operation, the plain calls in it."""
 
     def work_on(number: int) -> None:
@@ -138,14 +146,8 @@ class Figures:
 
 
 def child(title: str, folder: str, work: str, count: int, tasks: int) -> None:
-    """Run one in this process and print its figures; what it imports does not count."""
-    if RUNS[title][1]:
-        importlib.import_module({"limpet": "limpet.output"}.get(title, RUNS[title][1]))
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = asyncio.run(RUNS[title][0](folder, work, count, tasks))
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"seconds": seconds, "cpu": used}))
+    """Run one in this process and print its figures."""
+    print(json.dumps(asyncio.run(RUNS[title][0](folder, work, count, tasks))._asdict()))
 
 
 def measure(
@@ -172,7 +174,7 @@ def measure(
 
 
 def ratio(ours: list[float], theirs: list[float]) -> float:
-    """Return the median over the rounds of our figure by theirs, round by round."""
+    """Return the median over the rounds of one figure by the other, round by round."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
@@ -180,17 +182,15 @@ def tables(found: dict[str, dict[str, Figures]], counts: dict[str, int]) -> str:
     """Return one table for each kind of work."""
     parts = []
     for work, rows in found.items():
-        ours = rows["limpet"].rates
-        lines = [["", "a second", "limpet is", "CPU for each, µs"]]
+        ours = rows["limpet"]
+        lines = [["", "a second", "limpet is", "CPU for each, µs", "by limpet's CPU"]]
         for title, figures in rows.items():
-            lines.append(
-                [
-                    title,
-                    f"{statistics.median(figures.rates):,.0f}",
-                    "" if title == "limpet" else f"{ratio(ours, figures.rates):.1f}× as fast",
-                    f"{statistics.median(figures.cpu) * 1e6:,.0f}",
-                ]
-            )
+            rate, cpu = statistics.median(figures.rates), statistics.median(figures.cpu) * 1e6
+            row = [title, f"{rate:,.0f}", "", f"{cpu:,.1f}", ""]
+            if figures is not ours:
+                row[2] = f"{ratio(ours.rates, figures.rates):.1f}× as fast"
+                row[4] = f"{ratio(figures.cpu, ours.cpu):.1f}×"
+            lines.append(row)
         parts.append(f"### {counts[work]:,} {WORK[work]}\n\n{table(lines)}\n")
     return "\n".join(parts)
 

@@ -18,7 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from benchmarks.bots.parts import Mark
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs/explanation/performance/bots.md"
@@ -33,11 +36,14 @@ TARGET: Final = 3.0
 
 
 def one_run(runner: str, what: str, count: int) -> dict[str, float]:
-    """Run one bot to its end in this process; return events a second, CPU and memory."""
-    from benchmarks.bots.parts import DONE, bot
+    """Run one bot to its end in this process; return events a second, CPU and memory.
+
+    What is loaded and started before the first event is counted apart, and the end not at all.
+    """
+    from benchmarks.bots.parts import DONE, Mark, bot
 
     made = bot(count, bounded=runner == "limpet", **BOTS[what])  # type: ignore[arg-type]  # as named
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before, start = resource.getrusage(resource.RUSAGE_SELF), Mark.now()
     if runner == "limpet":
         from limpet.bot.runner import run
 
@@ -45,17 +51,17 @@ def one_run(runner: str, what: str, count: int) -> dict[str, float]:
     else:
         _run_mewbot(made, DONE)
     after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    seconds = DONE[-1] - made[0].source.began
+    first, last = made[0].source.began, DONE[-1]
     return {
-        "rate": count / seconds,
-        "cpu": cpu / count * 1e6,
+        "rate": count / (last.time - first.time),
+        "cpu": (last.cpu - first.cpu) / count * 1e6,
+        "start": (first.cpu - start.cpu) * 1e3,
         "memory": after.ru_maxrss / 1024,
         "grown": (after.ru_maxrss - before.ru_maxrss) / 1024,
     }
 
 
-def _run_mewbot(made: list[Any], done: list[float]) -> None:
+def _run_mewbot(made: list[Any], done: list[Mark]) -> None:
     """Run a bot in mewbot's own runner, and stop that once all is done."""
     import logging
 
@@ -135,13 +141,16 @@ def page(
     """Return the page with the figures."""
     rows = []
     for what in BOTS:
-        one = {who: median(r[what][who]["rate"] for r in rounds) for who in ("mewbot", "limpet")}
-        cpu = {who: median(r[what][who]["cpu"] for r in rounds) for who in ("mewbot", "limpet")}
+
+        def middle(who: str, figure: str, what: str = what) -> float:
+            return median(one[what][who][figure] for one in rounds)
+
         ratio = median(r[what]["limpet"]["rate"] / r[what]["mewbot"]["rate"] for r in rounds)
-        rows.append(
-            f"| {what} | {one['mewbot']:,.0f} | {one['limpet']:,.0f} | {ratio:.1f}× | "
-            f"{cpu['mewbot']:.0f} | {cpu['limpet']:.0f} |"
-        )
+        cells = [f"{middle('mewbot', 'rate'):,.0f}", f"{middle('limpet', 'rate'):,.0f}"]
+        cells += [f"{ratio:.1f}×"]
+        cells += [f"{middle('mewbot', 'cpu'):.1f}", f"{middle('limpet', 'cpu'):.1f}"]
+        cells += [f"{middle('mewbot', 'start'):.0f}", f"{middle('limpet', 'start'):.0f}"]
+        rows.append(f"| {what} | {' | '.join(cells)} |")
     template = Path(__file__).with_name("page.md").read_text(encoding="utf-8")
     return template.format(
         rounds=len(rounds),

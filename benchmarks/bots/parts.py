@@ -5,13 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from mewbot.api import v1
 from mewbot.core import InputEvent, OutputEvent
 
-DONE: list[float] = []
-"""Monotonic seconds at which the last event was processed."""
+
+class Mark(NamedTuple):
+    """A moment of this process."""
+
+    time: float
+    """Monotonic seconds."""
+    cpu: float
+    """Processor seconds of the process so far."""
+
+    @classmethod
+    def now(cls) -> Self:
+        """Return this moment."""
+        return cls(time.monotonic(), time.process_time())
+
+
+DONE: list[Mark] = []
+"""When the last event was processed."""
 
 
 @dataclass
@@ -35,7 +50,7 @@ class Source(v1.Input):
         super().__init__()
         self.count = count
         self.bounded = bounded
-        self.began = 0.0
+        self.began = Mark(0.0, 0.0)
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
@@ -47,7 +62,7 @@ class Source(v1.Input):
         import asyncio
 
         assert self.queue is not None  # noqa: S101 - bound by the runner
-        self.began = time.monotonic()
+        self.began = Mark.now()
         for number in range(self.count):
             if not self.bounded:
                 while self.queue.qsize() >= 1000:
@@ -70,7 +85,7 @@ class Sink(v1.Output):
         """Count an output."""
         self.left -= 1
         if not self.left:
-            DONE.append(time.monotonic())
+            DONE.append(Mark.now())
         return True
 
 
@@ -141,7 +156,7 @@ class Answer(v1.Action):
         if self.answers:
             yield Tock(event.number)
         elif not self.left:
-            DONE.append(time.monotonic())
+            DONE.append(Mark.now())
 
 
 def bot(count: int, *, answers: bool, behaviours: int, bounded: bool) -> list[Any]:
