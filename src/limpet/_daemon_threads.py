@@ -15,7 +15,7 @@ from limpet.errors import UnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import anyio
+    from limpet._event_loop import EventLoop, LoopEvent
 
 
 def are_allowed() -> bool:
@@ -40,18 +40,16 @@ def check(what: object, instead: str) -> None:
 
 
 def run_in_thread(
-    work: Callable[[], object], post: Callable[[Callable[[], None]], object], name: str
-) -> tuple[threading.Thread, anyio.Event, list[BaseException]]:
+    work: Callable[[], object], loop: EventLoop, name: str
+) -> tuple[threading.Thread, LoopEvent, list[BaseException]]:
     """Do work in a thread of its own; return it, what says that it is done, and what it raised.
 
     Args:
         work: May wait for a disk that never answers.
-        post: Runs a function in the event loop of the caller, from any thread.
+        loop: That of the caller.
         name: The thread's name.
     """
-    import anyio
-
-    done = anyio.Event()
+    done = loop.event()
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -60,7 +58,7 @@ def run_in_thread(
         except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
             errors.append(error)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            post(done.set)
+            loop.post(done.set)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
 
 _ANOTHER: Final = ": enter one here, with 'async with', and leave it before this ends"
+
+
+class LoopEvent(Protocol):
+    """What tasks wait for, until it is set once; everything in the loop's thread."""
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+
+    def set(self) -> None:
+        """Wake all tasks that wait."""
+
+    async def wait(self) -> object:
+        """Wait until it is set."""
 
 
 class EventLoop:
@@ -67,6 +81,11 @@ class EventLoop:
         return type(self.asyncio).add_reader is not asyncio.AbstractEventLoop.add_reader
 
     @property
+    def key(self) -> object:
+        """Return what is the same for all values of this class that stand for this loop."""
+        return self._token if self.asyncio is None else self.asyncio
+
+    @property
     def is_forked(self) -> bool:
         """Return whether the caller is a forked child of the process whose loop it is."""
         return os.getpid() != self._process
@@ -103,6 +122,30 @@ class EventLoop:
             message = f"{what!r} belongs to another event loop{_ANOTHER}"
             raise RuntimeError(message)
 
+    def event(self) -> LoopEvent:
+        """Return an event for the tasks of this loop.
+
+        On asyncio it is asyncio's own. anyio works with it as with its own, and a program that does
+        not use anyio need not load its part for asyncio: 20 milliseconds, a fifth of a start.
+        """
+        if self.asyncio is not None:
+            import asyncio
+
+            return asyncio.Event()
+        import anyio
+
+        return anyio.Event()
+
+    def limiter(self, most: int) -> AbstractAsyncContextManager[None]:
+        """Return what lets ``most`` tasks into its block at a time."""
+        if self.asyncio is not None:
+            import asyncio
+
+            return asyncio.Semaphore(most)
+        import anyio
+
+        return anyio.CapacityLimiter(most)
+
     def waiter(self) -> tuple[Callable[[], None], Awaitable[object]]:
         """Return what ends one wait of one task, and that wait.
 
@@ -121,6 +164,11 @@ class EventLoop:
                 future.set_result(None)
 
         return end, future
+
+
+def is_plain_asyncio() -> bool:
+    """Return whether asyncio alone is loaded, so that no cancel scope of anyio can be open."""
+    return "trio" not in sys.modules and "anyio._backends._asyncio" not in sys.modules
 
 
 def is_cancelled_once() -> bool:

@@ -10,10 +10,21 @@ import codecs
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from limpet._suggest import near
 from limpet.errors import UsageError
@@ -28,8 +39,7 @@ LARGEST: Final = (1 << 63) - 1
 """Largest whole number that an option takes: what the system calls take (``off_t``)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionInfo:
+class OptionInfo(NamedTuple):
     """What an option's field says besides its type and default."""
 
     help: str

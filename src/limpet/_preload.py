@@ -15,5 +15,8 @@ def preload() -> None:
     The first ``watch_dir``, ``follow`` or ``open_output`` of a program loads modules for some 100
     milliseconds. A server calls this before its event loop runs, so that no request waits for that.
     """
+    import anyio._backends._asyncio  # anyio itself loads it in the loop
+    import anyio.abc  # noqa: F401
+
     limpet.watch.load_all()
     _ = limpet.following.follow, limpet.output.open_output

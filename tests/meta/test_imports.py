@@ -16,7 +16,7 @@ ALLOWED = {
     "limpet._file_stat": ("limpet.events",),
     "limpet._compiled": (),
     "limpet._ctypes_buffers": (),
-    "limpet._daemon_threads": ("limpet.errors",),
+    "limpet._daemon_threads": ("limpet._event_loop", "limpet.errors"),
     "limpet._kernel_release": (),
     "limpet._lazy_fields": (),
     "limpet._lazy_names": (),

@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from limpet._descriptors import close_reader
 from limpet.backends._mounts import find_mount, read_mounts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSystemTraits:
+class FileSystemTraits(NamedTuple):
     """What a watch assumes about the file system of a directory."""
 
     filesystem: str = ""

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 REMOTE_DRIVE: Final = "network drive"
 """What a drive of Windows is called here that another machine holds."""
@@ -28,8 +27,7 @@ SILENT: Final = frozenset("proc sysfs debugfs tracefs cgroup cgroup2 configfs se
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """One line of the mount table."""
 
     id: int

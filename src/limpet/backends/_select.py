@@ -10,9 +10,8 @@ import errno
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from limpet import _daemon_threads
 from limpet.backends._base import Capabilities, MarkSource, TreeReceiver, TreeSource
@@ -31,8 +30,7 @@ _BEST_FIRST: Final = (
 """What ``auto`` tries on this system before it polls."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(NamedTuple):
     """Which backend serves a path, and why."""
 
     name: str

@@ -329,7 +329,7 @@ def _as_json(report: Report) -> Json:
     if report.folders is not None:
         counted = asdict(report.folders)
         wire["folders"] = {key: counted[key] for key in ("count", "complete", "unreadable")}
-    traits = asdict(traits_of(os.fspath(report.path)))
+    traits = traits_of(os.fspath(report.path))._asdict()
     if report.windows is not None:
         wire["long_paths"] = report.windows.long_paths
     wire["evidence"] = {key: value for key, value in traits.items() if key != "filesystem"}

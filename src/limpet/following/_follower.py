@@ -19,7 +19,7 @@ from limpet.following._follow_thread import FollowThread
 from limpet.following._sync_follower import IN_MAIN, SyncFollower, abandon, forked
 
 if TYPE_CHECKING:
-    import anyio
+    from limpet._event_loop import LoopEvent
 
 _PATIENCE_S: Final = 5.0
 """How long a cancelled task still waits for the checkpoint to be saved, in seconds."""
@@ -233,10 +233,10 @@ class Follower:
     @staticmethod
     def _in_thread(
         work: Callable[[], None],
-    ) -> tuple[threading.Thread, anyio.Event, list[BaseException]]:
+    ) -> tuple[threading.Thread, LoopEvent, list[BaseException]]:
         from limpet._event_loop import EventLoop
 
-        return _daemon_threads.run_in_thread(work, EventLoop().post, "limpet follow start")
+        return _daemon_threads.run_in_thread(work, EventLoop(), "limpet follow start")
 
     async def _running(self) -> FollowThread:
         """Return the thread, and start it first if it is not running.

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import anyio.lowlevel
-
 from limpet._event_loop import EventLoop
-
-if TYPE_CHECKING:
-    from limpet.watch._dispatcher_base import Dispatcher
-
-_current: anyio.lowlevel.RunVar[Dispatcher | None] = anyio.lowlevel.RunVar(
-    "limpet_dispatcher", None
-)
+from limpet.watch._dispatcher_base import RUNNING, Dispatcher
 
 
 def acquire() -> Dispatcher:
@@ -22,9 +12,9 @@ def acquire() -> Dispatcher:
     Raises:
         LimitError: The process is out of file descriptors.
     """
-    dispatcher = _current.get()
-    if dispatcher is None or dispatcher.users == 0:
-        loop = EventLoop()
+    loop = EventLoop()
+    dispatcher = RUNNING.get(loop.key)
+    if dispatcher is None:
         if loop.can_listen:
             from limpet.watch._loop_dispatcher import LoopDispatcher
 
@@ -33,6 +23,6 @@ def acquire() -> Dispatcher:
             from limpet.watch._thread_dispatcher import ThreadDispatcher
 
             dispatcher = ThreadDispatcher(loop)
-        _current.set(dispatcher)
+        RUNNING[loop.key] = dispatcher
     dispatcher.users += 1
     return dispatcher

@@ -15,8 +15,6 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import anyio
-
 from limpet._cancellation import wait_despite_cancellation
 from limpet._daemon_threads import run_in_thread
 from limpet.watch._watcher import make_router
@@ -24,13 +22,17 @@ from limpet.watch._watcher import make_router
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from limpet._event_loop import EventLoop
+    from limpet._event_loop import EventLoop, LoopEvent
     from limpet.watch._watcher import Watcher
 
 PATIENCE_S: Final = 2.0
 """How long a cancelled end of a watch waits for a disk that does not answer."""
 _THREADS: Final = 4
 """Long scans of one loop at a time; they take no token of the program's own thread limit."""
+
+
+RUNNING: Final[dict[object, Dispatcher]] = {}
+"""Event loop -> its dispatcher, for as long as that has users."""
 
 
 class Waiter:
@@ -62,11 +64,11 @@ class Dispatcher:
         """
         self.router = make_router()
         self.users = 0
-        self.limiter = anyio.CapacityLimiter(_THREADS)
+        self.limiter = loop.limiter(_THREADS)
         self.loop = loop
         self._post = loop.post
         self._waiters: dict[Watcher, Waiter] = {}
-        self._leaving: dict[Watcher, anyio.Event] = {}
+        self._leaving: dict[Watcher, LoopEvent] = {}
         """Set once no task works any more with a watch that is being closed."""
 
     # -- what the kinds do differently ---------------------------------------------------------
@@ -110,8 +112,8 @@ class Dispatcher:
         if failed:
             raise failed[0]
 
-    def _spawn(self, function: Callable[[], object]) -> tuple[anyio.Event, list[BaseException]]:
-        _, done, failed = run_in_thread(function, self._post, "limpet worker")
+    def _spawn(self, function: Callable[[], object]) -> tuple[LoopEvent, list[BaseException]]:
+        _, done, failed = run_in_thread(function, self.loop, "limpet worker")
         return done, failed
 
     async def leave(
@@ -124,7 +126,7 @@ class Dispatcher:
         thread finishes once it can.
         """
         self.release_waiters(watcher)
-        idle = self._leaving[watcher] = anyio.Event()
+        idle = self._leaving[watcher] = self.loop.event()
         if is_idle():
             idle.set()
         spawned = False
@@ -150,8 +152,11 @@ class Dispatcher:
     def release(self) -> bool:
         """Drop one user; return whether it was the last."""
         self.users -= 1
-        if self.users == 0 and self.loop.is_running_here:
-            self.rest()
+        if self.users == 0:
+            if RUNNING.get(self.loop.key) is self:
+                del RUNNING[self.loop.key]
+            if self.loop.is_running_here:
+                self.rest()
         return self.users == 0
 
     # -- in any thread -------------------------------------------------------------------------

@@ -8,9 +8,6 @@ import sys
 
 def load_all() -> None:
     """Load every module that an entered watch may need on this system."""
-    import anyio._backends._asyncio  # anyio itself loads it in the loop
-    import anyio.abc  # noqa: F401
-
     from limpet._gitignore import compile_globs
     from limpet.backends import capabilities_of
     from limpet.watch import _dispatcher, _file_watcher, _loop_dispatcher, _state_file  # noqa: F401

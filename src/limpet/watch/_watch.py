@@ -67,9 +67,7 @@ class Watch:
             message = f"{self!r} is running already"
             raise RuntimeError(message)
         _daemon_threads.check(self, "use its sync() form here, or watch in the main interpreter")
-        from limpet.watch._dispatcher import (
-            acquire,
-        )  # loaded here, and anyio with it: scripts do without
+        from limpet.watch._dispatcher import acquire  # scripts without an event loop do without
 
         self._dispatcher = acquire()
         self._core = Watcher(self.location, self.options, self._expects, self._dispatcher.router)

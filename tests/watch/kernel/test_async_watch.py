@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import gc
 import os
 import random
@@ -689,7 +688,7 @@ async def test_the_loop_never_waits_for_the_disk(
     traits = FileSystemCalls.traits
 
     def changed(self: FileSystemCalls, path: str) -> Any:
-        return dataclasses.replace(traits(self, path), answers_at_once=answers_at_once)
+        return traits(self, path)._replace(answers_at_once=answers_at_once)
 
     monkeypatch.setattr(FileSystemCalls, "traits", changed)
 

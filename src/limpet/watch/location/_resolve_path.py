@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._descriptors import close_reader
 from limpet.backends import MARK_ALL, MARK_NAMES, MARK_SELF
@@ -24,8 +23,7 @@ _MAX_LINKS: Final = 40
 _PATH_ONLY: Final = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A directory on the way."""
 
     path: str
@@ -38,8 +36,7 @@ class Step:
     """How far it must be marked (``MARK_SELF``, ``MARK_NAMES`` or ``MARK_ALL``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """What the location leads to right now."""
 
     steps: tuple[Step, ...]
