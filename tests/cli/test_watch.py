@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import json
@@ -10,7 +11,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -383,13 +384,14 @@ def test_where_a_loop_takes_no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(anyio, "open_signal_receiver", refuse)
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", refuse)
     assert Run(PLAN, ending([created("a")])).code == 0
 
-    def interrupted(*_: object, **__: object) -> None:
+    def interrupted(main: Coroutine[Any, Any, int]) -> None:
+        main.close()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(anyio, "run", interrupted)
+    monkeypatch.setattr(asyncio, "run", interrupted)
     assert Run(PLAN, FakeWatch()).code == 130
 
 

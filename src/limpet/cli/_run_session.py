@@ -1,19 +1,21 @@
-"""A run that goes on until something ends it: a signal, the reader, a failure, or its own end."""
+"""A run that goes on until something ends it: a signal, the reader, a failure, or its own end.
+
+It is made of asyncio alone: to load anyio's part for it takes as long as all of the command line.
+asyncio delivers a cancellation once: what must be finished first keeps it, and asks for it again
+afterwards.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import signal
 import stat
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import closing, suppress
-from typing import Final, TextIO
-
-import anyio
-import anyio.abc
-from anyio.lowlevel import checkpoint
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, Final, TextIO
 
 from limpet._file_stat import identity_of
 from limpet._process_end import StopDeadline, end_now
@@ -51,7 +53,7 @@ def run_session(
 
     with closing(Streams(stdout or sys.stdout, stderr or sys.stderr)) as streams:
         try:
-            return anyio.run(main, streams, backend="asyncio")
+            return asyncio.run(main(streams))
         except KeyboardInterrupt:  # before the loop could take signals
             return 128 + signal.SIGINT
         finally:
@@ -103,12 +105,12 @@ class RunSession:
         self.deadline = StopDeadline(self._give_up)
         """Ends the process if a signal does not: a path may lie on a disk that does not answer."""
         self._deadline = math.inf
-        self._writing = anyio.CancelScope()
-        self._work = anyio.CancelScope()
+        """When what is being written is given up, by the loop's clock."""
+        self._work: asyncio.Task[None] | None = None
 
     async def serve(
         self,
-        work: Callable[[], Awaitable[None]],
+        work: Callable[[], Coroutine[Any, Any, None]],
         *,
         has_reader: bool = True,
         hurry: Callable[[], object] | None = None,
@@ -120,13 +122,18 @@ class RunSession:
             has_reader: Standard output is written to, so the run ends with its reader.
             hurry: Called at each signal after the one that ended the run.
         """
-        async with anyio.create_task_group() as group:
-            await group.start(self._obey_signals, hurry)
-            if has_reader:
-                group.start_soon(self._end_with_reader)
-            with self._work:
-                await work()
-            group.cancel_scope.cancel()
+        with self._signals_taken(hurry):
+            self._work = asyncio.create_task(work())
+            reader = asyncio.create_task(self._end_with_reader()) if has_reader else None
+            try:
+                await self._work
+            except asyncio.CancelledError:
+                if self.code is None:
+                    raise
+            finally:
+                if reader is not None:
+                    reader.cancel()
+                    await asyncio.wait({reader})
         return self.code or 0
 
     async def write(self, data: bytes) -> bool:
@@ -135,18 +142,14 @@ class RunSession:
         If the run ends meanwhile, the write goes on for ``PATIENCE_S``: what was taken from a watch
         with a checkpoint counts as reported, and must not be dropped here.
         """
-        is_written = False
-        with anyio.CancelScope(shield=True, deadline=self._deadline) as self._writing:
-            try:
-                await self.streams.out.write(data)
-                is_written = True
-            except BrokenPipeError:
-                self.end(0)
-            except OSError as error:
-                await self.fail(f"cannot write to standard output: {error.strerror or error}")
-        if not is_written:
-            await checkpoint()  # cancelled here, as the run has ended
-        return is_written
+        try:
+            return await self._finish(self.streams.out.write(data), lambda: self._deadline)
+        except BrokenPipeError:
+            self.end(0)
+        except OSError as error:
+            await self.fail(f"cannot write to standard output: {error.strerror or error}")
+        await asyncio.sleep(0)  # cancelled here, as the run has ended
+        return False
 
     async def fail_start(self, error: LimpetError | OSError) -> None:
         """End a run that cannot start, by the error that says why."""
@@ -155,22 +158,57 @@ class RunSession:
     async def fail(self, message: str, *, code: int = 1) -> None:
         """End the run with a message on standard error."""
         self.end(code)
-        with anyio.CancelScope(shield=True, deadline=self._deadline):
-            await self.streams.log(message)
+        await self._finish(self.streams.log(message), lambda: self._deadline)
 
     def end(self, code: int) -> None:
         """End the run with this code, unless something has ended it before."""
-        if self.code is None:
-            self.code = code
-            self._deadline = anyio.current_time() + PATIENCE_S
-            self._writing.deadline = self._deadline
-        self._work.cancel()
+        if self.code is not None:
+            return
+        self.code = code
+        self._deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        if self._work is not None:
+            self._work.cancel()
 
     async def log_last(self, *messages: str) -> None:
         """Write messages to standard error, also of a run that has ended, for ``PATIENCE_S``."""
-        with anyio.move_on_after(PATIENCE_S, shield=True):
-            for message in messages:
-                await self.streams.log(message)
+        await self.last(self._log_all(messages))
+
+    async def last(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Finish something although the run has ended, within ``PATIENCE_S``."""
+        end = asyncio.get_running_loop().time() + PATIENCE_S
+        await self._finish(doing, lambda: end)
+
+    async def _log_all(self, messages: tuple[str, ...]) -> None:
+        for message in messages:
+            await self.streams.log(message)
+
+    @staticmethod
+    async def _finish(doing: Coroutine[Any, Any, None], deadline: Callable[[], float]) -> bool:
+        """Do something to its end; return false if the deadline comes first.
+
+        A cancellation that arrives meanwhile comes with the next await of the caller.
+
+        Raises:
+            BaseException: What was raised in it.
+        """
+        loop, task = asyncio.get_running_loop(), asyncio.create_task(doing)
+        is_cancelled = False
+        while not task.done():
+            left = deadline() - loop.time()
+            if left <= 0:
+                task.cancel()
+                break
+            try:
+                await asyncio.wait({task}, timeout=None if left == math.inf else left)
+            except asyncio.CancelledError:
+                is_cancelled = True
+        caller = asyncio.current_task()
+        if is_cancelled and caller is not None:
+            caller.cancel()
+        if not task.done():
+            return False
+        task.result()
+        return True
 
     def _give_up(self) -> None:
         end_now(self.code or 1)
@@ -179,9 +217,8 @@ class RunSession:
         await reader_gone(self.streams.stdout)
         self.end(0)
 
-    async def _obey_signals(
-        self, hurry: Callable[[], object] | None, *, task_status: anyio.abc.TaskStatus[None]
-    ) -> None:
+    @contextmanager
+    def _signals_taken(self, hurry: Callable[[], object] | None) -> Iterator[None]:
         """End the run at a signal. One that the parent ignores for us (``nohup``) stays ignored."""
 
         def take(number: int) -> None:
@@ -190,17 +227,18 @@ class RunSession:
                 hurry()
             self.end(128 + number)
 
+        loop = asyncio.get_running_loop()
         wanted = [
             number
             for name in ("SIGINT", "SIGTERM", "SIGHUP")
             if (number := getattr(signal, name, None)) is not None
             and signal.getsignal(number) is not signal.SIG_IGN
         ]
+        taken = []
         try:
-            with anyio.open_signal_receiver(*wanted) as signals:
-                task_status.started()
-                async for number in signals:
-                    take(number)
+            for number in wanted:
+                loop.add_signal_handler(number, take, number)
+                taken.append(number)
         except NotImplementedError:  # Windows' event loop takes none itself
 
             def react(number: int) -> None:
@@ -208,5 +246,10 @@ class RunSession:
 
             with SignalHandlers(react) as handlers:
                 handlers.attach()
-                task_status.started()
-                await anyio.sleep_forever()
+                yield
+            return
+        try:
+            yield
+        finally:
+            for number in taken:
+                loop.remove_signal_handler(number)

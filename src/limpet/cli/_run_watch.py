@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import time
@@ -9,12 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, TextIO
 
-import anyio
-
 from limpet._wire import to_json_line
 from limpet.cli._event_text import Ready, describe, escape
 from limpet.cli._render import renderer_for, stats_line
-from limpet.cli._run_session import PATIENCE_S, RunSession, run_session
+from limpet.cli._run_session import RunSession, run_session
 from limpet.cli._watch_plan import Plan, Target
 from limpet.config import WatchOptions
 from limpet.errors import LimpetError
@@ -74,8 +73,8 @@ class _WatchRun:
             self._runner = Runner(plan.command, report=session.streams.log, stdout=beside)
             self._job_for = job_for
         self._reported = 0
-        self._turn = anyio.Lock()
-        self._pulls = anyio.CancelScope()
+        self._turn = asyncio.Lock()
+        self._pulls: list[asyncio.Task[None]] = []
 
     async def serve(self) -> int:
         """Watch until something ends it, end what was started, and return the exit code."""
@@ -94,6 +93,8 @@ class _WatchRun:
         runner, command = self._runner, self._plan.command
         assert runner is not None  # noqa: S101 - serve chooses this way
         assert command is not None  # noqa: S101
+        import anyio
+
         try:
             async with anyio.create_task_group() as workers:
                 for _ in range(command.jobs):
@@ -120,10 +121,8 @@ class _WatchRun:
                 stack.push_async_callback(self._print_stats, [watch for watch, _ in watches])
             for (watch, session_id), target in zip(watches, self._plan.targets, strict=True):
                 await self._announce(watch, session_id, target)
-            with self._pulls:
-                async with anyio.create_task_group() as pulls:
-                    for watch, session_id in watches:
-                        pulls.start_soon(self._pull, watch, session_id)
+            async with asyncio.TaskGroup() as pulls:
+                self._pulls = [pulls.create_task(self._pull(*watched)) for watched in watches]
 
     async def _announce(self, watch: Watch, session_id: str, target: Target) -> None:
         ready = Ready(
@@ -186,7 +185,8 @@ class _WatchRun:
                 lines.clear()
         await self._session.write(bytes(lines))
         if self._reported == self._plan.count:
-            self._pulls.cancel()
+            for pull in self._pulls:
+                pull.cancel()
 
     def _is_our_output(self, event: Event) -> bool:
         return (
@@ -199,7 +199,6 @@ class _WatchRun:
         structured = self._renderer is not None and self._renderer.structured
         lines = [stats_line(one.location, one.stats(), structured=structured) for one in watches]
         if structured:
-            with anyio.move_on_after(PATIENCE_S, shield=True):
-                await self._streams.write_error("".join(lines).encode())
+            await self._session.last(self._streams.write_error("".join(lines).encode()))
         else:
             await self._session.log_last(*lines)
