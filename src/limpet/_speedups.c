@@ -1576,15 +1576,38 @@ identity_in(PyObject *value, uint64_t *inode, int *kind)
     return 0;
 }
 
-/* Row `number` of all blocks, and the block that holds it. */
+/* All blocks, read once; `values` is the list they are in, which keeps them. */
+struct blocks {
+    PyObject *values;
+    Py_ssize_t count;
+    struct block *all;
+};
+
+/* To be freed with free(blocks->all), whatever is returned. */
 static int
-find_row(PyObject *blocks, Py_ssize_t number, struct block *block, struct row *row)
+read_blocks(PyObject *values, struct blocks *blocks)
 {
-    for (Py_ssize_t i = PyList_Size(blocks) - 1; i >= 0; i--) {
-        if (read_block(PyList_GetItem(blocks, i), block) < 0)
+    blocks->values = values;
+    blocks->count = PyList_Size(values);
+    blocks->all = malloc((size_t)(blocks->count ? blocks->count : 1) * sizeof *blocks->all);
+    if (blocks->all == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < blocks->count; i++)
+        if (read_block(PyList_GetItem(values, i), blocks->all + i) < 0)
             return -1;
+    return 0;
+}
+
+/* Row `number` of all blocks, and the index of the block that holds it; -1 with an exception. */
+static Py_ssize_t
+find_row(const struct blocks *blocks, Py_ssize_t number, struct row *row)
+{
+    for (Py_ssize_t i = blocks->count - 1; i >= 0; i--) {
+        const struct block *block = blocks->all + i;
         if (block->first <= number)
-            return read_row(PyList_GetItem(block->rows, number - block->first), row);
+            return read_row(PyList_GetItem(block->rows, number - block->first), row) < 0 ? -1 : i;
     }
     PyErr_SetString(PyExc_IndexError, "there is no row of this number");
     return -1;
@@ -1604,10 +1627,9 @@ set_number(PyObject *table, PyObject *key, Py_ssize_t number)
 
 /* One arrival of tie: pair it with the departure that the backend reported. */
 static int
-tie_arrival(PyObject *blocks, PyObject *origins, PyObject *gone, PyObject *pairs,
+tie_arrival(const struct blocks *blocks, PyObject *origins, PyObject *gone, PyObject *pairs,
             const struct block *block, const struct row *row, Py_ssize_t number)
 {
-    struct block far;
     struct row start;
     uint64_t inode, other;
     int kind, other_kind, result = -1;
@@ -1627,7 +1649,7 @@ tie_arrival(PyObject *blocks, PyObject *origins, PyObject *gone, PyObject *pairs
     int is_paired = PyDict_Contains(pairs, at);
     if (is_paired)
         result = is_paired < 0 ? -1 : 0;
-    else if (find_row(blocks, PyLong_AsSsize_t(at), &far, &start) == 0) {
+    else if (find_row(blocks, PyLong_AsSsize_t(at), &start) >= 0) {
         int falsy = PyObject_Not(start.old);
         if (falsy)
             result = falsy < 0 ? -1 : 0;
@@ -1651,27 +1673,26 @@ tie_arrival(PyObject *blocks, PyObject *origins, PyObject *gone, PyObject *pairs
 static PyObject *
 tie(PyObject *module, PyObject *args)
 {
-    PyObject *blocks, *origins, *gone, *pairs, *result = NULL;
+    PyObject *values, *origins, *gone, *pairs, *result = NULL;
     Py_ssize_t come = 0;
-    struct block block;
+    struct blocks blocks = {0};
     struct row row;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!O!:tie", &PyList_Type, &blocks, &PyDict_Type, &origins))
+    if (!PyArg_ParseTuple(args, "O!O!:tie", &PyList_Type, &values, &PyDict_Type, &origins))
         return NULL;
     gone = PyDict_New();
     pairs = PyDict_New();
-    if (gone == NULL || pairs == NULL)
+    if (gone == NULL || pairs == NULL || read_blocks(values, &blocks) < 0)
         goto done;
     for (int arrivals = 0; arrivals < 2; arrivals++)
-        for (Py_ssize_t i = 0; i < PyList_Size(blocks); i++) {
-            if (read_block(PyList_GetItem(blocks, i), &block) < 0)
-                goto done;
-            for (Py_ssize_t j = 0; j < block.size; j++) {
-                Py_ssize_t number = block.first + j;
-                if (read_row(PyList_GetItem(block.rows, j), &row) < 0)
+        for (Py_ssize_t i = 0; i < blocks.count; i++) {
+            const struct block *block = blocks.all + i;
+            for (Py_ssize_t j = 0; j < block->size; j++) {
+                Py_ssize_t number = block->first + j;
+                if (read_row(PyList_GetItem(block->rows, j), &row) < 0)
                     goto done;
                 if (!arrivals && row.now == Py_None) {
-                    PyObject *key = PyTuple_Pack(2, block.directory, row.name);
+                    PyObject *key = PyTuple_Pack(2, block->directory, row.name);
                     int failed = key == NULL || set_number(gone, key, number) < 0;
                     Py_XDECREF(key);
                     if (failed)
@@ -1679,13 +1700,14 @@ tie(PyObject *module, PyObject *args)
                 }
                 else if (arrivals && row.now != Py_None && row.old == Py_None) {
                     come++;
-                    if (tie_arrival(blocks, origins, gone, pairs, &block, &row, number) < 0)
+                    if (tie_arrival(&blocks, origins, gone, pairs, block, &row, number) < 0)
                         goto done;
                 }
             }
         }
     result = Py_BuildValue("(Onn)", pairs, PyDict_Size(gone), come);
 done:
+    free(blocks.all);
     Py_XDECREF(gone);
     Py_XDECREF(pairs);
     return result;
@@ -1953,12 +1975,12 @@ emit_row(struct kit *kit, const struct block *block, const struct row *row)
 
 /* The row `number`: emitted with its other end, or by itself. */
 static int
-emit_numbered(struct kit *kit, PyObject *blocks, PyObject *pairs, PyObject *block_value,
-              const struct block *block, Py_ssize_t number)
+emit_numbered(struct kit *kit, const struct blocks *blocks, PyObject *pairs, Py_ssize_t index,
+              Py_ssize_t number)
 {
+    const struct block *block = blocks->all + index;
     PyObject *value = PyList_GetItem(block->rows, number - block->first), *other = NULL;
     struct row row, far_row;
-    struct block far;
     if (read_row(value, &row) < 0)
         return -1;
     if (PyDict_Size(pairs)) {
@@ -1975,17 +1997,16 @@ emit_numbered(struct kit *kit, PyObject *blocks, PyObject *pairs, PyObject *bloc
     Py_ssize_t there = PyLong_AsSsize_t(other);
     if (there < number)
         return there < 0 && PyErr_Occurred() ? -1 : 0; /* emitted with its other end */
-    if (find_row(blocks, there, &far, &far_row) < 0)
+    Py_ssize_t far = find_row(blocks, there, &far_row);
+    if (far < 0)
         return -1;
-    PyObject *far_block = NULL;
-    for (Py_ssize_t i = PyList_Size(blocks) - 1; i >= 0 && far_block == NULL; i--)
-        if (PyTuple_GetItem(PyList_GetItem(blocks, i), 1) == far.rows)
-            far_block = PyList_GetItem(blocks, i);
-    PyObject *far_value = PyList_GetItem(far.rows, there - far.first);
-    if (far_block == NULL || far_value == NULL)
+    PyObject *here = PyList_GetItem(blocks->values, index);
+    PyObject *far_block = PyList_GetItem(blocks->values, far);
+    PyObject *far_value = PyList_GetItem(blocks->all[far].rows, there - blocks->all[far].first);
+    if (here == NULL || far_block == NULL || far_value == NULL)
         return -1;
-    PyObject *const forth[4] = {block_value, value, far_block, far_value};
-    PyObject *const back[4] = {far_block, far_value, block_value, value};
+    PyObject *const forth[4] = {here, value, far_block, far_value};
+    PyObject *const back[4] = {far_block, far_value, here, value};
     return emit_renamed(kit, row.now == Py_None ? forth : back);
 }
 
@@ -1993,27 +2014,28 @@ emit_numbered(struct kit *kit, PyObject *blocks, PyObject *pairs, PyObject *bloc
 static PyObject *
 emit_rows(PyObject *module, PyObject *args)
 {
-    PyObject *blocks, *pairs, *makers, *fixed;
+    PyObject *values, *pairs, *makers, *fixed, *result = NULL;
     Py_ssize_t begin, end;
+    struct blocks blocks = {0};
     struct kit kit;
-    struct block block;
     (void)module;
     if (!PyArg_ParseTuple(args, "O!O!O!nnLOOOOO:emit_rows", &PyList_Type, &kit.out, &PyList_Type,
-                          &blocks, &PyDict_Type, &pairs, &begin, &end, &kit.seq, &kit.time,
+                          &values, &PyDict_Type, &pairs, &begin, &end, &kit.seq, &kit.time,
                           &kit.origin, &makers, &kit.besides, &fixed)
-        || read_kit(fixed, makers, &kit) < 0)
-        return NULL;
-    for (Py_ssize_t i = 0; i < PyList_Size(blocks); i++) {
-        PyObject *value = PyList_GetItem(blocks, i);
-        if (read_block(value, &block) < 0)
-            return NULL;
-        Py_ssize_t from = begin > block.first ? begin : block.first;
-        Py_ssize_t to = end < block.first + block.size ? end : block.first + block.size;
+        || read_kit(fixed, makers, &kit) < 0 || read_blocks(values, &blocks) < 0)
+        goto done;
+    for (Py_ssize_t i = 0; i < blocks.count; i++) {
+        const struct block *block = blocks.all + i;
+        Py_ssize_t from = begin > block->first ? begin : block->first;
+        Py_ssize_t to = end < block->first + block->size ? end : block->first + block->size;
         for (Py_ssize_t number = from; number < to; number++)
-            if (emit_numbered(&kit, blocks, pairs, value, &block, number) < 0)
-                return NULL;
+            if (emit_numbered(&kit, &blocks, pairs, i, number) < 0)
+                goto done;
     }
-    return PyLong_FromLongLong(kit.seq);
+    result = PyLong_FromLongLong(kit.seq);
+done:
+    free(blocks.all);
+    return result;
 }
 
 static PyMethodDef methods[] = {

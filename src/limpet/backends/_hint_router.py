@@ -412,8 +412,12 @@ class HintRouter:
             if sources is None or targets is None:
                 continue
             if not (isinstance(sources, list) or isinstance(targets, list)):
-                if sources.hints is targets.hints:
-                    sources.hints.move((sources, name, targets, to_name))
+                hints = sources.hints
+                if hints is targets.hints and hints.lost is None:
+                    hints.moves.append((sources, name, targets, to_name))
+                    hints.count += 1
+                    if hints.count > HINT_LIMIT:
+                        hints.lose("overflow")
                 continue
             for source, target in _pairs(sources, targets):
                 source.hints.move((source, name, target, to_name))

@@ -24,10 +24,11 @@ def rename_origins(hints: PendingHints) -> dict[EntryRef, EntryRef]:
     origins: dict[EntryRef, EntryRef] = {}
     if not hints.moves:
         return origins
+    pop = origins.pop
     for source, name, target, to_name in hints.moves:
         if isinstance(source, DirNode) and isinstance(target, DirNode):
-            start = origins.pop((source, name), (source, name))
-            origins[target, to_name] = start
+            start = source, name
+            origins[target, to_name] = pop(start, start)
     return origins
 
 
