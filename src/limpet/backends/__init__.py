@@ -33,7 +33,14 @@ from limpet.backends._base import (
     TreeSource,
 )
 from limpet.backends._filesystem_traits import ORDINARY, FileSystemTraits, traits_of
-from limpet.backends._hint_router import HINT_LIMIT, HintRouter, Mark, PendingHints, Subscriber
+from limpet.backends._hint_router import (
+    HINT_LIMIT,
+    HintRouter,
+    Mark,
+    Moves,
+    PendingHints,
+    Subscriber,
+)
 from limpet.backends._mounts import Mount, find_mount, read_mounts
 from limpet.backends._poll import PollSource, Timer
 from limpet.backends._select import (
@@ -76,6 +83,7 @@ __all__ = [
     "MarkError",
     "MarkSource",
     "Mount",
+    "Moves",
     "PendingHints",
     "PollSource",
     "Source",

@@ -49,13 +49,17 @@ Mark: TypeAlias = tuple[str, Key]
 """Source name and key of a mark that was made."""
 
 
+Moves: TypeAlias = list[tuple[Subscriber, str, Subscriber, str]]
+"""Renames in the order they happened: from subscriber and name, to subscriber and name."""
+
+
 class PendingHints:
     """Hints for one watch that it has not examined yet; guarded by the router's lock."""
 
     def __init__(self) -> None:
         self.dirty: dict[Subscriber, dict[str, int]] = {}
         """Subscriber -> name -> bits; the name ``""`` is the directory itself."""
-        self.moves: list[tuple[Subscriber, str, Subscriber, str]] = []
+        self.moves: Moves = []
         """Renames in the order they happened: from subscriber and name, to subscriber and name."""
         self.lost: LostReason | None = None
         """Why anything may have happened, or ``None``."""
@@ -139,6 +143,20 @@ class PendingHints:
         self.touch_paths(newer.paths, newer.path_moves)
         if newer.lost is not None:
             self.lose(newer.lost)
+
+    def take_names(self) -> tuple[dict[Subscriber, dict[str, int]], Moves, bool]:
+        """Return names, renames and whether some are early, for hints that are about no more."""
+        taken = self.dirty, self.moves, self.early
+        self.dirty, self.moves, self.count, self.early = {}, [], 0, False
+        return taken
+
+    def put_names_back(
+        self, dirty: dict[Subscriber, dict[str, int]], moves: Moves, *, early: bool
+    ) -> None:
+        """Add again what ``take_names`` returned, before what came since."""
+        older = PendingHints()
+        older.dirty, older.moves, older.early = dirty, moves, early
+        self.put_back(older)
 
     def take(self) -> PendingHints:
         """Return all that is pending, and start empty again."""

@@ -169,7 +169,7 @@ class DirWatcher:
         """
         self.scans += 1
         locate_moves(hints, self.context)
-        origins = rename_origins(hints)
+        origins = rename_origins(hints.moves)
         plain = self._only_hints and not force and not (hints.moves and self.root.has_mounts_below)
         names = only_names(hints) if plain else None
         self.context.believes_gone = not hints.early
@@ -200,25 +200,24 @@ class DirWatcher:
 
     def _emit_taken(self, pending: PendingHints, names: dict[DirNode, dict[str, int]]) -> bool:
         """Take what is pending and emit what is found; put it back if that is not all."""
-        hints = pending.take()
-        origins = rename_origins(hints)
-        self.context.believes_gone = not hints.early
+        dirty, moves, early = pending.take_names()
+        origins = rename_origins(moves)
+        self.context.believes_gone = not early
         self.context.has_breathed()
 
         def add_more() -> None:
             more = self._take_more()
-            origins.update(rename_origins(more))
+            origins.update(rename_origins(more.moves))
             pending.put_back(more)
 
+        done = False
         try:
             done = self._emit_fast(names, origins, add_more)
-        except BaseException:
-            pending.put_back(hints)
-            raise
-        if done:
-            self.scans += 1
-        else:
-            pending.put_back(hints)
+        finally:
+            if done:
+                self.scans += 1
+            else:
+                pending.put_names_back(dirty, moves, early=early)
         return done
 
     def _examine_fully(
@@ -445,7 +444,7 @@ class DirWatcher:
             own.lose(hints.lost)
         own.mounts_changed |= hints.mounts_changed
         locate_moves(hints, self.context)
-        origins.update(rename_origins(hints))
+        origins.update(rename_origins(hints.moves))
         self._take_hints(hints, self._left)
 
     def _take_hints(self, hints: PendingHints, agenda: Agenda) -> None:

@@ -6,7 +6,10 @@ that a short burst is soon reported, and never exceeds the option ``gather``.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _FIRST_S: Final = 0.001
 """The first pause of a burst."""
@@ -21,15 +24,15 @@ class Gathering:
         self._last = -1.0
         self._pause = 0.0
 
-    def pause(self, now: float, limit: float) -> float:
+    def pause(self, now: float, limits: Callable[[], Iterable[float]]) -> float:
         """Return the seconds to gather hints before they are examined; 0 at the start of a burst.
 
         Args:
             now: When a hint came or was found, monotonic seconds.
-            limit: The longest pause.
+            limits: The longest pauses of all who wait; the shortest of them counts.
         """
         if now - self._last < _BURST_S:
-            self._pause = min(limit, max(_FIRST_S, 2 * self._pause))
+            self._pause = min(*limits(), max(_FIRST_S, 2 * self._pause))
         else:
             self._pause = 0.0
         return self._pause

@@ -10,7 +10,7 @@ from limpet.watch.index._index import DirNode
 from limpet.watch.location._path_marks import Waypoint
 
 if TYPE_CHECKING:
-    from limpet.backends import PendingHints
+    from limpet.backends import Moves, PendingHints
     from limpet.watch.diff._agenda import Agenda
     from limpet.watch.diff._compare import EntryRef
     from limpet.watch.diff._context import DiffContext
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from limpet.watch.location._root_lifecycle import RootLifecycle
 
 
-def rename_origins(hints: PendingHints) -> dict[EntryRef, EntryRef]:
+def rename_origins(moves: Moves) -> dict[EntryRef, EntryRef]:
     """Return for each name that renames led to the name before all of them."""
     origins: dict[EntryRef, EntryRef] = {}
-    if not hints.moves:
-        return origins
     pop = origins.pop
-    for source, name, target, to_name in hints.moves:
+    for source, name, target, to_name in moves:
         if isinstance(source, DirNode) and isinstance(target, DirNode):
             start = source, name
             origins[target, to_name] = pop(start, start)

@@ -115,9 +115,11 @@ class LoopDispatcher(Dispatcher):
     def _gather(self) -> None:
         """Examine what waits after a pause, whose length depends on how much happens."""
         now = time.monotonic()
-        limit = min((one.options.gather for one in self._waiters), default=0.0)
         self._gathers = True
-        self._turn.sleep(now + self._gathering.pause(now, limit))
+        self._turn.sleep(now + self._gathering.pause(now, self._limits))
+
+    def _limits(self) -> list[float]:
+        return [one.options.gather for one in self._waiters]
 
     def _called(self) -> None:
         """Examine now, or gather first in a burst."""
@@ -127,8 +129,7 @@ class LoopDispatcher(Dispatcher):
             return
         if not self._gathers:
             now = time.monotonic()
-            limit = min(one.options.gather for one in self._waiters)
-            pause = self._gathering.pause(now, limit)
+            pause = self._gathering.pause(now, self._limits)
             if pause:
                 self._gathers = True
                 self._turn.sleep(now + pause)

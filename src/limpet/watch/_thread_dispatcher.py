@@ -114,7 +114,7 @@ class ThreadDispatcher(Dispatcher):
             if self._ended:
                 return False
             until = min(watcher.due() for watcher in self._waiters)
-            limit = min(watcher.options.gather for watcher in self._waiters)
+            limits = [watcher.options.gather for watcher in self._waiters]
             if any(watcher.has_work for watcher in self._waiters):
                 until = 0.0
             self._until = until
@@ -122,7 +122,7 @@ class ThreadDispatcher(Dispatcher):
         if until > now:
             self.router.wait(None if until == math.inf else until - now)
             now = time.monotonic()
-        pause = self._gathering.pause(now, limit)
+        pause = self._gathering.pause(now, lambda: limits)
         if pause:
             time.sleep(pause)
         with self._changed:

@@ -329,10 +329,12 @@ class Watcher:
 
     def pop_all(self) -> list[Event]:
         """Return all events that are ready."""
+        if self.unacked is None:  # a thread may add to them meanwhile
+            take = self._ready.popleft
+            return [take() for _ in range(len(self._ready))]
         batch: list[Event] = []
         while self._ready:
-            if self.unacked is not None:
-                self.unacked.add(self._ready[0])
+            self.unacked.add(self._ready[0])
             batch.append(self._ready.popleft())
         return batch
 

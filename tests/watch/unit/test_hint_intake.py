@@ -229,7 +229,7 @@ def test_renames_by_path_become_renames_between_directories() -> None:
     locate_moves(hints, tree.context)
     assert hints.moves == [(d, "f", e, "f"), (root, "g", d, "f"), (e, "f", e, "h")]
     assert hints.path_moves == []
-    assert rename_origins(hints) == {(d, "f"): (root, "g"), (e, "h"): (d, "f")}
+    assert rename_origins(hints.moves) == {(d, "f"): (root, "g"), (e, "h"): (d, "f")}
 
 
 def test_renames_below_a_directory_that_was_renamed_itself() -> None:
@@ -378,12 +378,12 @@ def test_the_origin_of_a_chain_of_renames_is_its_first_name() -> None:
     tree = MemoryTree("d/")
     root, d = tree.root, tree.node("d")
     hints = PendingHints()
-    assert rename_origins(hints) == {}
+    assert rename_origins(hints.moves) == {}
     hints.move((root, "a", root, "b"))
     hints.move((root, "x", root, "a"))
     hints.move((root, "b", d, "c"))
     hints.move((Waypoint("/"), "from outside", root, "y"))
-    assert rename_origins(hints) == {(root, "a"): (root, "x"), (d, "c"): (root, "a")}
+    assert rename_origins(hints.moves) == {(root, "a"): (root, "x"), (d, "c"): (root, "a")}
 
 
 def test_hints_about_names_alone_are_handed_on_as_they_are() -> None:

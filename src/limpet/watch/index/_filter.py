@@ -64,6 +64,10 @@ SIGNS: Final = (
 names of a directory at once takes a third of testing each name. A test holds them to the tables."""
 
 
+_FEW: Final = 3
+"""As many names are sooner tested one by one than searched for signs."""
+
+
 class Filter:
     """Decides by relative path and kind; takes in ignore files as they are found."""
 
@@ -140,9 +144,13 @@ class Filter:
         if self.plain and not self._ignore_files:
             if not self._defaults:
                 return set()
-            text = "/".join(("", *names, ""))
-            if not any(sign in text for sign in SIGNS):
-                return set()
+            if len(names) > _FEW:
+                text = "/".join(("", *names, ""))
+                for sign in SIGNS:
+                    if sign in text:
+                        break
+                else:
+                    return set()
         return {name for name in names if self.hides(directory, name, is_dir=False)}
 
     def hides(self, directory: str, name: str, *, is_dir: bool) -> bool:
