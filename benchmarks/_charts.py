@@ -1,9 +1,9 @@
-"""Charts as SVG: how set-up and memory grow with the tree, on paper of either colour."""
+"""Charts as SVG, on paper of either colour: how set-up and memory grow, what gathering trades."""
 
 import math
 from pathlib import Path
 
-from benchmarks._report import Results
+from benchmarks._report import MICRO, MILLI, Results
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 70, 240, 40, 45
@@ -26,7 +26,34 @@ def write_charts(results: Results, folder: Path) -> list[str]:
             text = _chart(f"{title}, by files in the tree", lines)
             (folder / name).write_text(text, encoding="utf-8")
             written.append(name)
+    points = _trade(results)
+    if points:
+        folder.mkdir(exist_ok=True)
+        title = "CPU of an operation, µs, by p99 of latency, ms"
+        (folder / "gather.svg").write_text(_chart(title, points), encoding="utf-8")
+        written.append("gather.svg")
     return written
+
+
+def _trade(results: Results) -> dict[str, list[tuple[float, float]]]:
+    """Return what each watcher costs and how late it is while there is work."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for title in results.titles:
+        for seconds in results.profile.gather:
+            late = results.median("gather", title, f"p99 {seconds:g}")
+            cost = results.median("gather", title, f"cpu {seconds:g}")
+            if late and cost:
+                points = lines.setdefault("limpet, by gather", [])
+                points.append((late * MILLI, cost * MICRO))
+    if lines:
+        for title in ("watchfiles", "watchfiles, fastest", "watchdog", "asyncinotify"):
+            late, cost = (
+                results.median("load", title, "p99"),
+                results.median("paced", title, "create"),
+            )
+            if late and cost:
+                lines[title] = [(late * MILLI, cost * MICRO)]
+    return lines
 
 
 def _lines(results: Results, figure: str) -> dict[str, list[tuple[float, float]]]:

@@ -220,10 +220,36 @@ def tables(results: Results) -> str:
         if name == "tree" and results.traced is not None:
             size = f"{results.traced:.0f} bytes"
             parts.append(f"limpet's Python objects, for each entry of that tree: {size}.\n")
-    parts += [growth_table(results), many_table(results)]
+    parts += [gather_table(results), growth_table(results), many_table(results)]
     if results.notes:
         parts.append("\n".join(f"- {note}" for note in results.notes) + "\n")
     return "\n".join(part for part in parts if part)
+
+
+def _pictures(results: Results, names: tuple[str, ...]) -> str:
+    """Return the lines that show those of these charts that were drawn."""
+    shown = [chart for chart in results.charts if chart.rpartition("/")[2] in names]
+    return "".join(f"![{chart}]({chart})\n\n" for chart in shown)
+
+
+def gather_table(results: Results) -> str:
+    """Return what gathering hints for longer costs and brings."""
+    title = results.titles[0]
+    values = results.profile.gather
+    figures = (
+        ("cpu", "CPU, µs", MICRO),
+        ("p50", "latency p50, ms", MILLI),
+        ("p99", "p99, ms", MILLI),
+    )
+    rows = [["`gather`, s", *(f"{value:g}" for value in values)]]
+    for figure, words, scale in figures:
+        cells = [results.median("gather", title, f"{figure} {value:g}") for value in values]
+        if not any(cells):
+            return ""
+        rows.append([words, *("–" if cell is None else f"{cell * scale:.1f}" for cell in cells)])
+    charts = _pictures(results, ("gather.svg",))
+    rate = results.profile.rate
+    return f"## What `gather` trades, at {rate:,} creations a second\n\n{charts}{table(rows)}\n"
 
 
 def growth_table(results: Results) -> str:
@@ -238,7 +264,9 @@ def growth_table(results: Results) -> str:
         kept = results.median("growth", title, f"memory {sizes[-1]}")
         shown = ["–" if cell is None else f"{cell:.3f}" for cell in cells]
         rows.append([title, *shown, "–" if kept is None else f"{kept:.0f}"])
-    charts = "".join(f"![{chart}]({chart})\n\n" for chart in results.charts)
+    charts = "".join(
+        f"![{chart}]({chart})\n\n" for chart in results.charts if "gather" not in chart
+    )
     return f"## Growth with the size of the tree\n\n{charts}{table(rows)}\n\n{blocked(results)}"
 
 
@@ -287,4 +315,5 @@ def page(results: Results) -> str:
         idle=profile.idle,
         paced=profile.paced,
         spread=FOLDERS,
+        rate=f"{profile.rate:,}".replace(",", ""),
     )

@@ -27,6 +27,11 @@ class WatcherError(Exception):
     """A watcher's program ended, or did not answer in time."""
 
 
+ALL_BUT_WORK = frozenset(
+    {"start", "gather", "idle", "many", "tree", "growth", "flat", "complete", "latency"}
+)
+"""Left out for what differs from another column while there is work alone."""
+
 NO_PYTHON = frozenset({"start"})
 """Left out for what is no Python package."""
 
@@ -75,7 +80,26 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
             package="limpet",
             command=python("with_limpet", "--backend", "inotify"),
             modules="import limpet",
-            unlike=frozenset({"start"}),
+            unlike=frozenset({"start", "gather"}),
+        ),
+        Watcher(
+            title="limpet, Python",
+            note="`limpet, fanotify` without the compiled part (`LIMPET_SPEEDUPS=0`)",
+            package="limpet",
+            command=("env", "LIMPET_SPEEDUPS=0", *python("with_limpet", "--backend", "fanotify")),
+            modules="import limpet",
+            unlike=frozenset({"start", "gather", "idle", "many"}),
+        ),
+        *(
+            Watcher(
+                title=f"limpet, {backend}, 50 ms",
+                note=f"`limpet, {backend}` with `gather=0.05`, the step of watchfiles",
+                package="limpet",
+                command=python("with_limpet", "--backend", backend, "--gather", "0.05"),
+                modules="import limpet",
+                unlike=ALL_BUT_WORK,
+            )
+            for backend in ("fanotify", "inotify")
         ),
         Watcher(
             title="watchfiles",
@@ -128,7 +152,7 @@ def watchers(limit: Path | None, walk: Path | None) -> list[Watcher]:
                 package="limpet",
                 command=(*WITHOUT_PRIVILEGE, *found[0].command),
                 modules=found[0].modules,
-                unlike=frozenset({"start"}),
+                unlike=frozenset({"start", "gather"}),
             ),
         )
     if limit is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks._watchers import Watcher
+from benchmarks.measures._gather import gather
 from benchmarks.measures._latency import latency, load
 from benchmarks.measures._place import FOLDERS, PHASES, PROFILES, Bench, Figures, Profile
 from benchmarks.measures._size import growth, idle, many, traced, tree
@@ -32,9 +33,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     "growth": Measurement(run=growth, once=True),
     "paced": Measurement(run=paced),
     "flat": Measurement(run=flat),
-    "complete": Measurement(run=complete, limpet_only=True),
+    "complete": Measurement(run=complete, once=True, limpet_only=True),
     "latency": Measurement(run=latency),
     "load": Measurement(run=load),
+    "gather": Measurement(run=gather, once=True, limpet_only=True),
     "many": Measurement(run=many, once=True, limpet_only=True),
     "start": Measurement(run=start),
 }

@@ -32,11 +32,11 @@ def latency(bench: Bench, watcher: Watcher) -> Figures:
     }
 
 
-def load(bench: Bench, watcher: Watcher) -> Figures:
+def load(bench: Bench, watcher: Watcher, *options: str) -> Figures:
     """One creation in one folder while files are made in others at the paced rate."""
     times = []
     profile = bench.profile
-    with bench.place() as place, running(watcher, place, "--latency") as program:
+    with bench.place() as place, running(watcher, place, "--latency", *options) as program:
         (place / "busy").mkdir()
         for number in range(FOLDERS):
             (place / "busy" / f"d{number}").mkdir()

@@ -40,6 +40,8 @@ class Profile:
     """Marked changes while another folder is worked on."""
     idle: float
     """Seconds of looking at an idle watcher."""
+    gather: tuple[float, ...]
+    """Seconds that hints are gathered at most; done in the first round."""
     many: tuple[int, ...]
     """Locations watched in one process; done in the first round."""
     starts: int
@@ -60,6 +62,7 @@ PROFILES = {
         latency=15,
         load=15,
         idle=1.0,
+        gather=(0.0, 0.014, 0.05),
         many=(1, 10, 100),
         starts=3,
     ),
@@ -74,6 +77,7 @@ PROFILES = {
         latency=40,
         load=40,
         idle=20.0,
+        gather=(0.0, 0.002, 0.005, 0.014, 0.03, 0.05, 0.1),
         many=(1, 10, 100, 1_000),
         starts=3,
         foreign=True,
@@ -89,6 +93,7 @@ PROFILES = {
         latency=2,
         load=2,
         idle=0.1,
+        gather=(0.0, 0.05),
         many=(1, 2),
         starts=1,
     ),

@@ -145,7 +145,7 @@ class PendingHints:
             self.lose(newer.lost)
 
     def take_names(self) -> tuple[dict[Subscriber, dict[str, int]], Moves, bool]:
-        """Return names, renames and whether some are early, for hints that are about no more."""
+        """Return names, renames and whether some are early, of hints that are about these alone."""
         taken = self.dirty, self.moves, self.early
         self.dirty, self.moves, self.count, self.early = {}, [], 0, False
         return taken

@@ -171,11 +171,11 @@ class FileSystemCalls:
         Raises:
             OSError: As ``open`` and ``records``.
         """
-        if sys.platform != "linux" or not self.does_several() or len(path) >= _PATH_LIMIT // 4:
-            return None
-        flags = _FOLDER | (0 if follow else _NOFOLLOW)
-        device, inode, records = records_in(path, flags, *identity, names, now)
-        return (device, inode), records
+        if sys.platform == "linux" and self.does_several() and len(path) < _PATH_LIMIT // 4:
+            flags = _FOLDER | (0 if follow else _NOFOLLOW)
+            device, inode, records = records_in(path, flags, *identity, names, now)
+            return (device, inode), records
+        return None
 
     def open(self, path: str, *, follow: bool = False) -> Handle:
         """Open the directory at ``path``, however long the path is.
