@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from limpet.cli._watch_plan import TargetKind
 from limpet.events import (
@@ -30,8 +29,7 @@ from limpet.events import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(NamedTuple):
     """Reports that every later change at ``root`` is seen."""
 
     root: Path

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, TextIO
 
-from limpet._wire import to_json_line
 from limpet.cli._event_text import Ready, describe, escape
 from limpet.cli._render import renderer_for, stats_line
 from limpet.cli._run_session import RunSession, run_session
@@ -66,12 +65,13 @@ class _WatchRun:
         self._renderer = None if plan.format is None else renderer_for(plan.format, stdout)
         self._runner: Runner | None = None
         if plan.command is not None:
-            from limpet.cli._exec import Runner, job_for  # only now: most runs start no commands
+            from limpet._wire import to_json_line  # only now: most runs start no commands
+            from limpet.cli._exec import Runner, job_for
 
             # With events on standard output, what commands print goes to standard error.
             beside = None if plan.format is None else 2
             self._runner = Runner(plan.command, report=session.streams.log, stdout=beside)
-            self._job_for = job_for
+            self._job_for, self._to_line = job_for, to_json_line
         self._reported = 0
         self._turn = asyncio.Lock()
         self._pulls: list[asyncio.Task[None]] = []
@@ -178,7 +178,7 @@ class _WatchRun:
             if selected:
                 self._reported += 1
                 if self._runner is not None:
-                    wire = to_json_line(event, session=session_id)
+                    wire = self._to_line(event, session=session_id)
                     await self._runner.submit(self._job_for(event, wire))
             if len(lines) >= CHUNK:
                 await self._session.write(bytes(lines))

@@ -6,9 +6,8 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
-from limpet._wire import EVENT_TYPES
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 
@@ -21,8 +20,7 @@ BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
 EXEC: Final = "--exec"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(NamedTuple):
     """One path to watch, as it was typed, and what is expected there."""
 
     path: str
@@ -125,6 +123,10 @@ def types_of(words: Iterable[str]) -> frozenset[str]:
         UsageError: There is no such type; the message lists all types.
     """
     asked = frozenset(name.strip() for word in words for name in word.split(",") if name.strip())
+    if not asked:
+        return asked
+    from limpet._wire import EVENT_TYPES  # only now: most runs ask for no types
+
     unknown = sorted(asked.difference(EVENT_TYPES))
     if unknown:
         from limpet._suggest import near  # only now: it takes longer than the parsing
