@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 SWITCH: Final = "LIMPET_SPEEDUPS"
 """Variable of the environment; ``0`` leaves the compiled part aside."""
 
-INTERFACE: Final = 7
+INTERFACE: Final = 8
 """Raised here and in ``_speedups.c`` when a function is added or takes or returns something else,
 so that a compiled part of another version of limpet is left aside."""
 

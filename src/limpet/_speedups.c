@@ -32,13 +32,12 @@
 #error "made for 64-bit little-endian systems; the Python form serves the others"
 #endif
 
-#define INTERFACE 7 /* of limpet/_compiled.py */
+#define INTERFACE 8 /* of limpet/_compiled.py */
 
 /* -- statx: limpet/watch/index/_statx.py ------------------------------------------------------- */
 
 #define SECOND 1000000000
-#define RACY_NS 20000000LL /* these and the flags: limpet/watch/index/_entry_record.py */
-#define COARSE_NS 2020000000LL
+#define COARSE_NS 2020000000LL /* this and the flags: limpet/watch/index/_entry_record.py */
 #define RECORD_SIZE 63
 #define WANTED 0xFFFU
 #define CHUNK 128
@@ -49,13 +48,18 @@ clamped(__int128 value)
     return value > INT64_MAX ? INT64_MAX : value < INT64_MIN ? INT64_MIN : (int64_t)value;
 }
 
+/* The arguments `now` and `racy` of the Python functions. */
+struct moment {
+    long long now, racy;
+};
+
 /* Equals _entry_record.flags_of. */
 static uint8_t
-flags_of(__int128 ctime, __int128 birth, int64_t now)
+flags_of(__int128 ctime, __int128 birth, struct moment when)
 {
     int coarse = ctime % SECOND == 0;
-    int fresh = now - ctime < (coarse ? COARSE_NS : RACY_NS);
-    int young = now - birth < (birth % SECOND ? RACY_NS : COARSE_NS);
+    int fresh = when.now - ctime < (coarse ? COARSE_NS : when.racy);
+    int young = when.now - birth < (birth % SECOND ? when.racy : COARSE_NS);
     return (uint8_t)(fresh | young << 1 | coarse << 2);
 }
 
@@ -69,7 +73,7 @@ put(char *at, const void *value, size_t size)
 /* Equals what statx_records (shortcut = 1) and statx_directory (0) make of one answer, which
    are _entry_record.pack_fields and pack_clamped: the struct "<QqIIIIHqqIqB". */
 static void
-pack_record(char *record, const struct statx *facts, int64_t now, int shortcut)
+pack_record(char *record, const struct statx *facts, struct moment when, int shortcut)
 {
     __int128 birth = 0, ctime;
     uint8_t flags;
@@ -77,11 +81,11 @@ pack_record(char *record, const struct statx *facts, int64_t now, int shortcut)
         birth = (__int128)facts->stx_btime.tv_sec * SECOND + facts->stx_btime.tv_nsec;
     ctime = (__int128)facts->stx_ctime.tv_sec * SECOND + facts->stx_ctime.tv_nsec;
     if (shortcut && facts->stx_ctime.tv_nsec && facts->stx_btime.tv_nsec) {
-        __int128 young = (__int128)now - RACY_NS;
+        __int128 young = (__int128)when.now - when.racy;
         flags = (uint8_t)((ctime > young) | (birth > young) << 1);
     }
     else
-        flags = flags_of(ctime, birth, now);
+        flags = flags_of(ctime, birth, when);
     uint64_t inode = facts->stx_ino;
     int64_t born = clamped(birth), changed = clamped(ctime), written = facts->stx_mtime.tv_sec;
     int64_t size = clamped((__int128)facts->stx_size);
@@ -107,7 +111,7 @@ pack_record(char *record, const struct statx *facts, int64_t now, int shortcut)
 /* Stat up to CHUNK names without the GIL. codes[i] is 0, ENOENT where the name is not there, or
    the errno of the first for which there is no answer, where it stops; returns how many it did. */
 static Py_ssize_t
-stat_chunk(int fd, char *const *names, Py_ssize_t count, int64_t now, char (*records)[RECORD_SIZE],
+stat_chunk(int fd, char *const *names, Py_ssize_t count, struct moment when, char (*records)[RECORD_SIZE],
            int *codes)
 {
     struct statx facts;
@@ -121,7 +125,7 @@ stat_chunk(int fd, char *const *names, Py_ssize_t count, int64_t now, char (*rec
                 return i + 1;
             continue;
         }
-        pack_record(records[i], &facts, now, 1);
+        pack_record(records[i], &facts, when, 1);
     }
     return count;
 }
@@ -131,10 +135,10 @@ static PyObject *
 statx_records(PyObject *module, PyObject *args)
 {
     int fd;
-    long long now;
+    struct moment when;
     PyObject *wanted;
     (void)module;
-    if (!PyArg_ParseTuple(args, "iOL:statx_records", &fd, &wanted, &now))
+    if (!PyArg_ParseTuple(args, "iOLL:statx_records", &fd, &wanted, &when.now, &when.racy))
         return NULL;
     PyObject *names = PySequence_List(wanted);
     if (names == NULL)
@@ -159,7 +163,7 @@ statx_records(PyObject *module, PyObject *args)
         if (ready < count)
             PyErr_Fetch(&type, &value, &traceback);
         Py_BEGIN_ALLOW_THREADS
-        statted = stat_chunk(fd, texts, ready, now, records, codes);
+        statted = stat_chunk(fd, texts, ready, when, records, codes);
         Py_END_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < ready; i++)
             Py_DECREF(encoded[i]);
@@ -236,12 +240,12 @@ records_in(PyObject *module, PyObject *args)
     struct stated *all = NULL;
     struct stat found;
     unsigned long long device, inode;
-    long long now;
+    struct moment when;
     int flags, fd, code = 0, is_it = 0;
     Py_ssize_t count, ready = 0;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O&iKKO!L:records_in", PyUnicode_FSConverter, &path, &flags,
-                          &device, &inode, &PyList_Type, &names, &now))
+    if (!PyArg_ParseTuple(args, "O&iKKO!LL:records_in", PyUnicode_FSConverter, &path, &flags,
+                          &device, &inode, &PyList_Type, &names, &when.now, &when.racy))
         return NULL;
     count = PyList_Size(names);
     all = malloc((size_t)(count ? count : 1) * sizeof *all);
@@ -269,7 +273,7 @@ records_in(PyObject *module, PyObject *args)
             struct statx facts;
             all[i].code = 0;
             if (statx(fd, all[i].text, AT_SYMLINK_NOFOLLOW, WANTED, &facts) == 0)
-                pack_record(all[i].record, &facts, now, 1);
+                pack_record(all[i].record, &facts, when, 1);
             else if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
                 all[i].code = ENOENT;
             else {
@@ -314,18 +318,18 @@ static PyObject *
 statx_directory(PyObject *module, PyObject *args)
 {
     int fd, failed;
-    long long now;
+    struct moment when;
     struct statx facts;
     char record[RECORD_SIZE];
     (void)module;
-    if (!PyArg_ParseTuple(args, "iL:statx_directory", &fd, &now))
+    if (!PyArg_ParseTuple(args, "iLL:statx_directory", &fd, &when.now, &when.racy))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
     failed = statx(fd, "", AT_EMPTY_PATH, WANTED, &facts) < 0;
     Py_END_ALLOW_THREADS
     if (failed)
         return PyErr_SetFromErrno(PyExc_OSError);
-    pack_record(record, &facts, now, 0);
+    pack_record(record, &facts, when, 0);
     return Py_BuildValue("(y#KK)", record, (Py_ssize_t)RECORD_SIZE,
                          (unsigned long long)makedev(facts.stx_dev_major, facts.stx_dev_minor),
                          (unsigned long long)facts.stx_ino);
@@ -337,18 +341,18 @@ static PyObject *
 pack_statx(PyObject *module, PyObject *args)
 {
     Py_buffer answer;
-    long long now;
+    struct moment when;
     int shortcut;
     char record[RECORD_SIZE];
     struct statx facts;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*Lp:pack_statx", &answer, &now, &shortcut))
+    if (!PyArg_ParseTuple(args, "y*LLp:pack_statx", &answer, &when.now, &when.racy, &shortcut))
         return NULL;
     memset(&facts, 0, sizeof facts);
     size_t size = (size_t)answer.len;
     memcpy(&facts, answer.buf, size < sizeof facts ? size : sizeof facts);
     PyBuffer_Release(&answer);
-    pack_record(record, &facts, now, shortcut);
+    pack_record(record, &facts, when, shortcut);
     return PyBytes_FromStringAndSize(record, RECORD_SIZE);
 }
 
@@ -1237,13 +1241,14 @@ static PyObject *
 open_directories(PyObject *module, PyObject *args)
 {
     int fd;
-    long long now;
+    struct moment when;
     unsigned long long device;
     PyObject *names, *found = PyList_New(0);
     (void)module;
     if (found == NULL)
         return NULL;
-    if (!PyArg_ParseTuple(args, "iOKL:open_directories", &fd, &names, &device, &now))
+    if (!PyArg_ParseTuple(args, "iOKLL:open_directories", &fd, &names, &device, &when.now,
+                          &when.racy))
         goto failed;
     for (Py_ssize_t i = 0; i < PyList_Size(names); i++) {
         struct statx facts;
@@ -1264,7 +1269,7 @@ open_directories(PyObject *module, PyObject *args)
             usable = statx(opened, "", AT_EMPTY_PATH, WANTED, &facts) == 0
                      && makedev(facts.stx_dev_major, facts.stx_dev_minor) == device;
             if (usable)
-                pack_record(record, &facts, now, 0);
+                pack_record(record, &facts, when, 0);
             else
                 close(opened);
         }

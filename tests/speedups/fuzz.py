@@ -63,19 +63,19 @@ def stats(part: Any, random: Random) -> None:
     answer = random.randbytes(random.choice((0, 1, 255, 256, 300)))
     now = random.choice((0, 1 << 62, -(1 << 63), random.getrandbits(60)))
     for shortcut in (True, False):
-        assert len(part.pack_statx(answer, now, shortcut)) == 63
+        assert len(part.pack_statx(answer, now, 9, shortcut)) == 63
 
 
 def names(part: Any, random: Random, folder: int, device: int) -> None:
     wanted = [os.fsdecode(random.choice(NAMES)) for _ in range(random.randrange(5))]
     wanted += random.choice(([], ["\ud800"], ["n" * 300], ["a\0b"], ["dir"] * 200))
-    expected = outcome(PYTHON["statx_records"], folder, wanted, 0)
-    assert outcome(part.statx_records, folder, wanted, 0) == expected
+    expected = outcome(PYTHON["statx_records"], folder, wanted, 0, 9)
+    assert outcome(part.statx_records, folder, wanted, 0, 9) == expected
     identity = random.choice(((device, os.fstat(folder).st_ino), (device, 1)))
     top = random.choice((f"/proc/self/fd/{folder}", "/none", "\ud800"))
-    args = (top, os.O_RDONLY, *identity, wanted, 0)
+    args = (top, os.O_RDONLY, *identity, wanted, 0, 9)
     assert outcome(part.records_in, *args) == outcome(PYTHON["records_in"], *args)
-    for row in part.open_directories(folder, wanted, device, 0):
+    for row in part.open_directories(folder, wanted, device, 0, 9):
         os.close(row[0])
     assert outcome(part.list_directory, folder) == outcome(PYTHON["list_directory"], folder)
 

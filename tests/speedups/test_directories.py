@@ -158,7 +158,7 @@ def test_directories_are_opened_alike(siblings: int, names: str, count: int) -> 
     device, wanted = os.fstat(siblings).st_dev, names.split(" ") if names else []
     rows = []
     for form in both("open_directories"):
-        found = form(siblings, wanted, device, 5)
+        found = form(siblings, wanted, device, 5, 9)
         assert len(found) == count
         for (fd, _, inode), name in zip(found, wanted, strict=False):
             there = os.fstat(fd)
@@ -166,8 +166,8 @@ def test_directories_are_opened_alike(siblings: int, names: str, count: int) -> 
             assert os.stat(name, dir_fd=siblings).st_ino == inode
             os.close(fd)
         rows.append([row[1:] for row in found])
-        assert form(siblings, wanted, NO_DEVICE, 5) == []
-        assert form(1 << 20, wanted, device, 5) == []
+        assert form(siblings, wanted, NO_DEVICE, 5, 9) == []
+        assert form(1 << 20, wanted, device, 5, 9) == []
     assert rows[0] == rows[1]
 
 
@@ -176,11 +176,11 @@ def test_no_descriptor_is_left_open_by_a_refusal(siblings: int) -> None:
     device = os.fstat(siblings).st_dev
     before = os.listdir("/proc/self/fd")
     for form in both("open_directories"):
-        form(siblings, ["a"], NO_DEVICE, 5)
-        for fd, _, _ in form(siblings, ["a", "file"], device, 5):
+        form(siblings, ["a"], NO_DEVICE, 5, 9)
+        for fd, _, _ in form(siblings, ["a", "file"], device, 5, 9):
             os.close(fd)
         with pytest.raises(TypeError):
-            form(siblings, ["a", 3], device, 5)
+            form(siblings, ["a", 3], device, 5, 9)
     assert (
         len(os.listdir("/proc/self/fd")) <= len(before) + 1
     )  # of Python's, which a test alone meets

@@ -67,9 +67,9 @@ def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
             lambda: fails(part.emit_rows, [], [], {}, 0, 1, 1, 0.0, "live", (), compare, ()),
         ],
         "statx_records": [
-            lambda: part.statx_records(folder, ["a", "b", "none", "\xe4"], 0),
-            lambda: fails(part.statx_records, folder, ["a", "\ud800"], 0),
-            lambda: fails(part.statx_records, folder, ["a", "n" * 300, "\ud800"], 0),
+            lambda: part.statx_records(folder, ["a", "b", "none", "\xe4"], 0, 9),
+            lambda: fails(part.statx_records, folder, ["a", "\ud800"], 0, 9),
+            lambda: fails(part.statx_records, folder, ["a", "n" * 300, "\ud800"], 0, 9),
         ],
         "list_directory": [
             lambda: part.list_directory(folder),
@@ -85,22 +85,22 @@ def calls(folder: int) -> dict[str, list[Callable[[], object]]]:
             lambda: fails(part.fanotify_mark, -1, 1, 2, folder, b"."),
         ],
         "open_directories": [
-            lambda: os.close(part.open_directories(folder, ["b"], device, 0)[0][0]),
-            lambda: part.open_directories(folder, ["b", "a"], 0, 0),
-            lambda: fails(part.open_directories, folder, [1], 0, 0),
+            lambda: os.close(part.open_directories(folder, ["b"], device, 0, 9)[0][0]),
+            lambda: part.open_directories(folder, ["b", "a"], 0, 0, 9),
+            lambda: fails(part.open_directories, folder, [1], 0, 0, 9),
             lambda: part.fanotify_mark_several(-1, 9, 0, [folder]),
             lambda: part.inotify_mark_several(-1, 2, [folder]),
         ],
         "records_in": [
-            lambda: part.records_in(top, os.O_RDONLY, *identity, ["a", "none", "\xe4"], 0),
-            lambda: part.records_in(top, os.O_RDONLY, 0, 0, ["a"], 0),
-            lambda: fails(part.records_in, "none", os.O_RDONLY, *identity, ["a"], 0),
-            lambda: fails(part.records_in, top, os.O_RDONLY, *identity, ["a", "n" * 300], 0),
-            lambda: fails(part.records_in, top, os.O_RDONLY, *identity, ["a", "\ud800"], 0),
+            lambda: part.records_in(top, os.O_RDONLY, *identity, ["a", "none", "\xe4"], 0, 9),
+            lambda: part.records_in(top, os.O_RDONLY, 0, 0, ["a"], 0, 9),
+            lambda: fails(part.records_in, "none", os.O_RDONLY, *identity, ["a"], 0, 9),
+            lambda: fails(part.records_in, top, os.O_RDONLY, *identity, ["a", "n" * 300], 0, 9),
+            lambda: fails(part.records_in, top, os.O_RDONLY, *identity, ["a", "\ud800"], 0, 9),
         ],
         "statx_directory": [
-            lambda: part.statx_directory(folder, 0),
-            lambda: fails(part.statx_directory, -1, 0),
+            lambda: part.statx_directory(folder, 0, 9),
+            lambda: fails(part.statx_directory, -1, 0, 9),
         ],
     }
 

@@ -21,6 +21,7 @@ if sys.platform != "linux":
     pytest.skip("made for Linux alone", allow_module_level=True)
 
 from limpet.watch.index import _statx
+from limpet.watch.index._entry_record import RACY_NS
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
@@ -45,10 +46,12 @@ ANSWERS = st.tuples(
 NOWS = st.integers(NOW - 3 * SECOND, NOW + 3 * SECOND) | st.sampled_from([0, -(1 << 63), 1 << 62])
 
 
-@given(ANSWERS, NOWS)
-@example((0xFFF, 1, 0, 0, 0o100644, 5, 6, 1_700_000_000, 0, 1_700_000_000, 0, 0, 0, 8, 1), NOW)
-@example((0xFFF, 1, 0, 0, 0o100644, 5, 6, 1_699_999_999, SECOND, 1_699_999_999, SECOND, 0, 0, 0, 0), NOW)  # fmt: skip  # noqa: E501
-def test_an_answer_is_packed_alike(answer: tuple[int, ...], now: int) -> None:
+@given(ANSWERS, NOWS, st.sampled_from([RACY_NS, RACY_NS * 10**6, 0]))
+@example(
+    (0xFFF, 1, 0, 0, 0o100644, 5, 6, 1_700_000_000, 0, 1_700_000_000, 0, 0, 0, 8, 1), NOW, RACY_NS
+)
+@example((0xFFF, 1, 0, 0, 0o100644, 5, 6, 1_699_999_999, SECOND, 1_699_999_999, SECOND, 0, 0, 0, 0), NOW, RACY_NS)  # fmt: skip  # noqa: E501
+def test_an_answer_is_packed_alike(answer: tuple[int, ...], now: int, racy: int) -> None:
     """Any answer that a file system may give: far dates, sizes without end, no birth time."""
     pack = compiled_part().pack_statx
     raw = LAYOUT.pack(*answer)
@@ -59,8 +62,8 @@ def test_an_answer_is_packed_alike(answer: tuple[int, ...], now: int) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_statx, "statx_call", call)
-        assert [pack(raw, now, True)] == both("statx_records")[0](3, ["x"], now)
-        assert pack(raw, now, False) == both("statx_directory")[0](3, now)[0]
+        assert [pack(raw, now, racy, True)] == both("statx_records")[0](3, ["x"], now, racy)
+        assert pack(raw, now, racy, False) == both("statx_directory")[0](3, now, racy)[0]
 
 
 @pytest.fixture
@@ -100,8 +103,12 @@ def test_names_are_statted_alike(folder: int, names: Any) -> None:
     python, compiled = both("statx_records")
     names = names if isinstance(names, dict) else list(names)
     for now in (time.time_ns(), 0):
-        assert outcome(python, folder, names, now) == outcome(compiled, folder, names, now)
-    assert outcome(python, folder, iter(names), 0) == outcome(compiled, folder, iter(names), 0)
+        assert outcome(python, folder, names, now, RACY_NS) == outcome(
+            compiled, folder, names, now, RACY_NS
+        )
+    assert outcome(python, folder, iter(names), 0, RACY_NS) == outcome(
+        compiled, folder, iter(names), 0, RACY_NS
+    )
 
 
 def test_a_descriptor_that_is_none_is_refused_alike(tmp_path: Path) -> None:
@@ -110,7 +117,10 @@ def test_a_descriptor_that_is_none_is_refused_alike(tmp_path: Path) -> None:
     file.touch()
     fd = os.open(file, os.O_RDONLY)
     try:
-        for name, args in (("statx_records", (["a", "b"], 0)), ("statx_directory", (0,))):
+        for name, args in (
+            ("statx_records", (["a", "b"], 0, RACY_NS)),
+            ("statx_directory", (0, RACY_NS)),
+        ):
             python, compiled = both(name)
             for number in (fd, 1 << 20, -1):
                 assert outcome(python, number, *args) == outcome(compiled, number, *args)
@@ -122,7 +132,7 @@ def test_a_directory_is_statted_alike(folder: int) -> None:
     """Its record, device and inode."""
     python, compiled = both("statx_directory")
     for now in (time.time_ns(), 0):
-        assert outcome(python, folder, now) == outcome(compiled, folder, now)
+        assert outcome(python, folder, now, RACY_NS) == outcome(compiled, folder, now, RACY_NS)
 
 
 FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -158,6 +168,6 @@ def test_names_of_a_path_are_statted_alike(tmp_path: Path, folder: int, names: l
             (there.st_dev, there.st_ino + 1),
             (0, there.st_ino),
         ):
-            args = (str(path), flags, device, inode, names, 5)
+            args = (str(path), flags, device, inode, names, 5, RACY_NS)
             assert outcome(python, *args) == outcome(compiled, *args)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -15,7 +15,7 @@ import pytest
 import limpet
 from limpet.testing import describe, parse_scenario, perform
 from limpet.watch.diff import _change_detection
-from limpet.watch.index import _entry_record, _statx
+from limpet.watch.index import _entry_record, _fs
 from tests.conftest import KERNEL_BACKENDS
 from tests.watch.model.recorder import HEAD
 
@@ -46,7 +46,7 @@ def test_a_recorded_stream_is_reported_again(
     A busy machine must not make a difference: however long a step takes, its times are as close
     together as they were when the stream was recorded.
     """
-    for module in (_entry_record, _change_detection, _statx):
+    for module in (_entry_record, _change_detection, _fs):
         monkeypatch.setattr(module, "RACY_NS", 3600 * 10**9)
     location = tmp_path / "up" / "base"
     location.mkdir(parents=True)

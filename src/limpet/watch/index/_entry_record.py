@@ -84,17 +84,20 @@ class StatResult(NamedTuple):
 def pack(facts: StatResult, now: int) -> bytes:
     """Pack what stat returned at ``now`` (nanoseconds of the system's clock) or a little later."""
     mode, nlink, uid, gid, device, inode, size, mtime, ctime, birth = facts[:10]
-    flags = flags_of(ctime, birth, now)
+    flags = flags_of(ctime, birth, now, RACY_NS)
     return pack_clamped(
         inode, birth, device, nlink, uid, gid, mode, size, *divmod(mtime, _SECOND), ctime, flags
     )
 
 
-def flags_of(ctime: int, birth: int, now: int) -> int:
-    """Return the flags of a record with these times, taken at ``now`` (nanoseconds)."""
+def flags_of(ctime: int, birth: int, now: int, racy: int) -> int:
+    """Return the flags of a record with these times, taken at ``now`` (nanoseconds).
+
+    ``racy`` is ``RACY_NS``; a test that must not depend on the machine's speed takes a long time.
+    """
     coarse = not ctime % _SECOND
-    fresh = now - ctime < (COARSE_NS if coarse else RACY_NS)
-    young = now - birth < (RACY_NS if birth % _SECOND else COARSE_NS)
+    fresh = now - ctime < (COARSE_NS if coarse else racy)
+    young = now - birth < (racy if birth % _SECOND else COARSE_NS)
     return fresh | young << 1 | coarse << 2
 
 

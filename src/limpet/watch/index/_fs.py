@@ -24,6 +24,7 @@ from limpet.watch.index._entry_record import (
     BRIEF_FILE,
     BRIEF_OTHER,
     BRIEF_SYMLINK,
+    RACY_NS,
     StatResult,
     pack,
 )
@@ -156,7 +157,7 @@ class FileSystemCalls:
             Handle, packed record and inode of each (``_statx.open_directories``).
         """
         if sys.platform == "linux":
-            return open_directories(handle, names, device, self.now())
+            return open_directories(handle, names, device, self.now(), RACY_NS)
         return []
 
     def records_in(
@@ -173,7 +174,7 @@ class FileSystemCalls:
         """
         if sys.platform == "linux" and self.does_several() and len(path) < _PATH_LIMIT // 4:
             flags = _FOLDER | (0 if follow else _NOFOLLOW)
-            device, inode, records = records_in(path, flags, *identity, names, now)
+            device, inode, records = records_in(path, flags, *identity, names, now, RACY_NS)
             return (device, inode), records
         return None
 
@@ -223,7 +224,7 @@ class FileSystemCalls:
             OSError: There is no answer.
         """
         if sys.platform == "linux" and self.has_statx and isinstance(handle, int):
-            return statx_directory(handle, now)
+            return statx_directory(handle, now, RACY_NS)
         facts = self.stat(handle)
         return pack(facts, now), facts.device, facts.inode
 
@@ -266,7 +267,7 @@ class FileSystemCalls:
             OSError: For one of them there is no answer.
         """
         if sys.platform == "linux" and self.has_statx and isinstance(handle, int):
-            return statx_records(handle, names, now)
+            return statx_records(handle, names, now, RACY_NS)
         found = (self.stat_at(handle, name) for name in names)
         return [None if facts is None else pack(facts, now) for facts in found]
 
