@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from limpet._compiled import compiled_if_built
 from limpet._ctypes_buffers import unpacker
 from limpet._descriptors import close_reader
+from limpet._file_stat import identity_of
 from limpet._kernel_release import kernel_release
 from limpet.watch.index._entry_record import (
     StatResult,
@@ -225,12 +226,12 @@ def records_in(
     """
     fd = os.open(path, flags)
     try:
-        found = os.fstat(fd)
-        is_it = (found.st_dev, found.st_ino) == (device, inode)
+        found = identity_of(os.fstat(fd))
+        is_it = found == (device, inode)
         records = statx_records(fd, names, now, racy) if is_it else None
     finally:
         close_reader(fd)
-    return found.st_dev, found.st_ino, records
+    return *found, records
 
 
 EXACT_TIMES: Final = kernel_release() >= (6, 13)
