@@ -188,22 +188,21 @@ class DirWatcher:
         if not self._only_hints or (pending.moves and self.root.has_mounts_below):
             return False
         names = only_names(pending)
-        if names is None or not all(map(context.answers_at_once, names)):
+        if names is None or not context.answer_at_once(names):
             return False
-        own_writes = context.own_writes
-        if not own_writes.hold_back():
+        own_writes = context.own_writes.lock
+        if not own_writes.acquire(blocking=False):
             return False
         try:
             return self._emit_taken(pending, names)
         finally:
-            own_writes.let_go()
+            own_writes.release()
 
     def _emit_taken(self, pending: PendingHints, names: dict[DirNode, dict[str, int]]) -> bool:
         """Take what is pending and emit what is found; put it back if that is not all."""
         dirty, moves, early = pending.take_names()
-        origins = rename_origins(moves)
+        origins = rename_origins(moves) if moves else {}
         self.context.believes_gone = not early
-        self.context.has_breathed()
 
         def add_more() -> None:
             more = self._take_more()
@@ -212,7 +211,7 @@ class DirWatcher:
 
         done = False
         try:
-            done = self._emit_fast(names, origins, add_more)
+            done = self._emit_fast(names, origins, add_more, at_once=True)
         finally:
             if done:
                 self.scans += 1
@@ -414,13 +413,15 @@ class DirWatcher:
         names: dict[DirNode, dict[str, int]],
         origins: dict[EntryRef, EntryRef],
         add_more: Callable[[], None] | None = None,
+        *,
+        at_once: bool = False,
     ) -> bool:
         """Take the fast path if it suffices; if not, nothing has changed."""
         context = self.context
         if not context.fast or context.settling:
             return False
         more = add_more or (lambda: self._add_more(origins))
-        return emit_fast(context, names, origins, more)
+        return emit_fast(context, names, origins, more, at_once=at_once)
 
     def _leave(self, agenda: Agenda) -> None:
         """Leave for the next examination what could not be done, and set when that is due."""

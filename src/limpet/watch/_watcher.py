@@ -264,12 +264,11 @@ class Watcher:
             return False
         try:
             engine = self._engine
-            if not isinstance(engine, DirWatcher) or self.closed:
+            if not isinstance(engine, DirWatcher) or self.closed or self._slow:
                 return False
             done = engine.examine_names(self.hints)
-            if done:
-                self._collect()
-                self._prepare()
+            if done:  # without content, which takes a thread (``is_heavy``)
+                self._ready.extend(self._emit.fetch())
                 self.hints.early = bool(self.hints.dirty)
             return done
         finally:

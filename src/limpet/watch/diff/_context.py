@@ -21,7 +21,7 @@ from limpet.watch.index._fs import NOT_THERE
 from limpet.watch.index._index import DirNode, Index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from limpet.backends import FileSystemTraits, Mark
     from limpet.watch.emit._services import WatchServices
@@ -137,10 +137,6 @@ class DiffContext:
             self._breathed = now
             self.router.drain()
 
-    def has_breathed(self) -> None:
-        """Record that the kernel's queue was just read."""
-        self._breathed = self.disk.monotonic()
-
     def path(self, directory: DirNode) -> str:
         """Return where the index has the directory."""
         relative = directory.relative()
@@ -174,8 +170,16 @@ class DiffContext:
             raise
         return handle
 
-    def records(self, directory: DirNode, names: list[str], now: int) -> list[bytes | None]:
+    def records(
+        self, directory: DirNode, relative: str, names: list[str], now: int
+    ) -> list[bytes | None]:
         """Stat names in the very directory that is in the index; ``None`` for one that is gone.
+
+        Args:
+            directory: The directory.
+            relative: Its path below the location.
+            names: The names.
+            now: The clock that stamps files, a moment ago.
 
         Raises:
             ElsewhereError: It is not there.
@@ -186,8 +190,9 @@ class DiffContext:
             raise StoppedError
         follow = directory.parent is None or directory.link != 0
         identity = directory.device, directory.inode
+        path = f"{self.base}/{relative}" if relative else self.base or "/"
         try:
-            answer = self.disk.records_in(self.path(directory), identity, names, now, follow=follow)
+            answer = self.disk.records_in(path, identity, names, now, follow=follow)
         except OSError as error:
             if error.errno in NOT_THERE:
                 raise ElsewhereError from error
@@ -207,10 +212,14 @@ class DiffContext:
             found = self._traits[directory.device] = self.disk.traits(self.path(directory))
         return found
 
-    def answers_at_once(self, directory: DirNode) -> bool:
-        """Return whether it is known that the directory's file system never keeps one waiting."""
-        known = self._traits.get(directory.device)
-        return known is not None and known.answers_at_once
+    def answer_at_once(self, directories: Iterable[DirNode]) -> bool:
+        """Return whether it is known that the file systems of directories keep nobody waiting."""
+        known = self._traits
+        for directory in directories:
+            traits = known.get(directory.device)
+            if traits is None or not traits.answers_at_once:
+                return False
+        return True
 
     def has_exact_times(self, directory: DirNode) -> bool:
         """Return whether a file that changes after a stat gets another time stamp."""

@@ -39,6 +39,8 @@ def emit_fast(
     dirty: dict[DirNode, dict[str, int]],
     origins: dict[EntryRef, EntryRef],
     add_more: Callable[[], None],
+    *,
+    at_once: bool = False,
 ) -> bool:
     """Examine names and emit the differences, if only files differ.
 
@@ -47,12 +49,14 @@ def emit_fast(
         dirty: Directory -> name -> hints.
         origins: Renames that the backend reported: name now -> name before.
         add_more: Adds to ``origins`` what the backend has reported since.
+        at_once: There are few names, the kernel's queue was just read, and no own write begins
+            meanwhile.
 
     Returns:
         Whether they were emitted; if not, the index is unchanged.
     """
     generation = context.own_writes.generation()
-    if context.own_writes.any_open():
+    if context.own_writes.open_writes:
         return False
     blocks: list[Block] = []
     comes, goes, count, now = False, False, 0, context.disk.now()
@@ -60,7 +64,8 @@ def emit_fast(
         found = _examine(context, directory, dirty[directory], count, now)
         if found is None:
             return False
-        context.breathe()
+        if not at_once:
+            context.breathe()
         block, came, went = found
         blocks.append(block)
         count += len(block.rows)
@@ -75,7 +80,8 @@ def emit_fast(
         besides = partial(_besides, context.options.metadata)
         for start in range(0, count, _PART):
             context.emit.rows(blocks, pairs, start, start + _PART, besides)
-            context.breathe()
+            if not at_once:
+                context.breathe()
     else:
         for block in blocks:
             _emit(context, block, blocks, pairs)
@@ -98,8 +104,14 @@ def _examine(
         return None
     believes_gone = context.believes_gone and traits.answers_at_once
     waiting = names_that_stay(names) if believes_gone else list(names)
+    relative = directory.relative()
+    records: list[bytes | None] = []
     try:
-        records = _stat(context, directory, waiting, now) if waiting else []
+        for start in range(0, len(waiting), _PART):
+            if start:
+                context.breathe()
+            part = waiting[start : start + _PART] if len(waiting) > _PART else waiting
+            records += context.records(directory, relative, part, now)
     except (ElsewhereError, OSError):
         return None
     exact = disk.exact_times and traits.exact_times
@@ -108,7 +120,6 @@ def _examine(
     if found is None:
         return None
     rows, came, is_any_gone = found
-    relative = directory.relative()
     if came and (hidden := context.filter.hidden_files(relative, came)):
         rows = [row for row in rows if row[2] is not None or row[0] not in hidden]
         came = [name for name in came if name not in hidden]
@@ -133,19 +144,6 @@ def _compare(
         return None
     metadata = context.options.metadata
     return changes_of(old, facts, bits, seen=directory.seen, exact=exact, metadata=metadata)
-
-
-def _stat(
-    context: DiffContext, directory: DirNode, names: list[str], now: int
-) -> list[bytes | None]:
-    """Stat names of one directory; many of them in parts, so that the kernel's queue is emptied."""
-    if len(names) <= _PART:
-        return context.records(directory, names, now)
-    found: list[bytes | None] = []
-    for start in range(0, len(names), _PART):
-        found += context.records(directory, names[start : start + _PART], now)
-        context.breathe()
-    return found
 
 
 def _emit(context: DiffContext, block: Block, blocks: list[Block], pairs: dict[int, int]) -> None:

@@ -42,6 +42,11 @@ _Note = tuple[State | None, State | None]
 class OwnWrites:
     """The own writes that one watch has to account for; safe to use from any thread."""
 
+    lock = registry.lock
+    """While it is held, no own write begins or ends: ``explains`` waits for none."""
+    open_writes = registry.open_writes
+    """Path -> the number of own writes under way there."""
+
     def __init__(self, wake: Callable[[], None], *, keeps: str | None = None) -> None:
         """Start empty.
 
@@ -68,19 +73,6 @@ class OwnWrites:
         with registry.lock:
             self._notes.clear()
             self._put_off.clear()
-
-    @staticmethod
-    def hold_back() -> bool:
-        """Let no own write begin or end until ``let_go``; return False if another thread does so.
-
-        For a moment, and for a caller that may not wait: ``explains`` waits only for open writes.
-        """
-        return registry.lock.acquire(blocking=False)
-
-    @staticmethod
-    def let_go() -> None:
-        """Let own writes begin and end again."""
-        registry.lock.release()
 
     @property
     def is_quiet(self) -> bool:
