@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PROFILE ?= short
 
 .NOTPARALLEL:
-.PHONY: help demo demo-remote test test-python test-windows check lint types schemas speedups format soak bench \
+.PHONY: help demo demo-remote test test-uncompiled test-windows check lint types schemas speedups format soak bench \
 	bench-output bench-follow bench-bots bench-remote follow-table attack test-pythons coverage docs picture \
 	clean
 
@@ -53,13 +53,13 @@ test-pythons: $(READY)  ## the core, and one bot under both runners, on each Pyt
 	$(BIN)/python -m pytest -m pythons -rs tests/bot/test_pythons.py tests/pythons \
 		tests/examples/test_tutorial.py
 
-test-python: $(READY)  ## laws, scenarios, streams and faults of the watch without the compiled part
+test-uncompiled: $(READY)  ## laws, scenarios, streams and faults of the watch without the compiled part
 	@$(BIN)/python -c 'import sys; from limpet import _compiled; sys.exit(_compiled.SPEEDUPS is not None)' && \
 		echo "no compiled part: make test runs all of it in Python" || \
 		LIMPET_SPEEDUPS=0 LIMPET_PROFILE=brief $(BIN)/python -m pytest --numprocesses $(WORKERS) \
 		tests/watch/model tests/watch/scenarios tests/watch/kernel/test_faults.py
 
-check: lint types test test-python  ## all that must hold before a change goes in: lint, types, tests
+check: lint types test test-uncompiled  ## all that must hold before a change goes in: lint, types, tests
 
 lint: $(READY)  ## format and lint
 	$(BIN)/ruff format --check .
