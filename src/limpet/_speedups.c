@@ -1471,6 +1471,7 @@ find_rows(PyObject *module, PyObject *args)
                 Py_XDECREF(changes);
                 if (row == NULL)
                     goto done;
+                PyObject_GC_UnTrack(row); /* text, numbers and bytes: in no cycle */
                 int failed = PyList_Append(rows, row) < 0;
                 Py_DECREF(row);
                 if (failed)
@@ -1482,6 +1483,7 @@ find_rows(PyObject *module, PyObject *args)
         Py_DECREF(changes);
         if (row == NULL)
             goto done;
+        PyObject_GC_UnTrack(row);
         int failed = PyList_Append(rows, row) < 0;
         Py_DECREF(row);
         if (failed)
@@ -1814,6 +1816,8 @@ ingredient(long how, PyObject *attribute, const struct block *block, PyObject *n
             return NULL;
         made = PySequence_List(value);
         Py_DECREF(value);
+        if (made != NULL)
+            PyObject_GC_UnTrack(made); /* as the path that it is of: see add_event */
         if (made != NULL && PyList_Append(made, name) < 0)
             Py_CLEAR(made);
         return made;
@@ -1821,8 +1825,10 @@ ingredient(long how, PyObject *attribute, const struct block *block, PyObject *n
         return Py_NewRef(text);
     default:
         made = PyList_New(1);
-        if (made != NULL)
+        if (made != NULL) {
             PyList_SetItem(made, 0, Py_NewRef(text));
+            PyObject_GC_UnTrack(made);
+        }
         return made;
     }
 }
@@ -1838,6 +1844,8 @@ make_path(const struct kit *kit, const struct block *block, PyObject *name)
     if (text == NULL)
         return NULL;
     path = PyType_GenericAlloc(Py_TYPE(block->path), 0);
+    if (path != NULL)
+        PyObject_GC_UnTrack(path);
     for (Py_ssize_t i = 0; i < size && path != NULL; i++) {
         PyObject *pair = PyTuple_GetItem(kit->recipe, i), *value = NULL;
         long how = -1;
@@ -1872,7 +1880,12 @@ add_event(struct kit *kit, PyTypeObject *type, PyObject *maker, PyObject *relati
     for (Py_ssize_t i = 0; i < 8; i++)
         PyTuple_SetItem(source, i, Py_NewRef(parts[i])); /* the tuple is new: it cannot fail */
     Py_DECREF(before);
+    /* An event, its source and its path hold text, numbers and bytes, and what a watch shares: they
+       are in no cycle, so the garbage collector need not visit them while a program keeps them. */
+    PyObject_GC_UnTrack(source);
     event = PyType_GenericAlloc(type, 0);
+    if (event != NULL)
+        PyObject_GC_UnTrack(event);
     if (event != NULL && set_attribute(kit->maker, event, maker) == 0
         && set_attribute(kit->source, event, source) == 0
         && set_attribute(kit->path, event, path) == 0 && PyList_Append(kit->out, event) == 0) {

@@ -196,7 +196,7 @@ class Watcher:
                 record = saved.record if saved is not None else None
                 self._engine.start(report=report, origin=origin, saved=record)
             self._check_exists()
-            self.hints.early = True
+            self._note_early()
             self._collect()
             self._prepare()
             self._started = not self.closed
@@ -231,7 +231,7 @@ class Watcher:
                     self._pause(_UNSURE_S)
                     self._examine(force=True)
             self._prepare()
-            self.hints.early = True
+            self._note_early()
             if not drained:
                 self.router.pass_on(self.hints)
         finally:
@@ -269,7 +269,7 @@ class Watcher:
             done = engine.examine_names(self.hints)
             if done:  # without content, which takes a thread (``is_heavy``)
                 self._ready.extend(self._emit.fetch())
-                self.hints.early = bool(self.hints.dirty)
+                self._note_early()
             return done
         finally:
             self._mutex.release()
@@ -461,6 +461,14 @@ class Watcher:
     def _take_more(self) -> PendingHints:
         self.router.drain()
         return self._take()
+
+    def _note_early(self) -> None:
+        """Record that what is pending now may be older than what was found on disk.
+
+        Another thread that reads the kernel's queue holds the lock until it has added all of it.
+        """
+        with self.router.lock:
+            self.hints.early = bool(self.hints.dirty)
 
     def _collect(self) -> None:
         self._found.extend(self._emit.fetch())
