@@ -56,6 +56,7 @@ LINUX_ALONE: Final = "about Linux alone: its kernel, its mounts, its signals"
 LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     LINUX_ALONE: tuple(
         """watch/kernel/test_faults watch/kernel/test_field_reports watch/kernel/test_hung_disk
+        watch/kernel/test_several_directories
         watch/kernel/test_finished_folders watch/kernel/test_other_loops_and_forks
         watch/kernel/test_other_names watch/filesystems/test_filesystems watch/model/test_mounts
         watch/model/test_laws_crossings watch/model/test_recorded_streams
