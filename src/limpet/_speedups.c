@@ -837,7 +837,7 @@ struct listed { /* struct linux_dirent64, getdents(2) */
     uint8_t kind;
 };
 #define LISTED_NAME 19
-#define LISTING 32768 /* as much as readdir(3) of the C library asks for */
+#define LISTING 16384 /* some hundred names; two of these are on a stack that may be small (musl) */
 
 /* The low bits of a brief record; of a name whose kind is not in the listing (fd >= 0), from stat,
    and one that has gone meanwhile is something else, as os.DirEntry has it. -1: errno is set. */

@@ -23,6 +23,8 @@ TOOLS = ("hypothesis", "jsonschema", "pytest", "pytest-timeout", "pytest-xdist",
 
 TESTS = """
     tests/shared tests/watch/scenarios tests/watch/unit
+    tests/speedups/test_directories.py tests/speedups/test_records.py tests/speedups/test_rows.py
+    tests/speedups/test_statx.py
     tests/watch/kernel/test_other_loops_and_forks.py
     tests/output/test_operations.py tests/output/test_async_output.py
     tests/following/test_fault_table.py tests/following/test_shells.py
