@@ -49,6 +49,16 @@ def run_in_thread(
         loop: That of the caller.
         name: The thread's name.
     """
+    run, done, errors = reported(work, loop)
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread, done, errors
+
+
+def reported(
+    work: Callable[[], object], loop: EventLoop
+) -> tuple[Callable[[], None], LoopEvent, list[BaseException]]:
+    """Return work for a thread, what says in the loop that it is done, and what it raised."""
     done = loop.event()
     errors: list[BaseException] = []
 
@@ -60,6 +70,4 @@ def run_in_thread(
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             loop.post(done.set)
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread, done, errors
+    return run, done, errors

@@ -16,7 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from limpet._cancellation import wait_despite_cancellation
-from limpet._daemon_threads import run_in_thread
+from limpet._daemon_threads import reported
+from limpet.watch._kept_thread import ThreadKeeper
 from limpet.watch._watcher import make_router
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Dispatcher:
         self.users = 0
         self.limiter = loop.limiter(_THREADS)
         self.loop = loop
+        self._threads = ThreadKeeper("limpet worker")
         self._post = loop.post
         self._waiters: dict[Watcher, Waiter] = {}
         self._leaving: dict[Watcher, LoopEvent] = {}
@@ -93,7 +95,8 @@ class Dispatcher:
 
     def close(self) -> None:
         """Free everything; may block for as long as a scan under way takes."""
-        raise NotImplementedError
+        self._threads.close()
+        self.router.close()
 
     # -- in the event loop ---------------------------------------------------------------------
 
@@ -113,7 +116,8 @@ class Dispatcher:
             raise failed[0]
 
     def _spawn(self, function: Callable[[], object]) -> tuple[LoopEvent, list[BaseException]]:
-        _, done, failed = run_in_thread(function, self.loop, "limpet worker")
+        run, done, failed = reported(function, self.loop)
+        self._threads.run(run)
         return done, failed
 
     async def leave(

@@ -79,10 +79,6 @@ class LoopDispatcher(Dispatcher):
         self._gathers = False
         self._turn.close()
 
-    def close(self) -> None:
-        """Free the router."""
-        self.router.close()
-
     def _forget(self, watcher: Watcher) -> None:
         del self._waiters[watcher]
         watcher.hints.awaited = False

@@ -92,7 +92,7 @@ class ThreadDispatcher(Dispatcher):
         self.router.wake()
         if self._thread is not None:
             self._thread.join()
-        self.router.close()
+        super().close()
 
     # -- in the thread -------------------------------------------------------------------------
 
