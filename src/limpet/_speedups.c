@@ -1312,6 +1312,15 @@ failed:
 #define FLAG_YOUNG 2
 #define FLAG_COARSE 4
 
+/* Take an object out of the garbage collector's sight. One of a type that it never visits has
+   nothing in front of it to be changed: to untrack that writes into foreign memory. */
+static void
+hide(PyObject *object)
+{
+    if (PyObject_GC_IsTracked(object))
+        PyObject_GC_UnTrack(object);
+}
+
 static int
 only_went(long bits)
 {
@@ -1471,7 +1480,7 @@ find_rows(PyObject *module, PyObject *args)
                 Py_XDECREF(changes);
                 if (row == NULL)
                     goto done;
-                PyObject_GC_UnTrack(row); /* text, numbers and bytes: in no cycle */
+                hide(row); /* text, numbers and bytes: in no cycle */
                 int failed = PyList_Append(rows, row) < 0;
                 Py_DECREF(row);
                 if (failed)
@@ -1483,7 +1492,7 @@ find_rows(PyObject *module, PyObject *args)
         Py_DECREF(changes);
         if (row == NULL)
             goto done;
-        PyObject_GC_UnTrack(row);
+        hide(row);
         int failed = PyList_Append(rows, row) < 0;
         Py_DECREF(row);
         if (failed)
@@ -1817,7 +1826,7 @@ ingredient(long how, PyObject *attribute, const struct block *block, PyObject *n
         made = PySequence_List(value);
         Py_DECREF(value);
         if (made != NULL)
-            PyObject_GC_UnTrack(made); /* as the path that it is of: see add_event */
+            hide(made); /* as the path that it is of: see add_event */
         if (made != NULL && PyList_Append(made, name) < 0)
             Py_CLEAR(made);
         return made;
@@ -1827,7 +1836,7 @@ ingredient(long how, PyObject *attribute, const struct block *block, PyObject *n
         made = PyList_New(1);
         if (made != NULL) {
             PyList_SetItem(made, 0, Py_NewRef(text));
-            PyObject_GC_UnTrack(made);
+            hide(made);
         }
         return made;
     }
@@ -1845,7 +1854,7 @@ make_path(const struct kit *kit, const struct block *block, PyObject *name)
         return NULL;
     path = PyType_GenericAlloc(Py_TYPE(block->path), 0);
     if (path != NULL)
-        PyObject_GC_UnTrack(path);
+        hide(path);
     for (Py_ssize_t i = 0; i < size && path != NULL; i++) {
         PyObject *pair = PyTuple_GetItem(kit->recipe, i), *value = NULL;
         long how = -1;
@@ -1882,10 +1891,10 @@ add_event(struct kit *kit, PyTypeObject *type, PyObject *maker, PyObject *relati
     Py_DECREF(before);
     /* An event, its source and its path hold text, numbers and bytes, and what a watch shares: they
        are in no cycle, so the garbage collector need not visit them while a program keeps them. */
-    PyObject_GC_UnTrack(source);
+    hide(source);
     event = PyType_GenericAlloc(type, 0);
     if (event != NULL)
-        PyObject_GC_UnTrack(event);
+        hide(event);
     if (event != NULL && set_attribute(kit->maker, event, maker) == 0
         && set_attribute(kit->source, event, source) == 0
         && set_attribute(kit->path, event, path) == 0 && PyList_Append(kit->out, event) == 0) {
