@@ -399,10 +399,14 @@ class HintRouter:
                     hints.mounts_changed = True
 
     def pass_on(self, reader: PendingHints) -> None:
-        """Wake the dispatcher if what ``reader`` read was for other watches that are awaited."""
+        """Wake the dispatcher if what ``reader`` read was for other watches that are awaited.
+
+        Or if the reader itself is: the task that had it scan was cancelled, or it was a fence, and
+        another one has begun to wait meanwhile, for what was found or for a timer set by it.
+        """
         with self.lock:
             others = any(i.awaited and i is not reader for i in self._joined if i)
-        if others:
+        if others or reader.awaited:
             self.wake()
 
     def tree_receiver(self, hints: PendingHints) -> _TreeReceiver:

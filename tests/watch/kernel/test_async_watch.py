@@ -23,9 +23,10 @@ import anyio.to_thread
 import pytest
 
 import limpet
-from limpet.backends import HintRouter
+from limpet.backends import HintRouter, PendingHints
 from limpet.backends._hint_router import HINT_LIMIT
 from limpet.testing import check_stream, describe, listing
+from limpet.watch._dir_watcher import DirWatcher
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
 from tests.waiting import PATIENCE, until
@@ -973,3 +974,44 @@ def test_the_hub_is_closed_twice(tmp_path: Path) -> None:
     core.close()
     core.close()
     router.close()
+
+
+@pytest.mark.parametrize("settle", [0.0, 0.05])
+async def test_a_scan_whose_task_was_cancelled_wakes_who_waits_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settle: float
+) -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+    examine = DirWatcher.examine
+
+    def slow(self: DirWatcher, hints: PendingHints, *, force: bool = False) -> None:
+        begun.set()
+        may_go_on.wait(PATIENCE)
+        examine(self, hints, force=force)
+
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").touch()
+    (tmp_path / "in").mkdir()
+    async with limpet.watch_dir(tmp_path / "in", settle=settle) as watch:
+        core = watch._core
+        assert core is not None
+        monkeypatch.setattr(DirWatcher, "examine", slow)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch.__anext__)
+            tree.rename(tmp_path / "in" / "tree")
+            await until(begun.is_set)
+            tasks.cancel_scope.cancel()
+        found: list[str] = []
+
+        async def take() -> None:
+            while len(found) < 2:
+                event = await anext(watch)
+                assert isinstance(event, limpet.EntryEvent)
+                found.append(event.path.name)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            await until(lambda: core.hints.awaited)
+            may_go_on.set()
+            await until(lambda: len(found) == 2)
+    assert found == ["tree", "a"]
