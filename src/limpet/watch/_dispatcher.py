@@ -11,6 +11,7 @@ def acquire() -> Dispatcher:
 
     Raises:
         LimitError: The process is out of file descriptors.
+        RuntimeError: The loop is that of the process that this one is a fork of.
     """
     loop = EventLoop()
     dispatcher = RUNNING.get(loop.key)
@@ -24,5 +25,6 @@ def acquire() -> Dispatcher:
 
             dispatcher = ThreadDispatcher(loop)
         RUNNING[loop.key] = dispatcher
+    dispatcher.loop.check(loop.key)  # a fork has neither its threads nor a loop of its own
     dispatcher.users += 1
     return dispatcher
