@@ -160,7 +160,7 @@ def test_a_stranger_who_has_a_clone_can_do_it(tmp_path: Path, programs: str) -> 
     """All of the page, from its first block: what it installs is enough. ``make test-pythons``."""
     clone = tmp_path / "clone"
     clone.mkdir()
-    for name in ("src", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("src", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, clone / name)
     (tmp_path / "programs" / "limpet").unlink()

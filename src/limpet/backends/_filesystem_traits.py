@@ -55,9 +55,10 @@ _MAY_FOLD: Final = frozenset("ext4 f2fs tmpfs bcachefs".split())
 """File systems on which a directory may be marked so (``chattr +F``)."""
 
 _KERNEL: Final = frozenset(
-    "ext2 ext3 ext4 xfs btrfs tmpfs ramfs f2fs bcachefs zfs jfs overlay vfat exfat ntfs3".split()
+    "ext2 ext3 ext4 xfs btrfs tmpfs ramfs f2fs bcachefs zfs jfs vfat exfat ntfs3".split()
 )
-"""File systems that the kernel itself keeps, in memory or on a disk of this machine."""
+"""File systems that the kernel itself keeps, in memory or on a disk of this machine. Not overlay:
+it asks the file systems of its layers, and these may be any."""
 
 _GET_FLAGS: Final = 0x80086601
 """``FS_IOC_GETFLAGS`` of linux/fs.h, where a long has eight bytes."""

@@ -37,9 +37,11 @@ class Gathering:
             self._pause = 0.0
         return self._pause
 
-    def examined(self, now: float) -> None:
-        """Record that something was examined."""
+    def examined(self, now: float, names: int) -> None:
+        """Record that something was examined; a single name was nothing to gather for."""
         self._last = now
+        if names <= 1:
+            self._pause = 0.0
 
     @property
     def is_on(self) -> bool:

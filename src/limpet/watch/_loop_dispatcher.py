@@ -18,10 +18,11 @@ from limpet.watch._loop_turn import make_turn
 
 if TYPE_CHECKING:
     from limpet._event_loop import EventLoop
+    from limpet.backends import PendingHints
     from limpet.watch._watcher import Watcher
 
 NAMES: Final = 256
-"""Names that are examined in the event loop at a time."""
+"""Names that are examined in the event loop at a time, of all watches together."""
 _AGAIN_S: Final = 0.002
 """When to try again after a thread was found to be reading the router."""
 
@@ -152,10 +153,17 @@ class LoopDispatcher(Dispatcher):
             except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
                 trouble = error
             now = time.monotonic()
+            left = NAMES
             for watcher, waiter in list(self._waiters.items()):
                 waiter.error = trouble
                 if trouble is None and not watcher.is_ready:
-                    self._examine(watcher, waiter, now)
+                    names = _names_of(watcher.hints)
+                    if left < names <= NAMES:  # in the next turn: this one would take too long
+                        self._gathers = True
+                        self._turn.sleep(now)
+                        continue
+                    self._examine(watcher, waiter, names, now)
+                    left -= names
                 if watcher.is_ready or waiter.must_scan or waiter.error is not None:
                     self._forget(watcher)
                     waiter.wake()
@@ -164,7 +172,7 @@ class LoopDispatcher(Dispatcher):
         finally:
             lock.release()
 
-    def _examine(self, watcher: Watcher, waiter: Waiter, now: float) -> None:
+    def _examine(self, watcher: Watcher, waiter: Waiter, names: int, now: float) -> None:
         """Examine here, or leave it to the task that waits."""
         if watcher.is_heavy:
             waiter.must_scan = True
@@ -172,9 +180,12 @@ class LoopDispatcher(Dispatcher):
             waiter.must_scan = watcher.due() <= now
         else:
             try:
-                # Of the two names of a rename, one is gone, and is not examined.
-                few = watcher.hints.count - 2 * len(watcher.hints.moves) <= NAMES
-                waiter.must_scan = not (few and watcher.examine_names())
+                waiter.must_scan = names > NAMES or not watcher.examine_names()
             except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
                 waiter.error = error
-            self._gathering.examined(time.monotonic())
+            self._gathering.examined(time.monotonic(), names)
+
+
+def _names_of(hints: PendingHints) -> int:
+    """Return how many names are to be examined: of the two of a rename, one is gone."""
+    return hints.count - 2 * len(hints.moves)

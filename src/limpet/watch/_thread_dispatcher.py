@@ -149,11 +149,12 @@ class ThreadDispatcher(Dispatcher):
                         continue
                     waiter.must_scan = True
                 if not waiter.must_scan:
+                    count = watcher.hints.count
                     try:
                         waiter.must_scan = not watcher.examine(drained=True)
                     except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
                         waiter.error = error
-                    self._gathering.examined(time.monotonic())
+                    self._gathering.examined(time.monotonic(), count)
             if watcher.is_ready or waiter.must_scan or waiter.error is not None:
                 with self._changed:
                     if self._waiters.get(watcher) is waiter:

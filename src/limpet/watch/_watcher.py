@@ -232,9 +232,9 @@ class Watcher:
                     self._examine(force=True)
             self._prepare()
             self._note_early()
-            if not drained:
-                self.router.pass_on(self.hints)
         finally:
+            if not drained:  # whether it succeeded or not: what was read may be for others
+                self.router.pass_on(self.hints)
             self._mutex.release()
         return True
 

@@ -27,6 +27,7 @@ from limpet.backends import HintRouter, PendingHints
 from limpet.backends._hint_router import HINT_LIMIT
 from limpet.testing import check_stream, describe, listing
 from limpet.watch._dir_watcher import DirWatcher
+from limpet.watch._loop_dispatcher import LoopDispatcher
 from limpet.watch._watcher import Watcher
 from limpet.watch.index._fs import FileSystemCalls
 from tests.waiting import PATIENCE, until
@@ -729,6 +730,45 @@ async def test_the_loop_never_waits_for_the_disk(
         assert max(names) <= 256
     else:
         assert wrong == []
+
+
+async def test_a_turn_of_the_loop_is_short_however_many_watches_there_are(
+    tmp_path: Path, kernel_backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L5: what 256 names leave over is examined in the next turn, and none is left out."""
+    turns: list[int] = []
+    plain_all, plain = LoopDispatcher._examine_all, LoopDispatcher._examine
+
+    def examine_all(self: LoopDispatcher) -> None:
+        turns.append(0)
+        plain_all(self)
+
+    def examine(self: LoopDispatcher, watcher: Any, waiter: Any, names: int, now: float) -> None:
+        turns[-1] += names if names <= 256 else 0  # more of one watch goes to a thread
+        plain(self, watcher, waiter, names, now)
+
+    monkeypatch.setattr(LoopDispatcher, "_examine_all", examine_all)
+    monkeypatch.setattr(LoopDispatcher, "_examine", examine)
+    counts = [0] * 12
+    async with contextlib.AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+        watches = [
+            await stack.enter_async_context(limpet.watch_dir(tmp_path, backend=kernel_backend))
+            for _ in counts
+        ]
+
+        async def count(number: int) -> None:
+            async for batch in watches[number].batches():
+                counts[number] += len(batch)
+
+        for number in range(len(counts)):
+            tasks.start_soon(count, number)
+        await settle()
+        for number in range(150):
+            (tmp_path / str(number)).touch()
+        await until(lambda: counts == [150] * len(counts), lambda: f"{counts}")
+        tasks.cancel_scope.cancel()
+    assert max(turns) <= 256
+    assert sum(turns) >= 150
 
 
 async def test_many_watches_leave_the_threads_to_the_program(
