@@ -187,5 +187,8 @@ class LoopDispatcher(Dispatcher):
 
 
 def _names_of(hints: PendingHints) -> int:
-    """Return how many names are to be examined: of the two of a rename, one is gone."""
-    return hints.count - 2 * len(hints.moves)
+    """Return how many names are to be examined: of the two of a rename, one is gone.
+
+    A file that is renamed to and fro has more renames than names.
+    """
+    return max(0, hints.count - 2 * len(hints.moves))

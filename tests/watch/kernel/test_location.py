@@ -642,7 +642,7 @@ async def test_the_inner_of_two_watches_outlives_the_outer(
 
 @pytest.fixture
 def mounts_changed() -> Iterator[Callable[[], bool]]:
-    """Tell whether anything was mounted or unmounted, by whichever process, since the last call."""
+    """Return whether anything was mounted or unmounted, by any process, since the last call."""
     with open("/proc/self/mountinfo") as table:
         poll = select.poll()
         poll.register(table, select.POLLPRI)

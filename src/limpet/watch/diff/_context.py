@@ -139,7 +139,10 @@ class DiffContext:
 
     def path(self, directory: DirNode) -> str:
         """Return where the index has the directory."""
-        relative = directory.relative()
+        return self.path_of(directory.relative())
+
+    def path_of(self, relative: str) -> str:
+        """Return the path of a directory, of that below the location."""
         return f"{self.base}/{relative}" if relative else self.base or "/"
 
     def open(self, directory: DirNode) -> Handle:
@@ -190,7 +193,7 @@ class DiffContext:
             raise StoppedError
         follow = directory.parent is None or directory.link != 0
         identity = directory.device, directory.inode
-        path = f"{self.base}/{relative}" if relative else self.base or "/"
+        path = self.path_of(relative)
         try:
             answer = self.disk.records_in(path, identity, names, now, follow=follow)
         except OSError as error:

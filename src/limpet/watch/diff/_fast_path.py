@@ -16,7 +16,7 @@ from limpet.backends import OTHER, WRITE
 from limpet.watch.diff._change_detection import changed_besides_its_name, changes_of, is_same
 from limpet.watch.diff._context import ElsewhereError
 from limpet.watch.diff._find_rows import find_rows, may_be_renames, names_that_stay, tie
-from limpet.watch.index._entry_record import BEARING, CONTENT, kind_of, unpack
+from limpet.watch.index._entry_record import kind_of, only_renamed, unpack
 from limpet.watch.index._index import DirNode
 from limpet.watch.index._rows import Block
 
@@ -222,12 +222,7 @@ def _emit_renamed(context: DiffContext, start: tuple[Block, Row], end: tuple[Blo
     foreign = bits & OTHER != 0
     context.emit.renamed(source, path, new, old, None, foreign=foreign)
     context.note_young(end[0].directory, name, new)
-    if (
-        isinstance(old, bytes)
-        and (end[0].exact or not bits & WRITE)
-        and old[BEARING] == new[BEARING]
-        and old[CONTENT] == new[CONTENT]
-    ):
+    if only_renamed(old, new, written=bool(bits & WRITE), exact=end[0].exact):
         return
     changes = _besides(context.options.metadata, start[0], start[1], end[0], end[1])
     if changes:

@@ -14,7 +14,7 @@ from limpet._lazy_fields import Lazy, Maker
 from limpet.backends import WRITE
 from limpet.watch.emit._path_cache import join_name
 from limpet.watch.emit._path_recipe import RECIPE
-from limpet.watch.index._entry_record import BEARING, CONTENT, kind_of
+from limpet.watch.index._entry_record import kind_of, only_renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,12 +156,8 @@ def _emit_renamed(
     _set_source(event, (seq, time, origin, False, relative, now, old, source))
     set_path(event, path)
     out.append(event)
-    if (
-        isinstance(old, bytes)
-        and (end.exact or not (start_row[1] | end_row[1]) & WRITE)
-        and old[BEARING] == now[BEARING]
-        and old[CONTENT] == now[CONTENT]
-    ):
+    written = bool((start_row[1] | end_row[1]) & WRITE)
+    if only_renamed(old, now, written=written, exact=end.exact):
         return seq
     changes = besides(start, start_row, end, end_row)
     if not changes:

@@ -185,6 +185,23 @@ def only_written(old: bytes, new: bytes, *, deleted: bool, exact: bool) -> bool 
     return False if exact and old[_TIMES] == new[_TIMES] else None
 
 
+def only_renamed(old: int | bytes, new: bytes, *, written: bool, exact: bool) -> bool:
+    """Return whether it is plain that nothing but the name of a file changed.
+
+    Args:
+        old: The record under the old name.
+        new: The stat result under the new one.
+        written: A hint says that it was written to.
+        exact: The kernel gives every change after a stat a time stamp of its own.
+    """
+    return (
+        isinstance(old, bytes)
+        and (exact or not written)
+        and old[BEARING] == new[BEARING]
+        and old[CONTENT] == new[CONTENT]
+    )
+
+
 def public_stat(facts: StatResult) -> FileStat:
     """Return the public form."""
     return FileStat(

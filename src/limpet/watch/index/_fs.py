@@ -172,8 +172,7 @@ class FileSystemCalls:
         Raises:
             OSError: As ``open`` and ``records``.
         """
-        is_plain = type(self) is FileSystemCalls and self.has_statx  # as ``does_several``
-        if sys.platform == "linux" and is_plain and len(path) < _PATH_LIMIT // 4:
+        if sys.platform == "linux" and self.does_several() and len(path) < _PATH_LIMIT // 4:
             flags = _FOLDER | (0 if follow else _NOFOLLOW)
             device, inode, records = records_in(path, flags, *identity, names, now, RACY_NS)
             return (device, inode), records
