@@ -10,7 +10,7 @@ import sys
 
 import limpet
 
-PARTS = ("limpet.backends", "limpet.output", "limpet.testing", "limpet.watch")
+PARTS = ("limpet.backends", "limpet.output", "limpet.testing", "limpet.watching")
 NOBODY = 65534
 
 

@@ -93,7 +93,7 @@ if TYPE_CHECKING:
         open_output,
         safe_name,
     )
-    from limpet.watch import SyncWatch, Watch, WatchStats, own_write, watch_dir, watch_file
+    from limpet.watching import SyncWatch, Watch, WatchStats, own_write, watch_dir, watch_file
 
 __all__ = [
     "AppendToFile",
@@ -208,14 +208,14 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
                     AppendToFile AsyncOutput CreateFile DeleteDir DeleteFile Done MakeDir MoveFile
                     Output OutputLimits OverwriteFile Refused Result Rotation open_output safe_name
                     """,
-                "limpet.watch": "SyncWatch Watch WatchStats own_write watch_dir watch_file",
+                "limpet.watching": "SyncWatch Watch WatchStats own_write watch_dir watch_file",
             }
         ),
         {
             name: f"limpet.{name}"
             for name in (
                 "backends", "bot", "cli", "config", "errors", "events", "following", "output",
-                "remote", "testing", "watch",
+                "remote", "testing", "watching",
             )
         },
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import limpet.following
 import limpet.output
-import limpet.watch
+import limpet.watching
 
 __all__ = ["preload"]
 
@@ -18,5 +18,5 @@ def preload() -> None:
     import anyio._backends._asyncio  # anyio itself loads it in the loop
     import anyio.abc  # noqa: F401
 
-    limpet.watch.load_all()
+    limpet.watching.load_all()
     _ = limpet.following.follow, limpet.output.open_output

@@ -34,10 +34,10 @@
 
 #define INTERFACE 8 /* of limpet/_compiled.py */
 
-/* -- statx: limpet/watch/index/_statx.py ------------------------------------------------------- */
+/* -- statx: limpet/watching/index/_statx.py ------------------------------------------------------- */
 
 #define SECOND 1000000000
-#define COARSE_NS 2020000000LL /* this and the flags: limpet/watch/index/_entry_record.py */
+#define COARSE_NS 2020000000LL /* this and the flags: limpet/watching/index/_entry_record.py */
 #define RECORD_SIZE 63
 #define WANTED 0xFFFU
 #define CHUNK 128
@@ -826,7 +826,7 @@ done:
     return result;
 }
 
-/* -- directories: limpet/watch/index/_fs.py, limpet/_libc.py ----------------------------------- */
+/* -- directories: limpet/watching/index/_fs.py, limpet/_libc.py ----------------------------------- */
 
 enum { BRIEF_FILE, BRIEF_DIR, BRIEF_SYMLINK, BRIEF_OTHER };
 
@@ -1299,12 +1299,12 @@ failed:
 
 /* -- the module -------------------------------------------------------------------------------- */
 
-/* -- rows: limpet/watch/diff/_find_rows.py, limpet/watch/emit/_file_events.py ------------------- */
+/* -- rows: limpet/watching/diff/_find_rows.py, limpet/watching/emit/_file_events.py ------------------- */
 
 #define HINTS_WENT (HINT_DELETE | HINT_AWAY)
 #define HINTS_CAME (HINT_CREATE | HINT_HERE)
 
-#define BEARING_END 34 /* parts of a record: limpet/watch/index/_entry_record.py */
+#define BEARING_END 34 /* parts of a record: limpet/watching/index/_entry_record.py */
 #define CONTENT_END 54
 #define TIMES_END 62
 #define KIND_AT 33
@@ -1506,7 +1506,7 @@ done:
     return result;
 }
 
-/* A block of limpet/watch/index/_rows.py; all references are borrowed from it. */
+/* A block of limpet/watching/index/_rows.py; all references are borrowed from it. */
 struct block {
     Py_ssize_t first, size;
     PyObject *rows, *directory, *entries, *prefix, *path, *text;

@@ -17,7 +17,7 @@ from typing import Final
 
 from limpet import events as ev
 from limpet.events import Event, Kind
-from limpet.watch import RACY_NS
+from limpet.watching import RACY_NS
 
 __all__ = [
     "Mirror",

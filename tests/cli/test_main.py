@@ -226,7 +226,7 @@ def loaded(*argv: str) -> set[str]:
 def test_help_loads_nothing_it_does_not_need() -> None:
     """Neither an event loop nor a watch, nor what parses the other commands."""
     names = loaded("--help")
-    assert not names & {"anyio", "asyncio", "rich", "limpet.watch", "limpet.events"}
+    assert not names & {"anyio", "asyncio", "rich", "limpet.watching", "limpet.events"}
     assert {name for name in names if name.startswith("limpet.cli")} == {
         "limpet.cli",
         "limpet.cli._dispatch",
@@ -239,7 +239,7 @@ def test_a_watch_loads_nothing_it_does_not_need(tmp_path: Path) -> None:
     """Neither what runs commands, nor patterns, nor colours, nor the optional backend."""
     (tmp_path / "a").touch()
     names = loaded("watch", str(tmp_path), "--existing", "--count", "1", "--format", "jsonl")
-    assert "limpet.watch" in names
+    assert "limpet.watching" in names
     unneeded = {"limpet.cli._doctor", "limpet.cli._exec", "limpet.cli._terminal"}
     assert not names & (unneeded | {"pathspec", "pydantic", "rich", "trio", "typer", "watchfiles"})
 

@@ -41,7 +41,7 @@ ALLOWED = {
         "limpet.config",
         "limpet.errors",
     ),
-    "limpet.watch": (
+    "limpet.watching": (
         "limpet._compiled",
         "limpet._extended_path",
         "limpet._shared_open",
@@ -66,7 +66,7 @@ ALLOWED = {
         "limpet.config",
         "limpet.errors",
         "limpet.events",
-        "limpet.watch",
+        "limpet.watching",
     ),
     "limpet.output": (
         "limpet._descriptors",
@@ -156,7 +156,7 @@ ALLOWED = {
         "limpet.errors",
         "limpet.events",
         "limpet.following",
-        "limpet.watch",
+        "limpet.watching",
     ),
     "limpet": (
         "limpet._lazy_names",
@@ -167,7 +167,7 @@ ALLOWED = {
         "limpet.events",
         "limpet.following",
         "limpet.output",
-        "limpet.watch",
+        "limpet.watching",
     ),
     "limpet.testing": (
         "limpet",
@@ -175,7 +175,7 @@ ALLOWED = {
         "limpet.config",
         "limpet.errors",
         "limpet.events",
-        "limpet.watch",
+        "limpet.watching",
     ),
     "limpet.cli": (
         "limpet._compiled",
@@ -202,7 +202,7 @@ ALLOWED = {
         "limpet.following",
         "limpet.output",
         "limpet.remote",
-        "limpet.watch",
+        "limpet.watching",
     ),
     "limpet.bot": (
         "limpet._file_stat",
@@ -243,7 +243,7 @@ ALLOWED = {
         "limpet.following",
         "limpet.output",
         "limpet.remote",
-        "limpet.watch",
+        "limpet.watching",
     ),
     "limpet.remote": (
         "limpet._atomic_file",
@@ -270,9 +270,9 @@ ALLOWED = {
         "limpet.following",
         "limpet.output",
         "limpet.remote",
-        "limpet.watch",
+        "limpet.watching",
     ),
-    "limpet._preload": ("limpet.following", "limpet.output", "limpet.watch"),
+    "limpet._preload": ("limpet.following", "limpet.output", "limpet.watching"),
     "limpet.__main__": (
         "limpet._hangup",
         "limpet._process_end",
@@ -290,15 +290,15 @@ SHELLS = {
     "limpet.following._follow_thread",
     "limpet.output",
     "limpet.output._async_output",
-    "limpet.watch",
-    "limpet.watch._dispatcher",
-    "limpet.watch._dispatcher_base",
-    "limpet.watch._loop_dispatcher",
-    "limpet.watch._loop_turn",
-    "limpet.watch._thread_dispatcher",
-    "limpet.watch._load_all",
-    "limpet.watch._watch",
-    "limpet.watch._sync_watch",
+    "limpet.watching",
+    "limpet.watching._dispatcher",
+    "limpet.watching._dispatcher_base",
+    "limpet.watching._loop_dispatcher",
+    "limpet.watching._loop_turn",
+    "limpet.watching._thread_dispatcher",
+    "limpet.watching._load_all",
+    "limpet.watching._watch",
+    "limpet.watching._sync_watch",
 }
 """The modules that may know an event loop; the others of their parts are plain synchronous code."""
 
@@ -358,7 +358,7 @@ def test_a_module_imports_only_from_parts_below_its_own(module: str) -> None:
     assert not wrong
 
 
-CORED = {"limpet.following", "limpet.output", "limpet.watch"}
+CORED = {"limpet.following", "limpet.output", "limpet.watching"}
 CORE = [m for m in MODULES if part_of(m) in CORED and m not in SHELLS]
 
 
@@ -371,10 +371,10 @@ def test_only_the_shell_knows_an_event_loop(module: str) -> None:
 
 
 ROOMS = ("index", "emit", "diff", "location", "")
-"""The rooms of ``limpet.watch``, each above the ones before it; the shells are above them all."""
+"""The rooms of ``limpet.watching``, each above those before it; the shells are above them all."""
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if part_of(m) == "limpet.watch"])
+@pytest.mark.parametrize("module", [m for m in MODULES if part_of(m) == "limpet.watching"])
 def test_inside_the_watch_each_room_imports_from_rooms_below(module: str) -> None:
     """location -> diff -> emit -> index; a module of the watch itself may import from all."""
 
@@ -386,7 +386,7 @@ def test_inside_the_watch_each_room_imports_from_rooms_below(module: str) -> Non
     wrong = {
         name
         for name in ours(module)
-        if part_of(name) == "limpet.watch" and ROOMS.index(room_of(name)) > own
+        if part_of(name) == "limpet.watching" and ROOMS.index(room_of(name)) > own
     }
     assert not wrong
 
@@ -519,7 +519,7 @@ def test_pure_modules_touch_no_disk_and_no_clock(module: str) -> None:
 def test_every_name_in_these_tables_exists() -> None:
     """A module that was moved or renamed takes its entries along."""
     named = {*ALLOWED, *SHELLS, *PURE, *(name for below in ALLOWED.values() for name in below)}
-    named |= {f"limpet.watch.{room}" for room in ROOMS if room}
+    named |= {f"limpet.watching.{room}" for room in ROOMS if room}
     assert named - set(MODULES) == set()
 
 

@@ -16,7 +16,7 @@ import pytest
 import limpet
 import limpet.bot
 import limpet.following
-import limpet.watch
+import limpet.watching
 from limpet.remote import EventReader, MemoryHub, MemoryTransport, RemoteOutput
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -139,7 +139,7 @@ for module in sys.argv[1:]:
 @pytest.mark.parametrize(
     "module",
     """
-    limpet limpet.config limpet.errors limpet.events limpet.following limpet.output limpet.watch
+    limpet limpet.config limpet.errors limpet.events limpet.following limpet.output limpet.watching
     limpet.testing limpet.remote limpet.bot.runner
     """.split(),
 )

@@ -25,8 +25,8 @@ HUB = ("remote", "cli", "bot/io/_remote_filesystem.py")
 """Where ``hub``, the NATS server, may be named."""
 
 SETTLE = {
-    "config.py", "watch/__init__.py", "watch/_watcher.py", "watch/_watch.py", "watch/emit",
-    "watch/diff/_context.py",
+    "config.py", "watching/__init__.py", "watching/_watcher.py", "watching/_watch.py",
+    "watching/emit", "watching/diff/_context.py",
     "bot/io", "cli", "remote", "following",
 }  # fmt: skip
 """Where ``settle``, the debounce option, is read or passed on."""

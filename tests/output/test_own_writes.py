@@ -19,7 +19,7 @@ import limpet
 from limpet import _own_write_registry as registry
 from limpet.events import EntryEvent
 from limpet.output import AppendToFile, Output, OverwriteFile, Rotation
-from limpet.watch.emit import _own_writes
+from limpet.watching.emit import _own_writes
 
 STEPS: dict[str, Callable[[Output], object]] = {
     "create": lambda out: out.create("new", "x"),
@@ -368,7 +368,7 @@ sys.modules["limpet"] = package
 import limpet.output, tempfile
 with tempfile.TemporaryDirectory() as folder, limpet.output.Output(folder) as out:
     out.create("x", "y")
-print(*(name for name in sys.modules if name.startswith(("limpet.watch", "limpet.backends"))))
+print(*(name for name in sys.modules if name.startswith(("limpet.watching", "limpet.backends"))))
 """
     folder = os.path.dirname(limpet.__file__)
     done = subprocess.run(

@@ -16,7 +16,7 @@ import pytest
 import limpet
 from limpet import events as ev
 from limpet.testing import perform
-from limpet.watch.emit._path_cache import PathCache, join_name
+from limpet.watching.emit._path_cache import PathCache, join_name
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def main():
 
 asyncio.run(main())
 asyncio.run(main(), debug=True)
-from limpet.watch._dispatcher_base import RUNNING
+from limpet.watching._dispatcher_base import RUNNING
 assert not RUNNING
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import limpet
 from limpet._file_stat import file_stat, identity_of
-from limpet.watch.index._fs import _from_result
+from limpet.watching.index._fs import _from_result
 
 WINDOWS_VOLUME = 0xA1B2C3D4_5A000000
 """Windows' number of a volume, which has 64 bits since Python 3.12."""

@@ -12,7 +12,7 @@ import pytest
 import limpet
 from limpet.following._follow_keywords import Options as FollowKeywords
 from limpet.output._config import OutputOptions
-from limpet.watch import Options as WatchKeywords
+from limpet.watching import Options as WatchKeywords
 
 SHOWN: list[tuple[Callable[..., Any], type, set[str], Any]] = [
     (limpet.watch_dir, WatchKeywords, set(), limpet.WatchOptions()),

@@ -16,8 +16,8 @@ if sys.platform == "linux":
     for _name in (
         "limpet.backends._fanotify_records",
         "limpet.backends._inotify_records",
-        "limpet.watch",
-        "limpet.watch.diff._fast_path",
+        "limpet.watching",
+        "limpet.watching.diff._fast_path",
     ):
         importlib.import_module(_name)  # each adds its functions to those that are there twice
 

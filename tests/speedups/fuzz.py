@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from limpet import _compiled
-from limpet.watch.index._filter import SIGNS
+from limpet.watching.index._filter import SIGNS
 from tests.speedups.forms import ordered, outcome
 from tests.speedups.kernel_buffers import NAMES, OWN, buffers
 from tests.speedups.random_rows import check_rows

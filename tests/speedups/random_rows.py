@@ -7,11 +7,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from limpet.watch.emit._file_events import FIXED, Makers
-from limpet.watch.emit._path_cache import join_name
-from limpet.watch.emit._path_recipe import find_recipe
-from limpet.watch.index._entry_record import pack_fields
-from limpet.watch.index._rows import Block
+from limpet.watching.emit._file_events import FIXED, Makers
+from limpet.watching.emit._path_cache import join_name
+from limpet.watching.emit._path_recipe import find_recipe
+from limpet.watching.index._entry_record import pack_fields
+from limpet.watching.index._rows import Block
 from tests.speedups.forms import ordered
 
 NAMES = ("a", "b", "c", "d.txt", "ä", "\udcff", "名" * 50)

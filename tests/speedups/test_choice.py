@@ -87,7 +87,7 @@ def test_the_switch_and_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
 PROGRAM = """
 import json, sys, limpet
 from limpet import _compiled
-from limpet.watch.index import _statx
+from limpet.watching.index import _statx
 with limpet.watch_dir(sys.argv[1]).sync() as watch:
     stats = watch.stats()
 print(json.dumps([stats.speedups, _compiled.WHY_NOT, type(_statx.statx_records).__name__]))
@@ -145,6 +145,6 @@ def test_every_function_is_there_twice() -> None:
     """The names that are asked for are those that have a Python form."""
     import limpet.backends._fanotify
     import limpet.backends._inotify
-    import limpet.watch  # noqa: F401
+    import limpet.watching  # noqa: F401
 
     assert sorted(_compiled.PYTHON) == sorted(_compiled.FUNCTIONS)

@@ -19,8 +19,8 @@ if sys.platform != "linux":
     pytest.skip("made for Linux alone", allow_module_level=True)
 
 from limpet import _libc
-from limpet.watch.index._filter import SIGNS
-from limpet.watch.index._fs import sift
+from limpet.watching.index._filter import SIGNS
+from limpet.watching.index._fs import sift
 from tests.conftest import KERNEL_BACKENDS
 
 

@@ -20,8 +20,8 @@ from tests.speedups.forms import both, compiled_part, outcome
 if sys.platform != "linux":
     pytest.skip("made for Linux alone", allow_module_level=True)
 
-from limpet.watch.index import _statx
-from limpet.watch.index._entry_record import RACY_NS
+from limpet.watching.index import _statx
+from limpet.watching.index._entry_record import RACY_NS
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND

@@ -122,7 +122,7 @@ def _without_base_sockets(io: Any) -> None:
 
 
 CORRECTIONS: dict[str, Callable[[Any], None]] = {
-    "limpet.watch.index._fs": _linux_birth_times,
+    "limpet.watching.index._fs": _linux_birth_times,
     "limpet._file_stat": _one_volume,
     "limpet.backends._windows_api": _reads_end_with_their_directory,
     "trio._core._io_windows": _without_base_sockets,

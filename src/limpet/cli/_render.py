@@ -13,7 +13,7 @@ from limpet.cli._watch_plan import Format
 from limpet.events import EntryEvent, Event, event_name
 
 if TYPE_CHECKING:
-    from limpet.watch import WatchStats
+    from limpet.watching import WatchStats
 
 
 def renderer_for(form: Format, stream: TextIO | None) -> Renderer:

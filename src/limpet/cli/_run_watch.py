@@ -20,7 +20,7 @@ from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, event_nam
 
 if TYPE_CHECKING:
     from limpet.cli._exec import Runner
-    from limpet.watch import Watch
+    from limpet.watching import Watch
 
 
 CHUNK: Final = 1 << 16

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.config import WatchOptions
 from limpet.events import Degraded, DirEvent, EntryEvent, Rescanned
-from limpet.watch import Watcher, make_router
+from limpet.watching import Watcher, make_router
 
 if TYPE_CHECKING:
     from limpet.config import BackendName

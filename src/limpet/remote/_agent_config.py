@@ -23,7 +23,7 @@ from limpet.remote._config_file import ConfigPath, FileModel, Prefix, Slug, read
 from limpet.remote._connection_config import HubAddress
 from limpet.remote._spool import Spool
 from limpet.remote._subjects import repeated
-from limpet.watch import watch_dir, watch_file
+from limpet.watching import watch_dir, watch_file
 
 _SET_BY_AGENT: Final = frozenset({"own", "state", "settle_dir"})
 """Options of a watch that its entry in the file does not pass on.

@@ -18,7 +18,7 @@ from limpet.remote._agent_source import AgentSource, SourceEvent, now_us
 from limpet.remote._entry_snapshot import diff_offline, load_snapshots, update_snapshot
 from limpet.remote._envelope import ObjectRef, notice
 from limpet.remote._remote_output import INLINE_LIMIT
-from limpet.watch import watch_dir, watch_file, with_content
+from limpet.watching import watch_dir, watch_file, with_content
 
 _PART: Final = 500
 """Events stored in one transaction."""

@@ -26,10 +26,10 @@ import limpet
 from limpet.backends import HintRouter, PendingHints
 from limpet.backends._hint_router import HINT_LIMIT
 from limpet.testing import check_stream, describe, listing
-from limpet.watch._dir_watcher import DirWatcher
-from limpet.watch._loop_dispatcher import LoopDispatcher
-from limpet.watch._watcher import Watcher
-from limpet.watch.index._fs import FileSystemCalls
+from limpet.watching._dir_watcher import DirWatcher
+from limpet.watching._loop_dispatcher import LoopDispatcher
+from limpet.watching._watcher import Watcher
+from limpet.watching.index._fs import FileSystemCalls
 from tests.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]

@@ -19,8 +19,8 @@ import pytest
 import limpet
 from limpet.backends import HintRouter, MarkError
 from limpet.testing import check_stream, describe, listing, perform
-from limpet.watch._watcher import Watcher
-from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls
+from limpet.watching._watcher import Watcher
+from limpet.watching.index._fs import FileSystemCalls, PathSystemCalls
 from tests.conftest import BACKENDS
 from tests.unprivileged import start
 

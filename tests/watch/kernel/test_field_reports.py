@@ -24,8 +24,8 @@ import limpet
 from limpet.backends import HintRouter
 from limpet.events import Kind
 from limpet.testing import Mirror, check_stream, describe, listing, perform
-from limpet.watch._watcher import Watcher
-from limpet.watch.index._fs import FileSystemCalls
+from limpet.watching._watcher import Watcher
+from limpet.watching.index._fs import FileSystemCalls
 from tests.unprivileged import start
 
 

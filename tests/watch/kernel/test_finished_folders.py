@@ -13,8 +13,8 @@ import pytest
 
 import limpet
 from limpet.testing import check_stream, describe, listing
-from limpet.watch import Watcher, make_router
-from limpet.watch.index._fs import FileSystemCalls
+from limpet.watching import Watcher, make_router
+from limpet.watching.index._fs import FileSystemCalls
 from tests.waiting import PATIENCE
 
 QUIET = 0.1

@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 import limpet
-from limpet.watch import _watcher
-from limpet.watch.index._fs import FileSystemCalls
+from limpet.watching import _watcher
+from limpet.watching.index._fs import FileSystemCalls
 from tests.resources import Resources
 from tests.waiting import until_sync
 

@@ -12,7 +12,7 @@ import pytest
 import limpet
 from limpet.backends import HintRouter
 from limpet.testing import describe, listing
-from limpet.watch.index._fs import FileSystemCalls
+from limpet.watching.index._fs import FileSystemCalls
 
 
 def make(top: Path) -> list[Path]:

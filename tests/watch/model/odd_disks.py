@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from limpet.backends import FileSystemTraits
-from limpet.watch.index._entry_record import StatResult, pack
-from limpet.watch.index._fs import FileSystemCalls, Handle
+from limpet.watching.index._entry_record import StatResult, pack
+from limpet.watching.index._fs import FileSystemCalls, Handle
 
 SECOND = 10**9
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import limpet
 from limpet._file_stat import identity_of
 from limpet.testing import check_stream, listing
-from limpet.watch.index._entry_record import unpack
+from limpet.watching.index._entry_record import unpack
 from tests.conftest import BACKENDS
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from hypothesis.stateful import precondition, rule
 import limpet
 from limpet import SyncWatch
 from limpet.testing import check_stream, describe, listing
-from limpet.watch import Watcher, make_router
-from limpet.watch.index._fs import FileSystemCalls
+from limpet.watching import Watcher, make_router
+from limpet.watching.index._fs import FileSystemCalls
 from tests.conftest import BACKENDS
 from tests.watch.model.odd_disks import (
     ALL_ERRORS,

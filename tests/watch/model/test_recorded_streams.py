@@ -14,8 +14,8 @@ import pytest
 
 import limpet
 from limpet.testing import describe, parse_scenario, perform
-from limpet.watch.diff import _change_detection
-from limpet.watch.index import _entry_record, _fs
+from limpet.watching.diff import _change_detection
+from limpet.watching.index import _entry_record, _fs
 from tests.conftest import KERNEL_BACKENDS
 from tests.watch.model.recorder import HEAD
 

@@ -10,20 +10,20 @@ from typing import Any
 from limpet.backends import FileSystemTraits, PollSource
 from limpet.config import WatchOptions
 from limpet.testing import describe
-from limpet.watch.diff._agenda import Agenda
-from limpet.watch.diff._compare import Comparison, EntryRef
-from limpet.watch.diff._context import DiffContext
-from limpet.watch.diff._event_order import EventOrderer
-from limpet.watch.diff._rename_pairing import RenamePairing
-from limpet.watch.diff._scan import scan
-from limpet.watch.emit._debounce import Debouncer
-from limpet.watch.emit._degradation import Degradation
-from limpet.watch.emit._event_factory import EventFactory
-from limpet.watch.emit._own_writes import OwnWrites
-from limpet.watch.emit._services import WatchServices
-from limpet.watch.index._entry_record import StatResult, pack
-from limpet.watch.index._fs import FileSystemCalls, Handle
-from limpet.watch.index._index import DirNode
+from limpet.watching.diff._agenda import Agenda
+from limpet.watching.diff._compare import Comparison, EntryRef
+from limpet.watching.diff._context import DiffContext
+from limpet.watching.diff._event_order import EventOrderer
+from limpet.watching.diff._rename_pairing import RenamePairing
+from limpet.watching.diff._scan import scan
+from limpet.watching.emit._debounce import Debouncer
+from limpet.watching.emit._degradation import Degradation
+from limpet.watching.emit._event_factory import EventFactory
+from limpet.watching.emit._own_writes import OwnWrites
+from limpet.watching.emit._services import WatchServices
+from limpet.watching.index._entry_record import StatResult, pack
+from limpet.watching.index._fs import FileSystemCalls, Handle
+from limpet.watching.index._index import DirNode
 
 LOCATION = "/watched"
 SECOND = 10**9

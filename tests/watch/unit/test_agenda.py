@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limpet.backends import ATTRIB, CREATE, WRITE
-from limpet.watch.diff._agenda import Agenda
+from limpet.watching.diff._agenda import Agenda
 from tests.watch.unit.memory_tree import dir_node
 
 ROOT = dir_node("", None)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from limpet.backends import ATTRIB, DELETE, MOVED, OTHER, WRITE
-from limpet.watch.diff._change_detection import changed_besides_its_name, changes_of, is_same
-from limpet.watch.index._entry_record import BRIEF_DIR, BRIEF_FILE, RACY_NS, pack
+from limpet.watching.diff._change_detection import changed_besides_its_name, changes_of, is_same
+from limpet.watching.index._entry_record import BRIEF_DIR, BRIEF_FILE, RACY_NS, pack
 from tests.watch.unit.memory_tree import SECOND, dir_node, facts_of
 
 ROOT = dir_node("", None)

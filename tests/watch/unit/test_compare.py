@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from limpet.backends import ATTRIB, CLOSED, CREATE, DELETE, MOVED, WRITE
-from limpet.watch.diff._agenda import Agenda
-from limpet.watch.diff._compare import Comparison
+from limpet.watching.diff._agenda import Agenda
+from limpet.watching.diff._compare import Comparison
 from tests.watch.unit.memory_tree import MemoryTree
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet.watch.emit._debounce import Debouncer
+from limpet.watching.emit._debounce import Debouncer
 
 D, E = object(), object()
 """Two directories."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from limpet._file_stat import kind_of_mode
 from limpet.backends import ATTRIB, DELETE, WRITE
-from limpet.watch.diff._change_detection import changes_of, is_same
-from limpet.watch.index._entry_record import (
+from limpet.watching.diff._change_detection import changes_of, is_same
+from limpet.watching.index._entry_record import (
     BRIEF_DIR,
     BRIEF_FILE,
     COARSE_NS,
@@ -29,15 +29,15 @@ from limpet.watch.index._entry_record import (
     public_stat,
     unpack,
 )
-from limpet.watch.index._filter import (
+from limpet.watching.index._filter import (
     DEFAULT_NAMES,
     DEFAULT_PREFIXES,
     DEFAULT_SUFFIXES,
     SIGNS,
     Filter,
 )
-from limpet.watch.index._fs import FileSystemCalls, PathSystemCalls, _from_result, sift
-from limpet.watch.index._index import DirNode
+from limpet.watching.index._fs import FileSystemCalls, PathSystemCalls, _from_result, sift
+from limpet.watching.index._index import DirNode
 
 NUMBERS = st.integers(0, 3)
 TIMES = st.sampled_from([0, 1, 10**18, 10**18 + 1, 10**18 + 30_000_000, 2**62])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet.watch._gathering import Gathering
+from limpet.watching._gathering import Gathering
 
 
 def test_the_pause_doubles_up_to_the_shortest_limit_of_all() -> None:

@@ -26,18 +26,18 @@ from limpet.backends import (
 )
 from limpet.backends._hint_router import HINT_LIMIT
 from limpet.backends._watchfiles import spell_below
-from limpet.watch import _hint_intake
-from limpet.watch._hint_intake import (
+from limpet.watching import _hint_intake
+from limpet.watching._hint_intake import (
     carry_closed,
     only_names,
     rename_origins,
     take_hints,
 )
-from limpet.watch._path_hints import locate_moves, take_again, take_path
-from limpet.watch.diff._agenda import Agenda
-from limpet.watch.diff._compare import Comparison
-from limpet.watch.index._short_names import may_be_short
-from limpet.watch.location._path_marks import PathMarks, Waypoint
+from limpet.watching._path_hints import locate_moves, take_again, take_path
+from limpet.watching.diff._agenda import Agenda
+from limpet.watching.diff._compare import Comparison
+from limpet.watching.index._short_names import may_be_short
+from limpet.watching.location._path_marks import PathMarks, Waypoint
 from tests.watch.unit.memory_tree import LOCATION, MemoryTree
 
 

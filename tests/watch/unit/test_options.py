@@ -15,7 +15,7 @@ import pytest
 
 import limpet
 import limpet.config
-import limpet.watch
+import limpet.watching
 from limpet._option_fields import info_of
 from limpet.testing import check_stream, describe, listing, perform
 
@@ -518,7 +518,7 @@ def test_a_backend_that_does_not_work_is_refused(
 
 def test_the_typed_keyword_arguments_are_the_options() -> None:
     """A type checker of a user's program knows each option, and none that is not there."""
-    given = limpet.watch.Options.__annotations__
+    given = limpet.watching.Options.__annotations__
     assert list(given) == [one.name for one in dataclasses.fields(limpet.config.WatchOptions)]
 
 
@@ -547,8 +547,8 @@ def test_out_of_descriptors_is_a_limit_with_any_backend(tmp_path: Path) -> None:
     """Not that the backend would not work here."""
     script = f"""
 import os, resource, sys
-import limpet, limpet.watch
-from limpet.watch import _dispatcher
+import limpet, limpet.watching
+from limpet.watching import _dispatcher
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 place = {str(tmp_path)!r}
 watches = [limpet.watch_dir(place, backend=name).sync() for name in ("fanotify", "inotify")]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from limpet.testing import describe
-from limpet.watch.diff._agenda import Agenda
-from limpet.watch.diff._settled import add_last_scan, emit_settled
-from limpet.watch.diff._settling_dirs import SettlingDirs
-from limpet.watch.index._index import DirNode
+from limpet.watching.diff._agenda import Agenda
+from limpet.watching.diff._settled import add_last_scan, emit_settled
+from limpet.watching.diff._settling_dirs import SettlingDirs
+from limpet.watching.index._index import DirNode
 from tests.watch.unit.memory_tree import MemoryTree
 
 

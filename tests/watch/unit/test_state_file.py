@@ -15,8 +15,8 @@ from limpet.config import BackendName, WatchOptions
 from limpet.errors import StateFileError, UsageError
 from limpet.events import EntryEvent
 from limpet.testing import describe
-from limpet.watch import Watcher, _state_file, make_router
-from limpet.watch.index._fs import FileSystemCalls
+from limpet.watching import Watcher, _state_file, make_router
+from limpet.watching.index._fs import FileSystemCalls
 
 HEAD = '{"limpet-state": '
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import limpet
-from limpet.watch.index import _untracked
-from limpet.watch.index._index import DirNode
+from limpet.watching.index import _untracked
+from limpet.watching.index._index import DirNode
 
 pytestmark = pytest.mark.skipif(
     sys.implementation.name != "cpython", reason="only CPython counts references"

@@ -11,7 +11,7 @@ import limpet
 from limpet.backends import Choice, TreeSource
 from limpet.backends._base import TreeReceiver
 from limpet.backends._windows import SharedPort, WindowsSource
-from limpet.watch import _watcher
+from limpet.watching import _watcher
 from tests.watch.windows.buffers import extended
 from tests.watch.windows.fake_api import FakeApi
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 import limpet
 from limpet.testing import check_stream, listing
-from limpet.watch.diff._context import DiffContext
-from limpet.watch.index._entry_record import unpack
+from limpet.watching.diff._context import DiffContext
+from limpet.watching.index._entry_record import unpack
 from tests.waiting import until_sync
 from tests.watch.windows.buffers import (
     ADDED,

@@ -16,7 +16,7 @@ import pytest
 import limpet
 from limpet.backends._windows_api import INVALID_FUNCTION
 from limpet.testing import describe
-from limpet.watch.index._entry_record import RACY_NS
+from limpet.watching.index._entry_record import RACY_NS
 from tests.waiting import PATIENCE, until_sync
 from tests.watch.windows.buffers import (
     ADDED,

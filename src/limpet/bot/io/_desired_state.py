@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import limpet
 from limpet.output import AsyncOutput
-from limpet.watch import Watch
+from limpet.watching import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from limpet.events import (
     Recovered,
     WatchEvent,
 )
-from limpet.watch import Unacknowledged
+from limpet.watching import Unacknowledged
 
 CHECKPOINT_S: Final = 10.0
 """How often the checkpoint is written while events are processed: after a kill, later ones are

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from limpet._atomic_file import write_atomic
 from limpet.bot.io._desired_state import DesiredWatch
 from limpet.bot.io._watch_source import WatchSource, make_parent_of
-from limpet.watch import Unacknowledged
+from limpet.watching import Unacknowledged
 
 
 class WatchHandover:

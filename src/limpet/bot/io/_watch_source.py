@@ -13,7 +13,7 @@ from limpet.bot._delivery import Delivery, DeliverySource
 from limpet.bot.events._input_events import wrap
 from limpet.bot.io._desired_state import DesiredWatch
 from limpet.events import EntryEvent, Event, FileRenamed
-from limpet.watch import Unacknowledged, Watch
+from limpet.watching import Unacknowledged, Watch
 
 
 class WatchSource:
