@@ -93,7 +93,19 @@ if TYPE_CHECKING:
         open_output,
         safe_name,
     )
-    from limpet.watching import SyncWatch, Watch, WatchStats, own_write, watch_dir, watch_file
+    from limpet.watching import (
+        Dir,
+        File,
+        MultiWatch,
+        SyncMultiWatch,
+        SyncWatch,
+        Watch,
+        WatchStats,
+        own_write,
+        watch,
+        watch_dir,
+        watch_file,
+    )
 
 __all__ = [
     "AppendToFile",
@@ -110,6 +122,7 @@ __all__ = [
     "DeleteDir",
     "DeleteFile",
     "DeniedError",
+    "Dir",
     "DirCreated",
     "DirDeleted",
     "DirEvent",
@@ -122,6 +135,7 @@ __all__ = [
     "EscapeError",
     "Event",
     "ExistsError",
+    "File",
     "FileCreated",
     "FileDeleted",
     "FileEvent",
@@ -140,6 +154,7 @@ __all__ = [
     "MissingError",
     "MissingExtraError",
     "MoveFile",
+    "MultiWatch",
     "NameRefusedError",
     "NoSpaceError",
     "NotAFileError",
@@ -156,6 +171,7 @@ __all__ = [
     "RootGoneError",
     "Rotation",
     "SyncFollower",
+    "SyncMultiWatch",
     "SyncWatch",
     "TargetDirCreated",
     "TargetDirDeleted",
@@ -175,6 +191,7 @@ __all__ = [
     "own_write",
     "preload",
     "safe_name",
+    "watch",
     "watch_dir",
     "watch_file",
 ]
@@ -208,7 +225,10 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
                     AppendToFile AsyncOutput CreateFile DeleteDir DeleteFile Done MakeDir MoveFile
                     Output OutputLimits OverwriteFile Refused Result Rotation open_output safe_name
                     """,
-                "limpet.watching": "SyncWatch Watch WatchStats own_write watch_dir watch_file",
+                "limpet.watching": """
+                    Dir File MultiWatch SyncMultiWatch SyncWatch Watch WatchStats own_write watch
+                    watch_dir watch_file
+                    """,
             }
         ),
         {

@@ -297,8 +297,12 @@ SHELLS = {
     "limpet.watching._loop_turn",
     "limpet.watching._thread_dispatcher",
     "limpet.watching._load_all",
-    "limpet.watching._watch",
+    "limpet.watching._multi_watch",
+    "limpet.watching._sync_multi_watch",
+    "limpet.watching._sync_shell",
     "limpet.watching._sync_watch",
+    "limpet.watching._watch",
+    "limpet.watching._watch_shell",
 }
 """The modules that may know an event loop; the others of their parts are plain synchronous code."""
 

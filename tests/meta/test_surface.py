@@ -208,11 +208,13 @@ MADE: dict[str, Callable[[Path], Any]] = {
         MemoryTransport(MemoryHub()), bot="b", hosts=["h"], store=folder / "store", start="all"
     ),
     "Follower": lambda folder: limpet.follow(folder / "log"),
+    "MultiWatch": limpet.watch,
     "Output": limpet.Output,
     "RemoteOutput": lambda _: RemoteOutput(
         MemoryTransport(MemoryHub()), bot="b", host="h", output="o"
     ),
     "SyncFollower": lambda folder: limpet.follow(folder / "log").sync(),
+    "SyncMultiWatch": lambda folder: limpet.watch(folder).sync(),
     "SyncWatch": lambda folder: limpet.watch_dir(folder).sync(),
     "Watch": limpet.watch_dir,
 }

@@ -26,6 +26,7 @@ HUB = ("remote", "cli", "bot/io/_remote_filesystem.py")
 
 SETTLE = {
     "config.py", "watching/__init__.py", "watching/_watcher.py", "watching/_watch.py",
+    "watching/_keywords.py", "watching/_places.py", "watching/_group_stream.py",
     "watching/emit", "watching/diff/_context.py",
     "bot/io", "cli", "remote", "following",
 }  # fmt: skip

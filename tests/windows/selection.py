@@ -18,7 +18,7 @@ RUN: Final = tuple(
     watch/unit/test_compare watch/unit/test_debounce watch/unit/test_entry_record
     watch/unit/test_event_order watch/unit/test_hint_intake watch/unit/test_options
     watch/unit/test_rename_pairing watch/unit/test_settling_dirs watch/unit/test_state_file
-    watch/unit/test_untracked watch/unit/test_gathering
+    watch/unit/test_untracked watch/unit/test_gathering watch/unit/test_places
     watch/windows/test_windows_records watch/windows/test_windows_source
     watch/windows/test_watch_on_windows_hints watch/windows/test_drives
     watch/windows/test_windows_api watch/windows/test_hints_suffice
@@ -39,7 +39,7 @@ RUN: Final = tuple(
     following/test_starts
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
     shared/test_events shared/test_file_stat shared/test_wire watch/kernel/test_async_watch
-    watch/kernel/test_location
+    watch/kernel/test_location watch/kernel/test_places_in_loops watch/model/test_laws_places
     """.split()
 )
 """The longest first: they run several at once."""

@@ -35,6 +35,7 @@ from limpet.backends._base import (
 from limpet.backends._filesystem_traits import ORDINARY, FileSystemTraits, traits_of
 from limpet.backends._hint_router import (
     HINT_LIMIT,
+    Crossings,
     HintRouter,
     Mark,
     Moves,
@@ -76,6 +77,7 @@ __all__ = [
     "WRITE",
     "Capabilities",
     "Choice",
+    "Crossings",
     "FileSystemTraits",
     "HintRouter",
     "Key",

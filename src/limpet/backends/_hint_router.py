@@ -53,6 +53,24 @@ Moves: TypeAlias = list[tuple[Subscriber, str, Subscriber, str]]
 """Renames in the order they happened: from subscriber and name, to subscriber and name."""
 
 
+class Crossings:
+    """Renames from one watch of a group into another; guarded by the router's lock."""
+
+    def __init__(self) -> None:
+        self.moves: Moves = []
+
+    def add(self, move: tuple[Subscriber, str, Subscriber, str]) -> None:
+        """Add a rename; beyond a bound none is known, and other evidence decides."""
+        if len(self.moves) >= HINT_LIMIT:
+            self.moves.clear()
+        self.moves.append(move)
+
+    def take(self) -> Moves:
+        """Return all that were added since the last call."""
+        taken, self.moves = self.moves, []
+        return taken
+
+
 class PendingHints:
     """Hints for one watch that it has not examined yet; guarded by the router's lock."""
 
@@ -73,6 +91,8 @@ class PendingHints:
         self.count = 0
         self.early = False
         """Some of it may be older than what the last examination found on disk."""
+        self.crossings: Crossings | None = None
+        """Where renames between this watch and others of its group are added."""
         self.awaited = False
         """A consumer of this watch waits while another thread reads the router."""
 
@@ -80,6 +100,14 @@ class PendingHints:
         return bool(
             self.dirty or self.lost or self.paths or self.mounts_changed or self.woken or self.moves
         )
+
+    @property
+    def names(self) -> int:
+        """Return how many names are to be examined: of the two of a rename, one is gone.
+
+        A file that is renamed to and fro has more renames than names.
+        """
+        return max(0, self.count - 2 * len(self.moves))
 
     def touch(self, subscriber: Subscriber, names: dict[str, int]) -> None:
         """Add names to be examined; the mapping is kept."""
@@ -440,9 +468,14 @@ class HintRouter:
                     hints.count += 1
                     if hints.count > HINT_LIMIT:
                         hints.lose("overflow")
+                elif hints.crossings is not None and hints.crossings is targets.hints.crossings:
+                    hints.crossings.add((sources, name, targets, to_name))
                 continue
             for source, target in _pairs(sources, targets):
                 source.hints.move((source, name, target, to_name))
+            for source, target in _crossing(sources, targets):
+                if source.hints.crossings is not None:
+                    source.hints.crossings.add((source, name, target, to_name))
 
     def lost(self) -> None:
         """Receive an overflow: every watch must examine everything."""
@@ -479,6 +512,20 @@ def _pairs(
         if source not in found and target not in found.values():
             found[source] = target
     return list(found.items())
+
+
+def _crossing(
+    sources: Subscriber | list[Subscriber], targets: Subscriber | list[Subscriber]
+) -> list[tuple[Subscriber, Subscriber]]:
+    """Return both ends of a rename from one watch of a group into another."""
+    left = sources if isinstance(sources, list) else [sources]
+    right = targets if isinstance(targets, list) else [targets]
+    return [
+        (s, t)
+        for s in left
+        for t in right
+        if s.hints is not t.hints and s.hints.crossings is t.hints.crossings
+    ]
 
 
 class _TreeReceiver:

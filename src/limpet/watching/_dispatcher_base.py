@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from limpet._event_loop import EventLoop, LoopEvent
-    from limpet.watching._watcher import Watcher
+    from limpet.watching._watch_core import WatchCore
 
 PATIENCE_S: Final = 2.0
 """How long a cancelled end of a watch waits for a disk that does not answer."""
@@ -69,13 +69,13 @@ class Dispatcher:
         self.loop = loop
         self._threads = ThreadKeeper("limpet worker")
         self._post = loop.post
-        self._waiters: dict[Watcher, Waiter] = {}
-        self._leaving: dict[Watcher, LoopEvent] = {}
+        self._waiters: dict[WatchCore, Waiter] = {}
+        self._leaving: dict[WatchCore, LoopEvent] = {}
         """Set once no task works any more with a watch that is being closed."""
 
     # -- what the kinds do differently ---------------------------------------------------------
 
-    async def wait(self, watcher: Watcher) -> bool:
+    async def wait(self, watcher: WatchCore) -> bool:
         """Wait until an event is ready, or a long scan is due.
 
         Returns:
@@ -86,7 +86,7 @@ class Dispatcher:
         """
         raise NotImplementedError
 
-    def release_waiters(self, watcher: Watcher) -> None:
+    def release_waiters(self, watcher: WatchCore) -> None:
         """Wake the tasks that wait for this watch: another one scanned, or it is closed."""
         raise NotImplementedError
 
@@ -121,7 +121,7 @@ class Dispatcher:
         return done, failed
 
     async def leave(
-        self, watcher: Watcher, is_idle: Callable[[], bool], finish: Callable[[], None]
+        self, watcher: WatchCore, is_idle: Callable[[], bool], finish: Callable[[], None]
     ) -> None:
         """Run ``finish`` in a thread once no task works with this watch any more.
 
@@ -148,7 +148,7 @@ class Dispatcher:
         if failed:
             raise failed[0]
 
-    def is_idle(self, watcher: Watcher) -> None:
+    def is_idle(self, watcher: WatchCore) -> None:
         """Record that no task works with this watch any more."""
         if watcher in self._leaving:
             self._leaving[watcher].set()
@@ -165,7 +165,7 @@ class Dispatcher:
 
     # -- in any thread -------------------------------------------------------------------------
 
-    def end(self, watcher: Watcher, *, last: bool) -> None:
+    def end(self, watcher: WatchCore, *, last: bool) -> None:
         """Close a watch, and with the last one the dispatcher; may block."""
         try:
             watcher.close(keep_marks=last)
@@ -173,7 +173,7 @@ class Dispatcher:
             if last:
                 self.close()
 
-    def abandon(self, watcher: Watcher) -> None:
+    def abandon(self, watcher: WatchCore) -> None:
         """Close a watch that nobody refers to any more, soon.
 
         Called by the garbage collector, at any point of any thread: so it takes no lock, and the

@@ -18,8 +18,7 @@ from limpet.watching._loop_turn import make_turn
 
 if TYPE_CHECKING:
     from limpet._event_loop import EventLoop
-    from limpet.backends import PendingHints
-    from limpet.watching._watcher import Watcher
+    from limpet.watching._watch_core import WatchCore
 
 NAMES: Final = 256
 """Names that are examined in the event loop at a time, of all watches together."""
@@ -47,7 +46,7 @@ class LoopDispatcher(Dispatcher):
         """There was something to read while nobody waited. A change of the mount table is
         reported once."""
 
-    async def wait(self, watcher: Watcher) -> bool:
+    async def wait(self, watcher: WatchCore) -> bool:
         """Wait until an event is ready, or a long scan is due."""
         if watcher.has_found:
             return True
@@ -68,7 +67,7 @@ class LoopDispatcher(Dispatcher):
             raise waiter.error
         return waiter.must_scan
 
-    def release_waiters(self, watcher: Watcher) -> None:
+    def release_waiters(self, watcher: WatchCore) -> None:
         """Wake the tasks that wait for this watch: another one scanned, or it is closed."""
         waiter = self._waiters.get(watcher)
         if waiter is not None:
@@ -80,11 +79,11 @@ class LoopDispatcher(Dispatcher):
         self._gathers = False
         self._turn.close()
 
-    def _forget(self, watcher: Watcher) -> None:
+    def _forget(self, watcher: WatchCore) -> None:
         del self._waiters[watcher]
         watcher.hints.awaited = False
 
-    def _arm(self, watcher: Watcher) -> None:
+    def _arm(self, watcher: WatchCore) -> None:
         """Prepare the next examination for a watch that is waited for now."""
         if self._gathers:
             return
@@ -116,7 +115,7 @@ class LoopDispatcher(Dispatcher):
         self._turn.sleep(now + self._gathering.pause(now, self._limits))
 
     def _limits(self) -> list[float]:
-        return [one.options.gather for one in self._waiters]
+        return [one.gather for one in self._waiters]
 
     def _called(self) -> None:
         """Examine now, or gather first in a burst."""
@@ -157,7 +156,7 @@ class LoopDispatcher(Dispatcher):
             for watcher, waiter in list(self._waiters.items()):
                 waiter.error = trouble
                 if trouble is None and not watcher.is_ready:
-                    names = _names_of(watcher.hints)
+                    names = watcher.hints.names
                     if left < names <= NAMES:  # in the next turn: this one would take too long
                         self._gathers = True
                         self._turn.sleep(now)
@@ -172,7 +171,7 @@ class LoopDispatcher(Dispatcher):
         finally:
             lock.release()
 
-    def _examine(self, watcher: Watcher, waiter: Waiter, names: int, now: float) -> None:
+    def _examine(self, watcher: WatchCore, waiter: Waiter, names: int, now: float) -> None:
         """Examine here, or leave it to the task that waits."""
         if watcher.is_heavy:
             waiter.must_scan = True
@@ -184,11 +183,3 @@ class LoopDispatcher(Dispatcher):
             except BaseException as error:  # noqa: BLE001 (it is raised where it is awaited)
                 waiter.error = error
             self._gathering.examined(time.monotonic(), names)
-
-
-def _names_of(hints: PendingHints) -> int:
-    """Return how many names are to be examined: of the two of a rename, one is gone.
-
-    A file that is renamed to and fro has more renames than names.
-    """
-    return max(0, hints.count - 2 * len(hints.moves))

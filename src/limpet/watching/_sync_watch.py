@@ -1,154 +1,47 @@
-"""The synchronous shell of a watch, for scripts without an event loop."""
+"""One watched location, in its synchronous form."""
 
 from __future__ import annotations
 
 import os
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from limpet.backends import HintRouter
 from limpet.config import WatchOptions
-from limpet.errors import StateFileError
-from limpet.events import Event, Kind
-from limpet.watching._watcher import Watcher, WatchStats, make_router
+from limpet.events import Kind
+from limpet.watching._selection import Selection
+from limpet.watching._sync_shell import SyncShell
+from limpet.watching._watcher import Watcher, WatchStats
 
 
-class SyncWatch:
+class SyncWatch(SyncShell[Watcher]):
     """A watch for plain scripts: a context manager, and an iterator that blocks.
 
     ``for event in limpet.watch_dir(path).sync():`` starts by itself and ends with the ``for`` loop
-    or with ``close``. Every method belongs to one thread.
+    or with ``close``. Every method belongs to one thread, but for ``wake`` and ``stop``.
     """
 
-    def __init__(self, location: Path, options: WatchOptions, expects: Kind) -> None:
+    def __init__(
+        self,
+        location: Path,
+        options: WatchOptions,
+        expects: Kind,
+        selection: Selection | None = None,
+    ) -> None:
+        super().__init__()
         self.location: Final = location
         self.options: Final = options
         self._expects: Final = expects
-        self._core: Watcher | None = None
-        self._router: HintRouter | None = None
-        self._closed = False
+        self._selection: Final = selection
 
-    def __enter__(self) -> Self:
-        """Start; see ``open``."""
-        return self.open()
+    def __repr__(self) -> str:
+        return f"the watch of {os.fspath(self.location)!r}"
 
-    def open(self) -> Self:
-        """Start without a block; ``close`` is due later. Every later change is seen."""
-        self._closed = False
-        self._start()
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Stop and free everything.
-
-        Raises:
-            StateFileError: As ``Watch.__aexit__``.
-        """
-        try:
-            self.close()
-        except StateFileError as trouble:
-            if error is None:
-                raise
-            error.add_note(str(trouble))
-
-    def __del__(self) -> None:
-        """Free everything if the loop over the events ended without ``close``."""
-        if not sys.is_finalizing():  # then threads cannot be joined (Python 3.14), and all is freed
-            self.close()
-
-    def __iter__(self) -> Iterator[Event]:
-        """Iterate over events; start if it is not running."""
-        self._closed = False
-        self._start()
-        return self
-
-    def __next__(self) -> Event:
-        """Return the next event; block until there is one."""
-        if self._closed:
-            raise StopIteration
-        event = self.next()
-        if event is None:
-            raise StopIteration
-        return event
-
-    def next(self, timeout: float | None = None) -> Event | None:
-        """Return the next event, or ``None`` if none comes within ``timeout`` seconds.
-
-        Raises:
-            RuntimeError: The watch was closed. One that is closed meanwhile returns ``None``.
-        """
-        if self._closed:
-            message = f"the watch of {os.fspath(self.location)!r} is closed: use it in 'with'"
-            raise RuntimeError(message)
-        core, router = self._start()
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            event = core.pop()
-            if event is not None or core.closed:
-                return event
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
-                return None
-            if not core.waiting:
-                due = core.timeout()
-                if due is None or due > 0:
-                    router.wait(min((t for t in (due, left) if t is not None), default=None))
-            core.examine()
-
-    def batches(self) -> Iterator[list[Event]]:
-        """Iterate over lists of events; block until there are some."""
-        core, _ = self._start()
-        while not core.closed:
-            event = self.next()
-            if event is not None:
-                yield [event, *core.pop_all()]
-
-    def fence(self) -> list[Event]:
-        """Return the events of all that happened before the call and were not returned yet."""
-        core, _ = self._start()
-        core.examine(force=True)
-        return core.pop_all()
-
-    def entries(self) -> dict[Path, Kind]:
-        """Return what is in the index now, the target included."""
-        return self._start()[0].entries()
+    def _make_core(self, router: HintRouter) -> Watcher:
+        return Watcher(
+            self.location, self.options, self._expects, router, selection=self._selection
+        )
 
     def stats(self) -> WatchStats:
         """Return the watch's figures."""
         return self._start()[0].stats()
-
-    def close(self) -> None:
-        """Stop and free everything; may be called twice.
-
-        Raises:
-            StateFileError: The state could not be saved; all else is done.
-        """
-        self._closed = True
-        core, self._core = self._core, None
-        router, self._router = self._router, None
-        try:
-            if core is not None:
-                core.close(keep_marks=True)
-        finally:
-            if router is not None:
-                router.close()
-
-    def _start(self) -> tuple[Watcher, HintRouter]:
-        if self._core is not None and self._core.is_forked:
-            message = (
-                f"the watch of {os.fspath(self.location)!r} belongs to the process that this one "
-                "is a fork of: start one here, after the fork"
-            )
-            raise RuntimeError(message)
-        if self._core is None or self._router is None:
-            self._router = make_router()
-            self._core = Watcher(self.location, self.options, self._expects, self._router)
-            try:
-                self._core.start()
-            except BaseException:
-                self.close()
-                raise
-        return self._core, self._router

@@ -18,7 +18,7 @@ from limpet.watching._gathering import Gathering
 
 if TYPE_CHECKING:
     from limpet._event_loop import EventLoop
-    from limpet.watching._watcher import Watcher
+    from limpet.watching._watch_core import WatchCore
 
 
 class ThreadDispatcher(Dispatcher):
@@ -40,7 +40,7 @@ class ThreadDispatcher(Dispatcher):
 
     # -- in the event loop ---------------------------------------------------------------------
 
-    async def wait(self, watcher: Watcher) -> bool:
+    async def wait(self, watcher: WatchCore) -> bool:
         """Wait until an event is ready, or a long scan is due."""
         if watcher.waiting:
             return True
@@ -59,7 +59,7 @@ class ThreadDispatcher(Dispatcher):
             raise waiter.error
         return waiter.must_scan
 
-    def _add(self, watcher: Watcher) -> Waiter:
+    def _add(self, watcher: WatchCore) -> Waiter:
         with self._changed:
             waiter = self._waiters.get(watcher)
             if waiter is None:
@@ -76,7 +76,7 @@ class ThreadDispatcher(Dispatcher):
                 self.router.wake()
         return waiter
 
-    def release_waiters(self, watcher: Watcher) -> None:
+    def release_waiters(self, watcher: WatchCore) -> None:
         """Wake the tasks that wait for this watch: another one scanned, or it is closed."""
         with self._changed:
             waiter = self._waiters.pop(watcher, None)
@@ -114,7 +114,7 @@ class ThreadDispatcher(Dispatcher):
             if self._ended:
                 return False
             until = min(watcher.due() for watcher in self._waiters)
-            limits = [watcher.options.gather for watcher in self._waiters]
+            limits = [watcher.gather for watcher in self._waiters]
             if any(watcher.has_work for watcher in self._waiters):
                 until = 0.0
             self._until = until

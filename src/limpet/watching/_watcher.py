@@ -13,9 +13,8 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from limpet._compiled import form
 from limpet.backends import (
@@ -32,6 +31,7 @@ from limpet.config import WatchOptions
 from limpet.errors import LimitError, UsageError
 from limpet.events import Event, Kind, Origin
 from limpet.watching._dir_watcher import DirWatcher
+from limpet.watching._selection import Failed, Selection
 from limpet.watching._unacked import Unacknowledged
 from limpet.watching.diff._context import DiffContext, StoppedError
 from limpet.watching.emit._debounce import Debouncer
@@ -43,14 +43,18 @@ from limpet.watching.index._fs import OUT_OF_DESCRIPTORS, FileSystemCalls, defau
 from limpet.watching.location._path_marks import PathMarks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from limpet.watching import _state_file
     from limpet.watching._file_watcher import FileWatcher
     from limpet.watching.emit._appended_content import Appended
     from limpet.watching.index._index import DirNode
 
-_CONTENT_BUDGET: Final = 16 << 20
+CONTENT_BUDGET: Final = 16 << 20
 """Bytes of content read ahead of the consumer, at most (one larger file may go beyond)."""
 
+MOST_READY: Final = 10_000
+"""Events whose content is read ahead of the consumer, at most."""
 _UNSURE_S: Final = 0.1
 """Seconds between the two times that a fence asks for a target on a network mount."""
 _LIGHT: Final = 2_000
@@ -115,6 +119,10 @@ class Watcher:
         expects: Kind,
         router: HintRouter,
         disk: FileSystemCalls | None = None,
+        *,
+        selection: Selection | None = None,
+        left_out: frozenset[tuple[str, str]] = frozenset(),
+        in_group: bool = False,
     ) -> None:
         """Build the parts; the disk is not touched.
 
@@ -124,10 +132,14 @@ class Watcher:
             expects: ``file`` or ``dir``.
             router: Shared by the watches of one loop.
             disk: Other system calls, for tests.
+            selection: Which events its consumer gets; ``None`` is all.
+            left_out: Directory below the location and name of what another watch reports.
+            in_group: A group takes the events from it, selects them and reads content.
         """
         self.location = location
         self.options = options
         self.expects = expects
+        self.gather = options.gather
         self.router = router
         self.hints = PendingHints()
         self.choice: Choice | None = None
@@ -141,8 +153,13 @@ class Watcher:
         self._debouncer = Debouncer(
             options.settle, options.settle_limit, ends_at_close=options.settle_until == "closed"
         )
-        self._found: deque[Event] = deque()
-        self._ready: deque[Event] = deque()
+        self._selection = selection.restarted() if selection is not None else None
+        self._left_out = left_out
+        self._in_group = in_group
+        self.kept: Callable[[], list[Event]] = list
+        """Returns events that a group has taken and not handed out."""
+        self._found: deque[Event | Failed] = deque()
+        self._ready: deque[Event | Failed] = deque()
         self.unacked: Unacknowledged | None = None
         """Events handed out and not acknowledged; ``None``: handing out acknowledges."""
         self._mutex = threading.Lock()
@@ -168,6 +185,12 @@ class Watcher:
                 ``must_exist`` is set.
             StateFileError: The state file cannot be read, or could not be written.
         """
+        try:
+            self._start()
+        finally:
+            self.router.pass_on(self.hints)  # a long scan reads what is for others, too
+
+    def _start(self) -> None:
         with self._mutex:
             if self.closed:
                 return
@@ -225,11 +248,10 @@ class Watcher:
         try:
             if not drained:
                 self.router.drain()
-            if force or drained or self.hints or self.due() <= self._disk.monotonic():
+            if drained:
                 self._examine(force=force)
-                if force and self._engine is not None and self._engine.is_unsure:
-                    self._pause(_UNSURE_S)
-                    self._examine(force=True)
+            else:
+                self._examine_due(force=force)
             self._prepare()
             self._note_early()
         finally:
@@ -237,6 +259,21 @@ class Watcher:
                 self.router.pass_on(self.hints)
             self._mutex.release()
         return True
+
+    def examine_in_group(self, *, force: bool = False) -> None:
+        """Examine for the group, which has drained the router; the events stay in ``found``."""
+        with self._mutex:
+            try:
+                self._examine_due(force=force)
+            finally:
+                self._note_early()
+
+    def _examine_due(self, *, force: bool) -> None:
+        if force or self.hints or self.due() <= self._disk.monotonic():
+            self._examine(force=force)
+            if force and self._engine is not None and self._engine.is_unsure:
+                self._pause(_UNSURE_S)
+                self._examine(force=True)
 
     def _examine(self, *, force: bool) -> None:
         engine = self._engine
@@ -268,7 +305,8 @@ class Watcher:
                 return False
             done = engine.examine_names(self.hints)
             if done:  # without content, which takes a thread (``is_heavy``)
-                self._ready.extend(self._emit.fetch())
+                found = self._found if self._in_group else self._ready
+                found.extend(self._select(self._emit.fetch()))
                 self._note_early()
             return done
         finally:
@@ -319,23 +357,53 @@ class Watcher:
     # -- from anywhere -------------------------------------------------------------------------
 
     def pop(self) -> Event | None:
-        """Return the next event, if one is ready."""
+        """Return the next event, if one is ready.
+
+        Raises:
+            BaseException: What the consumer's ``only`` raised for it; it is left out.
+        """
         if not self._ready:
             return None
         if self.unacked is not None:  # added first: ``save`` must find it in one of both
-            self.unacked.add(self._ready[0])
-        return self._ready.popleft()
+            first = self._ready[0]
+            if type(first) is not Failed:
+                self.unacked.add(cast("Event", first))
+        event = self._ready.popleft()
+        if type(event) is Failed:
+            raise event.error
+        return cast("Event", event)
 
-    def pop_all(self) -> list[Event]:
-        """Return all events that are ready."""
-        if self.unacked is None:  # a thread may add to them meanwhile
-            take = self._ready.popleft
-            return [take() for _ in range(len(self._ready))]
-        batch: list[Event] = []
-        while self._ready:
-            self.unacked.add(self._ready[0])
-            batch.append(self._ready.popleft())
+    def pop_all(self, first: Event | None = None) -> list[Event]:
+        """Return all events that are ready, after one that was taken before.
+
+        Raises:
+            BaseException: As ``pop``, if that is the first; else those before it are returned.
+        """
+        if self.unacked is None and self._selection is None:  # a thread may add to them meanwhile
+            take = cast("Callable[[], Event]", self._ready.popleft)
+            taken = [take() for _ in range(len(self._ready))]
+            return taken if first is None else [first, *taken]
+        batch = [] if first is None else [first]
+        while self._ready and not (batch and type(self._ready[0]) is Failed):
+            event = self.pop()
+            if event is not None:
+                batch.append(event)
         return batch
+
+    @property
+    def found(self) -> list[Event]:
+        """Return what was found and not taken, for the group."""
+        return _events(self._found)
+
+    def take_found(self) -> list[Event]:
+        """Return what was found since the last call, for the group."""
+        take = cast("Callable[[], Event]", self._found.popleft)
+        return [take() for _ in range(len(self._found))]
+
+    @property
+    def context(self) -> DiffContext | None:
+        """Return the index of a folder's watch and what it works with; ``None`` of a file's."""
+        return self._context
 
     @property
     def waiting(self) -> bool:
@@ -427,6 +495,8 @@ class Watcher:
             hints=self.hints,
             capabilities=capabilities_of(choice.name),
             order=order,
+            in_group=self._in_group,
+            left_out=self._left_out,
             poll=PollSource(self.options.poll_interval),
             tree_source=(
                 make_tree_source(
@@ -471,30 +541,39 @@ class Watcher:
             self.hints.early = bool(self.hints.dirty)
 
     def _collect(self) -> None:
-        self._found.extend(self._emit.fetch())
+        self._found.extend(self._select(self._emit.fetch()))
+
+    def _select(self, events: list[Event]) -> list[Event] | list[Event | Failed]:
+        return events if self._selection is None else self._selection.select(events)
 
     def _prepare(self) -> None:
         """Make found events ready to be handed out, reading content up to the budget."""
-        options = self.options.content
-        if options is None:
+        if self._in_group:
+            return
+        if self.options.content is None:
             self._ready.extend(self._found)
             self._found.clear()
             return
+        spent = 0
+        while self._found and spent < CONTENT_BUDGET and len(self._ready) < MOST_READY:
+            event, size = self.with_content(self._found.popleft())
+            spent += size
+            self._ready.append(event)
+
+    def with_content(self, event: Event | Failed) -> tuple[Event | Failed, int]:
+        """Return the event with the content that the options ask for, and the bytes read."""
+        options = self.options.content
+        if options is None or type(event) is Failed:
+            return event, 0
         if options.appended:
             if self._appended is None:
                 from limpet.watching.emit._appended_content import Appended
 
                 self._appended = Appended(options)
-            read = self._appended.put
-        else:
-            from limpet.watching.emit._content import with_content
+            return self._appended.put(cast("Event", event))
+        from limpet.watching.emit._content import with_content
 
-            read = partial(with_content, options=options)
-        spent = 0
-        while self._found and spent < _CONTENT_BUDGET and len(self._ready) < 10_000:
-            event, size = read(self._found.popleft())
-            spent += size
-            self._ready.append(event)
+        return with_content(cast("Event", event), options)
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -526,7 +605,7 @@ class Watcher:
             )
             return None
         self._emit.made += len(events)
-        self._found.extend(events)
+        self._found.extend(self._select(events))
         return saved
 
     def _save(self, engine: DirWatcher | FileWatcher, path: Path | None = None) -> None:
@@ -543,12 +622,21 @@ class Watcher:
         else:
             target = engine.record
         # In this order: what is handed out meanwhile is then in both, never in neither.
-        ready = list(self._ready)
+        ready = _events(self._ready)
         out = self.unacked.events() if self.unacked is not None else []
         noted = {id(event) for event in out}
-        events = [*out, *(event for event in ready if id(event) not in noted), *self._found]
+        events = [
+            *out,
+            *(event for event in ready if id(event) not in noted),
+            *_events(self._found),
+        ]
+        events = [*self.kept(), *events]
         if not isinstance(engine, DirWatcher):
             held = self._debouncer.held.get((None, ""))
             if held is not None and isinstance(target, bytes):
                 target = held.previous if isinstance(held.previous, bytes) else None
         _state_file.save(path, self.location, target, self._debouncer, events, settling)
+
+
+def _events(queue: Iterable[Event | Failed]) -> list[Event]:
+    return [cast("Event", one) for one in list(queue) if type(one) is not Failed]

@@ -88,6 +88,7 @@ class DiffContext:
             exclude=options.exclude,
             default_ignores=options.default_ignores,
             own=_own_names(options.state, location),
+            left_out=services.left_out,
         )
         self.fast = not (
             options.follow_symlinks
@@ -112,6 +113,9 @@ class DiffContext:
         them yet: list them once more."""
         self.trusts_hints = True
         """No hint was lost, and nothing is scanned because one might have been."""
+        self.departed: dict[str, tuple[int, bool]] | None = {} if services.in_group else None
+        """Of directories that went since the group took the events: when each was listed, and
+        whether times there are exact."""
         self.believes_gone = False
         """What the hints say to be gone is gone: all of them came in after the last examination."""
         self.stopping = False

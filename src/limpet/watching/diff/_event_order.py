@@ -199,6 +199,8 @@ class EventOrderer:
         if isinstance(entry, DirNode):
             self.empty(entry)
             relative = entry.relative()
+            if context.departed is not None:
+                context.departed[relative] = entry.seen, context.has_exact_times(entry)
             context.drop(entry)
             del directory.entries[name]
             context.filter.drop(relative)

@@ -6,6 +6,7 @@ An event is made with its source, from which its fields are worked out when they
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from limpet import events as ev
@@ -75,6 +76,27 @@ _DEFAULTS: Final[dict[str, object]] = {
     "content_error": None,
     "content_offset": None,
 }
+
+
+def parts_of(event: Event) -> tuple[str, Now | None, Record | None, str] | None:
+    """Return relative path, what is there now, the record before, and the path before a rename.
+
+    ``None`` of an event about the watch itself, and of one from a state file.
+    """
+    source: _Source | None = getattr(event, "_source", None)
+    return None if source is None else source[4:]
+
+
+def with_number(event: Event, seq: int, time: float) -> Event:
+    """Return the event with another place in the order, and another time."""
+    source: _Source | None = getattr(event, "_source", None)
+    if source is None:
+        return dataclasses.replace(event, seq=seq, time=time)
+    if source[0] == seq and source[1] == time:
+        return event
+    made = make_lazily(type(event), event._maker, (seq, time, *source[2:]))  # type: ignore[attr-defined]  # noqa: SLF001
+    set_path(made, event.path)  # type: ignore[attr-defined]
+    return made
 
 
 class _Maker:
@@ -281,6 +303,26 @@ class EventFactory:
     def settled(self, relative: str, now: Now, *, existing: bool) -> None:
         """Emit that a new directory, with all in it, is finished."""
         self._add(ev.DirSettled, self._maker(existing=existing), False, relative, now, None)
+
+    def derived(
+        self,
+        made: type[Event],
+        like: Event,
+        relative: str,
+        now: Now | None,
+        previous: Record | None,
+        *,
+        own: bool = False,
+        **common: object,
+    ) -> Event:
+        """Return an event that follows from others, with the time and origin of ``like``.
+
+        It is not counted: who asks for it numbers it.
+        """
+        source: _Source = (like.seq, like.time, like.origin, own, relative, now, previous, "")
+        event = make_lazily(made, self._maker(**common), source)
+        set_path(event, self._paths.path(relative))
+        return event
 
     def rescanned(self, reason: RescanReason) -> None:
         """Emit that everything was scanned again."""

@@ -37,6 +37,10 @@ class WatchServices:
     """Capabilities of the backend that was chosen."""
     order: tuple[str, ...]
     """Sources that mark directories, best first; empty marks nothing."""
+    in_group: bool = False
+    """What goes here may come in another place of one consumer."""
+    left_out: frozenset[tuple[str, str]] = frozenset()
+    """Directory (relative) and name of what another watch reports."""
     poll: PollSource
     """The directories that nothing reports."""
     tree_source: TreeSource | None

@@ -78,6 +78,7 @@ class Filter:
         exclude: tuple[str, ...] = (),
         default_ignores: bool = True,
         own: frozenset[tuple[str, str]] = frozenset(),
+        left_out: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
         """Compile the patterns.
 
@@ -87,14 +88,16 @@ class Filter:
             default_ignores: Leave out what is in the tables above.
             own: Directory and name of files of the watch itself: they are left out, with what is
                 named after them.
+            left_out: Directory and name of entries that another watch of the same consumer reports.
         """
         self._own = own
+        self._left_out = left_out
         self._include = compile_globs(include)
         self._exclude = compile_globs(exclude)
         self._defaults = default_ignores
         self._ignore_files: dict[str, pathspec.PathSpec[Any]] = {}
         """Directory (relative, ``""`` or ending in ``/``) -> the patterns of its ignore file."""
-        self.plain = self._include is None and self._exclude is None and not own
+        self.plain = self._include is None and self._exclude is None and not (own or left_out)
         """A name alone decides (the fast way)."""
 
     @property
@@ -166,6 +169,8 @@ class Filter:
         if self.plain and not self._ignore_files:
             return False
         if self._own and self._is_own(directory, name):
+            return True
+        if (directory, name) in self._left_out:
             return True
         relative = f"{directory}/{name}" if directory else name
         slashed = relative + "/" if is_dir else relative

@@ -144,6 +144,16 @@ class Index:
         inodes = self._by_identity.get(device)
         return None if inodes is None else inodes.get(inode)
 
+    def at(self, relative: str) -> Entry | None:
+        """Return what is at a path below the location, ``""`` for the location itself."""
+        entry: Entry | None = self.root
+        if relative:
+            for name in relative.split("/"):
+                if not isinstance(entry, DirNode):
+                    return None
+                entry = entry.entries.get(name)
+        return entry
+
     def known(self) -> list[DirNode]:
         """Return all that are reached directly."""
         return [one for inodes in self._by_identity.values() for one in inodes.values()]

@@ -1,0 +1,117 @@
+"""Several watched places with one stream of events, in its async form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limpet.watching._group import WatcherGroup
+from limpet.watching._places import Place, PlaceLike, place_or_path
+from limpet.watching._selection import Selection
+from limpet.watching._sync_multi_watch import SyncMultiWatch, removed, shown_places
+from limpet.watching._watch_shell import WatchShell
+from limpet.watching._watcher import WatchStats
+
+if TYPE_CHECKING:
+    from limpet.backends import HintRouter
+
+
+class MultiWatch(WatchShell[WatcherGroup]):
+    """Several watched places: an async context manager, and an async iterator of their events.
+
+    All events are in one order and have one numbering; ``event.location`` says which place one is
+    of. Otherwise as ``Watch``.
+    """
+
+    def __init__(
+        self,
+        places: tuple[Place | Path, ...],
+        common: Mapping[str, Any],
+        selection: Selection | None,
+    ) -> None:
+        super().__init__()
+        self._places = list(places)
+        self._common = common
+        self._selection = selection
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (MultiWatch, (tuple(self._places), self._common, self._selection))
+
+    def __repr__(self) -> str:
+        return f"<MultiWatch {shown_places(self._places)}>"
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Return the places that are watched now; before the start those that will be.
+
+        Before the start a path that was given alone is not among them: the disk says what it is.
+        """
+        if self._core is not None:
+            return tuple(one.shown for one in self._core.places)
+        return tuple(one for one in self._places if not isinstance(one, Path))
+
+    def _make_core(self, router: HintRouter) -> WatcherGroup:
+        return WatcherGroup(self._places, self._common, self._selection, router)
+
+    async def add(self, *places: PlaceLike) -> None:
+        """Watch further places; once this returns, every later change of them is seen.
+
+        What is watched already is left as it is. Before the block is entered they are only added to
+        those that will be watched.
+
+        Raises:
+            UsageError: Nothing is at a path that does not say what it is to be, or a place is
+                inside a folder that is watched with other options. The places before it are added.
+        """
+        wanted = [place_or_path(one) for one in places]
+        core, dispatcher = self._core, self._dispatcher
+        if core is None or dispatcher is None:
+            self._places += wanted
+            return
+        dispatcher.loop.check(self)
+        for place in wanted:
+            await dispatcher.in_thread(lambda place=place: core.add(place))  # type: ignore[misc]
+            self._places.append(place)
+            dispatcher.release_waiters(core)
+
+    async def remove(self, *places: PlaceLike) -> None:
+        """Watch some places no longer; none of their events comes afterwards.
+
+        Raises:
+            UsageError: One is not watched; the places before it are removed.
+            StateFileError: The state of one could not be saved; it is removed.
+        """
+        wanted = [place_or_path(one) for one in places]
+        core, dispatcher = self._core, self._dispatcher
+        if core is None or dispatcher is None:
+            for place in wanted:
+                self._places = removed(self._places, place)
+            return
+        dispatcher.loop.check(self)
+        for place in wanted:
+            path = place if isinstance(place, Path) else place.path
+            try:
+                await dispatcher.in_thread(lambda path=path: core.remove(path))  # type: ignore[misc]
+            finally:
+                if all(one.path != path for one in core.places):
+                    self._places = removed(self._places, place)
+                dispatcher.release_waiters(core)
+
+    async def save(self) -> None:
+        """Write the state files of all places that have one now; see ``Watch.save``.
+
+        Raises:
+            StateFileError: An old file, if any, is unchanged.
+        """
+        core = self._running()
+        if self._dispatcher is not None:
+            await self._dispatcher.in_thread(core.save)
+
+    def stats(self) -> dict[Path, WatchStats]:
+        """Return the figures of each place, by its path."""
+        return self._running().stats()
+
+    def sync(self) -> SyncMultiWatch:
+        """Return the synchronous form, for scripts without an event loop."""
+        return SyncMultiWatch(tuple(self._places), self._common, self._selection)
