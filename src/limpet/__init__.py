@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         TargetFileDeleted,
         TargetFileUpdated,
         WatchEvent,
+        Who,
     )
     from limpet.following import (
         Appended,
@@ -95,13 +96,17 @@ if TYPE_CHECKING:
     )
     from limpet.watching import (
         Dir,
+        Explanation,
         File,
         MultiWatch,
+        Reason,
         SyncMultiWatch,
         SyncWatch,
         Watch,
         WatchStats,
+        explain,
         own_write,
+        spread,
         watch,
         watch_dir,
         watch_file,
@@ -135,6 +140,7 @@ __all__ = [
     "EscapeError",
     "Event",
     "ExistsError",
+    "Explanation",
     "File",
     "FileCreated",
     "FileDeleted",
@@ -164,6 +170,7 @@ __all__ = [
     "OutputLimits",
     "OverwriteFile",
     "Position",
+    "Reason",
     "Recovered",
     "Refused",
     "Rescanned",
@@ -186,11 +193,14 @@ __all__ = [
     "WatchEvent",
     "WatchOptions",
     "WatchStats",
+    "Who",
+    "explain",
     "follow",
     "open_output",
     "own_write",
     "preload",
     "safe_name",
+    "spread",
     "watch",
     "watch_dir",
     "watch_file",
@@ -215,7 +225,7 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
                     EntryEvent Event FileCreated FileDeleted FileEvent FileRenamed FileStat
                     FileUpdated Mismatched Recovered Rescanned TargetDirCreated TargetDirDeleted
                     TargetDirUpdated TargetEvent TargetFileCreated TargetFileDeleted
-                    TargetFileUpdated WatchEvent
+                    TargetFileUpdated WatchEvent Who
                     """,
                 "limpet.following": """
                     Appended FollowEvent FollowOptions FollowStats Follower Line Position
@@ -226,8 +236,8 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
                     Output OutputLimits OverwriteFile Refused Result Rotation open_output safe_name
                     """,
                 "limpet.watching": """
-                    Dir File MultiWatch SyncMultiWatch SyncWatch Watch WatchStats own_write watch
-                    watch_dir watch_file
+                    Dir Explanation File MultiWatch Reason SyncMultiWatch SyncWatch Watch WatchStats
+                    explain own_write spread watch watch_dir watch_file
                     """,
             }
         ),

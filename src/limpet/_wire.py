@@ -47,6 +47,7 @@ from limpet.events import (
     TargetEvent,
     TargetFileDeleted,
     WatchEvent,
+    Who,
     event_name,
 )
 
@@ -191,6 +192,7 @@ def _event(
         "path": paths.get("path"),
         "source": paths.get("old_path"),
         "own": bool(wire.get("own")),
+        "who": _who_of(wire.get("who")),
         "existing": bool(wire.get("existing")),
         "transient": bool(wire.get("transient")),
         "message": wire.get("error", {}).get("message"),
@@ -210,6 +212,13 @@ def _event(
         fields |= _content_fields(wire.get("content"), content)
     names = _field_names(kind)
     return kind(**{name: value for name, value in fields.items() if name in names})
+
+
+def _who_of(found: Mapping[str, Any] | None) -> Who | None:
+    if found is None:
+        return None
+    program = path_of(found, "program")
+    return Who(pid=int(found["pid"]), program=None if program is None else os.fsdecode(program))
 
 
 def _field_names(kind: type[Event]) -> frozenset[str]:
@@ -341,6 +350,11 @@ def _put_entry(wire: Json, event: EntryEvent, *, exact: bool) -> None:
     if before is not None:
         wire["last_known"] = _stat(before, exact=exact)
     wire["own"] = event.own
+    if event.who is not None:
+        who: Json = {"pid": event.who.pid}
+        if event.who.program is not None:
+            put_path(who, "program", event.who.program)
+        wire["who"] = who
     match event:
         case DirSettled():
             wire |= {"existing": True} if event.existing else {}
@@ -349,7 +363,8 @@ def _put_entry(wire: Json, event: EntryEvent, *, exact: bool) -> None:
         case FileUpdated() | DirUpdated():
             wire["changes"] = sorted(event.changes)
         case FileRenamed() | DirRenamed():
-            wire["move"] = "within"
+            within = event.source.is_relative_to(event.location)
+            wire["move"] = "within" if within else "in"  # from another place of the same watch
             _put_place(wire, event.location, event.source, prefix="old_")
             if event.replaced is not None:
                 wire["replaced"] = _stat(event.replaced, exact=exact)

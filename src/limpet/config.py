@@ -108,6 +108,11 @@ class WatchOptions:
     own: OwnPolicy = option("drop", "what to do with changes that limpet itself made")
     """Events caused by limpet's own output in this process: drop them, mark them, or keep them
     like any other."""
+    who: bool = option(
+        False, "say which process made each change, where the kernel does (CAP_SYS_ADMIN)"
+    )
+    """Say in ``event.who`` which process made each change, where the kernel does: fanotify, with
+    CAP_SYS_ADMIN. Elsewhere it is ``None``. What the kernel reports is read once more for it."""
     content: ContentOptions | None = option(
         None, "put the content into created and updated events of files; r or rb is a mode alone"
     )

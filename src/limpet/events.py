@@ -46,6 +46,7 @@ __all__ = [
     "TargetFileDeleted",
     "TargetFileUpdated",
     "WatchEvent",
+    "Who",
     "event_name",
 ]
 
@@ -95,6 +96,16 @@ class FileStat:
     kind: Kind
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """The process that made a change, as the kernel named it."""
+
+    pid: int
+    """Its number when it made the change; another process may have it since."""
+    program: str | None
+    """Path of the program it ran; ``None`` if it had ended before that could be read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Event(Lazy):
     """Something that the watch at ``location`` reports."""
@@ -133,6 +144,9 @@ class EntryEvent(Event):
     """What the entry is or, once it is deleted, was."""
     own: bool = False
     """limpet's own output in this process caused it."""
+    who: Who | None = None
+    """Who made the last change of those that this event stands for, with ``who=True`` where the
+    kernel says it: fanotify and CAP_SYS_ADMIN. Else ``None``."""
 
 
 class FileEvent(EntryEvent):
@@ -342,7 +356,7 @@ def _refuse_delete(self: object, name: str) -> None:
 
 
 for _kind in [one for one in tuple(globals().values()) if isinstance(one, type)]:
-    if issubclass(_kind, Event) or _kind is FileStat:
+    if issubclass(_kind, Event) or _kind in {FileStat, Who}:
         # What dataclass writes for a frozen class with slots asks super() with the class as it was
         # before it had slots, and fails for a name that is not a field (python/cpython#105936).
         type.__setattr__(_kind, "__setattr__", _refuse_set)

@@ -42,6 +42,7 @@ ALLOWED = {
         "limpet.errors",
     ),
     "limpet.watching": (
+        "limpet._lazy_names",
         "limpet._compiled",
         "limpet._extended_path",
         "limpet._shared_open",
@@ -298,6 +299,7 @@ SHELLS = {
     "limpet.watching._thread_dispatcher",
     "limpet.watching._load_all",
     "limpet.watching._multi_watch",
+    "limpet.watching._several",
     "limpet.watching._sync_multi_watch",
     "limpet.watching._sync_shell",
     "limpet.watching._sync_watch",

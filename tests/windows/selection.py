@@ -19,6 +19,7 @@ RUN: Final = tuple(
     watch/unit/test_event_order watch/unit/test_hint_intake watch/unit/test_options
     watch/unit/test_rename_pairing watch/unit/test_settling_dirs watch/unit/test_state_file
     watch/unit/test_untracked watch/unit/test_gathering watch/unit/test_places
+    watch/unit/test_explain
     watch/windows/test_windows_records watch/windows/test_windows_source
     watch/windows/test_watch_on_windows_hints watch/windows/test_drives
     watch/windows/test_windows_api watch/windows/test_hints_suffice

@@ -127,6 +127,12 @@ class MarkReceiver(Protocol):
     def lost(self) -> None:
         """Receive an overflow: anything may have happened in any marked directory."""
 
+    def caused(self, causes: dict[tuple[Key, str], tuple[int, bool]]) -> None:
+        """Receive who caused what comes next: (directory, name) -> process, whether by a rename.
+
+        Only from a source that is asked for it.
+        """
+
     def dropped(self, key: Key) -> None:
         """Receive the end of a mark: the kernel removed it because its directory is gone."""
 

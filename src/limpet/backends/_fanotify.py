@@ -31,6 +31,7 @@ from limpet.backends._fanotify_records import (
     FAN_ON_CHILD,
     FAN_ONDIR,
     FAN_RENAME,
+    causes_of,
     merge_fanotify,
 )
 from limpet.backends._kernel_reader import BUFFER, KernelReader
@@ -73,6 +74,7 @@ class Fanotify(KernelReader):
     def __init__(self) -> None:
         super().__init__(_libc.fanotify_init(_CLOEXEC | _NONBLOCK | _DIR_FID | _NAME))
         self._pid = os.getpid()
+        self.names_processes = False
         self._masks: dict[Key, int] = {}
         self._fsids: dict[int, bytes] = {}
         """Device -> file system id, from one read to the next: an unmounted device's number is
@@ -218,6 +220,8 @@ class Fanotify(KernelReader):
                 break
         if not buffers:
             return False
+        if self.names_processes:
+            receiver.caused(causes_of(buffers))
         hints, moves, lost = merge_fanotify(buffers, self._pid)
         if lost:
             receiver.lost()

@@ -6,6 +6,7 @@ the page says is taken for an overflow, for nobody knows what it should have sai
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -145,6 +146,41 @@ def _merge(
         else:
             names[name] = names.get(name, 0) | mask
     return lost
+
+
+def causes_of(buffers: Sequence[bytes]) -> dict[tuple[Key, str], tuple[int, bool]]:
+    """Return who caused what the records say.
+
+    That is (key of a directory, name) -> number of a process, and whether by a rename. Of several,
+    the last. The kernel gives 0 for others than this process without CAP_SYS_ADMIN
+    (fanotify(7)): they are left out. So is what ``merge_fanotify`` takes for an overflow.
+    """
+    causes: dict[tuple[Key, str], tuple[int, bool]] = {}
+    for data in buffers:
+        with contextlib.suppress(_MalformedError, IndexError, struct.error):
+            _add_causes(data, causes)
+    return causes
+
+
+def _add_causes(data: bytes, causes: dict[tuple[Key, str], tuple[int, bool]]) -> None:
+    offset, end = 0, len(data)
+    while offset < end:
+        length, head, mask, pid = _METADATA.unpack_from(data, offset)
+        if not _HEAD <= head <= length <= end - offset:
+            raise _MalformedError
+        info, following = offset + head, offset + length
+        offset = following
+        if mask & FAN_Q_OVERFLOW or pid <= 0:
+            continue
+        if mask & FAN_RENAME:
+            _, key, name, to_key, to_name = _ends_of_rename(data[info:following])
+            causes[key, name] = pid, True
+            if to_key is not None:
+                causes[to_key, to_name] = pid, True
+            continue
+        handle_end = info + _INFO_SIZE + data[info + _HANDLE_LENGTH_AT]
+        name = _text(data, handle_end)
+        causes[data[info + _FSID_AT : handle_end], "" if name == "." else name] = pid, False
 
 
 def _ends_of_rename(info: bytes) -> tuple[int, bytes, str, bytes | None, str]:

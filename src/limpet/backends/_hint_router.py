@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from limpet.backends._base import Key, LostReason, MarkError, MarkSource
 from limpet.backends._poller import Poller
+from limpet.backends._processes import program_of
 from limpet.backends._select import make_source
 
 HINT_LIMIT: Final = 200_000
@@ -71,6 +72,11 @@ class Crossings:
         return taken
 
 
+Causes: TypeAlias = dict[tuple[Subscriber, str], tuple[int, str | None, bool]]
+"""Subscriber and name (``""`` is the directory itself) -> the process that made the last change,
+its program, and whether the change was a rename."""
+
+
 class PendingHints:
     """Hints for one watch that it has not examined yet; guarded by the router's lock."""
 
@@ -91,6 +97,8 @@ class PendingHints:
         self.count = 0
         self.early = False
         """Some of it may be older than what the last examination found on disk."""
+        self.causes: Causes | None = None
+        """Who caused the hints, for a watch that asks for it."""
         self.crossings: Crossings | None = None
         """Where renames between this watch and others of its group are added."""
         self.awaited = False
@@ -212,6 +220,13 @@ class HintRouter:
         self._reading: dict[Key, Subscriber | list[Subscriber]] = {}
         """The subscribers of the source that is being read."""
         self._poller = Poller()
+        self._names_processes = False
+        """A watch wants to know who made its changes."""
+
+    @staticmethod
+    def _ask_for_processes(source: MarkSource) -> None:
+        if hasattr(source, "names_processes"):
+            source.names_processes = True
 
     def wait(self, timeout: float | None) -> None:
         """Block this thread until there is something to drain, at most ``timeout`` seconds."""
@@ -253,6 +268,8 @@ class HintRouter:
                     self.failed[name] = error
                     raise
                 self.sources[name] = made
+                if self._names_processes:
+                    self._ask_for_processes(made)
                 self._poller.add(made.fileno())
             return self.sources[name]
 
@@ -260,6 +277,10 @@ class HintRouter:
         """Report lost hints and changes of the mount table to this watch too."""
         with self.lock:
             self._joined.add(hints)
+            if hints.causes is not None:
+                self._names_processes = True
+                for source in self.sources.values():
+                    self._ask_for_processes(source)
 
     def leave(self, hints: PendingHints) -> None:
         """Report nothing more to this watch; its marks must be gone."""
@@ -476,6 +497,21 @@ class HintRouter:
             for source, target in _crossing(sources, targets):
                 if source.hints.crossings is not None:
                     source.hints.crossings.add((source, name, target, to_name))
+
+    def caused(self, causes: dict[tuple[Key, str], tuple[int, bool]]) -> None:
+        """Receive who caused what comes next, for the watches that ask for it."""
+        programs: dict[int, str | None] = {}
+        for (key, name), (pid, moved) in causes.items():
+            there = self._reading.get(key)
+            for subscriber in there if isinstance(there, list) else (there,):
+                if subscriber is None or subscriber.hints.causes is None:
+                    continue
+                if pid not in programs:
+                    programs[pid] = program_of(pid)
+                wanted = subscriber.hints.causes
+                if len(wanted) >= HINT_LIMIT:
+                    wanted.clear()
+                wanted[subscriber, name] = pid, programs[pid], moved
 
     def lost(self) -> None:
         """Receive an overflow: every watch must examine everything."""

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "watch": "Write a line, or run a command, for every change of files.",
     "follow": "Write the lines that are added to files, across rotation and restarts.",
     "doctor": "Show how a path would be watched, and what limits that.",
+    "explain": "Show why changes at a path would be reported, or would not.",
     "put": "Write standard input to a file below a root folder.",
     "append": "Append standard input to a file below a root folder.",
     "rm": "Remove a file or an empty folder below a root folder.",
@@ -89,6 +90,8 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._follow_args import main
         case ["doctor"]:
             from limpet.cli._doctor_args import main
+        case ["explain"]:
+            from limpet.cli._explain_args import main
         case ["put" | "append" | "rm" | "mv" | "mkdir"]:
             from limpet.cli._write import main
         case ["run" | "check" | "new" | "replay"]:

@@ -102,6 +102,10 @@ def facts(event: Event) -> Iterator[str]:
             yield f"kind={event.kind}"
         if event.own:
             yield "own"
+        if event.who is not None:
+            yield f"pid={event.who.pid}"
+            if event.who.program is not None:
+                yield f"program={escape(event.who.program)}"
     if isinstance(event, FileCreated | FileUpdated) and event.content_error is not None:
         yield f"content={event.content_error}"
     if event.origin != "live":

@@ -23,7 +23,7 @@ from limpet.errors import UsageError
 
 REPORTED: Final = (
     "recursive", "existing", "metadata", "transient", "include", "exclude", "ignore_file",
-    "default_ignores", "own",
+    "default_ignores", "own", "who",
 )  # fmt: skip
 CONTENT: Final = ("appended", "encoding", "errors", "max_bytes")
 WATCHING: Final = (

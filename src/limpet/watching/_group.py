@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from limpet.errors import UsageError
 from limpet.events import DirDeleted, DirRenamed
+from limpet.watching._explanation import Explanation
 from limpet.watching._group_hints import GroupHints
 from limpet.watching._group_member import GroupMember
 from limpet.watching._group_stream import GroupStream
 from limpet.watching._places import ResolvedPlace, below, check_apart, covering, resolve
 from limpet.watching._selection import Selection
-from limpet.watching._watcher import Watcher, WatchStats
+from limpet.watching._watch_stats import WatchStats
+from limpet.watching._watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +54,7 @@ class WatcherGroup:
         self.closed = False
         self._wanted = list(places)
         self._common: Final = common
+        self._selection: Final = selection
         self._stream: Final = GroupStream((selection or Selection()).restarted())
         self._members: tuple[GroupMember, ...] = ()
         """Replaced as a whole: who goes through them needs no lock."""
@@ -312,6 +315,14 @@ class WatcherGroup:
         for member in self._members:
             found.update(member.watcher.entries())
         return found
+
+    def explain(self, path: Path, *, is_dir: bool = False) -> Explanation:
+        """Return what would be reported of a path, and why."""
+        from limpet.watching._explain import explain_by  # few programs ask
+
+        return explain_by(
+            path, [one.watcher for one in self._members], self._selection, is_dir=is_dir
+        )
 
     def stats(self) -> dict[Path, WatchStats]:
         """Return the figures of each place."""

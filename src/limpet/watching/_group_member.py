@@ -179,6 +179,7 @@ class GroupMember:
             own=getattr(left, "own", False) or getattr(came, "own", False),
             source=giver.path(before),
             replaced=shown,
+            who=getattr(came, "who", None) or getattr(left, "who", None),
         )
         return [event, *self.changed(giver, came, before, relative, facts, record, alone=True)]
 

@@ -10,7 +10,14 @@ def load_all() -> None:
     """Load every module that an entered watch may need on this system."""
     from limpet._gitignore import compile_globs
     from limpet.backends import capabilities_of
-    from limpet.watching import _dispatcher, _file_watcher, _loop_dispatcher, _state_file  # noqa: F401
+    from limpet.watching import (  # noqa: F401
+        _dispatcher,
+        _file_watcher,
+        _loop_dispatcher,
+        _several,
+        _state_file,
+    )
+    from limpet.watching.emit import _causes  # noqa: F401
 
     compile_globs(["*"])
     first = {"linux": ("fanotify", "inotify"), "win32": ("windows",)}

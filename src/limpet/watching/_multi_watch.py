@@ -11,7 +11,7 @@ from limpet.watching._places import Place, PlaceLike, place_or_path
 from limpet.watching._selection import Selection
 from limpet.watching._sync_multi_watch import SyncMultiWatch, removed, shown_places
 from limpet.watching._watch_shell import WatchShell
-from limpet.watching._watcher import WatchStats
+from limpet.watching._watch_stats import WatchStats
 
 if TYPE_CHECKING:
     from limpet.backends import HintRouter

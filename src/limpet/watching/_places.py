@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Unpack
 
-from limpet._option_fields import options_from, path_of, texts_of
+from limpet._option_fields import path_of
 from limpet._option_signature import options_of, shows_options
-from limpet.config import ContentOptions, WatchOptions
+from limpet.config import WatchOptions
 from limpet.errors import UsageError
 from limpet.events import Kind
-from limpet.watching._keywords import Options
+from limpet.watching._keywords import Options, options_of_place
 
 
 class _Place:
@@ -137,34 +137,6 @@ def _found_at(path: Path) -> Place:
         )
         raise UsageError(message) from error
     return Dir(path) if status.st_mode & 0o170000 == 0o040000 else File(path)
-
-
-def options_of_place(given: Mapping[str, Any], expects: Kind) -> WatchOptions:
-    """Return checked options.
-
-    Raises:
-        UsageError: One does not exist, is of another type, out of its range, or for folders alone.
-    """
-    checked = watch_options(dict(given))
-    if expects == "file" and checked.settle_dir:
-        message = "settle_dir is for folders: a folder has it, a file does not"
-        raise UsageError(message)
-    return checked
-
-
-def watch_options(given: dict[str, Any]) -> WatchOptions:
-    """Return checked options from keyword arguments, in all forms that these may have."""
-    for name in ("include", "exclude"):
-        if name in given:
-            given[name] = texts_of(name, given[name])
-    content = given.get("content")
-    if isinstance(content, str) and content in {"r", "rb"}:
-        given["content"] = options_from(ContentOptions, {"mode": content})
-    if given.get("state") is not None:
-        given["state"] = path_of("state", given["state"])
-    if isinstance(given.get("ignore_file"), os.PathLike):
-        given["ignore_file"] = os.fspath(given["ignore_file"])
-    return options_from(WatchOptions, given)
 
 
 def below(place: ResolvedPlace, others: Iterable[ResolvedPlace]) -> frozenset[tuple[str, str]]:

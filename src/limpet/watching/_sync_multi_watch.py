@@ -12,7 +12,7 @@ from limpet.watching._group import WatcherGroup
 from limpet.watching._places import Place, PlaceLike, place_or_path
 from limpet.watching._selection import Selection
 from limpet.watching._sync_shell import SyncShell
-from limpet.watching._watcher import WatchStats
+from limpet.watching._watch_stats import WatchStats
 
 if TYPE_CHECKING:
     from limpet.backends import HintRouter

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
+from limpet._option_fields import path_of
 from limpet.backends import HintRouter
 from limpet.errors import StateFileError
 from limpet.events import Event, Kind
+from limpet.watching._explanation import Explanation, is_folder
 from limpet.watching._watch_core import WatchCore
 from limpet.watching._watcher import make_router
 
@@ -147,6 +150,10 @@ class SyncShell(Generic[Core]):
     def entries(self) -> dict[Path, Kind]:
         """Return what is in the index now, the target included."""
         return self._start()[0].entries()
+
+    def explain(self, path: str | os.PathLike[str]) -> Explanation:
+        """Return why an event for a path would come, or would not; see ``Watch.explain``."""
+        return self._start()[0].explain(path_of("path", path), is_dir=is_folder(path))
 
     def close(self) -> None:
         """Stop and free everything; may be called twice.

@@ -11,7 +11,8 @@ from limpet.config import WatchOptions
 from limpet.events import Kind
 from limpet.watching._selection import Selection
 from limpet.watching._sync_shell import SyncShell
-from limpet.watching._watcher import Watcher, WatchStats
+from limpet.watching._watch_stats import WatchStats
+from limpet.watching._watcher import Watcher
 
 
 class SyncWatch(SyncShell[Watcher]):

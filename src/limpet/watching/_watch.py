@@ -11,7 +11,8 @@ from limpet.watching._selection import Selection
 from limpet.watching._sync_watch import SyncWatch
 from limpet.watching._unacked import Unacknowledged
 from limpet.watching._watch_shell import WatchShell
-from limpet.watching._watcher import Watcher, WatchStats
+from limpet.watching._watch_stats import WatchStats
+from limpet.watching._watcher import Watcher
 
 if TYPE_CHECKING:
     from limpet.backends import HintRouter

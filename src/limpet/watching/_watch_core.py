@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from limpet.events import Event, Kind
+from limpet.watching._explanation import Explanation
 
 
 class WaitingHints(Protocol):
@@ -93,6 +94,9 @@ class WatchCore(Protocol):
 
     def entries(self) -> dict[Path, Kind]:
         """Return what is in the index."""
+
+    def explain(self, path: Path, *, is_dir: bool = False) -> Explanation:
+        """Return what would be reported of a path, and why."""
 
     def stop(self) -> None:
         """Ask a scan that is running to stop."""

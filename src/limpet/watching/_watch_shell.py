@@ -6,6 +6,7 @@ A consumer waits on the loop's dispatcher. The disk is examined only while a con
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import AsyncIterator
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from limpet import _daemon_threads
+from limpet._option_fields import path_of
 from limpet.errors import StateFileError
 from limpet.events import Event, Kind
+from limpet.watching._explanation import Explanation, is_folder
 from limpet.watching._watch_core import WatchCore
 
 if TYPE_CHECKING:
@@ -187,6 +190,14 @@ class WatchShell(Generic[Core]):
         event loop does not wait for it. Takes some 5 microseconds an entry.
         """
         return self._running().entries()
+
+    def explain(self, path: str | os.PathLike[str]) -> Explanation:
+        """Return why an event for a path would come from this watch, or would not.
+
+        By what the watch knows now; the disk is not touched. A path that ends with a separator is
+        that of a folder, for the rules that leave out.
+        """
+        return self._running().explain(path_of("path", path), is_dir=is_folder(path))
 
     def _running(self) -> Core:
         if self._core is None or self._dispatcher is None:

@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -31,8 +30,10 @@ from limpet.config import WatchOptions
 from limpet.errors import LimitError, UsageError
 from limpet.events import Event, Kind, Origin
 from limpet.watching._dir_watcher import DirWatcher
+from limpet.watching._explanation import Explanation
 from limpet.watching._selection import Failed, Selection
 from limpet.watching._unacked import Unacknowledged
+from limpet.watching._watch_stats import WatchStats
 from limpet.watching.diff._context import DiffContext, StoppedError
 from limpet.watching.emit._debounce import Debouncer
 from limpet.watching.emit._degradation import Degradation
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from limpet.watching import _state_file
     from limpet.watching._file_watcher import FileWatcher
     from limpet.watching.emit._appended_content import Appended
+    from limpet.watching.emit._causes import KnownCauses
     from limpet.watching.index._index import DirNode
 
 CONTENT_BUDGET: Final = 16 << 20
@@ -62,33 +64,6 @@ _LIGHT: Final = 2_000
 _LIGHT_PATHS: Final = 20
 """The same for hints by path, if each is about one name: there, the directory is listed for it, and
 the content of what was just written may be compared."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchStats:
-    """Figures of a watch, for operators and tests."""
-
-    backend: str
-    """``fanotify``, ``inotify``, ``windows``, ``watchfiles`` or ``poll``."""
-    marks: int
-    """Directories this watch has marked in the kernel, those on the way to the location included.
-    """
-    polled: int
-    """Directories that must be scanned in intervals."""
-    entries: int
-    """Entries in the index."""
-    scans: int
-    """Number of examinations."""
-    rescans: int
-    """Number of full scans after the first."""
-    dirty: int
-    """Names with hints that wait for the next examination."""
-    held: int
-    """Files held by debounce."""
-    events: int
-    """Events made since the start."""
-    speedups: str
-    """``compiled`` or ``python``: which form runs of the functions that are there twice."""
 
 
 def make_router() -> HintRouter:
@@ -153,6 +128,12 @@ class Watcher:
         self._debouncer = Debouncer(
             options.settle, options.settle_limit, ends_at_close=options.settle_until == "closed"
         )
+        self._causes: KnownCauses | None = None
+        if options.who:
+            from limpet.watching.emit._causes import KnownCauses
+
+            self.hints.causes = {}
+            self._causes = KnownCauses(self.hints)
         self._selection = selection.restarted() if selection is not None else None
         self._left_out = left_out
         self._in_group = in_group
@@ -458,6 +439,11 @@ class Watcher:
                 self._mutex.release()
         return {self._emit.path(path): kind for path, kind in listing}
 
+    def explain(self, path: Path, *, is_dir: bool = False) -> Explanation:
+        from limpet.watching._explain import explain_by  # few programs ask
+
+        return explain_by(path, (self,), self._selection, is_dir=is_dir)
+
     def stats(self) -> WatchStats:
         engine = self._engine
         return WatchStats(
@@ -540,10 +526,19 @@ class Watcher:
         with self.router.lock:
             self.hints.early = bool(self.hints.dirty)
 
+    def _held(self) -> set[str]:
+        """Return the relative paths of the files that are held; ``""`` is the file watched."""
+        return {
+            directory.relative_of(name) if hasattr(directory, "relative_of") else ""
+            for directory, name in self._debouncer.held
+        }
+
     def _collect(self) -> None:
         self._found.extend(self._select(self._emit.fetch()))
 
     def _select(self, events: list[Event]) -> list[Event] | list[Event | Failed]:
+        if self._causes is not None:
+            self._causes.add_to(events, self._held)
         return events if self._selection is None else self._selection.select(events)
 
     def _prepare(self) -> None:

@@ -62,6 +62,7 @@ class FileSystemOptions(NamedComponent):
     transient: bool = _watch_option("transient")
     follow_symlinks: bool = _watch_option("follow_symlinks")
     own: OwnPolicy = _watch_option("own")
+    who: bool = _watch_option("who")
     content: ContentSetting | None = Setting(
         None, description="Put a file's content into its events."
     )
@@ -107,8 +108,8 @@ class FileSystemOptions(NamedComponent):
 WATCH_OPTIONS: Final[tuple[str, ...]] = (
     "recursive", "existing", "state", "settle", "settle_max", "settle_until", "settle_dir",
     "must_exist", "metadata", "transient",
-    "follow_symlinks", "own", "content", "include", "exclude", "ignore_file", "default_ignores",
-    "backend", "filesystem_mark", "gather", "poll_interval", "rescan_interval",
+    "follow_symlinks", "own", "who", "content", "include", "exclude", "ignore_file",
+    "default_ignores", "backend", "filesystem_mark", "gather", "poll_interval", "rescan_interval",
 )  # fmt: skip
 """Properties that are the keyword argument of ``watch_dir`` of the same name."""
 

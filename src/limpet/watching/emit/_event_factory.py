@@ -7,7 +7,7 @@ An event is made with its source, from which its fields are worked out when they
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from limpet import events as ev
 from limpet._file_stat import kind_of_mode
@@ -60,6 +60,8 @@ def barely_known(record: Record, device: int) -> FileStat:
     return public_stat(facts)
 
 
+_WHO: Final = cast("Any", ev.EntryEvent).who
+"""The slot, which frozen closes."""
 _FORMS: dict[Kind, int] = {"file": 0o100000, "dir": 0o040000, "symlink": 0o120000, "other": 0}
 _CONTENT: Final[frozenset[Change]] = frozenset(("content",))
 
@@ -71,6 +73,7 @@ _DEFAULTS: Final[dict[str, object]] = {
     "existing": False,
     "transient": False,
     "replaced": None,
+    "who": None,
     "content": None,
     "content_mode": None,
     "content_error": None,
@@ -96,6 +99,11 @@ def with_number(event: Event, seq: int, time: float) -> Event:
         return event
     made = make_lazily(type(event), event._maker, (seq, time, *source[2:]))  # type: ignore[attr-defined]  # noqa: SLF001
     set_path(made, event.path)  # type: ignore[attr-defined]
+    try:
+        who = _WHO.__get__(event)
+    except AttributeError:  # the slot is not filled: nobody was named
+        return made
+    _WHO.__set__(made, who)
     return made
 
 

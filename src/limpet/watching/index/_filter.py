@@ -180,6 +180,30 @@ class Filter:
             return True
         return self._ignored(relative, slashed)
 
+    def why(self, directory: str, name: str, *, is_dir: bool) -> str | None:
+        """Return which rule leaves ``name`` in ``directory`` out; ``None`` if none does."""
+        if not self.hides(directory, name, is_dir=is_dir):
+            return None
+        relative = f"{directory}/{name}" if directory else name
+        slashed = relative + "/" if is_dir else relative
+        if self._defaults and Filter().hides(directory, name, is_dir=is_dir):
+            return f"default_ignores: {name!r} is a name of partial or temporary files"
+        if self._own and self._is_own(directory, name):
+            return "it is the watch's own state file"
+        if (directory, name) in self._left_out:
+            return "it is a place of its own, which reports it"
+        if self._exclude is not None and self._exclude.match_file(slashed):
+            return f"exclude: {_rule_of(self._exclude, slashed)}"
+        if self._include is not None and not is_dir and not self._include.match_file(relative):
+            return "include: no pattern matches it"
+        found = "an ignore file"
+        for prefix in sorted(self._ignore_files, key=len):
+            spec = self._ignore_files[prefix]
+            if relative.startswith(prefix) and spec.match_file(slashed[len(prefix) :]):
+                rule = _rule_of(spec, slashed[len(prefix) :])
+                found = f"the ignore file in {prefix or 'the location'}: {rule}"
+        return found
+
     def _is_own(self, directory: str, name: str) -> bool:
         return any(
             directory == where
@@ -196,3 +220,10 @@ class Filter:
                 if answer is not None:
                     verdict = answer
         return verdict
+
+
+def _rule_of(spec: pathspec.PathSpec[Any], path: str) -> str:
+    """Return the pattern that decides about a path, as it was written."""
+    index = spec.check_file(path).index
+    pattern = spec.patterns[index] if index is not None else None
+    return repr(getattr(pattern, "pattern", None) or "a pattern")
