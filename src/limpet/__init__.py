@@ -244,8 +244,8 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
         {
             name: f"limpet.{name}"
             for name in (
-                "backends", "bot", "cli", "config", "errors", "events", "following", "output",
-                "remote", "testing", "watching",
+                "backends", "bot", "cli", "compat", "config", "errors", "events", "following",
+                "output", "remote", "testing", "watching",
             )
         },
     )  # fmt: skip

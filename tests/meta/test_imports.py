@@ -170,6 +170,15 @@ ALLOWED = {
         "limpet.output",
         "limpet.watching",
     ),
+    "limpet.compat": (
+        "limpet",
+        "limpet._lazy_names",
+        "limpet.compat",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.watching",
+    ),
     "limpet.testing": (
         "limpet",
         "limpet.backends",
@@ -462,12 +471,13 @@ def test_a_circle_is_found() -> None:
 
 def test_no_part_finds_another_by_a_string() -> None:
     """``sys.modules`` is for classes that are stored by name, for loops that may be loaded, and to
-    forget the modules of a bot that was checked."""
+    forget the modules of a bot that was checked, and for drop-ins, which take a package's place."""
     allowed = {
         "limpet._event_loop",
         "limpet.bot.config._own_folder",
         "limpet.bot.events._event_codec",
         "limpet.bot.settings._setting",
+        "limpet.compat._substitute",
     }
     by_name = re.compile(r"\bsys\.modules\b|\bfrom sys import\b.*\bmodules\b")
     users = {
@@ -485,6 +495,8 @@ def test_modules_are_loaded_by_name_in_few_places() -> None:
         "limpet._require_extra",
         "limpet.bot.config._build",
         "limpet.cli._kernel_limits",
+        "limpet.compat._substitute",
+        "limpet.compat.watchfiles.run",
     }
     users = {
         name
