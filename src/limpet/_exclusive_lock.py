@@ -50,6 +50,9 @@ if sys.platform == "win32":
             if code in _HELD:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             raise ctypes.WinError(code)
+
+    def unlock(_fd: int) -> None:
+        """Release the lock for processes too that have inherited the descriptor; none has here."""
 else:
     import fcntl
 
@@ -61,3 +64,10 @@ else:
             OSError: The file's file system has no locks.
         """
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def unlock(fd: int) -> None:
+        """Release the lock, also where a process that still runs has inherited the descriptor.
+
+        A close alone does not: the lock is of the open file, which both share (flock(2)).
+        """
+        fcntl.flock(fd, fcntl.LOCK_UN)

@@ -19,6 +19,7 @@ from limpet.output._operations import (
     verb_of,
 )
 from limpet.output._output import Output
+from limpet.output._rename_free import rename_to_free_path
 from limpet.output._results import Done, RefusalCode, Refused, Result, RootState
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Rotation",
     "Ticket",
     "open_output",
+    "rename_to_free_path",
     "safe_name",
     "verb_of",
 ]
