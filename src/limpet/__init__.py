@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         SyncFollower,
         follow,
     )
+    from limpet.intake import Inbox, InboxOptions, Job, SyncInbox, SyncJob, inbox
     from limpet.output import (
         AppendToFile,
         AsyncOutput,
@@ -152,6 +153,9 @@ __all__ = [
     "FollowOptions",
     "FollowStats",
     "Follower",
+    "Inbox",
+    "InboxOptions",
+    "Job",
     "LimitError",
     "LimpetError",
     "Line",
@@ -178,6 +182,8 @@ __all__ = [
     "RootGoneError",
     "Rotation",
     "SyncFollower",
+    "SyncInbox",
+    "SyncJob",
     "SyncMultiWatch",
     "SyncWatch",
     "TargetDirCreated",
@@ -196,6 +202,7 @@ __all__ = [
     "Who",
     "explain",
     "follow",
+    "inbox",
     "open_output",
     "own_write",
     "preload",
@@ -231,6 +238,7 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
                     Appended FollowEvent FollowOptions FollowStats Follower Line Position
                     SyncFollower follow
                     """,
+                "limpet.intake": "Inbox InboxOptions Job SyncInbox SyncJob inbox",
                 "limpet.output": """
                     AppendToFile AsyncOutput CreateFile DeleteDir DeleteFile Done MakeDir MoveFile
                     Output OutputLimits OverwriteFile Refused Result Rotation open_output safe_name
@@ -245,6 +253,7 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
             name: f"limpet.{name}"
             for name in (
                 "backends", "bot", "cli", "compat", "config", "errors", "events", "following",
+                "intake",
                 "output", "remote", "testing", "watching",
             )
         },

@@ -20,6 +20,7 @@ from limpet.cli import (
     _explain_args,
     _follow_args,
     _hub_args,
+    _inbox_args,
     _watch_args,
     _write,
 )
@@ -32,6 +33,7 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text(encoding=
 SECTIONS: dict[str, list[Parser]] = {
     "limpet watch": [_watch_args.parser("watch")],
     "limpet follow": [_follow_args.parser("follow")],
+    "limpet inbox": [_inbox_args.parser("inbox")],
     "limpet doctor": [_doctor_args.parser("doctor")],
     "limpet explain": [_explain_args.parser("explain")],
     "Writing": [_write.parser(command) for command in _write.USES],

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from tests.waiting import until_sync
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 PATIENCE = 30.0
@@ -112,18 +114,20 @@ def test_the_file_example_takes_over_each_content_once(folder: Path) -> None:
         assert program.line() == "settings: {'level': 3}"
 
 
-def test_the_inbox_takes_what_lies_there_and_what_comes(folder: Path) -> None:
-    """Each file once, complete, and then it is in the other folder."""
-    inbox, done = folder / "inbox", folder / "done"
+def test_the_inbox_takes_what_is_there_and_what_comes(folder: Path) -> None:
+    """Each file once, complete, and then it is in the other folder; what fails has a note."""
+    inbox, done, failed = folder / "inbox", folder / "done", folder / "failed"
     inbox.mkdir()
     (inbox / "early").write_text("1\n2\n")
-    with running("inbox.py", inbox, done, 0.2) as program:
+    with running("inbox.py", inbox, done, failed, 0.2) as program:
         assert program.line() == "early: 2 lines"
         with (inbox / "late").open("w") as file:
             file.writelines(f"{number}\n" for number in range(5))
         assert program.line() == "late: 5 lines"
+        (inbox / "bad").touch()
+        until_sync(lambda: not list(inbox.iterdir()))
     assert sorted(path.name for path in done.iterdir()) == ["early", "late"]
-    assert not list(inbox.iterdir())
+    assert "has no lines" in (failed / "bad.error.txt").read_text()
 
 
 def test_the_script_ends_when_the_file_is_there(folder: Path) -> None:

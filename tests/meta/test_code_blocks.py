@@ -27,6 +27,7 @@ from limpet.cli import (
     _explain_args,
     _follow_args,
     _hub_args,
+    _inbox_args,
     _watch_args,
     _write,
 )
@@ -140,6 +141,7 @@ def test_units_are_read(block: Block) -> None:
 PARSERS: dict[str, argparse.ArgumentParser] = {
     "watch": _watch_args.parser("watch"),
     "follow": _follow_args.parser("follow"),
+    "inbox": _inbox_args.parser("inbox"),
     "doctor": _doctor_args.parser("doctor"),
     "explain": _explain_args.parser("explain"),
     "agent": _agent_args.parser("agent"),

@@ -159,6 +159,27 @@ ALLOWED = {
         "limpet.following",
         "limpet.watching",
     ),
+    "limpet.intake": (
+        "limpet._atomic_file",
+        "limpet._backoff",
+        "limpet._descriptors",
+        "limpet._error_text",
+        "limpet._event_loop",
+        "limpet._exclusive_lock",
+        "limpet._file_stat",
+        "limpet._gitignore",
+        "limpet._lazy_names",
+        "limpet._option_fields",
+        "limpet._option_signature",
+        "limpet._shared_open",
+        "limpet._surrogates",
+        "limpet.config",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.intake",
+        "limpet.output",
+        "limpet.watching",
+    ),
     "limpet": (
         "limpet._lazy_names",
         "limpet._preload",
@@ -167,6 +188,7 @@ ALLOWED = {
         "limpet.errors",
         "limpet.events",
         "limpet.following",
+        "limpet.intake",
         "limpet.output",
         "limpet.watching",
     ),
@@ -210,6 +232,7 @@ ALLOWED = {
         "limpet.errors",
         "limpet.events",
         "limpet.following",
+        "limpet.intake",
         "limpet.output",
         "limpet.remote",
         "limpet.watching",
@@ -251,6 +274,7 @@ ALLOWED = {
         "limpet.errors",
         "limpet.events",
         "limpet.following",
+        "limpet.intake",
         "limpet.output",
         "limpet.remote",
         "limpet.watching",
@@ -282,7 +306,12 @@ ALLOWED = {
         "limpet.remote",
         "limpet.watching",
     ),
-    "limpet._preload": ("limpet.following", "limpet.output", "limpet.watching"),
+    "limpet._preload": (
+        "limpet.following",
+        "limpet.intake",
+        "limpet.output",
+        "limpet.watching",
+    ),
     "limpet.__main__": (
         "limpet._hangup",
         "limpet._process_end",
@@ -298,6 +327,9 @@ SHELLS = {
     "limpet.following._follower",
     "limpet.following._sync_follower",
     "limpet.following._follow_thread",
+    "limpet.intake",
+    "limpet.intake._inbox",
+    "limpet.intake._open_inbox",
     "limpet.output",
     "limpet.output._async_output",
     "limpet.watching",
@@ -373,7 +405,7 @@ def test_a_module_imports_only_from_parts_below_its_own(module: str) -> None:
     assert not wrong
 
 
-CORED = {"limpet.following", "limpet.output", "limpet.watching"}
+CORED = {"limpet.following", "limpet.intake", "limpet.output", "limpet.watching"}
 CORE = [m for m in MODULES if part_of(m) in CORED and m not in SHELLS]
 
 

@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 DROPPED = {
     "anew", "belief", "believe", "believed", "crew", "droppings", "ghosts", "ground", "hear",
-    "heard", "hears", "inbox", "inboxes", "lane", "lanes", "letter", "letters", "look", "looked",
+    "heard", "hears", "lane", "lanes", "letter", "letters", "look", "looked",
     "looks", "news", "tell", "teller", "tells", "told", "whoever",
 }  # fmt: skip
 """Words that no identifier has; ``dead_letter`` and ``dead_letters`` are the field's term."""
@@ -28,7 +28,7 @@ SETTLE = {
     "config.py", "watching/__init__.py", "watching/_watcher.py", "watching/_watch.py",
     "watching/_keywords.py", "watching/_places.py", "watching/_group_stream.py",
     "watching/emit", "watching/diff/_context.py",
-    "bot/io", "cli", "remote", "following",
+    "bot/io", "cli", "remote", "following", "intake",
 }  # fmt: skip
 """Where ``settle``, the debounce option, is read or passed on."""
 

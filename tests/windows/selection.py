@@ -38,6 +38,7 @@ RUN: Final = tuple(
     examples/test_examples examples/test_pages
     following/test_async_follower following/test_faults
     following/test_starts
+    intake/test_inbox intake/test_sync_inbox
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
     shared/test_events shared/test_file_stat shared/test_wire watch/kernel/test_async_watch
     watch/kernel/test_location watch/kernel/test_places_in_loops watch/model/test_laws_places
@@ -64,7 +65,8 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         watch/model/test_inode_reuse output/test_file_systems output/test_isolation
         output/test_unnamed_files
         bot/test_stop cli/test_stop cli/test_processes cli/test_doctor shared/test_process_group
-        following/test_symlinks output/test_attack""".split()
+        following/test_symlinks output/test_attack
+        intake/test_kill""".split()
     ),
     "about the repository, which is the same everywhere": tuple(
         """meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
@@ -94,6 +96,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     "ends its programs with SIGTERM, which no program can answer here": (
         "bot/test_mewbot",
         "bot/test_service",
+        "cli/test_inbox",
         "cli/test_watch",
     ),
     "about names that are no text": ("bot/test_odd_names",),

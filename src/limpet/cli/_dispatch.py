@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "follow": "Write the lines that are added to files, across rotation and restarts.",
     "doctor": "Show how a path would be watched, and what limits that.",
     "explain": "Show why changes at a path would be reported, or would not.",
+    "inbox": "Run a command for each file that is put into a folder, then move it away.",
     "put": "Write standard input to a file below a root folder.",
     "append": "Append standard input to a file below a root folder.",
     "rm": "Remove a file or an empty folder below a root folder.",
@@ -32,7 +33,7 @@ COMMANDS: Final = {
 }
 
 
-_STREAMING: Final = (["watch"], ["follow"], ["run"])
+_STREAMING: Final = (["watch"], ["follow"], ["inbox"], ["run"])
 """Commands that write on and on, and see to failures themselves."""
 _HELP: Final = frozenset({"-h", "--help"})
 
@@ -88,6 +89,8 @@ def _run(argv: list[str]) -> int:
             from limpet.cli._watch_args import main
         case ["follow"]:
             from limpet.cli._follow_args import main
+        case ["inbox"]:
+            from limpet.cli._inbox_args import main
         case ["doctor"]:
             from limpet.cli._doctor_args import main
         case ["explain"]:

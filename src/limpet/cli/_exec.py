@@ -231,7 +231,7 @@ class Runner:
             windows_job.release()
         if status != 0:
             self.failed += 1
-            await self._report(f"{self._shown} {_outcome(status)}, for {job.title}")
+            await self._report(f"{self._shown} {outcome(status)}, for {job.title}")
 
 
 @contextmanager
@@ -252,7 +252,8 @@ def _as_stdin(payload: bytes) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _outcome(status: int) -> str:
+def outcome(status: int) -> str:
+    """Return how a command ended, after its name."""
     if status >= 0:
         return f"ended with status {status}"
     with suppress(ValueError):

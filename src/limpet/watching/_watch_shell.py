@@ -117,6 +117,13 @@ class WatchShell(Generic[Core]):
         if watcher is not None and dispatcher is not None:
             dispatcher.end(watcher, last=dispatcher.release())
 
+    def _abandon(self) -> None:
+        """Free everything soon, without a wait: for owners that the garbage collector found."""
+        dispatcher, core = self._dispatcher, self._core
+        self._core = self._dispatcher = None
+        if dispatcher is not None and core is not None and not sys.is_finalizing():
+            dispatcher.abandon(core)
+
     def __del__(self) -> None:
         """Free everything if the block was never left, and say so."""
         dispatcher = self._dispatcher
