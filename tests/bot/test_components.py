@@ -338,6 +338,11 @@ def test_processed_files_are_moved(tmp_path: Path) -> None:
     assert away("c", name="{{ stem }}-{{ size }}", done="kept") == directory / "kept" / "c-3"
     found = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
     assert found == ["done/sub/a.1.txt", "done/sub/a.txt", "failed/b", "in/kept/c-3"]
+    (directory / "n").write_text("x")
+    (tmp_path / "failed" / "n.error.txt").write_text("another's")
+    away("n", failed=True, note=True)
+    assert "it went wrong" in (tmp_path / "failed" / "n.1.error.txt").read_text()
+    assert (tmp_path / "failed" / "n.1").exists()
     (directory / "d").write_text("x")
     order = act(MoveProcessedFileAction(), created("d", location=str(directory)))[0]
     assert asyncio.run(move_processed_file(order)) is None  # another inode stands there

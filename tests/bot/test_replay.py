@@ -61,6 +61,8 @@ def test_the_whole_way_of_a_file_that_fails(tmp_path: Path) -> None:
         assert program.end() == 0, program.output
     assert (tmp_path / "tries").read_text().count("ran") == 3
     assert "another try" not in program.output
+    note = moved.with_name("order.1.csv.error.txt")
+    assert "exited with status 1" in note.read_text()
 
     ((ident, moment, name, step, tries, path, error),) = listed(tmp_path)
     assert len(ident) == 16
@@ -72,6 +74,7 @@ def test_the_whole_way_of_a_file_that_fails(tmp_path: Path) -> None:
     again = limpet(tmp_path, "replay", "inbox.yaml", *INBOX_ARGV)
     assert (again.returncode, again.stdout) == (1, "0 done, 1 left: 1 failed again\n"), again.stderr
     assert moved.exists()
+    assert note.exists()
     assert listed(tmp_path)[0][0] == ident
 
     put(moved, "repaired\n")  # another file, at the same path
@@ -81,6 +84,7 @@ def test_the_whole_way_of_a_file_that_fails(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text() == "repaired\n"
     assert (tmp_path / "done" / "sub" / "order.csv").read_text() == "repaired\n"
     assert not moved.exists()
+    assert not note.exists()
     assert os.listdir(tmp_path / "state") == ["lock"]
 
 

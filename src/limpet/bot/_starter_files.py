@@ -187,7 +187,7 @@ actions:
   - kind: Action
     implementation: limpet.bot.MoveProcessedFileAction   # must be the last
     uuid: @
-    properties: {done: ../done, failed: ../failed}
+    properties: {done: ../done, failed: ../failed, note: true}
 """,
     ),
 }

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet._lazy_names import lazy_names
-from limpet.intake._free_names import MOST_NAMES, free_names, numbered
+from limpet.intake._free_names import MOST_NAMES, numbered
 from limpet.intake._inbox_options import InboxOptions, Options, Unit
 
 if TYPE_CHECKING:
-    from limpet.intake._failure_note import JobFailedError
+    from limpet.intake._failure_note import JobFailedError, full_failure, note_name, note_text
     from limpet.intake._inbox import Inbox, Job
     from limpet.intake._open_inbox import inbox
     from limpet.intake._sync_inbox import SyncInbox, SyncJob
@@ -27,8 +27,10 @@ __all__ = [
     "SyncInbox",
     "SyncJob",
     "Unit",
-    "free_names",
+    "full_failure",
     "inbox",
+    "note_name",
+    "note_text",
     "numbered",
 ]
 """For users: those that ``limpet`` has too. The others are for limpet's own parts."""
@@ -43,7 +45,10 @@ if not TYPE_CHECKING:  # the checker has the imports above; the rest is loaded w
             "JobFailedError": "limpet.intake._failure_note",
             "SyncInbox": "limpet.intake._sync_inbox",
             "SyncJob": "limpet.intake._sync_inbox",
+            "full_failure": "limpet.intake._failure_note",
             "inbox": "limpet.intake._open_inbox",
+            "note_name": "limpet.intake._failure_note",
+            "note_text": "limpet.intake._failure_note",
         },
         {},
     )

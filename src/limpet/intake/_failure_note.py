@@ -8,7 +8,9 @@ from typing import Final
 
 from limpet._error_text import error_text
 from limpet._surrogates import writable
+from limpet.intake._free_names import with_end
 
+_NOTE_END: Final = ".error.txt"
 _LONGEST: Final = 20_000
 """Characters of a trace in a note: an error may contain a whole file."""
 
@@ -39,7 +41,19 @@ def full_failure(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"
 
 
-def note_text(name: str, attempts: int, most: int, failure: str) -> str:
-    """Return the text of the note beside a job that failed."""
+def note_text(name: str, failure: str, *, tries: str = "") -> str:
+    """Return the text of the note beside a file or folder that failed.
+
+    Args:
+        name: Its name.
+        failure: Why it failed.
+        tries: How many tries it had, if that is known.
+    """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return f"file: {name!r}\nfailed: {at}\ntries: {attempts} of {most}\n\n{failure}\n"
+    line = f"tries: {tries}\n" if tries else ""
+    return f"file: {name!r}\nfailed: {at}\n{line}\n{failure}\n"
+
+
+def note_name(name: str) -> str:
+    """Return what the note beside a file is called."""
+    return with_end(name, _NOTE_END)

@@ -385,7 +385,8 @@ class Intake:
             elif record.outcome == "done" and self._done is not None:
                 put_away(path, self._done, name, record.identity, copied=self._copied(record))
             else:
-                note = note_text(name, record.attempts, self.options.attempts, failure)
+                tries = f"{record.attempts} of {self.options.attempts}"
+                note = note_text(name, failure, tries=tries)
                 put_away(
                     *(path, self._failed, name, record.identity),
                     note=note,

@@ -17,11 +17,11 @@ from typing import Final
 from limpet._atomic_file import sync_dir
 from limpet._descriptors import close_reader, sync_to_disk
 from limpet._shared_open import open_shared
-from limpet.intake._free_names import free_names, with_end
+from limpet.intake._failure_note import note_name
+from limpet.intake._free_names import free_names
 from limpet.intake._job_record import Identity, identity_of_job
 from limpet.output import rename_to_free_path
 
-NOTE_END: Final = ".error.txt"
 _READ: Final = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -80,7 +80,7 @@ def put_away(
     os.makedirs(folder, exist_ok=True)
     for candidate in free_names(last):
         target = os.path.join(folder, candidate)
-        noted = None if note is None else os.path.join(folder, with_end(candidate, NOTE_END))
+        noted = None if note is None else os.path.join(folder, note_name(candidate))
         try:
             if note is not None and noted is not None:
                 if os.path.lexists(target):

@@ -41,6 +41,9 @@ class MoveProcessedFileAction(LimpetAction):
         Template("{{ rel }}"),
         description="Name in that folder, as a template; by default subfolders stay.",
     )
+    note: bool = Setting(
+        False, description="Write a note why beside a file that failed: `NAME.error.txt`."
+    )
 
     @staticmethod
     def produces_outputs() -> set[type[OutputEvent]]:
@@ -69,6 +72,7 @@ class MoveProcessedFileAction(LimpetAction):
             done=_below(place, self.done),
             failed=_below(place, self.failed),
             name=self._name(event, state),
+            note=self.note,
             stat=None if stat is None else (stat.device, stat.inode),
         )
 

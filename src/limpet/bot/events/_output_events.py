@@ -196,6 +196,8 @@ class MoveProcessedFileOutputEvent(FileSystemOutputEvent):
     """Its new name, relative to that directory."""
     stat: tuple[int, int] | None = None
     """Device and inode of the file; another file at this path is left alone."""
+    note: bool = False
+    """Write a note why beside a file that failed."""
 
     def operation(self) -> Operation:
         """Raise: it is not an operation below the output directory.

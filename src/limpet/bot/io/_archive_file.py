@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Final
 
 from limpet._file_stat import identity_of
+from limpet._surrogates import writable
 from limpet.bot.events._output_events import MoveProcessedFileOutputEvent
-from limpet.errors import ExistsError, MissingError, UsageError
-from limpet.output import MoveFile, Output, Refused
-
-_MOST_NAMES: Final = 1000
-"""Numbers that are tried behind a name that is taken."""
+from limpet.errors import ExistsError, LimpetError, MissingError, UsageError
+from limpet.intake import MOST_NAMES, full_failure, note_name, note_text, numbered
+from limpet.output import CreateFile, DeleteFile, MoveFile, Output, Refused
 
 
 async def move_processed_file(event: MoveProcessedFileOutputEvent) -> Path | None:
@@ -48,22 +46,50 @@ def _move(event: MoveProcessedFileOutputEvent) -> Path | None:
         raise UsageError(message)
     name = source.relative_to(root).as_posix()
     base = (directory / event.name).relative_to(root).as_posix()
+    wants_note = failed and event.note
     with Output(root, cross_mounts=True, clean=False) as out:
         if event.stat is not None and not _is_same(source, event.stat):
             return None
-        for number in range(_MOST_NAMES):
-            if name == _numbered(base, number):
+        for number in range(MOST_NAMES):
+            if name == numbered(base, number):
                 return source  # a replay that failed again: it is there
-            answer = out.perform(MoveFile(name=name, target=_numbered(base, number)))
+            target = numbered(base, number)
+            if wants_note and os.path.lexists(root / _note_of(target)):
+                continue
+            answer = out.perform(MoveFile(name=name, target=target))
             if not isinstance(answer, Refused):
+                if wants_note:
+                    out.perform(CreateFile(name=_note_of(target), content=_note(event, target)))
+                elif event.note and _is_replayed(event):
+                    out.perform(DeleteFile(name=_note_of(name), missing_ok=True))
                 return answer.path
             error = answer.error()
             if isinstance(error, MissingError):
                 return None
             if not isinstance(error, ExistsError):
                 raise error
-    message = f"cannot move {source}: {_MOST_NAMES} names like {base!r} are taken in {root}"
+    message = f"cannot move {source}: {MOST_NAMES} names like {base!r} are taken in {root}"
     raise ExistsError(message, name=base, operation="move")
+
+
+def _is_replayed(event: MoveProcessedFileOutputEvent) -> bool:
+    """Return whether the file comes from the directory of those that failed, not the watched."""
+    source = Path(event.path)
+    return source.is_relative_to(event.failed) and not source.is_relative_to(event.location)
+
+
+def _note_of(name: str) -> str:
+    """Return the name of the note beside a file."""
+    head, slash, last = name.rpartition("/")
+    return f"{head}{slash}{note_name(last)}"
+
+
+def _note(event: MoveProcessedFileOutputEvent, name: str) -> str:
+    error = None if event.outcome is None else event.outcome.error
+    if error is None:
+        return ""
+    text = str(error) if isinstance(error, LimpetError) else full_failure(error)
+    return note_text(name.rpartition("/")[2], writable(text))
 
 
 def find_moved(base: Path, identity: tuple[int, int]) -> Path | None:
@@ -73,8 +99,8 @@ def find_moved(base: Path, identity: tuple[int, int]) -> Path | None:
         base: The path it was to get; a taken name got a number.
         identity: Device and inode.
     """
-    for number in range(_MOST_NAMES):
-        path = base.parent / _numbered(base.name, number)
+    for number in range(MOST_NAMES):
+        path = base.parent / numbered(base.name, number)
         try:
             found = os.lstat(path)
         except OSError:
@@ -82,17 +108,6 @@ def find_moved(base: Path, identity: tuple[int, int]) -> Path | None:
         if identity_of(found) == identity:
             return path
     return None
-
-
-def _numbered(name: str, number: int) -> str:
-    """Return ``a/b.txt``, then ``a/b.1.txt``: the extension stays, so that patterns still match."""
-    if not number:
-        return name
-    head, slash, last = name.rpartition("/")
-    stem, dot, extension = last.rpartition(".")
-    if not stem:
-        stem, dot, extension = last, "", ""
-    return f"{head}{slash}{stem}.{number}{dot}{extension}"
 
 
 def _is_same(path: Path, identity: tuple[int, int]) -> bool:
