@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import inspect
+import json
 import logging
 import os
 import threading
@@ -17,6 +19,8 @@ import anyio
 import pytest
 
 import limpet
+from limpet.intake._job_record import JobRecord, key_of
+from limpet.output import rename_to_free_path
 from tests.capabilities import IS_ROOT
 from tests.waiting import PATIENCE, until
 
@@ -497,6 +501,105 @@ async def test_what_was_done_but_not_moved_is_moved_by_the_next_start(place: Pat
     async with open_inbox(place) as box:
         assert (await first(aiter(box))).path.name == "b"
         await until(lambda: names(place / "done") == ["a"])
+
+
+@only_asyncio
+@pytest.mark.parametrize("unit", ["file", "dir"])
+async def test_on_another_file_system_jobs_are_copied_and_then_deleted(
+    place: Path, unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Complete at once there, with mode and links as they are; a full disk leaves no part."""
+    real, full = rename_to_free_path, [True]
+
+    def rename(source: str, target: str) -> None:
+        if Path(source).parent != Path(target).parent:
+            raise OSError(errno.EXDEV, "another file system")
+        if full:
+            full.pop()
+            raise OSError(errno.ENOSPC, "no space")
+        real(source, target)
+
+    monkeypatch.setattr("limpet.intake._put_away.rename_to_free_path", rename)
+    if unit == "file":
+        put(place / "in" / "f")
+    else:
+        (place / "in" / "f" / "sub").mkdir(parents=True)
+        (place / "in" / "f" / "sub" / "x").write_text("text")
+        (place / "in" / "f" / "link").symlink_to("/nowhere")
+    (place / "in" / "f").chmod(0o700)
+    seen = []
+    async with open_inbox(place, unit=unit) as box, anyio.create_task_group() as tasks:
+
+        async def work() -> None:
+            async for job in box:
+                async with job:
+                    seen.append(job.attempt)
+
+        tasks.start_soon(work)
+        await until(lambda: not names(place / "in"))
+        tasks.cancel_scope.cancel()
+    assert (seen, full) == ([1], [])
+    assert names(place / "done") == ["f"]
+    assert (place / "done" / "f").stat().st_mode & 0o777 == 0o700
+    if unit == "file":
+        assert (place / "done" / "f").read_text() == "text"
+    else:
+        assert (place / "done" / "f" / "sub" / "x").read_text() == "text"
+        assert os.readlink(place / "done" / "f" / "link") == "/nowhere"
+
+
+@only_asyncio
+async def test_a_disk_that_takes_no_record_forgets_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tries are counted in memory then, and the note has the error."""
+
+    def refuse(_: JobRecord) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(JobRecord, "save", refuse)
+    put(place / "in" / "f")
+    attempts = []
+    async with open_inbox(place, attempts=2) as box:
+        async for job in box:
+            async with job:
+                attempts.append(job.attempt)
+                raise ValueError(job.attempt)
+            if len(attempts) == 2:
+                break
+    assert attempts == [1, 2]
+    assert "ValueError: 2" in (place / "failed" / "f.error.txt").read_text()
+
+
+@only_asyncio
+async def test_records_of_others_lead_nowhere(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A planted record names no path outside; a planted link is not followed."""
+    (place / "secret").write_text("s")
+    records = place / "in" / ".limpet-inbox"
+    records.mkdir()
+    for name in ("../secret", "sub/../../secret", "/etc/passwd", ""):
+        file = records / f"{key_of(name)}.job"
+        file.write_text(json.dumps({"name": name, "attempts": 9, "outcome": "done"}))
+    (records / f"{key_of('f')}.job").write_bytes(b"{" * 100_000)
+    put(place / "in" / "f")
+    async with open_inbox(place) as box, await first(aiter(box)) as job:
+        assert (job.path.name, job.attempt) == ("f", 1)
+    assert (place / "secret").exists()
+    for file in records.iterdir():
+        file.unlink()
+    records.rmdir()
+    (place / "elsewhere").mkdir()
+    records.symlink_to(place / "elsewhere")
+    put(place / "in" / "g")
+    async with open_inbox(place) as box, anyio.create_task_group() as tasks:
+        tasks.start_soon(first, aiter(box))
+        await until(lambda: "cannot begin 'g'" in caplog.text)
+        assert names(place / "elsewhere") == []
+        records.unlink()
+        await until(records.is_dir)
+        tasks.cancel_scope.cancel()
 
 
 @only_asyncio

@@ -28,6 +28,7 @@ TESTS = """
     tests/watch/kernel/test_other_loops_and_forks.py
     tests/output/test_operations.py tests/output/test_async_output.py
     tests/following/test_fault_table.py tests/following/test_shells.py
+    tests/intake/test_inbox.py tests/intake/test_model.py tests/intake/test_sync_inbox.py
     """.split()
 
 LOWEST = "3.11"

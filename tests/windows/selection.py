@@ -38,7 +38,7 @@ RUN: Final = tuple(
     examples/test_examples examples/test_pages
     following/test_async_follower following/test_faults
     following/test_starts
-    intake/test_inbox intake/test_sync_inbox
+    intake/test_inbox intake/test_model intake/test_sync_inbox
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
     shared/test_events shared/test_file_stat shared/test_wire watch/kernel/test_async_watch
     watch/kernel/test_location watch/kernel/test_places_in_loops watch/model/test_laws_places

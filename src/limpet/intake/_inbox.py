@@ -12,8 +12,10 @@ import math
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -123,6 +125,8 @@ class Inbox:
         self._intake: Intake | None = None
         self._watch: Watch | None = None
         self._events: AsyncIterator[list[Event]] | None = None
+        self._arrived: deque[list[Event]] = deque()
+        """What the watch has reported, at most one batch for each task that was cancelled since."""
         self._loop: EventLoop | None = None
         self._turn: anyio.Lock | None = None
         self._threads: anyio.CapacityLimiter | None = None
@@ -164,6 +168,7 @@ class Inbox:
         self._turn = anyio.Lock()
         self._threads = anyio.CapacityLimiter(self.options.concurrency + 1)
         self._is_woken = self._is_warned = False
+        self._arrived.clear()
         await run_sync(intake.open, limiter=self._threads)
         keywords = watch_keywords(self.options, intake.folders_inside)
         watch = watch_dir(self.location, **keywords)
@@ -227,10 +232,17 @@ class Inbox:
                 if not intake.has_room:
                     await self._wait_for_room(intake)
                     continue
-                await self._in_thread(intake.advance)
+                await self._in_thread(partial(self._advance, intake))
                 if not intake.is_ready:
                     await self._wait_for_events(intake)
         raise StopAsyncIteration
+
+    def _advance(self, intake: Intake) -> None:
+        """Take over what the watch has reported, then claim; on a thread."""
+        while self._arrived:
+            with suppress(IndexError):  # another thread was quicker
+                note_events(intake, self._arrived.popleft())
+        intake.advance()
 
     async def _wait_for_room(self, intake: Intake) -> None:
         idle = intake.never_entered()
@@ -256,16 +268,13 @@ class Inbox:
         if self._is_woken:
             self._is_woken = False
             return True
-        intake = self._intake
         with anyio.CancelScope(deadline=anyio.current_time() + timeout) as scope:
             self._wait_scope = scope
             try:
                 if events is None:
                     await anyio.sleep_forever()
                 else:
-                    batch = await anext(events)
-                    if intake is not None:
-                        note_events(intake, batch)
+                    self._arrived.append(await anext(events))
             finally:
                 self._wait_scope = None
         found, self._is_woken = self._is_woken or not scope.cancelled_caught, False

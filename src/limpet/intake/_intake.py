@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from limpet._backoff import Backoff
 from limpet.errors import UsageError
@@ -80,8 +80,8 @@ class Intake:
         self._trouble = Backoff(0.5, 60.0)
         self._troubles: dict[str, int] = {}
         """Name -> how often something stood in the way that is not the job's own failure."""
-        self._unsaved: dict[str, tuple[tuple[int, ...], int]] = {}
-        """Name -> identity and tries, of records that a full disk did not take."""
+        self._unsaved: dict[str, dict[str, Any]] = {}
+        """Name -> facts, of records that a full disk did not take."""
         self._away = self._folders_inside((self._root,))
 
     def open(self) -> None:
@@ -189,6 +189,7 @@ class Intake:
         delay = self._delay(path, is_held=waiting.is_held)
         if delay is None:
             self._troubles.pop(name, None)
+            self._unsaved.pop(name, None)
             self._forget_record(name)
             return
         if delay > 0:
@@ -234,11 +235,9 @@ class Intake:
         except (FileNotFoundError, NotADirectoryError):
             record.forget()
             return None
+        record.take_over(self._unsaved.pop(name, {}))
         if record.identity != identity:
             record.start_over(identity)
-            unsaved = self._unsaved.pop(name, None)
-            if unsaved is not None and unsaved[0] == identity:
-                record.attempts = unsaved[1]
         if record.outcome:
             self._put_away(name, path, record, record.error)
             return None
@@ -416,7 +415,7 @@ class Intake:
         try:
             record.save()
         except OSError as error:
-            self._unsaved[name] = (record.identity, record.attempts)
+            self._unsaved[name] = record.facts()
             self.report(f"cannot write down the tries of {name!r}: {error}")
 
     # -- trouble -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ is not synced: after a power cut the tries may begin again, and the job itself i
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -80,6 +81,31 @@ class JobRecord:
         """Return the descriptor: a process that inherits it holds the lock, too."""
         return self._fd
 
+    def facts(self) -> dict[str, Any]:
+        """Return what the file has, for JSON."""
+        return {
+            "v": 1,
+            "name": self._name,
+            "attempts": self.attempts,
+            "identity": self.identity,
+            "due": self.due,
+            "outcome": self.outcome,
+            "error": self.error[:2000],
+        }
+
+    def take_over(self, facts: dict[str, Any]) -> None:
+        """Take over what ``facts`` has returned; what is not of that form changes nothing."""
+        try:
+            attempts, due = int(facts["attempts"]), float(facts["due"])
+            identity = tuple(int(one) for one in facts["identity"])
+            outcome, error = facts["outcome"], str(facts["error"])
+        except (ValueError, TypeError, KeyError, OverflowError):
+            return
+        if outcome not in get_args(Outcome):
+            return
+        self.attempts, self.due, self.identity = max(0, attempts), due, identity
+        self.outcome, self.error = cast("Outcome", outcome), error
+
     def start_over(self, identity: Identity) -> None:
         """Record that something else is at the path now."""
         self.attempts, self.identity, self.due, self.outcome = 0, identity, 0.0, ""
@@ -91,16 +117,7 @@ class JobRecord:
         Raises:
             OSError: It could not be written; the lock holds all the same.
         """
-        value = {
-            "v": 1,
-            "name": self._name,
-            "attempts": self.attempts,
-            "identity": self.identity,
-            "due": self.due,
-            "outcome": self.outcome,
-            "error": self.error[:2000],
-        }
-        data = json.dumps(value).encode() + b"\n"
+        data = json.dumps(self.facts()).encode() + b"\n"
         os.lseek(self._fd, 0, os.SEEK_SET)
         os.write(self._fd, data)
         os.ftruncate(self._fd, len(data))
@@ -124,18 +141,9 @@ class JobRecord:
 
     def _read(self) -> None:
         """Take over what is in the file; a damaged one is as good as none."""
-        try:
-            line = os.read(self._fd, _MOST).partition(b"\n")[0]
-            found: Any = json.loads(line)
-            attempts, due = int(found["attempts"]), float(found["due"])
-            identity = tuple(int(one) for one in found["identity"])
-            outcome, error = found["outcome"], str(found["error"])
-        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            return
-        if outcome not in get_args(Outcome):
-            return
-        self.attempts, self.due, self.identity = max(0, attempts), due, identity
-        self.outcome, self.error = cast("Outcome", outcome), error
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            found: Any = json.loads(os.read(self._fd, _MOST).partition(b"\n")[0])
+            self.take_over(found)
 
 
 def key_of(name: str) -> str:
@@ -157,6 +165,7 @@ def lock_record(folder: str, name: str) -> JobRecord | None:
     path = os.path.join(home, f"{key_of(name)}.job")
     for _ in range(_TRIES):
         try:
+            _check_folder(home)
             fd = open_shared(path, _FLAGS, follow=False)
         except FileNotFoundError:
             if not os.path.isdir(folder):
@@ -169,8 +178,6 @@ def lock_record(folder: str, name: str) -> JobRecord | None:
                 raise
             return None  # of Windows: it is being removed by the process that holds it
         try:
-            if not stat.S_ISDIR(os.lstat(home).st_mode):
-                raise NotADirectoryError(20, "not a folder of limpet", home)
             lock_exclusively(fd)
             if _is_at(path, fd):
                 return JobRecord(path, name, fd)
@@ -184,6 +191,15 @@ def lock_record(folder: str, name: str) -> JobRecord | None:
             raise
         close_reader(fd)
     return None
+
+
+def _check_folder(home: str) -> None:
+    """Verify that nobody has put a symlink in the place of the folder.
+
+    RACE: one that comes between this and the opening leads to an empty file where it points.
+    """
+    if not stat.S_ISDIR(os.lstat(home).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder: remove it", home)
 
 
 def remove_folder(folder: str) -> None:
