@@ -169,6 +169,26 @@ async def test_a_task_of_asyncio_that_is_cancelled_gives_its_job_back(place: Pat
             pass
 
 
+@only_asyncio
+async def test_a_cancellation_at_the_end_of_a_block_does_not_undo_it(place: Path) -> None:
+    """The body was left normally: the job is done, though the task is cancelled before it waits."""
+    put(place / "in" / "f")
+    async with open_inbox(place) as box:
+        job = await first(aiter(box))
+
+        async def work() -> None:
+            async with job:
+                current = asyncio.current_task()
+                assert current is not None
+                current.cancel()
+
+        task = asyncio.create_task(work())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: names(place / "done") == ["f"])
+        await until(lambda: not names(place / "in"))
+
+
 async def test_no_more_jobs_are_open_than_concurrency(place: Path) -> None:
     """The iterator waits; several tasks may iterate, and each job goes to one of them."""
     for number in range(12):

@@ -121,7 +121,8 @@ class _InboxRun:
                 )
                 windows_job = adopt(process)
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            await self._session.fail(f"cannot start {self._shown}: {error.strerror or error}")
+            if self._session.code is None:  # of several at once, the first
+                await self._session.fail(f"cannot start {self._shown}: {error.strerror or error}")
             await asyncio.sleep(float("inf"))  # cancelled here: the job is none of its failures
             return
         except (OSError, ValueError) as error:

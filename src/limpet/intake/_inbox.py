@@ -193,8 +193,7 @@ class Inbox:
         try:
             await watch.aclose()
         finally:
-            with anyio.CancelScope(shield=True):
-                await run_sync(intake.close, limiter=threads)
+            await self._surely(intake.close, threads)
 
     def _abandon(self) -> None:
         """Free everything soon, without a wait: for iterators that the garbage collector found."""
@@ -289,8 +288,22 @@ class Inbox:
             finally:
                 self._wake_from_thread()
 
-        with anyio.CancelScope(shield=True):
-            await run_sync(end, limiter=self._threads)
+        await self._surely(end, self._threads)
+
+    @staticmethod
+    async def _surely(doing: Callable[[], None], threads: anyio.CapacityLimiter | None) -> None:
+        """Run on a thread what has no effect the second time, whatever happens to the task.
+
+        ``Task.cancel`` of asyncio passes the shield. If that is before the thread has begun, it
+        would never begin; so there is another one, for which a program that ends waits.
+        """
+        try:
+            with anyio.CancelScope(shield=True):
+                await run_sync(doing, limiter=threads)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                threading.Thread(target=doing, name="limpet inbox").start()
+            raise
 
     async def _in_thread(self, doing: Callable[[], None]) -> None:
         """Run on a thread; a task that is cancelled waits for its end, as far as it can."""

@@ -71,6 +71,7 @@ class Intake:
         """Guards the tables below and the queue; nothing waits for the disk with it."""
         self._turn = threading.Lock()
         """One thread claims at a time, also where a cancelled task has left one behind."""
+        self._is_closed = False
         self._open: dict[str, Claim] = {}
         self._ready: deque[Claim] = deque()
         """Claimed, not handed out: a caller that is cancelled loses none."""
@@ -161,8 +162,9 @@ class Intake:
     def advance(self) -> None:
         """Claim the next job that is due, if there is room; put away what is still to be."""
         with self._turn:
-            self._end_dropped()
-            self._claim_next()
+            if not self._is_closed:
+                self._end_dropped()
+                self._claim_next()
 
     def _claim_next(self) -> None:
         for _ in range(_FEW):
@@ -285,6 +287,9 @@ class Intake:
                 self._give_back(claim)
         except OSError as trouble:
             self._meet_trouble(claim.name, "cannot end", trouble)
+        except BaseException:  # Ctrl-C in the middle of it
+            claim.came_again = True
+            raise
         finally:
             claim.record.release()
             with self._lock:
@@ -317,6 +322,8 @@ class Intake:
 
     def close(self) -> None:
         """Return the jobs whose block was not entered; those that were end as usual."""
+        with self._turn:  # what is being claimed now is returned, too
+            self._is_closed = True
         self._ready.clear()
         self._dropped.clear()
         with self._lock:
@@ -382,14 +389,14 @@ class Intake:
             if record.outcome == "copied" or (record.outcome == "done" and self._done is None):
                 delete(path, record.identity)
             elif record.outcome == "done" and self._done is not None:
-                put_away(path, self._done, name, record.identity, copied=self._copied(record))
+                put_away(path, self._done, name, record.identity, copied=self._copied(name, record))
             else:
                 tries = f"{record.attempts} of {self.options.attempts}"
                 note = note_text(name, failure, tries=tries)
                 put_away(
                     *(path, self._failed, name, record.identity),
                     note=note,
-                    copied=self._copied(record),
+                    copied=self._copied(name, record),
                 )
         except ReplacedError:
             self._start_over(name, path, record)
@@ -404,10 +411,10 @@ class Intake:
         self._unsaved.pop(name, None)
         record.forget()
 
-    def _copied(self, record: JobRecord) -> Callable[[], None]:
+    def _copied(self, name: str, record: JobRecord) -> Callable[[], None]:
         def keep() -> None:
             record.outcome = "copied"
-            record.save()
+            self._save(name, record)
 
         return keep
 

@@ -89,7 +89,7 @@ def put_away(
         except FileExistsError:
             continue
         try:
-            _move(source, target, identity, copied)
+            is_copy = _move(source, target, identity)
         except BaseException as error:
             if noted is not None:
                 with contextlib.suppress(OSError):
@@ -97,6 +97,9 @@ def put_away(
             if isinstance(error, FileExistsError):
                 continue
             raise
+        if is_copy:
+            copied()
+            delete(source, identity)
         return target
     raise FileExistsError(errno.EEXIST, "all names like it are taken", os.path.join(folder, last))
 
@@ -121,20 +124,19 @@ def delete(source: str, identity: Identity) -> None:
         os.unlink(source)
 
 
-def _move(source: str, target: str, identity: Identity, copied: Callable[[], None]) -> None:
+def _move(source: str, target: str, identity: Identity) -> bool:
+    """Move it to its new name; return whether that is a copy, and the source is to be deleted."""
     try:
         rename_to_free_path(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV and getattr(error, "winerror", 0) != _OTHER_DEVICE:
             raise
-    else:
-        if not is_same(target, identity):
-            _move_back(target, source)
-            raise ReplacedError
-        return
-    _copy(source, target, identity)
-    copied()
-    delete(source, identity)
+        _copy(source, target, identity)
+        return True
+    if not is_same(target, identity):
+        _move_back(target, source)
+        raise ReplacedError
+    return False
 
 
 _OTHER_DEVICE: Final = 17
