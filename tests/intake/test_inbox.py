@@ -453,6 +453,26 @@ async def test_links_and_fifos_are_no_jobs(place: Path) -> None:
 
 
 @only_asyncio
+async def test_a_folder_that_becomes_a_link_leads_nowhere(place: Path) -> None:
+    """Also between two tries of a file in it: what is behind the link is neither read nor moved."""
+    (place / "in" / "sub").mkdir()
+    (place / "in" / "sub" / "f").write_text("text")
+    (place / "secret").mkdir()
+    (place / "secret" / "f").write_text("s")
+    async with open_inbox(place, recursive=True, backoff=0.1) as box:
+        async with await first(aiter(box)):
+            (place / "in" / "sub").rename(place / "aside")
+            (place / "in" / "sub").symlink_to(place / "secret")
+        put(place / "in" / "last")
+        job = await first(aiter(box))
+        assert job.path.name == "last"
+        async with job:
+            pass
+    assert (place / "secret" / "f").read_text() == "s"
+    assert names(place / "done") == ["last"]
+
+
+@only_asyncio
 async def test_a_file_that_vanishes_is_no_failure(place: Path) -> None:
     """Whether its job moved it away itself, or somebody took it back."""
     put(place / "in" / "f")
@@ -602,11 +622,13 @@ async def test_records_of_others_lead_nowhere(
     for name in ("../secret", "sub/../../secret", "/etc/passwd", ""):
         file = records / f"{key_of(name)}.job"
         file.write_text(json.dumps({"name": name, "attempts": 9, "outcome": "done"}))
+    (records / f"{key_of('gone')}.job").touch()
     (records / f"{key_of('f')}.job").write_bytes(b"{" * 100_000)
     put(place / "in" / "f")
     async with open_inbox(place) as box, await first(aiter(box)) as job:
         assert (job.path.name, job.attempt) == ("f", 1)
     assert (place / "secret").exists()
+    assert len(names(records)) == 4  # those that are not its own; the empty one is gone
     for file in records.iterdir():
         file.unlink()
     records.rmdir()

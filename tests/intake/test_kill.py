@@ -18,7 +18,7 @@ from tests.waiting import until_sync
 ROOT = Path(__file__).parents[2]
 
 
-def start(folder: Path, form: str, attempts: int = 1000) -> subprocess.Popen[bytes]:
+def start(folder: Path, form: str, attempts: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.intake.worker", folder, form, str(attempts)],
         cwd=ROOT,
@@ -49,14 +49,17 @@ def put(folder: Path, name: str) -> None:
 
 @pytest.mark.timeout(120)
 def test_killed_at_random_points_no_job_is_lost_or_done_twice(tmp_path: Path) -> None:
-    """Two processes; one after the other is killed and started again while jobs come."""
+    """Two processes; one after the other is killed and started again while jobs come.
+
+    Each job ends in one of the two folders, once; those that always fail in that for failures.
+    """
     rng = random.Random(18)
     for folder in ("in", "locks"):
         (tmp_path / folder).mkdir()
-    waiting = [f"{number:03d}" for number in range(150)]
-    everything = sorted(waiting)
+    waiting = [f"{number:03d}{' bad' if number % 10 == 0 else ''}" for number in range(150)]
+    everything, bad = sorted(waiting), [name for name in waiting if "bad" in name]
     forms = ["asyncio", "trio", "sync"]
-    running = [start(tmp_path, "asyncio"), start(tmp_path, "sync")]
+    running = [start(tmp_path, "asyncio", 8), start(tmp_path, "sync", 8)]
     try:
         while waiting:
             before = begun_jobs(tmp_path)
@@ -67,19 +70,23 @@ def test_killed_at_random_points_no_job_is_lost_or_done_twice(tmp_path: Path) ->
             victim = running.pop(0)
             victim.kill()
             victim.wait()
-            running.append(start(tmp_path, forms[len(waiting) % 3]))
+            running.append(start(tmp_path, forms[len(waiting) % 3], 8))
         until_sync(lambda: not names(tmp_path / "in"), lambda: str(names(tmp_path / "in")))
     finally:
         for one in running:
             one.kill()
             one.wait()
-    assert names(tmp_path / "done") == everything
-    assert not (tmp_path / "failed").exists()
+    done = names(tmp_path / "done")
+    failed = [name for name in names(tmp_path / "failed") if not name.endswith(".error.txt")]
+    assert sorted(done + failed) == everything
+    assert set(bad) <= set(failed)
+    assert {f"{name}.error.txt" for name in failed} <= set(names(tmp_path / "failed"))
     assert lines(tmp_path / "violations") == []
-    ended = Counter(lines(tmp_path / "ended"))
-    assert sorted(ended) == everything
+    assert set(done) <= set(lines(tmp_path / "ended"))
     begun = Counter(lines(tmp_path / "begun"))
-    assert sum(begun.values()) < 2 * len(everything)
+    assert max(begun.values()) <= 8  # a try is written down before it begins
+    assert len(done) > len(everything) / 2
+    assert sum(begun[name] for name in done) < 2 * len(everything)
 
 
 @pytest.mark.timeout(60)

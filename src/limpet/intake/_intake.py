@@ -101,10 +101,12 @@ class Intake:
                 message = f"{option} must be another folder than the inbox {self._root!r}"
                 raise UsageError(message)
         self._away = self._folders_inside((self._root, root))
-        now = time.monotonic()
+        self._take_up_records()
+
+    def _take_up_records(self, *, delay: float = 0.0) -> None:
+        """Add the jobs that others have left or work on; records of those that are gone go."""
         for name in recorded_names(self._root, recursive=self.options.recursive):
-            with self._lock:
-                self.queue.add(name, now)
+            self.add(name, delay=delay)
 
     @property
     def has_room(self) -> bool:
@@ -182,13 +184,13 @@ class Intake:
                 self._examine(waiting)
             except OSError as error:
                 self._meet_trouble(waiting.name, "cannot begin", error)
-        if not self._open and not len(self.queue):
-            remove_folder(self._root)
+        if not self._open and not len(self.queue) and not remove_folder(self._root):
+            self._take_up_records(delay=_BUSY_S)
 
     def _examine(self, waiting: Waiting) -> None:
         name = waiting.name
         path = os.path.join(self._root, *name.split("/"))
-        delay = self._delay(path, is_held=waiting.is_held)
+        delay = None if self._leads_out(name) else self._delay(path, is_held=waiting.is_held)
         if delay is None:
             self._troubles.pop(name, None)
             self._unsaved.pop(name, None)
@@ -207,6 +209,21 @@ class Intake:
         finally:
             if claim is None:
                 record.release()
+
+    def _leads_out(self, name: str) -> bool:
+        """Return whether a folder on the way to a file has become a symlink, or is gone.
+
+        RACE: one that comes after this is noticed when the job ends: the file is not the same.
+        """
+        path = self._root
+        for part in name.split("/")[:-1]:
+            path = os.path.join(path, part)
+            try:
+                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                    return True
+            except FileNotFoundError:
+                return True
+        return False
 
     def _delay(self, path: str, *, is_held: bool) -> float | None:
         """Return the seconds until a name may be taken; ``None`` if there is no job at it."""

@@ -202,10 +202,27 @@ def _check_folder(home: str) -> None:
         raise NotADirectoryError(errno.ENOTDIR, "not a folder: remove it", home)
 
 
-def remove_folder(folder: str) -> None:
-    """Remove the folder of the records, if it is empty."""
+def remove_unwritten(path: str) -> None:
+    """Remove a record in which nothing is, of a process that was killed before it wrote."""
     with contextlib.suppress(OSError):
+        fd = open_shared(path, _FLAGS & ~os.O_CREAT, follow=False)
+        try:
+            lock_exclusively(fd)
+            if _is_at(path, fd) and os.fstat(fd).st_size == 0:
+                os.unlink(path)
+        finally:
+            close_reader(fd)
+
+
+def remove_folder(folder: str) -> bool:
+    """Remove the folder of the records, if it is empty; return whether there is none now."""
+    try:
         os.rmdir(os.path.join(folder, FOLDER))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _is_at(path: str, fd: int) -> bool:

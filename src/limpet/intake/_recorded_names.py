@@ -7,13 +7,16 @@ import json
 import os
 from typing import Any, Final
 
-from limpet.intake._job_record import FOLDER, key_of
+from limpet.intake._job_record import FOLDER, key_of, remove_unwritten
 
 _MOST: Final = 1 << 16
 
 
 def recorded_names(folder: str, *, recursive: bool) -> list[str]:
-    """Return them, in no order. What is not a record of this inbox is left out."""
+    """Return them, in no order, and remove records in which nothing is.
+
+    What is not a record of this inbox is left out.
+    """
     home = os.path.join(folder, FOLDER)
     found: list[str] = []
     try:
@@ -24,6 +27,8 @@ def recorded_names(folder: str, *, recursive: bool) -> list[str]:
         name = _name_in(os.path.join(home, file))
         if name and _is_below(name, recursive=recursive):
             found.append(name)
+        elif not name and file.endswith(".job"):
+            remove_unwritten(os.path.join(home, file))
     return found
 
 
