@@ -12,7 +12,7 @@ PROFILE ?= short
 
 .NOTPARALLEL:
 .PHONY: help demo demo-remote test test-uncompiled test-windows check lint types schemas speedups format soak bench \
-	bench-output bench-follow bench-bots bench-remote follow-table attack test-pythons coverage docs picture \
+	bench-output bench-follow bench-bots bench-remote follow-table attack test-pythons coverage dist docs picture \
 	clean
 
 help:  ## show this list
@@ -106,6 +106,14 @@ bench-bots: $(READY)  ## compare bots with mewbot's own runner and write docs/ex
 
 attack: $(READY)  ## try to get out of an output's folder, and see the usual way get out
 	$(BIN)/python -m benchmarks.attack
+
+dist: $(READY)  ## build the source archive and the wheels into dist, and check them as a package index does
+	@rm -rf dist
+	LIMPET_BUILD_SPEEDUPS=0 $(BIN)/python -m build --no-isolation --outdir dist .
+	@$(BIN)/python hatch_build.py --can-compile && \
+		LIMPET_BUILD_SPEEDUPS=1 $(BIN)/python -m build --no-isolation --wheel --outdir dist . || \
+		echo "no compiled wheel: there is no C compiler, or it is not for this system"
+	$(BIN)/python -m twine check --strict dist/*
 
 docs: $(READY)  ## build the site of the documentation into .cache/site; no warning is let through
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean

@@ -1,4 +1,4 @@
-"""Compiles ``src/limpet/_speedups.c`` when limpet is built, where that is possible.
+"""Compiles ``src/limpet/_speedups.c`` when limpet is built, and fits the README for an index.
 
 limpet works without it, so a build never fails for it: what is missing is said in the output of
 the build (``pip install -v``), and ``limpet doctor`` says which form runs. The variable
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,8 +25,9 @@ from typing import Any, Final
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+    from hatchling.metadata.plugin.interface import MetadataHookInterface
 except ImportError:  # run by hand, where the build's own packages are not installed
-    BuildHookInterface = object
+    BuildHookInterface = MetadataHookInterface = object
 
 SWITCH: Final = "LIMPET_BUILD_SPEEDUPS"
 NAME: Final = "_speedups.abi3.so"
@@ -157,12 +159,40 @@ class SpeedupsHook(BuildHookInterface):
             self._made.cleanup()
 
 
+class ReadmeHook(MetadataHookInterface):
+    """Makes the README the description of the package, with links that lead there from anywhere."""
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the description; links to files of the repository become addresses."""
+        text = Path(self.root, "README.md").read_text(encoding="utf-8")
+        address = f"{metadata['urls']['Repository']}/blob/main"
+        metadata["readme"] = {
+            "content-type": "text/markdown",
+            "text": with_addresses(text, address),
+        }
+
+
+def with_addresses(text: str, address: str) -> str:
+    """Return Markdown whose relative links and pictures are below an address."""
+    return re.sub(
+        r"(\]\(|<img [^>]*src=\"|href=\")(?![a-z]+:|#|/)([^)\"\s]+)",
+        lambda found: f"{found[1]}{address}/{found[2]}",
+        text,
+    )
+
+
 def main() -> int:
     """Compile beside the source; return the exit code."""
     root = Path(__file__).resolve().parent
     why = why_not_here()
     if not why:
         try:
+            if sys.argv[1:] == ["--can-compile"]:
+                with tempfile.TemporaryDirectory(prefix="limpet-") as folder:
+                    compile_speedups(root, Path(folder, NAME))
+                return 0
             compile_speedups(root, root / FOLDER / NAME)
         except (NotBuiltError, OSError) as error:
             why = str(error)

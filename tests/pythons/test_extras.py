@@ -39,12 +39,24 @@ POST = BOT.replace("ACTION", "WebhookAction").replace("{PROPERTIES}", "{url: 'ht
 AGENT = "host: a\nhub: {url: 'nats://127.0.0.1'}\nspool: {path: spool.db}\n"
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel that would be uploaded, for every system."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder)]
+    subprocess.run([*build, str(ROOT)], check=True, env={**plain(), "LIMPET_BUILD_SPEEDUPS": "0"})
+    (made,) = folder.glob("*.whl")
+    return made
+
+
 @pytest.fixture(scope="module", params=["", *EXTRAS])
-def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Return the command in an environment with one extra, named by its folder."""
     home = tmp_path_factory.mktemp(f"extra-{request.param or 'none'}-")
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, env=plain())
-    wanted = f"{ROOT}[{request.param}]" if request.param else str(ROOT)
+    wanted = f"{wheel}[{request.param}]" if request.param else str(wheel)
     pip: list[str | Path] = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
     limit: list[str | Path] = [
         "--disable-pip-version-check",

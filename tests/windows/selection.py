@@ -70,7 +70,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "about the repository, which is the same everywhere": tuple(
         """meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
-        meta/test_imports meta/test_repository meta/test_site meta/test_surface meta/test_words
+        meta/test_dist meta/test_imports meta/test_repository meta/test_site meta/test_surface meta/test_words
         meta/test_windows meta/test_workflow pythons/test_core pythons/test_extras
         bot/test_pythons""".split()
     ),
