@@ -100,6 +100,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "cli/test_watch",
     ),
     "about names that are no text": ("bot/test_odd_names",),
+    "writes paths as POSIX has them": ("cli/test_shown_paths",),
     "types into a shell, which Windows has not": ("examples/test_tutorial",),
 }
 """Why -> files below ``tests``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -72,8 +72,13 @@ def describe(event: Event) -> str:
     return f"{event_name(type(event))} {text}"
 
 
-def facts(event: Event) -> Iterator[str]:
-    """Yield further facts about an event, each as ``key=value`` or a word, escaped."""
+def facts(event: Event, shown: Callable[[Path], str] = str) -> Iterator[str]:
+    """Yield further facts about an event, each as ``key=value`` or a word, escaped.
+
+    Args:
+        event: The event.
+        shown: Returns the text for a path.
+    """
     if isinstance(event, TargetEvent):
         yield "target"
     if isinstance(event, FileCreated | FileUpdated) and not getattr(event, "transient", False):
@@ -88,7 +93,7 @@ def facts(event: Event) -> Iterator[str]:
             if event.existing:
                 yield "existing"
         case FileRenamed() | DirRenamed():
-            yield f"from={escape(str(event.source))}"
+            yield f"from={escape(shown(event.source))}"
             if event.replaced is not None:
                 yield "replaced"
         case TargetFileDeleted() | TargetDirDeleted():

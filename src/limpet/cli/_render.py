@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, assert_never
 
 from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
+from limpet.cli._shown_paths import ShownPaths
 from limpet.cli._watch_plan import Format
 from limpet.events import EntryEvent, Event, event_name
 
@@ -16,15 +18,25 @@ if TYPE_CHECKING:
     from limpet.watching import WatchStats
 
 
-def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
-    """Return the renderer of a format; text has colours and columns if ``stream`` is a terminal."""
+def renderer_for(
+    form: Format, stream: TextIO | None, paths: ShownPaths | None = None, *, quiet: bool = False
+) -> Renderer:
+    """Return the renderer of a format; text has columns if ``stream`` is a terminal.
+
+    Args:
+        form: The format.
+        stream: Where the lines go.
+        paths: How paths are shown in text.
+        quiet: Leave out the ready line of text; it is a part of the other formats.
+    """
+    paths = ShownPaths() if paths is None else paths
     match form:
         case "text":
             if stream is not None and stream.isatty():
                 from limpet.cli._terminal import Terminal
 
-                return Terminal(stream)
-            return Text(encoding_of(stream))
+                return Terminal(stream, paths, quiet=quiet)
+            return Text(encoding_of(stream), paths, quiet=quiet)
         case "jsonl":
             from limpet.cli._render_json import JsonLines  # only now: text needs no JSON
 
@@ -42,11 +54,17 @@ def renderer_for(form: Format, stream: TextIO | None) -> Renderer:
 class Text(Renderer):
     """One line for each event, its columns separated by tabs: time, type, path, facts."""
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(
+        self, encoding: str, paths: ShownPaths | None = None, *, quiet: bool = False
+    ) -> None:
         self._encoding = encoding
+        self._paths = ShownPaths() if paths is None else paths
+        self._quiet = quiet
 
     def ready(self, ready: Ready) -> bytes:
         """See `Renderer`."""
+        if self._quiet:
+            return b""
         return self._line(
             _utc(ready.time), "watch.ready", escape(str(ready.root)), f"backend={ready.backend}"
         )
@@ -56,7 +74,8 @@ class Text(Renderer):
         del session
         path = getattr(event, "path", event.location)
         kind = event_name(type(event))
-        return self._line(_utc(event.time), kind, escape(str(path)), *facts(event))
+        shown = partial(self._paths.of, location=event.location)
+        return self._line(_utc(event.time), kind, escape(shown(path)), *facts(event, shown))
 
     def _line(self, *columns: str) -> bytes:
         return ("\t".join(columns) + "\n").encode(self._encoding, "backslashreplace")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from limpet.cli._event_text import Ready, describe, escape
 from limpet.cli._render import renderer_for, stats_line
 from limpet.cli._run_session import RunSession, run_session
+from limpet.cli._shown_paths import ShownPaths
 from limpet.cli._watch_plan import Plan, Target
 from limpet.config import WatchOptions
 from limpet.errors import LimpetError
@@ -62,7 +63,12 @@ class _WatchRun:
         self._session = session
         self._streams = session.streams
         stdout = session.streams.stdout
-        self._renderer = None if plan.format is None else renderer_for(plan.format, stdout)
+        self._paths = ShownPaths(absolute=plan.absolute)
+        self._renderer = (
+            None
+            if plan.format is None
+            else renderer_for(plan.format, stdout, self._paths, quiet=plan.quiet)
+        )
         self._runner: Runner | None = None
         if plan.command is not None:
             from limpet._wire import to_json_line  # only now: most runs start no commands
@@ -132,10 +138,11 @@ class _WatchRun:
             session=session_id,
             time=time.time(),
         )
+        self._paths.add(watch.location, target.path)
         line = b"" if self._renderer is None else self._renderer.ready(ready)
         if line:
             await self._session.write(line)
-        else:
+        elif not self._plan.quiet:
             await self._streams.log(f"watch.ready {escape(str(ready.root))} ({ready.backend})")
 
     async def _pull(self, watch: Watch, session_id: str) -> None:

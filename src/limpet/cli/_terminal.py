@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TextIO, TypeAlias
 
 from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
+from limpet.cli._shown_paths import LEAST_CELLS, ShownPaths, cells, shorten, width_of
 from limpet.events import Event, event_name
 
 TYPE_WIDTH: Final = len("file.created")
@@ -24,6 +26,8 @@ STYLES: Final = {
 }
 
 
+_FROM: Final = "  from "
+
 Piece: TypeAlias = tuple[str, str]
 """A part of a line, and its style; the style may be empty."""
 
@@ -31,12 +35,19 @@ Piece: TypeAlias = tuple[str, str]
 class Terminal(Renderer):
     """One line for each event, with the path below the location in bold; honours ``NO_COLOR``."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(
+        self, stream: TextIO, paths: ShownPaths | None = None, *, quiet: bool = False
+    ) -> None:
         self._paint = _painter(stream)
         self._encoding = encoding_of(stream)
+        self._paths = ShownPaths() if paths is None else paths
+        self._quiet = quiet
+        self._stream = stream
 
     def ready(self, ready: Ready) -> bytes:
         """See `Renderer`."""
+        if self._quiet:
+            return b""
         text = f"{escape(str(ready.root))}  {ready.backend}"
         return self._encode(
             (_clock(ready.time) + "watch.ready".ljust(TYPE_WIDTH) + "  " + text, "dim")
@@ -47,16 +58,37 @@ class Terminal(Renderer):
         del session
         kind = event_name(type(event))
         path, root = getattr(event, "path", event.location), event.location
-        shown = escape(str(path))
-        prefix = escape(str(root)) if path != root and path.is_relative_to(root) else ""
+        shown = partial(self._paths.of, location=root)
+        begin = _clock(event.time), kind.ljust(TYPE_WIDTH), "  "
+        more = [f"  {_readable(fact)}" for fact in facts(event, shown)]
+        name, *more = self._fit([escape(shown(path)), *more], len("".join(begin)))
+        prefix = escape(self._paths.root(root)) if path != root else ""
+        cut = len(prefix) if name.startswith(prefix) else 0  # it may have been shortened
         return self._encode(
-            (_clock(event.time), "dim"),
-            (kind.ljust(TYPE_WIDTH), STYLES.get(kind.partition(".")[2], "magenta")),
-            ("  ", ""),
-            (shown[: len(prefix)], "dim"),
-            (shown[len(prefix) :], "bold"),
-            *((f"  {_readable(fact)}", "dim") for fact in facts(event)),
+            (begin[0], "dim"),
+            (begin[1], STYLES.get(kind.partition(".")[2], "magenta")),
+            (begin[2], ""),
+            (name[:cut], "dim"),
+            (name[cut:], "bold"),
+            *((text, "dim") for text in more),
         )
+
+    def _fit(self, texts: list[str], used: int) -> list[str]:
+        """Return the path and the facts, with the paths shortened to what the line has left."""
+        width = width_of(self._stream)
+        paths = [0, *(n for n, text in enumerate(texts) if n and text.startswith(_FROM))]
+        if width is None or used + sum(map(cells, texts)) <= width:
+            return texts
+        fixed = used + sum(cells(text) for n, text in enumerate(texts) if n not in paths)
+        room = width - fixed - len(_FROM) * (len(paths) - 1)
+        for left in range(len(paths), 0, -1):  # one that needs less leaves the rest to the other
+            at = min(paths, key=lambda n: cells(texts[n])) if left > 1 else paths[0]
+            paths.remove(at)
+            before = _FROM if at else ""
+            text = shorten(texts[at].removeprefix(before), max(LEAST_CELLS, room // left))
+            room -= cells(text)
+            texts[at] = before + text
+        return texts
 
     def _encode(self, *pieces: Piece) -> bytes:
         return self._paint(pieces).encode(self._encoding, "backslashreplace")

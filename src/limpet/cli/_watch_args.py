@@ -74,6 +74,13 @@ def parser(command: str) -> Parser:
     add_options(add, ContentOptions, CONTENT)
     add = made.add_argument_group("output").add_argument
     add_choice(add, "--format", FORMATS, "how events are written (text; with --exec not at all)")
+    add_flags(add, {"--absolute": "show absolute paths in text, also of a PATH that is relative"})
+    add(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="no ready line in text, no progress, and nothing about commands that failed",
+    )
     add("--count", metavar="N", type=whole_number(1), help="end after N reported events")
     add_flags(add, {"--stats": "at the end, print the statistics of each watch on standard error"})
     add = made.add_argument_group("commands").add_argument
@@ -117,6 +124,8 @@ def _plan(given: Namespace, program: tuple[str, ...] | None) -> Plan:
         only=types_of(given.only or ()),
         count=given.count,
         stats=given.stats,
+        absolute=given.absolute,
+        quiet=given.quiet,
         command=None
         if program is None
         else Command(argv=program, jobs=given.jobs, busy=given.busy),

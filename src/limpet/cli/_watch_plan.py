@@ -65,6 +65,10 @@ class Plan:
     count: int | None = None
     """End after this number of reported events."""
     stats: bool = False
+    absolute: bool = False
+    """Show absolute paths in text; else those below a relative path are relative."""
+    quiet: bool = False
+    """Write no ready line of text, no progress, and nothing about commands that failed."""
     command: Command | None = None
 
     def __post_init__(self) -> None:
