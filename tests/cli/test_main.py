@@ -41,7 +41,8 @@ def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> Non
         "--errors replace --max-bytes 10 --include *.py --include *.md --exclude build "
         "--ignore-file .gitignore --no-default-ignores --backend poll --poll-interval 0.5 "
         "--rescan-interval 60 --format jsonl --only file.created,dir.deleted --count 3 --stats "
-        "--jobs 2 --busy skip --exec make -B --format x"
+        "--ext c,.h --absolute -q -t 7.5 --on-start --clear --jobs 2 --busy skip "
+        "--exec make -B --format x"
     ).split()
     assert main(argv) == 7
     assert plans == [
@@ -59,7 +60,7 @@ def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> Non
                 content=ContentOptions(
                     mode="rb", encoding="latin-1", errors="replace", max_bytes=10
                 ),
-                include=("*.py", "*.md"),
+                include=("*.py", "*.md", "*.c", "*.h"),
                 exclude=("build",),
                 ignore_file=".gitignore",
                 default_ignores=False,
@@ -71,9 +72,29 @@ def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> Non
             only=frozenset({"file.created", "dir.deleted"}),
             count=3,
             stats=True,
-            command=Command(argv=("make", "-B", "--format", "x"), jobs=2, busy="skip"),
+            absolute=True,
+            quiet=True,
+            only_files=True,
+            timeout=7.5,
+            command=Command(
+                argv=("make", "-B", "--format", "x"),
+                jobs=2,
+                busy="skip",
+                on_start=True,
+                clear=True,
+            ),
         )
     ]
+
+
+def test_the_short_forms_are_the_long_ones(plans: list[Plan]) -> None:
+    """Joined, too."""
+    long = "--batch --quiet --restart --clear --null --ext py --timeout 3 --exec true"
+    assert main("watch . -bqrc0 -e py -t 3 -x true".split()) == 7
+    assert main(["watch", ".", *long.split()]) == 7
+    assert plans[0] == plans[1]
+    command = plans[0].command
+    assert command == Command(argv=("true",), busy="restart", batch=True, null=True, clear=True)
 
 
 def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path: Path) -> None:
@@ -106,6 +127,14 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ".", "--errors", "strict"], "--max-bytes need --content"),
         (["watch", ".", "--only", "x"], "known are file.created"),
         (["watch", ".", "--jobs", "2"], "they need --exec"),
+        (["watch", ".", "-b"], "they need --exec"),
+        (["watch", ".", "-r"], "they need --exec"),
+        (["watch", ".", "--on-start"], "they need --exec"),
+        (["watch", ".", "-r", "--busy", "skip", "-x", "true"], "give one of them"),
+        (["watch", ".", "-0", "-x", "true"], "they need --batch"),
+        (["watch", ".", "--timeout", "0"], "--timeout: must be a number of seconds, not '0'"),
+        (["watch", ".", "--timeout", "nan"], "--timeout: must be a number of seconds, not 'nan'"),
+        (["watch", ".", "-e", "py,"], "--ext takes endings of names"),
         (["watch", ".", "--busy", "skip"], "they need --exec"),
         (["watch", ".", "--busy", "x", "--exec", "true"], "--busy: must be one of queue"),
         (["watch", ".", "--exec"], "--exec needs a command"),

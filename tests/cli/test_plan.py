@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from limpet.cli._parser import one_of
-from limpet.cli._watch_plan import Command, Plan, Target, split_command, target_of, types_of
+from limpet.cli._watch_plan import (
+    Command,
+    Plan,
+    Target,
+    globs_of,
+    split_command,
+    target_of,
+    types_of,
+)
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 
@@ -25,6 +34,7 @@ HERE = Target(path=".", kind="dir")
         (["watch", "d", "--exec=make", "all"], ["watch", "d"], ("make", "all")),
         (["watch", "--", "--exec"], ["watch", "--", "--exec"], None),
         (["watch", "d", "--exec"], ["watch", "d"], ()),
+        (["watch", "d", "-x", "make", "-x"], ["watch", "d"], ("make", "-x")),
     ],
 )
 def test_all_after_exec_is_the_command(
@@ -109,3 +119,27 @@ def test_restart_is_about_one_command() -> None:
     """With several it would be open which one to end."""
     with pytest.raises(UsageError, match="--jobs 1"):
         Command(argv=("true",), jobs=2, busy="restart")
+
+
+@pytest.mark.parametrize(
+    ("ways", "message"),
+    [
+        ({"batch": True, "jobs": 2}, "--batch runs one command at a time: it needs --jobs 1"),
+        ({"null": True}, "they need --batch"),
+        ({"burst": 2.0}, "they need --batch"),
+        ({"argv": ("{}",), "batch": True}, "the program itself has no placeholder"),
+    ],
+)
+def test_what_does_not_go_with_a_batch(ways: dict[str, Any], message: str) -> None:
+    """Noticed before anything is started."""
+    with pytest.raises(UsageError, match=message):
+        Command(**{"argv": ("true",), **ways})
+
+
+def test_endings_are_patterns() -> None:
+    """Comma-separated, repeated, with a dot or without; each once, and never a pattern."""
+    assert globs_of(["py,.js", "tar.gz, py"]) == ("*.py", "*.js", "*.tar.gz")
+    assert globs_of(["a*[?"]) == ("*.a[*][[][?]",)
+    for wrong in ("", "py,", ".", "a/b", ","):
+        with pytest.raises(UsageError, match="--ext takes endings of names"):
+            globs_of([wrong])

@@ -24,8 +24,8 @@ from limpet.cli import (
     _watch_args,
     _write,
 )
+from limpet.cli._commands import VARIABLES
 from limpet.cli._doctor import examine
-from limpet.cli._exec import VARIABLES
 from limpet.cli._parser import Parser
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ RUN: Final = tuple(
     bot/test_components bot/test_containment bot/test_examples bot/test_filesystem
     bot/test_reference bot/test_replay bot/test_runner
     bot/test_settings bot/test_schedule bot/test_webhook
-    cli/test_exec cli/test_follow cli/test_render cli/test_write cli/test_writer
+    cli/test_exec cli/test_exec_batch cli/test_follow cli/test_render cli/test_write cli/test_writer
     examples/test_examples examples/test_pages
     following/test_async_follower following/test_faults
     following/test_starts
@@ -64,9 +64,9 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         watch/model/test_laws_crossings watch/model/test_recorded_streams
         watch/model/test_inode_reuse output/test_file_systems output/test_isolation
         output/test_unnamed_files
-        bot/test_stop cli/test_stop cli/test_processes cli/test_doctor shared/test_process_group
-        following/test_symlinks output/test_attack
-        intake/test_kill""".split()
+        bot/test_stop cli/test_stop cli/test_run_commands cli/test_on_a_terminal
+        cli/test_processes cli/test_doctor shared/test_process_group
+        following/test_symlinks output/test_attack intake/test_kill""".split()
     ),
     "about the repository, which is the same everywhere": tuple(
         """meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
@@ -100,7 +100,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "cli/test_watch",
     ),
     "about names that are no text": ("bot/test_odd_names",),
-    "writes paths as POSIX has them": ("cli/test_shown_paths",),
+    "writes paths as POSIX has them": ("cli/test_shown_paths", "cli/test_placeholders"),
     "types into a shell, which Windows has not": ("examples/test_tutorial",),
 }
 """Why -> files below ``tests``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet._suggest import near
 from limpet.cli._event_text import escape
-from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
+from limpet.cli._parser import Parser, add_choice, add_flags, seconds, whole_number
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def _add_run_options(made: Parser) -> None:
     add("--state-dir", metavar="DIR", help="folder of the journal and the dead letters")
     count = whole_number(1)
     for flag, unit, reader, default, text in (
-        ("--drain", "S", _seconds, 8.0, "maximum seconds that a stop may take (8)"),
+        ("--drain", "S", seconds(), 8.0, "maximum seconds that a stop may take (8)"),
         ("--attempts", "N", count, 3, "attempts for each step (3)"),
-        ("--backoff", "S", _seconds, 0.5, "seconds before the second try (0.5)"),
+        ("--backoff", "S", seconds(), 0.5, "seconds before the second try (0.5)"),
         ("--queue", "N", count, 1000, "most events that may wait (1000)"),
     ):
         add(flag, metavar=unit, type=reader, default=default, help=text)
@@ -92,17 +92,6 @@ def _add_run_options(made: Parser) -> None:
     add_choice(add, "--log-format", ("text", "json"), "format of the log", "text")
     levels = ("debug", "info", "warning", "error")
     add_choice(add, "--log-level", levels, "lowest level that is logged", "info")
-
-
-def _seconds(word: str) -> float:
-    try:
-        seconds = float(word)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e9:
-        message = f"must be a number of seconds, not {word!r}"
-        raise ArgumentTypeError(message)
-    return seconds
 
 
 def main(command: str, argv: list[str]) -> int:

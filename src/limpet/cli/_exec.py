@@ -1,26 +1,18 @@
-"""Runs a command for each event: a number of them at once, those of one path in order.
-
-Every command gets a process group of its own, so that ending it ends what it started, and a Ctrl-C
-on the terminal reaches limpet alone, which then ends them cleanly.
-"""
+"""Runs a command for each event: a number of them at once, those of one path in order."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import signal
-import tempfile
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 import anyio
 
-from limpet._keyed_queue import KeyedItem, KeyedQueue
-from limpet._loop_guard import LoopGuard, loop_text
-from limpet._process_group import GRACE_S, adopt, end_group, group_options
+from limpet._keyed_queue import EVERY_KEY, KeyedItem, KeyedQueue
+from limpet._process_group import GRACE_S
+from limpet.cli._commands import Commands
 from limpet.cli._event_text import escape
+from limpet.cli._placeholders import expand
 from limpet.cli._watch_plan import Command
 from limpet.events import DirRenamed, EntryEvent, Event, FileRenamed, event_name
 
@@ -28,14 +20,11 @@ QUEUE: Final = 10_000
 """Events that may wait for a command; then no more are pulled, and the watch merges what happens
 meanwhile: some 10 MB of JSON at most, and hours of work for any real command."""
 
-VARIABLES: Final = frozenset({"LIMPET_EVENT_TYPE", "LIMPET_OLD_PATH", "LIMPET_PATH", "LIMPET_ROOT"})
-"""What a command finds in its environment; the old path only of a rename."""
-
 
 class Job(KeyedItem):
     """One event for a command; two jobs that share a path run one after the other, in order."""
 
-    __slots__ = ("environment", "payload", "time", "title")
+    __slots__ = ("environment", "paths", "payload", "time", "title")
 
     def __init__(
         self,
@@ -45,9 +34,12 @@ class Job(KeyedItem):
         payload: bytes,
         *,
         time: float | None = None,
+        paths: Sequence[str] = (),
     ) -> None:
         """Create a job for an event about the paths ``keys``."""
         super().__init__(keys)
+        self.paths = paths
+        """What placeholders of the command stand for."""
         self.time = time
         """When the event was noticed, if it may be one of a loop."""
         self.title = title
@@ -57,9 +49,20 @@ class Job(KeyedItem):
         self.payload = payload
         """The event's JSON line, for standard input."""
 
+    @property
+    def is_start(self) -> bool:
+        """Return whether it is the job before any event."""
+        return self.environment.get("LIMPET_EVENT_TYPE") == "watch.ready"
 
-def job_for(event: Event, payload: bytes) -> Job:
-    """Return the job for an event whose wire JSON is ``payload``."""
+
+def job_for(event: Event, payload: bytes, shown: Callable[[Path, Path], str] | None = None) -> Job:
+    """Return the job for an event.
+
+    Args:
+        event: The event.
+        payload: Its wire JSON.
+        shown: Returns the text for a path of the watch at a location; else it is absolute.
+    """
     kind = event_name(type(event))
     path: Path = getattr(event, "path", event.location)
     environment = {
@@ -73,7 +76,25 @@ def job_for(event: Event, payload: bytes) -> Job:
         keys.add(str(event.source))
     may_loop = isinstance(event, EntryEvent) and event.origin != "initial"
     title = f"{kind} {escape(str(path))}"
-    return Job(title, keys, environment, payload, time=event.time if may_loop else None)
+    text = str(path) if shown is None else shown(path, event.location)
+    time = event.time if may_loop else None
+    return Job(title, keys, environment, payload, time=time, paths=(text,))
+
+
+def start_job(roots: Sequence[Path], paths: Sequence[str], payload: bytes) -> Job:
+    """Return the job of a run before any event, which is about all watches; others wait for it.
+
+    Args:
+        roots: The location of each watch; not empty.
+        paths: What placeholders stand for.
+        payload: The ready lines.
+    """
+    environment = {
+        "LIMPET_EVENT_TYPE": "watch.ready",
+        "LIMPET_PATH": str(roots[0]),
+        "LIMPET_ROOT": str(roots[0]),
+    }
+    return Job("the start", {EVERY_KEY}, environment, payload, paths=paths)
 
 
 class Runner:
@@ -87,6 +108,8 @@ class Runner:
         stdout: int | IO[bytes] | None = None,
         limit: int = QUEUE,
         grace: float = GRACE_S,
+        quiet: bool = False,
+        before: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         """Create a runner without workers.
 
@@ -96,22 +119,24 @@ class Runner:
             stdout: Standard output of commands, as for ``subprocess.Popen``.
             limit: Jobs that may wait before `submit` does.
             grace: Seconds between SIGTERM and SIGKILL.
+            quiet: Do not report that a command ended with a status other than 0.
+            before: Awaited before each start.
         """
-        self.failed = 0
-        """Commands that could not be started or ended with a status other than 0."""
+        self._commands = Commands(
+            command.argv, report=report, stdout=stdout, grace=grace, quiet=quiet, before=before
+        )
         self.skipped = 0
         """Events left out by ``busy="skip"``, or superseded by a later one with ``restart``."""
         self._command = command
-        self._shown = escape(shlex.join(command.argv))
-        self._report = report
-        self._stdout = stdout
         self._limit = limit
-        self._grace = grace
         self._queue: KeyedQueue[Job] = KeyedQueue()
         self._turn = anyio.Condition()
         self._current: anyio.CancelScope | None = None
-        self._is_hurried = False
-        self._loops = LoopGuard()
+
+    @property
+    def failed(self) -> int:
+        """Number of commands that could not be started, or ended with a status other than 0."""
+        return self._commands.failed
 
     @property
     def waiting(self) -> int:
@@ -120,7 +145,9 @@ class Runner:
 
     async def submit(self, job: Job) -> None:
         """Add a job, by the rule for when commands run: may wait, leave it out, or end one."""
-        await self._warn_of_loops(job)
+        if job.time is not None:
+            kind = job.environment["LIMPET_EVENT_TYPE"]
+            await self._commands.warn_of_loops(job.environment["LIMPET_PATH"], kind, job.time)
         async with self._turn:
             match self._command.busy:
                 case "queue":
@@ -164,19 +191,7 @@ class Runner:
 
     def hurry(self) -> None:
         """Kill the commands that are being ended, and from now on without a grace."""
-        self._is_hurried = True
-
-    async def _warn_of_loops(self, job: Job) -> None:
-        """Report that events of a path come faster than most programs cause them."""
-        if job.time is None:
-            return
-        what = job.environment["LIMPET_PATH"]
-        count = self._loops.count(what, job.time)
-        if not count and job.environment["LIMPET_EVENT_TYPE"] == "file.created":
-            what = os.path.dirname(what)
-            count = self._loops.count_new(what, job.time)
-        if count:
-            await self._report(loop_text(self._shown, count, escape(what)))
+        self._commands.hurry()
 
     def _is_busy_for(self, job: Job) -> bool:
         taken = self._queue.unfinished()  # no more than there are workers, by this very rule
@@ -192,70 +207,5 @@ class Runner:
             return self._queue.take()
 
     async def _run(self, job: Job) -> None:
-        """Run the command to its end, or end it when cancelled; report how it failed."""
-        ours = {key: value for key, value in os.environ.items() if key not in VARIABLES}
-        try:
-            with _as_stdin(job.payload) as stdin, anyio.CancelScope(shield=True):
-                # Shielded: a cancelled start would leave a process that nobody ends.
-                process = await anyio.open_process(
-                    self._command.argv,
-                    stdin=stdin,
-                    stdout=self._stdout,
-                    stderr=None,
-                    env=ours | job.environment,  # an outer limpet may have set some
-                    **group_options(),
-                )
-                try:
-                    windows_job = adopt(process)
-                except OSError:
-                    await process.wait()
-                    raise
-        except (OSError, ValueError) as error:
-            self.failed += 1
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            await self._report(f"cannot start {self._shown} for {job.title}: {why}")
-            return
-        try:
-            status = await process.wait()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await end_group(
-                    process,
-                    sleep=anyio.sleep,
-                    job=windows_job,
-                    grace=self._grace,
-                    hurry=lambda: self._is_hurried,
-                )
-            raise
-        if windows_job is not None:
-            windows_job.release()
-        if status != 0:
-            self.failed += 1
-            await self._report(f"{self._shown} {outcome(status)}, for {job.title}")
-
-
-@contextmanager
-def _as_stdin(payload: bytes) -> Iterator[IO[bytes]]:
-    """Open a file without a name that holds ``payload``, at its beginning.
-
-    Not a pipe: a command that never reads it can then keep nobody waiting. In memory where the
-    system can (memfd_create(2)), for a watch of the temporary directory would see the other kind.
-    """
-    opened = (
-        os.fdopen(os.memfd_create("limpet-event"), "w+b")
-        if hasattr(os, "memfd_create")
-        else tempfile.TemporaryFile()  # noqa: SIM115 - closed by the block below
-    )
-    with opened as file:
-        file.write(payload)
-        file.seek(0)
-        yield file
-
-
-def outcome(status: int) -> str:
-    """Return how a command ended, after its name."""
-    if status >= 0:
-        return f"ended with status {status}"
-    with suppress(ValueError):
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"was ended by signal {-status}"
+        argv = expand(self._command.argv, job.paths)
+        await self._commands.run(argv, job.environment, job.payload, job.title)

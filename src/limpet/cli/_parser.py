@@ -93,9 +93,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_flags(add: Callable[..., object], helps: Mapping[str, str]) -> None:
-    """Add options without a value: option -> help."""
+    """Add options without a value: option -> help. One may have a short form: ``-q, --quiet``."""
     for flag, text in helps.items():
-        add(flag, action="store_true", help=text)
+        add(*flag.split(", "), action="store_true", help=text)
 
 
 def add_choice(
@@ -129,6 +129,22 @@ def whole_number(least: int) -> Callable[[str], int]:
         number = int(word) if word.isascii() and word.isdigit() else -1
         if number < least:
             message = f"must be a whole number from {least}, not {word!r}"
+            raise argparse.ArgumentTypeError(message)
+        return number
+
+    return read
+
+
+def seconds(*, zero: bool = True) -> Callable[[str], float]:
+    """Return a reader of a number of seconds, for ``type=``; not of nothing, unless ``zero``."""
+
+    def read(word: str) -> float:
+        try:
+            number = float(word)
+        except ValueError:
+            number = -1.0
+        if not (0 <= number < 1e9) or (not zero and not number):
+            message = f"must be a number of seconds, not {word!r}"
             raise argparse.ArgumentTypeError(message)
         return number
 

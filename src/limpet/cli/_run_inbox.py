@@ -14,8 +14,8 @@ import anyio
 
 import limpet
 from limpet._process_group import GRACE_S, adopt, end_group, group_options
+from limpet.cli._commands import VARIABLES, outcome
 from limpet.cli._event_text import escape
-from limpet.cli._exec import VARIABLES, outcome
 from limpet.cli._inbox_plan import InboxPlan
 from limpet.cli._run_session import RunSession, run_session
 from limpet.errors import LimpetError

@@ -17,15 +17,32 @@ from limpet.cli._shown_paths import ShownPaths
 from limpet.cli._watch_plan import Plan, Target
 from limpet.config import WatchOptions
 from limpet.errors import LimpetError
-from limpet.events import EntryEvent, Event, FileCreated, FileUpdated, event_name
+from limpet.events import (
+    DirCreated,
+    DirDeleted,
+    DirSettled,
+    DirUpdated,
+    EntryEvent,
+    Event,
+    FileCreated,
+    FileUpdated,
+    event_name,
+)
 
 if TYPE_CHECKING:
     from limpet.cli._exec import Runner
+    from limpet.cli._exec_batch import BatchRunner
     from limpet.watching import Watch
 
 
 CHUNK: Final = 1 << 16
 """Bytes of lines gathered for one write: what a Linux pipe holds (pipe(7))."""
+
+TIMED_OUT: Final = 124
+"""Exit code of ``--timeout``: that of timeout(1). The 2 of inotifywait is that of a wrong call."""
+
+_OF_FOLDERS: Final = (DirCreated, DirUpdated, DirDeleted, DirSettled)
+"""What ``--ext`` leaves out."""
 
 Opener = Callable[[Target, WatchOptions], "Watch"]
 """Returns the watch of one target, not yet entered."""
@@ -69,16 +86,28 @@ class _WatchRun:
             if plan.format is None
             else renderer_for(plan.format, stdout, self._paths, quiet=plan.quiet)
         )
-        self._runner: Runner | None = None
+        self._is_batch = plan.command is not None and plan.command.batch
+        self._runner: Runner | BatchRunner | None = None
         if plan.command is not None:
             from limpet._wire import to_json_line  # only now: most runs start no commands
             from limpet.cli._exec import Runner, job_for
+            from limpet.cli._exec_batch import BatchRunner
 
-            # With events on standard output, what commands print goes to standard error.
-            beside = None if plan.format is None else 2
-            self._runner = Runner(plan.command, report=session.streams.log, stdout=beside)
+            clears = plan.command.clear and stdout is not None and stdout.isatty()
+            self._runner = (BatchRunner if plan.command.batch else Runner)(
+                plan.command,
+                report=session.streams.log,
+                # With events on standard output, what commands print goes to standard error.
+                stdout=None if plan.format is None else 2,
+                quiet=plan.quiet,
+                before=self._clear_screen if clears else None,
+            )
             self._job_for, self._to_line = job_for, to_json_line
         self._reported = 0
+        self._last_report = 0.0
+        """When an event was reported last, or when the watches were ready."""
+        self._is_timed_out = False
+        self._ready_lines: list[bytes] = []
         self._turn = asyncio.Lock()
         self._pulls: list[asyncio.Task[None]] = []
 
@@ -90,9 +119,11 @@ class _WatchRun:
             has_reader=self._renderer is not None,
             hurry=None if runner is None else runner.hurry,
         )
-        if self._session.code is None and runner is not None and runner.failed:
-            return 1
-        return code
+        if self._session.code is not None:
+            return code
+        if self._is_timed_out:
+            return TIMED_OUT
+        return 1 if runner is not None and runner.failed else code
 
     async def _watch_and_run(self) -> None:
         """Watch, with the workers that run commands, until the last command has ended."""
@@ -127,8 +158,39 @@ class _WatchRun:
                 stack.push_async_callback(self._print_stats, [watch for watch, _ in watches])
             for (watch, session_id), target in zip(watches, self._plan.targets, strict=True):
                 await self._announce(watch, session_id, target)
+            await self._run_at_start([watch for watch, _ in watches])
+            timer = asyncio.create_task(self._end_when_quiet())
+            stack.callback(timer.cancel)
             async with asyncio.TaskGroup() as pulls:
                 self._pulls = [pulls.create_task(self._pull(*watched)) for watched in watches]
+
+    async def _run_at_start(self, watches: Sequence[Watch]) -> None:
+        """Run the command for the PATHs themselves, if that is asked for."""
+        command, runner = self._plan.command, self._runner
+        if command is None or runner is None or not command.on_start:
+            return
+        from limpet.cli._exec import start_job
+
+        roots = [watch.location for watch in watches]
+        paths = [self._paths.argument(root, root) for root in roots]
+        await runner.submit(start_job(roots, paths, b"".join(self._ready_lines)))
+
+    async def _end_when_quiet(self) -> None:
+        """End the run once nothing was reported for the time of ``--timeout``."""
+        clock = asyncio.get_running_loop().time
+        self._last_report = clock()
+        if self._plan.timeout is None:
+            return
+        while not self._is_timed_out:
+            await asyncio.sleep(max(0.0, self._last_report + self._plan.timeout - clock()))
+            async with self._turn:  # what is being delivered is delivered
+                self._is_timed_out = clock() >= self._last_report + self._plan.timeout
+        for pull in self._pulls:
+            pull.cancel()
+
+    async def _clear_screen(self) -> None:
+        """Write what clears a terminal and puts its cursor home (ECMA-48: ED, CUP)."""
+        await self._session.write(b"\x1b[2J\x1b[H")
 
     async def _announce(self, watch: Watch, session_id: str, target: Target) -> None:
         ready = Ready(
@@ -139,6 +201,10 @@ class _WatchRun:
             time=time.time(),
         )
         self._paths.add(watch.location, target.path)
+        if self._plan.command is not None and self._plan.command.on_start:
+            from limpet.cli._render_json import JsonLines
+
+            self._ready_lines.append(JsonLines().ready(ready))
         line = b"" if self._renderer is None else self._renderer.ready(ready)
         if line:
             await self._session.write(line)
@@ -172,6 +238,8 @@ class _WatchRun:
             if self._reported == self._plan.count or self._is_our_output(event):
                 continue
             named = event_name(type(event)) in self._plan.only
+            if self._plan.only_files and not named and isinstance(event, _OF_FOLDERS):
+                continue
             about_disk = isinstance(event, EntryEvent)
             selected = named or (about_disk and not self._plan.only)
             line = b""
@@ -184,9 +252,10 @@ class _WatchRun:
                 await self._streams.log(describe(event))
             if selected:
                 self._reported += 1
+                self._last_report = asyncio.get_running_loop().time()
                 if self._runner is not None:
-                    wire = self._to_line(event, session=session_id)
-                    await self._runner.submit(self._job_for(event, wire))
+                    wire = b"" if self._is_batch else self._to_line(event, session=session_id)
+                    await self._runner.submit(self._job_for(event, wire, self._paths.argument))
             if len(lines) >= CHUNK:
                 await self._session.write(bytes(lines))
                 lines.clear()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import fields
 from typing import Final
 
 from limpet._option_fields import info_of, words_of
 from limpet.cli._option_args import add_options, given_options
-from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
+from limpet.cli._parser import Parser, add_choice, add_flags, seconds, whole_number
 from limpet.cli._watch_plan import (
+    BURST_S,
     BUSY,
     EXEC,
+    EXEC_SHORT,
     FORMATS,
     Command,
     Plan,
+    globs_of,
     split_command,
     target_of,
     types_of,
@@ -67,6 +71,13 @@ def parser(command: str) -> Parser:
         action="append",
         help="report only these types, such as file.created,dir.deleted; may be repeated",
     )
+    add(
+        "-e",
+        "--ext",
+        metavar="EXT,...",
+        action="append",
+        help="only files with these endings, such as py,js: short for --include; may be repeated",
+    )
     add_options(add, WatchOptions, REPORTED)
     add = made.add_argument_group("content").add_argument
     mode, _, info = info_of(ContentOptions, "mode")
@@ -74,21 +85,41 @@ def parser(command: str) -> Parser:
     add_options(add, ContentOptions, CONTENT)
     add = made.add_argument_group("output").add_argument
     add_choice(add, "--format", FORMATS, "how events are written (text; with --exec not at all)")
-    add_flags(add, {"--absolute": "show absolute paths in text, also of a PATH that is relative"})
-    add(
-        "-q",
-        "--quiet",
-        action="store_true",
-        help="no ready line in text, no progress, and nothing about commands that failed",
+    add_flags(
+        add,
+        {
+            "--absolute": "show absolute paths in text, also of a PATH that is relative",
+            "-q, --quiet": "no ready line in text, no progress, and nothing about commands that "
+            "failed",
+        },
     )
     add("--count", metavar="N", type=whole_number(1), help="end after N reported events")
+    add(
+        "-t",
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds(zero=False),
+        help="end, with exit code 124, once nothing was reported for this long",
+    )
     add_flags(add, {"--stats": "at the end, print the statistics of each watch on standard error"})
     add = made.add_argument_group("commands").add_argument
     add(
+        EXEC_SHORT,
         EXEC,
         metavar="CMD [ARG]...",
         help="run this for each event, with the event's JSON on its standard input, and "
-        "LIMPET_PATH and LIMPET_EVENT_TYPE in its environment; takes all arguments that follow",
+        "LIMPET_PATH and LIMPET_EVENT_TYPE in its environment; {} in it is the path, {/} its name, "
+        "{//} its folder, {.} and {/.} are without the ending; takes all arguments that follow",
+    )
+    add_flags(
+        add,
+        {
+            "-b, --batch": "run it once for each burst of events, with the paths on its standard "
+            "input, one a line, and in place of {}",
+            "--on-start": "run it once at the start, before any event",
+            "-r, --restart": "end the command that runs, and run it again: --busy restart",
+            "-c, --clear": "clear the screen before each run, if it is a terminal",
+        },
     )
     add(
         "--jobs",
@@ -104,32 +135,63 @@ def parser(command: str) -> Parser:
         "while all of them run, an event waits, is left out, or ends the command",
         "queue",
     )
+    add(
+        "--burst",
+        metavar="SECONDS",
+        type=seconds(),
+        default=BURST_S,
+        help=f"of --batch: a burst ends once nothing was reported for this long ({BURST_S:g})",
+    )
+    add_flags(add, {"-0, --null": "of --batch: end each path on standard input with a NUL"})
     add_options(made.add_argument_group("how it is watched").add_argument, WatchOptions, WATCHING)
     return made
 
 
 def _plan(given: Namespace, program: tuple[str, ...] | None) -> Plan:
     """Put the plan together, and refuse what does not go together."""
-    if program is None and (given.jobs != 1 or given.busy != "queue"):
-        message = f"--jobs and --busy are about commands: they need {EXEC}"
-        raise UsageError(message)
+    options = given_options(given, WatchOptions, (*REPORTED, *WATCHING))
+    if given.ext:
+        options["include"] = (*options.get("include", ()), *globs_of(given.ext))
     return Plan(
         targets=tuple(
             target_of(path, file=given.file, directory=given.dir) for path in given.words
         ),
-        options=WatchOptions(
-            content=_content(given), **given_options(given, WatchOptions, (*REPORTED, *WATCHING))
-        ),
+        options=WatchOptions(content=_content(given), **options),
         format=given.format or (None if program is not None else "text"),
         only=types_of(given.only or ()),
         count=given.count,
         stats=given.stats,
         absolute=given.absolute,
         quiet=given.quiet,
-        command=None
-        if program is None
-        else Command(argv=program, jobs=given.jobs, busy=given.busy),
+        only_files=bool(given.ext),
+        timeout=given.timeout,
+        command=_command(given, program),
     )
+
+
+def _command(given: Namespace, program: tuple[str, ...] | None) -> Command | None:
+    """Return what to run; without a program nothing, and none of the options about it."""
+    busy = given.busy
+    if given.restart:
+        if busy == "skip":
+            message = "--restart is --busy restart, and --busy skip was given too: give one of them"
+            raise UsageError(message)
+        busy = "restart"
+    ways = {
+        "jobs": given.jobs,
+        "busy": busy,
+        **{name: getattr(given, name) for name in ("batch", "burst", "null", "on_start", "clear")},
+    }
+    if program is not None:
+        return Command(argv=program, **ways)
+    without = {field.name: field.default for field in fields(Command)}
+    if any(ways[name] != without[name] for name in ways):
+        message = (
+            "--jobs, --busy, --batch, --burst, --null, --on-start, --restart and --clear are about "
+            f"commands: they need {EXEC}"
+        )
+        raise UsageError(message)
+    return None
 
 
 def _content(given: Namespace) -> ContentOptions | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, get_args
 
+from limpet.cli._placeholders import has_placeholder
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 
@@ -18,6 +19,10 @@ TargetKind = Literal["file", "dir"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
 EXEC: Final = "--exec"
+EXEC_SHORT: Final = "-x"
+
+BURST_S: Final = 0.05
+"""Quiet time that ends a burst: that of watchexec's ``--debounce``."""
 
 
 class Target(NamedTuple):
@@ -29,15 +34,25 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A program to run for each event.
+    """A program to run for each event, or for each burst of events.
 
     Raises:
-        UsageError: There is no program, or the two ways of running it do not go together.
+        UsageError: There is no program, or the ways of running it do not go together.
     """
 
     argv: tuple[str, ...]
     jobs: int = 1
     busy: Busy = "queue"
+    batch: bool = False
+    """Run it once for each burst."""
+    burst: float = BURST_S
+    """Seconds without an event that end a burst."""
+    null: bool = False
+    """End each path of a burst with a NUL on its standard input."""
+    on_start: bool = False
+    """Run it once before any event."""
+    clear: bool = False
+    """Clear the screen before each run, if standard output is a terminal."""
 
     def __post_init__(self) -> None:
         if not self.argv or not self.argv[0]:
@@ -45,6 +60,15 @@ class Command:
             raise UsageError(message)
         if self.busy == "restart" and self.jobs != 1:
             message = "--busy restart ends the one command that runs: it needs --jobs 1"
+            raise UsageError(message)
+        if self.batch and self.jobs != 1:
+            message = "--batch runs one command at a time: it needs --jobs 1"
+            raise UsageError(message)
+        if not self.batch and (self.null or self.burst != BURST_S):
+            message = "--null and --burst are about the paths of a burst: they need --batch"
+            raise UsageError(message)
+        if self.batch and has_placeholder(self.argv[0]):
+            message = f"{EXEC}: with --batch the program itself has no placeholder"
             raise UsageError(message)
 
 
@@ -69,6 +93,10 @@ class Plan:
     """Show absolute paths in text; else those below a relative path are relative."""
     quiet: bool = False
     """Write no ready line of text, no progress, and nothing about commands that failed."""
+    only_files: bool = False
+    """Leave out folders; not one that is renamed, for that is all there is of its files."""
+    timeout: float | None = None
+    """Seconds without a reported event that end it."""
     command: Command | None = None
 
     def __post_init__(self) -> None:
@@ -81,14 +109,14 @@ class Plan:
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:
-    """Return the arguments before the first ``--exec``, and the command after it.
+    """Return the arguments before the first ``--exec`` or ``-x``, and the command after it.
 
     After a ``--`` everything is a path, ``--exec`` too. Without ``--exec`` there is no command.
     """
     for at, word in enumerate(argv):
         if word == "--":
             break
-        if word == EXEC:
+        if word in {EXEC, EXEC_SHORT}:
             return list(argv[:at]), tuple(argv[at + 1 :])
         if word.startswith(EXEC + "="):
             return list(argv[:at]), (word.removeprefix(EXEC + "="), *argv[at + 1 :])
@@ -118,6 +146,23 @@ def target_of(path: str, *, file: bool = False, directory: bool = False) -> Targ
         message = f"cannot see whether {path!r} is a file or a folder ({why}): add --file or --dir"
         raise UsageError(message) from error
     return Target(path=path, kind="dir" if stat.S_ISDIR(found.st_mode) else "file")
+
+
+def globs_of(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns for the endings in values of ``--ext``, which separate them by commas.
+
+    Raises:
+        UsageError: An ending is empty, or has a separator.
+    """
+    found: dict[str, None] = {}
+    for word in words:
+        for name in word.split(","):
+            plain = name.strip().removeprefix(".")
+            if not plain or "/" in plain or "\\" in plain:
+                message = f"--ext takes endings of names such as py,js, not {word!r}"
+                raise UsageError(message)
+            found["*." + "".join(f"[{c}]" if c in "*?[" else c for c in plain)] = None
+    return tuple(found)
 
 
 def types_of(words: Iterable[str]) -> frozenset[str]:
