@@ -12,7 +12,7 @@ PROFILE ?= short
 
 .NOTPARALLEL:
 .PHONY: help demo demo-remote test test-uncompiled test-windows check lint types schemas speedups format soak bench \
-	bench-output bench-follow bench-bots bench-remote follow-table attack test-pythons coverage dist docs picture \
+	bench-output bench-follow bench-bots bench-remote follow-table attack test-pythons coverage dist docs picture completions man \
 	clean
 
 help:  ## show this list
@@ -75,6 +75,12 @@ schemas: $(READY)  ## write the JSON Schemas of the files anew, after a change o
 
 speedups: $(READY)  ## compile src/limpet/_speedups.c beside it; needs a C compiler and Python's headers
 	$(BIN)/python hatch_build.py
+
+completions: $(READY)  ## write contrib/completions anew, after a change of options
+	$(BIN)/python -m tests.completions
+
+man: $(READY)  ## write the manual pages into .cache/man
+	$(BIN)/python docs/_site/manual.py .cache/man
 
 format: $(READY)  ## put the code into the form lint wants
 	$(BIN)/ruff format .

@@ -103,6 +103,9 @@ class FakeWatch:
         if not self._ends:
             await anyio.sleep_forever()
 
+    def entry_count(self) -> int:
+        return 4
+
     def stats(self) -> FakeStats:
         return FakeStats()
 

@@ -14,7 +14,7 @@ import pytest
 
 import limpet
 from limpet.cli import _doctor, _run_watch, main
-from limpet.cli._dispatch import COMMANDS
+from limpet.cli._command_list import COMMANDS
 from limpet.cli._watch_plan import Command, Plan, Target
 from limpet.config import ContentOptions, WatchOptions
 from limpet.errors import LimitError
@@ -258,6 +258,9 @@ def test_help_loads_nothing_it_does_not_need() -> None:
     assert not names & {"anyio", "asyncio", "rich", "limpet.watching", "limpet.events"}
     assert {name for name in names if name.startswith("limpet.cli")} == {
         "limpet.cli",
+        "limpet.cli._color",
+        "limpet.cli._command_list",
+        "limpet.cli._complaint",
         "limpet.cli._dispatch",
         "limpet.cli._parser",
         "limpet.cli._stdout",

@@ -41,14 +41,14 @@ class Screen:
 
 @contextmanager
 def on_terminal(
-    *argv: str, columns: int = 80, folder: Path, **environment: str
+    *argv: str, columns: int = 80, folder: Path, program: str = "", **environment: str
 ) -> Iterator[Screen]:
     """Run ``limpet`` on a terminal of its own; it is ended with the block."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     plain = {key: value for key, value in os.environ.items() if "COLOR" not in key}
     process = subprocess.Popen(
-        [sys.executable, "-m", "limpet", *argv],
+        [sys.executable, *(["-c", program] if program else ["-m", "limpet"]), *argv],
         cwd=folder,
         stdin=theirs,
         stdout=theirs,
@@ -113,3 +113,53 @@ def test_the_screen_is_cleared(tmp_path: Path) -> None:
     )
     assert piped.returncode == 124
     assert piped.stdout == b"run of src\n"
+
+
+LISTING = """
+import sys
+import threading
+from limpet.cli import main
+from limpet.cli import _progress
+from limpet.watching._watcher import Watcher
+_progress.progress.__wrapped__.__kwdefaults__["after"] = 0.0
+start, shown = Watcher.start, threading.Event()
+def slow(self):
+    start(self)
+    shown.wait(20)
+Watcher.start = slow
+write = _progress.stream_sink
+def sink(stream):
+    inner = write(stream)
+    def writing(data):
+        inner(data)
+        if b"3 entries" in data:
+            shown.set()
+    return writing
+_progress.stream_sink = sink
+sys.exit(main(sys.argv[1:]))
+"""
+"""Lists for so long that its progress is seen."""
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_long_listing_shows_how_far_it_is(tmp_path: Path, quiet: bool) -> None:
+    """The line is erased before the ready line; ``-q`` has none."""
+    (tmp_path / "src").mkdir()
+    for name in "abc":
+        (tmp_path / "src" / name).touch()
+    program = LISTING.replace("wait(20)", "wait(0)") if quiet else LISTING
+    argv = ("watch", "src", "--count", "1", *(["-q"] if quiet else []))
+    with on_terminal(*argv, folder=tmp_path, program=program) as screen:
+        if quiet:
+            until_sync(lambda: touched(tmp_path / "src" / "d") and "src/d" in screen.text)
+            assert "listing" not in screen.text
+            return
+        screen.until("watch.ready")
+        before, _, _ = screen.raw.partition("watch.ready")
+        assert "\r\x1b[Klimpet: listing src: 3 entries" in before
+        assert before.rpartition("entries")[2].startswith("\r\x1b[K")
+
+
+def touched(path: Path) -> bool:
+    path.touch()
+    return True

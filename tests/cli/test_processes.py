@@ -158,7 +158,7 @@ def test_a_finished_folder(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     with Program(tmp_path / "f", *argv) as limpet:
         assert limpet.process.wait(60) == 2
-        assert "watch_dir" in limpet.error()
+        assert "settle_dir is for folders" in limpet.error()
 
 
 def test_text_in_a_pipe(tree: Path) -> None:

@@ -15,7 +15,7 @@ from limpet._wire import EVENT_TYPES, schema
 from limpet.cli import (
     _agent_args,
     _bot_args,
-    _dispatch,
+    _command_list,
     _doctor_args,
     _explain_args,
     _follow_args,
@@ -45,8 +45,23 @@ SECTIONS: dict[str, list[Parser]] = {
 
 
 def options(parser: Parser) -> list[argparse.Action]:
-    """Return the options of a command, that for help left out."""
-    return [one for one in parser._actions if one.option_strings and one.dest != "help"]
+    """Return the options that are a command's own."""
+    return [
+        one
+        for one in parser._actions
+        if one.option_strings and one.dest not in {"help", "color", "version"}
+    ]
+
+
+def test_options_of_every_command_are_on_the_page_once() -> None:
+    """In their own section; each command has them."""
+    section = PAGE.partition("\n## Every command\n")[2].partition("\n## ")[0]
+    found = [cells(line)[0] for line in section.splitlines() if line.startswith("| `-")]
+    assert found[:2] == ["`-h`, `--help`", "`--color auto\\|always\\|never`"]
+    for parsers in SECTIONS.values():
+        for parser in parsers:
+            flags = {flag for one in parser._actions for flag in one.option_strings}
+            assert {"-h", "--help", "--color"} <= flags
 
 
 def rows(parsers: list[Parser]) -> list[list[str]]:
@@ -81,7 +96,7 @@ def test_the_tables_have_the_options_and_their_help(heading: str) -> None:
 
 def test_every_option_on_the_page_exists() -> None:
     """In prose too; the programs in its examples have none of their own."""
-    parsers = [_dispatch.overview(), *(one for found in SECTIONS.values() for one in found)]
+    parsers = [_command_list.overview(), *(one for found in SECTIONS.values() for one in found)]
     known = {flag for one in parsers for action in one._actions for flag in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) <= known
 

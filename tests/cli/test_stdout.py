@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from limpet.cli import main
-from limpet.cli._dispatch import COMMANDS
+from limpet.cli._command_list import COMMANDS
 from limpet.cli._stdout import StdoutError, checked_streams
 
 BOT = """\

@@ -20,17 +20,7 @@ import yaml
 
 import limpet
 from limpet.bot.config import load
-from limpet.cli import (
-    _agent_args,
-    _bot_args,
-    _doctor_args,
-    _explain_args,
-    _follow_args,
-    _hub_args,
-    _inbox_args,
-    _watch_args,
-    _write,
-)
+from limpet.cli._command_list import COMMANDS, parser_of
 from limpet.remote.admin import load_agent, load_fleet
 from tests.meta.test_docs import PAGES, ROOT
 
@@ -138,17 +128,7 @@ def test_units_are_read(block: Block) -> None:
     assert set(parser.sections()) <= {"Unit", "Service", "Install"}
 
 
-PARSERS: dict[str, argparse.ArgumentParser] = {
-    "watch": _watch_args.parser("watch"),
-    "follow": _follow_args.parser("follow"),
-    "inbox": _inbox_args.parser("inbox"),
-    "doctor": _doctor_args.parser("doctor"),
-    "explain": _explain_args.parser("explain"),
-    "agent": _agent_args.parser("agent"),
-    "hub": _hub_args.parser("hub"),
-    **{command: _write.parser(command) for command in _write.USES},
-    **{command: _bot_args.parser(command) for command in _bot_args.USES},
-}
+PARSERS: dict[str, argparse.ArgumentParser] = {command: parser_of(command) for command in COMMANDS}
 COMMAND = re.compile(r"(?:^|[\s;&|(/\\])limpet(?:\.exe)?\s+(?P<rest>[a-z][^\n]*)", re.MULTILINE)
 
 

@@ -221,6 +221,7 @@ ALLOWED = {
         "limpet._option_signature",
         "limpet._process_end",
         "limpet._process_group",
+        "limpet._require_extra",
         "limpet._run_loop",
         "limpet._signal_handlers",
         "limpet._suggest",

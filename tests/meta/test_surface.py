@@ -32,7 +32,7 @@ EXTRAS = {
         "ruamel.yaml",
         "yaml",
     ),
-    "cli": ("rich",),
+    "cli": ("rich", "shtab"),
     "nats": ("nats", "pydantic", "ruamel.yaml"),
     "watchfiles": ("watchfiles",),
     "webhook": ("httpx2",),

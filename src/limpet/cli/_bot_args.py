@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet._suggest import near
+from limpet.cli._color import LOG_RULES, PROBLEM_RULES, by_rules, painted, painter, wants_color
+from limpet.cli._complaint import complain
 from limpet.cli._event_text import escape
 from limpet.cli._parser import Parser, add_choice, add_flags, seconds, whole_number
 from limpet.errors import MissingExtraError, UsageError
@@ -111,8 +113,15 @@ def _run(given: Namespace) -> int:
     from limpet.bot.program import logging_to, serve
 
     options = replace(_options(given), until_done=given.until_done, listen=given.listen)
-    with logging_to(form=given.log_format, level=given.log_level):
+    with logging_to(form=given.log_format, level=given.log_level, paint=_log_paint()):
         return _unless_refused(lambda: serve(given.words[0], options))
+
+
+def _log_paint() -> Callable[[str], str] | None:
+    """Return what paints a line of the log on standard error; ``None`` if it stays as it is."""
+    if not wants_color(sys.stderr):
+        return None
+    return by_rules(painter(sys.stderr), LOG_RULES)
 
 
 def _unless_refused(run: Callable[[], int]) -> int:
@@ -121,7 +130,7 @@ def _unless_refused(run: Callable[[], int]) -> int:
         return run()
     except OSError as error:
         what = "run" if error.filename is None else f"use {error.filename}"
-        print(f"limpet: cannot {what}: {error.strerror or error}", file=sys.stderr)
+        complain(f"limpet: cannot {what}: {error.strerror or error}")
         return 1
 
 
@@ -152,11 +161,11 @@ def _check(given: Namespace) -> int:
         if given.json:
             print(json.dumps(asdict(problem)))
         else:
-            print(problem, file=sys.stderr)
+            complain(str(problem), PROBLEM_RULES)
     if any(bot.components is None for bot in bots):
         return 2
     if not given.json:
-        print(_fine(bots, len(problems)))
+        print(painted(sys.stdout, _fine(bots, len(problems)), PROBLEM_RULES))
     return 0
 
 
@@ -201,7 +210,7 @@ def _new(given: Namespace) -> int:
         message = f"{file} exists; choose another file, or use --force"
         raise UsageError(message) from error
     except OSError as error:
-        print(f"limpet: cannot write {file}: {error.strerror or error}", file=sys.stderr)
+        complain(f"limpet: cannot write {file}: {error.strerror or error}")
         return 1
     print(file)
     return 0
@@ -226,7 +235,7 @@ def _replay(given: Namespace) -> int:
         print(_report_text(report))
         return code or int(report.left > 0)
 
-    with logging_to(form=given.log_format, level=given.log_level):
+    with logging_to(form=given.log_format, level=given.log_level, paint=_log_paint()):
         return _unless_refused(run)
 
 

@@ -16,6 +16,7 @@ from typing import Final, Literal
 from limpet._compiled import WHY_NOT, form
 from limpet._wire import Json, dump_line, put_path
 from limpet.backends import Choice, FileSystemTraits, choose, traits_of
+from limpet.cli._color import REPORT_RULES, painted
 from limpet.cli._event_text import encoding_of, escape
 from limpet.cli._kernel_limits import Limit, read_limits
 from limpet.cli._stdout import failures_of_stdout
@@ -99,7 +100,7 @@ def run(path: str, *, requested: BackendName, as_json: bool) -> int:
     if as_json:
         output = dump_line(_as_json(report))
     else:
-        text = "\n".join(_as_text(report)) + "\n"
+        text = painted(sys.stdout, "\n".join(_as_text(report)) + "\n", REPORT_RULES)
         output = text.encode(encoding_of(sys.stdout), "backslashreplace")
     with failures_of_stdout():
         stream_sink(sys.stdout)(output)

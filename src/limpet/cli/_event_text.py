@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from limpet.cli._watch_plan import TargetKind
 from limpet.events import (
@@ -27,6 +27,15 @@ from limpet.events import (
     TargetFileDeleted,
     event_name,
 )
+
+_STYLES: Final = {
+    "created": "green",
+    "updated": "yellow",
+    "renamed": "cyan",
+    "deleted": "red",
+    "settled": "blue",
+    "ready": "dim",
+}
 
 
 class Ready(NamedTuple):
@@ -117,6 +126,11 @@ def facts(event: Event, shown: Callable[[Path], str] = str) -> Iterator[str]:
         yield f"origin={event.origin}"
     if isinstance(event, Degraded):
         yield escape(event.message)
+
+
+def style_of(kind: str) -> str:
+    """Return the style for the type of an event."""
+    return _STYLES.get(kind.partition(".")[2], "magenta")
 
 
 def escape(text: str) -> str:

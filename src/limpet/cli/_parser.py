@@ -6,9 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from limpet.cli._color import COLORS, FLAG, HELP_RULES, painted
 from limpet.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 
 class _Help(argparse.HelpFormatter):
@@ -52,9 +56,17 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,  # a script that has --no-rec would break with the next option
             formatter_class=_Help,
         )
+        if sys.version_info >= (3, 14):
+            self.color = False  # `_color` decides
         self._words = words
         self._positionals.title = "arguments"
         self.add_argument("words", metavar=words, nargs="*", help=about)
+        add_choice(self.add_argument, FLAG, COLORS, "colours of text", "auto")
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help, in colours where they are wanted."""
+        stream = sys.stdout if file is None else file
+        stream.write(painted(stream, self.format_help(), HELP_RULES))
 
     def error(self, message: str) -> NoReturn:
         """Raise ``UsageError``, in the words that other wrong values have."""
@@ -119,6 +131,7 @@ def one_of(words: tuple[str, ...]) -> Callable[[str], str]:
             raise argparse.ArgumentTypeError(message)
         return word
 
+    read.words = words  # type: ignore[attr-defined]  # for completions
     return read
 
 

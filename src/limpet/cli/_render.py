@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, assert_never
 
-from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
+from limpet.cli._color import Paint, is_terminal, painter, wants_color
+from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts, style_of
 from limpet.cli._shown_paths import ShownPaths
 from limpet.cli._watch_plan import Format
 from limpet.events import EntryEvent, Event, event_name
@@ -32,11 +33,16 @@ def renderer_for(
     paths = ShownPaths() if paths is None else paths
     match form:
         case "text":
-            if stream is not None and stream.isatty():
+            if stream is not None and is_terminal(stream):
                 from limpet.cli._terminal import Terminal
 
                 return Terminal(stream, paths, quiet=quiet)
-            return Text(encoding_of(stream), paths, quiet=quiet)
+            return Text(
+                encoding_of(stream),
+                paths,
+                quiet=quiet,
+                paint=painter(stream) if wants_color(stream) else None,
+            )
         case "jsonl":
             from limpet.cli._render_json import JsonLines  # only now: text needs no JSON
 
@@ -55,9 +61,15 @@ class Text(Renderer):
     """One line for each event, its columns separated by tabs: time, type, path, facts."""
 
     def __init__(
-        self, encoding: str, paths: ShownPaths | None = None, *, quiet: bool = False
+        self,
+        encoding: str,
+        paths: ShownPaths | None = None,
+        *,
+        quiet: bool = False,
+        paint: Paint | None = None,
     ) -> None:
         self._encoding = encoding
+        self._paint = paint
         self._paths = ShownPaths() if paths is None else paths
         self._quiet = quiet
 
@@ -78,6 +90,10 @@ class Text(Renderer):
         return self._line(_utc(event.time), kind, escape(shown(path)), *facts(event, shown))
 
     def _line(self, *columns: str) -> bytes:
+        if self._paint is not None:
+            styles = ["dim", style_of(columns[1]), "bold", *["dim"] * (len(columns) - 3)]
+            pairs = zip(columns, styles, strict=True)
+            columns = tuple(self._paint([pair]) for pair in pairs)
         return ("\t".join(columns) + "\n").encode(self._encoding, "backslashreplace")
 
 

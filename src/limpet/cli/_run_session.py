@@ -20,6 +20,7 @@ from typing import Any, Final, TextIO
 from limpet._file_stat import identity_of
 from limpet._process_end import StopDeadline, end_now
 from limpet._signal_handlers import SignalHandlers
+from limpet.cli._color import NOTE_RULES, painted
 from limpet.cli._event_text import encoding_of
 from limpet.cli._writer import Writer, reader_gone, stream_sink
 from limpet.errors import LimpetError, UsageError
@@ -69,6 +70,7 @@ class Streams:
         self.out = Writer(stream_sink(stdout), name="stdout")
         self._err = Writer(stream_sink(stderr), name="stderr")
         self._encoding = encoding_of(stderr)
+        self.stderr = stderr
         self.files = frozenset(filter(None, map(_file_of, (stdout, stderr))))
         """Device and inode of each that is a file: an event about it would cause further events."""
 
@@ -79,7 +81,8 @@ class Streams:
 
     async def log(self, message: str) -> None:
         """Write a line to standard error; one that cannot be written is dropped."""
-        await self.write_error(f"limpet: {message}\n".encode(self._encoding, "backslashreplace"))
+        text = painted(self.stderr, f"limpet: {message}\n", NOTE_RULES)
+        await self.write_error(text.encode(self._encoding, "backslashreplace"))
 
     async def write_error(self, data: bytes) -> None:
         """Write lines to standard error as they are, if they can be written."""

@@ -7,10 +7,11 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from limpet.cli._event_text import Ready, describe, escape
+from limpet.cli._progress import progress
 from limpet.cli._render import renderer_for, stats_line
 from limpet.cli._run_session import RunSession, run_session
 from limpet.cli._shown_paths import ShownPaths
@@ -110,6 +111,10 @@ class _WatchRun:
         self._ready_lines: list[bytes] = []
         self._turn = asyncio.Lock()
         self._pulls: list[asyncio.Task[None]] = []
+        self._started: list[Watch] = []
+        """Watches that list, or have listed, what is there."""
+        self._counts: dict[int, int] = {}
+        """Number of a watch that has started -> its entries so far."""
 
     async def serve(self) -> int:
         """Watch until something ends it, end what was started, and return the exit code."""
@@ -148,9 +153,12 @@ class _WatchRun:
         async with AsyncExitStack() as stack:
             watches: list[tuple[Watch, str]] = []
             try:
-                for target in self._plan.targets:
-                    watch = self._open(target, self._plan.options)
-                    watches.append((await stack.enter_async_context(watch), os.urandom(8).hex()))
+                with progress(self._progress_stream(), self._progress_text):
+                    for target in self._plan.targets:
+                        watch = self._open(target, self._plan.options)
+                        self._started.append(watch)
+                        await stack.enter_async_context(watch)
+                        watches.append((watch, os.urandom(8).hex()))
             except (LimpetError, OSError) as error:
                 await self._session.fail_start(error)
                 return
@@ -163,6 +171,17 @@ class _WatchRun:
             stack.callback(timer.cancel)
             async with asyncio.TaskGroup() as pulls:
                 self._pulls = [pulls.create_task(self._pull(*watched)) for watched in watches]
+
+    def _progress_stream(self) -> TextIO | None:
+        return None if self._plan.quiet else self._streams.stderr
+
+    def _progress_text(self) -> str:
+        """Return how many entries are in the index so far; called in a thread."""
+        for at, watch in enumerate(self._started):
+            with suppress(RuntimeError):  # the index grew meanwhile
+                self._counts[at] = watch.entry_count()
+        paths = " ".join(target.path for target in self._plan.targets)
+        return f"limpet: listing {escape(paths)}: {sum(self._counts.values()):,} entries"
 
     async def _run_at_start(self, watches: Sequence[Watch]) -> None:
         """Run the command for the PATHs themselves, if that is asked for."""

@@ -1,13 +1,13 @@
-"""Events on a terminal: aligned columns, local time, and colours where rich is installed."""
+"""Events on a terminal: aligned columns, local time, no line wider than it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Final, TextIO, TypeAlias
+from typing import Final, TextIO
 
-from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts
+from limpet.cli._color import Piece, painter
+from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts, style_of
 from limpet.cli._shown_paths import LEAST_CELLS, ShownPaths, cells, shorten, width_of
 from limpet.events import Event, event_name
 
@@ -16,29 +16,16 @@ TYPE_WIDTH: Final = len("file.created")
 
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 
-STYLES: Final = {
-    "created": "green",
-    "updated": "yellow",
-    "renamed": "cyan",
-    "deleted": "red",
-    "settled": "blue",
-    "ready": "dim",
-}
-
-
 _FROM: Final = "  from "
-
-Piece: TypeAlias = tuple[str, str]
-"""A part of a line, and its style; the style may be empty."""
 
 
 class Terminal(Renderer):
-    """One line for each event, with the path below the location in bold; honours ``NO_COLOR``."""
+    """One line for each event, with the path below the location in bold."""
 
     def __init__(
         self, stream: TextIO, paths: ShownPaths | None = None, *, quiet: bool = False
     ) -> None:
-        self._paint = _painter(stream)
+        self._paint = painter(stream)
         self._encoding = encoding_of(stream)
         self._paths = ShownPaths() if paths is None else paths
         self._quiet = quiet
@@ -66,7 +53,7 @@ class Terminal(Renderer):
         cut = len(prefix) if name.startswith(prefix) else 0  # it may have been shortened
         return self._encode(
             (begin[0], "dim"),
-            (begin[1], STYLES.get(kind.partition(".")[2], "magenta")),
+            (begin[1], style_of(kind)),
             (begin[2], ""),
             (name[:cut], "dim"),
             (name[cut:], "bold"),
@@ -91,24 +78,7 @@ class Terminal(Renderer):
         return texts
 
     def _encode(self, *pieces: Piece) -> bytes:
-        return self._paint(pieces).encode(self._encoding, "backslashreplace")
-
-
-def _painter(stream: TextIO) -> Callable[[tuple[Piece, ...]], str]:
-    """Return what makes a line of its pieces: with colours if rich (the extra cli) is there."""
-    try:
-        from rich.console import Console
-        from rich.text import Text
-    except ImportError:
-        return lambda pieces: "".join(text for text, _ in pieces) + "\n"
-    console = Console(file=stream, highlight=False, soft_wrap=True)
-
-    def paint(pieces: tuple[Piece, ...]) -> str:
-        with console.capture() as captured:
-            console.print(Text.assemble(*pieces))
-        return captured.get()
-
-    return paint
+        return (self._paint(pieces) + "\n").encode(self._encoding, "backslashreplace")
 
 
 def _readable(fact: str) -> str:

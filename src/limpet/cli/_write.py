@@ -11,6 +11,7 @@ from argparse import Namespace
 from typing import Final, get_args
 
 from limpet._wire import Json, put_path
+from limpet.cli._complaint import complain
 from limpet.cli._option_args import add_options, given_options
 from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import OutputError, UsageError
@@ -143,7 +144,7 @@ def main(command: str, argv: list[str]) -> int:
     if given.json:
         wire = {"v": 1, "ok": False, "code": refusal.code, "message": message}
         print(json.dumps(wire | {"errno": refusal.errno}))
-    print(f"limpet: {message}", file=sys.stderr)
+    complain(f"limpet: {message}")
     return {str(code): number for code, number in EXIT_CODES.items()}.get(refusal.code, 1)
 
 

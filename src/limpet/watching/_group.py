@@ -324,6 +324,10 @@ class WatcherGroup:
             path, [one.watcher for one in self._members], self._selection, is_dir=is_dir
         )
 
+    def count(self) -> int:
+        """Return the number of entries in the index of all places."""
+        return sum(one.watcher.count() for one in self._members)
+
     def stats(self) -> dict[Path, WatchStats]:
         """Return the figures of each place."""
         return {one.place.path: one.watcher.stats() for one in self._members}

@@ -98,6 +98,9 @@ class WatchCore(Protocol):
     def explain(self, path: Path, *, is_dir: bool = False) -> Explanation:
         """Return what would be reported of a path, and why."""
 
+    def count(self) -> int:
+        """Return the number of entries in the index."""
+
     def stop(self) -> None:
         """Ask a scan that is running to stop."""
 

@@ -135,6 +135,17 @@ class WatchShell(Generic[Core]):
         if self._core is not None and not sys.is_finalizing():
             dispatcher.abandon(self._core)
 
+    def entry_count(self) -> int:
+        """Return the number of entries in the index now; 0 if the watch is not running.
+
+        May be called from any thread, also while the watch starts and lists what is there.
+
+        Raises:
+            RuntimeError: The index grew meanwhile, so that they could not be counted.
+        """
+        core = self._core
+        return core.count() if core is not None else 0
+
     def stop(self) -> None:
         """End every iteration over the events; what is ready is still handed out.
 

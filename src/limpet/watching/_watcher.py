@@ -444,13 +444,17 @@ class Watcher:
 
         return explain_by(path, (self,), self._selection, is_dir=is_dir)
 
+    def count(self) -> int:
+        """Return the number of entries in the index."""
+        return self._engine.count() if self._engine is not None else 0
+
     def stats(self) -> WatchStats:
         engine = self._engine
         return WatchStats(
             backend=self.choice.name if self.choice is not None else "",
             marks=self.router.marks_of(self.hints) if engine is not None else 0,
             polled=len(self._services.poll.directories) if self._services is not None else 0,
-            entries=engine.count() if engine is not None else 0,
+            entries=self.count(),
             scans=engine.scans if engine is not None else 0,
             rescans=engine.rescans if engine is not None else 0,
             dirty=sum(len(names) for names in list(self.hints.dirty.values())),

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
@@ -85,10 +85,15 @@ class _Handler(logging.handlers.QueueHandler):
 
 
 class _Text(logging.Formatter):
+    def __init__(self, paint: Callable[[str], str] | None) -> None:
+        super().__init__()
+        self._paint = paint or str
+
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         message = record.getMessage().replace("\r", "\\r").replace("\n", "\n    ")
         line = f"{moment}Z {record.levelname:<7} {record.name}: {message}"
+        line = self._paint(line)
         return line if not record.exc_text else f"{line}\n{record.exc_text}"
 
 
@@ -117,15 +122,25 @@ class _Stream(logging.StreamHandler[TextIO]):
 
 @contextlib.contextmanager
 def logging_to(
-    stream: TextIO | None = None, *, form: LogFormat = "text", level: str = "info"
+    stream: TextIO | None = None,
+    *,
+    form: LogFormat = "text",
+    level: str = "info",
+    paint: Callable[[str], str] | None = None,
 ) -> Iterator[None]:
     """Log to a stream, by default standard error, while the block lasts.
 
     It replaces the existing configuration meanwhile: importing ``mewbot.bot`` configures the root
     logger. A thread writes; when 10,000 lines wait, further ones are dropped and counted.
+
+    Args:
+        stream: Where the lines go.
+        form: How they are written.
+        level: The lowest that is logged.
+        paint: Returns a line of text as a terminal is to show it.
     """
     writer = _Stream(stream if stream is not None else sys.stderr)
-    writer.setFormatter(_Json() if form == "json" else _Text())
+    writer.setFormatter(_Json() if form == "json" else _Text(paint))
     records: queue.Queue[Any] = queue.Queue(_BOUND)
     handler = _Handler(records)
     handler.addFilter(_Repeats())
