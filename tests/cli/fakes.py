@@ -56,11 +56,14 @@ class FakeWatch:
         batches: Sequence[Sequence[Event]] = (),
         *,
         location: Path = ROOT,
+        roots: Sequence[Path] = (),
         ends: bool = False,
         fails: Exception | None = None,
         start_fails: Exception | None = None,
     ) -> None:
         self.location = location
+        self.roots = roots
+        """Of a watch of several places."""
         self.pulled = 0
         """Batches that were asked for."""
         self.is_open = False
@@ -106,17 +109,15 @@ class FakeWatch:
     def entry_count(self) -> int:
         return 4
 
-    def stats(self) -> FakeStats:
-        return FakeStats()
+    def stats(self) -> FakeStats | dict[Path, FakeStats]:
+        return {root: FakeStats() for root in self.roots} if self.roots else FakeStats()
 
 
-def opener(*watches: FakeWatch) -> Callable[[Target, WatchOptions], Any]:
-    """Return a function that opens these watches in order, and notes the options of each."""
-    left = list(watches)
+def opener(watch: FakeWatch) -> Callable[[Sequence[Target], WatchOptions], Any]:
+    """Return a function that opens this watch, and notes its options."""
 
-    def open_watch(target: Target, options: WatchOptions) -> FakeWatch:
-        del target
-        watch = left.pop(0)
+    def open_watch(targets: Sequence[Target], options: WatchOptions) -> FakeWatch:
+        del targets
         watch.options = options
         return watch
 

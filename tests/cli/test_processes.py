@@ -161,6 +161,53 @@ def test_a_finished_folder(tree: Path, tmp_path: Path) -> None:
         assert "settle_dir is for folders" in limpet.error()
 
 
+def test_several_paths_have_one_stream(tmp_path: Path) -> None:
+    """A rename from one into another is one event; a path inside another is reported by itself."""
+    a, b, log = tmp_path / "a", tmp_path / "b", tmp_path / "b" / "c.log"
+    a.mkdir()
+    b.mkdir()
+    log.touch()
+    argv = (a, b, log, "--format", "jsonl", "--settle-dir", "0.1", "--stats")
+    with Program(*argv) as limpet:
+        ready = [limpet.wire() for _ in range(3)]
+        assert [(one["root"], one["kind"]) for one in ready] == [
+            (str(a), "dir"),
+            (str(b), "dir"),
+            (str(log), "file"),
+        ]
+        (a / "x").touch()
+        first = limpet.until("file.created", "x")
+        os.rename(a / "x", b / "y")
+        moved = limpet.until("file.renamed")
+        assert (moved["path"], moved["old_path"]) == (str(b / "y"), str(a / "x"))
+        assert (moved["root"], first["root"]) == (str(b), str(a))
+        assert moved["move"] == "in"
+        assert "old_rel" not in moved
+        log.write_text("x")
+        written = limpet.until("file.updated")
+        assert (written["root"], written["scope"]) == (str(log), "target")
+        assert {one["session"] for one in (*ready, first, moved, written)} == {ready[0]["session"]}
+        assert limpet.end() == 143
+        roots = [json.loads(line)["root"] for line in limpet.error().splitlines()]
+        assert roots == [str(a), str(b), str(log)]
+
+
+def test_a_rename_between_paths_is_shown_as_they_were_typed(tmp_path: Path) -> None:
+    """Both names; the same path twice is a wrong call."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "x").touch()
+    with Program("a", "b/", "--only", "file.renamed", cwd=tmp_path) as limpet:
+        assert [limpet.line().split(b"\t")[2] for _ in "ab"] == [
+            os.fsencode(tmp_path / name) for name in "ab"
+        ]
+        os.rename(tmp_path / "a" / "x", tmp_path / "b" / "y")
+        assert limpet.line().split(b"\t")[1:] == [b"file.renamed", b"b/y", b"from=a/x\n"]
+    with Program("a", "./a", cwd=tmp_path) as twice:
+        assert twice.process.wait(60) == 2
+        assert "given twice" in twice.error()
+
+
 def test_text_in_a_pipe(tree: Path) -> None:
     """Columns without colours, flushed as they happen; a name breaks no line."""
     with Program(tree) as limpet:

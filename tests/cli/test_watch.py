@@ -50,10 +50,10 @@ DEGRADED = Degraded(**ABOUT, path=ROOT / "x", reason="permission", message="cann
 class Run:
     """One run to its end, and its output."""
 
-    def __init__(self, plan: Plan, *watches: FakeWatch) -> None:
-        self.watches = watches
+    def __init__(self, plan: Plan, watch: FakeWatch) -> None:
+        self.watch = watch
         out, err = stream(), stream()
-        self.code = run(plan, open_watch=opener(*watches), stdout=out, stderr=err)
+        self.code = run(plan, open_watch=opener(watch), stdout=out, stderr=err)
         self.out, self.err = written(out), written(err).decode()
 
     @property
@@ -80,14 +80,14 @@ def test_ready_comes_first_then_every_event() -> None:
         ["file.deleted", "/srv/in/a"],
     ]
     assert (done.code, done.err) == (0, "")
-    assert done.watches[0].was_closed
+    assert done.watch.was_closed
 
 
 def test_the_watch_gets_the_options() -> None:
     """What was asked for is what it is opened with."""
     options = WatchOptions(recursive=False, settle=2.0)
     done = Run(replace(PLAN, options=options), ending())
-    assert done.watches[0].options is options
+    assert done.watch.options is options
 
 
 def test_json_lines_carry_all_in_order() -> None:
@@ -153,29 +153,17 @@ def test_count_ends_after_that_number_of_reported_events() -> None:
     assert watch.pulled == 2
 
 
-def test_several_watches_in_one_output() -> None:
-    """Each ready line is there before the first event; sessions differ, so that ids do."""
+def test_several_paths_in_one_output() -> None:
+    """Each ready line is there before the first event; one session, whose numbers are unique."""
     a, b = ROOT / "a", ROOT / "b"
-    plan = replace(PLAN, format="jsonl", targets=(TARGET, TARGET))
-    done = Run(
-        plan,
-        ending([created("x", a), created("y", a)], location=a),
-        ending([created("x", b)], location=b),
-    )
-    assert done.types[:2] == ["watch.ready", "watch.ready"]
-    assert sorted(wire["path"] for wire in done.objects[2:]) == [
-        "/srv/in/a/x",
-        "/srv/in/a/y",
-        "/srv/in/b/x",
-    ]
+    plan = replace(PLAN, format="jsonl", targets=(TARGET, Target(path="f", kind="file")))
+    events = [created("x", a), created("y", a), created("x", b)]
+    done = Run(plan, ending([*events], roots=(a, b)))
+    ready = [(wire["type"], wire["root"], wire["kind"]) for wire in done.objects[:2]]
+    assert ready == [("watch.ready", str(a), "dir"), ("watch.ready", str(b), "file")]
+    assert [wire["path"] for wire in done.objects[2:]] == [str(event.path) for event in events]
     assert len({wire["id"] for wire in done.objects[2:]}) == 3
-
-
-def test_count_is_exact_with_several_watches() -> None:
-    """Also when all of them have something at the same moment."""
-    plan = replace(PLAN, format="jsonl", targets=(TARGET,) * 4, count=5)
-    done = Run(plan, *(FakeWatch([[created("a"), created("b")]] * 20) for _ in range(4)))
-    assert len(done.objects) == 4 + 5
+    assert len({wire["session"] for wire in done.objects}) == 1
 
 
 def test_stats_come_at_the_end_on_stderr() -> None:
@@ -198,11 +186,9 @@ def test_stats_come_at_the_end_on_stderr() -> None:
 )
 def test_a_watch_that_cannot_start(error: Exception, code: int) -> None:
     """One line on stderr, a code that says whether the call was wrong, no output, nothing left."""
-    first = FakeWatch()
-    done = Run(replace(PLAN, targets=(TARGET, TARGET)), first, FakeWatch(start_fails=error))
+    done = Run(PLAN, FakeWatch(start_fails=error))
     assert (done.code, done.out) == (code, b"")
     assert done.err == f"limpet: {error}\n"
-    assert first.was_closed
 
 
 def test_a_watch_that_fails_later() -> None:

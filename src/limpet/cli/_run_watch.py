@@ -8,7 +8,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING, Final, TextIO
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
 from limpet.cli._event_text import Ready, describe, escape
 from limpet.cli._progress import progress
@@ -33,7 +35,7 @@ from limpet.events import (
 if TYPE_CHECKING:
     from limpet.cli._exec import Runner
     from limpet.cli._exec_batch import BatchRunner
-    from limpet.watching import Watch
+    from limpet.watching import MultiWatch, Watch, WatchStats
 
 
 CHUNK: Final = 1 << 16
@@ -45,8 +47,10 @@ TIMED_OUT: Final = 124
 _OF_FOLDERS: Final = (DirCreated, DirUpdated, DirDeleted, DirSettled)
 """What ``--ext`` leaves out."""
 
-Opener = Callable[[Target, WatchOptions], "Watch"]
-"""Returns the watch of one target, not yet entered."""
+AnyWatch: TypeAlias = "Watch | MultiWatch"
+
+Opener = Callable[[Sequence[Target], WatchOptions], AnyWatch]
+"""Returns the watch of all targets, not yet entered."""
 
 
 def run(
@@ -64,16 +68,29 @@ def run(
     return run_session(serve, stdout, stderr)
 
 
-def _open(target: Target, options: WatchOptions) -> Watch:
+def _open(targets: Sequence[Target], options: WatchOptions) -> AnyWatch:
     import limpet
 
-    start = limpet.watch_file if target.kind == "file" else limpet.watch_dir
-    names = [field.name for field in dataclasses.fields(options)]
-    return start(target.path, **{name: getattr(options, name) for name in names})
+    given: Any = {one.name: getattr(options, one.name) for one in dataclasses.fields(options)}
+    if len(targets) > 1:
+        places = [
+            limpet.File(one.path) if one.kind == "file" else limpet.Dir(one.path) for one in targets
+        ]
+        return limpet.watch(*places, **given)
+    start = limpet.watch_file if targets[0].kind == "file" else limpet.watch_dir
+    return start(targets[0].path, **given)
+
+
+def _figures(watch: AnyWatch) -> dict[Path, WatchStats]:
+    """Return the figures of each place, in the order in which they were given."""
+    stats = watch.stats()
+    if isinstance(stats, dict):
+        return stats
+    return {watch.location: stats}  # type: ignore[union-attr]  # it watches one place
 
 
 class _WatchRun:
-    """One run: its watches, and where their events go."""
+    """One run: its watch, and where the events go."""
 
     def __init__(self, plan: Plan, open_watch: Opener, session: RunSession) -> None:
         self._plan = plan
@@ -106,15 +123,14 @@ class _WatchRun:
             self._job_for, self._to_line = job_for, to_json_line
         self._reported = 0
         self._last_report = 0.0
-        """When an event was reported last, or when the watches were ready."""
+        """When an event was reported last, or when the watch was ready."""
         self._is_timed_out = False
         self._ready_lines: list[bytes] = []
+        self._session_id = os.urandom(8).hex()
         self._turn = asyncio.Lock()
-        self._pulls: list[asyncio.Task[None]] = []
-        self._started: list[Watch] = []
-        """Watches that list, or have listed, what is there."""
-        self._counts: dict[int, int] = {}
-        """Number of a watch that has started -> its entries so far."""
+        self._pull_task: asyncio.Task[None] | None = None
+        self._listed = 0
+        """Entries in the index when they were counted last."""
 
     async def serve(self) -> int:
         """Watch until something ends it, end what was started, and return the exit code."""
@@ -149,48 +165,43 @@ class _WatchRun:
                 await self._session.log_last(f"{runner.waiting} events were left without a command")
 
     async def _watch_all(self) -> None:
-        """Start every watch, announce it, and pull until the last event asked for is delivered."""
+        """Start the watch, announce it, and pull until the last event asked for is delivered."""
         async with AsyncExitStack() as stack:
-            watches: list[tuple[Watch, str]] = []
             try:
-                with progress(self._progress_stream(), self._progress_text):
-                    for target in self._plan.targets:
-                        watch = self._open(target, self._plan.options)
-                        self._started.append(watch)
-                        await stack.enter_async_context(watch)
-                        watches.append((watch, os.urandom(8).hex()))
+                watch = self._open(self._plan.targets, self._plan.options)
+                stream = None if self._plan.quiet else self._streams.stderr
+                with progress(stream, partial(self._progress_text, watch)):
+                    await stack.enter_async_context(watch)
             except (LimpetError, OSError) as error:
                 await self._session.fail_start(error)
                 return
             if self._plan.stats:
-                stack.push_async_callback(self._print_stats, [watch for watch, _ in watches])
-            for (watch, session_id), target in zip(watches, self._plan.targets, strict=True):
-                await self._announce(watch, session_id, target)
-            await self._run_at_start([watch for watch, _ in watches])
+                stack.push_async_callback(self._print_stats, watch)
+            figures = _figures(watch)
+            for (root, stats), target in zip(figures.items(), self._plan.targets, strict=True):
+                await self._announce(root, stats.backend, target)
+            await self._run_at_start(tuple(figures))
             timer = asyncio.create_task(self._end_when_quiet())
             stack.callback(timer.cancel)
             async with asyncio.TaskGroup() as pulls:
-                self._pulls = [pulls.create_task(self._pull(*watched)) for watched in watches]
+                self._pull_task = pulls.create_task(self._pull(watch))
 
-    def _progress_stream(self) -> TextIO | None:
-        return None if self._plan.quiet else self._streams.stderr
-
-    def _progress_text(self) -> str:
+    def _progress_text(self, watch: AnyWatch) -> str:
         """Return how many entries are in the index so far; called in a thread."""
-        for at, watch in enumerate(self._started):
-            with suppress(RuntimeError):  # the index grew meanwhile
-                self._counts[at] = watch.entry_count()
-        paths = " ".join(target.path for target in self._plan.targets)
-        return f"limpet: listing {escape(paths)}: {sum(self._counts.values()):,} entries"
+        with suppress(RuntimeError):  # the index grew meanwhile
+            self._listed = watch.entry_count()
+        return f"limpet: listing {self._typed()}: {self._listed:,} entries"
 
-    async def _run_at_start(self, watches: Sequence[Watch]) -> None:
+    def _typed(self) -> str:
+        return " ".join(escape(target.path) for target in self._plan.targets)
+
+    async def _run_at_start(self, roots: Sequence[Path]) -> None:
         """Run the command for the PATHs themselves, if that is asked for."""
         command, runner = self._plan.command, self._runner
         if command is None or runner is None or not command.on_start:
             return
         from limpet.cli._exec import start_job
 
-        roots = [watch.location for watch in watches]
         paths = [self._paths.argument(root, root) for root in roots]
         await runner.submit(start_job(roots, paths, b"".join(self._ready_lines)))
 
@@ -204,22 +215,25 @@ class _WatchRun:
             await asyncio.sleep(max(0.0, self._last_report + self._plan.timeout - clock()))
             async with self._turn:  # what is being delivered is delivered
                 self._is_timed_out = clock() >= self._last_report + self._plan.timeout
-        for pull in self._pulls:
-            pull.cancel()
+        self._end_pull()
+
+    def _end_pull(self) -> None:
+        if self._pull_task is not None:
+            self._pull_task.cancel()
 
     async def _clear_screen(self) -> None:
         """Write what clears a terminal and puts its cursor home (ECMA-48: ED, CUP)."""
         await self._session.write(b"\x1b[2J\x1b[H")
 
-    async def _announce(self, watch: Watch, session_id: str, target: Target) -> None:
+    async def _announce(self, root: Path, backend: str, target: Target) -> None:
         ready = Ready(
-            root=watch.location,
+            root=root,
             kind=target.kind,
-            backend=watch.stats().backend,
-            session=session_id,
+            backend=backend,
+            session=self._session_id,
             time=time.time(),
         )
-        self._paths.add(watch.location, target.path)
+        self._paths.add(root, target.path)
         if self._plan.command is not None and self._plan.command.on_start:
             from limpet.cli._render_json import JsonLines
 
@@ -230,8 +244,8 @@ class _WatchRun:
         elif not self._plan.quiet:
             await self._streams.log(f"watch.ready {escape(str(ready.root))} ({ready.backend})")
 
-    async def _pull(self, watch: Watch, session_id: str) -> None:
-        """Deliver the events of one watch, batch by batch; each is delivered before the next pull.
+    async def _pull(self, watch: AnyWatch) -> None:
+        """Deliver the events, batch by batch; each is delivered before the next is taken.
 
         With ``--count`` one by one, so that with ``--state`` an event after the last one counted is
         not taken, and is reported at the next start.
@@ -240,17 +254,17 @@ class _WatchRun:
             if self._plan.count is None:
                 async for batch in watch.batches():
                     async with self._turn:
-                        await self._deliver(batch, session_id)
+                        await self._deliver(batch)
             else:
                 async for event in watch:
                     async with self._turn:
-                        await self._deliver([event], session_id)
+                        await self._deliver([event])
                     if self._reported == self._plan.count:
                         return  # the next step would take an event that is not reported
         except (LimpetError, OSError) as error:
-            await self._session.fail(f"the watch of {escape(str(watch.location))} ended: {error}")
+            await self._session.fail(f"the watch of {self._typed()} ended: {error}")
 
-    async def _deliver(self, batch: Sequence[Event], session_id: str) -> None:
+    async def _deliver(self, batch: Sequence[Event]) -> None:
         """Write and run for each event what the plan asks for."""
         lines = bytearray()
         for event in batch:
@@ -265,7 +279,7 @@ class _WatchRun:
             if self._renderer is not None and (
                 selected or (self._renderer.structured and not self._plan.only)
             ):
-                line = self._renderer.event(event, session_id)
+                line = self._renderer.event(event, self._session_id)
             lines += line
             if not about_disk and not line and (self._runner is None or not selected):
                 await self._streams.log(describe(event))
@@ -273,15 +287,15 @@ class _WatchRun:
                 self._reported += 1
                 self._last_report = asyncio.get_running_loop().time()
                 if self._runner is not None:
-                    wire = b"" if self._is_batch else self._to_line(event, session=session_id)
+                    session = self._session_id
+                    wire = b"" if self._is_batch else self._to_line(event, session=session)
                     await self._runner.submit(self._job_for(event, wire, self._paths.argument))
             if len(lines) >= CHUNK:
                 await self._session.write(bytes(lines))
                 lines.clear()
         await self._session.write(bytes(lines))
         if self._reported == self._plan.count:
-            for pull in self._pulls:
-                pull.cancel()
+            self._end_pull()
 
     def _is_our_output(self, event: Event) -> bool:
         return (
@@ -290,9 +304,10 @@ class _WatchRun:
             and (event.stat.device, event.stat.inode) in self._streams.files
         )
 
-    async def _print_stats(self, watches: Sequence[Watch]) -> None:
+    async def _print_stats(self, watch: AnyWatch) -> None:
         structured = self._renderer is not None and self._renderer.structured
-        lines = [stats_line(one.location, one.stats(), structured=structured) for one in watches]
+        figures = _figures(watch).items()
+        lines = [stats_line(root, stats, structured=structured) for root, stats in figures]
         if structured:
             await self._session.last(self._streams.write_error("".join(lines).encode()))
         else:
