@@ -37,6 +37,8 @@ settings.register_profile("long", settings.get_profile("check"), max_examples=40
 settings.load_profile(os.environ.get("LIMPET_PROFILE", "check"))
 
 skip_what_is_missing()
+for name in ("NO_COLOR", "FORCE_COLOR"):  # of the runner, which are for pytest's own text
+    os.environ.pop(name, None)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts into the background so, and limpet keeps to that; the tests of

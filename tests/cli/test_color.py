@@ -94,6 +94,9 @@ def test_what_is_no_stream_has_no_colours() -> None:
         ("watch . -- --color always", "auto"),
         ("watch . --exec ls --color always", "auto"),
         ("watch . -x ls --color=always", "auto"),
+        ("watch . -bx ls --color=always", "auto"),
+        ("watch . --exec=ls --color=always", "auto"),
+        ("--color always watch .", "always"),
     ],
 )
 def test_the_option_is_found_before_the_arguments_are_read(argv: str, expected: str) -> None:
@@ -126,6 +129,14 @@ def test_errors_have_colours(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith(
         "limpet: --color: must be one of auto, always, never, not 'x'"
     )
+
+
+def test_the_option_may_come_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the only one."""
+    assert main(["--color", "always", "watch"]) == 2
+    assert capsys.readouterr().err.startswith("\x1b[1;31mlimpet:\x1b[0m expected PATH...")
+    assert main(["--color", "always"]) == 2
+    assert "\x1b[1musage:\x1b[0m limpet" in capsys.readouterr().out
 
 
 def test_one_call_leaves_no_choice_for_the_next(capsys: pytest.CaptureFixture[str]) -> None:

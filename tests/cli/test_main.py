@@ -90,7 +90,7 @@ def test_every_option_reaches_the_plan(plans: list[Plan], tmp_path: Path) -> Non
 def test_the_short_forms_are_the_long_ones(plans: list[Plan]) -> None:
     """Joined, too."""
     long = "--batch --quiet --restart --clear --null --ext py --timeout 3 --exec true"
-    assert main("watch . -bqrc0 -e py -t 3 -x true".split()) == 7
+    assert main("watch . -bqrcz -e py -t 3 -x true".split()) == 7
     assert main(["watch", ".", *long.split()]) == 7
     assert plans[0] == plans[1]
     command = plans[0].command
@@ -128,10 +128,13 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ".", "--only", "x"], "known are file.created"),
         (["watch", ".", "--jobs", "2"], "they need --exec"),
         (["watch", ".", "-b"], "they need --exec"),
+        (["watch", ".", "-xmake"], "-x stands alone, and the command comes after it"),
+        (["watch", ".", "-qxmake"], "-x stands alone, and the command comes after it"),
+        (["--color", "no"], "--color"),
         (["watch", ".", "-r"], "they need --exec"),
         (["watch", ".", "--on-start"], "they need --exec"),
         (["watch", ".", "-r", "--busy", "skip", "-x", "true"], "give one of them"),
-        (["watch", ".", "-0", "-x", "true"], "they need --batch"),
+        (["watch", ".", "-z", "-x", "true"], "they need --batch"),
         (["watch", ".", "--timeout", "0"], "--timeout: must be a number of seconds, not '0'"),
         (["watch", ".", "--timeout", "nan"], "--timeout: must be a number of seconds, not 'nan'"),
         (["watch", ".", "-e", "py,"], "--ext takes endings of names"),

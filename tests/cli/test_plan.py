@@ -35,6 +35,8 @@ HERE = Target(path=".", kind="dir")
         (["watch", "--", "--exec"], ["watch", "--", "--exec"], None),
         (["watch", "d", "--exec"], ["watch", "d"], ()),
         (["watch", "d", "-x", "make", "-x"], ["watch", "d"], ("make", "-x")),
+        (["watch", "d", "-brx", "make"], ["watch", "d", "-br"], ("make",)),
+        (["watch", "d", "-ex", "-x", "make"], ["watch", "d", "-ex"], ("make",)),
     ],
 )
 def test_all_after_exec_is_the_command(

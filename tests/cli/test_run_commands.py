@@ -207,7 +207,7 @@ def test_names_that_are_not_lines(tmp_path: Path) -> None:
         "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read().hex().encode() + b'\\n')"
     )
     names = [b"caf\xe9", b"x\ny", b"-rf"]
-    with watching(tmp_path, "-b", "-0", "--burst", "1", run=read) as limpet:
+    with watching(tmp_path, "-b", "-z", "--burst", "1", run=read) as limpet:
         for name in names:
             with open(os.path.join(os.fsencode(limpet.src), name), "wb"):
                 pass

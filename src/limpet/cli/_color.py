@@ -61,6 +61,10 @@ LOG_RULES: Final[Rules] = {
 }
 
 
+_COMMAND: Final = re.compile(r"--|--exec(=.*)?|-[bcqrz]*x", re.DOTALL)
+"""What comes after one of these is no option of limpet."""
+
+
 def choice_in(argv: Sequence[str]) -> Color:
     """Return what ``--color`` says in these arguments, before they are parsed.
 
@@ -68,7 +72,7 @@ def choice_in(argv: Sequence[str]) -> Color:
     """
     found = "auto"
     for at, word in enumerate(argv):
-        if word in {"--", "--exec", "-x"}:
+        if _COMMAND.fullmatch(word):
             break
         if word == FLAG:
             found = argv[at + 1] if at + 1 < len(argv) else found

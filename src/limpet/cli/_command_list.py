@@ -97,11 +97,11 @@ def completion_parser() -> Parser:
         "completion",
         "SHELL",
         f"one of {', '.join(SHELLS)}",
-        f"{COMMANDS['completion']}\n\n"
-        "bash:        limpet completion bash > ~/.local/share/bash-completion/completions/limpet\n"
-        "zsh:         limpet completion zsh > FOLDER/_limpet, of a FOLDER in $fpath\n"
-        "fish:        limpet completion fish > ~/.config/fish/completions/limpet.fish\n"
-        "PowerShell:  limpet completion powershell >> $PROFILE",
+        f"{COMMANDS['completion']} Write it into the file that the shell reads:\n\n"
+        "bash: ~/.local/share/bash-completion/completions/limpet\n"
+        "zsh: _limpet in a folder of $fpath\n"
+        "fish: ~/.config/fish/completions/limpet.fish\n"
+        "PowerShell: at the end of $PROFILE",
     )
 
 

@@ -24,6 +24,8 @@ def dispatch(argv: list[str]) -> int:
     A reader of standard output that has gone is not an error, whatever the command.
     """
     color = choice.set(choice_in(argv))
+    if argv[:1] == [FLAG] and argv[1:2] == [choice.get()]:
+        argv = argv[2:]  # the one option that may come before the command
     try:
         prints = argv[:1] not in _STREAMING or not _HELP.isdisjoint(argv)
         with checked_streams(prints=prints):
@@ -80,13 +82,8 @@ def _run(argv: list[str]) -> int:
         case [command] if command in COMMANDS:
             return module_of(command).main(command, argv[1:])
         case _:
-            overview().parse_args(_of_all(argv))
+            overview().parse_args(argv[:1])
             raise _no_command(argv[0])
-
-
-def _of_all(argv: list[str]) -> list[str]:
-    """Return the arguments up to the first that is an option of no command."""
-    return argv if argv[0] in {FLAG, *_HELP} or argv[0].startswith(f"{FLAG}=") else argv[:1]
 
 
 def _help(words: list[str]) -> int:

@@ -142,13 +142,16 @@ def parser(command: str) -> Parser:
         default=BURST_S,
         help=f"of --batch: a burst ends once nothing was reported for this long ({BURST_S:g})",
     )
-    add_flags(add, {"-0, --null": "of --batch: end each path on standard input with a NUL"})
+    add_flags(add, {"-z, --null": "of --batch: end each path on standard input with a NUL"})
     add_options(made.add_argument_group("how it is watched").add_argument, WatchOptions, WATCHING)
     return made
 
 
 def _plan(given: Namespace, program: tuple[str, ...] | None) -> Plan:
     """Put the plan together, and refuse what does not go together."""
+    if given.exec is not None:
+        message = f"{EXEC_SHORT} stands alone, and the command comes after it: {EXEC_SHORT} CMD"
+        raise UsageError(message)
     options = given_options(given, WatchOptions, (*REPORTED, *WATCHING))
     if given.ext:
         options["include"] = (*options.get("include", ()), *globs_of(given.ext))

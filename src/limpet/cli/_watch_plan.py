@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
 EXEC: Final = "--exec"
 EXEC_SHORT: Final = "-x"
+
+_JOINED: Final = re.compile(r"-([bcqrz]*)x")
+"""``-x``, with other options that take no value before it: ``-brx``."""
 
 BURST_S: Final = 0.05
 """Quiet time that ends a burst: that of watchexec's ``--debounce``."""
@@ -116,8 +120,12 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | Non
     for at, word in enumerate(argv):
         if word == "--":
             break
-        if word in {EXEC, EXEC_SHORT}:
+        if word == EXEC:
             return list(argv[:at]), tuple(argv[at + 1 :])
+        joined = _JOINED.fullmatch(word)
+        if joined is not None:
+            flags = [f"-{joined[1]}"] if joined[1] else []
+            return [*argv[:at], *flags], tuple(argv[at + 1 :])
         if word.startswith(EXEC + "="):
             return list(argv[:at]), (word.removeprefix(EXEC + "="), *argv[at + 1 :])
     return list(argv), None
