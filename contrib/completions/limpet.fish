@@ -50,8 +50,8 @@ function _shtab_limpet_using
   test "$_shtab_limpet_cmdpath" = "$argv"
 end
 
-set -g _shtab_limpet_commands watch follow doctor put append rm mv mkdir run check new replay agent hub completion help
-set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --burst --busy --ca --cert --color --content --count --drain --durability --encoding --errors --exclude --exec --ext --format --gather --hub --if-exists --ignore-file --include --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --user -e -n -t -x
+set -g _shtab_limpet_commands watch follow doctor explain put append rm mv mkdir run check new replay agent hub completion help
+set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --burst --busy --ca --cert --color --content --count --drain --durability --encoding --errors --exclude --exec --ext --format --gather --hub --if-exists --ignore-file --include --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --user --watch -e -n -t -x
 
 complete -c limpet -e
 complete -c limpet -f
@@ -74,6 +74,7 @@ complete -c limpet -n '_shtab_limpet_using watch' -l exclude -x -d 'ignore match
 complete -c limpet -n '_shtab_limpet_using watch' -l ignore-file -x -d 'honour files of this name, such as .gitignore, anywhere in the tree'
 complete -c limpet -n '_shtab_limpet_using watch' -l no-default-ignores -d 'report partial downloads, editor swap files and system files too'
 complete -c limpet -n '_shtab_limpet_using watch' -l own -xka "drop mark keep" -d 'what to do with changes that limpet itself made (drop)'
+complete -c limpet -n '_shtab_limpet_using watch' -l who -d 'say which process made each change, where the kernel does (CAP_SYS_ADMIN)'
 complete -c limpet -n '_shtab_limpet_using watch' -l content -xka "r rb" -d 'put a file'"'"'s content into its events, as text or as bytes'
 complete -c limpet -n '_shtab_limpet_using watch' -l appended -d 'only what was added since the file'"'"'s last event'
 complete -c limpet -n '_shtab_limpet_using watch' -l encoding -x -d 'encoding of text content (utf-8)'
@@ -136,6 +137,32 @@ complete -c limpet -n '_shtab_limpet_using doctor' -l ca -xka "(__fish_complete_
 complete -c limpet -n '_shtab_limpet_using doctor' -l cert -xka "(__fish_complete_path (commandline -ct))" -d 'certificate of the user'
 complete -c limpet -n '_shtab_limpet_using doctor' -l key -xka "(__fish_complete_path (commandline -ct))" -d 'key of the user'"'"'s certificate'
 complete -c limpet -n '_shtab_limpet_using doctor; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'path to examine, by default the current folder; with --hub, names of hosts'
+complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a explain -d 'Show why a watch of DIR would report changes at PATH, or would not.'
+complete -c limpet -n '_shtab_limpet_using explain' -s h -l help -d 'show this help message and exit'
+complete -c limpet -n '_shtab_limpet_using explain' -l color -xka "auto always never" -d 'colours of text (auto)'
+complete -c limpet -n '_shtab_limpet_using explain' -l watch -xka "(__fish_complete_directories)" -d 'folder or file that is watched; may be repeated (the folder of PATH)'
+complete -c limpet -n '_shtab_limpet_using explain' -l format -xka "text json" -d 'how it is written (text)'
+complete -c limpet -n '_shtab_limpet_using explain' -l no-recursive -d 'only the folder'"'"'s direct entries'
+complete -c limpet -n '_shtab_limpet_using explain' -l existing -d 'first report what is already there'
+complete -c limpet -n '_shtab_limpet_using explain' -l metadata -d 'report changes of mode and owner too'
+complete -c limpet -n '_shtab_limpet_using explain' -l transient -d 'report what was created and deleted between two scans too'
+complete -c limpet -n '_shtab_limpet_using explain' -l include -x -d 'only files that match (gitignore syntax); may be repeated'
+complete -c limpet -n '_shtab_limpet_using explain' -l exclude -x -d 'ignore matching entries and all below them; may be repeated'
+complete -c limpet -n '_shtab_limpet_using explain' -l ignore-file -x -d 'honour files of this name, such as .gitignore, anywhere in the tree'
+complete -c limpet -n '_shtab_limpet_using explain' -l no-default-ignores -d 'report partial downloads, editor swap files and system files too'
+complete -c limpet -n '_shtab_limpet_using explain' -l own -xka "drop mark keep" -d 'what to do with changes that limpet itself made (drop)'
+complete -c limpet -n '_shtab_limpet_using explain' -l who -d 'say which process made each change, where the kernel does (CAP_SYS_ADMIN)'
+complete -c limpet -n '_shtab_limpet_using explain' -l settle -x -d 'hold created and updated files until closed or quiet for this long (0)'
+complete -c limpet -n '_shtab_limpet_using explain' -l settle-max -x -d 'never hold longer than this (10 x settle)'
+complete -c limpet -n '_shtab_limpet_using explain' -l settle-until -xka "closed quiet" -d 'what ends the hold: the writer'"'"'s close or a quiet time, or a quiet time alone (closed)'
+complete -c limpet -n '_shtab_limpet_using explain' -l settle-dir -x -d 'report a new folder once nothing happened in it for this long (0)'
+complete -c limpet -n '_shtab_limpet_using explain' -l follow-symlinks -d 'follow symlinks to directories, each of them once'
+complete -c limpet -n '_shtab_limpet_using explain' -l backend -xka "auto fanotify inotify windows watchfiles poll" -d 'source of hints: auto, fanotify, inotify, windows, watchfiles, poll (auto)'
+complete -c limpet -n '_shtab_limpet_using explain' -l filesystem-mark -d 'mark whole file systems, which needs CAP_SYS_ADMIN'
+complete -c limpet -n '_shtab_limpet_using explain' -l gather -x -d 'in a burst, the longest a change waits to be examined together with others (0.014)'
+complete -c limpet -n '_shtab_limpet_using explain' -l poll-interval -x -d 'time between two scans where the system gives no hints (1)'
+complete -c limpet -n '_shtab_limpet_using explain' -l rescan-interval -x -d 'scan everything again this often (never)'
+complete -c limpet -n '_shtab_limpet_using explain; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'what an event would be about; it need not exist'
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a put -d 'Write standard input to the file NAME, all of it or nothing.'
 complete -c limpet -n '_shtab_limpet_using put' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using put' -l color -xka "auto always never" -d 'colours of text (auto)'
@@ -254,4 +281,4 @@ complete -c limpet -n '_shtab_limpet_using completion; and test $_shtab_limpet_n
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a help -d 'Show the options of a command.'
 complete -c limpet -n '_shtab_limpet_using help' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using help' -l color -xka "auto always never" -d 'colours of text (auto)'
-complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor put append rm mv mkdir run check new replay agent hub completion help" -d 'one of the commands'
+complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor explain put append rm mv mkdir run check new replay agent hub completion help" -d 'one of the commands'
