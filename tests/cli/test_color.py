@@ -197,6 +197,11 @@ def test_the_doctor_and_the_check_have_colours(tmp_path: Path, capfdbinary: Any)
             "<2026-01-01T00:00:00.000Z> <ERROR>   a: ERROR x",
         ),
         (
+            LOG_RULES,
+            "2026-01-01 00:00:00,000 WARNING 7 ERROR",
+            "<2026-01-01 00:00:00,000> <WARNING> 7 ERROR",
+        ),
+        (
             HELP_RULES,
             "usage: limpet\n\noptions:\n  -h, --help  show",
             "<usage:> limpet\n\n<options:>\n  <-h, --help>  show",

@@ -52,13 +52,16 @@ REPORT_RULES: Final[Rules] = {
     r"^[a-z]+( [a-z]+)?(?=  )": "bold",
 }
 
+_AFTER_TIME: Final = r"(?:(?<=\.\d{3}Z )|(?<=,\d{3} ))"
+
 LOG_RULES: Final[Rules] = {
-    r"^\d{4}-\d\d-\d\dT[\d:.]+Z": "dim",
-    r"(?<=Z )DEBUG ": "dim",
-    r"(?<=Z )INFO ": "green",
-    r"(?<=Z )WARNING": "bold yellow",
-    r"(?<=Z )(ERROR|CRITICAL)": "bold red",
+    r"^\d{4}-\d\d-\d\d[T ][\d:.,]+Z?": "dim",
+    rf"{_AFTER_TIME}DEBUG\b": "dim",
+    rf"{_AFTER_TIME}INFO\b": "green",
+    rf"{_AFTER_TIME}WARNING\b": "bold yellow",
+    rf"{_AFTER_TIME}(ERROR|CRITICAL)\b": "bold red",
 }
+"""Of the logs of ``limpet run`` and ``limpet agent``."""
 
 
 _COMMAND: Final = re.compile(r"--|--exec(=.*)?|-[bcqrz]*x", re.DOTALL)

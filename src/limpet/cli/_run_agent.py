@@ -11,6 +11,7 @@ from typing import Final
 from limpet._process_end import StopDeadline, end_now
 from limpet._run_loop import run_loop
 from limpet._signal_handlers import SIGHUP, SignalHandlers
+from limpet.cli._color import LOG_RULES, painted
 from limpet.errors import LimpetError
 from limpet.remote import Transport
 from limpet.remote.admin import Agent, AgentConfig, load_agent
@@ -39,11 +40,9 @@ def run(path: str, *, check: bool, verbose: bool) -> int:
             f"hub {config.hub.url}"
         )
         return 0
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Painted())
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
     logging.getLogger("nats").setLevel(logging.CRITICAL)  # the sender reports what matters of it
     try:
         return _AgentRun(config).run()
@@ -54,6 +53,17 @@ def run(path: str, *, check: bool, verbose: bool) -> int:
         if found is None:
             raise
         raise found from None
+
+
+class _Painted(logging.Formatter):
+    """A line in colours, where standard error gets them."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return painted(sys.stderr, super().format(record), LOG_RULES)
 
 
 class _AgentRun:

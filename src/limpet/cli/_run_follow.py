@@ -11,6 +11,7 @@ from typing import Any, Literal, TextIO
 import anyio.to_thread
 
 from limpet._wire import Json, dump_line, put_path, wire_time
+from limpet.cli._color import painter
 from limpet.cli._event_text import encoding_of, escape
 from limpet.cli._run_session import RunSession, run_session
 from limpet.errors import LimpetError
@@ -117,7 +118,10 @@ class _FollowRun:
         plain = batch.encoding == "utf-8" and (batch.start or not batch.data.startswith(b"\xef"))
         if plain and not self._plan.prefix and self._encoding == "utf-8":
             return batch.data if batch.complete else batch.data + b"\n"
-        before = f"{escape(_shown(batch.path))}: " if self._plan.prefix else ""
+        before = ""
+        if self._plan.prefix:
+            name = f"{escape(_shown(batch.path))}:"
+            before = painter(self._session.streams.stdout)([(name, "magenta"), (" ", "")])
         text = "".join(f"{before}{line}\n" for line in batch.lines)
         return text.encode(self._encoding, "backslashreplace")
 
