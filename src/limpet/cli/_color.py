@@ -100,6 +100,15 @@ def wants_color(stream: object, environment: Mapping[str, str] = os.environ) -> 
     return is_terminal(stream) and environment.get("TERM") != "dumb"
 
 
+def has_rich() -> bool:
+    """Return whether rich is installed; without it all text is plain."""
+    try:
+        import rich.style  # noqa: F401 - only whether it is there
+    except ImportError:
+        return False
+    return True
+
+
 def is_terminal(stream: object) -> bool:
     """Return whether a stream is a terminal; none, and a closed one, is not."""
     try:

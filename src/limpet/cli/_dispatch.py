@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from limpet.cli._color import FLAG, PROBLEM_RULES, choice, choice_in
+from limpet.cli._color import FLAG, PROBLEM_RULES, choice, choice_in, has_rich
 from limpet.cli._command_list import COMMANDS, help_parser, module_of, overview
 from limpet.cli._complaint import complain
 from limpet.cli._stdout import StdoutError, checked_streams
@@ -26,6 +26,10 @@ def dispatch(argv: list[str]) -> int:
     color = choice.set(choice_in(argv))
     if argv[:1] == [FLAG] and argv[1:2] == [choice.get()]:
         argv = argv[2:]  # the one option that may come before the command
+    if choice.get() == "always" and not has_rich():
+        complain(
+            "limpet: --color always: there are no colours without rich: pip install 'limpet[cli]'"
+        )
     try:
         prints = argv[:1] not in _STREAMING or not _HELP.isdisjoint(argv)
         with checked_streams(prints=prints):
