@@ -202,6 +202,11 @@ async def test_a_name_with_a_line_feed_is_not_two_lines(tmp_path: Path) -> None:
     async with working(runner):
         await runner.drain()
     assert lines(log)[1:] == ["a|x;/etc/passwd|"]
+    runner = BatchRunner(command(NOTE, log, "{}"), report=reports.add)  # which has it as a word
+    await submit(runner, [hostile])
+    async with working(runner):
+        await runner.drain()
+    assert len(reports) == 1
 
 
 async def test_more_paths_than_a_command_may_have_are_several(tmp_path: Path) -> None:

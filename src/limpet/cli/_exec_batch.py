@@ -17,7 +17,7 @@ from limpet._process_group import GRACE_S
 from limpet.cli._commands import Commands
 from limpet.cli._event_text import escape
 from limpet.cli._exec import QUEUE, Job
-from limpet.cli._placeholders import expand, split
+from limpet.cli._placeholders import expand, has_placeholder, split
 from limpet.cli._watch_plan import Command
 
 LONGEST: Final = 20
@@ -59,6 +59,7 @@ class BatchRunner:
             command.argv, report=report, stdout=stdout, grace=grace, quiet=quiet, before=before
         )
         self._command = command
+        self._has_placeholder = any(map(has_placeholder, command.argv))
         self._report = report
         self._limit = limit
         self._clock = clock
@@ -180,9 +181,9 @@ class BatchRunner:
             return b"".join(os.fsencode(path) + b"\0" for path in paths)
         lines = []
         for path in paths:
-            if "\n" in path:  # it would be taken for two
+            if "\n" not in path:
+                lines.append(os.fsencode(path) + b"\n")
+            elif not self._has_placeholder:  # it would be taken for two, and is nowhere else
                 name = escape(path)
                 await self._report(f"{name}: a path with a line feed is no line; see --null")
-            else:
-                lines.append(os.fsencode(path) + b"\n")
         return b"".join(lines)
