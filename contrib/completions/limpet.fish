@@ -50,8 +50,8 @@ function _shtab_limpet_using
   test "$_shtab_limpet_cmdpath" = "$argv"
 end
 
-set -g _shtab_limpet_commands watch follow doctor explain put append rm mv mkdir run check new replay agent hub completion help
-set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --burst --busy --ca --cert --color --content --count --drain --durability --encoding --errors --exclude --exec --ext --format --gather --hub --if-exists --ignore-file --include --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --user --watch -e -n -t -x
+set -g _shtab_limpet_commands watch follow doctor explain inbox put append rm mv mkdir run check new replay agent hub completion help
+set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --backoff-max --burst --busy --ca --cert --color --concurrency --content --count --done --drain --durability --encoding --errors --exclude --exec --ext --failed --format --gather --hub --if-exists --ignore-file --include --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --unit --user --watch -e -n -t -x
 
 complete -c limpet -e
 complete -c limpet -f
@@ -163,6 +163,29 @@ complete -c limpet -n '_shtab_limpet_using explain' -l gather -x -d 'in a burst,
 complete -c limpet -n '_shtab_limpet_using explain' -l poll-interval -x -d 'time between two scans where the system gives no hints (1)'
 complete -c limpet -n '_shtab_limpet_using explain' -l rescan-interval -x -d 'scan everything again this often (never)'
 complete -c limpet -n '_shtab_limpet_using explain; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'what an event would be about; it need not exist'
+complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a inbox -d 'Run a command for each complete file, or folder, at IN.'
+complete -c limpet -n '_shtab_limpet_using inbox' -s h -l help -d 'show this help message and exit'
+complete -c limpet -n '_shtab_limpet_using inbox' -l color -xka "auto always never" -d 'colours of text (auto)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l done -xka "(__fish_complete_directories)" -d 'folder for what was processed'
+complete -c limpet -n '_shtab_limpet_using inbox' -l delete -d 'in place of --done: delete what was processed'
+complete -c limpet -n '_shtab_limpet_using inbox' -l failed -xka "(__fish_complete_directories)" -d 'folder for what failed, with notes'
+complete -c limpet -n '_shtab_limpet_using inbox' -l exec -x -d 'run this for each job, with its path in place of {} in an argument, and LIMPET_PATH, LIMPET_ROOT and LIMPET_ATTEMPT in its environment; takes all arguments that follow'
+complete -c limpet -n '_shtab_limpet_using inbox' -l attempts -x -d 'tries before a job goes to the failed folder (3)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l backoff -x -d 'pause before the second try; doubles with each further one (1)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l backoff-max -x -d 'longest pause before another try (60)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l concurrency -x -d 'jobs that may be open at a time (4)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l unit -xka "file dir" -d 'what a job is: each file, or each folder with all in it (file)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l recursive -d 'take files of the folders below too'
+complete -c limpet -n '_shtab_limpet_using inbox' -l no-existing -d 'leave what is there now'
+complete -c limpet -n '_shtab_limpet_using inbox' -l include -x -d 'only files that match (gitignore syntax); may be repeated'
+complete -c limpet -n '_shtab_limpet_using inbox' -l exclude -x -d 'leave matching entries in the inbox; may be repeated'
+complete -c limpet -n '_shtab_limpet_using inbox' -l no-default-ignores -d 'take partial downloads, editor swap files and system files too'
+complete -c limpet -n '_shtab_limpet_using inbox' -l settle -x -d 'take a file once it is closed or quiet for this long (2)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l settle-max -x -d 'never hold a file longer than this (10 x settle)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l settle-until -xka "closed quiet" -d 'what ends the hold: the writer'"'"'s close or a quiet time, or a quiet time alone (closed)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l backend -xka "auto fanotify inotify windows watchfiles poll" -d 'source of hints: auto, fanotify, inotify, windows, watchfiles, poll (auto)'
+complete -c limpet -n '_shtab_limpet_using inbox' -l poll-interval -x -d 'time between two scans where the system gives no hints (1)'
+complete -c limpet -n '_shtab_limpet_using inbox; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'folder that is emptied; it need not exist yet'
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a put -d 'Write standard input to the file NAME, all of it or nothing.'
 complete -c limpet -n '_shtab_limpet_using put' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using put' -l color -xka "auto always never" -d 'colours of text (auto)'
@@ -281,4 +304,4 @@ complete -c limpet -n '_shtab_limpet_using completion; and test $_shtab_limpet_n
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a help -d 'Show the options of a command.'
 complete -c limpet -n '_shtab_limpet_using help' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using help' -l color -xka "auto always never" -d 'colours of text (auto)'
-complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor explain put append rm mv mkdir run check new replay agent hub completion help" -d 'one of the commands'
+complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor explain inbox put append rm mv mkdir run check new replay agent hub completion help" -d 'one of the commands'

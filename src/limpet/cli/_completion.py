@@ -12,7 +12,19 @@ from limpet.cli._command_list import COMMANDS, SHELLS, completion_parser, overvi
 from limpet.errors import MissingExtraError, UsageError
 
 _FILES: Final = frozenset(
-    ("watch", "follow", "doctor", "explain", "inbox", "run", "check", "new", "replay", "agent", "hub")
+    (
+        "watch",
+        "follow",
+        "doctor",
+        "explain",
+        "inbox",
+        "run",
+        "check",
+        "new",
+        "replay",
+        "agent",
+        "hub",
+    )
 )
 """Commands whose arguments are paths. Those of the others are names below a root."""
 
