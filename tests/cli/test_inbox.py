@@ -89,8 +89,11 @@ def test_a_signal_ends_the_commands_and_their_jobs_stay(place: Path) -> None:
 def test_a_command_that_outlives_limpet_keeps_its_job(place: Path) -> None:
     """After a kill of limpet no other takes the job until that command has ended."""
     (place / "in" / "f").touch()
-    os.mkfifo(place / "gate")
-    program = ["sh", "-c", "echo $$ >> began; cat gate; echo over >> ended", "{}"]
+    script = (
+        "echo $$ >> began; n=$(grep -c . began); "
+        "while [ ! -e go$n ]; do sleep 0.02; done; echo over >> ended"
+    )
+    program = ["sh", "-c", script, "{}"]
     argv = [sys.executable, "-m", "limpet", "inbox", *OPTIONS, "--exec", *program]
 
     def lines(name: str) -> int:
@@ -110,7 +113,7 @@ def test_a_command_that_outlives_limpet_keeps_its_job(place: Path) -> None:
         assert names(place / "in") == [".limpet-inbox", "f", "g"]
         for ended in (1, 2, 3):  # the one that was left, g, and f once more
             until_sync(has("began", ended))
-            (place / "gate").write_text("")
+            (place / f"go{ended}").touch()
             until_sync(has("ended", ended))
         until_sync(lambda: names(place / "done") == ["f", "g"])
     finally:

@@ -286,11 +286,11 @@ def run_function(
 
 def _terminal() -> str | None:
     """Return the path of the terminal that standard input is, for a debugger in the new process."""
+    if sys.platform == "win32":
+        return None
     try:
         return os.ttyname(sys.stdin.fileno())
     except (OSError, ValueError):
-        return None
-    except AttributeError:  # Windows
         return None
 
 
