@@ -274,6 +274,14 @@ class DirWatcher:
             emit_settled(context, self._left, now)
         self._set_timers()
 
+    def lose_way(self) -> None:
+        """Record that another watch of the group has reported a folder on the way here as gone.
+
+        What was here went with it, so it is gone for the consumer, whatever is here now.
+        """
+        self.root.lose("ancestor")
+        self._left.location = True
+
     def deadline(self) -> float | None:
         """Return when the next examination is due without a hint, in monotonic seconds."""
         if self.again:

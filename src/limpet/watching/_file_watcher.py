@@ -121,6 +121,10 @@ class FileWatcher:
         self._release()
         self._set_timers()
 
+    def lose_way(self) -> None:
+        """Record that another watch of the group has reported a folder on the way here as gone."""
+        self._lose("ancestor", 0)
+
     def deadline(self) -> float | None:
         """Return when the next examination is due without a hint, monotonic seconds."""
         times = (self._poll.next, self._rescan.next, self.debouncer.deadline())

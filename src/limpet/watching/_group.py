@@ -171,7 +171,9 @@ class WatcherGroup:
             self._poll_together()
             for member in self._members:
                 try:
-                    member.watcher.examine_in_group(force=force or self._lost_its_way(member))
+                    member.watcher.examine_in_group(
+                        force=force, lost_way=self._lost_its_way(member)
+                    )
                 except BaseException as error:  # noqa: BLE001 (raised once the others are done)
                     trouble = trouble or error
             self._stream.collect(self._members)

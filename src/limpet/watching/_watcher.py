@@ -241,11 +241,18 @@ class Watcher:
             self._mutex.release()
         return True
 
-    def examine_in_group(self, *, force: bool = False) -> None:
-        """Examine for the group, which has drained the router; the events stay in ``found``."""
+    def examine_in_group(self, *, force: bool = False, lost_way: bool = False) -> None:
+        """Examine for the group, which has drained the router; the events stay in ``found``.
+
+        Args:
+            force: As ``examine``.
+            lost_way: Another place has just reported that a folder on the way here is gone.
+        """
         with self._mutex:
             try:
-                self._examine_due(force=force)
+                if lost_way and self._engine is not None and not self.closed:
+                    self._engine.lose_way()
+                self._examine_due(force=force or lost_way)
             finally:
                 self._note_early()
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 import limpet
+from limpet.testing import check_stream, listing
 from tests.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -124,3 +131,77 @@ async def test_one_place_that_fails_does_not_stop_the_others(
         with pytest.raises(RuntimeError, match="broken"):
             await watch.fence()
         assert paths([await anext(watch)], base) == ["b/1"]
+
+
+PLACES = ("a", "b", "c", "a/n")
+
+
+def storm(base: Path, number: int, rng: random.Random) -> None:
+    """Create, rename, delete and replace in and between the places, and the places themselves."""
+
+    def path() -> Path:
+        found = base / rng.choice(PLACES)
+        for _ in range(rng.randint(1, 3)):
+            found /= rng.choice("wxyz")
+        return found
+
+    def write() -> None:
+        made = path()
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.write_text("x")
+
+    def replace_place() -> None:
+        place = base / rng.choice("abc")
+        shutil.rmtree(place)
+        place.mkdir()
+
+    def move_place() -> None:
+        (base / rng.choice("abc")).rename(base / rng.choice("abc") / "w" / "x")
+
+    steps: list[Callable[[], object]] = [
+        *[write] * 5, *[lambda: path().rename(path())] * 8,
+        *[lambda: path().mkdir(parents=True)] * 2, *[lambda: path().unlink()] * 2,
+        lambda: shutil.rmtree(path()), replace_place, move_place,
+    ]  # fmt: skip
+    for _ in range(number):
+        with contextlib.suppress(OSError):
+            rng.choice(steps)()
+
+
+def on_disk(base: Path) -> dict[Path, Any]:
+    """Return what a watch of the places and of the file ``a/w`` must show."""
+    found: dict[Path, Any] = {}
+    for place in PLACES:
+        found.update(listing(base / place))
+    inner, file = base / "a" / "n", base / "a" / "w"
+    found = {
+        path: kind
+        for path, kind in found.items()
+        if not path.is_relative_to(file) and (inner.is_dir() or not path.is_relative_to(inner))
+    }
+    return {**found, file: "file"} if file.is_file() else found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_a_storm_in_and_between_places(base: Path, backend: Any, seed: int) -> None:
+    """L1 and L2 while it goes on: also where an outer place is examined before the inner one."""
+    places = (*(limpet.Dir(base / one) for one in PLACES), limpet.File(base / "a" / "w"))
+    events: list[limpet.Event] = []
+
+    async def take(watch: limpet.MultiWatch) -> None:
+        async for batch in watch.batches():
+            events.extend(batch)
+
+    options: dict[str, Any] = {"backend": backend, "poll_interval": 0.02, "default_ignores": False}
+    async with limpet.watch(*places, **options) as watch, anyio.create_task_group() as tasks:
+        start = watch.entries()
+        tasks.start_soon(take, watch)
+        await anyio.to_thread.run_sync(storm, base, 400, random.Random(seed))
+        with anyio.fail_after(PATIENCE):
+            while True:
+                await watch.fence()
+                await anyio.sleep(0.01)
+                if watch.entries() == on_disk(base) and not watch._core.has_work:  # type: ignore[union-attr]
+                    break
+        tasks.cancel_scope.cancel()
+    assert check_stream(events, start).entries == on_disk(base)

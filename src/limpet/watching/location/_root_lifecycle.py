@@ -78,7 +78,7 @@ class RootLifecycle:
                     self.missed = True  # and check again, after RETRY_S at the latest
                     return
                 self.missed = False
-                self._lose(reason if facts is None or reason == "unmounted" else "replaced")
+                self.lose(reason if facts is None or reason == "unmounted" else "replaced")
             if facts is None:
                 self.found = None
                 return
@@ -121,7 +121,7 @@ class RootLifecycle:
             if root.blind is not None:
                 context.relist.add(root)
 
-    def _lose(self, reason: GoneReason) -> None:
+    def lose(self, reason: GoneReason) -> None:
         """Emit that the target is gone: all that was in it first, then itself."""
         context = self.context
         root = context.index.root
