@@ -58,18 +58,23 @@ class Crossings:
     """Renames from one watch of a group into another; guarded by the router's lock."""
 
     def __init__(self) -> None:
-        self.moves: Moves = []
+        self._moves: Moves = []
+        self._before: Moves = []
 
     def add(self, move: tuple[Subscriber, str, Subscriber, str]) -> None:
         """Add a rename; beyond a bound none is known, and other evidence decides."""
-        if len(self.moves) >= HINT_LIMIT:
-            self.moves.clear()
-        self.moves.append(move)
+        if len(self._moves) >= HINT_LIMIT:
+            self._moves.clear()
+        self._moves.append(move)
 
-    def take(self) -> Moves:
-        """Return all that were added since the last call."""
-        taken, self.moves = self.moves, []
-        return taken
+    def known(self) -> Moves:
+        """Return those that may concern what was found now."""
+        return [*self._before, *self._moves]
+
+    def age(self) -> None:
+        """Forget those of before the last call; newer ones may be about what is not found yet."""
+        if self._moves or self._before:
+            self._before, self._moves = self._moves, []
 
 
 Causes: TypeAlias = dict[tuple[Subscriber, str], tuple[int, str | None, bool]]

@@ -19,7 +19,7 @@ from limpet.watching._explanation import Explanation
 from limpet.watching._group_hints import GroupHints
 from limpet.watching._group_member import GroupMember
 from limpet.watching._group_stream import GroupStream
-from limpet.watching._places import ResolvedPlace, below, check_apart, covering, resolve
+from limpet.watching._places import ResolvedPlace, check_apart, covering, inner_places, resolve
 from limpet.watching._selection import Selection
 from limpet.watching._watch_stats import WatchStats
 from limpet.watching._watcher import Watcher
@@ -74,9 +74,11 @@ class WatcherGroup:
         """
         places = [resolve(one, self._common) for one in self._wanted]
         check_apart(places)
+        left_out = inner_places(places)
         for place in places:
-            self._start_one(place, places)
+            self._start_one(place, left_out.get(place.path, frozenset()))
         with self._mutex:  # what moved between places while none was watched is one event, too
+            self._set_members(list(self._members))
             self._stream.collect(self._members)
 
     def add(self, place: Place | Path) -> bool:
@@ -105,12 +107,14 @@ class WatcherGroup:
             )
             raise UsageError(message)
         check_apart([*there, resolved])
-        self._start_one(resolved, there)
+        left_out = inner_places([*there, resolved])
+        self._start_one(resolved, left_out.get(resolved.path, frozenset()))
         with self._mutex:
+            self._set_members(list(self._members))
             self._stream.collect(self._members)
         return True
 
-    def _start_one(self, place: ResolvedPlace, others: Iterable[ResolvedPlace]) -> None:
+    def _start_one(self, place: ResolvedPlace, left_out: frozenset[tuple[str, str]]) -> None:
         if self.closed:
             return
         watcher = Watcher(
@@ -118,7 +122,7 @@ class WatcherGroup:
             place.options,
             place.expects,
             self.router,
-            left_out=below(place, others),
+            left_out=left_out,
             in_group=True,
         )
         member = GroupMember(place, watcher)
@@ -130,13 +134,19 @@ class WatcherGroup:
             watcher.close()
             raise
         with self._mutex:
-            # A place inside another comes after it.
-            members = sorted((*self._members, member), key=lambda one: len(one.place.path.parts))
-            self._members = tuple(members)
-            self.hints.parts = [one.watcher.hints for one in self._members]
-            self.hints.awaited = self.hints.awaited
+            self._members = (*self._members, member)
         if self.closed:
             watcher.stop()
+
+    def _set_members(self, members: list[GroupMember]) -> None:
+        """Replace the members; one inside another comes after it."""
+        members.sort(key=lambda one: one.depth)
+        folders = {one.place.path: one for one in members if one.place.expects == "dir"}
+        for member in members:
+            member.around = [folders[up] for up in member.place.path.parents if up in folders]
+        self._members = tuple(members)
+        self.hints.parts = [one.watcher.hints for one in members]
+        self.hints.awaited = self.hints.awaited  # of the new ones, too
 
     def remove(self, path: Path) -> None:
         """Stop the place at a path; none of its events is handed out afterwards.
@@ -151,8 +161,7 @@ class WatcherGroup:
                 shown = ", ".join(os.fspath(one.place.path) for one in self._members) or "none"
                 message = f"{os.fspath(path)!r} is not a place of this watch; its places: {shown}"
                 raise UsageError(message)
-            self._members = tuple(one for one in self._members if one is not member)
-            self.hints.parts = [one.watcher.hints for one in self._members]
+            self._set_members([one for one in self._members if one is not member])
             self._stream.collect(self._members)
             left = self._stream.kept_for(member)
             member.watcher.kept = lambda: left
@@ -192,8 +201,7 @@ class WatcherGroup:
         return any(
             isinstance(event, DirDeleted | DirRenamed)
             and (path.is_relative_to(event.path) or path.is_relative_to(_source(event)))
-            for outer in self._members
-            if outer is not member and path.is_relative_to(outer.place.path)
+            for outer in member.around
             for event in outer.watcher.found
         )
 

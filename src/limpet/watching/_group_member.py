@@ -28,6 +28,9 @@ class GroupMember:
     def __init__(self, place: ResolvedPlace, watcher: Watcher) -> None:
         self.place: Final = place
         self.watcher: Final = watcher
+        self.depth: Final = len(place.path.parts)
+        self.around: list[GroupMember] = []
+        """The places that this one is inside of."""
 
     @property
     def takes_part(self) -> bool:

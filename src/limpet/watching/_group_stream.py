@@ -90,16 +90,19 @@ class GroupStream:
 
     def collect(self, members: Sequence[GroupMember]) -> None:
         """Put what the places found into one order, and make it ready."""
-        found = [(one, one.watcher.take_found()) for one in members]
-        found = [(one, events) for one, events in found if events]
+        found = [
+            (one, events)
+            for one in members
+            if one.watcher.has_found and (events := one.watcher.take_found())
+        ]
         if found:
             self._take_held(found, members)
             for emitted in in_one_order(found, lambda: self._reported(members)):
                 event = self._selection.choose(emitted.event)
                 if event is not None:
                     self._found.append((emitted, event))
-        self.crossings.take()
-        for member in members:
+        self.crossings.age()
+        for member, _ in found:
             member.forget_departed()
         self._prepare()
 
@@ -129,7 +132,7 @@ class GroupStream:
         """Return the renames between places that the kernel reported, new name -> old name."""
         owners = {id(one.watcher.hints): one for one in members}
         reported: dict[object, object] = {}
-        for source, name, target, to_name in self.crossings.moves:
+        for source, name, target, to_name in self.crossings.known():
             giver, taker = owners.get(id(source.hints)), owners.get(id(target.hints))
             if giver is None or taker is None:
                 continue

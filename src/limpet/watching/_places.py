@@ -139,16 +139,21 @@ def _found_at(path: Path) -> Place:
     return Dir(path) if status.st_mode & 0o170000 == 0o040000 else File(path)
 
 
-def below(place: ResolvedPlace, others: Iterable[ResolvedPlace]) -> frozenset[tuple[str, str]]:
-    """Return directory and name of the others that are inside a folder: it leaves them out."""
-    if place.expects != "dir":
-        return frozenset()
-    found = set()
-    for other in others:
-        if other.path != place.path and other.path.is_relative_to(place.path):
-            relative = os.path.relpath(other.path, place.path)
-            found.add((os.path.dirname(relative), os.path.basename(relative)))
-    return frozenset(found)
+def inner_places(places: Iterable[ResolvedPlace]) -> dict[Path, frozenset[tuple[str, str]]]:
+    """Return which places are inside folders that are places: these leave them out.
+
+    Returns:
+        Path of the folder -> directory below it and name of each.
+    """
+    wanted = list(places)
+    folders = {one.path for one in wanted if one.expects == "dir"}
+    found: dict[Path, set[tuple[str, str]]] = {}
+    for place in wanted:
+        for outer in place.path.parents:
+            if outer in folders:
+                head, name = os.path.split(os.path.relpath(place.path, outer))
+                found.setdefault(outer, set()).add((head, name))
+    return {outer: frozenset(inner) for outer, inner in found.items()}
 
 
 def covering(place: ResolvedPlace, others: Iterable[ResolvedPlace]) -> ResolvedPlace | None:
