@@ -1,7 +1,7 @@
 """Every event that limpet delivers: plain, frozen values, independent of how they are found.
 
 The promise behind each type is the event contract in ``docs/reference/semantics.md``; a rule number
-there (S1 to S26) says what happens on disk and which of these is delivered for it.
+there (S1 to S27) says what happens on disk and which of these is delivered for it.
 """
 
 from __future__ import annotations
@@ -198,7 +198,10 @@ class FileUpdated(FileEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class FileRenamed(FileEvent):
-    """A file has another name: ``source`` before, ``path`` now; both below the location."""
+    """A file has another name: ``source`` before, ``path`` now.
+
+    Both are below the location; of a watch of several places, ``source`` may be in another place.
+    """
 
     source: Path
     stat: FileStat
