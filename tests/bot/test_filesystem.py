@@ -28,9 +28,12 @@ from limpet.bot import (
     WriteToFileOutputEvent,
 )
 from limpet.bot.events._input_events import wrap
+from limpet.bot.io._desired_state import DesiredWatch
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
+from limpet.bot.io._watch_handover import WatchHandover
 from limpet.errors import UsageError
+from limpet.watching import Unacknowledged
 from tests.bot.factories import Received, created, put, running, short
 from tests.waiting import until
 
@@ -509,3 +512,34 @@ def test_case_d12_no_output_leads_out(folder: Path) -> None:
 
     assert run(main()) == [False] * len(names)
     assert sorted(path.name for path in folder.iterdir()) == ["root"]
+
+
+def test_a_watch_that_is_handed_over_is_closed_though_the_input_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopping a bot while its input takes over other options left the old watch running."""
+    (tmp_path / "in").mkdir()
+    desired = DesiredWatch(
+        path=str(tmp_path / "in"), kind="dir", mode="events", options=(("state", None),)
+    )
+
+    async def main() -> None:
+        handover = WatchHandover(Unacknowledged())
+        old = await handover.open(desired)
+        saving = asyncio.Event()
+
+        async def never(_path: Path | None = None) -> None:
+            saving.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(old.watch, "save", never)
+        task = asyncio.create_task(handover.stop(old, desired))
+        await saving.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(RuntimeError, match="not running"):
+            old.watch.stats()
+        handover.clean()
+
+    run(main())

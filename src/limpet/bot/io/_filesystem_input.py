@@ -248,7 +248,11 @@ class FileSystemInput(LimpetInput):
         else:
             # The new one first, so that there is no moment in which neither watches.
             new = await self.handover.open_beside(desired, old)
-            last = await old.rest()
+            try:
+                last = await old.rest()
+            except BaseException:
+                await new.close()
+                raise
             self._waiting += last
             new.exclude_reported(old, last)
             self._source = new

@@ -59,12 +59,17 @@ class WatchHandover:
         return await WatchSource.open(desired, self._unacked, **changes)
 
     async def stop(self, old: WatchSource, desired: DesiredWatch) -> None:
-        """Stop a watch; ``open`` with ``desired`` goes on where it stopped."""
-        old.watch.track(None)  # delivered events stay with us, and are not delivered again
-        saved = Path(await self._scratch_dir()) / "handover"
-        await old.watch.save(saved)
-        self._saved = (desired, saved)
-        await old.close()
+        """Stop a watch; ``open`` with ``desired`` goes on where it stopped.
+
+        Nobody else has the watch any more: it is closed in every case, also by a cancellation.
+        """
+        try:
+            old.watch.track(None)  # delivered events stay with us, and are not delivered again
+            saved = Path(await self._scratch_dir()) / "handover"
+            await old.watch.save(saved)
+            self._saved = (desired, saved)
+        finally:
+            await old.close()
 
     def clean(self) -> None:
         """Remove the temporary files."""
