@@ -67,13 +67,19 @@ class MultiWatch(WatchShell[WatcherGroup]):
         wanted = [place_or_path(one) for one in places]
         core, dispatcher = self._core, self._dispatcher
         if core is None or dispatcher is None:
-            self._places += wanted
+            self._places += [one for one in wanted if one not in self._places]
             return
         dispatcher.loop.check(self)
         for place in wanted:
-            await dispatcher.in_thread(lambda place=place: core.add(place))  # type: ignore[misc]
-            self._places.append(place)
-            dispatcher.release_waiters(core)
+
+            def add(place: Place | Path = place) -> None:
+                if core.add(place):
+                    self._places.append(place)
+
+            try:
+                await dispatcher.in_thread(add)
+            finally:
+                dispatcher.release_waiters(core)
 
     async def remove(self, *places: PlaceLike) -> None:
         """Watch some places no longer; none of their events comes afterwards.

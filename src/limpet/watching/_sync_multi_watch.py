@@ -54,9 +54,8 @@ class SyncMultiWatch(SyncShell[WatcherGroup]):
         """Watch further places; see ``MultiWatch.add``."""
         for place in [place_or_path(one) for one in places]:
             core, router = self._core, self._router
-            if core is not None:
-                core.add(place)
-            self._places.append(place)
+            if core.add(place) if core is not None else place not in self._places:
+                self._places.append(place)
             if router is not None:
                 router.wake()
 

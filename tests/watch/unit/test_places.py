@@ -298,6 +298,11 @@ def test_places_are_added_and_removed_while_it_runs(base: Path, backend: Any) ->
         watch.add(base / "a" / "in")  # its folder reports it
         watch.remove(limpet.File(base / "f"))
         assert [one.path for one in watch.places] == [base / "a"]
+        watch.add(base / "b", base / "b")
+        watch.close()
+        watch.add(base / "b", base / "b")
+        with watch:
+            assert [one.path for one in watch.places] == [base / "a", base / "b"]
 
 
 def test_what_is_there_of_a_place_that_is_added(base: Path, backend: Any) -> None:
