@@ -185,7 +185,8 @@ def on_disk(base: Path) -> dict[Path, Any]:
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_storm_in_and_between_places(base: Path, backend: Any, seed: int) -> None:
     """L1 and L2 while it goes on: also where an outer place is examined before the inner one."""
-    places = (*(limpet.Dir(base / one) for one in PLACES), limpet.File(base / "a" / "w"))
+    places: list[limpet.Dir | limpet.File] = [limpet.Dir(base / one) for one in PLACES]
+    places.append(limpet.File(base / "a" / "w"))
     events: list[limpet.Event] = []
 
     async def take(watch: limpet.MultiWatch) -> None:
