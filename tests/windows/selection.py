@@ -39,6 +39,7 @@ RUN: Final = tuple(
     following/test_async_follower following/test_faults
     following/test_starts
     intake/test_inbox intake/test_model intake/test_sync_inbox
+    compat/test_substitute compat/test_watchfiles compat/test_watchfiles_surface
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
     shared/test_events shared/test_file_stat shared/test_wire watch/kernel/test_async_watch
     watch/kernel/test_location watch/kernel/test_places_in_loops watch/model/test_laws_places
@@ -94,6 +95,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         remote/test_reading remote/test_spool remote/test_transport""".split()
     ),
     "ends its programs with SIGTERM, which no program can answer here": (
+        "compat/test_watchfiles_processes",
         "bot/test_mewbot",
         "bot/test_service",
         "cli/test_inbox",

@@ -1,6 +1,7 @@
 """``python -m limpet.compat PROGRAM [ARG]...``: run a program over the drop-ins.
 
-PROGRAM is a module, as for ``python -m``, or the path of a script, as for ``python``.
+PROGRAM is a module, as for ``python -m``, or the path of a script, as for ``python``. A reloader
+that starts itself again with ``sys.orig_argv``, as Werkzeug's does, comes through here each time.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ def main() -> None:
     if not words:
         print(_USAGE, file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    # The processes that a reloader starts come through here as well.
-    os.environ.setdefault("LIMPET_COMPAT", "1")
     substitute()
     program = words[0]
     sys.argv = words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from importlib import import_module
 from typing import Final
@@ -33,6 +34,24 @@ def substitute(*packages: str) -> None:
         if there is not None and there.__name__ != home:
             message = f"{package} is imported already: substitute it before the program imports it"
             raise RuntimeError(message)
+        if package == "watchfiles":
+            _keep_the_engine()
         for name in _MODULES[package]:
             end = f".{name}" if name else ""
             sys.modules[package + end] = import_module(home + end)
+
+
+def _keep_the_engine() -> None:
+    """Load the compiled part of the real watchfiles, where it is installed.
+
+    It is the backend of macOS, which imports it by its name; the name of the package is the
+    drop-in's afterwards.
+    """
+    engine = "watchfiles._rust_notify"
+    if engine in sys.modules:
+        return
+    with contextlib.suppress(ImportError):
+        import_module(engine)
+    for name in [one for one in sys.modules if one.partition(".")[0] == "watchfiles"]:
+        if name != engine:
+            del sys.modules[name]

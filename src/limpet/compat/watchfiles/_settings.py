@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import operator
 import os
 import sys
 from collections.abc import Mapping
@@ -28,7 +30,8 @@ def is_polling(asked: bool | None) -> bool:  # noqa: FBT001 (as the arguments ar
 def poll_delay(given: int) -> float:
     """Return the seconds between two polls: by ``WATCHFILES_POLL_DELAY_MS``, else as given."""
     value = os.environ.get("WATCHFILES_POLL_DELAY_MS", "")
-    return max(int(value) if value.isdecimal() else given, 1) / 1000
+    asked = int(value) if value.isdecimal() else given
+    return max(milliseconds("poll_delay_ms", asked), 0.001)
 
 
 def ignores_permission(asked: bool | None) -> bool:  # noqa: FBT001
@@ -45,12 +48,18 @@ def milliseconds(name: str, value: object) -> float:
     """Return seconds of a whole number of milliseconds.
 
     Raises:
-        TypeError: It is not a number; watchfiles raises the same.
+        TypeError: It is not a whole number; watchfiles raises the same.
+        OverflowError: It is negative; likewise.
     """
-    if not isinstance(value, int):
-        message = f"{name}: {type(value).__name__!r} object cannot be interpreted as an integer"
-        raise TypeError(message)
-    return max(0, value) / 1000
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # what fails is reported
+    except TypeError as error:
+        message = f"{name}: {error}"
+        raise TypeError(message) from None
+    if number < 0:
+        message = f"{name}: can't convert negative int to unsigned: {number}"
+        raise OverflowError(message)
+    return number / 1000
 
 
 class Limits:
@@ -62,17 +71,20 @@ class Limits:
         self.timeout = milliseconds("rust_timeout", timeout)
 
 
-def spelled_paths(paths: tuple[Path | str, ...]) -> dict[Path, str]:
+def spelled_paths(paths: tuple[Path | str, ...], *, is_polled: bool = False) -> dict[Path, str]:
     """Return place -> how it is spelled in changes: absolute, and otherwise as it was given.
 
     Raises:
-        FileNotFoundError: Nothing is there.
+        FileNotFoundError: Nothing is there; the message begins as that of watchfiles does, which
+            differs where it polls.
     """
     spelled: dict[Path, str] = {}
     for given in paths:
         text = os.path.join(os.getcwd(), str(given))
-        if not os.path.lexists(text) or not os.path.exists(text):
-            message = "No path was found."
+        if not os.path.exists(text):
+            if is_polled:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), text)
+            message = f"No path was found. about [{text!r}]"
             raise FileNotFoundError(message)
         spelled.setdefault(Path(os.path.abspath(text)), text.rstrip(os.sep) or os.sep)
     return spelled

@@ -29,7 +29,7 @@ class BaseFilter:
 
     def __init__(self) -> None:
         self._ignore_dirs = frozenset(self.ignore_dirs)
-        self._ignore_entity_regexes = [re.compile(one) for one in self.ignore_entity_patterns]
+        self._ignore_entity_regexes = tuple(map(re.compile, self.ignore_entity_patterns))
         self._ignore_paths = tuple(os.fspath(one) for one in self.ignore_paths)
 
     def __call__(self, change: Change, path: str) -> bool:

@@ -76,12 +76,13 @@ def watch(
         FileNotFoundError: Nothing is at a path at the start.
         PermissionError: Something may not be read.
     """
-    spelled = spelled_paths(paths)
+    polls = is_polling(force_polling)
+    spelled = spelled_paths(paths, is_polled=polls)
     debugging, passes = is_debugging(debug), ignores_permission(ignore_permission_denied)
     limits = Limits(debounce, step, rust_timeout)
     made = make_watch(
         spelled,
-        force_polling=is_polling(force_polling),
+        force_polling=polls,
         poll_delay_s=poll_delay(poll_delay_ms),
         recursive=recursive,
     )
@@ -149,13 +150,14 @@ async def awatch(
             DeprecationWarning,
             stacklevel=2,
         )
-    spelled = await anyio.to_thread.run_sync(spelled_paths, paths)
+    polls = is_polling(force_polling)
+    spelled = await anyio.to_thread.run_sync(partial(spelled_paths, paths, is_polled=polls))
     debugging, passes = is_debugging(debug), ignores_permission(ignore_permission_denied)
     limits = Limits(debounce, step, _PATIENCE_MS if rust_timeout is None else rust_timeout)
     make = partial(
         make_watch,
         spelled,
-        force_polling=is_polling(force_polling),
+        force_polling=polls,
         poll_delay_s=poll_delay(poll_delay_ms),
         recursive=recursive,
     )
