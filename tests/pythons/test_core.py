@@ -29,7 +29,8 @@ TESTS = """
     tests/output/test_operations.py tests/output/test_async_output.py
     tests/following/test_fault_table.py tests/following/test_shells.py
     tests/intake/test_inbox.py tests/intake/test_model.py tests/intake/test_sync_inbox.py
-    tests/compat/test_watchfiles.py tests/compat/test_watchfiles_processes.py
+    tests/compat/test_watchdog.py tests/compat/test_watchfiles.py
+    tests/compat/test_watchfiles_processes.py
     """.split()
 
 LOWEST = "3.11"

@@ -40,6 +40,7 @@ RUN: Final = tuple(
     following/test_starts
     intake/test_inbox intake/test_model intake/test_sync_inbox
     compat/test_substitute compat/test_watchfiles compat/test_watchfiles_surface
+    compat/test_watchdog
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
     shared/test_events shared/test_file_stat shared/test_wire watch/kernel/test_async_watch
     watch/kernel/test_location watch/kernel/test_places_in_loops watch/model/test_laws_places
@@ -81,6 +82,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         shared/test_option_values
         cli/test_stdout output/test_faults""".split()
     ),
+    "compares with a package that is not installed there": ("compat/test_watchdog_surface",),
     "about calls that Windows has not": ("shared/test_descriptors",),
     "about the compiled part, which is for Linux": tuple(
         """speedups/test_build speedups/test_choice speedups/test_directories speedups/test_leaks
