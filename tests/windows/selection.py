@@ -32,7 +32,7 @@ RUN: Final = tuple(
     bot/test_template bot/test_template_attacks bot/test_yaml bot/test_run_options bot/test_lines
     cli/test_main cli/test_plan cli/test_reference cli/test_doctor_windows
     bot/test_components bot/test_containment bot/test_examples bot/test_filesystem
-    bot/test_reference bot/test_replay bot/test_runner
+    bot/test_reference bot/test_replay bot/test_runner bot/test_in_python
     bot/test_settings bot/test_schedule bot/test_webhook
     cli/test_exec cli/test_exec_batch cli/test_follow cli/test_render cli/test_write cli/test_writer
     examples/test_examples examples/test_pages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mewbot.api import v1
+from mewbot.core import ActionInterface, ConditionInterface, TriggerInterface
 
 from limpet._setting_types import PositiveCount, PositiveSeconds, Seconds
 from limpet.bot.settings._setting import Configured, Setting
@@ -10,6 +11,10 @@ from limpet.bot.settings._setting import Configured, Setting
 
 class Behaviour(Configured, v1.Behaviour):
     """A behaviour like mewbot's own, with options for ``limpet run``.
+
+    ```python
+    Behaviour(FileSystemTrigger(events="file.created"), PrintAction(), name="note")
+    ```
 
     Under mewbot's own runner these options do nothing.
     """
@@ -37,7 +42,13 @@ class Behaviour(Configured, v1.Behaviour):
         None, description="Seconds one try of a step may take."
     )
 
-    def __init__(self, **unknown: object) -> None:
-        """Create a behaviour without components; ``add`` adds them."""
+    def __init__(
+        self,
+        *components: TriggerInterface | ConditionInterface | ActionInterface,
+        **unknown: object,
+    ) -> None:
+        """Create a behaviour of its triggers, conditions and actions; ``add`` adds more."""
         Configured.__init__(self, **unknown)
         v1.Behaviour.__init__(self)
+        for one in components:
+            self.add(one)

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Self
 
 from mewbot.core import InputInterface
 
@@ -47,14 +47,11 @@ _LOG: Final = logging.getLogger("limpet.bot.runner")
 
 
 class Runner:
-    """Runs one bot in the running loop; ``limpet.bot.run`` is the short form.
+    """Runs one bot, once, in the running loop; ``limpet.bot.run`` is the short form.
 
     ```python
-    runner = Runner("bot.yaml", RunOptions(state_dir=Path("state")))
-    task = asyncio.create_task(runner.run())
-    ...
-    runner.stop()
-    await task
+    async with Runner("bot.yaml", RunOptions(state_dir=Path("state"))) as runner:
+        ...
     ```
     """
 
@@ -105,6 +102,55 @@ class Runner:
         """Whether what was not processed is stored: nothing more is to be kept."""
         self._lock = asyncio.Lock()
         """Held while components are swapped, and while the bot stops."""
+        self._task: asyncio.Task[Stats] | None = None
+        """What ``aopen`` has started."""
+
+    async def __aenter__(self) -> Self:
+        """Start; see ``aopen``."""
+        return await self.aopen()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop; see ``aclose``."""
+        await self.aclose()
+
+    async def aopen(self) -> Self:
+        """Start to run beside the caller; ``aclose`` is due later. Return once inputs were started.
+
+        Raises:
+            UsageError: It was started before; or another bot runs with this state directory.
+            OSError: The state directory cannot be used, or the port of ``listen``.
+        """
+        if self._task is not None:
+            message = "the bot was started already, and a Runner runs once: make another one"
+            raise UsageError(message)
+        self._task = asyncio.create_task(self.run(), name="limpet.bot")
+        ready = asyncio.create_task(self.ready.wait())
+        try:
+            await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            raise
+        finally:
+            ready.cancel()
+        if self._task.done():  # it failed, or had nothing to do
+            self._task.result()
+        return self
+
+    async def aclose(self) -> None:
+        """Stop as ``stop`` does, and wait for the end; does nothing the second time.
+
+        Cancellation stops it at once, and stores what was not processed.
+
+        Raises:
+            Exception: What ended the bot before, if something did.
+        """
+        task = self._task
+        if task is None or (task.done() and self._stopping.is_set()):
+            return
+        if not self._stopping.is_set():  # a second ``stop`` would hurry it
+            self.stop()
+        await task
 
     @property
     def is_idle(self) -> bool:
