@@ -203,12 +203,15 @@ ALLOWED = {
     ),
     "limpet.testing": (
         "limpet",
+        "limpet._option_fields",
         "limpet.backends",
         "limpet.config",
         "limpet.errors",
         "limpet.events",
+        "limpet.testing",
         "limpet.watching",
     ),
+    "limpet._pytest_plugin": ("limpet.remote", "limpet.testing"),
     "limpet.cli": (
         "limpet._compiled",
         "limpet._file_stat",

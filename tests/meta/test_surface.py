@@ -16,6 +16,7 @@ import pytest
 import limpet
 import limpet.bot
 import limpet.following
+import limpet.testing
 import limpet.watching
 from limpet.remote import EventReader, MemoryHub, MemoryTransport, RemoteOutput
 
@@ -233,6 +234,7 @@ MADE: dict[str, Callable[[Path], Any]] = {
     "SyncMultiWatch": lambda folder: limpet.watch(folder).sync(),
     "SyncWatch": lambda folder: limpet.watch_dir(folder).sync(),
     "Watch": limpet.watch_dir,
+    "WatchedFolder": limpet.testing.WatchedFolder,
 }
 
 

@@ -124,3 +124,25 @@ def test_agents_are_checked_with_theirs(installed: Path, extra: str, tmp_path: P
     else:
         assert done.returncode != 0
         assert "pip install 'limpet[nats]'" in done.stderr
+
+
+FIXTURE = """
+from limpet.testing import assert_events
+
+def test_it(limpet_folder, limpet_hub):
+    (limpet_folder / "a").touch()
+    assert_events(limpet_folder, ["FileCreated a"])
+"""
+
+
+def test_pytest_finds_the_fixtures(installed: Path, extra: str, tmp_path: Path) -> None:
+    """By the metadata of the wheel, with the core alone; and nothing warns."""
+    if extra != "none":
+        pytest.skip("the core alone is enough")
+    python = installed.with_name("python")
+    limit = ROOT / "constraints.txt"
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "pytest", "--constraint", limit], check=True, env=plain())
+    (tmp_path / "test_it.py").write_text(FIXTURE)
+    done = run(python, "-m", "pytest", "-W", "error", cwd=tmp_path)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -26,7 +26,8 @@ RUN: Final = tuple(
     shared/test_backoff shared/test_dead_letter shared/test_events_are_frozen
     shared/test_extended_path shared/test_file_lock shared/test_option_signature
     shared/test_keyed_queue shared/test_loop_guard
-    shared/test_pipe_errors shared/test_job_object shared/test_console
+    shared/test_pipe_errors shared/test_job_object shared/test_console shared/test_watched_folder
+    shared/test_pytest_plugin
     following/test_decisions following/test_options following/test_fault_table
     following/test_shells following/test_rotation_order
     bot/test_template bot/test_template_attacks bot/test_yaml bot/test_run_options bot/test_lines

@@ -24,6 +24,7 @@ from limpet.watching.emit._own_writes import own_write
 from limpet.watching.index._entry_record import RACY_NS
 
 if TYPE_CHECKING:
+    from limpet.watching._by_clock import watcher_by_clock
     from limpet.watching._explanation import Explanation, Reason
     from limpet.watching._multi_watch import MultiWatch
     from limpet.watching._places import Dir, File
@@ -53,6 +54,7 @@ __all__ = [
     "watch",
     "watch_dir",
     "watch_file",
+    "watcher_by_clock",
     "with_content",
 ]
 """For users: those that ``limpet`` has too. The others are for limpet's own parts."""
@@ -122,6 +124,7 @@ if not TYPE_CHECKING:  # most programs watch one place
         globals(),
         homes(
             {
+                "limpet.watching._by_clock": "watcher_by_clock",
                 "limpet.watching._explanation": "Explanation Reason",
                 "limpet.watching._multi_watch": "MultiWatch",
                 "limpet.watching._places": "Dir File",

@@ -286,10 +286,13 @@ class DirWatcher:
         """Return when the next examination is due without a hint, in monotonic seconds."""
         if self.again:
             return self.context.disk.monotonic()
-        context = self.context
-        held = (context.debouncer.deadline(), context.settling.deadline())
-        times = (*(timer.next for timer in self._timers), *held)
+        times = (*(timer.next for timer in self._timers), self.held_deadline())
         return min((time for time in times if time is not None), default=None)
+
+    def held_deadline(self) -> float | None:
+        """Return when the next file or directory that is held is due."""
+        held = (self.context.debouncer.deadline(), self.context.settling.deadline())
+        return min((time for time in held if time is not None), default=None)
 
     def close(self) -> None:
         """Remove every mark."""

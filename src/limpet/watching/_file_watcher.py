@@ -127,8 +127,12 @@ class FileWatcher:
 
     def deadline(self) -> float | None:
         """Return when the next examination is due without a hint, monotonic seconds."""
-        times = (self._poll.next, self._rescan.next, self.debouncer.deadline())
+        times = (self._poll.next, self._rescan.next, self.held_deadline())
         return min((time for time in times if time is not None), default=None)
+
+    def held_deadline(self) -> float | None:
+        """Return when the file is due, if it is held."""
+        return self.debouncer.deadline()
 
     def close(self) -> None:
         """Remove every mark."""

@@ -431,6 +431,11 @@ class Watcher:
         due = self._engine.deadline() if self._engine is not None else None
         return math.inf if due is None else due
 
+    def released_at(self) -> float:
+        """Return when the next file or folder that is held is released; infinity: none is held."""
+        due = self._engine.held_deadline() if self._engine is not None else None
+        return math.inf if due is None else due
+
     def timeout(self) -> float | None:
         """Return the seconds until an examination is due without a hint; ``None`` is never."""
         due = self.due()
