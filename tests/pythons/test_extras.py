@@ -141,7 +141,14 @@ def test_pytest_finds_the_fixtures(installed: Path, extra: str, tmp_path: Path) 
         pytest.skip("the core alone is enough")
     python = installed.with_name("python")
     limit = ROOT / "constraints.txt"
-    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     subprocess.run([*pip, "pytest", "--constraint", limit], check=True, env=plain())
     (tmp_path / "test_it.py").write_text(FIXTURE)
     done = run(python, "-m", "pytest", "-W", "error", cwd=tmp_path)
