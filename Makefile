@@ -51,7 +51,7 @@ test-windows: $(READY)  ## run the tests in the CPython for Windows, under Wine,
 
 test-pythons: $(READY)  ## the core, and one bot under both runners, on each Python that is found here
 	$(BIN)/python -m pytest -m pythons -rs tests/bot/test_pythons.py tests/pythons \
-		tests/examples/test_tutorial.py
+		tests/examples/test_tutorial.py tests/examples/test_recipes.py
 
 test-uncompiled: $(READY)  ## laws, scenarios, streams and faults of the watch without the compiled part
 	@$(BIN)/python -c 'import sys; from limpet import _compiled; sys.exit(_compiled.SPEEDUPS is not None)' && \

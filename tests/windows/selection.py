@@ -36,7 +36,7 @@ RUN: Final = tuple(
     bot/test_reference bot/test_replay bot/test_runner bot/test_in_python
     bot/test_settings bot/test_schedule bot/test_webhook
     cli/test_exec cli/test_exec_batch cli/test_follow cli/test_render cli/test_write cli/test_writer
-    examples/test_examples examples/test_pages
+    examples/test_examples examples/test_pages examples/test_recipes
     following/test_async_follower following/test_faults
     following/test_starts
     intake/test_inbox intake/test_model intake/test_sync_inbox
