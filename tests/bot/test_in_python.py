@@ -6,12 +6,13 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mewbot.api import v1
-from mewbot.core import InputEvent
+from mewbot.core import InputEvent, OutputEvent
 
 import limpet.bot
 from limpet.bot import (
@@ -20,6 +21,8 @@ from limpet.bot import (
     Behaviour,
     FileSystem,
     FileSystemTrigger,
+    LimpetAction,
+    Outcome,
     PrintAction,
     Runner,
     RunOptions,
@@ -157,6 +160,7 @@ def test_what_keeps_a_bot_from_starting_comes_out_of_open(tmp_path: Path) -> Non
             second = Runner(bot_of(tmp_path), options)
             with pytest.raises(UsageError, match="another bot"):
                 await second.aopen()
+            await second.aclose()
             with pytest.raises(UsageError, match="another bot"):
                 async with Runner(bot_of(tmp_path), options):
                     raise AssertionError
@@ -177,6 +181,41 @@ def test_a_cancelled_open_leaves_nothing_running(tmp_path: Path) -> None:
         assert len(asyncio.all_tasks()) == 1
         async with Runner(bot_of(tmp_path), options):
             pass
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_close_stops_at_once(tmp_path: Path) -> None:
+    """What an action does not finish is stored, and nothing is left running."""
+
+    class Hang(LimpetAction):
+        began = asyncio.Event()
+
+        async def steps(
+            self, event: InputEvent, state: dict[str, Any], outcome: Outcome
+        ) -> AsyncIterator[OutputEvent | None]:
+            self.began.set()
+            await asyncio.Event().wait()
+            yield None
+
+    async def main() -> None:
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / "a").touch()
+        files = FileSystem(input_path=tmp_path / "in", existing=True)
+        behaviour = Behaviour(FileSystemTrigger(events="file.created"), Hang(), name="hang")
+        options = RunOptions(state_dir=tmp_path / "state", drain=1000.0)
+        runner = await Runner([files, behaviour], options).aopen()
+        await Hang.began.wait()
+        closing = [asyncio.create_task(runner.aclose()) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert not any(one.done() for one in closing)
+        closing[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing[0]
+        await closing[1]
+        await runner.aclose()
+        assert runner.state == "stopped"
+        assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(main())
 

@@ -233,16 +233,15 @@ django.setup()
 os.makedirs("in", exist_ok=True)
 if sys.argv[1:]:
     call_command("process_inbox", "in")
+    sys.exit()
 with open("in/a.txt", "w") as file:
     file.write("1\\n2\\n")
 process = subprocess.Popen([sys.executable, "driver.py", "run"], stdout=subprocess.PIPE, text=True)
-assert process.stdout.readline() == "a.txt: 2 lines\\n"
-end = time.monotonic() + 30
-while os.listdir("in-done") != ["a.txt"]:
-    assert time.monotonic() < end
-    time.sleep(0.01)
-process.terminate()
+line = process.stdout.readline()
+process.terminate()  # in the middle of the job, as like as not: it is finished
 process.communicate()
+assert line == "a.txt: 2 lines\\n", line
+assert os.name == "nt" or os.listdir("in-done") == ["a.txt"]
 assert os.name == "nt" or process.returncode == 0, process.returncode
 print("fine")
 """

@@ -104,6 +104,8 @@ class Runner:
         """Held while components are swapped, and while the bot stops."""
         self._task: asyncio.Task[Stats] | None = None
         """What ``aopen`` has started."""
+        self._is_closed = False
+        """Its end was waited for, or its failure was raised."""
 
     async def __aenter__(self) -> Self:
         """Start; see ``aopen``."""
@@ -128,12 +130,14 @@ class Runner:
         try:
             await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
+            self._is_closed = True
             self._task.cancel()
             await asyncio.wait({self._task})
             raise
         finally:
             ready.cancel()
         if self._task.done():  # it failed, or had nothing to do
+            self._is_closed = True
             self._task.result()
         return self
 
@@ -146,11 +150,20 @@ class Runner:
             Exception: What ended the bot before, if something did.
         """
         task = self._task
-        if task is None or (task.done() and self._stopping.is_set()):
+        if task is None or self._is_closed:
             return
         if not self._stopping.is_set():  # a second ``stop`` would hurry it
             self.stop()
-        await task
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        finally:
+            self._is_closed = task.done()
+        if not task.cancelled():
+            task.result()
 
     @property
     def is_idle(self) -> bool:
