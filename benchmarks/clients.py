@@ -1,6 +1,6 @@
 """Programs that reload, over their own library and over limpet's drop-in, in the same run.
 
-``python -m benchmarks.clients [ROUNDS]`` prints a table: the time from a change on disk until the
+``python -m benchmarks.clients [ROUNDS [NAME]]`` prints a table: the time from a change on disk until the
 program was loaded again, the median of all rounds; the two take turns. A change that makes no
 reload within some seconds is counted as missed.
 """
@@ -106,7 +106,8 @@ def shown(times: list[float | None]) -> str:
 def main() -> None:
     """Print a table for each program."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    for client in CLIENTS:
+    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    for client in (one for one in CLIENTS if wanted in one.name):
         found: Found = {}
         for number in range(rounds * 2):
             own = number % 2 == 0

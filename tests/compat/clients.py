@@ -102,7 +102,7 @@ class Client(NamedTuple):
     """What it watches with."""
     files: dict[str, str]
     words: list[str]
-    """Module and arguments."""
+    """Its name and arguments."""
     ending: str = "py"
     """Of the files that it reloads for."""
     says: str = ""
@@ -134,7 +134,7 @@ CLIENTS: Final = (
         "ptw (pytest-watcher)",
         "watchdog",
         {"runner.py": PTW_RUNNER},
-        ["pytest_watcher", "src", "--now", "--runner", sys.executable, "runner.py"],
+        ["ptw", "src", "--now", "--runner", sys.executable, "runner.py"],
         says="Trigger released",
     ),
 )
@@ -196,10 +196,13 @@ def running(client: Client, folder: Path, *, own: bool = False) -> Iterator[Runn
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(textwrap.dedent(text))
     made.file("first").write_text(made.step(1))
-    module = [] if own else ["limpet.compat"]
+    words = ["-m", "limpet.compat", *client.words]
+    if own:
+        words = ["-m", {"ptw": "pytest_watcher"}.get(client.words[0], client.words[0])]
+        words += client.words[1:]
     with open(folder / "said.txt", "w") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", *module, *client.words],
+            [sys.executable, *words],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=said,

@@ -106,3 +106,18 @@ def test_the_usage() -> None:
     assert run("-m", "limpet.compat").returncode == 2
     done = run("-m", "limpet.compat", "--help")
     assert (done.returncode, done.stdout[:6]) == (0, "usage:")
+
+
+def test_a_program_that_a_package_has_installed() -> None:
+    """``ptw`` is no module: what its package says of it is called."""
+    pytest.importorskip("pytest_watcher")
+    done = run("-m", "limpet.compat", "ptw", "--help")
+    assert (done.returncode, done.stdout[:6]) == (0, "usage:"), done.stderr
+
+
+@pytest.mark.parametrize("words", [["missing"], ["missing.py"], ["-m", "ptw"], [".."], ["email"]])
+def test_what_cannot_be_run(words: list[str]) -> None:
+    """A line says so, without a traceback."""
+    done = run("-m", "limpet.compat", *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"cannot run {words[-1]!r} over the drop-ins")
