@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.clients [ROUNDS [NAME]]`` prints a table for each: the time from a change on
 disk until the program was loaded again, the median of all rounds; the two take turns. A change that
-makes no reload within some seconds is counted as missed. A program that looks at its watch a few
-times a second, as mkdocs does, or at whether it is to end, as uvicorn does, adds that time at random.
+makes no reload within some seconds is counted as missed. mkdocs polls twice a second, and uvicorn
+examines ten times a second whether it is to end: they add such a time at random.
 """
 
 from __future__ import annotations
