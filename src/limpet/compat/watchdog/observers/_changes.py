@@ -28,8 +28,9 @@ _ATTRIBUTES = frozenset(("mode", "owner"))
 def events_of(event: ev.Event, given: str, *, recursive: bool) -> Iterator[FileSystemEvent]:
     """Yield what an event of limpet is to handlers.
 
-    Of what came, went or was renamed, the directory it is in is modified, too. What is in a renamed
-    directory follows as synthetic events, which takes a listing.
+    Of what came, went or was renamed, the directory it is in is modified, too; a file that came
+    with content was modified after it was created. What is in a renamed directory follows as
+    synthetic events, which takes a listing.
 
     Args:
         event: Of one place.
@@ -57,6 +58,8 @@ def events_of(event: ev.Event, given: str, *, recursive: bool) -> Iterator[FileS
     yield _class_of(event)(path)
     if not isinstance(event, ev.FileUpdated | ev.DirUpdated):
         yield from _parents(event, path)
+    if isinstance(event, ev.FileCreated) and event.kind == "file" and event.stat.size:
+        yield FileModifiedEvent(path)
 
 
 def _parents(event: ev.EntryEvent, *paths: str) -> Iterator[DirModifiedEvent]:
