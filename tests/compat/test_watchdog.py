@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,30 @@ def test_chosen_events_alone(root: Path, observer: BaseObserver) -> None:
     (root / "c").unlink()
     seen.wait(we.FileDeletedEvent(str(root / "c")))
     assert {type(one) for one in seen.found} <= {we.FileDeletedEvent, we.FileMovedEvent}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="closes are not seen")
+@pytest.mark.parametrize("by_filter", [False, True])
+def test_files_that_were_closed(root: Path, observer: BaseObserver, *, by_filter: bool) -> None:
+    """A handler with ``on_closed`` is called once a file is written; so is one by its filter."""
+    path = root / "a"
+
+    class Closed(Seen):
+        def on_closed(self, event: we.FileClosedEvent) -> None:
+            closed.append(event)
+
+    closed: list[we.FileSystemEvent] = []
+    seen = Closed()
+    wanted: list[type[we.FileSystemEvent]] = [we.FileClosedEvent, we.FileCreatedEvent]
+    watch = observer.schedule(seen, root, event_filter=wanted if by_filter else None)
+    with path.open("w") as file:
+        file.write("1")
+        file.flush()
+        seen.wait(created(path))
+        assert not closed
+    seen.wait(we.FileClosedEvent(str(path)))
+    assert closed == [we.FileClosedEvent(str(path))]
+    observer.unschedule(watch)
 
 
 def test_polling(root: Path) -> None:

@@ -64,7 +64,7 @@ class FileMovedEvent(FileSystemMovedEvent):
 
 
 class FileClosedEvent(FileSystemEvent):
-    """A file was closed by its writer; not reported."""
+    """A file was closed by its writer; reported where a handler has ``on_closed``."""
 
     event_type = EVENT_TYPE_CLOSED
 

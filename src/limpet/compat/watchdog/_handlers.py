@@ -54,7 +54,10 @@ class FileSystemEventHandler:
         """Handle another mode or owner."""
 
     def on_closed(self, event: FileClosedEvent) -> None:
-        """Not called: see the page "Coming from watchdog"."""
+        """Handle a file whose writer has closed it.
+
+        A handler that has this method, or a filter that names the class, costs a second watch.
+        """
 
     def on_closed_no_write(self, event: FileClosedNoWriteEvent) -> None:
         """Not called."""

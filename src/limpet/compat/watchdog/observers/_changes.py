@@ -14,6 +14,7 @@ from limpet.compat.watchdog._event_types import (
     DirModifiedEvent,
     DirMovedEvent,
     FileAttribEvent,
+    FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
     FileModifiedEvent,
@@ -60,6 +61,14 @@ def events_of(event: ev.Event, given: str, *, recursive: bool) -> Iterator[FileS
         yield from _parents(event, path)
     if isinstance(event, ev.FileCreated) and event.kind == "file" and event.stat.size:
         yield FileModifiedEvent(path)
+
+
+def closes_of(event: ev.Event, given: str) -> Iterator[FileSystemEvent]:
+    """Yield that a file was closed, for an event that was held until its writer closed it."""
+    if not isinstance(event, ev.FileCreated | ev.FileUpdated) or event.kind != "file":
+        return
+    if isinstance(event, ev.FileCreated) or not event.changes <= _ATTRIBUTES:
+        yield FileClosedEvent(_spell(event.path, event.location, given))
 
 
 def _parents(event: ev.EntryEvent, *paths: str) -> Iterator[DirModifiedEvent]:

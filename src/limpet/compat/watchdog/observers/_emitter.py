@@ -10,13 +10,15 @@ import threading
 from typing import Any, Final
 
 from limpet.compat.watchdog._event_types import FileSystemEvent
-from limpet.compat.watchdog.observers._changes import events_of
+from limpet.compat.watchdog.observers._changes import closes_of, events_of
 from limpet.compat.watchdog.observers._observed_watch import ObservedWatch
 from limpet.events import Degraded, Event
 from limpet.watching import Dir, File, watch
 
 logger = logging.getLogger("limpet.compat.watchdog")
 
+_OPEN_S: Final = 30.0
+"""How long a file may be quiet before it is taken for closed where closes are not seen."""
 _PAUSE_S: Final = 0.1
 """How often an emitter that waits for a full queue examines whether it was stopped."""
 
@@ -26,8 +28,25 @@ Items = queue.Queue[tuple[FileSystemEvent, ObservedWatch] | None]
 class Emitter:
     """Watches one path and puts its events into the queue of the observer."""
 
-    def __init__(self, observed: ObservedWatch, items: Items, options: dict[str, Any]) -> None:
-        """Keep what is wanted; the disk is not touched."""
+    def __init__(
+        self,
+        observed: ObservedWatch,
+        items: Items,
+        options: dict[str, Any],
+        *,
+        of_closes: bool = False,
+    ) -> None:
+        """Keep what is wanted; the disk is not touched.
+
+        Args:
+            observed: What is scheduled.
+            items: Queue of the observer.
+            options: Of limpet, beside those that follow from the path.
+            of_closes: Report that files were closed by their writers, and nothing else.
+        """
+        self._of_closes = of_closes
+        if of_closes:
+            options = {**options, "settle": _OPEN_S}
         self._observed = observed
         self._items = items
         self._stopped = threading.Event()
@@ -82,7 +101,11 @@ class Emitter:
             logger.warning("%s", event.message)
         observed = self._observed
         given = observed.resolved_path if observed.is_file else observed.raw_path
-        for made in events_of(event, given, recursive=observed.is_recursive):
+        if self._of_closes:
+            events = closes_of(event, given)
+        else:
+            events = events_of(event, given, recursive=observed.is_recursive)
+        for made in events:
             wanted = observed.event_filter
             if wanted is None or isinstance(made, tuple(wanted)):
                 self._put(made)

@@ -7,15 +7,13 @@ import logging
 import queue
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Final, Self
 
-from limpet.compat.watchdog._event_types import FileSystemEvent
+from limpet.compat.watchdog._event_types import FileClosedEvent, FileSystemEvent
+from limpet.compat.watchdog._handlers import FileSystemEventHandler
 from limpet.compat.watchdog.observers._emitter import Emitter, Items
 from limpet.compat.watchdog.observers._observed_watch import ObservedWatch
 from limpet.compat.watchdog.utils import BaseThread, Seconds
-
-if TYPE_CHECKING:
-    from limpet.compat.watchdog._handlers import FileSystemEventHandler
 
 __all__ = ["DEFAULT_EMITTER_TIMEOUT", "DEFAULT_OBSERVER_TIMEOUT", "BaseObserver", "ObservedWatch"]
 
@@ -44,7 +42,8 @@ class BaseObserver(BaseThread):
         self._lock = threading.RLock()
         """Held while a handler runs: once ``unschedule`` returns, none does."""
         self._handlers: dict[ObservedWatch, list[FileSystemEventHandler]] = {}
-        self._emitters: dict[ObservedWatch, Emitter] = {}
+        self._emitters: dict[ObservedWatch, list[Emitter]] = {}
+        """That of all changes and, if a handler asks for closes, one of them."""
         self._items: Items = queue.Queue(_QUEUE_BOUND)
 
     @property
@@ -90,10 +89,7 @@ class BaseObserver(BaseThread):
                 path, recursive=recursive, event_filter=event_filter, follow_symlink=follow_symlink
             )
             if observed not in self._emitters:
-                emitter = Emitter(observed, self._items, self._options())
-                if self.is_alive():
-                    emitter.start()
-                self._emitters[observed] = emitter
+                self._emitters[observed] = [self._emitter(observed)]
             self.add_handler_for_watch(event_handler, observed)
             return observed
 
@@ -102,6 +98,9 @@ class BaseObserver(BaseThread):
     ) -> None:
         """Call another handler for a path that is scheduled."""
         with self._lock:
+            emitters = self._emitters.get(watch, [])
+            if len(emitters) == 1 and _asks_for_closes(event_handler, watch):
+                emitters.append(self._emitter(watch, of_closes=True))
             handlers = self._handlers.setdefault(watch, [])
             if event_handler not in handlers:
                 handlers.append(event_handler)
@@ -127,14 +126,15 @@ class BaseObserver(BaseThread):
             KeyError: It is not scheduled.
         """
         with self._lock:
-            emitter = self._emitters.pop(watch)
+            emitters = self._emitters.pop(watch)
             self._handlers.pop(watch, None)
-        emitter.stop()
+        for emitter in emitters:
+            emitter.stop()
 
     def unschedule_all(self) -> None:
         """Watch nothing any longer, and call no handler."""
         with self._lock:
-            emitters = list(self._emitters.values())
+            emitters = [one for both in self._emitters.values() for one in both]
             self._emitters.clear()
             self._handlers.clear()
         for emitter in emitters:
@@ -147,9 +147,10 @@ class BaseObserver(BaseThread):
             FileNotFoundError: Nothing is at one of the paths, which is scheduled no longer.
         """
         with self._lock:
-            for observed, emitter in list(self._emitters.items()):
+            for observed, emitters in list(self._emitters.items()):
                 try:
-                    emitter.start()
+                    for emitter in emitters:
+                        emitter.start()
                 except BaseException:
                     del self._emitters[observed]
                     raise
@@ -177,7 +178,21 @@ class BaseObserver(BaseThread):
                 except Exception:
                     logger.exception("a handler failed for %r; the others go on", event)
 
-    def _options(self) -> dict[str, Any]:
-        if self._backend == "auto":
-            return {}
-        return {"backend": self._backend, "poll_interval": self._timeout}
+    def _emitter(self, observed: ObservedWatch, *, of_closes: bool = False) -> Emitter:
+        """Return an emitter, which has started if the observer runs."""
+        options = {}
+        if self._backend != "auto":
+            options = {"backend": self._backend, "poll_interval": self._timeout}
+        made = Emitter(observed, self._items, options, of_closes=of_closes)
+        if self.is_alive():
+            made.start()
+        return made
+
+
+def _asks_for_closes(handler: object, watch: ObservedWatch) -> bool:
+    """Return whether a handler is to be called for files that were closed."""
+    if watch.event_filter is not None:
+        return FileClosedEvent in watch.event_filter
+    method = getattr(handler, "on_closed", None)
+    inherited = FileSystemEventHandler.on_closed
+    return method is not None and getattr(method, "__func__", method) is not inherited
