@@ -20,7 +20,7 @@ from typing import Final
 
 from tests.compat.clients import CLIENTS, Client, Running, running
 
-PATIENCE_S: Final = 4.0
+PATIENCE_S: Final = 6.0
 """A change that is not seen by then is missed."""
 PAUSE_S: Final = 1.5
 """Between two changes, so that programs which start again have found their places."""
