@@ -171,29 +171,34 @@ class WatcherGroup:
 
     def examine(self, *, force: bool = False, drained: bool = False) -> bool:
         """Examine every place that has something to examine, and make the events ready."""
-        if not self._mutex.acquire(blocking=not drained):
-            return False
-        trouble: BaseException | None = None
+        if drained:
+            if not self._mutex.acquire(blocking=False):
+                return False
+            try:
+                self._examine(force=force)
+            finally:
+                self._mutex.release()
+            return True
         try:
-            if not drained:
+            with self._mutex:  # it is free again also after a signal handler that raises
                 self.router.drain()
-            self._poll_together()
-            for member in self._members:
-                try:
-                    member.watcher.examine_in_group(
-                        force=force, lost_way=self._lost_its_way(member)
-                    )
-                except BaseException as error:  # noqa: BLE001 (raised once the others are done)
-                    trouble = trouble or error
-            self._stream.collect(self._members)
+                self._examine(force=force)
         finally:
-            if not drained:
-                for one in self._members[:1]:
-                    self.router.pass_on(one.watcher.hints)
-            self._mutex.release()
+            for one in self._members[:1]:
+                self.router.pass_on(one.watcher.hints)
+        return True
+
+    def _examine(self, *, force: bool) -> None:
+        trouble: BaseException | None = None
+        self._poll_together()
+        for member in self._members:
+            try:
+                member.watcher.examine_in_group(force=force, lost_way=self._lost_its_way(member))
+            except BaseException as error:  # noqa: BLE001 (raised once the others are done)
+                trouble = trouble or error
+        self._stream.collect(self._members)
         if trouble is not None:
             raise trouble
-        return True
 
     def _lost_its_way(self, member: GroupMember) -> bool:
         """Return whether a place around this one has just found changes on the way to it."""

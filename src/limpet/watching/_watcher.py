@@ -224,21 +224,24 @@ class Watcher:
         Returns:
             Whether it was done; with ``drained`` it is not while another thread examines.
         """
-        if not self._mutex.acquire(blocking=not drained):
-            return False
-        try:
-            if not drained:
-                self.router.drain()
-            if drained:
+        if drained:
+            if not self._mutex.acquire(blocking=False):
+                return False
+            try:
                 self._examine(force=force)
-            else:
+                self._prepare()
+                self._note_early()
+            finally:
+                self._mutex.release()
+            return True
+        try:
+            with self._mutex:  # it is free again also after a signal handler that raises
+                self.router.drain()
                 self._examine_due(force=force)
-            self._prepare()
-            self._note_early()
-        finally:
-            if not drained:  # whether it succeeded or not: what was read may be for others
-                self.router.pass_on(self.hints)
-            self._mutex.release()
+                self._prepare()
+                self._note_early()
+        finally:  # whether it succeeded or not: what was read may be for others
+            self.router.pass_on(self.hints)
         return True
 
     def examine_in_group(self, *, force: bool = False, lost_way: bool = False) -> None:
