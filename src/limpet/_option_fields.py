@@ -239,8 +239,12 @@ def _is_finite(value: float) -> bool:
     return isinstance(value, int) or math.isfinite(value)
 
 
+_COUNT: Final = "N"
+"""The unit of what is counted: a placeholder in help texts, and no word for a message."""
+
+
 def _check_range(name: str, value: float, info: OptionInfo) -> None:
-    unit = f" {info.unit.lower()}" if info.unit else ""
+    unit = f" {info.unit.lower()}" if info.unit not in {"", _COUNT} else ""
     least, above = info.least, info.above
     if not _is_finite(value) or (least is not None and value < least):
         bound = f"at least {least:g}{unit}" if least is not None else "a finite number"

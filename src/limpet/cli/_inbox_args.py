@@ -73,10 +73,12 @@ def _plan(command: str, words: list[str], program: tuple[str, ...] | None) -> In
     for name, path in (("IN", given.words[0]), ("--done", given.done), ("--failed", given.failed)):
         if path is not None:
             path_of(name, path)
+    options = given_options(given, InboxOptions, (*JOBS, *COMPLETE))
+    InboxOptions(**options)  # checks them, so that the complaint names them as they are typed
     return InboxPlan(
         path=given.words[0],
         done=given.done,
         failed=given.failed,
-        options=given_options(given, InboxOptions, (*JOBS, *COMPLETE)),
+        options=options,
         argv=program,
     )
