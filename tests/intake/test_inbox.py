@@ -327,6 +327,25 @@ async def test_what_comes_to_the_path_meanwhile_is_a_job_of_its_own(place: Path,
     assert names(place / "done") == ["f"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_job_that_writes_to_its_own_file_waits_before_it_comes_again(
+    place: Path, caplog: pytest.LogCaptureFixture, *, fails: bool
+) -> None:
+    """Other jobs come meanwhile, and a warning says why this one has no end."""
+    put(place / "in" / "f")
+    async with open_inbox(place, backoff=1000, backoff_max=1000) as box:
+        async with await first(aiter(box)) as job:
+            job.path.write_text("changed")
+            if fails:
+                raise ValueError
+        assert "let it write to another one" in caplog.text
+        put(place / "in" / "g")
+        async with await first(aiter(box)) as job:
+            assert job.path.name == "g"
+    assert names(place / "done") == ["g"]
+    assert (place / "in" / "f").read_text() == "changed"
+
+
 async def test_folders_in_the_inbox_that_it_is_emptied_into_are_no_jobs(place: Path) -> None:
     """Not with all folders below, and not where each folder is a job."""
     put(place / "in" / "f")

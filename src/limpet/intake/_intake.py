@@ -83,6 +83,8 @@ class Intake:
         """Name -> how often something stood in the way that is not the job's own failure."""
         self._unsaved: dict[str, dict[str, Any]] = {}
         """Name -> facts, of records that a full disk did not take."""
+        self._changed: dict[str, tuple[int, float]] = {}
+        """Name -> how often it changed while it was processed, and the earliest next try."""
         self._away = self._folders_inside((self._root,))
 
     def open(self) -> None:
@@ -128,13 +130,18 @@ class Intake:
         """Add a name that may be a job."""
         if name and not self._is_away(name):
             with self._lock:
-                self.queue.add(name, time.monotonic() + delay, is_held=is_held)
+                self.queue.add(name, self._due(name, delay), is_held=is_held)
+
+    def _due(self, name: str, delay: float) -> float:
+        """Return when a name is due, monotonic seconds: one that has changed waits its pause."""
+        return max(time.monotonic() + delay, self._changed.get(name, (0, 0.0))[1])
 
     def discard(self, name: str) -> None:
         """Remove a name that is gone."""
         with self._lock:
             self.queue.discard(name)
             self._troubles.pop(name, None)
+            self._changed.pop(name, None)
 
     def rename(self, source: str, target: str) -> None:
         """Move what is waiting below a folder that was renamed; what is open there comes again."""
@@ -149,6 +156,7 @@ class Intake:
         with self._lock:
             self.queue.clear()
             self._troubles.clear()
+            self._changed.clear()
 
     def next_due(self) -> float | None:
         """Return when a name is due, monotonic seconds; ``None`` if none waits."""
@@ -194,6 +202,7 @@ class Intake:
         if delay is None:
             self._troubles.pop(name, None)
             self._unsaved.pop(name, None)
+            self._changed.pop(name, None)
             self._forget_record(name)
             return
         if delay > 0:
@@ -312,7 +321,7 @@ class Intake:
             with self._lock:
                 self._open.pop(claim.name, None)
                 if claim.came_again:
-                    self.queue.add(claim.name, time.monotonic(), is_held=True)
+                    self.queue.add(claim.name, self._due(claim.name, 0.0), is_held=True)
                 idle = not self._open and not len(self.queue)
             if idle:
                 remove_folder(self._root)
@@ -395,10 +404,22 @@ class Intake:
             return True
 
     def _start_over(self, name: str, path: str, record: JobRecord) -> None:
-        """Take what is at the path now, if anything, for a job of its own once complete."""
+        """Take what is at the path now, if anything, for a job of its own once complete.
+
+        After a pause: if the job itself writes to its file, this happens without an end.
+        """
         record.forget()
-        if os.path.lexists(path):
-            self.add(name, is_held=True)
+        if not os.path.lexists(path):
+            return
+        with self._lock:
+            count = self._changed.get(name, (0, 0.0))[0] + 1
+            delay = self._backoff.after(count)
+            self._changed[name] = count, time.monotonic() + delay
+        self.report(
+            f"{name!r} changed while it was processed, so it is processed again in {delay:.1f} s; "
+            "a job that writes to its own file never ends: let it write to another one"
+        )
+        self.add(name, is_held=True)
 
     def _put_away(self, name: str, path: str, record: JobRecord, failure: str) -> None:
         """Move a job out of the inbox by its outcome; if that fails, that alone is tried again."""
@@ -426,6 +447,7 @@ class Intake:
                 return
         self._troubles.pop(name, None)
         self._unsaved.pop(name, None)
+        self._changed.pop(name, None)
         record.forget()
 
     def _copied(self, name: str, record: JobRecord) -> Callable[[], None]:
