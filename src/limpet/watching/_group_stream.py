@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -12,7 +13,7 @@ from limpet.watching._watcher import CONTENT_BUDGET, MOST_READY
 from limpet.watching.index._index import DirNode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from limpet.events import Event
     from limpet.watching._group_member import GroupMember
@@ -34,6 +35,8 @@ class GroupStream:
         self._selection = selection
         self._found: deque[_Chosen] = deque()
         self._ready: deque[_Chosen] = deque()
+        self._mutex = threading.Lock()
+        """Held while an event is handed out, and while those of a place are left out."""
 
     @property
     def has_found(self) -> bool:
@@ -51,9 +54,10 @@ class GroupStream:
         Raises:
             BaseException: What the consumer's ``only`` raised for it; it is left out.
         """
-        if not self._ready:
-            return None
-        event = self._ready.popleft()[1]
+        with self._mutex:
+            if not self._ready:
+                return None
+            event = self._ready.popleft()[1]
         if type(event) is Failed:
             raise event.error
         return cast("Event", event)
@@ -82,11 +86,28 @@ class GroupStream:
         return kept
 
     def drop(self, member: GroupMember) -> None:
-        """Hand out none of the events of a place."""
-        for queue in (self._found, self._ready):
-            kept = [one for one in queue if one[0].member is not member]
-            queue.clear()
-            queue.extend(kept)
+        """Hand out none of the events of a place; what has moved into it is deleted where it was.
+
+        The numbers of the others have no gap by that.
+        """
+        with self._mutex:
+            self._selection.take_back(event for _, event in [*self._ready, *self._found])
+            for queue in (self._ready, self._found):
+                before = list(queue)
+                queue.clear()
+                for emitted, event in before:
+                    if emitted.member is not member:
+                        queue.append((emitted, self._selection.again(event)))
+                    else:
+                        queue.extend(self._left_behind(emitted, member))
+
+    def _left_behind(self, emitted: Emitted, member: GroupMember) -> Iterator[_Chosen]:
+        """Yield what a rename into a place is for the place that it came from."""
+        for giver, event in emitted.pieces:
+            if giver is not member:
+                chosen = self._selection.choose(event)
+                if chosen is not None:
+                    yield Emitted(giver, event), chosen
 
     def collect(self, members: Sequence[GroupMember]) -> None:
         """Put what the places found into one order, and make it ready."""

@@ -61,6 +61,19 @@ class Selection:
         self._seq, self._time = self._seq + 1, time
         return event
 
+    def take_back(self, events: Iterable[Event | Failed]) -> None:
+        """Take back the numbers of the last events, which are numbered again or left out."""
+        taken = [event for event in events if not isinstance(event, Failed)]
+        if taken:
+            self._seq, self._time = taken[0].seq - 1, taken[0].time
+
+    def again(self, event: Event | Failed) -> Event | Failed:
+        """Return an event that was chosen before, with the next number."""
+        if isinstance(event, Failed):
+            return event
+        self._seq, self._time = self._seq + 1, max(self._time, event.time)
+        return with_number(event, self._seq, self._time)
+
 
 def selection(types: object, only: object) -> Selection | None:
     """Return what the arguments ask for; ``None`` if that is everything.

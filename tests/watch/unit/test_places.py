@@ -274,6 +274,31 @@ def test_options_of_a_place_come_before_those_of_all(base: Path, backend: Any) -
         assert sorted(shown(watch.fence(), base)) == ["FileCreated a/1.txt", "FileCreated b/1.log"]
 
 
+def test_what_moved_into_a_place_that_is_removed_is_deleted_where_it_was(
+    base: Path, backend: Any
+) -> None:
+    """With all in it, in the order and with the numbers of the rest; also what moves on."""
+    (base / "a" / "d").mkdir()
+    for name in ("1", "2", "d/3"):
+        (base / "a" / name).write_text("")
+    age(base)
+    with limpet.watch(base / "a", base / "b", backend=backend, **POLL).sync() as watch:
+        os.rename(base / "a" / "1", base / "b" / "1")
+        os.rename(base / "a" / "d", base / "b" / "d")
+        (base / "b" / "new").write_text("")
+        (base / "a" / "new").write_text("")
+        watch._start()[0].examine(force=True)
+        watch.remove(base / "b")
+        os.rename(base / "a" / "2", base / "b" / "2")
+        events = watch.fence()
+        assert sorted(shown(events, base)) == [
+            "DirDeleted a/d", "FileCreated a/new", "FileDeleted a/1", "FileDeleted a/2",
+            "FileDeleted a/d/3",
+        ]  # fmt: skip
+        assert [event.seq for event in events] == [1, 2, 3, 4, 5]
+        assert [event.time for event in events] == sorted(event.time for event in events)
+
+
 def test_places_are_added_and_removed_while_it_runs(base: Path, backend: Any) -> None:
     (base / "b" / "there").write_text("")
     with limpet.watch(base / "a", backend=backend, **POLL).sync() as watch:
