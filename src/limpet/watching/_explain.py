@@ -125,7 +125,10 @@ def _of_entry(context: DiffContext, directory: DirNode | None, name: str) -> Ite
         return
     entry = directory.entries.get(name)
     if entry is None:
-        yield Reason(code="absent", text="nothing is there; it is reported once it comes")
+        yield Reason(
+            code="absent",
+            text="nothing was there at the last examination; it is reported once it comes",
+        )
     held = context.debouncer.held.get((directory, name))
     if held is not None:
         due = min(held.last + context.debouncer.quiet, held.first + context.debouncer.limit)

@@ -32,7 +32,11 @@ def tree(tmp_path: Path) -> Path:
     ("path", "code", "words"),
     [
         ("a/src/1.o", "ignored", "'src/1.o' is left out by the ignore file in the location: '*.o'"),
-        ("a/src/keep.o", None, "nothing is there; it is reported once it comes"),
+        (
+            "a/src/keep.o",
+            None,
+            "nothing was there at the last examination; it is reported once it comes",
+        ),
         ("a/build/x", "ignored", "'build' is left out by the ignore file"),
         ("a/node_modules", "ignored", "exclude: 'node_modules/'"),
         ("a/node_modules/x/y", "ignored", "exclude: 'node_modules/'"),
