@@ -413,3 +413,23 @@ def test_it_is_pickled_as_what_was_asked_for(base: Path) -> None:
     with again.sync() as watch:
         (base / "a" / "1").write_text("")
         assert shown(watch.fence(), base) == ["FileCreated a/1"]
+
+
+@pytest.mark.parametrize("several", [True, False])
+@pytest.mark.parametrize("where", ["drain", "pass_on"])
+def test_a_signal_handler_that_raises_leaves_no_lock_held(
+    base: Path, several: bool, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C may, at any call of an examination: neither the next one nor the end waits."""
+    make: Any = limpet.watch if several else limpet.watch_dir
+    with make(base / "a").sync() as watch:
+        with monkeypatch.context() as patched:
+
+            def interrupt(*_args: object, **_options: object) -> None:
+                raise KeyboardInterrupt
+
+            patched.setattr(watch._router, where, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                watch.fence()
+        (base / "a" / "1").write_text("")
+        assert shown(watch.fence(), base) == ["FileCreated a/1"]
