@@ -114,12 +114,13 @@ def test_each_write_begins_the_quiet_time_again(tmp_path: Path, backend: Any) ->
     with Watched(tmp_path, backend, settle_dir=0.3) as watched:
         (tmp_path / "busy" / "below").mkdir(parents=True)
         (tmp_path / "idle").mkdir()
+        written = 0.0
         with (tmp_path / "busy" / "below" / "f").open("w") as file:
             while "idle" not in watched.settled():
+                written = time.time()
                 file.write("more")
                 file.flush()
                 watched.pause(0.02)
-            written = time.time()
         watched.until("DirSettled busy")
         assert watched.settled() == ["idle", "busy"]
         assert watched.settled_at("busy") - written > 0.29
