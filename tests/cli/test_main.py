@@ -135,7 +135,7 @@ def test_without_options_all_is_the_librarys_default(plans: list[Plan], tmp_path
         (["watch", ".", "--on-start"], "they need --exec"),
         (["watch", ".", "-r", "--busy", "skip", "-x", "true"], "give one of them"),
         (["watch", ".", "-z", "-x", "true"], "they need --batch"),
-        (["watch", ".", "--timeout", "0"], "--timeout: must be a number of seconds, not '0'"),
+        (["watch", ".", "--timeout", "0"], "--timeout: must be more than 0 seconds, not '0'"),
         (["watch", ".", "--timeout", "nan"], "--timeout: must be a number of seconds, not 'nan'"),
         (["watch", ".", "-e", "py,"], "--ext takes endings of names"),
         (["watch", ".", "--busy", "skip"], "they need --exec"),

@@ -157,7 +157,8 @@ def seconds(*, zero: bool = True) -> Callable[[str], float]:
         except ValueError:
             number = -1.0
         if not (0 <= number < 1e9) or (not zero and not number):
-            message = f"must be a number of seconds, not {word!r}"
+            wanted = "a number of seconds" if number else "more than 0 seconds"
+            message = f"must be {wanted}, not {word!r}"
             raise argparse.ArgumentTypeError(message)
         return number
 
