@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limpet.watching._group import WatcherGroup
 from limpet.watching._places import Place, PlaceLike, place_or_path
 from limpet.watching._selection import Selection
-from limpet.watching._sync_multi_watch import SyncMultiWatch, removed, shown_places
+from limpet.watching._sync_multi_watch import SyncMultiWatch
+from limpet.watching._wanted_places import WantedPlaces
 from limpet.watching._watch_shell import WatchShell
 from limpet.watching._watch_stats import WatchStats
 
@@ -31,15 +33,13 @@ class MultiWatch(WatchShell[WatcherGroup]):
         selection: Selection | None,
     ) -> None:
         super().__init__()
-        self._places = list(places)
-        self._common = common
-        self._selection = selection
+        self._wanted = WantedPlaces(places, common, selection)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (MultiWatch, (tuple(self._places), self._common, self._selection))
+        return (MultiWatch, self._wanted.given())
 
     def __repr__(self) -> str:
-        return f"<MultiWatch {shown_places(self._places)}>"
+        return f"<MultiWatch {self._wanted}>"
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -47,12 +47,10 @@ class MultiWatch(WatchShell[WatcherGroup]):
 
         Before the start a path that was given alone is not among them: the disk says what it is.
         """
-        if self._core is not None:
-            return tuple(one.shown for one in self._core.places)
-        return tuple(one for one in self._places if not isinstance(one, Path))
+        return self._wanted.shown(self._core)
 
     def _make_core(self, router: HintRouter) -> WatcherGroup:
-        return WatcherGroup(self._places, self._common, self._selection, router)
+        return self._wanted.core(router)
 
     async def add(self, *places: PlaceLike) -> None:
         """Watch further places; once this returns, every later change of them is seen.
@@ -64,22 +62,7 @@ class MultiWatch(WatchShell[WatcherGroup]):
             UsageError: Nothing is at a path that does not say what it is to be, or a place is
                 inside a folder that is watched with other options. The places before it are added.
         """
-        wanted = [place_or_path(one) for one in places]
-        core, dispatcher = self._core, self._dispatcher
-        if core is None or dispatcher is None:
-            self._places += [one for one in wanted if one not in self._places]
-            return
-        dispatcher.loop.check(self)
-        for place in wanted:
-
-            def add(place: Place | Path = place) -> None:
-                if core.add(place):
-                    self._places.append(place)
-
-            try:
-                await dispatcher.in_thread(add)
-            finally:
-                dispatcher.release_waiters(core)
+        await self._for_each(places, self._wanted.add)
 
     async def remove(self, *places: PlaceLike) -> None:
         """Watch some places no longer; none of their events comes afterwards.
@@ -88,20 +71,24 @@ class MultiWatch(WatchShell[WatcherGroup]):
             UsageError: One is not watched; the places before it are removed.
             StateFileError: The state of one could not be saved; it is removed.
         """
+        await self._for_each(places, self._wanted.remove)
+
+    async def _for_each(
+        self,
+        places: Iterable[PlaceLike],
+        change: Callable[[Place | Path, WatcherGroup | None], None],
+    ) -> None:
         wanted = [place_or_path(one) for one in places]
         core, dispatcher = self._core, self._dispatcher
         if core is None or dispatcher is None:
             for place in wanted:
-                self._places = removed(self._places, place)
+                change(place, None)
             return
         dispatcher.loop.check(self)
         for place in wanted:
-            path = place if isinstance(place, Path) else place.path
             try:
-                await dispatcher.in_thread(lambda path=path: core.remove(path))  # type: ignore[misc]
+                await dispatcher.in_thread(partial(change, place, core))
             finally:
-                if all(one.path != path for one in core.places):
-                    self._places = removed(self._places, place)
                 dispatcher.release_waiters(core)
 
     async def save(self) -> None:
@@ -120,4 +107,4 @@ class MultiWatch(WatchShell[WatcherGroup]):
 
     def sync(self) -> SyncMultiWatch:
         """Return the synchronous form, for scripts without an event loop."""
-        return SyncMultiWatch(tuple(self._places), self._common, self._selection)
+        return SyncMultiWatch(*self._wanted.given())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limpet.errors import UsageError
 from limpet.watching._group import WatcherGroup
 from limpet.watching._places import Place, PlaceLike, place_or_path
 from limpet.watching._selection import Selection
 from limpet.watching._sync_shell import SyncShell
+from limpet.watching._wanted_places import WantedPlaces
 from limpet.watching._watch_stats import WatchStats
 
 if TYPE_CHECKING:
@@ -33,72 +32,40 @@ class SyncMultiWatch(SyncShell[WatcherGroup]):
         selection: Selection | None,
     ) -> None:
         super().__init__()
-        self._places = list(places)
-        self._common = common
-        self._selection = selection
+        self._wanted = WantedPlaces(places, common, selection)
 
     def __repr__(self) -> str:
-        return f"the watch of {shown_places(self._places)}"
+        return f"the watch of {self._wanted}"
 
     @property
     def places(self) -> tuple[Place, ...]:
         """Return the places that are watched now; see ``MultiWatch.places``."""
-        if self._core is not None:
-            return tuple(one.shown for one in self._core.places)
-        return tuple(one for one in self._places if not isinstance(one, Path))
+        return self._wanted.shown(self._core)
 
     def _make_core(self, router: HintRouter) -> WatcherGroup:
-        return WatcherGroup(self._places, self._common, self._selection, router)
+        return self._wanted.core(router)
 
     def add(self, *places: PlaceLike) -> None:
         """Watch further places; see ``MultiWatch.add``."""
-        for place in [place_or_path(one) for one in places]:
-            core, router = self._core, self._router
-            if core.add(place) if core is not None else place not in self._places:
-                self._places.append(place)
-            if router is not None:
-                router.wake()
+        self._for_each(places, self._wanted.add)
 
     def remove(self, *places: PlaceLike) -> None:
         """Watch some places no longer; see ``MultiWatch.remove``."""
+        self._for_each(places, self._wanted.remove)
+
+    def _for_each(
+        self,
+        places: Iterable[PlaceLike],
+        change: Callable[[Place | Path, WatcherGroup | None], None],
+    ) -> None:
         for place in [place_or_path(one) for one in places]:
-            core, router = self._core, self._router
-            if core is None:
-                self._places = removed(self._places, place)
-                continue
-            path = place if isinstance(place, Path) else place.path
             try:
-                core.remove(path)
+                change(place, self._core)
             finally:
-                if all(one.path != path for one in core.places):
-                    self._places = removed(self._places, place)
+                router = self._router
                 if router is not None:
                     router.wake()
 
     def stats(self) -> dict[Path, WatchStats]:
         """Return the figures of each place, by its path."""
         return self._start()[0].stats()
-
-
-def removed(places: Iterable[Place | Path], wanted: Place | Path) -> list[Place | Path]:
-    """Return the places without one.
-
-    Raises:
-        UsageError: It is not among them.
-    """
-    path = _path_of(wanted)
-    before = list(places)
-    after = [one for one in before if _path_of(one) != path]
-    if len(after) == len(before):
-        message = f"{os.fspath(path)!r} is not a place of this watch; its places: "
-        raise UsageError(message + (shown_places(before) or "none"))
-    return after
-
-
-def shown_places(places: Iterable[Place | Path]) -> str:
-    """Return the paths of places, for messages."""
-    return ", ".join(repr(os.fspath(_path_of(one))) for one in places)
-
-
-def _path_of(place: Place | Path) -> Path:
-    return place if isinstance(place, Path) else place.path
