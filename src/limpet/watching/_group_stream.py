@@ -137,10 +137,11 @@ class GroupStream:
         if not gone:
             return
         inodes = {inode for inode, *_ in gone}
+        reported = self._reported(members)
         for member in members:
             for relative, facts in member.held_with(inodes):
                 for (inode, before, record), giver in gone.items():
-                    sure = self._reported(members).get((member, relative)) == (giver, before)
+                    sure = reported.get((member, relative)) == (giver, before)
                     if (
                         giver is not member
                         and inode == facts.inode

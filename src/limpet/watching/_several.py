@@ -84,4 +84,4 @@ def explain(
     given.pop("state", None)
     with watch(*(places or (wanted.parent,)), **given).sync() as running:  # type: ignore[arg-type]
         is_dir = wanted.is_dir() and not wanted.is_symlink()
-        return running._start()[0].explain(wanted, is_dir=is_dir or is_folder(path))  # noqa: SLF001
+        return running.explain(os.path.join(wanted, "") if is_dir or is_folder(path) else wanted)

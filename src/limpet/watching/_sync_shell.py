@@ -7,17 +7,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from limpet._option_fields import path_of
 from limpet.backends import HintRouter
 from limpet.errors import StateFileError
 from limpet.events import Event, Kind
 from limpet.watching._explanation import Explanation, is_folder
-from limpet.watching._watch_core import WatchCore
 from limpet.watching._watcher import make_router
 
-Core = TypeVar("Core", bound=WatchCore)
+if TYPE_CHECKING:
+    from limpet.watching._watch_core import WatchCore
+
+Core = TypeVar("Core", bound="WatchCore")
 
 
 class SyncShell(Generic[Core]):

@@ -19,13 +19,13 @@ from limpet._option_fields import path_of
 from limpet.errors import StateFileError
 from limpet.events import Event, Kind
 from limpet.watching._explanation import Explanation, is_folder
-from limpet.watching._watch_core import WatchCore
 
 if TYPE_CHECKING:
     from limpet.backends import HintRouter
     from limpet.watching._dispatcher_base import Dispatcher
+    from limpet.watching._watch_core import WatchCore
 
-Core = TypeVar("Core", bound=WatchCore)
+Core = TypeVar("Core", bound="WatchCore")
 
 
 class WatchShell(Generic[Core]):

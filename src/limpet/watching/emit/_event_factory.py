@@ -325,7 +325,7 @@ class EventFactory:
     ) -> Event:
         """Return an event that follows from others, with the time and origin of ``like``.
 
-        It is not counted: who asks for it numbers it.
+        It has no number of its own: the caller numbers it.
         """
         source: _Source = (like.seq, like.time, like.origin, own, relative, now, previous, "")
         event = make_lazily(made, self._maker(**common), source)
