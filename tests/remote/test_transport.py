@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import limpet.remote
+
 from limpet.remote import MissingStreamError, TooLargeError
 from limpet.remote.transport import DisconnectedError, Message, StoredMessage, WorkMessage
 
@@ -177,3 +179,26 @@ async def test_a_hub_that_goes_ends_every_wait_and_comes_back(hub: Hub) -> None:
     assert acks[0].duplicate
     assert acks[1].seq == 2
     assert (await transport.identity()).server != before.server
+
+
+async def test_a_connection_that_drops_its_cancellation_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """nats-py tries again for ever, and ``wait_for`` of Python 3.11 drops what comes at its end."""
+    client = pytest.importorskip("nats.aio.client").Client
+    asked = 0
+
+    async def connect(*_: object, **__: object) -> None:
+        nonlocal asked
+        while asked < 3:
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                asked += 1
+
+    monkeypatch.setattr(client, "connect", connect)
+    monkeypatch.setattr("limpet.remote.transport._nats_connection._CONNECT_S", 0.01)
+    async with asyncio.timeout(20):
+        with pytest.raises(DisconnectedError, match="no hub answers"):
+            await limpet.remote.connect("nats://127.0.0.1:1", name="reader")
+    assert asked == 3

@@ -197,7 +197,8 @@ class Agent:
             if transport.connected and not sender.refused:
                 sender.wake()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(sender.drained(), _DRAIN_S)
+                    async with asyncio.timeout(_DRAIN_S):
+                        await sender.drained()
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)

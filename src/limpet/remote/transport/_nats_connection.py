@@ -31,6 +31,7 @@ from limpet.remote.transport._base import (
     NotPermittedError,
     TooLargeError,
 )
+from limpet.remote.transport._ended_tasks import end_tasks, raise_dropped_cancellation
 from limpet.remote.transport._nats_protocol import replace_parser
 
 TIMEOUT_S: Final = 5.0
@@ -183,12 +184,13 @@ class NatsConnection:
     async def close(self) -> None:
         """Disconnect; questions that wait for their answer fail."""
         if self._connecting is not None:
-            self._connecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await self._connecting
+            await end_tasks([self._connecting])
         if self.client is not None:
             with contextlib.suppress(Exception):
                 await self.client.close()
+            again = getattr(self.client, "_reconnection_task", None)
+            if isinstance(again, asyncio.Future):
+                await end_tasks([again])
         await self._on_disconnected()
 
     @property
@@ -247,11 +249,13 @@ class NatsConnection:
         """
         try:
             if self._connecting is not None:
-                await asyncio.wait_for(asyncio.shield(self._connecting), TIMEOUT_S)
+                async with asyncio.timeout(TIMEOUT_S):
+                    await asyncio.shield(self._connecting)
                 self._connecting = None
                 self._on_connected()
             if not self.connected:
-                await asyncio.wait_for(self._up.wait(), TIMEOUT_S)
+                async with asyncio.timeout(TIMEOUT_S):
+                    await self._up.wait()
         except TimeoutError as error:
             raise self.away(self._reason) from error
         except Exception as error:
@@ -352,9 +356,14 @@ class NatsConnection:
         await self.ready()
         try:
             await self.client.publish(subject, b"", reply=reply)
-            await self.client.flush(timeout=int(TIMEOUT_S))
+            await self._flush()
         except Exception as error:
             raise self.translated(error) from error
+
+    async def _flush(self) -> None:
+        """Wait until the server has taken what was sent."""
+        await self.client.flush(timeout=int(TIMEOUT_S))
+        raise_dropped_cancellation()
 
     async def may_subscribe(self, subject: str) -> bool:
         """Return whether the hub lets this user subscribe to a subject.
@@ -367,7 +376,7 @@ class NatsConnection:
         self._waiting.setdefault(subject, set()).add(refusal)
         try:
             subscription = await self.client.subscribe(subject)
-            await self.client.flush(timeout=int(TIMEOUT_S))
+            await self._flush()
             # The refusal was sent before the answer to the flush, and is reported a moment later.
             await asyncio.wait({refusal}, timeout=_REFUSAL_S)
             is_refused = refusal.done()

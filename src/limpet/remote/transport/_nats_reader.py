@@ -238,7 +238,8 @@ class NatsReader:
         timeout = min(timeout, max(0.01, self._asked_at + self._ask_s - time.monotonic()))
         if self._hints is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._down.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._down.wait()
         elif (hint := await self._hints.next(timeout)) is not None:
             self._note(hint)
 
