@@ -253,8 +253,7 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
             name: f"limpet.{name}"
             for name in (
                 "backends", "bot", "cli", "compat", "config", "errors", "events", "following",
-                "intake",
-                "output", "remote", "testing", "watching",
+                "intake", "output", "remote", "status", "testing", "watching", "web",
             )
         },
     )  # fmt: skip

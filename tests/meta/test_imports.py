@@ -159,6 +159,18 @@ ALLOWED = {
         "limpet.following",
         "limpet.watching",
     ),
+    "limpet.web": (
+        "limpet._surrogates",
+        "limpet.errors",
+        "limpet.status",
+        "limpet.web",
+    ),
+    "limpet.status": (
+        "limpet._surrogates",
+        "limpet.errors",
+        "limpet.events",
+        "limpet.status",
+    ),
     "limpet.intake": (
         "limpet._atomic_file",
         "limpet._backoff",

@@ -21,7 +21,7 @@ DROPPED = {
 }  # fmt: skip
 """Words that no identifier has; ``dead_letter`` and ``dead_letters`` are the field's term."""
 
-HUB = ("remote", "cli", "bot/io/_remote_filesystem.py", "_pytest_plugin.py")
+HUB = ("remote", "cli", "bot/io/_remote_filesystem.py", "_pytest_plugin.py", "status", "web")
 """Where ``hub``, the NATS server, may be named."""
 
 SETTLE = {

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 import limpet.remote
-
 from limpet.remote import MissingStreamError, TooLargeError
 from limpet.remote.transport import DisconnectedError, Message, StoredMessage, WorkMessage
 
