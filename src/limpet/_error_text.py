@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
+
+from limpet._surrogates import writable
+
 
 def error_text(error: BaseException) -> str:
     """Return what an exception says, or its class if it says nothing. Raises nothing.
@@ -13,6 +17,19 @@ def error_text(error: BaseException) -> str:
     except BaseException as second:  # noqa: BLE001 - the first exception is to be reported
         return f"{type(error).__name__} (its text cannot be read: {type(second).__name__})"
     return text or type(error).__name__
+
+
+def traceback_text(error: BaseException, longest: int) -> str:
+    """Return the traceback of an exception; its end if it is longer than that. Raises nothing.
+
+    The text is valid in UTF-8.
+    """
+    try:
+        text = "".join(traceback.format_exception(error)).rstrip()
+    except BaseException as second:  # noqa: BLE001 - a foreign exception, whose parts may fail
+        text = f"{error_text(error)} (its traceback cannot be made: {type(second).__name__})"
+    text = writable(text)
+    return text if len(text) <= longest else f"...{text[3 - longest :]}"
 
 
 def safe_repr(value: object) -> str:

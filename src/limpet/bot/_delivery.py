@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mewbot.core import InputEvent
 
@@ -33,6 +33,14 @@ class DeliverySource(Protocol):
         """Return whether the next start delivers the event even if nothing stores it."""
 
 
+class Earlier(NamedTuple):
+    """The dead letter that a delivery is replayed from."""
+
+    ident: str
+    tries: tuple[object, ...]
+    """The records of the tries before, oldest first."""
+
+
 class Delivery:
     """An event, and how many behaviours still have to finish it."""
 
@@ -58,7 +66,7 @@ class Delivery:
         self._key = ""
         self.fate: Fate | None = None
         """What the behaviour that finished last has made of it."""
-        self.dead_letter: str | None = None
+        self.dead_letter: Earlier | None = None
         """The dead letter it is replayed from; if it fails again, it replaces that one."""
 
     def finish(self) -> None:

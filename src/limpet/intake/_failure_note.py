@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from datetime import UTC, datetime
 from typing import Final
 
-from limpet._error_text import error_text
+from limpet._error_text import error_text, traceback_text
 from limpet._surrogates import writable
 from limpet.intake._free_names import with_end
 
@@ -31,14 +30,9 @@ def short_failure(error: BaseException) -> str:
 def full_failure(error: BaseException) -> str:
     """Return a traceback; its end if it is very long."""
     if isinstance(error, JobFailedError):
-        text = error_text(error)
-    else:
-        try:
-            text = "".join(traceback.format_exception(error))
-        except Exception:  # noqa: BLE001 - of an exception of the user's, whose methods may fail
-            text = short_failure(error)
-    text = writable(text).rstrip()
-    return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"
+        text = error_text(error).rstrip()
+        return writable(text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}")
+    return traceback_text(error, _LONGEST)
 
 
 def note_text(name: str, failure: str, *, tries: str = "") -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from limpet._dead_letter import dead_letter
+from limpet._dead_letter import LONGEST_TRACE, dead_letter
+from limpet._error_text import traceback_text
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent
 from limpet.remote._fleet_hosts import FleetHosts
@@ -182,7 +182,7 @@ class _WorkerPool:
             error=error,
             bot=self.bot,
             subject=delivery.message.subject,
-            traceback="".join(traceback.format_exception(error))[-8000:],
+            traceback=traceback_text(error, LONGEST_TRACE),
         )
         subject = self.subjects.dead_letters(self.bot)
         data = json.dumps(record, separators=(",", ":")).encode()

@@ -23,7 +23,7 @@ _NO_PATH: tuple[str, ...] = ("\0",)
 class Task(KeyedItem):
     """One event for one behaviour, and its progress."""
 
-    __slots__ = ("attempt", "delivery", "event", "is_dead", "state", "step", "worker")
+    __slots__ = ("attempt", "delivery", "event", "is_dead", "state", "step", "tries", "worker")
 
     def __init__(self, delivery: Delivery, keys: Collection[str]) -> None:
         self.keys = keys  # as KeyedItem does; a call for each task is measurable
@@ -35,6 +35,8 @@ class Task(KeyedItem):
         """0: triggers and conditions; n: the n-th action."""
         self.attempt = 1
         """Number of the current try of this step, from 1."""
+        self.tries: list[dict[str, str]] | None = None
+        """The records of the tries that failed, of which a dead letter keeps the newest."""
         self.is_dead = False
         """Whether its dead letter is written, or being written."""
         self.state: ActionState | None = None

@@ -17,9 +17,10 @@ from typing import Any, Final
 from mewbot.core import InputEvent
 
 from limpet._backoff import Backoff
+from limpet._dead_letter import MOST_TRIES, failed_try
 from limpet._error_text import error_text
 from limpet.bot._containment import ends_task
-from limpet.bot._delivery import Fate
+from limpet.bot._delivery import Earlier, Fate
 from limpet.bot._restart import FIRST_S, LONGEST_S
 from limpet.bot.events._action_result import outcome_of
 from limpet.bot.events._input_events import FileSystemInputEvent
@@ -151,6 +152,8 @@ class BehaviourWorker:
         retry, pipeline = self._retry, self.pipeline
         while True:
             step = pipeline.step_name(task)
+            tries = error.tries if isinstance(error, GaveUpError) else [failed_try(step, error)]
+            task.tries = [*(task.tries or ()), *tries][-MOST_TRIES:]
             if task.attempt >= retry.attempts or not is_worth_retrying(error):
                 await self._give_up(task, step, error)
                 return Fate.FAILED
@@ -180,19 +183,20 @@ class BehaviourWorker:
         self._stats.failed += 1
         output, attempts, cause = None, task.attempt, error
         if isinstance(error, GaveUpError) and error.__cause__ is not None:
-            output, attempts, cause = error.output, error.attempts, error.__cause__
+            output, attempts, cause = error.output, len(error.tries), error.__cause__
         name = self.queue.name
         text = error_text(cause)
         tries = f"{attempts} {'try' if attempts == 1 else 'tries'}"
         _LOG.error("behaviour %s, %s, gave up after %s: %s", name, step, tries, text)
         task.is_dead = True
-        ident = task.delivery.dead_letter or os.urandom(8).hex()
+        before = task.delivery.dead_letter or Earlier(os.urandom(8).hex(), ())
         progress = self.pipeline.progress(task)
 
         def line(event: InputEvent) -> str:
             return dead_letter_line(
                 event, behaviour=self.queue.ident, name=name, step=step, attempts=attempts,
-                error=cause, output=output, progress=progress, ident=ident,
+                error=cause, output=output, progress=progress, ident=before.ident,
+                tries=[*before.tries, *(task.tries or ())],
             )  # fmt: skip
 
         written = line(task.event)

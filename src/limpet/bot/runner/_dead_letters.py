@@ -7,10 +7,13 @@ two of one.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import logging
+import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +44,19 @@ _LOG: Final = logging.getLogger("limpet.bot.dead_letters")
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """One try of a step that failed."""
+
+    at: str
+    """When it failed, in ISO 8601."""
+    step: str
+    """What failed: a step, or an output event and the output."""
+    type: str
+    """The class of the error."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """One event that a behaviour gave up."""
 
@@ -57,7 +73,14 @@ class DeadLetter:
     """How often that was tried."""
     about: str
     """The path of the event or, if it has none, its type."""
+    path: str | None
+    """The path: where the file was when it was given up, or moved to then."""
     error: str
+    error_type: str
+    traceback: str
+    """Of the last failure; empty in a record of an earlier version."""
+    tries: tuple[Try, ...]
+    """The tries that failed, oldest first, of replays too; at most the 20 newest."""
     line: bytes
     """The line in the file."""
     wire: dict[str, Any]
@@ -184,6 +207,8 @@ def _dead_letter(line: bytes, wire: dict[str, Any]) -> DeadLetter:
         message = "of its id or its version"
         raise TypeError(message)
     facts = about if isinstance(about, dict) else {}
+    path = _path(facts)
+    error = wire["error"]
     return DeadLetter(
         ident=wire["id"],
         behaviour=str(behaviour["id"]),
@@ -191,11 +216,31 @@ def _dead_letter(line: bytes, wire: dict[str, Any]) -> DeadLetter:
         at=str(wire.get("at", "")),
         step=str(wire.get("step", "")),
         attempts=int(wire.get("attempts", 0)),
-        about=str(facts.get("path") or facts.get("type") or ""),
-        error=str(wire["error"]["message"]),
+        about=path or str(facts.get("type") or ""),
+        path=path or None,
+        error=str(error["message"]),
+        error_type=str(error.get("type", "")),
+        traceback=str(error.get("traceback", "")),
+        tries=tuple(_tries(wire.get("tries"))),
         line=line,
         wire=wire,
     )
+
+
+def _path(facts: dict[str, Any]) -> str:
+    """Return the path of an event in its form for commands; also one that is not UTF-8."""
+    raw = facts.get("path_b64")
+    if isinstance(raw, str):
+        with contextlib.suppress(ValueError):
+            return os.fsdecode(base64.b64decode(raw, validate=True))
+    return str(facts.get("path") or "")
+
+
+def _tries(found: object) -> Iterator[Try]:
+    """Yield the tries of a record; what is none of them, somebody has written into the file."""
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, dict):
+            yield Try(*(str(one.get(key, "")) for key in ("at", "step", "type", "message")))
 
 
 def dead_letter_line(
@@ -209,6 +254,7 @@ def dead_letter_line(
     output: object = None,
     progress: Progress | None = None,
     ident: str | None = None,
+    tries: Sequence[object] = (),
 ) -> str:
     """Return a dead letter as a line of its file. Raises nothing.
 
@@ -222,9 +268,10 @@ def dead_letter_line(
         output: The output event that failed, if it was one.
         progress: Where a replay goes on.
         ident: The dead letter that this one replaces.
+        tries: The records of the tries that failed, oldest first.
     """
     wire = dead_letter(
-        _described(event), attempts=attempts, error=error, ident=ident,
+        _described(event), attempts=attempts, error=error, ident=ident, tries=tries,
         behaviour={"id": behaviour, "name": name}, step=step, about=_about(event),
         progress=progress_to_wire(progress),
     )  # fmt: skip

@@ -156,9 +156,7 @@ class Dispatcher:
         for delivery, ident, progress in stored:
             queue = self.queue_of(ident)
             if queue is None:
-                await self.give_up_orphan(delivery.event, ident)
-                delivery.fate = Fate.FAILED
-                delivery.finish()
+                await self.give_up_orphan(delivery, ident)
                 continue
             if queue.is_full:
                 await queue.wait_for_room()
@@ -173,16 +171,21 @@ class Dispatcher:
         """Add an event whose processing was started before."""
         self._workers[queue].pipeline.resume(queue.put(delivery), progress)
 
-    async def give_up_orphan(self, event: InputEvent, ident: str) -> None:
-        """Write a dead letter for an event whose behaviour no longer exists."""
+    async def give_up_orphan(self, delivery: Delivery, ident: str) -> None:
+        """Finish an event whose behaviour no longer exists: it is, or becomes, a dead letter."""
+        if delivery.dead_letter is not None:
+            delivery.finish()
+            return
         message = "the behaviour %s of a stored event no longer exists; writing a dead letter"
         _LOG.error(message, ident)
         error = LookupError("the behaviour no longer exists")
         self._stats.failed += 1
         line = dead_letter_line(
-            event, behaviour=ident, name="", step="journal", attempts=0, error=error
+            delivery.event, behaviour=ident, name="", step="journal", attempts=0, error=error
         )
         await self._state_dir.write_dead_letter(line)
+        delivery.fate = Fate.FAILED
+        delivery.finish()
 
     async def pause(self) -> None:
         """Stop taking events from the queue; the one just taken is among the ``unfinished``."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mewbot.core import OutputEvent, OutputInterface
 
+from limpet._dead_letter import failed_try
 from limpet._error_text import error_text
 from limpet.bot._containment import ends_task
 from limpet.bot._dry_run import report_dry_run
@@ -88,11 +89,11 @@ class OutputSender:
         self._stats.unwanted += 1
         if isinstance(event, FileSystemOutputEvent):
             which = f"is named {event.io!r}" if event.io is not None else "has an output_path"
-            message = f"no FileSystem {which}"
-            raise GaveUpError(event, 1) from NotMeantError(message)
+            error = NotMeantError(f"no FileSystem {which}")
+            raise GaveUpError(event, [failed_try(type(event).__name__, error)]) from error
 
     async def _deliver(self, output: OutputInterface, event: OutputEvent) -> None:
-        attempt = 1
+        tries: list[dict[str, str]] = []
         while True:
             try:
                 if isinstance(output, FileSystemOutput):
@@ -103,20 +104,22 @@ class OutputSender:
             except BaseException as error:
                 if ends_task(error):
                     raise
-                if attempt >= self._retry.attempts or not is_worth_retrying(error):
-                    raise GaveUpError(event, attempt) from error
+                tries.append(
+                    failed_try(f"{type(event).__name__} by {type(output).__name__}", error)
+                )
+                if len(tries) >= self._retry.attempts or not is_worth_retrying(error):
+                    raise GaveUpError(event, tries) from error
                 _LOG.warning(
                     "%s by %s failed (try %d): %s",
                     type(event).__name__,
                     type(output).__name__,
-                    attempt,
+                    len(tries),
                     error_text(error),
                 )
             else:
                 return
             self._stats.retries += 1
-            await asyncio.sleep(self._retry.delay_after(attempt))
-            attempt += 1
+            await asyncio.sleep(self._retry.delay_after(len(tries)))
 
     async def _send_to(self, output: OutputInterface, event: OutputEvent) -> None:
         async with asyncio.timeout(self._timeout):

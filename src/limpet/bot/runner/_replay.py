@@ -7,10 +7,11 @@ again, that a condition does not pass, or that is not reached, stays.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from typing import Final
 from mewbot.core import BehaviourInterface, InputEvent
 
 from limpet.bot._components import Components
-from limpet.bot._delivery import Delivery, Fate
+from limpet.bot._delivery import Delivery, Earlier, Fate
 from limpet.bot.actions._archive import MoveProcessedFileAction
 from limpet.bot.events._event_codec import CodecError
 from limpet.bot.events._host_path import HostPath
@@ -43,16 +44,19 @@ class ReplayReport:
     skipped: int = 0
     """Not processed: no trigger matched, a condition did not pass, or the file is not there."""
     unreadable: int = 0
-    """Not tried: the event cannot be read, or its behaviour is not in the file."""
+    """Not tried: the event cannot be read, or its behaviour is not in the bot."""
     not_reached: int = 0
     """Not tried, or not to the end: the replay was stopped, or was a dry run."""
     not_asked: int = 0
     """Not tried: other ids were given."""
+    busy: int = 0
+    """Not tried: they are being processed again already."""
 
     @property
     def left(self) -> int:
         """Return how many dead letters there are now."""
-        return self.failed + self.skipped + self.unreadable + self.not_reached + self.not_asked
+        tried = self.failed + self.skipped
+        return tried + self.unreadable + self.not_reached + self.not_asked + self.busy
 
 
 class FileGoneError(LookupError):
@@ -75,25 +79,40 @@ class Replay:
         self._dry = dry
         self._dead_letters = DeadLetters(directory)
         self._chosen: dict[str, tuple[DeadLetter, InputEvent, Progress | None]] = {}
-        self._fates: dict[str, Fate] = {}
+        self._open = 0
+        """How many of them have not ended."""
+        self.ended = asyncio.Event()
+        """Set once all that were chosen have ended; or by who stops before."""
         self._state_dir: StateDir | None = None
 
-    def load(self, components: Components, state_dir: StateDir) -> None:
+    def load(
+        self, components: Components, state_dir: StateDir, *, busy: Collection[str] = ()
+    ) -> None:
         """Read the dead letters, and choose those to process; in the locked state directory.
+
+        Args:
+            components: The bot that processes them.
+            state_dir: Where they are.
+            busy: The ids of those that another replay processes, which are left to it.
 
         Raises:
             UsageError: There is no dead letter of an id that was given.
             OSError: The dead letters cannot be read.
         """
         self._state_dir = state_dir
+        self._dead_letters = state_dir.dead_letter_file or self._dead_letters
         found = self._dead_letters.read()
         if unknown := self._only - {one.ident for one in found}:
-            message = f"there is no dead letter {', '.join(sorted(unknown))}: see --list"
+            shown = ", ".join(sorted(map(repr, unknown)))
+            message = f"there is no dead letter {shown}: see 'limpet dead-letters list'"
             raise UsageError(message)
         behaviours = {ident: behaviour for behaviour, ident in components.active()}
         for one in found:
             if self._only and one.ident not in self._only:
                 self.report.not_asked += 1
+                continue
+            if one.ident in busy:
+                self.report.busy += 1
                 continue
             try:
                 event, progress = one.event(), one.progress()
@@ -109,22 +128,34 @@ class Replay:
                 _LOG.error("the dead letter %s stays: %s", one.ident, error)
             else:
                 self._chosen[one.ident] = one, event, progress
-        self.report.not_reached = len(self._chosen)
+        self.report.not_reached = self._open = len(self._chosen)
+
+    @property
+    def idents(self) -> frozenset[str]:
+        """Return the ids of those that were chosen."""
+        return frozenset(self._chosen)
 
     def stored(self) -> Iterator[tuple[Delivery, str, Progress | None]]:
         """Yield what the dispatcher replays: each event, its behaviour, and where it goes on."""
         for ident, (one, event, progress) in self._chosen.items():
             delivery = Delivery(event, self, ident)
-            delivery.dead_letter = ident
+            tries = one.wire.get("tries")
+            delivery.dead_letter = Earlier(ident, tuple(tries) if isinstance(tries, list) else ())
             yield delivery, one.behaviour, progress
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Count what became of a dead letter, and end it if its event was processed."""
         ident, fate, report = str(delivery.token), delivery.fate, self.report
+        self._open -= 1
+        if self._open == 0:
+            self.ended.set()
         if self._dry:
             return
         report.not_reached -= 1
-        if fate is Fate.DONE:
+        if fate is None:
+            report.unreadable += 1
+            _LOG.error("the dead letter %s stays: its behaviour is not in the bot any more", ident)
+        elif fate is Fate.DONE:
             report.done += 1
             self._put(json.dumps({"done": ident}))
         elif fate is Fate.SKIPPED:

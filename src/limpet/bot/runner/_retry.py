@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from limpet._backoff import Backoff
 from limpet.bot.io._filesystem_output import is_transient
 
@@ -11,11 +13,11 @@ class GaveUpError(Exception):
 
     transient = False
 
-    def __init__(self, output: object, attempts: int) -> None:
-        """Keep the output event, and the number of tries."""
+    def __init__(self, output: object, tries: Sequence[dict[str, str]]) -> None:
+        """Keep the output event, and the records of the tries."""
         super().__init__(f"{type(output).__name__} could not be sent")
         self.output = output
-        self.attempts = attempts
+        self.tries = tries
 
 
 def is_worth_retrying(error: BaseException) -> bool:

@@ -19,13 +19,15 @@ from limpet.bot._hurry import is_hurried
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
 from limpet.bot.io._limpet_input import HasLeftovers, LimpetInput
+from limpet.bot.runner._dead_letters import DeadLetter
 from limpet.bot.runner._event_dispatcher import Dispatcher
 from limpet.bot.runner._health import HealthServer
 from limpet.bot.runner._hot_reload import adopt
 from limpet.bot.runner._input_supervisor import InputSupervisor
+from limpet.bot.runner._live_retry import LiveRetry
 from limpet.bot.runner._load_components import BotLike, components_of
 from limpet.bot.runner._metrics import health_of, metrics_of
-from limpet.bot.runner._replay import Replay
+from limpet.bot.runner._replay import Replay, ReplayReport
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._snapshot import QueueSnapshot, RunnerSnapshot
 from limpet.bot.runner._state_dir import StateDir
@@ -93,6 +95,9 @@ class Runner:
         self.ready = asyncio.Event()
         """Set once all inputs were started."""
         self._dispatcher = self._make_dispatcher(self.components)
+        self._live = LiveRetry(
+            self.state_dir, self._put_again, lambda: self.components, dry=self.options.dry_run
+        )
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
@@ -237,6 +242,78 @@ class Runner:
             with self._marked():  # it may be called in a context other than that of ``run``
                 await self._swap(components)
 
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Return all dead letters that wait now, oldest first; without a state directory, none.
+
+        Raises:
+            OSError: They cannot be read.
+        """
+        return await self._live.read()
+
+    async def retry(self, idents: Sequence[str] = ()) -> ReplayReport:
+        """Process dead letters again beside the other work, and return what became of them.
+
+        Each goes on at the step that failed, and waits in the queue of its behaviour like any
+        event. One that fails again, or that the bot does not reach before it stops, stays. One
+        that is being processed again already is left to that call. Several tasks may call this;
+        a caller that is cancelled leaves them being processed.
+
+        Args:
+            idents: The ids of the dead letters; empty for all.
+
+        Raises:
+            UsageError: There is no dead letter of an id, or the bot is stopping; none is processed.
+            OSError: They cannot be read.
+        """
+        await self._check_is_live("retried")
+        return await self._live.retry(idents)
+
+    async def discard(self, idents: Sequence[str]) -> int:
+        """Discard dead letters that nobody wants any more, and return how many that were.
+
+        Those that are being processed again stay, until that has ended.
+
+        Args:
+            idents: The ids of the dead letters.
+
+        Raises:
+            UsageError: The bot is stopping; none is discarded.
+            OSError: They are still there.
+        """
+        await self._check_is_live("discarded")
+        return await self._live.discard(idents)
+
+    async def _check_is_live(self, done: str) -> None:
+        """Wait until the bot has started.
+
+        Raises:
+            UsageError: It is stopping, or only replays.
+        """
+        if self.state == "starting":
+            await self._started_or_stopping()
+        if self.state not in {"running", "reloading"} or self.replay is not None:
+            message = "the bot is stopping" if self.replay is None else "it only replays"
+            message = f"nothing was {done}: {message}"
+            raise UsageError(message)
+
+    async def _put_again(self, delivery: Delivery, ident: str, progress: Progress | None) -> bool:
+        """Add the event of a dead letter to the queue of its behaviour, once there is room.
+
+        Returns:
+            False if the bot stops before.
+        """
+        while self.state in {"running", "reloading"}:
+            if self.state == "running":
+                queue = self._dispatcher.queue_of(ident)
+                if queue is None:  # gone with a reload
+                    await self._dispatcher.give_up_orphan(delivery, ident)
+                    return True
+                if not queue.is_full:
+                    self._dispatcher.resume(delivery, queue, progress)
+                    return True
+            await asyncio.sleep(0.01)
+        return False
+
     async def _started_or_stopping(self) -> None:
         """Wait until the bot has started, or is to stop."""
         waits = {
@@ -287,8 +364,7 @@ class Runner:
             if queue is not None:
                 self._dispatcher.resume(delivery, queue, unfinished.progress)
             else:
-                await self._dispatcher.give_up_orphan(unfinished.event, unfinished.behaviour)
-                delivery.finish()
+                await self._dispatcher.give_up_orphan(delivery, unfinished.behaviour)
         self._dispatcher.dispatch()
         await old.close(but=self._dispatcher.sender.outputs)
         for one in staying:
@@ -401,6 +477,7 @@ class Runner:
         then, whatever components do.
         """
         self.state = "draining"
+        self._stopping.set()  # also if a failure or a cancellation ends the run
         begun = time.monotonic()
         deadline = begun + self.options.drain
         ours = [one for one in self.supervisor.inputs if isinstance(one, LimpetInput)]
@@ -459,13 +536,17 @@ class Runner:
         if self._is_stored:
             return
         unfinished = self._unfinished()
-        if self.replay is not None:
-            self.replay.keep(unfinished)
+        self._keep_dead_letters(unfinished)
         await self.state_dir.flush()
         await self.state_dir.in_thread(self._store_unfinished, unfinished)
         self._is_stored = True
         if self.replay is not None:
             await self.state_dir.in_thread(self.replay.tidy)
+
+    def _keep_dead_letters(self, unfinished: list[tuple[Delivery, Unfinished]]) -> None:
+        if self.replay is not None:
+            self.replay.keep(unfinished)
+        self._live.keep(unfinished)
 
     def _unfinished(self) -> list[tuple[Delivery, Unfinished]]:
         return [*self._dispatcher.unfinished(), *self._dispatcher.take_queued()]
@@ -481,8 +562,7 @@ class Runner:
         _LOG.error("the stop was interrupted; storing what is not processed")
         self._is_stored = True
         unfinished = self._unfinished()
-        if self.replay is not None:
-            self.replay.keep(unfinished)
+        self._keep_dead_letters(unfinished)
         self.state_dir.flush_now()
         self._store_unfinished(unfinished)
 

@@ -43,7 +43,8 @@ class StateDir:
         self._dry = dry
         self._lock: FileLock | None = None
         self._journal = WorkJournal(self._path) if self._path is not None else None
-        self._dead_letters = DeadLetters(self._path) if self._path is not None else None
+        self.dead_letter_file = DeadLetters(self._path) if self._path is not None else None
+        """The dead letters on disk; for ``in_thread`` alone while the run goes on."""
         self._thread: ThreadPoolExecutor | None = None
         self._done: list[str] = []
         self._marking: asyncio.Task[None] | None = None
@@ -119,21 +120,26 @@ class StateDir:
             task for task in (self._marking, self._writing) if task and not task.done()
         }:
             await asyncio.wait(tasks)
-        if self._waiting and self._dead_letters is not None:
-            await self._write_waiting(self._dead_letters)
+        if self._waiting and self.dead_letter_file is not None:
+            await self._write_waiting(self.dead_letter_file)
         self.lose_waiting()
+
+    async def written(self) -> None:
+        """Wait until what is being written of the dead letters is; the disk may refuse it."""
+        while self._writing is not None and not self._writing.done():
+            await asyncio.wait({self._writing})
 
     def flush_now(self) -> None:
         """Write what waits for a task, in the calling thread: the loop does not answer."""
         if self._journal is not None and self._done:
             self._journal.mark_done(self._done)
         lines = [line for line, _ in self._waiting]
-        if lines and self._dead_letters is not None:
+        if lines and self.dead_letter_file is not None:
             try:
-                self._dead_letters.add(lines)
+                self.dead_letter_file.add(lines)
                 self._waiting.clear()
             except OSError as error:
-                _LOG.error("cannot write %s: %s", self._dead_letters.path, error)
+                _LOG.error("cannot write %s: %s", self.dead_letter_file.path, error)
         self.lose_waiting()
 
     def lose_waiting(self) -> None:
@@ -193,7 +199,7 @@ class StateDir:
             replaces: The line of this run that it takes the place of.
         """
         self.dead_letters += not replaces
-        if self._dead_letters is None or self._dry:
+        if self.dead_letter_file is None or self._dry:
             if not replaces:
                 _LOG.error(f"dead letter: {line}")
             return
@@ -203,7 +209,7 @@ class StateDir:
 
     def put_dead_letter(self, line: str, replaces: str = "") -> None:
         """Add a line to the dead letters, soon; ``flush`` waits for it."""
-        if self._dead_letters is None or self._dry:
+        if self.dead_letter_file is None or self._dry:
             return
         self._waiting.append((line, replaces))
         if len(self._waiting) > _MOST_WAITING:
@@ -211,7 +217,7 @@ class StateDir:
         # A task of its own: it is written even if the caller is cancelled.
         if (self._writing is None or self._writing.done()) and _loop_runs():
             self._writing = asyncio.create_task(
-                self._write_waiting(self._dead_letters), name="dead letters"
+                self._write_waiting(self.dead_letter_file), name="dead letters"
             )
 
     async def _write_waiting(self, dead_letters: DeadLetters) -> None:
