@@ -50,7 +50,7 @@ function _shtab_limpet_using
   test "$_shtab_limpet_cmdpath" = "$argv"
 end
 
-set -g _shtab_limpet_commands watch follow doctor explain inbox put append rm mv mkdir run check new replay agent hub completion help
+set -g _shtab_limpet_commands watch follow doctor explain inbox put append rm mv mkdir run check new replay dead-letters agent hub completion help
 set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --backoff-max --burst --busy --ca --cert --color --concurrency --content --count --done --drain --durability --encoding --errors --exclude --exec --ext --failed --format --gather --hub --if-exists --ignore-file --include --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --unit --user --watch -e -n -t -x
 
 complete -c limpet -e
@@ -280,6 +280,19 @@ complete -c limpet -n '_shtab_limpet_using replay' -l log-level -xka "debug info
 complete -c limpet -n '_shtab_limpet_using replay' -l list -d 'only list the dead letters'
 complete -c limpet -n '_shtab_limpet_using replay' -l drop -d 'drop the dead letters with these ids, and process none'
 complete -c limpet -n '_shtab_limpet_using replay; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'YAML file of the bot, and ids of dead letters'
+complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a dead-letters -d 'List dead letters, show their whole story, process them again, or discard them: those with these ids, or all; '"'"'discard'"'"' wants ids.'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -s h -l help -d 'show this help message and exit'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l color -xka "auto always never" -d 'colours of text (auto)'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l dry-run -d 'report what would be done, and do none of it'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l state-dir -xka "(__fish_complete_directories)" -d 'folder of the journal and the dead letters'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l drain -x -d 'maximum seconds that a stop may take (8)'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l attempts -x -d 'attempts for each step (3)'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l backoff -x -d 'seconds before the second try (0.5)'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l queue -x -d 'most events that may wait (1000)'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l loop-limit -x -d 'most events about one path that a behaviour acts on in a minute; then it pauses'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l log-format -xka "text json" -d 'format of the log (text)'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l log-level -xka "debug info warning error" -d 'lowest level that is logged (info)'
+complete -c limpet -n '_shtab_limpet_using dead-letters' -l json -d 'of list and show: a line of JSON for each'
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a agent -d 'Watch folders of this host and send their events to a hub; write into its outputs for bots of other hosts.'
 complete -c limpet -n '_shtab_limpet_using agent' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using agent' -l color -xka "auto always never" -d 'colours of text (auto)'
@@ -304,4 +317,4 @@ complete -c limpet -n '_shtab_limpet_using completion; and test $_shtab_limpet_n
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a help -d 'Show the options of a command.'
 complete -c limpet -n '_shtab_limpet_using help' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using help' -l color -xka "auto always never" -d 'colours of text (auto)'
-complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor explain inbox put append rm mv mkdir run check new replay agent hub completion help" -d 'one of the commands'
+complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor explain inbox put append rm mv mkdir run check new replay dead-letters agent hub completion help" -d 'one of the commands'

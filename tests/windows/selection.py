@@ -33,7 +33,7 @@ RUN: Final = tuple(
     bot/test_template bot/test_template_attacks bot/test_yaml bot/test_run_options bot/test_lines
     cli/test_main cli/test_plan cli/test_reference cli/test_doctor_windows
     bot/test_components bot/test_containment bot/test_examples bot/test_filesystem
-    bot/test_reference bot/test_replay bot/test_runner bot/test_in_python
+    bot/test_dead_letters bot/test_reference bot/test_replay bot/test_runner bot/test_in_python
     bot/test_settings bot/test_schedule bot/test_webhook
     cli/test_exec cli/test_exec_batch cli/test_follow cli/test_render cli/test_write cli/test_writer
     examples/test_examples examples/test_pages examples/test_recipes
@@ -144,6 +144,7 @@ SKIPPED: Final[dict[str, tuple[str, ...]]] = {
         r"bot/test_components.py::test_a_(program_that_is_restarted|bot_in_a_hurry)",
         r"bot/test_examples.py::test_audit",
         r"bot/test_reference.py::test_the_input_of_the_how_to_runs",
+        r"bot/test_dead_letters.py::test_the_command_line",
         r"bot/test_replay.py::test_(the_whole_way|killed_in_the_middle)",
         r"bot/test_replay.py::test_a_(dead_letter_is_dropped|run_that_loses)",
         r"cli/test_exec.py::test_(nothing_is_left_running|without_groups|a_command_is_apart)",

@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,6 @@ from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from limpet.bot.config import CheckedBot
-    from limpet.bot.program import DeadLetter, DeadLetters, ReplayReport
     from limpet.bot.runner import RunOptions
 
 
@@ -66,14 +66,14 @@ def parser(command: str) -> Parser:
     made = Parser(command, *USES[command])
     add = made.add_argument
     if command in {"run", "replay"}:
-        _add_run_options(made)
+        add_run_options(made)
     add_flags(add, _FLAGS[command])
     if command == "run":
         add("--listen", metavar="HOST:PORT", help="serve health and metrics, on loopback")
     return made
 
 
-def _add_run_options(made: Parser) -> None:
+def add_run_options(made: Parser) -> None:
     add = made.add_argument
     add_flags(add, {"--dry-run": "report what would be done, and do none of it"})
     add("--state-dir", metavar="DIR", help="folder of the journal and the dead letters")
@@ -101,30 +101,46 @@ def main(command: str, argv: list[str]) -> int:
     given = parser(command).read(argv)
     if command == "check" and given.schema:
         return _print_schema(given.words)
+    need_bots()
+    return {"run": _run, "check": _check, "new": _new, "replay": _replay}[command](given)
+
+
+def need_bots() -> None:
+    """Make bots, and their own components, importable.
+
+    Raises:
+        UsageError: A package is missing.
+    """
     try:
         import limpet.bot  # noqa: F401 - reports a missing package
     except MissingExtraError as error:
         raise UsageError(str(error), code=error.code) from error
     sys.path.insert(0, "")  # for a bot's own components, as with python -m
-    return {"run": _run, "check": _check, "new": _new, "replay": _replay}[command](given)
 
 
 def _run(given: Namespace) -> int:
-    from limpet.bot.program import logging_to, serve
+    from limpet.bot.program import serve
 
-    options = replace(_options(given), until_done=given.until_done, listen=given.listen)
-    with logging_to(form=given.log_format, level=given.log_level, paint=_log_paint()):
-        return _unless_refused(lambda: serve(given.words[0], options))
+    options = replace(run_options(given), until_done=given.until_done, listen=given.listen)
+    with logging_of(given):
+        return unless_refused(lambda: serve(given.words[0], options))
 
 
-def _log_paint() -> Callable[[str], str] | None:
+def logging_of(given: Namespace) -> AbstractContextManager[None]:
+    """Return the block that logs to standard error as the options have it."""
+    from limpet.bot.program import logging_to
+
+    return logging_to(form=given.log_format, level=given.log_level, paint=log_paint())
+
+
+def log_paint() -> Callable[[str], str] | None:
     """Return what paints a line of the log on standard error; ``None`` if it stays as it is."""
     if not wants_color(sys.stderr):
         return None
     return by_rules(painter(sys.stderr), LOG_RULES)
 
 
-def _unless_refused(run: Callable[[], int]) -> int:
+def unless_refused(run: Callable[[], int]) -> int:
     """Return the exit code of a run, or 1 with a line if the system refuses what it needs."""
     try:
         return run()
@@ -134,7 +150,7 @@ def _unless_refused(run: Callable[[], int]) -> int:
         return 1
 
 
-def _options(given: Namespace) -> RunOptions:
+def run_options(given: Namespace) -> RunOptions:
     from limpet.bot.program import default_state_dir
     from limpet.bot.runner import RunOptions
 
@@ -217,66 +233,17 @@ def _new(given: Namespace) -> int:
 
 
 def _replay(given: Namespace) -> int:
-    from limpet.bot.program import DeadLetters, logging_to, replay
+    from limpet.cli import _dead_letters
 
-    file, *only = given.words
-    options = _options(given)
+    file, *idents = given.words
+    options = run_options(given)
     if given.list:
-        if not Path(file).exists():
-            message = f"{file} does not exist"
-            raise UsageError(message)
-        return _unless_refused(lambda: _list(DeadLetters(options.state_dir or Path())))
-
+        _dead_letters.check_file(file)
+        return unless_refused(lambda: _dead_letters.show_list(options))
     if given.drop:
-        return _unless_refused(lambda: _drop(options.state_dir or Path(), only))
-
-    def run() -> int:
-        code, report = replay(file, options, only=only)
-        print(_report_text(report))
-        return code or int(report.left > 0)
-
-    with logging_to(form=given.log_format, level=given.log_level, paint=_log_paint()):
-        return _unless_refused(run)
-
-
-def _list(dead_letters: DeadLetters) -> int:
-    for one in dead_letters.read():
-        print(_dead_letter_text(one))
-    return 0
-
-
-def _drop(state_dir: Path, idents: list[str]) -> int:
-    from limpet.bot.program import drop
-
-    if not idents:
-        message = "expected the ids of the dead letters to drop: see --list"
-        raise UsageError(message)
-    count = drop(state_dir, idents)
-    print(f"{count} dropped")
-    return int(count < len(set(idents)))
-
-
-def _dead_letter_text(one: DeadLetter) -> str:
-    """Return a dead letter in one line: id, time, behaviour, step, tries, path, error."""
-    columns = (
-        one.ident,
-        one.at,
-        one.name or one.behaviour,
-        one.step,
-        f"{one.attempts} {'try' if one.attempts == 1 else 'tries'}",
-        one.about,
-        one.error,
-    )
-    return "\t".join(map(escape, columns))
-
-
-def _report_text(report: ReplayReport) -> str:
-    left = {
-        "failed again": report.failed,
-        "skipped": report.skipped,
-        "not readable": report.unreadable,
-        "not reached": report.not_reached,
-        "not asked for": report.not_asked,
-    }
-    shown = ", ".join(f"{count} {what}" for what, count in left.items() if count)
-    return f"{report.done} done, {report.left} left" + (f": {shown}" if shown else "")
+        if not idents:
+            message = "expected the ids of the dead letters to drop: see --list"
+            raise UsageError(message)
+        return unless_refused(lambda: _dead_letters.discard(options, idents, "dropped"))
+    with logging_of(given):
+        return unless_refused(lambda: _dead_letters.retry(file, options, idents))

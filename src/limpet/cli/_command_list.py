@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "check": "Report all problems of bots' files.",
     "new": "Write a commented starter file for a bot.",
     "replay": "Process a bot's dead letters again.",
+    "dead-letters": "List, show, retry or discard a bot's dead letters.",
     "agent": "Watch and write for bots of other hosts, over a hub.",
     "hub": "Set up a hub for agents and bots.",
     "completion": "Print what completes the command line in a shell.",
@@ -73,6 +74,10 @@ def module_of(command: str) -> CommandModule:
             from limpet.cli import _bot_args
 
             return _bot_args
+        case "dead-letters":
+            from limpet.cli import _dead_letters_args
+
+            return _dead_letters_args
         case "agent":
             from limpet.cli import _agent_args
 
