@@ -16,7 +16,7 @@ def main() -> int:
 
     A thread that hangs does not keep the process: then this ends it.
     """
-    if sys.argv[1:2] == ["run"]:
+    if sys.argv[1:2] in (["run"], ["agent"]):
         hold_hangup()
     from limpet.cli import main as run
 

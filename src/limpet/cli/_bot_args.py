@@ -6,16 +6,16 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from limpet._suggest import near
-from limpet.cli._color import LOG_RULES, PROBLEM_RULES, by_rules, painted, painter, wants_color
+from limpet.cli._color import PROBLEM_RULES, painted
 from limpet.cli._complaint import complain
 from limpet.cli._event_text import escape
-from limpet.cli._parser import Parser, add_choice, add_flags, seconds, whole_number
+from limpet.cli._log_args import add_log_options, logging_of
+from limpet.cli._parser import Parser, add_flags, seconds, whole_number
 from limpet.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -91,9 +91,7 @@ def add_run_options(made: Parser) -> None:
         type=count,
         help="most events about one path that a behaviour acts on in a minute; then it pauses",
     )
-    add_choice(add, "--log-format", ("text", "json"), "format of the log", "text")
-    levels = ("debug", "info", "warning", "error")
-    add_choice(add, "--log-level", levels, "lowest level that is logged", "info")
+    add_log_options(add)
 
 
 def main(command: str, argv: list[str]) -> int:
@@ -124,20 +122,6 @@ def _run(given: Namespace) -> int:
     options = replace(run_options(given), until_done=given.until_done, listen=given.listen)
     with logging_of(given):
         return unless_refused(lambda: serve(given.words[0], options))
-
-
-def logging_of(given: Namespace) -> AbstractContextManager[None]:
-    """Return the block that logs to standard error as the options have it."""
-    from limpet.bot.program import logging_to
-
-    return logging_to(form=given.log_format, level=given.log_level, paint=log_paint())
-
-
-def log_paint() -> Callable[[str], str] | None:
-    """Return what paints a line of the log on standard error; ``None`` if it stays as it is."""
-    if not wants_color(sys.stderr):
-        return None
-    return by_rules(painter(sys.stderr), LOG_RULES)
 
 
 def unless_refused(run: Callable[[], int]) -> int:

@@ -7,11 +7,11 @@ from typing import Final
 from limpet._suggest import near
 from limpet.cli._bot_args import (
     add_run_options,
-    logging_of,
     need_bots,
     run_options,
     unless_refused,
 )
+from limpet.cli._log_args import logging_of
 from limpet.cli._parser import Parser, add_flags
 from limpet.errors import UsageError
 

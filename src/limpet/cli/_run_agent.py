@@ -1,17 +1,21 @@
-"""``limpet agent``: runs an agent until a signal ends it."""
+"""``limpet agent``: runs an agent until a signal ends it, and reloads its file at SIGHUP."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import signal
-import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
+from limpet._error_text import error_text
+from limpet._hangup import hangup
+from limpet._logging import flush_log
 from limpet._process_end import StopDeadline, end_now
 from limpet._run_loop import run_loop
+from limpet._sd_notify import Notifier
 from limpet._signal_handlers import SIGHUP, SignalHandlers
-from limpet.cli._color import LOG_RULES, painted
 from limpet.errors import LimpetError
 from limpet.remote import Transport
 from limpet.remote.admin import Agent, AgentConfig, load_agent
@@ -22,9 +26,35 @@ _STOP_S: Final = 15.0
 _AT_ONCE_S: Final = 2.0
 """How long it may take after a second signal."""
 
+_EXTEND_S: Final = 30.0
+"""How much time a start that takes long asks for, each time: a watch may list a million files."""
 
-def run(path: str, *, check: bool, verbose: bool) -> int:
+_LOG: Final = logging.getLogger("limpet.agent")
+
+
+def check(path: str) -> int:
+    """Report what the configuration of an agent has.
+
+    Raises:
+        ConfigError: It has mistakes.
+    """
+    config = load_agent(path)
+    config.hub.context()
+    options = config.options
+    count = len(options.watches) + len(options.follows)
+    print(
+        f"{path}: host {options.host}, {count} watches, {len(options.outputs)} outputs, "
+        f"hub {config.hub.url}"
+    )
+    return 0
+
+
+def run(path: str, logs: Callable[[], AbstractContextManager[None]]) -> int:
     """Run the agent of a configuration.
+
+    Args:
+        path: The file.
+        logs: Returns the block that writes the log.
 
     Raises:
         ConfigError: It has mistakes.
@@ -32,50 +62,37 @@ def run(path: str, *, check: bool, verbose: bool) -> int:
     """
     config = load_agent(path)
     config.hub.context()
-    if check:
-        options = config.options
-        count = len(options.watches) + len(options.follows)
-        print(
-            f"{path}: host {options.host}, {count} watches, {len(options.outputs)} outputs, "
-            f"hub {config.hub.url}"
-        )
-        return 0
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Painted())
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
-    logging.getLogger("nats").setLevel(logging.CRITICAL)  # the sender reports what matters of it
-    try:
-        return _AgentRun(config).run()
-    except BaseExceptionGroup as group:
-        found = group.subgroup(LimpetError)
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]  # type: ignore[assignment]
-        if found is None:
-            raise
-        raise found from None
-
-
-class _Painted(logging.Formatter):
-    """A line in colours, where standard error gets them."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        return painted(sys.stderr, super().format(record), LOG_RULES)
+    # The sender reports what matters of it.
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
+    with logs():
+        try:
+            return _AgentRun(path, config).run()
+        except BaseExceptionGroup as group:
+            found = group.subgroup(LimpetError)
+            while isinstance(found, BaseExceptionGroup):
+                found = found.exceptions[0]  # type: ignore[assignment]
+            if found is None:
+                raise
+            raise found from None
 
 
 class _AgentRun:
-    """One run: the agent, and what ends it."""
+    """One run: the agent, and what ends and reloads it."""
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, path: str, config: AgentConfig) -> None:
+        self._path = path
         self._config = config
         self._agent: Agent | None = None
         self._running: asyncio.Task[None] | None = None
-        self._signals = SignalHandlers(self._on_signal)
+        self._notifier = Notifier()
+        self._hangup = hangup()
+        self._signals = SignalHandlers(self._on_signal, takes_ignored=True)
         self._deadline = StopDeadline(self._give_up)
+        self._reloads: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+        """Held by one of them: the file that is read last counts."""
         self._count = 0
+        """Signals that ask for the end."""
         self._code = 0
 
     def run(self) -> int:
@@ -98,16 +115,27 @@ class _AgentRun:
         self._signals.attach()
         self._agent = Agent(config.options, to_hub)
         if self._count:  # before the loop could take it
-            self._agent.stop()
-        ready = asyncio.create_task(_report_ready(self._agent))
+            self._stop(signal.SIGTERM, self._count)
+        if self._hangup.came and SIGHUP is not None:
+            self._on_signal(SIGHUP)
+        notifying = asyncio.create_task(self._notify_manager(self._agent))
         self._running = asyncio.create_task(self._agent.run())
         try:
             await self._running
         finally:
-            ready.cancel()
+            self._notifier.send("STOPPING=1")
+            tasks = {notifying, *self._reloads}
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    # -- signals -------------------------------------------------------------------------------
 
     def _on_signal(self, number: int) -> None:
-        """Stop cleanly, and at a second signal at once; called in the main thread."""
+        """Start what the signal asks for; called in the main thread, between two instructions."""
+        if number == SIGHUP and not self._hangup.is_end:
+            self._signals.in_loop(self._on_hangup)
+            return
         if number != SIGHUP or not self._count:  # a terminal that closes may send it twice
             self._count += 1
         if self._count == 1:
@@ -115,9 +143,13 @@ class _AgentRun:
         else:
             self._code = 128 + number
             self._deadline.set(_AT_ONCE_S)
-        self._signals.in_loop(self._stop, self._count)
+        self._signals.in_loop(self._stop, number, self._count)
 
-    def _stop(self, count: int) -> None:
+    def _stop(self, number: int, count: int) -> None:
+        name = signal.Signals(number).name
+        if count == 1:
+            _LOG.info("%s: stopping; a second signal stops at once", name)
+        self._notifier.extend(_STOP_S, "STOPPING=1", f"STATUS=stopping, by {name}")
         if self._agent is not None:
             self._agent.stop()
         if count > 1 and self._running is not None:
@@ -125,17 +157,73 @@ class _AgentRun:
 
     def _give_up(self) -> None:
         """End although something hangs: what was not sent is in the spool."""
-        logging.getLogger("limpet").warning("ending without waiting for what hangs")
+        _LOG.warning("ending without waiting for what hangs")
+        flush_log()
         end_now(self._code)
 
+    def _on_hangup(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
-async def _report_ready(agent: Agent) -> None:
-    await agent.ready.wait()
+    # -- reloading -----------------------------------------------------------------------------
+
+    async def _reload(self) -> None:
+        """Take the changed file; a wrong one leaves the agent as it is."""
+        agent = self._agent
+        assert agent is not None  # noqa: S101 - it is made before any signal is taken
+        await agent.ready.wait()
+        async with self._reloading:
+            await self._reload_file(agent)
+
+    async def _reload_file(self, agent: Agent) -> None:
+        self._notifier.reloading()
+        try:
+            config = await asyncio.to_thread(load_agent, self._path)
+            await asyncio.to_thread(config.hub.context)
+            fixed = [*await agent.reload(config.options)]
+            if config.hub != self._config.hub:
+                fixed.append("hub")
+            if fixed:
+                message = "%s of %s cannot change while the agent runs: restart it"
+                _LOG.warning(message, ", ".join(fixed), self._path)
+            _LOG.info("reloaded %s: %s", self._path, _summary(agent))
+        except LimpetError as error:  # of a wrong file each problem has a line
+            _LOG.error("the reload failed; the agent goes on as it is:\n%s", error)
+        except Exception as error:  # noqa: BLE001 - a file may be wrong in any way
+            message = "the changed file cannot be loaded; the agent goes on as it is: %s"
+            _LOG.exception(message, error_text(error))
+        finally:  # systemd waits for it, however the reload ended
+            if not self._count:
+                self._notifier.send("READY=1", f"STATUS={_summary(agent)}")
+
+    async def _notify_manager(self, agent: Agent) -> None:
+        ready = asyncio.create_task(agent.ready.wait())
+        try:
+            await asyncio.wait({ready}, timeout=_EXTEND_S / 6)
+            while not ready.done():
+                self._notifier.extend(_EXTEND_S, "STATUS=starting, the watches list what is there")
+                await asyncio.wait({ready}, timeout=_EXTEND_S / 3)
+        finally:
+            ready.cancel()
+        _LOG.info("limpet agent: %s", _summary(agent))
+        self._notifier.send("READY=1", f"STATUS={_summary(agent)}")
+        pause = self._notifier.watchdog
+        while pause is not None:
+            await asyncio.sleep(pause)
+            # One that has lost a part is killed by the manager, and started anew.
+            if agent.is_alive:
+                self._notifier.send("WATCHDOG=1", f"STATUS={_status(agent)}")
+
+
+def _summary(agent: Agent) -> str:
     options = agent.options
     count = len(options.watches) + len(options.follows)
-    print(
-        f"limpet agent: {options.host} watches {count} places and offers "
-        f"{len(options.outputs)} outputs",
-        file=sys.stderr,
-        flush=True,
-    )
+    return f"{options.host} watches {count} places and offers {len(options.outputs)} outputs"
+
+
+def _status(agent: Agent) -> str:
+    """Return the state in one line; the disk is not asked."""
+    sent = 0 if agent.sender is None else agent.sender.health.sent
+    failed = f", failed: {', '.join(sorted(agent.failures))}" if agent.failures else ""
+    return f"running, {sent} events sent{failed}"

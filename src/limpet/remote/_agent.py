@@ -7,17 +7,19 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from limpet._backoff import Backoff
 from limpet._wire import Json
-from limpet.errors import LimpetError
+from limpet.errors import LimpetError, UsageError
 from limpet.output import Output
+from limpet.remote._agent_changes import changes_of
 from limpet.remote._agent_follow import AgentFollow, FollowSpec
+from limpet.remote._agent_options import AgentOptions, OutputSpec
 from limpet.remote._agent_presence import PRESENCE_S, AgentError, AgentPresence
 from limpet.remote._agent_source import AgentSource
 from limpet.remote._agent_watch import AgentWatch, WatchSpec
@@ -30,37 +32,10 @@ from limpet.remote.transport import Transport
 
 _DRAIN_S: Final = 5.0
 _RESTART_MAX_S: Final = 30.0
+_START_S: Final = 5.0
+"""How long a reload waits at most until what is new reports every later change."""
 
 _log = logging.getLogger("limpet.agent")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSpec:
-    """A directory that other hosts may write into."""
-
-    name: str
-    """A slug; part of the subject."""
-    path: str
-    allow: frozenset[str] | None = None
-    """Operations that are allowed, such as ``append``; ``None`` is all."""
-    options: dict[str, object] = field(default_factory=dict)
-    """Those of ``limpet.Output``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentOptions:
-    """The sources, the outputs and the spool of an agent."""
-
-    host: str
-    """A slug: the name of this host on the hub."""
-    spool: str
-    """File of the spool."""
-    watches: Sequence[WatchSpec] = ()
-    follows: Sequence[FollowSpec] = ()
-    outputs: Sequence[OutputSpec] = ()
-    prefix: str = "limpet"
-    spool_options: dict[str, Any] = field(default_factory=dict)
-    """Those of ``Spool``."""
 
 
 class Agent:
@@ -86,18 +61,7 @@ class Agent:
             UsageError: The name of a host, watch or output is not a slug.
             AgentError: Two have the same name.
         """
-        check_slug(options.host, "host")
-        checks: list[tuple[str, str, Sequence[Any]]] = [
-            ("watch", "watches", [*options.watches, *options.follows]),
-            ("output", "outputs", options.outputs),
-        ]
-        for what, plural, specs in checks:
-            names = [spec.name for spec in specs]
-            for name in names:
-                check_slug(name, what)
-            if twice := repeated(names):
-                message = f"two {plural} are named {twice[0]!r}: give each its own name"
-                raise AgentError(message)
+        _check_names(options)
         self.options = options
         self.subjects = Subjects(options.prefix)
         self._connect = connect
@@ -113,10 +77,90 @@ class Agent:
         self.ready = asyncio.Event()
         """Set once every watch reports every later change."""
         self._stop = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        """What all parts run in, while they do."""
+        self._outputs: dict[str, CommandOutput] = {}
+        self._parts: dict[str, asyncio.Task[None]] = {}
+        """The name of each part of the agent -> what runs it."""
+        self._reloading = asyncio.Lock()
+        """Held while parts are ended and started, and while all are."""
 
     def stop(self) -> None:
         """Stop ``run``: end the watches, and send what the spool has, for some seconds at most."""
         self._stop.set()
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether every part runs, or waits to be started again after a failure."""
+        return not any(task.done() for task in self._parts.values())
+
+    async def reload(self, options: AgentOptions) -> tuple[str, ...]:
+        """Go on with other watches, follows and outputs; those that are unchanged have no gap.
+
+        What is gone ends, what is new starts, and what has other options is started again: a watch
+        compares with its snapshots, a follow goes on at its checkpoint.
+
+        Returns:
+            What has changed in vain, since it needs a restart: of ``host``, ``prefix``, ``spool``.
+
+        Raises:
+            UsageError: The agent does not run, or a name is not a slug; nothing was changed.
+            AgentError: Two have the same name; nothing was changed.
+            OutputError: An output cannot be opened; nothing was changed.
+        """
+        _check_names(options)
+        async with self._reloading:
+            if self._tasks is None or self._stop.is_set():
+                message = "nothing was reloaded: the agent does not run"
+                raise UsageError(message)
+            changes = changes_of(self.options, options)
+            opened = await _opened(changes.outputs)
+            await self._end([f"watch {name!r}" for name in changes.ended])
+            self.sources = [one for one in self.sources if one.spec.name not in changes.ended]
+            await self._exchange_outputs(opened, changes.closed)
+            self.options = replace(
+                self.options,
+                watches=options.watches,
+                follows=options.follows,
+                outputs=options.outputs,
+            )
+            new = self._make_sources(changes.watches, changes.follows)
+            self._start_sources(new)
+            waits = {asyncio.create_task(one.ready.wait()) for one in new}
+            if waits:  # a place that cannot be watched yet must not hold up the rest
+                await asyncio.wait(waits, timeout=_START_S)
+            for wait in waits:
+                wait.cancel()
+        return changes.fixed
+
+    async def _end(self, names: Iterable[str]) -> None:
+        """Cancel parts of the agent, and wait until they have ended."""
+        found = {name: self._parts.pop(name) for name in list(names) if name in self._parts}
+        for task in found.values():
+            task.cancel()
+        await asyncio.gather(*found.values(), return_exceptions=True)
+        for name in found:
+            self.failures.pop(name, None)
+
+    async def _exchange_outputs(
+        self, opened: dict[str, CommandOutput], closed: frozenset[str]
+    ) -> None:
+        """Take new outputs in use, and close the old ones, none in the middle of a command."""
+        old: list[CommandOutput] = []
+
+        def exchange() -> None:
+            old.extend(self._outputs.pop(name) for name in closed)
+            self._outputs.update(opened)
+
+        if self.executor is None:
+            exchange()
+            if self._outputs:
+                self._start_executor()
+        else:
+            async with self.executor.performing:
+                exchange()
+        for one in old:
+            await asyncio.to_thread(one.output.close)
 
     async def run(self) -> None:
         """Run until ``stop``.
@@ -128,36 +172,22 @@ class Agent:
         """
         options = self.options
         spool = self.spool = await asyncio.to_thread(self._open_spool)
-        outputs: dict[str, CommandOutput] = {}
         try:
-            for spec in options.outputs:
-                output = Output(spec.path, **spec.options)  # type: ignore[arg-type]
-                await asyncio.to_thread(output.open, warns=False)
-                outputs[spec.name] = CommandOutput(output, spec.allow)
+            self._outputs = await _opened(options.outputs)
             transport = self.transport = await self._connect()
             try:
-                await self._run(spool, transport, outputs)
+                await self._run(spool, transport)
             finally:
+                self._tasks = None
                 await transport.close()
         finally:
-            for one in outputs.values():
+            for one in self._outputs.values():
                 await asyncio.to_thread(one.output.close)
             await asyncio.to_thread(spool.close)
 
-    async def _run(
-        self, spool: Spool, transport: Transport, outputs: dict[str, CommandOutput]
-    ) -> None:
+    async def _run(self, spool: Spool, transport: Transport) -> None:
         options, subjects = self.options, self.subjects
         self.sender = sender = SpoolSender(spool, transport, bucket=subjects.content(options.host))
-        kinds: list[tuple[type[AgentSource[Any]], Sequence[Any]]] = [
-            (AgentWatch, options.watches),
-            (AgentFollow, options.follows),
-        ]
-        self.sources = [
-            kind(spec, spool, host=options.host, subjects=subjects, wake=sender.wake)
-            for kind, specs in kinds
-            for spec in specs
-        ]
         async with asyncio.TaskGroup() as tasks:
             presence = self.presence = AgentPresence(
                 transport,
@@ -168,41 +198,73 @@ class Agent:
                 every_s=self._presence_s,
                 clock=self._clock,
             )
-            background = [
-                tasks.create_task(self._supervise("sender", sender.run)),
-                tasks.create_task(self._supervise("presence", presence.run)),
-            ]
-            if outputs:
-                self.executor = CommandExecutor(
-                    transport,
-                    CommandJournal(spool),
-                    outputs,
-                    host=options.host,
-                    subjects=subjects,
-                    clock=presence.hub_time,
-                )
-                execute = partial(self._execute, self.executor, presence)
-                background.append(tasks.create_task(self._supervise("executor", execute)))
-            watching = [
-                tasks.create_task(self._supervise(f"watch {one.spec.name!r}", one.run))
-                for one in self.sources
-            ]
-            for source in self.sources:
+            self._tasks = tasks
+            self._start("sender", sender.run)
+            self._start("presence", presence.run)
+            if self._outputs:
+                self._start_executor()
+            sources = self._make_sources(options.watches, options.follows)
+            self._start_sources(sources)
+            for source in sources:
                 await source.ready.wait()
             self.ready.set()
             await self._stop.wait()
-            for task in watching:
-                task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
+            async with self._reloading:
+                self._tasks = None
+            await self._end(f"watch {one.spec.name!r}" for one in self.sources)
             if transport.connected and not sender.refused:
                 sender.wake()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_DRAIN_S):
                         await sender.drained()
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await self._end(list(self._parts))
             await presence.leave()
+
+    def _make_sources(
+        self, watches: Sequence[WatchSpec], follows: Sequence[FollowSpec]
+    ) -> list[AgentSource[Any]]:
+        assert self.spool is not None  # noqa: S101 - the agent runs
+        assert self.sender is not None  # noqa: S101 - the agent runs
+        kinds: list[tuple[type[AgentSource[Any]], Sequence[Any]]] = [
+            (AgentWatch, watches),
+            (AgentFollow, follows),
+        ]
+        return [
+            kind(
+                spec,
+                self.spool,
+                host=self.options.host,
+                subjects=self.subjects,
+                wake=self.sender.wake,
+            )
+            for kind, specs in kinds
+            for spec in specs
+        ]
+
+    def _start_sources(self, sources: Sequence[AgentSource[Any]]) -> None:
+        self.sources += sources
+        for one in sources:
+            self._start(f"watch {one.spec.name!r}", one.run)
+
+    def _start_executor(self) -> None:
+        """Start to execute commands: there is an output."""
+        assert self.spool is not None  # noqa: S101 - the agent runs
+        assert self.transport is not None  # noqa: S101 - the agent runs
+        assert self.presence is not None  # noqa: S101 - the agent runs
+        self.executor = CommandExecutor(
+            self.transport,
+            CommandJournal(self.spool),
+            self._outputs,
+            host=self.options.host,
+            subjects=self.subjects,
+            clock=self.presence.hub_time,
+        )
+        self._start("executor", partial(self._execute, self.executor, self.presence))
+
+    def _start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Start a part of the agent."""
+        assert self._tasks is not None  # noqa: S101 - the agent runs
+        self._parts[name] = self._tasks.create_task(self._supervise(name, run))
 
     async def _execute(self, executor: CommandExecutor, presence: AgentPresence) -> None:
         """Execute commands, once this is known to be the only agent of its host."""
@@ -259,3 +321,38 @@ class Agent:
             "failed": dict(self.failures),
             "commands": None if self.executor is None else asdict(self.executor.stats),
         }
+
+
+def _check_names(options: AgentOptions) -> None:
+    """Raise unless each watch, follower and output has a name of its own, which is a slug."""
+    check_slug(options.host, "host")
+    checks: list[tuple[str, str, Sequence[Any]]] = [
+        ("watch", "watches", [*options.watches, *options.follows]),
+        ("output", "outputs", options.outputs),
+    ]
+    for what, plural, specs in checks:
+        names = [spec.name for spec in specs]
+        for name in names:
+            check_slug(name, what)
+        if twice := repeated(names):
+            message = f"two {plural} are named {twice[0]!r}: give each its own name"
+            raise AgentError(message)
+
+
+async def _opened(specs: Sequence[OutputSpec]) -> dict[str, CommandOutput]:
+    """Return outputs by their names, opened.
+
+    Raises:
+        OutputError: One cannot be opened; none is open.
+    """
+    opened: dict[str, CommandOutput] = {}
+    try:
+        for spec in specs:
+            output = Output(spec.path, **spec.options)  # type: ignore[arg-type]
+            await asyncio.to_thread(output.open, warns=False)
+            opened[spec.name] = CommandOutput(output, spec.allow)
+    except BaseException:
+        for one in opened.values():
+            await asyncio.to_thread(one.output.close)
+        raise
+    return opened

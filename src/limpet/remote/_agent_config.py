@@ -15,8 +15,8 @@ from limpet._setting_types import OneOf, PositiveCount, Seconds, Size, Text
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 from limpet.following import FollowOptions, follow
-from limpet.remote._agent import AgentOptions, OutputSpec
 from limpet.remote._agent_follow import FollowSpec
+from limpet.remote._agent_options import AgentOptions, OutputSpec
 from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._command_codec import OPERATIONS
 from limpet.remote._config_file import ConfigPath, FileModel, Prefix, Slug, read_model, schema_of

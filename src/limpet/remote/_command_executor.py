@@ -92,6 +92,8 @@ class CommandExecutor:
         self._transport, self._journal, self._outputs = transport, journal, outputs
         self._host, self._subjects, self._clock, self._ack_wait = host, subjects, clock, ack_wait
         self.stats = CommandStats()
+        self.performing = asyncio.Lock()
+        """Held while a command is executed: no output may be closed meanwhile."""
 
     async def run(self) -> None:
         """Execute commands until cancelled."""
@@ -199,7 +201,8 @@ class CommandExecutor:
     ) -> tuple[bytes, bool]:
         """Execute a command, and return the bytes of its answer and whether it is done."""
         try:
-            result = await self._execute(key, command, bot, output, age, record)
+            async with self.performing:
+                result = await self._execute(key, command, bot, output, age, record)
         except CommandRefused as error:
             return encode_refusal(command.id, error.code, str(error)), False
         except CommandError as error:

@@ -4,9 +4,10 @@ from limpet._require_extra import need
 
 need("pydantic", "limpet.remote.admin", extra="nats")
 
-from limpet.remote._agent import Agent, AgentOptions, OutputSpec
+from limpet.remote._agent import Agent
 from limpet.remote._agent_config import AgentConfig, agent_schema, load_agent
 from limpet.remote._agent_follow import FollowSpec
+from limpet.remote._agent_options import AgentOptions, OutputSpec
 from limpet.remote._agent_presence import AgentError
 from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._hub_accounts import BotGrant

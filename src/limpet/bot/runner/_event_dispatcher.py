@@ -132,6 +132,13 @@ class Dispatcher:
         return found
 
     @property
+    def is_alive(self) -> bool:
+        """Return whether events are dispatched and every behaviour has a worker."""
+        task = self._dispatch_task
+        workers = self._workers.values()
+        return task is not None and not task.done() and all(one.loops for one in workers)
+
+    @property
     def are_queues_idle(self) -> bool:
         """Return whether no behaviour has anything to do."""
         return all(one.is_idle for one in self.behaviour_queues)

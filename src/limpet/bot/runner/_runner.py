@@ -175,6 +175,11 @@ class Runner:
         """Return whether no event waits and none is being processed."""
         return self._dispatcher.is_idle
 
+    @property
+    def is_alive(self) -> bool:
+        """Return whether all its parts run, or have not started, or are being stopped."""
+        return self.state != "running" or self._dispatcher.is_alive
+
     def snapshot(self) -> RunnerSnapshot:
         """Return the current state, for health and metrics."""
         inputs = [one for one in self.supervisor.inputs if isinstance(one, FileSystemInput)]

@@ -15,17 +15,17 @@ from typing import Final
 
 from limpet._error_text import error_text
 from limpet._hangup import hangup
+from limpet._logging import flush_log
 from limpet._process_end import StopDeadline, end_now, wait_for_threads
 from limpet._run_loop import run_loop
+from limpet._sd_notify import Notifier
 from limpet._signal_handlers import SIGHUP, SignalHandlers
 from limpet.bot._closed_pipe import stopping_by
 from limpet.bot._containment import ends_task
 from limpet.bot.runner._dead_letters import DeadLetters
-from limpet.bot.runner._logging import flush_log
 from limpet.bot.runner._replay import Replay, ReplayReport
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
-from limpet.bot.runner._sd_notify import Notifier
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 from limpet.errors import LimpetError, UsageError
@@ -258,5 +258,7 @@ class _Program:
         pause = self._notifier.watchdog
         while pause is not None:
             await asyncio.sleep(pause)
+            if not self._runner.is_alive:  # the manager kills it, and starts it anew
+                continue
             stats = self._runner.stats
             self._notifier.send("WATCHDOG=1", f"STATUS={self._runner.state}, {stats.events} events")

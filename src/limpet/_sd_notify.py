@@ -1,4 +1,4 @@
-"""Notify systemd of the state of the bot: sd_notify(3), without its library."""
+"""Notify systemd of the state of a program: sd_notify(3), without its library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WATCHDOG: Final = "WATCHDOG_USEC"
 
 
 class Notifier:
-    """Sends the state of the bot to the service manager, if there is one; ignores failures."""
+    """Sends the state of a program to the service manager, if there is one; ignores failures."""
 
     def __init__(self) -> None:
         self._address = os.environ.get(_SOCKET, "")

@@ -1,4 +1,4 @@
-"""The log of a bot that runs as a program: lines of text or JSON, written by a thread."""
+"""The log of a long-running program: lines of text or JSON, written by a thread."""
 
 from __future__ import annotations
 
