@@ -5,7 +5,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev &
 WORKDIR /src
 COPY pyproject.toml hatch_build.py README.md LICENSE constraints.txt ./
 COPY src ./src
-ARG EXTRAS=bot,cli,nats,webhook
+ARG EXTRAS=bot,cli,nats,web,webhook
 RUN python -m venv /opt/limpet && \
     /opt/limpet/bin/pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
 

@@ -34,7 +34,7 @@ $(READY): pyproject.toml constraints.txt hatch_build.py src/limpet/_speedups.c
 	@echo "installing limpet and its tools ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'  # knows --group
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[bot,cli,nats,watchfiles,webhook]' --group dev --constraint constraints.txt
+		--editable '.[bot,cli,nats,watchfiles,web,webhook]' --group dev --constraint constraints.txt
 	@touch $@
 
 demo: $(READY)  ## see it work, in a few seconds

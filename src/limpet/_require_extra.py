@@ -12,6 +12,9 @@ _PACKAGES: Final = {
     "mewbot.api": ("mewbot-api", "bot"),
     "jinja2": ("jinja2", "bot"),
     "httpx2": ("httpx2", "webhook"),
+    "starlette": ("starlette", "web"),
+    "uvicorn": ("uvicorn", "web"),
+    "prometheus_client": ("prometheus_client", "web"),
 }
 """Module -> its package, and the extra that has it; others are named by the module itself."""
 

@@ -162,6 +162,10 @@ ALLOWED = {
         "limpet.watching",
     ),
     "limpet.web": (
+        "limpet._atomic_file",
+        "limpet._daemon_threads",
+        "limpet._event_loop",
+        "limpet._require_extra",
         "limpet._surrogates",
         "limpet.errors",
         "limpet.status",

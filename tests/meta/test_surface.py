@@ -19,6 +19,8 @@ import limpet.following
 import limpet.testing
 import limpet.watching
 from limpet.remote import EventReader, MemoryHub, MemoryTransport, RemoteOutput
+from limpet.web import StatusServer
+from tests.web.fakes import FakeProgram
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -36,6 +38,7 @@ EXTRAS = {
     "cli": ("rich", "shtab"),
     "nats": ("nats", "pydantic", "ruamel.yaml"),
     "watchfiles": ("watchfiles",),
+    "web": ("prometheus_client", "starlette", "uvicorn"),
     "webhook": ("httpx2",),
 }
 
@@ -229,6 +232,7 @@ MADE: dict[str, Callable[[Path], Any]] = {
     "RemoteOutput": lambda _: RemoteOutput(
         MemoryTransport(MemoryHub()), bot="b", host="h", output="o"
     ),
+    "StatusServer": lambda _: StatusServer(FakeProgram(), "127.0.0.1:0"),
     "SyncFollower": lambda folder: limpet.follow(folder / "log").sync(),
     "SyncInbox": lambda folder: limpet.inbox(folder, done=None, failed=folder / "failed").sync(),
     "SyncMultiWatch": lambda folder: limpet.watch(folder).sync(),

@@ -41,7 +41,7 @@ RUN: Final = tuple(
     following/test_starts
     intake/test_inbox intake/test_model intake/test_sync_inbox
     compat/test_substitute compat/test_watchfiles compat/test_watchfiles_surface
-    compat/test_watchdog
+    compat/test_watchdog web/test_attacks web/test_server
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
     shared/test_events shared/test_file_stat shared/test_wire watch/kernel/test_async_watch
     watch/kernel/test_location watch/kernel/test_places_in_loops watch/model/test_laws_places

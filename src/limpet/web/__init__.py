@@ -1,3 +1,5 @@
 """What runs, in a browser: a page, its stream of events, and what a program may ask over HTTP."""
 
-__all__: list[str] = []
+from limpet.web._server import StatusServer
+
+__all__ = ["StatusServer"]
