@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         SyncFollower,
         follow,
     )
-    from limpet.intake import Inbox, InboxOptions, Job, SyncInbox, SyncJob, inbox
+    from limpet.intake import Inbox, InboxOptions, InboxStats, Job, SyncInbox, SyncJob, inbox
     from limpet.output import (
         AppendToFile,
         AsyncOutput,
@@ -88,6 +88,7 @@ if TYPE_CHECKING:
         MoveFile,
         Output,
         OutputLimits,
+        OutputStats,
         OverwriteFile,
         Refused,
         Result,
@@ -155,6 +156,7 @@ __all__ = [
     "Follower",
     "Inbox",
     "InboxOptions",
+    "InboxStats",
     "Job",
     "LimitError",
     "LimpetError",
@@ -172,6 +174,7 @@ __all__ = [
     "OutputError",
     "OutputFailedError",
     "OutputLimits",
+    "OutputStats",
     "OverwriteFile",
     "Position",
     "Reason",
@@ -238,10 +241,11 @@ if not TYPE_CHECKING:  # the checker has the imports above, and must accept no o
                     Appended FollowEvent FollowOptions FollowStats Follower Line Position
                     SyncFollower follow
                     """,
-                "limpet.intake": "Inbox InboxOptions Job SyncInbox SyncJob inbox",
+                "limpet.intake": "Inbox InboxOptions InboxStats Job SyncInbox SyncJob inbox",
                 "limpet.output": """
                     AppendToFile AsyncOutput CreateFile DeleteDir DeleteFile Done MakeDir MoveFile
-                    Output OutputLimits OverwriteFile Refused Result Rotation open_output safe_name
+                    Output OutputLimits OutputStats OverwriteFile Refused Result Rotation
+                    open_output safe_name
                     """,
                 "limpet.watching": """
                     Dir Explanation File MultiWatch Reason SyncMultiWatch SyncWatch Watch WatchStats

@@ -762,3 +762,36 @@ async def test_help_shows_every_option() -> None:
     assert defaults["unit"] == "file"
     assert "concurrency: Jobs that may be open at a time." in (limpet.inbox.__doc__ or "")
     assert logging.getLogger("limpet.inbox").level == logging.NOTSET
+
+
+async def test_the_figures_of_an_inbox(tmp_path: Path) -> None:
+    """What waits, is open, is to be tried again, is done and has failed."""
+    (tmp_path / "in").mkdir()
+    for name in ("bad", "good"):
+        (tmp_path / "in" / name).write_text(name)
+    box = limpet.inbox(
+        tmp_path / "in", done=tmp_path / "done", failed=tmp_path / "failed", attempts=2,
+        settle=0, backoff=0.01, backoff_max=0.01, concurrency=1,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match="not running"):
+        box.stats()
+    ended = 0
+    async with box:
+        async for job in box:
+            stats = box.stats()
+            assert (stats.active, stats.done + stats.retried + stats.failed) == (1, ended)
+            assert stats.oldest is not None
+            try:
+                async with job:
+                    assert await job.text() != "bad"
+            except AssertionError:
+                pass
+            ended += 1
+            if ended == 3:
+                break
+        stats = box.stats()
+        assert (stats.done, stats.retried, stats.failed, stats.active) == (1, 1, 1, 0)
+        assert (stats.waiting, stats.retrying, stats.oldest) == (0, 0, None)
+        assert stats.last_done is not None
+        assert box.watch_stats().backend
+    assert (tmp_path / "failed" / "bad").exists()

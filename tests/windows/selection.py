@@ -40,6 +40,8 @@ RUN: Final = tuple(
     following/test_async_follower following/test_faults
     following/test_starts
     intake/test_inbox intake/test_model intake/test_sync_inbox
+    status/test_rates status/test_happenings status/test_wire status/test_record
+    status/test_client output/test_stats
     compat/test_substitute compat/test_watchfiles compat/test_watchfiles_surface
     compat/test_watchdog web/test_attacks web/test_server
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop

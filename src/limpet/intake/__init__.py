@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from limpet._lazy_names import lazy_names
 from limpet.intake._free_names import MOST_NAMES, numbered
 from limpet.intake._inbox_options import InboxOptions, Options, Unit
+from limpet.intake._inbox_stats import InboxStats
 
 if TYPE_CHECKING:
     from limpet.intake._failure_note import JobFailedError, full_failure, note_name, note_text
@@ -21,6 +22,7 @@ __all__ = [
     "MOST_NAMES",
     "Inbox",
     "InboxOptions",
+    "InboxStats",
     "Job",
     "JobFailedError",
     "Options",

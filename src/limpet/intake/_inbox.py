@@ -27,10 +27,11 @@ from limpet._event_loop import EventLoop
 from limpet.events import Event
 from limpet.intake._arrivals import note_events, watch_keywords
 from limpet.intake._inbox_options import InboxOptions
+from limpet.intake._inbox_stats import InboxStats
 from limpet.intake._intake import Claim, Intake
 from limpet.intake._job_content import read_job
 from limpet.intake._sync_inbox import SyncInbox
-from limpet.watching import Watch, watch_dir
+from limpet.watching import Watch, WatchStats, watch_dir
 
 _log: Final = logging.getLogger("limpet.inbox")
 STALLED_S: Final = 10.0
@@ -178,6 +179,29 @@ class Inbox:
     async def __aexit__(self, *_error: object) -> None:
         """Stop; see ``aclose``."""
         await self.aclose()
+
+    def watch_stats(self) -> WatchStats:
+        """Return figures of the watch of its folder.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._watch is None:
+            message = f"{self!r} is not running"
+            raise RuntimeError(message)
+        return self._watch.stats()
+
+    def stats(self) -> InboxStats:
+        """Return figures of this process; in any thread.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        intake = self._intake
+        if intake is None:
+            message = f"{self!r} is not running"
+            raise RuntimeError(message)
+        return intake.stats()
 
     async def aclose(self) -> None:
         """Stop: iterations end, and jobs whose block was not entered are given back.

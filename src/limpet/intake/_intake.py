@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,6 +22,7 @@ from limpet._backoff import Backoff
 from limpet.errors import UsageError
 from limpet.intake._failure_note import full_failure, note_text, short_failure
 from limpet.intake._inbox_options import InboxOptions
+from limpet.intake._inbox_stats import InboxStats
 from limpet.intake._job_queue import JobQueue, Waiting
 from limpet.intake._job_record import (
     FOLDER,
@@ -49,6 +50,7 @@ class Claim:
     path: str
     attempt: int
     record: JobRecord
+    since: float = field(default_factory=time.time)
     is_entered: bool = False
     is_over: bool = False
     came_again: bool = False
@@ -85,7 +87,26 @@ class Intake:
         """Name -> facts, of records that a full disk did not take."""
         self._changed: dict[str, tuple[int, float]] = {}
         """Name -> how often it changed while it was processed, and the earliest next try."""
+        self._retrying: set[str] = set()
+        """Names of jobs that have failed and wait for another try."""
+        self._retried = self._done_count = self._failed_count = 0
+        self._last_done: float | None = None
         self._away = self._folders_inside((self._root,))
+
+    def stats(self) -> InboxStats:
+        """Return figures; in any thread."""
+        with self._lock:
+            oldest = min((one.since for one in self._open.values()), default=None)
+            return InboxStats(
+                waiting=len(self.queue),
+                active=len(self._open),
+                retrying=len(self._retrying),
+                done=self._done_count,
+                retried=self._retried,
+                failed=self._failed_count,
+                oldest=oldest,
+                last_done=self._last_done,
+            )
 
     def open(self) -> None:
         """Verify the folders, and take up the jobs that an earlier process left.
@@ -142,6 +163,7 @@ class Intake:
             self.queue.discard(name)
             self._troubles.pop(name, None)
             self._changed.pop(name, None)
+            self._retrying.discard(name)
 
     def rename(self, source: str, target: str) -> None:
         """Move what is waiting below a folder that was renamed; what is open there comes again."""
@@ -157,6 +179,7 @@ class Intake:
             self.queue.clear()
             self._troubles.clear()
             self._changed.clear()
+            self._retrying.clear()
 
     def next_due(self) -> float | None:
         """Return when a name is due, monotonic seconds; ``None`` if none waits."""
@@ -285,6 +308,7 @@ class Intake:
         claim = Claim(name, path, record.attempts, record)
         with self._lock:
             self._open[name] = claim
+            self._retrying.discard(name)
         self._ready.append(claim)
         return claim
 
@@ -385,6 +409,9 @@ class Intake:
         delay = self._backoff.after(claim.attempt)
         self.report(f"{message}; again in {delay:.1f} s")
         record.due = time.time() + delay
+        with self._lock:
+            self._retried += 1
+            self._retrying.add(name)
         self._save(name, record)
         self.add(name, delay=delay)
 
@@ -448,6 +475,12 @@ class Intake:
         self._troubles.pop(name, None)
         self._unsaved.pop(name, None)
         self._changed.pop(name, None)
+        with self._lock:
+            if failure:
+                self._failed_count += 1
+            else:
+                self._done_count += 1
+                self._last_done = time.time()
         record.forget()
 
     def _copied(self, name: str, record: JobRecord) -> Callable[[], None]:

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from limpet.intake._arrivals import note_events, watch_keywords
 from limpet.intake._inbox_options import InboxOptions
+from limpet.intake._inbox_stats import InboxStats
 from limpet.intake._intake import Claim, Intake
 from limpet.intake._job_content import read_job
 from limpet.watching import SyncWatch, watch_dir
@@ -121,6 +122,18 @@ class SyncInbox:
     def __exit__(self, *_error: object) -> None:
         """Stop; see ``close``."""
         self.close()
+
+    def stats(self) -> InboxStats:
+        """Return figures of this process; in any thread.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        intake = self._intake
+        if intake is None:
+            message = f"{self!r} is not running"
+            raise RuntimeError(message)
+        return intake.stats()
 
     def close(self) -> None:
         """Stop: iterations end, and jobs whose block was not entered are given back.

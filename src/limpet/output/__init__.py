@@ -19,6 +19,7 @@ from limpet.output._operations import (
     verb_of,
 )
 from limpet.output._output import Output
+from limpet.output._output_stats import OutputStats, added
 from limpet.output._rename_free import rename_to_free_path
 from limpet.output._results import Done, RefusalCode, Refused, Result, RootState
 
@@ -36,6 +37,7 @@ __all__ = [
     "Output",
     "OutputLimits",
     "OutputOptions",
+    "OutputStats",
     "OverwriteFile",
     "RefusalCode",
     "Refused",
@@ -43,6 +45,7 @@ __all__ = [
     "RootState",
     "Rotation",
     "Ticket",
+    "added",
     "open_output",
     "rename_to_free_path",
     "safe_name",

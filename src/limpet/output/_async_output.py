@@ -23,6 +23,7 @@ from limpet.output._jobs import Job, PackingJob, pack
 from limpet.output._operation_methods import OperationMethods
 from limpet.output._operations import Operation, check_operation
 from limpet.output._output import Output
+from limpet.output._output_stats import OutputStats
 from limpet.output._output_thread import OutputThread
 from limpet.output._refusals import RefusalError, refused
 from limpet.output._results import Done, RefusalCode, Refused, Result
@@ -233,6 +234,10 @@ class AsyncOutput(OperationMethods[Coroutine[Any, Any, Done]]):
     def path(self) -> os.PathLike[str]:
         """The root as it was given, made absolute."""
         return self._output.path
+
+    def stats(self) -> OutputStats:
+        """Return figures; in any thread."""
+        return self._output.stats()
 
     # -- operations as values ------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from limpet.output._results import Done
 if TYPE_CHECKING:
     from limpet.output._atomic_write import Change
     from limpet.output._operations import Operation
+    from limpet.output._output_stats import OutputCounters
     from limpet.output._results import RootState
 
 _Source: TypeAlias = "tuple[Operation, tuple[str, ...], Change, RootState]"
@@ -24,17 +25,19 @@ _Source: TypeAlias = "tuple[Operation, tuple[str, ...], Change, RootState]"
 class DoneMaker:
     """Makes the results of one output; their fields may be read in any thread."""
 
-    __slots__ = ("_last", "_root")
+    __slots__ = ("_counters", "_last", "_root")
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, counters: OutputCounters) -> None:
         self._root = root
+        self._counters = counters
         self._last: tuple[tuple[str, ...], Path] = ((), root)
         """The last path: often the next one is the same."""
 
     def done(
         self, operation: Operation, parts: tuple[str, ...], change: Change, root: RootState
     ) -> Done:
-        """Return the result of an operation."""
+        """Return the result of an operation, and count what it has written."""
+        self._counters.bytes_written += change.size
         return make_lazily(Done, self, (operation, parts, change, root))
 
     def field(self, source: object, name: str) -> object:

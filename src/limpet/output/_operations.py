@@ -228,9 +228,10 @@ _VERBS: dict[type[object], str] = {
 _KINDS: Final = tuple(_VERBS)
 
 
-def verb_of(operation: Operation) -> str:
-    """Return the name of the method that does the same."""
-    return next(_VERBS[kind] for kind in type(operation).__mro__ if kind in _VERBS)
+def verb_of(operation: Operation | type[Operation]) -> str:
+    """Return the name of the method that does the same as an operation, or as those of a class."""
+    kind = operation if isinstance(operation, type) else type(operation)
+    return next(_VERBS[one] for one in kind.__mro__ if one in _VERBS)
 
 
 def check_operation(value: object) -> None:

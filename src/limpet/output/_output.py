@@ -24,6 +24,7 @@ from limpet.output._operations import (
     check_operation,
 )
 from limpet.output._output_engine import OutputEngine
+from limpet.output._output_stats import OutputStats
 from limpet.output._own_write_reporter import watched_with_keep
 from limpet.output._pack import Packing
 from limpet.output._platform import default_calls
@@ -181,6 +182,10 @@ class Output(OperationMethods[Done]):
     def way(self) -> str:
         """How names are resolved: ``openat2`` or ``walk``; both are confined."""
         return self._engine.root_dir.way
+
+    def stats(self) -> OutputStats:
+        """Return figures; in any thread."""
+        return self._engine.counters.stats()
 
     def _forget_threads(self) -> None:
         """Make it usable in a forked child: the thread that held it is not there."""

@@ -26,6 +26,7 @@ from limpet.output._operations import (
     Operation,
     OverwriteFile,
 )
+from limpet.output._output_stats import OutputCounters
 from limpet.output._pack import Packing
 from limpet.output._quota import Quota
 from limpet.output._refusals import HeldError, RefusalError, refused
@@ -65,7 +66,8 @@ class OutputEngine:
         )
         self._quota = Quota(calls, settings["limits"])
         self._unnamed = UnnamedFiles(calls)
-        self._results = DoneMaker(root)
+        self.counters = OutputCounters()
+        self._results = DoneMaker(root, self.counters)
 
     def open(self) -> None:
         """Open the root and remove the leftovers of processes that died.
@@ -114,6 +116,9 @@ class OutputEngine:
             batch.close()
         for task, result in zip(tasks, batch.results, strict=True):
             task.result = result
+            if result is not None:
+                self.counters.add(task.operation, result)
+        self.counters.over()
         return self._packings(batch)
 
     def _finish(self, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -30,25 +31,28 @@ class Happening:
 
 
 class Happenings:
-    """A ring of the last things. Its methods are called in one thread: that of the program."""
+    """A ring of the last things, for any threads."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._ring: deque[tuple[float, What, object, str, str]] = deque(maxlen=most)
+        self._lock = threading.Lock()
         self.count = 0
         """All that there were; the number of the newest one."""
 
     def add(self, what: What, subject: object, by: str = "", detail: str = "") -> None:
         """Keep one; it costs well below a microsecond."""
-        self.count += 1
-        self._ring.append((time.time(), what, subject, by, detail))
+        with self._lock:
+            self.count += 1
+            self._ring.append((time.time(), what, subject, by, detail))
 
     def since(self, number: int, most: int) -> tuple[int, list[Happening]]:
         """Return the newest ones after a number, oldest first, and at most ``most``.
 
         The first value is how many after that number are not among them: too many, or forgotten.
         """
-        fresh = max(0, self.count - number)
-        taken = min(fresh, most, len(self._ring))
-        found = [Happening(*one) for one in islice(reversed(self._ring), taken)]
-        found.reverse()
+        with self._lock:
+            fresh = max(0, self.count - number)
+            taken = min(fresh, most, len(self._ring))
+            newest = list(islice(reversed(self._ring), taken))
+        found = [Happening(*one) for one in reversed(newest)]
         return fresh - taken, found

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from limpet.status._happenings import Happenings
 from limpet.status._model import Status
+
+
+@runtime_checkable
+class Refreshed(Protocol):
+    """A source that reads a part of its status from the disk, beforehand."""
+
+    async def refresh(self) -> None:
+        """Read that part again."""
 
 
 class StatusSource(Protocol):

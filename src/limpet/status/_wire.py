@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import cache
+from pathlib import PurePath
 from typing import Any, Final, NoReturn
 
 from limpet._surrogates import writable
@@ -58,6 +59,14 @@ def happening_to_wire(number: int, one: Happening) -> dict[str, Any]:
         source = getattr(event, "source", None)
         if source is not None:
             wire["source"] = writable(str(source))
+    elif isinstance(one.subject, Mapping):  # an event in its JSON form, as agents have it
+        wire |= {
+            key: writable(value)[:_LONGEST]
+            for key in ("type", "path", "source")
+            if isinstance(value := one.subject.get(key), str)
+        }
+    elif isinstance(one.subject, PurePath):
+        wire["path"] = writable(str(one.subject))
     elif (path := getattr(one.subject, "path", None)) is not None:
         wire["type"] = type(one.subject).__name__
         wire["path"] = writable(str(path))
