@@ -50,8 +50,8 @@ function _shtab_limpet_using
   test "$_shtab_limpet_cmdpath" = "$argv"
 end
 
-set -g _shtab_limpet_commands watch follow doctor explain inbox put append rm mv mkdir run check new replay dead-letters agent hub completion help
-set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --backoff-max --burst --busy --ca --cert --color --concurrency --content --count --done --drain --durability --encoding --errors --exclude --exec --ext --failed --format --gather --hub --if-exists --ignore-file --include --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --unit --user --watch -e -n -t -x
+set -g _shtab_limpet_commands watch follow doctor explain inbox put append rm mv mkdir run check new replay dead-letters status top agent hub completion help
+set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --backoff-max --burst --busy --ca --cert --color --concurrency --content --count --done --drain --durability --encoding --errors --exclude --exec --ext --failed --format --gather --hub --if-exists --ignore-file --include --interval --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --unit --user --watch -e -n -t -x
 
 complete -c limpet -e
 complete -c limpet -f
@@ -86,6 +86,7 @@ complete -c limpet -n '_shtab_limpet_using watch' -s q -l quiet -d 'no ready lin
 complete -c limpet -n '_shtab_limpet_using watch' -l count -x -d 'end after N reported events'
 complete -c limpet -n '_shtab_limpet_using watch' -s t -l timeout -x -d 'end, with exit code 124, once nothing was reported for this long'
 complete -c limpet -n '_shtab_limpet_using watch' -l stats -d 'at the end, print the statistics of each watch on standard error'
+complete -c limpet -n '_shtab_limpet_using watch' -l listen -x -d 'serve a page, metrics and JSON about the run: PORT or HOST:PORT on loopback (0 is a free port), or unix:PATH; needs limpet[web]'
 complete -c limpet -n '_shtab_limpet_using watch' -s x -l exec -x -d 'run this for each event, with the event'"'"'s JSON on its standard input, and LIMPET_PATH and LIMPET_EVENT_TYPE in its environment; {} in it is the path, {/} its name, {//} its folder, {.} and {/.} are without the ending; takes all arguments that follow'
 complete -c limpet -n '_shtab_limpet_using watch' -s b -l batch -d 'run it once for each burst of events, with the paths on its standard input, one a line, and in place of {}'
 complete -c limpet -n '_shtab_limpet_using watch' -l on-start -d 'run it once at the start, before any event'
@@ -122,6 +123,7 @@ complete -c limpet -n '_shtab_limpet_using follow' -l max-line -x -d 'longest li
 complete -c limpet -n '_shtab_limpet_using follow' -s q -l quiet -d 'never write a file'"'"'s name before its lines'
 complete -c limpet -n '_shtab_limpet_using follow' -l format -xka "text jsonl" -d 'how lines are written (text)'
 complete -c limpet -n '_shtab_limpet_using follow' -l stats -d 'at the end, print statistics on standard error'
+complete -c limpet -n '_shtab_limpet_using follow' -l listen -x -d 'serve a page, metrics and JSON about the run: PORT or HOST:PORT on loopback (0 is a free port), or unix:PATH; needs limpet[web]'
 complete -c limpet -n '_shtab_limpet_using follow' -l backend -xka "auto fanotify inotify windows watchfiles poll" -d 'source of hints: auto, fanotify, inotify, windows, watchfiles, poll (auto)'
 complete -c limpet -n '_shtab_limpet_using follow' -l poll-interval -x -d 'time between two passes where the system gives no hints (0.25)'
 complete -c limpet -n '_shtab_limpet_using follow; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'files to follow, or globs'
@@ -170,6 +172,7 @@ complete -c limpet -n '_shtab_limpet_using inbox' -l done -xka "(__fish_complete
 complete -c limpet -n '_shtab_limpet_using inbox' -l delete -d 'in place of --done: delete what was processed'
 complete -c limpet -n '_shtab_limpet_using inbox' -l failed -xka "(__fish_complete_directories)" -d 'folder for what failed, with notes'
 complete -c limpet -n '_shtab_limpet_using inbox' -l exec -x -d 'run this for each job, with its path in place of {} in an argument, and LIMPET_PATH, LIMPET_ROOT and LIMPET_ATTEMPT in its environment; takes all arguments that follow'
+complete -c limpet -n '_shtab_limpet_using inbox' -l listen -x -d 'serve a page, metrics and JSON about the run: PORT or HOST:PORT on loopback (0 is a free port), or unix:PATH; needs limpet[web]'
 complete -c limpet -n '_shtab_limpet_using inbox' -l attempts -x -d 'tries before a job goes to the failed folder (3)'
 complete -c limpet -n '_shtab_limpet_using inbox' -l backoff -x -d 'pause before the second try; doubles with each further one (1)'
 complete -c limpet -n '_shtab_limpet_using inbox' -l backoff-max -x -d 'longest pause before another try (60)'
@@ -252,13 +255,13 @@ complete -c limpet -n '_shtab_limpet_using run' -l loop-limit -x -d 'most events
 complete -c limpet -n '_shtab_limpet_using run' -l log-format -xka "text json" -d 'format of the log (text)'
 complete -c limpet -n '_shtab_limpet_using run' -l log-level -xka "debug info warning error" -d 'lowest level that is logged (info)'
 complete -c limpet -n '_shtab_limpet_using run' -l until-done -d 'end once every input has ended'
-complete -c limpet -n '_shtab_limpet_using run' -l listen -x -d 'serve health and metrics, on loopback'
+complete -c limpet -n '_shtab_limpet_using run' -l listen -x -d 'serve a page, metrics and JSON about the run: PORT or HOST:PORT on loopback (0 is a free port), or unix:PATH; needs limpet[web]'
 complete -c limpet -n '_shtab_limpet_using run; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'YAML file of the bot'
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a check -d 'Report all problems of bots'"'"' files, and run nothing.'
 complete -c limpet -n '_shtab_limpet_using check' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using check' -l color -xka "auto always never" -d 'colours of text (auto)'
 complete -c limpet -n '_shtab_limpet_using check' -l json -d 'report each problem as a line of JSON'
-complete -c limpet -n '_shtab_limpet_using check' -l schema -d 'print the JSON Schema of bots'"'"' files (of: agent, fleet, event) and exit'
+complete -c limpet -n '_shtab_limpet_using check' -l schema -d 'print the JSON Schema of bots'"'"' files (of: agent, fleet, event, status) and exit'
 complete -c limpet -n '_shtab_limpet_using check; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'YAML files of bots'
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a new -d 'Write a commented starter file: audit, archive, follow or inbox.'
 complete -c limpet -n '_shtab_limpet_using new' -s h -l help -d 'show this help message and exit'
@@ -293,11 +296,22 @@ complete -c limpet -n '_shtab_limpet_using dead-letters' -l loop-limit -x -d 'mo
 complete -c limpet -n '_shtab_limpet_using dead-letters' -l log-format -xka "text json" -d 'format of the log (text)'
 complete -c limpet -n '_shtab_limpet_using dead-letters' -l log-level -xka "debug info warning error" -d 'lowest level that is logged (info)'
 complete -c limpet -n '_shtab_limpet_using dead-letters' -l json -d 'of list and show: a line of JSON for each'
+complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a status -d 'Show how bots, agents and other commands are, that run with --listen.'
+complete -c limpet -n '_shtab_limpet_using status' -s h -l help -d 'show this help message and exit'
+complete -c limpet -n '_shtab_limpet_using status' -l color -xka "auto always never" -d 'colours of text (auto)'
+complete -c limpet -n '_shtab_limpet_using status' -l json -d 'write each status as a line of JSON'
+complete -c limpet -n '_shtab_limpet_using status' -s q -l quiet -d 'write nothing: the exit code says it'
+complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a top -d 'Show live what runs with --listen: what it does, what waits, and what failed.'
+complete -c limpet -n '_shtab_limpet_using top' -s h -l help -d 'show this help message and exit'
+complete -c limpet -n '_shtab_limpet_using top' -l color -xka "auto always never" -d 'colours of text (auto)'
+complete -c limpet -n '_shtab_limpet_using top' -l json -d 'write one snapshot as JSON and end'
+complete -c limpet -n '_shtab_limpet_using top' -l interval -x -d 'between two questions (1)'
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a agent -d 'Watch folders of this host and send their events to a hub; write into its outputs for bots of other hosts.'
 complete -c limpet -n '_shtab_limpet_using agent' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using agent' -l color -xka "auto always never" -d 'colours of text (auto)'
 complete -c limpet -n '_shtab_limpet_using agent' -l check -d 'report what is wrong with CONFIG, and exit'
 complete -c limpet -n '_shtab_limpet_using agent' -l verbose -d 'log all: as --log-level debug'
+complete -c limpet -n '_shtab_limpet_using agent' -l listen -x -d 'serve a page, metrics and JSON about the run: PORT or HOST:PORT on loopback (0 is a free port), or unix:PATH; needs limpet[web]'
 complete -c limpet -n '_shtab_limpet_using agent' -l log-format -xka "text json" -d 'format of the log (text)'
 complete -c limpet -n '_shtab_limpet_using agent' -l log-level -xka "debug info warning error" -d 'lowest level that is logged (info)'
 complete -c limpet -n '_shtab_limpet_using agent; and test $_shtab_limpet_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'YAML file of the agent'
@@ -319,4 +333,4 @@ complete -c limpet -n '_shtab_limpet_using completion; and test $_shtab_limpet_n
 complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' -a help -d 'Show the options of a command.'
 complete -c limpet -n '_shtab_limpet_using help' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using help' -l color -xka "auto always never" -d 'colours of text (auto)'
-complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor explain inbox put append rm mv mkdir run check new replay dead-letters agent hub completion help" -d 'one of the commands'
+complete -c limpet -n '_shtab_limpet_using help; and test $_shtab_limpet_npos -ge 0' -ka "watch follow doctor explain inbox put append rm mv mkdir run check new replay dead-letters status top agent hub completion help" -d 'one of the commands'

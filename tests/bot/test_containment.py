@@ -17,7 +17,6 @@ from mewbot.core import InputEvent, OutputEvent
 from limpet.bot import AllEventsTrigger, Behaviour, Runner, RunOptions
 from limpet.bot.compat._mewbot_failures import contained_steps
 from limpet.bot.events._action_result import Outcome
-from limpet.bot.runner._metrics import health_of
 from limpet.errors import UsageError
 from tests.bot.test_runner import (
     FAST,
@@ -261,20 +260,21 @@ def test_a_dead_worker_and_a_dead_dispatcher_are_reported_and_started_again() ->
         worker._backoff, dispatcher._backoff = (type(worker._backoff)(0.05, 1) for _ in "12")
         task = asyncio.create_task(runner.run())
         await until(lambda: worker.down)
-        health = health_of(runner.snapshot())
-        assert health["status"] == "failing"
-        assert list(health["failures"]) == ["behaviour b"]
+        status = runner.status()
+        assert status.health == "failing"
+        assert [one.where for one in status.problems] == ["behaviour b"]
+        assert status.behaviours[0].failure
         await until(lambda: len(io.output.got) == 6)
         assert io.output.got == ["0", "1", "2", "3", "4", "5"]
-        assert health_of(runner.snapshot())["status"] == "ok"
+        assert runner.status().health == "ok"
         for one in asyncio.all_tasks():
             if one.get_name() in {"dispatch", "behaviour b"}:
                 one.cancel()
-        await until(lambda: len(health_of(runner.snapshot())["failures"]) == 2)
+        await until(lambda: len(runner.failures) == 2)
         assert io.input.queue is not None
         await io.input.queue.put(TextEvent("6"))
         await until(lambda: io.output.got[-1] == "6")
-        assert health_of(runner.snapshot())["status"] == "ok"
+        assert runner.status().health == "ok"
         runner.stop()
         assert (await task).worker_restarts == 3
 

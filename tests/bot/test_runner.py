@@ -44,7 +44,6 @@ from limpet.bot.events._host_path import make_host_path
 from limpet.bot.events._input_events import wrap
 from limpet.bot.io._event_queue import EventQueue, StoppedError
 from limpet.bot.runner import Stats
-from limpet.bot.runner._metrics import health_of, metrics_of
 from limpet.errors import UsageError
 from limpet.remote import RemotePathError
 from tests.bot.factories import created, put, renamed
@@ -499,11 +498,11 @@ def test_a_watch_that_fails_is_restarted_and_health_reports_it(folder: Path) -> 
         runner.supervisor._first = 0.01
         task = asyncio.create_task(runner.run())
         await until(lambda: runner.stats.restarts >= 2)
-        health = health_of(runner.snapshot())
-        assert (health["status"], list(health["failures"])) == ("failing", ["in"])
+        status = runner.status()
+        assert (status.health, [one.where for one in status.problems]) == ("failing", ["in"])
         blocker.unlink()
-        await until(lambda: runner.snapshot().inputs["in"])
-        await until(lambda: health_of(runner.snapshot())["status"] == "ok")
+        await until(lambda: are_watched(runner))
+        await until(lambda: runner.status().health == "ok")
         put(folder / "in" / "a")
         await until(lambda: names)
         runner.stop()
@@ -920,11 +919,17 @@ def looping(directory: Path, **more: Any) -> list[Any]:
     return [FileSystem(input_path=str(directory)), answer]
 
 
+def are_watched(runner: Runner) -> bool:
+    """Whether each input has its watch."""
+    watches = runner.status().watches
+    return bool(watches) and all(one.backend for one in watches)
+
+
 async def run_looping(bot: list[Any], directory: Path, until_it: Callable[[Stats], bool]) -> Stats:
     runner = Runner(bot, RunOptions(drain=0))
     task = asyncio.create_task(runner.run())
     await runner.ready.wait()
-    await until(lambda: all(runner.snapshot().inputs.values()))
+    await until(lambda: are_watched(runner))
     put(directory / "a")
     await until(lambda: until_it(runner.stats))
     runner.stop()
@@ -965,7 +970,7 @@ def test_a_dry_run_stays_dry_over_a_reload(folder: Path) -> None:
         task = asyncio.create_task(runner.run())
         await runner.ready.wait()
         await asyncio.get_running_loop().create_task(runner.reload(bot()), context=elsewhere)
-        await until(lambda: all(runner.snapshot().inputs.values()))
+        await until(lambda: are_watched(runner))
         put(directory / "a")
         await until(lambda: runner.stats.acted)
         await until(lambda: runner.is_idle)
@@ -997,9 +1002,7 @@ def test_a_reload_loses_and_doubles_nothing(folder: Path) -> None:
     async def main() -> None:
         runner = Runner(bot("0"), RunOptions(drain=5))
         task = asyncio.create_task(runner.run())
-        await until(
-            lambda: health_of(runner.snapshot())["inputs"] != {"io": None} and runner.ready.is_set()
-        )
+        await until(lambda: are_watched(runner) and runner.ready.is_set())
         names = [f"f{number}" for number in range(300)]
 
         async def feed() -> None:
@@ -1086,13 +1089,13 @@ def test_health_and_metrics_on_loopback() -> None:
         task = asyncio.create_task(runner.run())
         await runner.ready.wait()
         await until(lambda: io.output.got == ["a"])
-        assert runner.health is not None
-        port = runner.health.port
+        assert runner.listening is not None
+        port = runner.listening.port
         status, body = await asyncio.to_thread(get, port, "/health")
         assert (status, json.loads(body)["status"]) == (200, "ok")
         status, body = await asyncio.to_thread(get, port, "/metrics")
-        assert "limpet_bot_events_total 1\n" in body
-        assert 'limpet_bot_behaviour_queue_depth{behaviour="\\"odd\\"\\n"} 0\n' in body
+        assert "limpet_events_total 1.0\n" in body
+        assert 'limpet_behaviour_queue_depth{behaviour="\\"odd\\"\\n"' in body
         for line in body.splitlines():
             assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2
         assert (await asyncio.to_thread(get, port, "/other"))[0] == 404
@@ -1110,7 +1113,7 @@ def test_health_and_metrics_on_loopback() -> None:
     asyncio.run(main())
 
 
-def test_health_counts_what_waits_in_every_queue() -> None:
+def test_the_status_counts_what_waits_in_every_queue() -> None:
     """That of the dispatcher, and those of the behaviours, which may share a name."""
 
     async def main() -> None:
@@ -1120,49 +1123,18 @@ def test_health_counts_what_waits_in_every_queue() -> None:
         runner = Runner([io, *bots, behaviour(text_of, name="fast")], RunOptions(until_done=True))
         task = asyncio.create_task(runner.run())
         await until(lambda: len(io.output.got) == 20)
-        health = health_of(runner.snapshot())
-        assert (health["queued"], health["active"]) == (38, 2)
-        assert health["behaviours"] == {
-            "slow": {"queued": 38, "active": 2},
-            "fast": {"queued": 0, "active": 0},
-        }
-        assert 'limpet_bot_behaviour_queue_depth{behaviour="slow"} 38\n' in (
-            metrics_of(runner.snapshot())
-        )
+        status = runner.status()
+        assert [(one.name, one.queue_depth, one.active) for one in status.behaviours] == [
+            ("slow", 19, 1), ("slow", 19, 1), ("fast", 0, 0),
+        ]  # fmt: skip
+        assert [one.done for one in status.behaviours] == [0, 0, 20]
+        await until(lambda: runner.status().behaviours[0].oldest_s > 0)
         gate.set()
         await task
-        assert health_of(runner.snapshot())["queued"] == 0
-
-    asyncio.run(main())
-
-
-def test_a_request_that_fails_does_not_use_up_the_health_server() -> None:
-    """Each is closed, and the next one is answered."""
-    from limpet.bot.runner._health import HealthServer
-
-    async def main() -> None:
-        answers = [ZeroDivisionError()] * 20 + [{"status": "ok"}]
-
-        def health() -> dict[str, Any]:
-            found = answers.pop(0)
-            if isinstance(found, Exception):
-                raise found
-            return found
-
-        server = HealthServer("127.0.0.1:0", health=health, metrics=str)
-        await server.start()
-
-        async def ask() -> bytes:
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(b"GET /health HTTP/1.1\r\n\r\n")
-            try:
-                return await reader.read()
-            finally:
-                writer.close()
-
-        assert {await ask() for _ in range(20)} == {b""}
-        assert (await ask()).startswith(b"HTTP/1.1 200")
-        await server.stop()
+        status = runner.status()
+        assert [one.done for one in status.behaviours] == [20, 20, 20]
+        assert all(one.slowest_s > 0 and one.oldest_s == 0 for one in status.behaviours)
+        assert (status.events, status.queued, status.state) == (20, 0, "stopped")
 
     asyncio.run(main())
 
@@ -1196,12 +1168,14 @@ def test_case_d19_a_watch_that_sees_less_is_degraded(folder: Path) -> None:
         where: Any = {"location": folder, "time": 1.0, "seq": 1, "path": folder / "d"}
         one._waiting.append(Degraded(**where, reason="limit", message="raise the sysctl"))
         put(folder / "x")
-        await until(lambda: health_of(runner.snapshot())["status"] == "degraded")
-        assert health_of(runner.snapshot())["degraded"] == {str(folder / "d"): "raise the sysctl"}
-        assert 'limpet_bot_health{status="degraded"} 1' in metrics_of(runner.snapshot())
+        await until(lambda: runner.status().health == "degraded")
+        (watch,) = runner.status().watches
+        assert watch.degraded == {str(folder / "d"): "raise the sysctl"}
+        (problem,) = runner.status().problems
+        assert (problem.where, problem.reason) == (str(folder / "d"), "raise the sysctl")
         one._waiting.append(Recovered(**where))
         put(folder / "y")
-        await until(lambda: health_of(runner.snapshot())["status"] == "ok")
+        await until(lambda: runner.status().health == "ok")
         runner.stop()
         await task
 

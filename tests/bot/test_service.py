@@ -236,13 +236,16 @@ def test_sighup_reloads_a_changed_file_or_logs_its_errors(tmp_path: Path) -> Non
 
 
 def test_logs_as_json_and_the_health_endpoint(tmp_path: Path) -> None:
-    """Every line of the log is an object; one has the port."""
+    """Every line of the log is an object; one has the address, and what acting needs."""
     numbers(tmp_path, 3)
     argv = ["run", "bot.yaml", "--log-format", "json", "--listen", "127.0.0.1:0"]
     with Program(tmp_path, *argv) as program:
-        program.until(lambda: len(noted(tmp_path)) == 3 and "at port" in program.output)
+        program.until(lambda: len(noted(tmp_path)) == 3 and "status at" in program.output)
         lines = [json.loads(line) for line in program.output.splitlines()]
-        (port,) = (one["message"].split()[-1] for one in lines if "at port" in one["message"])
+        (address,) = (one["message"].split()[-1] for one in lines if "status at" in one["message"])
+        address, _, token = address.partition("/#token=")
+        assert token
+        port = address.rpartition(":")[2]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
             assert json.load(answer)["status"] == "ok"
         program.signal("SIGTERM")

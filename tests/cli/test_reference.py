@@ -21,6 +21,7 @@ from limpet.cli import (
     _follow_args,
     _hub_args,
     _inbox_args,
+    _status_args,
     _watch_args,
     _write,
 )
@@ -39,6 +40,7 @@ SECTIONS: dict[str, list[Parser]] = {
     "Writing": [_write.parser(command) for command in _write.USES],
     "limpet agent": [_agent_args.parser("agent")],
     "limpet hub": [_hub_args.parser("hub")],
+    **{f"limpet {command}": [_status_args.parser(command)] for command in ("status", "top")},
     **{f"limpet {command}": [_bot_args.parser(command)] for command in _bot_args.USES},
 }
 """Heading of the page -> the commands whose options it lists."""

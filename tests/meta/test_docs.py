@@ -43,7 +43,7 @@ def codes() -> Iterator[str]:
     yield from get_args(RemoteCode)
     yield from re.findall(r'code="([a-z-]+)"', read(ROOT / "src/limpet/cli/_doctor.py"))
     files = [ROOT / "src/limpet/_config_problem.py"]
-    for part in ("bot", "remote"):
+    for part in ("bot", "remote", "status", "web"):
         files += (ROOT / "src/limpet" / part).rglob("*.py")
     for path in files:
         yield from re.findall(r'\b(?:default_)?code(?:: str)? ?= ?"([a-z-]+)"', read(path))

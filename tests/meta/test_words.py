@@ -21,7 +21,8 @@ DROPPED = {
 }  # fmt: skip
 """Words that no identifier has; ``dead_letter`` and ``dead_letters`` are the field's term."""
 
-HUB = ("remote", "cli", "bot/io/_remote_filesystem.py", "_pytest_plugin.py", "status", "web")
+HUB = ("remote", "cli", "bot/io/_remote_filesystem.py", "_pytest_plugin.py", "status", "web",
+       "bot/io/_limpet_input.py", "bot/runner/_bot_status.py")  # fmt: skip
 """Where ``hub``, the NATS server, may be named."""
 
 SETTLE = {

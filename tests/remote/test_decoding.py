@@ -25,7 +25,7 @@ from limpet.remote import (
     Subjects,
     read_events,
 )
-from limpet.remote._agent_presence import report_of
+from limpet.remote._agent_report import report_of
 from limpet.remote._command_codec import (
     CommandError,
     decode_answer,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from limpet.remote import Subjects
-from limpet.remote._agent_presence import AgentError, AgentPresence, _process_here, report_of
+from limpet.remote._agent_presence import AgentError, AgentPresence, _process_here
+from limpet.remote._agent_report import report_of
 from limpet.remote._hub_check import examine
 from limpet.remote.transport import NatsTransport, Transport
 from tests.waiting import until

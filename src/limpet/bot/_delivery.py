@@ -44,7 +44,7 @@ class Earlier(NamedTuple):
 class Delivery:
     """An event, and how many behaviours still have to finish it."""
 
-    __slots__ = ("_key", "dead_letter", "event", "fate", "remaining", "source", "token")
+    __slots__ = ("_key", "dead_letter", "event", "fate", "remaining", "since", "source", "token")
 
     def __init__(
         self,
@@ -63,6 +63,8 @@ class Delivery:
         self.source = source
         self.token = token
         self.remaining = 1
+        self.since = 0.0
+        """When it was taken from the queue, in Unix seconds; 0 before that."""
         self._key = ""
         self.fate: Fate | None = None
         """What the behaviour that finished last has made of it."""

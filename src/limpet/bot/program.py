@@ -6,7 +6,8 @@ from limpet._logging import LogFormat, logging_to
 from limpet.bot._starter_files import STARTERS, starter
 from limpet.bot.runner._dead_letters import DeadLetter, DeadLetters
 from limpet.bot.runner._replay import ReplayReport
-from limpet.bot.runner._service import default_state_dir, drop, replay, serve
+from limpet.bot.runner._service import drop, replay, serve
+from limpet.status import default_state_dir
 
 __all__ = [
     "STARTERS",

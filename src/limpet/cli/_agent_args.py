@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from limpet.cli._listen_option import LISTEN
 from limpet.cli._log_args import add_log_options, logging_of
 from limpet.cli._parser import Parser, add_flags
 
@@ -22,6 +23,7 @@ def parser(command: str) -> Parser:
             "--verbose": "log all: as --log-level debug",
         },
     )
+    made.add_argument("--listen", metavar="ADDRESS", help=LISTEN)
     add_log_options(made.add_argument)
     return made
 
@@ -35,4 +37,4 @@ def main(command: str, argv: list[str]) -> int:
         return check(given.words[0])
     if given.verbose:
         given.log_level = "debug"
-    return run(given.words[0], lambda: logging_of(given))
+    return run(given.words[0], lambda: logging_of(given), listen=given.listen)

@@ -14,6 +14,7 @@ from limpet._suggest import near
 from limpet.cli._color import PROBLEM_RULES, painted
 from limpet.cli._complaint import complain
 from limpet.cli._event_text import escape
+from limpet.cli._listen_option import LISTEN
 from limpet.cli._log_args import add_log_options, logging_of
 from limpet.cli._parser import Parser, add_flags, seconds, whole_number
 from limpet.errors import MissingExtraError, UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from limpet.bot.runner import RunOptions
 
 
-_SCHEMAS: Final = ("bot", "agent", "fleet", "event")
+_SCHEMAS: Final = ("bot", "agent", "fleet", "event", "status")
 """Kinds of files whose JSON Schema is in the package."""
 
 USES: Final = {
@@ -51,7 +52,8 @@ _FLAGS: Final = {
     "run": {"--until-done": "end once every input has ended"},
     "check": {
         "--json": "report each problem as a line of JSON",
-        "--schema": "print the JSON Schema of bots' files (of: agent, fleet, event) and exit",
+        "--schema": "print the JSON Schema of bots' files (of: agent, fleet, event, status) and "
+        "exit",
     },
     "new": {"--force": "replace an existing file"},
     "replay": {
@@ -69,7 +71,7 @@ def parser(command: str) -> Parser:
         add_run_options(made)
     add_flags(add, _FLAGS[command])
     if command == "run":
-        add("--listen", metavar="HOST:PORT", help="serve health and metrics, on loopback")
+        add("--listen", metavar="ADDRESS", help=LISTEN)
     return made
 
 

@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "new": "Write a commented starter file for a bot.",
     "replay": "Process a bot's dead letters again.",
     "dead-letters": "List, show, retry or discard a bot's dead letters.",
+    "status": "Show how what runs is, for people and scripts.",
+    "top": "Show live what runs: what it does, what waits and what failed.",
     "agent": "Watch and write for bots of other hosts, over a hub.",
     "hub": "Set up a hub for agents and bots.",
     "completion": "Print what completes the command line in a shell.",
@@ -78,6 +80,10 @@ def module_of(command: str) -> CommandModule:
             from limpet.cli import _dead_letters_args
 
             return _dead_letters_args
+        case "status" | "top":
+            from limpet.cli import _status_args
+
+            return _status_args
         case "agent":
             from limpet.cli import _agent_args
 

@@ -6,6 +6,7 @@ import os
 from glob import has_magic
 from typing import Any, Final
 
+from limpet.cli._listen_option import LISTEN
 from limpet.cli._option_args import add_options, given_options
 from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import UsageError
@@ -57,6 +58,7 @@ def parser(command: str) -> Parser:
     add("-q", "--quiet", action="store_true", help="never write a file's name before its lines")
     add_choice(add, "--format", FORMATS, "how lines are written", "text")
     add_flags(add, {"--stats": "at the end, print statistics on standard error"})
+    add("--listen", metavar="ADDRESS", help=LISTEN)
     add = made.add_argument_group("how it is watched").add_argument
     add_options(add, FollowOptions, ("backend", "poll_interval"))
     return made
@@ -88,6 +90,7 @@ def main(command: str, argv: list[str]) -> int:
             prefix=not given.quiet
             and (len(given.words) > 1 or (has_magic(first) and not os.path.lexists(first))),
             stats=given.stats,
+            listen=given.listen,
         )
     )
 

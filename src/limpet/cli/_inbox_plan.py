@@ -16,3 +16,4 @@ class InboxPlan:
     failed: str
     options: dict[str, Any]
     argv: tuple[str, ...]
+    listen: str | None = None

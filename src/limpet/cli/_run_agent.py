@@ -7,7 +7,8 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from limpet._error_text import error_text
 from limpet._hangup import hangup
@@ -19,6 +20,9 @@ from limpet._signal_handlers import SIGHUP, SignalHandlers
 from limpet.errors import LimpetError
 from limpet.remote import Transport
 from limpet.remote.admin import Agent, AgentConfig, load_agent
+
+if TYPE_CHECKING:
+    from limpet.web import Listening
 
 _STOP_S: Final = 15.0
 """How long a stop may take: five seconds for sending, the rest for closing. A longer stop hangs."""
@@ -49,12 +53,15 @@ def check(path: str) -> int:
     return 0
 
 
-def run(path: str, logs: Callable[[], AbstractContextManager[None]]) -> int:
+def run(
+    path: str, logs: Callable[[], AbstractContextManager[None]], *, listen: str | None = None
+) -> int:
     """Run the agent of a configuration.
 
     Args:
         path: The file.
         logs: Returns the block that writes the log.
+        listen: Where it shows itself.
 
     Raises:
         ConfigError: It has mistakes.
@@ -66,7 +73,9 @@ def run(path: str, logs: Callable[[], AbstractContextManager[None]]) -> int:
     logging.getLogger("nats").setLevel(logging.CRITICAL)
     with logs():
         try:
-            return _AgentRun(path, config).run()
+            return _AgentRun(path, config, listen).run()
+        except OSError as error:
+            raise _refused(error) from error
         except BaseExceptionGroup as group:
             found = group.subgroup(LimpetError)
             while isinstance(found, BaseExceptionGroup):
@@ -76,11 +85,18 @@ def run(path: str, logs: Callable[[], AbstractContextManager[None]]) -> int:
             raise found from None
 
 
+def _refused(error: OSError) -> LimpetError:
+    """Return the error for what the system refuses, such as an address that is taken."""
+    what = "run" if error.filename is None else f"use {str(error.filename)!r}"
+    return LimpetError(f"cannot {what}: {error.strerror or error}")
+
+
 class _AgentRun:
     """One run: the agent, and what ends and reloads it."""
 
-    def __init__(self, path: str, config: AgentConfig) -> None:
+    def __init__(self, path: str, config: AgentConfig, listen: str | None = None) -> None:
         self._path = path
+        self._listen = listen
         self._config = config
         self._agent: Agent | None = None
         self._running: asyncio.Task[None] | None = None
@@ -113,11 +129,12 @@ class _AgentRun:
             return await config.hub.connect(config.options.host, wait=True)
 
         self._signals.attach()
-        self._agent = Agent(config.options, to_hub)
+        agent = self._agent = Agent(config.options, to_hub)
         if self._count:  # before the loop could take it
             self._stop(signal.SIGTERM, self._count)
         if self._hangup.came and SIGHUP is not None:
             self._on_signal(SIGHUP)
+        listening = await self._show(agent)
         notifying = asyncio.create_task(self._notify_manager(self._agent))
         self._running = asyncio.create_task(self._agent.run())
         try:
@@ -128,6 +145,27 @@ class _AgentRun:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            if listening is not None:
+                await listening.aclose()
+
+    async def _show(self, agent: Agent) -> Listening | None:
+        """Serve the status, if that is asked for; the record is in the folder of the spool.
+
+        Raises:
+            LimpetError: The address is wrong, or the extra is missing.
+            OSError: It cannot listen there.
+        """
+        if self._listen is None:
+            return None
+        from limpet.remote.admin import AgentShown
+        from limpet.web import Listening
+
+        shown = AgentShown(agent, url=self._config.hub.url)
+        folder = Path(self._config.options.spool).parent
+        listening = Listening(shown, self._listen, state_dir=folder)
+        await listening.start()
+        _LOG.info("%s", listening.text)
+        return listening
 
     # -- signals -------------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from contextlib import AsyncExitStack
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import anyio.to_thread
 
@@ -29,6 +30,9 @@ from limpet.following import (
     follow,
 )
 
+if TYPE_CHECKING:
+    from limpet.status import Happenings
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FollowPlan:
@@ -41,6 +45,7 @@ class FollowPlan:
     prefix: bool
     """Write the file's name before each line of text."""
     stats: bool
+    listen: str | None = None
 
 
 def run(plan: FollowPlan, *, stdout: TextIO | None = None, stderr: TextIO | None = None) -> int:
@@ -65,6 +70,8 @@ class _FollowRun:
         self._follower = follower
         self._session = session
         self._encoding = encoding_of(session.streams.stdout)
+        self._happenings: Happenings | None = None
+        """What is shown of the last events, with ``--listen``."""
         self._is_incomplete = False
         """A file could not be read: a run that ends by itself has failed."""
 
@@ -87,14 +94,9 @@ class _FollowRun:
             await self._session.fail_start(error)
             return
         try:
-            async for event in self._follower.events():
-                if isinstance(event, Appended):
-                    await self._write(event)
-                else:
-                    self._is_incomplete |= isinstance(event, Inaccessible)
-                    await self._report(event)
-            if self._is_incomplete:
-                self._session.end(1)
+            async with AsyncExitStack() as stack:
+                if await self._show(stack):
+                    await self._deliver()
         finally:
             stats = self._follower.stats()
             try:
@@ -104,6 +106,52 @@ class _FollowRun:
             if self._plan.stats:
                 figures = dataclasses.asdict(stats).items()
                 await self._session.log_last(" ".join(f"{key}={n}" for key, n in figures if n))
+
+    async def _show(self, stack: AsyncExitStack) -> bool:
+        """Serve the status, if that is asked for; return whether the run goes on."""
+        if self._plan.listen is None:
+            return True
+        from limpet.cli._listen import Parts, SessionStatus, listening, name_of
+        from limpet.status import follow_status
+
+        name = name_of(self._plan.paths)
+
+        def parts(shown: SessionStatus) -> Parts:
+            stats = self._follower.stats()
+            return Parts(
+                follows=(follow_status(name, name, stats, shown.rates, shown.lags),),
+                counters={"events_dropped": stats.events_dropped, "saves": stats.saves},
+            )
+
+        shown = SessionStatus("follow", name, parts)
+        try:
+            await stack.enter_async_context(listening(self._plan.listen, shown, self._session))
+        except (LimpetError, OSError) as error:
+            await self._session.fail_start(error)
+            return False
+        self._happenings = shown.happenings
+        return True
+
+    async def _deliver(self) -> None:
+        async for event in self._follower.events():
+            if self._happenings is not None:
+                self._note(self._happenings, event)
+            if isinstance(event, Appended):
+                await self._write(event)
+            else:
+                self._is_incomplete |= isinstance(event, Inaccessible)
+                await self._report(event)
+        if self._is_incomplete:
+            self._session.end(1)
+
+    @staticmethod
+    def _note(happenings: Happenings, event: FollowEvent) -> None:
+        """Keep what came for those who look at the status: not the lines themselves."""
+        if isinstance(event, Appended):
+            count = len(event.lines)
+            happenings.add("line", event.path, "", f"{count} line{'s' * (count != 1)}")
+        else:
+            happenings.add("problem", event, "", _describe(event))
 
     async def _write(self, batch: Appended) -> None:
         if files := self._session.streams.files:

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, TextIO
 
 import anyio
@@ -23,6 +24,8 @@ from limpet.intake import JobFailedError
 
 if TYPE_CHECKING:
     from anyio.abc import ByteReceiveStream, Process
+
+    from limpet.status import Happenings, What
 
 TAIL: Final = 4096
 """Bytes of a command's standard error that the note keeps: its last lines."""
@@ -64,6 +67,8 @@ class _InboxRun:
         self._session = session
         self._shown = escape(shlex.join(plan.argv))
         self._is_hurried = False
+        self._happenings: Happenings | None = None
+        """What is shown of the last jobs, with ``--listen``."""
 
     async def serve(self) -> int:
         """Work until something ends it, end what was started, and return the exit code."""
@@ -81,19 +86,64 @@ class _InboxRun:
             await self._session.fail_start(error)
             return
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+                if not await self._show(stack, box):
+                    return
                 for _ in range(box.options.concurrency):
                     tasks.create_task(self._take_jobs(box))
         finally:
             await box.aclose()
 
+    async def _show(self, stack: AsyncExitStack, box: limpet.Inbox) -> bool:
+        """Serve the status, if that is asked for; return whether the run goes on."""
+        if self._plan.listen is None:
+            return True
+        from limpet.cli._listen import Parts, SessionStatus, listening
+        from limpet.status import inbox_status, watch_status
+
+        name = os.fspath(self._plan.path)
+
+        def parts(shown: SessionStatus) -> Parts:
+            return Parts(
+                watches=(watch_status(name, box.location, box.watch_stats(), shown.rates),),
+                inboxes=(inbox_status(box.location, box.stats()),),
+            )
+
+        shown = SessionStatus("inbox", name, parts)
+        try:
+            await stack.enter_async_context(listening(self._plan.listen, shown, self._session))
+        except (LimpetError, OSError) as error:
+            await self._session.fail_start(error)
+            return False
+        self._happenings = shown.happenings
+        return True
+
     async def _take_jobs(self, box: limpet.Inbox) -> None:
         try:
             async for job in box:
+                self._note("event", job, f"try {job.attempt}")
                 async with job:
-                    await self._run(job, box)
+                    await self._try(job, box)
         except (LimpetError, OSError) as error:
             await self._session.fail(f"the inbox {str(box.location)!r} ended: {error}")
+
+    async def _try(self, job: limpet.Job, box: limpet.Inbox) -> None:
+        """Run the command, and keep what became of it for those who look at the status.
+
+        Raises:
+            JobFailedError: As ``_run``.
+        """
+        try:
+            await self._run(job, box)
+        except JobFailedError as error:
+            is_last = job.attempt >= box.options.attempts
+            self._note("failed" if is_last else "retry", job, str(error))
+            raise
+        self._note("done", job)
+
+    def _note(self, what: What, job: limpet.Job, detail: str = "") -> None:
+        if self._happenings is not None:
+            self._happenings.add(what, job.path, self._shown, detail)
 
     async def _run(self, job: limpet.Job, box: limpet.Inbox) -> None:
         """Run the command to its end.

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Final
 
 from limpet._option_fields import info_of, words_of
+from limpet.cli._listen_option import LISTEN
 from limpet.cli._option_args import add_options, given_options
 from limpet.cli._parser import Parser, add_choice, add_flags, seconds, whole_number
 from limpet.cli._watch_plan import (
@@ -102,6 +103,7 @@ def parser(command: str) -> Parser:
         help="end, with exit code 124, once nothing was reported for this long",
     )
     add_flags(add, {"--stats": "at the end, print the statistics of each watch on standard error"})
+    add("--listen", metavar="ADDRESS", help=LISTEN)
     add = made.add_argument_group("commands").add_argument
     add(
         EXEC_SHORT,
@@ -169,6 +171,7 @@ def _plan(given: Namespace, program: tuple[str, ...] | None) -> Plan:
         only_files=bool(given.ext),
         timeout=given.timeout,
         command=_command(given, program),
+        listen=given.listen,
     )
 
 

@@ -102,6 +102,8 @@ class Plan:
     timeout: float | None = None
     """Seconds without a reported event that end it."""
     command: Command | None = None
+    listen: str | None = None
+    """Where the run shows itself."""
 
     def __post_init__(self) -> None:
         if self.options.state is not None and len(self.targets) > 1:

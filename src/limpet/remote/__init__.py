@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from limpet._config_problem import ConfigError
 from limpet._lazy_names import lazy_names
+from limpet.remote._address import without_password
 from limpet.remote._checkpoint_store import CheckpointError, CheckpointStore, StreamPosition
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._connection_config import HubAddress
@@ -70,6 +71,7 @@ __all__ = [
     "connect",
     "read_events",
     "slug_of",
+    "without_password",
 ]
 
 if not TYPE_CHECKING:  # the checker knows that a module must be imported

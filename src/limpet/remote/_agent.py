@@ -20,7 +20,8 @@ from limpet.output import Output
 from limpet.remote._agent_changes import changes_of
 from limpet.remote._agent_follow import AgentFollow, FollowSpec
 from limpet.remote._agent_options import AgentOptions, OutputSpec
-from limpet.remote._agent_presence import PRESENCE_S, AgentError, AgentPresence
+from limpet.remote._agent_presence import AgentError, AgentPresence
+from limpet.remote._agent_report import PRESENCE_S
 from limpet.remote._agent_source import AgentSource
 from limpet.remote._agent_watch import AgentWatch, WatchSpec
 from limpet.remote._command_executor import CommandExecutor, CommandOutput
@@ -74,16 +75,29 @@ class Agent:
         self.transport: Transport | None = None
         self.failures: dict[str, str] = {}
         """The parts that have failed and wait to be started again, with their errors."""
+        self.on_event: Callable[[str, Json], None] | None = None
+        """Is called in a worker thread with the name of a source and each of its events."""
         self.ready = asyncio.Event()
         """Set once every watch reports every later change."""
         self._stop = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         """What all parts run in, while they do."""
         self._outputs: dict[str, CommandOutput] = {}
+        """The outputs that are open, by their names."""
         self._parts: dict[str, asyncio.Task[None]] = {}
         """The name of each part of the agent -> what runs it."""
         self._reloading = asyncio.Lock()
         """Held while parts are ended and started, and while all are."""
+
+    @property
+    def outputs(self) -> dict[str, CommandOutput]:
+        """The outputs that are open, by their names."""
+        return self._outputs
+
+    @property
+    def is_stopping(self) -> bool:
+        """Return whether it was asked to stop."""
+        return self._stop.is_set()
 
     def stop(self) -> None:
         """Stop ``run``: end the watches, and send what the spool has, for some seconds at most."""
@@ -244,6 +258,7 @@ class Agent:
     def _start_sources(self, sources: Sequence[AgentSource[Any]]) -> None:
         self.sources += sources
         for one in sources:
+            one.on_event = self.on_event
             self._start(f"watch {one.spec.name!r}", one.run)
 
     def _start_executor(self) -> None:

@@ -48,6 +48,7 @@ class AgentFollow(AgentSource[FollowSpec]):
         state = f"{self.spool.path}.{spec.name}.follow"
         options = {"fallback": "end", **spec.options, "state": state, "commit": "manual"}
         async with follow(spec.path, **options) as follower:
+            self.figures = follower.stats
             self.ready.set()
             async for event in follower.events():
                 await self.put([event], self._commit)

@@ -19,15 +19,12 @@ from typing import Final
 from limpet._backoff import Backoff
 from limpet._wire import Json
 from limpet.errors import LimpetError
-from limpet.remote._envelope import DECODING_ERRORS
+from limpet.remote._agent_report import KEY, PRESENCE_S, report_of
 from limpet.remote._subjects import Subjects
 from limpet.remote.transport import HubError, StoredMessage, Transport
 
-PRESENCE_S: Final = 10.0
-"""Seconds between two reports of an agent's presence."""
 CLOCK_S: Final = 2.0
 """Seconds by which a clock may differ from the hub's before it is reported."""
-_KEY: Final = "agent"
 _log = logging.getLogger("limpet.agent")
 
 
@@ -114,7 +111,7 @@ class AgentPresence:
         value = {**self._identity(), "stopped": True}
         with contextlib.suppress(HubError, TimeoutError):
             async with asyncio.timeout(1.0):
-                await self._transport.put_value(self._bucket, _KEY, _dumped(value))
+                await self._transport.put_value(self._bucket, KEY, _dumped(value))
 
     def _identity(self) -> Json:
         return {
@@ -132,8 +129,8 @@ class AgentPresence:
         health = await asyncio.to_thread(self._health)
         value = {**health, **self._identity(), "os": platform.system(), "clock": self.offset}
         before = self._clock()
-        await self._transport.put_value(self._bucket, _KEY, _dumped(value))
-        stored = await self._transport.get_stored(self._bucket, _KEY)
+        await self._transport.put_value(self._bucket, KEY, _dumped(value))
+        stored = await self._transport.get_stored(self._bucket, KEY)
         if stored is not None and report_of(stored.data).get("instance") == self._instance:
             self._measure(before, stored.time, self._clock())
             self._since = self._since or stored.time
@@ -144,7 +141,7 @@ class AgentPresence:
         Raises:
             AgentError: The other one is older.
         """
-        stored = await self._transport.get_stored(self._bucket, _KEY)
+        stored = await self._transport.get_stored(self._bucket, KEY)
         report = {} if stored is None else report_of(stored.data)
         other, since = report.get("instance"), report.get("since")
         if not isinstance(other, str) or other == self._instance or report.get("stopped"):
@@ -202,7 +199,7 @@ class AgentPresence:
 
     async def _other(self) -> StoredMessage | None:
         """Return the report under this host's name, if it is of an agent with another spool."""
-        stored = await self._transport.get_stored(self._bucket, _KEY)
+        stored = await self._transport.get_stored(self._bucket, KEY)
         if stored is None:
             return None
         report = report_of(stored.data)
@@ -216,15 +213,6 @@ class AgentPresence:
             "another host name"
         )
         return AgentError(message, code="host-taken")
-
-
-def report_of(raw: bytes) -> Json:
-    """Return the report of an agent; an empty one if it cannot be understood."""
-    try:
-        found = json.loads(raw)
-    except DECODING_ERRORS:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _dumped(value: Json) -> bytes:

@@ -7,7 +7,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from limpet._wire import Json
 from limpet.remote._envelope import ObjectRef, encode, notice
@@ -15,6 +15,11 @@ from limpet.remote._path import flavour_here
 from limpet.remote._spool import NewRow, Spool
 from limpet.remote._spool_file import SpoolFullError
 from limpet.remote._subjects import Subjects
+from limpet.status import DegradedPaths
+
+if TYPE_CHECKING:
+    from limpet.following import FollowStats
+    from limpet.watching import WatchStats
 
 _FULL_PAUSE_S: Final = 0.25
 _log = logging.getLogger("limpet.agent")
@@ -60,6 +65,11 @@ class AgentSource(ABC, Generic[S]):
         """The spool is full, and the source is not read."""
         self.stored = 0
         """Events stored in the spool so far."""
+        self.on_event: Callable[[str, Json], None] | None = None
+        """Is called in a worker thread with the name of the source and each event."""
+        self.degraded = DegradedPaths()
+        self.figures: Callable[[], WatchStats | FollowStats] | None = None
+        """Returns those of the watch or the follower, once it has started."""
 
     @abstractmethod
     async def run(self) -> None:
@@ -101,6 +111,8 @@ class AgentSource(ABC, Generic[S]):
         first = self.spool.next_seq()
         rows: list[NewRow] = []
         for wire, ref, content in events:
+            if self.on_event is not None:
+                self.on_event(self.spec.name, wire)
             seq = first + len(rows)
             name = None if ref is None else ref.name
             rows.append(NewRow(seq, *self._message(wire, seq, ref), name, content))

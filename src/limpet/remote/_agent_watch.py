@@ -51,6 +51,7 @@ class AgentWatch(AgentSource[WatchSpec]):
         make = watch_dir if spec.kind == "dir" else watch_file
         # Own writes are not sent, but are in the snapshot, or the next start would report them.
         async with make(spec.path, **{**spec.options, "existing": True, "own": "mark"}) as watch:
+            self.figures = watch.stats
             batches = watch.batches()
             first: list[Event] = []
             count = watch.stats().events
@@ -79,6 +80,9 @@ class AgentWatch(AgentSource[WatchSpec]):
         await self._store(rest)
 
     async def _store(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self.degraded.note(event)
+
         def pairs() -> list[_Pair]:
             return [(event, self._wire(event)) for event in events]
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, ParamSpec, Self, TypeVar
 
 from limpet._backoff import Backoff
 from limpet.errors import UsageError
+from limpet.remote._agent_report import agent_status
 from limpet.remote._checkpoint_store import CheckpointStore, StreamPosition
 from limpet.remote._dedup import DeliveredRanges
 from limpet.remote._envelope import RemoteEvent
@@ -30,6 +31,7 @@ from limpet.remote.transport import (
     StoredMessage,
     Transport,
 )
+from limpet.status import AgentStatus
 
 _BATCH: Final = 256
 _WAIT_S: Final = 2.0
@@ -249,6 +251,24 @@ class EventReader:
         self._last = self._ready.popleft()
         self._room.set()
         return self._last.event
+
+    @property
+    def lag(self) -> int:
+        """Return how many events wait: on the hub, as far as that is known, and here."""
+        consumers = [one.consumer for one in self._subscriptions if one.consumer is not None]
+        return len(self._ready) + sum(one.lag for one in consumers)
+
+    async def agents(self) -> tuple[AgentStatus, ...]:
+        """Return the agents of the hosts that it reads, as they have reported last.
+
+        Raises:
+            HubError: The hub does not answer, or refuses it.
+        """
+        hosts = [one.host for one in self._subscriptions]
+        found = await asyncio.gather(
+            *(agent_status(self.transport, self.subjects, host) for host in hosts)
+        )
+        return tuple(found)
 
     async def commit(self) -> None:
         """Acknowledge the event that was delivered last, and save the checkpoint."""

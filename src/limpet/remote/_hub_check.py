@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from limpet.remote._agent_presence import CLOCK_S, report_of
+from limpet.remote._agent_presence import CLOCK_S
+from limpet.remote._agent_report import report_of
 from limpet.remote._fleet_hosts import FleetHosts
 from limpet.remote._hub_attacks import attack
 from limpet.remote._stream_setup import stream_specs

@@ -11,7 +11,7 @@ from typing import Final, Self
 from limpet._backoff import Backoff
 from limpet.errors import UsageError
 from limpet.output import AppendToFile, CreateFile, Operation, OverwriteFile, verb_of
-from limpet.remote._agent_presence import report_of
+from limpet.remote._agent_report import report_of
 from limpet.remote._command_codec import CommandError, RemoteResult, decode_answer, encode_command
 from limpet.remote._envelope import ObjectRef
 from limpet.remote._subjects import Subjects, check_slug

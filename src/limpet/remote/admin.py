@@ -9,6 +9,7 @@ from limpet.remote._agent_config import AgentConfig, agent_schema, load_agent
 from limpet.remote._agent_follow import FollowSpec
 from limpet.remote._agent_options import AgentOptions, OutputSpec
 from limpet.remote._agent_presence import AgentError
+from limpet.remote._agent_status import AgentShown
 from limpet.remote._agent_watch import WatchSpec
 from limpet.remote._hub_accounts import BotGrant
 from limpet.remote._hub_check import Finding, examine
@@ -20,6 +21,7 @@ __all__ = [
     "AgentConfig",
     "AgentError",
     "AgentOptions",
+    "AgentShown",
     "BotGrant",
     "Finding",
     "FleetConfig",

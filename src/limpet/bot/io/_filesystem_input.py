@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mewbot.api.v1 import InputEvent
 from mewbot.core import InputQueue
@@ -30,17 +30,17 @@ from limpet.events import (
     DirDeleted,
     EntryEvent,
     FileDeleted,
-    Recovered,
     WatchEvent,
 )
-from limpet.watching import Unacknowledged
+from limpet.status import DegradedPaths
+from limpet.watching import Unacknowledged, WatchStats
+
+if TYPE_CHECKING:
+    from limpet.following import FollowStats
 
 CHECKPOINT_S: Final = 10.0
 """How often the checkpoint is written while events are processed: after a kill, later ones are
 delivered again. Saving takes a second for some 200,000 files, in a thread."""
-
-_MOST_DEGRADED: Final = 100
-"""Degraded paths that are kept for the health report."""
 
 _LOG = logging.getLogger("limpet.bot.input")
 
@@ -77,7 +77,7 @@ class FileSystemInput(LimpetInput):
         self._save_is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self.handover = WatchHandover(self._unacked)
-        self._degraded: dict[str, str] = {}
+        self._degraded = DegradedPaths()
         self.failure: str | None = None
         """Why nothing is watched though it should be."""
 
@@ -155,6 +155,17 @@ class FileSystemInput(LimpetInput):
         """The backend that provides hints now; empty while nothing is watched."""
         source = self._source
         return source.backend if source is not None else ""
+
+    @property
+    def place(self) -> str:
+        """The path that is watched now, or should be; empty without one."""
+        source = self._source
+        desired = source.desired if source is not None else self._wanted()
+        return "" if desired is None else desired.path
+
+    def figures(self) -> WatchStats | FollowStats | None:
+        """Return those of the watch or of the follower that runs now; ``None`` without one."""
+        return None if self._source is None else self._source.figures()
 
     async def run(self) -> None:
         """Watch what is desired, until cancelled.
@@ -343,10 +354,7 @@ class FileSystemInput(LimpetInput):
     def _note_degraded(self, event: WatchEvent) -> None:
         if isinstance(event, Degraded):
             _LOG.warning("%s: %s", self._label(), event.message)
-            if len(self._degraded) < _MOST_DEGRADED:
-                self._degraded[str(event.path)] = event.message
-        elif isinstance(event, Recovered):
-            self._degraded.pop(str(event.path), None)
+        self._degraded.note(event)
 
     def _checkpoint(self) -> None:
         self._timer = None

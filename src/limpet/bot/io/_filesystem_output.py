@@ -13,7 +13,7 @@ from limpet.bot.events._output_events import FileSystemOutputEvent, MoveProcesse
 from limpet.bot.io._archive_file import move_processed_file
 from limpet.bot.io._desired_state import DesiredOutput
 from limpet.errors import OutputError, UsageError
-from limpet.output import AsyncOutput, Done, Refused
+from limpet.output import AsyncOutput, Done, OutputStats, Refused, added
 
 _TRANSIENT: Final = frozenset(("busy", "closed", "durability", "io", "no-space", "root-gone"))
 """Refusals that may be gone at the next try; the others are about the name or the entry there."""
@@ -45,6 +45,8 @@ class FileSystemOutput(Output):
         self._open: AsyncOutput | None = None
         self._open_for: tuple[DesiredOutput, asyncio.AbstractEventLoop] | None = None
         self._turn: tuple[asyncio.Lock, asyncio.AbstractEventLoop] | None = None
+        self._before: OutputStats | None = None
+        """Figures of the outputs that were open before this one."""
 
     @staticmethod
     def consumes_outputs() -> set[type[OutputEvent]]:
@@ -103,6 +105,24 @@ class FileSystemOutput(Output):
         output, self._open = self._open, None
         if output is not None:
             await output.aclose()
+            self._keep_figures(output)
+
+    def figures(self) -> tuple[str, OutputStats] | None:
+        """Return its root and figures; ``None`` if it has written nothing yet."""
+        desired, output, before = self._desired(), self._open, self._before
+        found = None if output is None else output.stats()
+        if before is not None:
+            found = before if found is None else added(before, found)
+        return None if found is None else ("" if desired is None else desired.path, found)
+
+    @property
+    def label(self) -> str:
+        """The name of the ``FileSystem``."""
+        return self._label()
+
+    def _keep_figures(self, output: AsyncOutput) -> None:
+        found = output.stats()
+        self._before = found if self._before is None else added(self._before, found)
 
     async def _opened(self, desired: DesiredOutput) -> AsyncOutput:
         """Return the output, opened in this loop as it is desired now."""
@@ -117,6 +137,8 @@ class FileSystemOutput(Output):
             before = None if self._open_for is None else self._open_for[1]
             if before is loop or (before is not None and before.is_closed()):
                 await self.aclose()
+            elif self._open is not None:
+                self._keep_figures(self._open)
             self._open = None
             output = desired.open()
             output.says_so = False  # mewbot's own runner closes nothing

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from mewbot.api.v1 import Input
 
 from limpet.bot._delivery import Delivery
+from limpet.status import AgentStatus, HubStatus
 
 
 @runtime_checkable
@@ -20,6 +21,21 @@ class HasLeftovers(Protocol):
 
     async def leftovers(self) -> list[Delivery]:
         """Return what was found and not queued, where the next start would not find it again."""
+
+
+@runtime_checkable
+class ReadsHub(Protocol):
+    """An input that reads from a hub."""
+
+    @property
+    def agents(self) -> tuple[AgentStatus, ...]:
+        """Those of the hosts that it reads, as ``refresh`` found them last."""
+
+    def hub(self) -> HubStatus | None:
+        """Return the connection to the hub; ``None`` if nothing is read from it."""
+
+    async def refresh(self) -> None:
+        """Ask the hub what the agents that it reads have reported last."""
 
 
 class LimpetInput(Input):

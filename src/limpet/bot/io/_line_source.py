@@ -16,7 +16,7 @@ from limpet.bot.io._filesystem_options import FOLLOW_OPTIONS
 from limpet.bot.io._watch_source import make_parent_of
 
 if TYPE_CHECKING:
-    from limpet.following import Appended, Follower, FollowEvent
+    from limpet.following import Appended, Follower, FollowEvent, FollowStats
 
 _LOG: Final = logging.getLogger("limpet.bot.input")
 
@@ -91,6 +91,10 @@ class LineSource:
             first = self._open.popleft()
             self._acknowledged.discard(id(first))
             first.commit()
+
+    def figures(self) -> FollowStats:
+        """Return figures of the follower."""
+        return self._follower.stats()
 
     async def save(self) -> None:
         """Write what was committed to disk."""

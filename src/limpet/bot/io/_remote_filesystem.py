@@ -35,7 +35,9 @@ from limpet.remote import (
     RemoteOutput,
     Subjects,
     Transport,
+    without_password,
 )
+from limpet.status import AgentStatus, HubStatus
 
 _SAVE_S: Final = 1.0
 """How often the cursor is saved while events are processed."""
@@ -138,6 +140,8 @@ class RemoteInput(LimpetInput):
         """Events that were read and are not acknowledged to the reader, oldest first."""
         self._saver: asyncio.Task[None] | None = None
         self._open = asyncio.Event()
+        self.agents: tuple[AgentStatus, ...] = ()
+        """Those of the hosts that it reads, as ``refresh`` found them last."""
 
     @staticmethod
     def produces_inputs() -> set[type[InputEvent]]:
@@ -148,6 +152,28 @@ class RemoteInput(LimpetInput):
     def label(self) -> str:
         """The name of the ``RemoteFileSystem``."""
         return self._owner.label
+
+    async def refresh(self) -> None:
+        """Ask the hub what the agents that it reads have reported last."""
+        reader = self._reader
+        if reader is not None and reader.transport.connected:
+            try:
+                self.agents = await reader.agents()
+            except HubError as error:
+                _LOG.debug("%s: the agents of the hub: %s", self.label, error)
+
+    def hub(self) -> HubStatus | None:
+        """Return the connection to the hub; ``None`` if nothing is read from it."""
+        owner, reader = self._owner, self._reader
+        if owner.input_host is None:
+            return None
+        connected = reader is not None and reader.transport.connected
+        return HubStatus(
+            url=without_password(owner.hub),
+            state="connected" if connected else "connecting",
+            trouble="" if reader is None else reader.trouble,
+            lag=0 if reader is None else reader.lag,
+        )
 
     def bind(self, queue: InputQueue) -> None:
         """Put events into this queue from now on."""

@@ -13,7 +13,7 @@ from limpet.bot._delivery import Delivery, DeliverySource
 from limpet.bot.events._input_events import wrap
 from limpet.bot.io._desired_state import DesiredWatch
 from limpet.events import EntryEvent, Event, FileRenamed
-from limpet.watching import Unacknowledged, Watch
+from limpet.watching import Unacknowledged, Watch, WatchStats
 
 
 class WatchSource:
@@ -61,6 +61,10 @@ class WatchSource:
     def backend(self) -> str:
         """The backend that provides the hints."""
         return self.watch.stats().backend
+
+    def figures(self) -> WatchStats:
+        """Return figures of the watch."""
+        return self.watch.stats()
 
     async def save(self) -> None:
         """Write the checkpoint, if there is to be one."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +82,20 @@ class BehaviourQueue(KeyedQueue[Task]):
         self.bound = bound
         self.workers = workers
         self.kinds = classes_of(behaviour, "consumes_inputs")
+        self.done = 0
+        self.skipped = 0
+        self.retried = 0
+        self.failed = 0
+        self.slowest = 0.0
+        """Seconds that one event has taken at most."""
         self._has_work = asyncio.Event()
         self._has_room = asyncio.Event()
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest of its events was taken, in Unix seconds; ``None`` without any."""
+        first = [*self.active, *islice(self._ready, 1), *islice(self._blocked.values(), 1)]
+        return min((one.delivery.since for one in first), default=None)
 
     @property
     def is_full(self) -> bool:
@@ -100,6 +114,7 @@ class BehaviourQueue(KeyedQueue[Task]):
 
     def put(self, delivery: Delivery) -> Task:
         """Add a task for an event at the end, and return it."""
+        delivery.since = delivery.since or time.time()
         if self.workers > 1:
             task = Task(delivery, keys_of(delivery.event))
             self.add(task)

@@ -24,6 +24,7 @@ from limpet.bot._delivery import Earlier, Fate
 from limpet.bot._restart import FIRST_S, LONGEST_S
 from limpet.bot.events._action_result import outcome_of
 from limpet.bot.events._input_events import FileSystemInputEvent
+from limpet.bot.runner._activity import Activity
 from limpet.bot.runner._behaviour_pipeline import BehaviourPipeline
 from limpet.bot.runner._behaviour_queue import BehaviourQueue, Task
 from limpet.bot.runner._dead_letters import dead_letter_line
@@ -52,9 +53,11 @@ class BehaviourWorker:
         state_dir: StateDir,
         stats: Stats,
         *,
+        activity: Activity | None = None,
         first: float = FIRST_S,
     ) -> None:
         self.queue = queue
+        self._activity = activity
         self.pipeline = pipeline
         self._retry = retry
         self._state_dir = state_dir
@@ -122,7 +125,7 @@ class BehaviourWorker:
         begun = time.monotonic()
         while not pipeline.is_ending:  # an action may have swallowed the cancellation
             task = await queue.get()
-            task.worker = this
+            task.worker, taken = this, time.monotonic()
             try:
                 fate = Fate.DONE if await pipeline.advance(task) else Fate.SKIPPED
             except BaseException as error:
@@ -131,7 +134,9 @@ class BehaviourWorker:
                     raise
                 fate = await self._retry_step(task, error)
             self._finish(task, fate)
-            if (now := time.monotonic()) - begun > SLICE_S:
+            now = time.monotonic()
+            queue.slowest = max(queue.slowest, now - taken)
+            if now - begun > SLICE_S:
                 await asyncio.sleep(0)
                 begun = now
 
@@ -139,8 +144,12 @@ class BehaviourWorker:
         queue, delivery = self.queue, task.delivery
         if fate is Fate.DONE:
             self._stats.done += 1
+            queue.done += 1
         elif fate is Fate.SKIPPED:
             self._stats.skipped += 1
+            queue.skipped += 1
+        if self._activity is not None:
+            self._activity.finished(queue.name, delivery, fate)
         queue.finish(task)
         delivery.fate = fate
         delivery.finish()
@@ -167,6 +176,10 @@ class BehaviourWorker:
                 exc_info=None if known else error,
             )
             self._stats.retries += 1
+            self.queue.retried += 1
+            if self._activity is not None:
+                tried = f"{step}, try {task.attempt}: {error_text(error)}"
+                self._activity.retried(self.queue.name, task.delivery, tried)
             await asyncio.sleep(retry.delay_after(task.attempt))
             task.attempt += 1
             failed_step = task.step
@@ -181,6 +194,7 @@ class BehaviourWorker:
 
     async def _give_up(self, task: Task, step: str, error: BaseException) -> None:
         self._stats.failed += 1
+        self.queue.failed += 1
         output, attempts, cause = None, task.attempt, error
         if isinstance(error, GaveUpError) and error.__cause__ is not None:
             output, attempts, cause = error.output, len(error.tries), error.__cause__
@@ -189,6 +203,9 @@ class BehaviourWorker:
         tries = f"{attempts} {'try' if attempts == 1 else 'tries'}"
         _LOG.error("behaviour %s, %s, gave up after %s: %s", name, step, tries, text)
         task.is_dead = True
+        if self._activity is not None:
+            reason = f"{step}, after {tries}: {text}"
+            self._activity.gave_up(name, task.delivery, reason)
         before = task.delivery.dead_letter or Earlier(os.urandom(8).hex(), ())
         progress = self.pipeline.progress(task)
 

@@ -23,6 +23,7 @@ from limpet.bot._components import Components, label_of, workers_of
 from limpet.bot._delivery import Delivery, Fate
 from limpet.bot._restart import FIRST_S, LONGEST_S
 from limpet.bot.io._event_queue import EventQueue
+from limpet.bot.runner._activity import Activity
 from limpet.bot.runner._behaviour_pipeline import BehaviourPipeline
 from limpet.bot.runner._behaviour_queue import BehaviourQueue
 from limpet.bot.runner._behaviour_worker import SLICE_S, BehaviourWorker
@@ -49,9 +50,11 @@ class Dispatcher:
         stats: Stats,
         on_idle: Callable[[], None],
         *,
+        activity: Activity | None = None,
         first: float = FIRST_S,
     ) -> None:
         self.queue = queue
+        self._activity = activity
         self.extra: deque[Delivery] = deque()
         """Events after all that are queued; only while stopping."""
         self._state_dir = state_dir
@@ -94,7 +97,7 @@ class Dispatcher:
                 options.backoff_max,
             )
             self._workers[one] = BehaviourWorker(
-                one, pipeline, retry, state_dir, stats, first=first
+                one, pipeline, retry, state_dir, stats, activity=activity, first=first
             )
         self.behaviour_queues = list(self._workers)
 
@@ -287,7 +290,7 @@ class Dispatcher:
         if delay:
             await asyncio.sleep(delay)
             self._down = None
-        queue, extra, stats = self.queue, self.extra, self._stats
+        queue, extra, stats, activity = self.queue, self.extra, self._stats, self._activity
         if self._in_hand is not None:  # of a dispatcher that ended
             await self._put(*self._in_hand)
         begun = time.monotonic()
@@ -305,8 +308,10 @@ class Dispatcher:
             if targets is None:
                 targets = self._route(event)
             stats.events += 1
-            stats.last_event = time.time()
+            stats.last_event = delivery.since = time.time()
             delivery.remaining = len(targets)
+            if activity is not None:
+                activity.delivered(delivery)
             if not targets:
                 stats.ignored += 1
                 delivery.acknowledge()

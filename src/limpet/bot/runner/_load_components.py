@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from mewbot.core import BehaviourInterface, IOConfigInterface
@@ -14,6 +15,13 @@ from limpet.errors import UsageError
 
 BotLike: TypeAlias = str | os.PathLike[str] | Components | Iterable[object] | Any
 """The path of a bot's file, components, or mewbot's own ``Bot``."""
+
+
+def name_of(bot: BotLike) -> str:
+    """Return what a bot is called in its status: its file without the ending."""
+    if isinstance(bot, str | os.PathLike):
+        return Path(os.fspath(bot)).stem
+    return str(getattr(bot, "name", "") or "bot")
 
 
 def components_of(bot: BotLike) -> Components:

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from mewbot.core import InputInterface
 
@@ -19,21 +19,24 @@ from limpet.bot._hurry import is_hurried
 from limpet.bot.io._event_queue import EventQueue
 from limpet.bot.io._filesystem_input import FileSystemInput
 from limpet.bot.io._limpet_input import HasLeftovers, LimpetInput
+from limpet.bot.runner._activity import Activity
+from limpet.bot.runner._bot_status import BotStatus
 from limpet.bot.runner._dead_letters import DeadLetter
 from limpet.bot.runner._event_dispatcher import Dispatcher
-from limpet.bot.runner._health import HealthServer
 from limpet.bot.runner._hot_reload import adopt
 from limpet.bot.runner._input_supervisor import InputSupervisor
 from limpet.bot.runner._live_retry import LiveRetry
-from limpet.bot.runner._load_components import BotLike, components_of
-from limpet.bot.runner._metrics import health_of, metrics_of
+from limpet.bot.runner._load_components import BotLike, components_of, name_of
 from limpet.bot.runner._replay import Replay, ReplayReport
 from limpet.bot.runner._run_options import RunOptions
-from limpet.bot.runner._snapshot import QueueSnapshot, RunnerSnapshot
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
 from limpet.bot.runner._work_journal import Progress, Unfinished
 from limpet.errors import UsageError
+from limpet.status import State, Status
+
+if TYPE_CHECKING:
+    from limpet.web import Listening
 
 _CLEAN_UP_S: Final = 6.0
 """What work that a reload cancels gets for its clean-up: a command's five seconds and one more."""
@@ -77,18 +80,17 @@ class Runner:
         self.options = options or RunOptions()
         self.replay = replay
         self.stats = Stats()
-        self.health = (
-            HealthServer(
-                self.options.listen,
-                health=lambda: health_of(self.snapshot()),
-                metrics=lambda: metrics_of(self.snapshot()),
-            )
-            if self.options.listen
-            else None
-        )
         self.components = components_of(bot)
-        self.state = "starting"
-        """``starting``, ``running``, ``reloading``, ``draining`` or ``stopped``."""
+        if self.options.listen:
+            from limpet.web import check_listen
+
+            check_listen(self.options.listen)
+        self.state: State = "starting"
+        self._activity = Activity() if self.options.listen else None
+        self.shown = BotStatus(self, self._activity or Activity(), name_of(bot))
+        """The bot for those who look at it."""
+        self.listening: Listening | None = None
+        """What answers them, with ``listen``."""
         self.queue = EventQueue(self.options.queue)
         self.state_dir = StateDir(self.options.state_dir, self.stats, dry=self.options.dry_run)
         self.supervisor = InputSupervisor(self.queue, self.stats, on_end=self._check_for_end)
@@ -180,23 +182,21 @@ class Runner:
         """Return whether all its parts run, or have not started, or are being stopped."""
         return self.state != "running" or self._dispatcher.is_alive
 
-    def snapshot(self) -> RunnerSnapshot:
-        """Return the current state, for health and metrics."""
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The queues, workers and outputs of the present components."""
+        return self._dispatcher
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Inputs and workers that do not run now -> the reason."""
         inputs = [one for one in self.supervisor.inputs if isinstance(one, FileSystemInput)]
         failures = {one.label: one.failure for one in inputs if one.failure is not None}
-        return RunnerSnapshot(
-            state=self.state,
-            stats=self.stats,
-            queued=self._dispatcher.waiting,
-            dead_letters=self.state_dir.dead_letters,
-            inputs={one.label: one.backend or None for one in inputs},
-            failures=self.supervisor.down | failures | self._dispatcher.down,
-            degraded={path: why for one in inputs for path, why in one.degraded.items()},
-            queues=tuple(
-                QueueSnapshot(behaviour=one.name, depth=len(one), active=len(one.active))
-                for one in self._dispatcher.behaviour_queues
-            ),
-        )
+        return self.supervisor.down | failures | self._dispatcher.down
+
+    def status(self) -> Status:
+        """Return a snapshot of everything it watches, does and waits for; waits for nothing."""
+        return self.shown.status()
 
     def stop(self) -> None:
         """Stop cleanly: process queued events for ``drain`` seconds, store the rest.
@@ -396,9 +396,13 @@ class Runner:
             raise error
 
     async def _start(self) -> None:
-        if self.health is not None:
-            await self.health.start()
-            _LOG.info("health and metrics at port %d", self.health.port)
+        if self.options.listen:
+            from limpet.web import Listening
+
+            folder = self.options.state_dir
+            self.listening = Listening(self.shown, self.options.listen, state_dir=folder)
+            await self.listening.start()
+            _LOG.info("%s", self.listening.text)
         self._dispatcher.start()
         self._dispatcher.dispatch()
         if self.replay is not None:
@@ -437,6 +441,7 @@ class Runner:
             self.state_dir,
             self.stats,
             on_idle=self._check_for_end,
+            activity=self._activity,
         )
 
     def _check_for_end(self) -> None:
@@ -502,8 +507,8 @@ class Runner:
         rest = 0.0 if self._hurry.is_set() else deadline - time.monotonic()
         await self.supervisor.stop(list(ours), max(_CLOSE_S, rest))
         await self._dispatcher.close(timeout=_CLOSE_S)
-        if self.health is not None:
-            await self.health.stop()
+        if self.listening is not None:
+            await self.listening.aclose()
         self.state = "stopped"
         _LOG.info("stopped after %.1f s", time.monotonic() - begun)
 

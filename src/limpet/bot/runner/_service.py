@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import threading
 import time
@@ -44,22 +43,6 @@ _STORE_S: Final = 2.0
 """How long the disk may take to store events at such an end."""
 
 _LOG: Final = logging.getLogger("limpet.bot")
-
-
-def default_state_dir(file: str | os.PathLike[str]) -> Path:
-    """Return the state directory of a bot: the same for the same file, another for another.
-
-    It is ``STATE_DIRECTORY``, as systemd sets it, or a directory below ``XDG_STATE_HOME``.
-    """
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given)
-    import hashlib
-
-    whole = os.path.abspath(file)
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
-    return Path(home) / "limpet" / f"{Path(whole).stem}-{mark}"
 
 
 def serve(file: str, options: RunOptions) -> int:

@@ -126,6 +126,10 @@ class WorkMessage(Protocol):
 class Consumer(Protocol):
     """Reads one stream in order, from a position on; the hub remembers nothing of it."""
 
+    @property
+    def lag(self) -> int:
+        """Messages that are known to be on the hub, and were not fetched."""
+
     async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
         """Return at most ``limit`` messages; an empty list after ``timeout`` seconds without any.
 

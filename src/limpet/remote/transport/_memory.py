@@ -340,6 +340,10 @@ class _MemoryConsumer:
         self._transport, self._stream, self._after = transport, stream, after
         self._server = transport.hub.server
 
+    @property
+    def lag(self) -> int:
+        return len(self._stream.select(">", lambda seq: seq > self._after))
+
     async def fetch(self, limit: int, timeout: float) -> list[StoredMessage]:
         def take() -> list[StoredMessage]:
             if self._transport.hub.server != self._server:

@@ -131,6 +131,11 @@ class NatsReader:
         self._ask_s = _ASK_S if hints is not None else _ASK_OFTEN_S
         self._asked_at = -_ASK_S
 
+    @property
+    def lag(self) -> int:
+        """Messages that are known to be there, and were not fetched."""
+        return max(0, self._last - self._next + 1)
+
     @classmethod
     async def open(
         cls,

@@ -1,0 +1,114 @@
+"""A program that listens: its server, and the records by which others find it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from limpet._require_extra import need
+from limpet.status import Announcement, Record, Refreshed, StatusSource
+from limpet.web._address import parse
+from limpet.web._server import StatusServer
+
+
+def check_listen(listen: str) -> None:
+    """Check an address, before anything is started.
+
+    Raises:
+        MissingExtraError: The extra ``web`` is not installed.
+        UsageError: The address is wrong, or not on loopback.
+    """
+    for package in ("uvicorn", "starlette", "prometheus_client"):
+        need(package, "listening", extra="web")
+    parse(listen)
+
+
+class Listening:
+    """Serves the status of one program, from ``start`` to ``aclose``."""
+
+    def __init__(self, source: StatusSource, listen: str, *, state_dir: Path | None = None) -> None:
+        """Check the address; nothing listens yet.
+
+        Args:
+            source: The program.
+            listen: As ``StatusServer``.
+            state_dir: Where the record and the token are; without one, a folder of this user.
+
+        Raises:
+            MissingExtraError: The extra ``web`` is not installed.
+            UsageError: The address is wrong, or not on loopback.
+        """
+        check_listen(listen)
+        self._source = source
+        status = source.status()
+        self._state_dir = state_dir
+        self._announcement = Announcement(state_dir, pid=os.getpid(), instance=status.instance)
+        previous = self._announcement.previous
+        self._server = StatusServer(
+            source,
+            listen,
+            token_file=self._announcement.token_file,
+            preferred_port=_port_of(previous),
+        )
+        self._record = Record(
+            address="",
+            pid=os.getpid(),
+            program=status.program,
+            name=status.name,
+            instance=status.instance,
+            state_dir="" if state_dir is None else str(state_dir),
+            token_file=str(self._announcement.token_file),
+        )
+
+    @property
+    def address(self) -> str:
+        """``http://127.0.0.1:9000`` or ``unix:PATH``, once started."""
+        return self._server.address
+
+    @property
+    def port(self) -> int:
+        """The port, once started; 0 of a Unix socket."""
+        return self._server.port
+
+    @property
+    def token(self) -> str:
+        """What acting needs, once started."""
+        return self._server.token
+
+    @property
+    def text(self) -> str:
+        """A line that says where the page is, once started."""
+        if self.address.startswith("unix:"):
+            return f"status at {self.address}; acting needs the token {self.token}"
+        return f"status at {self.address}/#token={self.token}"
+
+    async def start(self) -> None:
+        """Listen, and write the records.
+
+        Raises:
+            UsageError: Another program listens there.
+            OSError: The address is taken, or a record cannot be written.
+        """
+        if isinstance(self._source, Refreshed):
+            await self._source.refresh()
+        await asyncio.to_thread(self._announcement.prepare)
+        await self._server.start()
+        try:
+            record = replace(self._record, address=self.address)
+            await asyncio.to_thread(self._announcement.publish, record)
+        except BaseException:
+            await self._server.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Stop listening, and remove the records; may be called twice."""
+        await self._server.aclose()
+        await asyncio.to_thread(self._announcement.close)
+
+
+def _port_of(record: Record | None) -> int:
+    """Return the port of the last start, so that a page that is open finds the next one."""
+    port = "" if record is None else record.address.rpartition(":")[2]
+    return int(port) if port.isdigit() else 0
