@@ -105,6 +105,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "compat/test_watchfiles_processes",
         "bot/test_mewbot",
         "bot/test_service",
+        "bot/test_listening",
         "cli/test_inbox",
         "cli/test_watch",
     ),

@@ -121,7 +121,7 @@ def need_bots() -> None:
 def _run(given: Namespace) -> int:
     from limpet.bot.program import serve
 
-    options = replace(run_options(given), until_done=given.until_done, listen=given.listen)
+    options = replace(run_options(given, given.words[0]), until_done=given.until_done, listen=given.listen)
     with logging_of(given):
         return unless_refused(lambda: serve(given.words[0], options))
 
@@ -136,12 +136,12 @@ def unless_refused(run: Callable[[], int]) -> int:
         return 1
 
 
-def run_options(given: Namespace) -> RunOptions:
+def run_options(given: Namespace, file: str) -> RunOptions:
     from limpet.bot.program import default_state_dir
     from limpet.bot.runner import RunOptions
 
     return RunOptions(
-        state_dir=Path(given.state_dir) if given.state_dir else default_state_dir(given.words[0]),
+        state_dir=Path(given.state_dir) if given.state_dir else default_state_dir(file),
         drain=given.drain,
         attempts=given.attempts,
         backoff=given.backoff,
@@ -222,7 +222,7 @@ def _replay(given: Namespace) -> int:
     from limpet.cli import _dead_letters
 
     file, *idents = given.words
-    options = run_options(given)
+    options = run_options(given, given.words[0])
     if given.list:
         _dead_letters.check_file(file)
         return unless_refused(lambda: _dead_letters.show_list(options))

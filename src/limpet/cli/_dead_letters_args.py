@@ -49,7 +49,7 @@ def main(command: str, argv: list[str]) -> int:
     need_bots()
     from limpet.cli import _dead_letters
 
-    options = run_options(given)
+    options = run_options(given, file)
     _dead_letters.check_file(file)
     match action:
         case "list":

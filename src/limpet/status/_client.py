@@ -64,7 +64,7 @@ def fetch_happenings(address: str, *, limit: int = 20) -> list[dict[str, Any]]:
         LimpetError: As ``fetch_status``.
     """
     answer = ask(address, "GET", f"/api/v1/happenings?limit={limit}")
-    found = answer.get("happenings")
+    found = answer.get("items")
     return found if isinstance(found, list) else []
 
 
