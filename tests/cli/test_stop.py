@@ -68,6 +68,7 @@ class Config:
     hub = type("Hub", (), {"context": lambda self: None})()
     options = None
 agent.load_agent = lambda path: Config()
+agent.hangup = lambda: type("Hangup", (), {"is_end": True, "came": False})()  # a terminal closes
 sys.argv = ["limpet", "agent", "agent.yaml"]
 sys.exit(main())
 """

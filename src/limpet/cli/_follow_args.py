@@ -7,6 +7,7 @@ from glob import has_magic
 from typing import Any, Final
 
 from limpet.cli._listen_option import LISTEN
+from limpet.cli._log_args import add_log_format
 from limpet.cli._option_args import add_options, given_options
 from limpet.cli._parser import Parser, add_choice, add_flags, whole_number
 from limpet.errors import UsageError
@@ -59,6 +60,7 @@ def parser(command: str) -> Parser:
     add_choice(add, "--format", FORMATS, "how lines are written", "text")
     add_flags(add, {"--stats": "at the end, print statistics on standard error"})
     add("--listen", metavar="ADDRESS", help=LISTEN)
+    add_log_format(add)
     add = made.add_argument_group("how it is watched").add_argument
     add_options(add, FollowOptions, ("backend", "poll_interval"))
     return made
@@ -91,6 +93,7 @@ def main(command: str, argv: list[str]) -> int:
             and (len(given.words) > 1 or (has_magic(first) and not os.path.lexists(first))),
             stats=given.stats,
             listen=given.listen,
+            log_format=given.log_format,
         )
     )
 

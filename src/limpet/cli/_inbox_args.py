@@ -7,6 +7,7 @@ from typing import Final
 from limpet._option_fields import path_of
 from limpet.cli._inbox_plan import InboxPlan
 from limpet.cli._listen_option import LISTEN
+from limpet.cli._log_args import add_log_format
 from limpet.cli._option_args import add_options, given_options
 from limpet.cli._parser import Parser, add_flags
 from limpet.cli._watch_plan import EXEC, split_command
@@ -53,6 +54,7 @@ def parser(command: str) -> Parser:
         "LIMPET_ROOT and LIMPET_ATTEMPT in its environment; takes all arguments that follow",
     )
     add("--listen", metavar="ADDRESS", help=LISTEN)
+    add_log_format(made.add_argument)
     add_options(made.add_argument_group("jobs").add_argument, InboxOptions, JOBS)
     add_options(
         made.add_argument_group("when a job is complete").add_argument, InboxOptions, COMPLETE
@@ -84,4 +86,5 @@ def _plan(command: str, words: list[str], program: tuple[str, ...] | None) -> In
         options=options,
         argv=program,
         listen=given.listen,
+        log_format=given.log_format,
     )

@@ -17,3 +17,4 @@ class InboxPlan:
     options: dict[str, Any]
     argv: tuple[str, ...]
     listen: str | None = None
+    log_format: str | None = None

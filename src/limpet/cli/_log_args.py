@@ -6,27 +6,36 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Final, TextIO
 
 from limpet.cli._color import LOG_RULES, by_rules, painter, wants_color
 from limpet.cli._parser import add_choice
 
+_FORMATS: Final = ("text", "json")
 
-def add_log_options(add: Callable[..., object], level: str | None = "info") -> None:
-    """Add the options of a log."""
-    add_choice(add, "--log-format", ("text", "json"), "format of the log", "text")
+
+def add_log_options(add: Callable[..., object]) -> None:
+    """Add the options of a command that logs what it does."""
+    add_choice(add, "--log-format", _FORMATS, "format of the log", "text")
     levels = ("debug", "info", "warning", "error")
-    add_choice(add, "--log-level", levels, "lowest level that is logged", level)
+    add_choice(add, "--log-level", levels, "lowest level that is logged", "info")
+
+
+def add_log_format(add: Callable[..., object]) -> None:
+    """Add the option of a command whose messages are for people, unless a log is asked for."""
+    add_choice(add, "--log-format", _FORMATS, "write messages as the log of a service")
 
 
 def logging_of(given: Namespace) -> AbstractContextManager[None]:
     """Return the block that logs to standard error as the options have it."""
-    from limpet._logging import logging_to
-
-    return logging_to(form=given.log_format, level=given.log_level, paint=log_paint())
+    return logging_in(given.log_format, sys.stderr, level=given.log_level)
 
 
-def log_paint() -> Callable[[str], str] | None:
-    """Return what paints a line of the log on standard error; ``None`` if it stays as it is."""
-    if not wants_color(sys.stderr):
-        return None
-    return by_rules(painter(sys.stderr), LOG_RULES)
+def logging_in(
+    form: str, stream: TextIO | None, *, level: str = "info"
+) -> AbstractContextManager[None]:
+    """Return the block that logs to a stream, in colours where they are wanted."""
+    from limpet._logging import logging_to  # only now: it takes longer than a parser
+
+    paint = by_rules(painter(stream), LOG_RULES) if wants_color(stream) else None
+    return logging_to(stream, form="json" if form == "json" else "text", level=level, paint=paint)

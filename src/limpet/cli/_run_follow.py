@@ -46,6 +46,7 @@ class FollowPlan:
     """Write the file's name before each line of text."""
     stats: bool
     listen: str | None = None
+    log_format: str | None = None
 
 
 def run(plan: FollowPlan, *, stdout: TextIO | None = None, stderr: TextIO | None = None) -> int:
@@ -59,7 +60,7 @@ def run(plan: FollowPlan, *, stdout: TextIO | None = None, stderr: TextIO | None
     async def serve(session: RunSession) -> int:
         return await session.serve(_FollowRun(plan, follower, session).work)
 
-    return run_session(serve, stdout, stderr)
+    return run_session(serve, stdout, stderr, name="limpet.follow", log_format=plan.log_format)
 
 
 class _FollowRun:

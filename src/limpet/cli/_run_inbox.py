@@ -41,12 +41,14 @@ def run(plan: InboxPlan, *, stdout: TextIO | None = None, stderr: TextIO | None 
     async def serve(session: RunSession) -> int:
         return await _InboxRun(plan, session).serve()
 
+    if plan.log_format is not None:
+        return run_session(serve, stdout, stderr, name="limpet.inbox", log_format=plan.log_format)
     handler = logging.StreamHandler(stderr or sys.stderr)
     handler.setFormatter(_OneLine("limpet: %(message)s"))
     logger = logging.getLogger("limpet.inbox")
     logger.addHandler(handler)
     try:
-        return run_session(serve, stdout, stderr)
+        return run_session(serve, stdout, stderr, name="limpet.inbox")
     finally:
         logger.removeHandler(handler)
 

@@ -8,13 +8,14 @@ afterwards.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import signal
 import stat
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from typing import Any, Final, TextIO
 
 from limpet._file_stat import identity_of
@@ -22,6 +23,7 @@ from limpet._process_end import StopDeadline, end_now
 from limpet._signal_handlers import SignalHandlers
 from limpet.cli._color import NOTE_RULES, painted
 from limpet.cli._event_text import encoding_of
+from limpet.cli._log_args import logging_in
 from limpet.cli._writer import Writer, reader_gone, stream_sink
 from limpet.errors import LimpetError, UsageError
 
@@ -36,7 +38,12 @@ AT_ONCE_S: Final = 3.0
 
 
 def run_session(
-    serve: Callable[[RunSession], Awaitable[int]], stdout: TextIO | None, stderr: TextIO | None
+    serve: Callable[[RunSession], Awaitable[int]],
+    stdout: TextIO | None,
+    stderr: TextIO | None,
+    *,
+    name: str,
+    log_format: str | None = None,
 ) -> int:
     """Run ``serve`` in an event loop and return its exit code.
 
@@ -44,6 +51,9 @@ def run_session(
         serve: Gets a session over the two streams.
         stdout: Standard output; the process's if not given.
         stderr: Standard error; the process's if not given.
+        name: The name of the log: ``limpet.watch``.
+        log_format: ``text`` or ``json``: messages are lines of a log, as those of a bot. ``None``
+            writes them for people.
     """
     session: RunSession | None = None
 
@@ -52,7 +62,12 @@ def run_session(
         session = RunSession(streams)
         return await serve(session)
 
-    with closing(Streams(stdout or sys.stdout, stderr or sys.stderr)) as streams:
+    err = stderr or sys.stderr
+    log = None if log_format is None else name
+    with (
+        nullcontext() if log_format is None else logging_in(log_format, err),
+        closing(Streams(stdout or sys.stdout, err, log=log)) as streams,
+    ):
         try:
             return asyncio.run(main(streams))
         except KeyboardInterrupt:  # before the loop could take signals
@@ -65,7 +80,10 @@ def run_session(
 class Streams:
     """Standard output and error, each written by a thread of its own until they are closed."""
 
-    def __init__(self, stdout: TextIO | None, stderr: TextIO | None) -> None:
+    def __init__(
+        self, stdout: TextIO | None, stderr: TextIO | None, *, log: str | None = None
+    ) -> None:
+        self._log = None if log is None else logging.getLogger(log)
         self.stdout = stdout
         self.out = Writer(stream_sink(stdout), name="stdout")
         self._err = Writer(stream_sink(stderr), name="stderr")
@@ -79,8 +97,11 @@ class Streams:
         self.out.close(patience=PATIENCE_S)
         self._err.close(patience=PATIENCE_S)
 
-    async def log(self, message: str) -> None:
+    async def log(self, message: str, level: int = logging.WARNING) -> None:
         """Write a line to standard error; one that cannot be written is dropped."""
+        if self._log is not None:
+            self._log.log(level, message)
+            return
         text = painted(self.stderr, f"limpet: {message}\n", NOTE_RULES)
         await self.write_error(text.encode(self._encoding, "backslashreplace"))
 
@@ -161,7 +182,8 @@ class RunSession:
     async def fail(self, message: str, *, code: int = 1) -> None:
         """End the run with a message on standard error."""
         self.end(code)
-        await self._finish(self.streams.log(message), lambda: self._deadline)
+        logging_it = self.streams.log(message, logging.ERROR)
+        await self._finish(logging_it, lambda: self._deadline)
 
     def end(self, code: int) -> None:
         """End the run with this code, unless something has ended it before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +67,7 @@ def run(
     async def serve(session: RunSession) -> int:
         return await _WatchRun(plan, open_watch or _open, session).serve()
 
-    return run_session(serve, stdout, stderr)
+    return run_session(serve, stdout, stderr, name="limpet.watch", log_format=plan.log_format)
 
 
 def _open(targets: Sequence[Target], options: WatchOptions) -> AnyWatch:
@@ -283,7 +284,8 @@ class _WatchRun:
         if line:
             await self._session.write(line)
         elif not self._plan.quiet:
-            await self._streams.log(f"watch.ready {escape(str(ready.root))} ({ready.backend})")
+            text = f"watch.ready {escape(str(ready.root))} ({ready.backend})"
+            await self._streams.log(text, logging.INFO)
 
     async def _pull(self, watch: AnyWatch) -> None:
         """Deliver the events, batch by batch; each is delivered before the next is taken.

@@ -8,6 +8,7 @@ from typing import Final
 
 from limpet._option_fields import info_of, words_of
 from limpet.cli._listen_option import LISTEN
+from limpet.cli._log_args import add_log_format
 from limpet.cli._option_args import add_options, given_options
 from limpet.cli._parser import Parser, add_choice, add_flags, seconds, whole_number
 from limpet.cli._watch_plan import (
@@ -104,6 +105,7 @@ def parser(command: str) -> Parser:
     )
     add_flags(add, {"--stats": "at the end, print the statistics of each watch on standard error"})
     add("--listen", metavar="ADDRESS", help=LISTEN)
+    add_log_format(add)
     add = made.add_argument_group("commands").add_argument
     add(
         EXEC_SHORT,
@@ -172,6 +174,7 @@ def _plan(given: Namespace, program: tuple[str, ...] | None) -> Plan:
         timeout=given.timeout,
         command=_command(given, program),
         listen=given.listen,
+        log_format=given.log_format,
     )
 
 

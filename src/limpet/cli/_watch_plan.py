@@ -104,6 +104,8 @@ class Plan:
     command: Command | None = None
     listen: str | None = None
     """Where the run shows itself."""
+    log_format: str | None = None
+    """Messages are lines of a log in this format; ``None`` is for people."""
 
     def __post_init__(self) -> None:
         if self.options.state is not None and len(self.targets) > 1:
