@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 
 from limpet._surrogates import writable
@@ -17,6 +18,24 @@ def error_text(error: BaseException) -> str:
     except BaseException as second:  # noqa: BLE001 - the first exception is to be reported
         return f"{type(error).__name__} (its text cannot be read: {type(second).__name__})"
     return text or type(error).__name__
+
+
+def reason_of(error: BaseException, *named: str | os.PathLike[str]) -> str:
+    """Return why something failed, for a message that names these paths itself. Raises nothing.
+
+    Of an ``OSError`` that is the system's reason, with no path but those that are not named yet:
+    ``No space left on device``, not ``[Errno 28] No space left on device: '/srv/a'``.
+    """
+    if not isinstance(error, OSError) or not error.strerror:
+        return error_text(error)
+    known = {os.fspath(path) for path in named}
+    others = [
+        os.fsdecode(path)
+        for path in (error.filename, error.filename2)
+        if isinstance(path, str | bytes | os.PathLike)
+    ]
+    more = ", ".join(repr(path) for path in dict.fromkeys(others) if path not in known)
+    return f"{error.strerror}: {more}" if more else str(error.strerror)
 
 
 def traceback_text(error: BaseException, longest: int) -> str:

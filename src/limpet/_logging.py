@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from limpet._error_text import error_text, safe_repr
+from limpet._printable import printable
 from limpet._process_end import holds_exit
 from limpet._surrogates import json_text
 
@@ -91,10 +92,10 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\n    ")
+        message = printable(record.getMessage()).replace("\n", "\n    ")
         line = f"{moment}Z {record.levelname:<7} {record.name}: {message}"
         line = self._paint(line)
-        return line if not record.exc_text else f"{line}\n{record.exc_text}"
+        return line if not record.exc_text else f"{line}\n{printable(record.exc_text)}"
 
 
 class _Json(logging.Formatter):

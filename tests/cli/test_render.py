@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limpet.cli._event_text import Ready, describe, escape, facts
+from limpet._printable import escape
+from limpet.cli._event_text import Ready, describe, facts
 from limpet.cli._render import Paths, Text, renderer_for, stats_line
 from limpet.cli._render_json import CloudEvents, JsonLines
 from limpet.cli._terminal import Terminal

@@ -23,7 +23,8 @@ RUN: Final = tuple(
     watch/windows/test_windows_records watch/windows/test_windows_source
     watch/windows/test_watch_on_windows_hints watch/windows/test_drives
     watch/windows/test_windows_api watch/windows/test_hints_suffice
-    shared/test_backoff shared/test_dead_letter shared/test_events_are_frozen
+    shared/test_backoff shared/test_dead_letter shared/test_error_text
+    shared/test_events_are_frozen
     shared/test_extended_path shared/test_file_lock shared/test_option_signature
     shared/test_keyed_queue shared/test_loop_guard
     shared/test_pipe_errors shared/test_job_object shared/test_console shared/test_watched_folder
@@ -76,7 +77,8 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "about the repository, which is the same everywhere": tuple(
         """meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
-        meta/test_dist meta/test_imports meta/test_repository meta/test_site meta/test_surface
+        meta/test_dist meta/test_imports meta/test_messages meta/test_repository meta/test_site
+        meta/test_surface
         meta/test_words meta/test_windows meta/test_workflow cli/test_completion
         pythons/test_core pythons/test_extras bot/test_pythons""".split()
     ),

@@ -10,10 +10,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._printable import escape
 from limpet._suggest import near
 from limpet.cli._color import PROBLEM_RULES, painted
 from limpet.cli._complaint import complain
-from limpet.cli._event_text import escape
 from limpet.cli._listen_option import LISTEN
 from limpet.cli._log_args import add_log_options, logging_of
 from limpet.cli._parser import Parser, add_flags, seconds, whole_number

@@ -17,8 +17,8 @@ from typing import IO, Final
 import anyio
 
 from limpet._loop_guard import LoopGuard, loop_text
+from limpet._printable import escape
 from limpet._process_group import GRACE_S, adopt, end_group, group_options
-from limpet.cli._event_text import escape
 
 VARIABLES: Final = frozenset({"LIMPET_EVENT_TYPE", "LIMPET_OLD_PATH", "LIMPET_PATH", "LIMPET_ROOT"})
 """What a command finds in its environment; the old path only of a rename."""

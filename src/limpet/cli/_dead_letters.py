@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from limpet._printable import escape
 from limpet._surrogates import json_text
 from limpet.bot.program import DeadLetter, DeadLetters, ReplayReport, drop, replay
 from limpet.cli._ask_running import ask_running
-from limpet.cli._event_text import escape
 from limpet.errors import UsageError
 
 if TYPE_CHECKING:

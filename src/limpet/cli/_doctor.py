@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from limpet._compiled import WHY_NOT, form
+from limpet._printable import escape
 from limpet._wire import Json, dump_line, put_path
 from limpet.backends import Choice, FileSystemTraits, choose, traits_of
 from limpet.cli._color import REPORT_RULES, painted
-from limpet.cli._event_text import encoding_of, escape
+from limpet.cli._event_text import encoding_of
 from limpet.cli._kernel_limits import Limit, read_limits
 from limpet.cli._stdout import failures_of_stdout
 from limpet.cli._windows_limits import (

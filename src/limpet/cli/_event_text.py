@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
+from limpet._printable import escape
 from limpet.cli._watch_plan import TargetKind
 from limpet.events import (
     Degraded,
@@ -131,31 +131,6 @@ def facts(event: Event, shown: Callable[[Path], str] = str) -> Iterator[str]:
 def style_of(kind: str) -> str:
     """Return the style for the type of an event."""
     return _STYLES.get(kind.partition(".")[2], "magenta")
-
-
-def escape(text: str) -> str:
-    r"""Return the text in printable characters, without line breaks and terminal control codes.
-
-    Control characters, separators other than a space, and marks without a shape of their own become
-    ``\n``, ``\x1b`` or ``\u202e``; a byte that is not UTF-8 becomes ``\xff``. A backslash becomes
-    two, where it does not separate directories: no two names are shown alike.
-    """
-    if text.isprintable() and ("\\" not in text or os.sep == "\\"):
-        return text
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    if character == "\\":
-        return character if os.sep == "\\" else "\\\\"
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # PEP 383: a byte above 0x7f that could not be decoded
-        return f"\\x{code - 0xDC00:02x}"
-    if code >= 0x80:
-        return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, f"\\x{code:02x}")
 
 
 def encoding_of(stream: TextIO | None) -> str:

@@ -9,9 +9,9 @@ from typing import IO, Final
 import anyio
 
 from limpet._keyed_queue import EVERY_KEY, KeyedItem, KeyedQueue
+from limpet._printable import escape
 from limpet._process_group import GRACE_S
 from limpet.cli._commands import Commands
-from limpet.cli._event_text import escape
 from limpet.cli._placeholders import expand
 from limpet.cli._watch_plan import Command
 from limpet.events import DirRenamed, EntryEvent, Event, FileRenamed, event_name

@@ -13,9 +13,9 @@ from typing import IO, Final
 
 import anyio
 
+from limpet._printable import escape
 from limpet._process_group import GRACE_S
 from limpet.cli._commands import Commands
-from limpet.cli._event_text import escape
 from limpet.cli._exec import QUEUE, Job
 from limpet.cli._placeholders import expand, has_placeholder, split
 from limpet.cli._watch_plan import Command

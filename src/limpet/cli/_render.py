@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, assert_never
 
+from limpet._printable import escape
 from limpet.cli._color import Paint, is_terminal, painter, wants_color
-from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts, style_of
+from limpet.cli._event_text import Ready, Renderer, encoding_of, facts, style_of
 from limpet.cli._shown_paths import ShownPaths
 from limpet.cli._watch_plan import Format
 from limpet.events import EntryEvent, Event, event_name

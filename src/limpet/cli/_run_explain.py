@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from limpet.cli._event_text import escape
+from limpet._printable import escape
 from limpet.watching import Explanation, explain
 
 

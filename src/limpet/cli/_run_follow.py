@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import anyio.to_thread
 
+from limpet._printable import escape
 from limpet._wire import Json, dump_line, put_path, wire_time
 from limpet.cli._color import painter
-from limpet.cli._event_text import encoding_of, escape
+from limpet.cli._event_text import encoding_of
 from limpet.cli._run_session import RunSession, run_session
 from limpet.errors import LimpetError
 from limpet.following import (

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final, TextIO
 import anyio
 
 import limpet
+from limpet._error_text import reason_of
+from limpet._printable import escape, printable
 from limpet._process_group import GRACE_S, adopt, end_group, group_options
 from limpet.cli._commands import VARIABLES, outcome
-from limpet.cli._event_text import escape
 from limpet.cli._inbox_plan import InboxPlan
 from limpet.cli._run_session import RunSession, run_session
 from limpet.errors import LimpetError
@@ -57,8 +58,7 @@ class _OneLine(logging.Formatter):
     """Messages whose names and errors can neither break a line nor drive a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return "".join(one if one.isprintable() else escape(one) for one in text)
+        return printable(super().format(record)).replace("\n", "\\n")
 
 
 class _InboxRun:
@@ -127,7 +127,7 @@ class _InboxRun:
                 async with job:
                     await self._try(job, box)
         except (LimpetError, OSError) as error:
-            await self._session.fail(f"the inbox {str(box.location)!r} ended: {error}")
+            await self._session.fail(f"the inbox {str(box.location)!r} ended: {reason_of(error)}")
 
     async def _try(self, job: limpet.Job, box: limpet.Inbox) -> None:
         """Run the command, and keep what became of it for those who look at the status.
@@ -178,7 +178,7 @@ class _InboxRun:
             await asyncio.sleep(float("inf"))  # cancelled here: the job is none of its failures
             return
         except (OSError, ValueError) as error:
-            message = f"cannot start {self._shown}: {error}"
+            message = f"cannot start {self._shown}: {reason_of(error)}"
             raise JobFailedError(message) from error
         tail = bytearray()
         reader = asyncio.create_task(self._pass_on(process.stderr, tail))

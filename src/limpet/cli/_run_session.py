@@ -19,6 +19,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from typing import Any, Final, TextIO
 
 from limpet._file_stat import identity_of
+from limpet._printable import printable
 from limpet._process_end import StopDeadline, end_now
 from limpet._signal_handlers import SignalHandlers
 from limpet.cli._color import NOTE_RULES, painted
@@ -102,7 +103,7 @@ class Streams:
         if self._log is not None:
             self._log.log(level, message)
             return
-        text = painted(self.stderr, f"limpet: {message}\n", NOTE_RULES)
+        text = painted(self.stderr, f"limpet: {printable(message)}\n", NOTE_RULES)
         await self.write_error(text.encode(self._encoding, "backslashreplace"))
 
     async def write_error(self, data: bytes) -> None:

@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
-from limpet.cli._event_text import Ready, describe, escape
+from limpet._error_text import reason_of
+from limpet._printable import escape
+from limpet.cli._event_text import Ready, describe
 from limpet.cli._progress import progress
 from limpet.cli._render import renderer_for, stats_line
 from limpet.cli._run_session import RunSession, run_session
@@ -305,7 +307,7 @@ class _WatchRun:
                     if self._reported == self._plan.count:
                         return  # the next step would take an event that is not reported
         except (LimpetError, OSError) as error:
-            await self._session.fail(f"the watch of {self._typed()} ended: {error}")
+            await self._session.fail(f"the watch of {self._typed()} ended: {reason_of(error)}")
 
     async def _deliver(self, batch: Sequence[Event]) -> None:
         """Write and run for each event what the plan asks for."""

@@ -6,8 +6,9 @@ import time
 from functools import partial
 from typing import Final, TextIO
 
+from limpet._printable import escape
 from limpet.cli._color import Piece, painter
-from limpet.cli._event_text import Ready, Renderer, encoding_of, escape, facts, style_of
+from limpet.cli._event_text import Ready, Renderer, encoding_of, facts, style_of
 from limpet.cli._shown_paths import LEAST_CELLS, ShownPaths, cells, shorten, width_of
 from limpet.events import Event, event_name
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from limpet._backoff import Backoff
+from limpet._error_text import reason_of
 from limpet.errors import UsageError
 from limpet.intake._failure_note import full_failure, note_text, short_failure
 from limpet.intake._inbox_options import InboxOptions
@@ -495,7 +496,7 @@ class Intake:
             record.save()
         except OSError as error:
             self._unsaved[name] = record.facts()
-            self.report(f"cannot write down the tries of {name!r}: {error}")
+            self.report(f"cannot write down the tries of {name!r}: {reason_of(error)}")
 
     # -- trouble -------------------------------------------------------------------------------
 
@@ -508,7 +509,7 @@ class Intake:
         """Report what stands in the way of one job, and try it again later; the others go on."""
         with self._lock:
             delay = self._next_trouble(name)
-        self.report(f"{what} {name!r}, again in {delay:.1f} s: {error}")
+        self.report(f"{what} {name!r}, again in {delay:.1f} s: {reason_of(error)}")
         self.add(name, delay=delay)
 
     def _next_trouble(self, name: str) -> float:

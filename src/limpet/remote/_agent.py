@@ -301,7 +301,7 @@ class Agent:
                 raise
             except (sqlite3.Error, OSError, LimpetError) as error:
                 self.failures[name] = str(error)
-                _log.error("the %s failed: %s; it is started again", name, error)
+                _log.error("the %s failed: %s; it is started again", name, self.failures[name])
             except Exception as error:  # noqa: BLE001 - no failure ends a part for good
                 self.failures[name] = repr(error)
                 _log.exception("the %s failed; it is started again", name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from limpet._config_problem import ConfigError
+from limpet._error_text import reason_of
 from limpet.remote.transport import NatsTransport, connect
 
 
@@ -54,7 +55,8 @@ class HubAddress:
             if self.cert:
                 made.load_cert_chain(self.cert, self.key)
         except (OSError, ssl.SSLError) as error:
-            message = f"cannot use the certificates {self.ca}, {self.cert}, {self.key}: {error}"
+            which = f"{self.ca}, {self.cert}, {self.key}"
+            message = f"cannot use the certificates {which}: {reason_of(error)}"
             raise ConfigError(message) from error
         return made
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mewbot.api.v1 import InputEvent
 from mewbot.core import InputQueue
 
+from limpet._error_text import reason_of
 from limpet.bot._delivery import Delivery
 from limpet.bot.compat._mewbot_queue import DeliverySink, sink_for
 from limpet.bot.events._input_events import FileSystemInputEvent, LinesAddedInputEvent, wrap
@@ -369,4 +370,5 @@ class FileSystemInput(LimpetInput):
             await source.save()
         except OSError as error:
             message = "%s: cannot write the checkpoint %s: %s"
-            _LOG.error(message, self._label(), source.desired.state, error)
+            state = source.desired.state
+            _LOG.error(message, self._label(), state, reason_of(error, *filter(None, [state])))

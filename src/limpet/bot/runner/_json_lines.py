@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from limpet._descriptors import sync_to_disk
-from limpet._error_text import error_text
+from limpet._error_text import error_text, reason_of
 
 _LOG: Final = logging.getLogger("limpet.bot.state")
 
@@ -140,6 +140,7 @@ def set_aside(path: Path, damaged: Sequence[Damaged]) -> bool:
     try:
         append_lines(aside, lines)
     except OSError as error:
-        _LOG.error("cannot write %s: %s; the lines stay in %s", aside, error, path)
+        message = "cannot write %s: %s; the lines stay in %s"
+        _LOG.error(message, aside, reason_of(error, aside), path)
         return False
     return True

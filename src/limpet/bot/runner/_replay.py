@@ -18,6 +18,7 @@ from typing import Final
 
 from mewbot.core import BehaviourInterface, InputEvent
 
+from limpet._error_text import reason_of
 from limpet.bot._components import Components
 from limpet.bot._delivery import Delivery, Earlier, Fate
 from limpet.bot.actions._archive import MoveProcessedFileAction
@@ -189,7 +190,8 @@ class Replay:
         try:
             self._dead_letters.tidy()
         except OSError as error:
-            _LOG.error("cannot tidy %s: %s", self._dead_letters.path, error)
+            path = self._dead_letters.path
+            _LOG.error("cannot tidy %s: %s", path, reason_of(error, path))
 
     def _put(self, line: str) -> None:
         if self._state_dir is not None:

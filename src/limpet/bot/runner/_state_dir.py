@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self, TypeVar, TypeVarTuple
 
-from limpet._error_text import safe_repr
+from limpet._error_text import reason_of, safe_repr
 from limpet._file_lock import FileLock, holder_of
 from limpet._process_end import POOL
 from limpet.bot._delivery import Delivery
@@ -139,7 +139,8 @@ class StateDir:
                 self.dead_letter_file.add(lines)
                 self._waiting.clear()
             except OSError as error:
-                _LOG.error("cannot write %s: %s", self.dead_letter_file.path, error)
+                path = self.dead_letter_file.path
+                _LOG.error("cannot write %s: %s", path, reason_of(error, path))
         self.lose_waiting()
 
     def lose_waiting(self) -> None:
@@ -168,7 +169,7 @@ class StateDir:
         try:
             stored, lost = self._journal.store(unfinished)
         except OSError as error:
-            reason = f"cannot write {self._journal.path}: {error}"
+            reason = f"cannot write {self._journal.path}: {reason_of(error, self._journal.path)}"
             self._lose([(one, reason) for one in unfinished])
             return False
         if stored:
@@ -234,7 +235,8 @@ class StateDir:
             except Exception as error:  # noqa: BLE001 - the worker that waits for this goes on
                 self._waiting.extendleft(reversed(taken))
                 message = "cannot write %s: %s; %d dead letters wait for another try"
-                _LOG.error(message, dead_letters.path, error, len(self._waiting))
+                path = dead_letters.path
+                _LOG.error(message, path, reason_of(error, path), len(self._waiting))
                 return
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeGuard
 from mewbot.core import InputEvent
 
 from limpet._atomic_file import write_atomic
+from limpet._error_text import reason_of
 from limpet.bot.events._event_codec import CodecError, decode, encode
 from limpet.bot.runner._json_lines import (
     VERSION,
@@ -121,7 +122,7 @@ class WorkJournal:
         try:
             self._replace(self._lines)
         except OSError as error:
-            _LOG.error("cannot write %s: %s", self.path, error)
+            _LOG.error("cannot write %s: %s", self.path, reason_of(error, self.path))
 
     def _replace(self, lines: dict[str, bytes]) -> None:
         if lines:
@@ -145,7 +146,8 @@ class WorkJournal:
             else:
                 self.path.unlink(missing_ok=True)
         except OSError as error:
-            _LOG.error("cannot mark entries of %s as done: %s", self.path, error)
+            message = "cannot mark entries of %s as done: %s"
+            _LOG.error(message, self.path, reason_of(error, self.path))
 
     def store(self, unfinished: Iterable[Unfinished]) -> tuple[int, list[tuple[Unfinished, str]]]:
         """Write events in one step, in order; earlier entries that are not done stay.
