@@ -128,6 +128,7 @@ def logging_to(
     form: LogFormat = "text",
     level: str = "info",
     paint: Callable[[str], str] | None = None,
+    formatter: logging.Formatter | None = None,
 ) -> Iterator[None]:
     """Log to a stream, by default standard error, while the block lasts.
 
@@ -139,9 +140,10 @@ def logging_to(
         form: How they are written.
         level: The lowest that is logged.
         paint: Returns a line of text as a terminal is to show it.
+        formatter: In place of the one of ``form``. The thread that writes calls it.
     """
     writer = _Stream(stream if stream is not None else sys.stderr)
-    writer.setFormatter(_Json() if form == "json" else _Text(paint))
+    writer.setFormatter(formatter or (_Json() if form == "json" else _Text(paint)))
     records: queue.Queue[Any] = queue.Queue(_BOUND)
     handler = _Handler(records)
     handler.addFilter(_Repeats())

@@ -110,6 +110,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "bot/test_listening",
         "cli/test_inbox",
         "cli/test_log",
+        "cli/test_terminal_log",
         "cli/test_watch",
     ),
     "about names that are no text": ("bot/test_odd_names",),

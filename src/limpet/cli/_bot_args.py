@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet._printable import escape
 from limpet._suggest import near
-from limpet.cli._color import PROBLEM_RULES, painted
+from limpet.cli._color import PROBLEM_RULES, is_terminal, painted
 from limpet.cli._complaint import complain
 from limpet.cli._listen_option import LISTEN
 from limpet.cli._log_args import add_log_options, logging_of
@@ -123,7 +124,25 @@ def _run(given: Namespace) -> int:
 
     options = replace(run_options(given, given.words[0]), until_done=given.until_done, listen=given.listen)
     with logging_of(given):
-        return unless_refused(lambda: serve(given.words[0], options))
+        return unless_refused(lambda: serve(given.words[0], options, on_event=_shown_events(given)))
+
+
+def _shown_events(given: Namespace) -> Callable[[object], None] | None:
+    """Return what shows the events that a bot takes on a terminal; ``None`` elsewhere."""
+    if given.log_format != "text" or not is_terminal(sys.stderr):
+        return None
+    from limpet.bot.program import FileSystemInputEvent
+    from limpet.cli._terminal_log import EVENT
+
+    log = logging.getLogger("limpet.bot.events")
+
+    def show(event: object) -> None:
+        # Without arguments: it is data, of which none is left out.
+        path = getattr(event, "path", "")
+        found = event.event if isinstance(event, FileSystemInputEvent) else None
+        log.info(f"{type(event).__name__} {path}".rstrip(), extra={EVENT: found})
+
+    return show
 
 
 def unless_refused(run: Callable[[], int]) -> int:

@@ -38,27 +38,33 @@ class Terminal(Renderer):
             return b""
         text = f"{escape(str(ready.root))}  {ready.backend}"
         return self._encode(
-            (_clock(ready.time) + "watch.ready".ljust(TYPE_WIDTH) + "  " + text, "dim")
+            (clock(ready.time) + "watch.ready".ljust(TYPE_WIDTH) + "  " + text, "dim")
         )
 
     def event(self, event: Event, session: str) -> bytes:
         """See `Renderer`."""
         del session
+        return (self.event_text(event) + "\n").encode(self._encoding, "backslashreplace")
+
+    def event_text(self, event: Event) -> str:
+        """Return the line of an event, in colours if the stream gets them."""
         kind = event_name(type(event))
         path, root = getattr(event, "path", event.location), event.location
         shown = partial(self._paths.of, location=root)
-        begin = _clock(event.time), kind.ljust(TYPE_WIDTH), "  "
+        begin = clock(event.time), kind.ljust(TYPE_WIDTH), "  "
         more = [f"  {_readable(fact)}" for fact in facts(event, shown)]
         name, *more = self._fit([escape(shown(path)), *more], len("".join(begin)))
         prefix = escape(self._paths.root(root)) if path != root else ""
         cut = len(prefix) if name.startswith(prefix) else 0  # it may have been shortened
-        return self._encode(
-            (begin[0], "dim"),
-            (begin[1], style_of(kind)),
-            (begin[2], ""),
-            (name[:cut], "dim"),
-            (name[cut:], "bold"),
-            *((text, "dim") for text in more),
+        return self._paint(
+            [
+                (begin[0], "dim"),
+                (begin[1], style_of(kind)),
+                (begin[2], ""),
+                (name[:cut], "dim"),
+                (name[cut:], "bold"),
+                *((text, "dim") for text in more),
+            ]
         )
 
     def _fit(self, texts: list[str], used: int) -> list[str]:
@@ -100,7 +106,7 @@ def _size(count: int) -> str:
     return f"{count / 1000**power:,.1f} {_UNITS[power - 1]}"
 
 
-def _clock(moment: float) -> str:
+def clock(moment: float) -> str:
     """Return the local time of day to the millisecond, and the space after it."""
     whole, fraction = divmod(int(moment * 1000), 1000)
     return f"{time.strftime('%H:%M:%S', time.localtime(whole))}.{fraction:03d}  "

@@ -57,6 +57,8 @@ class Dispatcher:
         self._activity = activity
         self.extra: deque[Delivery] = deque()
         """Events after all that are queued; only while stopping."""
+        self.on_event: Callable[[InputEvent], None] | None = None
+        """Gets each event that is taken, for a terminal; it must neither wait nor raise."""
         self._state_dir = state_dir
         self._stats = stats
         self._on_idle = on_idle
@@ -309,6 +311,9 @@ class Dispatcher:
                 targets = self._route(event)
             stats.events += 1
             stats.last_event = delivery.since = time.time()
+            stats.last_event = time.time()
+            if self.on_event is not None:
+                self.on_event(event)
             delivery.remaining = len(targets)
             if activity is not None:
                 activity.delivered(delivery)

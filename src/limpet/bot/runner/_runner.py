@@ -9,8 +9,10 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Self
 
-from mewbot.core import InputInterface
+from mewbot.core import InputEvent, InputInterface
 
 from limpet.bot._components import Components
 from limpet.bot._delivery import Delivery
@@ -66,6 +68,7 @@ class Runner:
         options: RunOptions | None = None,
         *,
         replay: Replay | None = None,
+        on_event: Callable[[InputEvent], None] | None = None,
     ) -> None:
         """Load the bot; nothing runs before ``run``.
 
@@ -73,12 +76,14 @@ class Runner:
             bot: The path of its file, its components, or mewbot's ``Bot``.
             options: How it is run.
             replay: Process these dead letters and nothing else: no input is started.
+            on_event: Gets each event that the bot takes; it must neither wait nor raise.
 
         Raises:
             UsageError: It is not a bot, or its file is wrong; the message lists every error.
         """
         self.options = options or RunOptions()
         self.replay = replay
+        self._on_event = on_event
         self.stats = Stats()
         self.components = components_of(bot)
         if self.options.listen:
@@ -434,7 +439,7 @@ class Runner:
         self.supervisor.start(one)
 
     def _make_dispatcher(self, components: Components) -> Dispatcher:
-        return Dispatcher(
+        made = Dispatcher(
             components,
             self.options,
             self.queue,
@@ -443,6 +448,8 @@ class Runner:
             on_idle=self._check_for_end,
             activity=self._activity,
         )
+        made.on_event = self._on_event
+        return made
 
     def _check_for_end(self) -> None:
         if not self._dispatcher.is_idle:

@@ -7,10 +7,12 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from mewbot.core import InputEvent
 
 from limpet._error_text import error_text
 from limpet._hangup import hangup
@@ -46,6 +48,25 @@ _LOG: Final = logging.getLogger("limpet.bot")
 
 
 def serve(file: str, options: RunOptions) -> int:
+def default_state_dir(file: str | os.PathLike[str]) -> Path:
+    """Return the state directory of a bot: the same for the same file, another for another.
+
+    It is ``STATE_DIRECTORY``, as systemd sets it, or a directory below ``XDG_STATE_HOME``.
+    """
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    import hashlib
+
+    whole = os.path.abspath(file)
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
+    return Path(home) / "limpet" / f"{Path(whole).stem}-{mark}"
+
+
+def serve(
+    file: str, options: RunOptions, *, on_event: Callable[[InputEvent], None] | None = None
+) -> int:
     """Run a bot's file until a signal, and return the exit code.
 
     0: it stopped cleanly, also by a signal. 1: events are lost, for which the log has the reason.
@@ -53,12 +74,17 @@ def serve(file: str, options: RunOptions) -> int:
 
     A stop ends the process, even if a thread or the event loop hangs: then this does not return.
 
+    Args:
+        file: The bot's file.
+        options: How it is run.
+        on_event: Gets each event that the bot takes.
+
     Raises:
         BotConfigError: The file is wrong; nothing was started.
         UsageError: Another bot runs with this state directory.
         OSError: The state directory, or the address for health, cannot be used.
     """
-    return _Program(file, Runner(file, options)).serve()
+    return _Program(file, Runner(file, options, on_event=on_event)).serve()
 
 
 def replay(file: str, options: RunOptions, *, only: Sequence[str] = ()) -> tuple[int, ReplayReport]:
