@@ -122,7 +122,9 @@ def need_bots() -> None:
 def _run(given: Namespace) -> int:
     from limpet.bot.program import serve
 
-    options = replace(run_options(given, given.words[0]), until_done=given.until_done, listen=given.listen)
+    options = replace(
+        run_options(given, given.words[0]), until_done=given.until_done, listen=given.listen
+    )
     with logging_of(given):
         return unless_refused(lambda: serve(given.words[0], options, on_event=_shown_events(given)))
 

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from limpet._printable import escape
 from limpet._surrogates import json_text
 from limpet.cli._color import painter
 from limpet.cli._complaint import complain
-from limpet.cli._event_text import escape
 from limpet.cli._programs import Seen, programs, seen
 from limpet.cli._status_text import story
 from limpet.status import status_to_wire

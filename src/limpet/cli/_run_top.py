@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Sequence
 
+from limpet._printable import escape
 from limpet._surrogates import json_text
 from limpet.cli._complaint import complain
-from limpet.cli._event_text import escape
 from limpet.cli._programs import Seen, programs, seen
 from limpet.cli._run_status import NOT_THERE
 from limpet.cli._top_table import Row, part_rows, plain, program_row

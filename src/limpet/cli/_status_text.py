@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from limpet._printable import escape
 from limpet.cli._color import Piece
-from limpet.cli._event_text import escape
 from limpet.status import DeadLetterStatus, Status
 
 HEALTH_STYLES: Final = {"ok": "green", "degraded": "bold yellow", "failing": "bold red"}

@@ -15,8 +15,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from limpet._printable import escape
 from limpet.cli._color import Piece
-from limpet.cli._event_text import escape
 from limpet.cli._keys import keys
 from limpet.cli._programs import Seen, programs, seen
 from limpet.cli._status_text import HEALTH_STYLES, dead_letter_story, story

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from limpet.cli._event_text import escape
+from limpet._printable import escape
 from limpet.cli._programs import Seen
 from limpet.cli._shown_paths import cells, shorten
 from limpet.cli._status_text import HEALTH_STYLES, ago, lasted, short, size

@@ -7,10 +7,8 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, Self
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from mewbot.core import InputEvent, InputInterface
 

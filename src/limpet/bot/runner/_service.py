@@ -47,23 +47,6 @@ _STORE_S: Final = 2.0
 _LOG: Final = logging.getLogger("limpet.bot")
 
 
-def serve(file: str, options: RunOptions) -> int:
-def default_state_dir(file: str | os.PathLike[str]) -> Path:
-    """Return the state directory of a bot: the same for the same file, another for another.
-
-    It is ``STATE_DIRECTORY``, as systemd sets it, or a directory below ``XDG_STATE_HOME``.
-    """
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given)
-    import hashlib
-
-    whole = os.path.abspath(file)
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
-    return Path(home) / "limpet" / f"{Path(whole).stem}-{mark}"
-
-
 def serve(
     file: str, options: RunOptions, *, on_event: Callable[[InputEvent], None] | None = None
 ) -> int:
