@@ -170,6 +170,7 @@ ALLOWED = {
     "limpet.web": (
         "limpet._atomic_file",
         "limpet._daemon_threads",
+        "limpet._error_text",
         "limpet._event_loop",
         "limpet._require_extra",
         "limpet._surrogates",

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+from limpet._error_text import reason_of
 from limpet.errors import UsageError
 
 BACKLOG: Final = 32
@@ -157,7 +158,7 @@ def _bind_unix(path: str) -> socket.socket:
             sock.bind(path)
         except OSError as error:
             if error.errno is None:  # Python's own: sun_path has 108 bytes, unix(7)
-                message = f"cannot listen on unix:{path}: {error}; take a shorter one"
+                message = f"cannot listen on unix:{path}: {reason_of(error)}; take a shorter one"
                 raise UsageError(message) from None
             message = f"cannot listen on unix:{path}: {error.strerror}"
             raise OSError(error.errno, message) from error
@@ -196,7 +197,7 @@ def _remove_left_over(path: str) -> None:
         except FileNotFoundError:
             return
         except OSError as error:
-            message = f"cannot listen on unix:{path}: it is there already ({error})"
+            message = f"cannot listen on unix:{path}: it is there already ({reason_of(error)})"
             raise UsageError(message) from error
     message = f"cannot listen on unix:{path}: another program listens there"
     raise UsageError(message)
