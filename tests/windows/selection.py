@@ -76,7 +76,8 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         compat/test_clients""".split()
     ),
     "about the repository, which is the same everywhere": tuple(
-        """meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
+        """web/test_prometheus
+        meta/test_benchmarks meta/test_code_blocks meta/test_dependencies meta/test_docs
         meta/test_dist meta/test_imports meta/test_messages meta/test_repository meta/test_site
         meta/test_surface
         meta/test_words meta/test_windows meta/test_workflow cli/test_completion

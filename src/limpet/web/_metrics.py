@@ -28,7 +28,7 @@ _WATCH: Final = (
     _Row("marks", "limpet_watch_marks", "Directories that a watch has marked in the kernel."),
     _Row("polled", "limpet_watch_polled", "Directories that a watch scans in intervals."),
     _Row("held", "limpet_watch_held_files", "Files that debounce holds back."),
-    _Row("scans", "limpet_watch_scans_total", "Directories that a watch has scanned."),
+    _Row("scans", "limpet_watch_scans_total", "Examinations of a watch."),
     _Row("rescans", "limpet_watch_rescans_total", "Full scans of a watch after the first."),
     _Row("events", "limpet_watch_events_total", "Events that a watch has emitted."),
     _Row("last_event", "limpet_watch_last_event_time_seconds",
@@ -78,7 +78,7 @@ _INBOX: Final = (
 _SPOOL: Final = (
     _Row("waiting", "limpet_spool_waiting", "Events that wait on disk for the hub."),
     _Row("waiting_bytes", "limpet_spool_waiting_bytes", "What these events take on disk."),
-    _Row("kept", "limpet_spool_kept_total", "Events put into the spool."),
+    _Row("kept", "limpet_spool_kept", "Events that the hub has, kept for a while all the same."),
     _Row("collapsed", "limpet_spool_collapsed_total", "Events given up because it was full."),
     _Row("sent", "limpet_spool_sent_total", "Events that the hub has taken."),
 )
@@ -129,6 +129,10 @@ COUNTERS: Final = {
     "reloads": "Reloads of the configuration.",
 }
 """Counter of ``Status.counters`` -> its help text; others are described by their name."""
+
+
+_AWAY: Final = frozenset({"stopped", "silent"})
+"""States of an agent that does not run, or has not reported for some time."""
 
 
 def metrics_of(status: Status) -> bytes:
@@ -209,7 +213,7 @@ def _families(status: Status) -> Iterator[Metric]:
         yield from _sums("limpet_hub_up", "", "1 while the hub is connected, else 0.",
                          [("", int(hub.state == "connected"))])  # fmt: skip
     yield from _table(_AGENT, "agent", [(one.host, one) for one in status.agents])
-    up = [(one.host, float(one.state == "running")) for one in status.agents]
+    up = [(one.host, float(one.state not in _AWAY)) for one in status.agents]
     yield from _sums("limpet_agent_up", "agent", "1 while an agent runs, else 0.", up)
     for name, text, found in (
         (
