@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
+from limpet.status import Status
 from limpet.web import StatusServer
 from tests.waiting import PATIENCE
 from tests.web.fakes import FakeProgram
@@ -36,8 +37,10 @@ class Answer(NamedTuple):
 class Served:
     """A ``FakeProgram`` and its ``StatusServer``, from the begin of the block to its end."""
 
-    def __init__(self, listen: str = "127.0.0.1:0", **options: Any) -> None:
-        self._listen, self._options = listen, options
+    def __init__(
+        self, listen: str = "127.0.0.1:0", *, status: Status | None = None, **options: Any
+    ) -> None:
+        self._listen, self._options, self._status = listen, options, status
         self.program: FakeProgram
         self.server: StatusServer
         self.loop: asyncio.AbstractEventLoop
@@ -56,13 +59,18 @@ class Served:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.loop.call_soon_threadsafe(self._end.set)
+        self.end()
+
+    def end(self) -> None:
+        """Close the server; as the end of the block does, which may come after it."""
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self._end.set)
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     async def _main(self) -> None:
         self.loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        self.program = FakeProgram()
+        self.program = FakeProgram(self._status)
         self.program.fill()
         self.server = StatusServer(self.program, self._listen, **self._options)
         try:

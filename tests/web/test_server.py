@@ -240,6 +240,13 @@ def test_dead_letters(served: Served) -> None:
     assert served.get("/api/v1/dead-letters/nothing").code == "missing"
 
 
+def test_a_dead_letter_of_a_name_that_is_no_text() -> None:
+    """It is escaped as in snapshots, so that the page can ask for the story of that path."""
+    with Served() as found:
+        found.program.letters["odd"] = {"event": {"path": "a\udcffb"}}
+        assert found.get("/api/v1/dead-letters/odd").json["event"]["path"] == "a\\udcffb"
+
+
 def test_retry_and_discard() -> None:
     """With the token; what is not there is a typed error."""
     with Served() as found:

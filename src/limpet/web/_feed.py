@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from limpet.status import (
 )
 from limpet.web._program import Program
 
+_LONE: Final = re.compile("[\ud800-\udfff]")
 PATIENCE_S: Final = 2.0
 """How long the program may take to answer; from then on the last snapshot is shown, as stalled."""
 TICK_S: Final = 0.25
@@ -169,8 +171,9 @@ def status_json(shown: Shown) -> str:
 
 
 def compact(value: object) -> str:
-    """Return JSON in one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    r"""Return JSON in one line; a lone surrogate comes as the text ``\udcff``, as in snapshots."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _LONE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
 
 
 def point_of(status: Status) -> dict[str, float]:

@@ -1,7 +1,7 @@
 // One card for each part of the program: what it is, whether it works, and its figures.
 import { ago, bytes, count, few, make, put, setPath, span } from "./text.js";
 
-const rate = (value) => `${few(value)} a minute`;
+const rate = (value) => `${few(value)}/min`;
 
 export class Cards {
   constructor(list) {
@@ -189,7 +189,7 @@ function output(one, now) {
 function hub(one) {
   const up = one.state === "connected";
   return {
-    kind: "hub", name: one.url, health: up ? "ok" : "failing", state: one.state, why: one.trouble,
+    kind: "hub", name: "connection", place: one.url, health: up ? "ok" : "failing", state: one.state, why: one.trouble,
     rows: [
       ["Behind", one.lag ? `${count(one.lag)} events · ${span(one.lag_s)}` : "nothing"],
       ["Clock offset", one.clock_offset_s ? `${(one.clock_offset_s * 1000).toFixed(0)} ms` : null],

@@ -54,7 +54,11 @@ export class Charts {
       }
       if (chart) {
         chart.node.hidden = !wanted;
-        if (wanted) update(chart, kind, this.values(kind, status.time), this.reach(status.time) / 60);
+        if (wanted) {
+          const [values, last] = [this.values(kind, status.time), this.points.at(-1)];
+          const now = kind.rate ? (values.at(-1) ?? values.at(-2) ?? 0) : (last?.[kind.key] ?? 0);
+          update(chart, kind, values, now, this.reach(status.time) / 60);
+        }
       }
     }
   }
@@ -72,8 +76,9 @@ export class Charts {
     const steps = reach / each;
     const sums = new Array(steps).fill(null);
     const seconds = new Array(steps).fill(0);
-    for (let place = 1; place < this.points.length; place += 1) {
-      const [one, next] = [this.points[place - 1], this.points[place]];
+    for (let place = kind.rate ? 1 : 0; place < this.points.length; place += 1) {
+      const next = this.points[place];
+      const one = this.points[place - 1] ?? { time: next.time - 1 };
       const step = steps - 1 - Math.floor((now - next.time) / each);
       const passed = next.time - one.time;
       if (step < 0 || step >= steps || passed > 10) continue;
@@ -110,11 +115,10 @@ function begin(kind) {
   return { node, number, most, begun, picture, area: parts[1], line: parts[2] };
 }
 
-function update(chart, kind, values, minutes) {
+function update(chart, kind, values, now, minutes) {
   const known = values.filter((one) => one !== null);
   const show = kind.bytes ? bytes : kind.rate ? few : (one) => count(Math.round(one));
-  const now = values.at(-1) ?? values.at(-2) ?? 0;
-  const most = Math.max(0, ...known);
+  const most = Math.max(0, now, ...known);
   set(chart.number, show(now));
   set(chart.most, `most ${show(most)}`);
   set(chart.begun, `${minutes} min ago`);

@@ -1,7 +1,7 @@
 // Dead letters: the list, their stories, and what can be done with them.
 import { act, openSession, read, Refused } from "./api.js";
 import { row } from "./stream.js";
-import { clock, count, make, moment, pathButton, plain, put } from "./text.js";
+import { count, make, moment, pathButton, plain, put } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
 const STORY_MS = 2000;
@@ -273,5 +273,3 @@ function textOf(error) {
   const message = String(error.message ?? "");
   return error.type && !message.startsWith(error.type) ? `${error.type}: ${message}` : message;
 }
-
-export { clock };

@@ -225,6 +225,7 @@ function onStatus(next) {
 function onHappenings(batch) {
   events.add(batch);
   latest = batch.items.at(-1) ?? latest;
+  later();
 }
 
 function onLost(seconds = 0) {

@@ -35,6 +35,7 @@ export function put(node, text, { most = Infinity, lines = false } = {}) {
     return node;
   }
   node.replaceChildren();
+  odd.lastIndex = 0; // matchAll begins where test has stopped
   let done = 0;
   for (const found of text.matchAll(odd)) {
     node.append(text.slice(done, found.index));
