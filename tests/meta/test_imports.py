@@ -134,6 +134,7 @@ ALLOWED = {
     ),
     "limpet._printable": (),
     "limpet._sd_notify": (),
+    "limpet._tracing": (),
     "limpet._process_end": (),
     "limpet._run_loop": ("limpet._process_end",),
     "limpet._signal_handlers": ("limpet._console",),
@@ -313,6 +314,7 @@ ALLOWED = {
         "limpet._signal_handlers",
         "limpet._suggest",
         "limpet._surrogates",
+        "limpet._tracing",
         "limpet._wire",
         "limpet._yaml_nodes",
         "limpet._yaml_positions",
@@ -335,6 +337,7 @@ ALLOWED = {
         "limpet._dead_letter",
         "limpet._error_text",
         "limpet._event_loop",
+        "limpet._tracing",
         "limpet._file_lock",
         "limpet._lazy_names",
         "limpet._model_problems",
@@ -554,9 +557,11 @@ def test_a_circle_is_found() -> None:
 
 def test_no_part_finds_another_by_a_string() -> None:
     """``sys.modules`` is for classes that are stored by name, for loops that may be loaded, and to
-    forget the modules of a bot that was checked, and for drop-ins, which take a package's place."""
+    forget the modules of a bot that was checked, and for drop-ins, which take a package's place.
+    And spans are made only if the program has loaded what makes them."""
     allowed = {
         "limpet._event_loop",
+        "limpet._tracing",
         "limpet.bot.config._own_folder",
         "limpet.bot.events._event_codec",
         "limpet.bot.settings._setting",

@@ -37,6 +37,7 @@ EXTRAS = {
     ),
     "cli": ("rich", "shtab"),
     "nats": ("nats", "pydantic", "ruamel.yaml"),
+    "otel": ("opentelemetry",),
     "watchfiles": ("watchfiles",),
     "web": ("prometheus_client", "starlette", "uvicorn"),
     "webhook": ("httpx2",),

@@ -103,7 +103,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         remote/test_hostile
         remote/test_how_to remote/test_permissions remote/test_presence remote/test_processes
         remote/test_protocol
-        remote/test_reading remote/test_spool remote/test_transport""".split()
+        remote/test_reading remote/test_spool remote/test_tracing remote/test_transport""".split()
     ),
     "ends its programs with SIGTERM, which no program can answer here": (
         "compat/test_watchfiles_processes",
@@ -114,6 +114,10 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "cli/test_log",
         "cli/test_terminal_log",
         "cli/test_watch",
+    ),
+    "about spans, whose packages are not fetched for it": (
+        "bot/test_tracing",
+        "examples/test_spans",
     ),
     "about names that are no text": ("bot/test_odd_names",),
     "writes paths as POSIX has them": (

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from limpet._tracing import tracing
 from limpet.errors import OutputError
 from limpet.output import AppendToFile, Done, Operation, Output, Result
 from limpet.remote._command_codec import (
@@ -92,6 +93,7 @@ class CommandExecutor:
         self._transport, self._journal, self._outputs = transport, journal, outputs
         self._host, self._subjects, self._clock, self._ack_wait = host, subjects, clock, ack_wait
         self.stats = CommandStats()
+        self._tracing = tracing()
         self.performing = asyncio.Lock()
         """Held while a command is executed: no output may be closed meanwhile."""
 
@@ -131,7 +133,16 @@ class CommandExecutor:
         """
         message = delivery.message
         try:
-            answer = await self._answer(message)
+            if self._tracing is None:
+                answer = await self._answer(message)
+            else:
+                with self._tracing.span(
+                    "command",
+                    {"messaging.destination.name": message.subject},
+                    kind="consumer",
+                    sent=message.trace,
+                ):
+                    answer = await self._answer(message)
             if answer is not None:
                 await self._transport.publish([answer])
             await delivery.ack()

@@ -118,6 +118,8 @@ class RemoteEvent:
     """The wire object (``event.schema.json``)."""
     object: ObjectRef | None = None
     """A content too large to be in ``data``; ``reader.content(event)`` fetches it."""
+    trace: Mapping[str, str] | None = field(default=None, repr=False, compare=False)
+    """The headers of the trace that the agent's sending belongs to (W3C Trace Context)."""
 
     @property
     def lines(self) -> list[str]:
@@ -181,7 +183,13 @@ def encode(
     return dump_line(envelope)[:-1]
 
 
-def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
+def decode(
+    raw: bytes,
+    *,
+    host: str,
+    server_time: float = 0.0,
+    trace: Mapping[str, str] | None = None,
+) -> RemoteEvent:
     """Return the event in a message on a subject of ``host``.
 
     Raises:
@@ -222,6 +230,7 @@ def decode(raw: bytes, *, host: str, server_time: float = 0.0) -> RemoteEvent:
             origin=data["origin"],
             data=data,
             object=None if ref is None else ObjectRef.from_json(ref),
+            trace=trace,
         )
         _check_content(event)
         _check_lost(event)

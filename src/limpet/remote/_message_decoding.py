@@ -22,7 +22,7 @@ def event_of(message: StoredMessage, subjects: Subjects, host: str) -> RemoteEve
         if named != host:
             text = f"its subject names the host {named!r}, and it is in the stream of {host!r}"
             raise EnvelopeError(text)
-        return decode(message.data, host=host, server_time=message.time)
+        return decode(message.data, host=host, server_time=message.time, trace=message.trace)
     except ValueError as error:
         _log.error("setting aside message %d of %s: %s", message.seq, host, error)
         return None

@@ -9,6 +9,7 @@ import uuid
 from typing import Final, Self
 
 from limpet._backoff import Backoff
+from limpet._tracing import tracing
 from limpet.errors import UsageError
 from limpet.output import AppendToFile, CreateFile, Operation, OverwriteFile, verb_of
 from limpet.remote._agent_report import report_of
@@ -147,7 +148,8 @@ class RemoteOutput:
         subject = self.subjects.command(self.host, self.output, verb, self.bot)
         # Without a message id: the stream is shared, and another bot could use up an id before. The
         # host recognises a command that comes twice.
-        message = Message(subject, raw)
+        found = tracing()
+        message = Message(subject, raw, trace=None if found is None else found.headers())
         backoff = Backoff(0.1, 1.0)
         end = time.monotonic() + max(5.0, min(expires, 30.0))
         while True:

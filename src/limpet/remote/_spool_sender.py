@@ -7,11 +7,13 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
 from limpet._backoff import Backoff
+from limpet._tracing import Tracing, tracing
 from limpet.remote._envelope import event_id, resign
 from limpet.remote._spool import Row, Spool
 from limpet.remote.transport import (
@@ -78,6 +80,7 @@ class SpoolSender:
         """
         self.spool, self.transport = spool, transport
         self.health = SenderHealth()
+        self._tracing = tracing()
         self._wakeup = asyncio.Event()
         self._backoff = Backoff(pause_min, _PAUSE_MAX_S)
         self._bucket = bucket
@@ -170,9 +173,15 @@ class SpoolSender:
         firsts = set(fresh)
         self.health.attempts += 1
         await self._put_contents(rows)
-        batch = [
-            Message(row.subject, row.data, event_id(self.spool.session, row.seq)) for row in rows
-        ]
+        session = self.spool.session
+        if self._tracing is None:
+            batch = [Message(row.subject, row.data, event_id(session, row.seq)) for row in rows]
+            return await self._publish(rows, batch, firsts)
+        with traced_batch(self._tracing, rows, session) as batch:
+            return await self._publish(rows, batch, firsts)
+
+    async def _publish(self, rows: list[Row], batch: list[Message], firsts: set[int]) -> int:
+        """Send events, note that the hub has them, and return how many they are."""
         try:
             acks = await self.transport.publish(batch)
         except TooLargeError:
@@ -241,3 +250,21 @@ class SpoolSender:
 def _is_marker(row: Row) -> bool:
     """Return whether it replaces events that were given up; the hub may have one of them."""
     return row.subject.endswith(".watch.overflow")
+
+
+@contextlib.contextmanager
+def traced_batch(found: Tracing, rows: list[Row], session: str) -> Iterator[list[Message]]:
+    """Make a span for each event that is sent in the block; its message carries the trace on."""
+    batch = []
+    with contextlib.ExitStack() as stack:
+        for row in rows:
+            ident = event_id(session, row.seq)
+            kind = ".".join(row.subject.split(".")[-2:])
+            span = found.start(
+                f"send {kind}",
+                {"cloudevents.event_id": ident, "messaging.destination.name": row.subject},
+                kind="producer",
+            )
+            stack.callback(span.end)
+            batch.append(Message(row.subject, row.data, ident, found.headers(span)))
+        yield batch

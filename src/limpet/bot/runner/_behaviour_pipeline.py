@@ -100,10 +100,10 @@ class BehaviourPipeline:
             if dry_run_report.get() is not None and not _is_ours(action):
                 report_dry_run(f"run the action {_name(action)}, which is not limpet's")
             elif self._timeout is None:
-                await self._act(action.act(event, state))
+                await self._act(action.act(event, state), action)
             else:
                 async with asyncio.timeout(self._timeout):
-                    await self._act(action.act(event, state))
+                    await self._act(action.act(event, state), action)
             task.step += 1
         return True
 
@@ -135,7 +135,7 @@ class BehaviourPipeline:
             if not getattr(action, "after_failure", False):
                 continue
             try:
-                await self._act(action.act(task.event, state))
+                await self._act(action.act(task.event, state), action)
             except BaseException as second:
                 if ends_task(second):
                     raise
@@ -161,10 +161,11 @@ class BehaviourPipeline:
         await self._loops.admit(task.event)
         self._stats.acted += 1
         async with asyncio.timeout(self._timeout):
-            await self._act(self._behaviour.process(task.event))
+            await self._act(self._behaviour.process(task.event), self._behaviour)
 
-    async def _act(self, outputs: Any) -> None:  # noqa: ANN401 - mewbot's types differ
+    async def _act(self, outputs: Any, action: object) -> None:  # noqa: ANN401 - mewbot's types
         """Send each output of an action as soon as it is yielded."""
+        del action  # for who makes spans
         try:
             async for output in outputs:
                 if output:

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from mewbot.core import InputEvent
 
@@ -36,6 +36,13 @@ SLICE_S: Final = 0.005
 """A worker that never waits yields to the loop after this time: it is the latency of others."""
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
+
+
+class Finisher(Protocol):
+    """What ends the span of a task."""
+
+    def finish(self, task: Task, fate: Fate | None) -> None:
+        """End it with what became of the task."""
 
 
 class WorkerEndedError(RuntimeError):
@@ -64,6 +71,8 @@ class BehaviourWorker:
         self._stats = stats
         self._on_idle: Callable[[], None] = lambda: None
         self._backoff = Backoff(first, LONGEST_S)
+        self.traced: Finisher | None = None
+        """Is told what became of each task, for its span."""
         self.loops: set[asyncio.Task[None]] = set()
         """What runs the tasks; cancelled, it leaves the tasks it works on in the queue."""
         self._done_before = 0
@@ -150,6 +159,8 @@ class BehaviourWorker:
             queue.skipped += 1
         if self._activity is not None:
             self._activity.finished(queue.name, delivery, fate)
+        if self.traced is not None:
+            self.traced.finish(task, fate)
         queue.finish(task)
         delivery.fate = fate
         delivery.finish()

@@ -13,12 +13,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from mewbot.core import InputEvent
 
 from limpet._backoff import Backoff
 from limpet._error_text import error_text
+from limpet._tracing import tracing
 from limpet.bot._components import Components, label_of, workers_of
 from limpet.bot._delivery import Delivery, Fate
 from limpet.bot._restart import FIRST_S, LONGEST_S
@@ -33,6 +35,7 @@ from limpet.bot.runner._retry import RetryPolicy
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._state_dir import StateDir
 from limpet.bot.runner._stats import Stats
+from limpet.bot.runner._traced import TracedPipeline, TracedSender
 from limpet.bot.runner._work_journal import Progress, Unfinished
 
 _LOG: Final = logging.getLogger("limpet.bot.runner")
@@ -69,7 +72,12 @@ class Dispatcher:
         self._backoff = Backoff(first, LONGEST_S)
         self._down: str | None = None
         """Why the dispatcher has ended, until it is started again."""
-        self.sender = OutputSender(
+        found = tracing()
+        make_sender = OutputSender if found is None else partial(TracedSender, tracing=found)
+        make_pipeline = (
+            BehaviourPipeline if found is None else partial(TracedPipeline, tracing=found)
+        )
+        self.sender = make_sender(
             components.outputs(),
             retry=RetryPolicy(options.attempts, options.backoff, options.backoff_max),
             timeout=options.output_timeout,
@@ -85,7 +93,7 @@ class Dispatcher:
                 workers=workers_of(behaviour),
             )
             timeout = _own(behaviour, "timeout", options.timeout)
-            pipeline = BehaviourPipeline(
+            pipeline = make_pipeline(
                 behaviour,
                 self.sender.send,
                 stats,
@@ -98,9 +106,12 @@ class Dispatcher:
                 float(_own(behaviour, "backoff", options.backoff)),
                 options.backoff_max,
             )
-            self._workers[one] = BehaviourWorker(
+            worker = BehaviourWorker(
                 one, pipeline, retry, state_dir, stats, activity=activity, first=first
             )
+            if isinstance(pipeline, TracedPipeline):
+                worker.traced = pipeline
+            self._workers[one] = worker
         self.behaviour_queues = list(self._workers)
 
     def start(self) -> None:
@@ -248,6 +259,8 @@ class Dispatcher:
                 else:
                     progress = worker.pipeline.progress(task)
                     found.append(self._unfinished(task.delivery, queue, progress))
+            if isinstance(worker.pipeline, TracedPipeline):
+                worker.pipeline.finish_all()
         if self._in_hand is not None:
             delivery, queues = self._in_hand
             found += [self._unfinished(delivery, queue) for queue in queues]

@@ -7,7 +7,7 @@ is built on top of it and is the same for each.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -74,6 +74,8 @@ class Message:
     data: bytes
     id: str = ""
     """A message with an id that the stream has seen a short while ago is not stored again."""
+    trace: Mapping[str, str] | None = None
+    """The headers of a trace (W3C Trace Context), if it belongs to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class StoredMessage:
     """Its number in the stream."""
     time: float
     """When it was stored, unix seconds of the hub's clock."""
+    trace: Mapping[str, str] | None = None
+    """The headers of the trace that its sender belongs to."""
 
 
 class WorkMessage(Protocol):

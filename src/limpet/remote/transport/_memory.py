@@ -151,7 +151,7 @@ class MemoryHub:
             stream.remove([m.seq for m in stream.messages.values() if m.subject == message.subject])
         stream.last += 1
         stream.messages[stream.last] = StoredMessage(
-            message.subject, message.data, message.id, stream.last, now
+            message.subject, message.data, message.id, stream.last, now, message.trace
         )
         stream.size += len(message.data)
         if message.id:

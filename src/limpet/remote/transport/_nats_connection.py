@@ -397,10 +397,7 @@ class NatsConnection:
                 text = f"a message of {len(message.data):,} bytes is more than the hub's {limit:,}"
                 raise TooLargeError(text)
         futures = [
-            await self.ask(
-                message.subject, message.data, {"Nats-Msg-Id": message.id} if message.id else None
-            )
-            for message in batch
+            await self.ask(message.subject, message.data, _headers_of(message)) for message in batch
         ]
         acks = []
         for message, stored in zip(batch, await self.gather(futures), strict=True):
@@ -452,3 +449,8 @@ def _answer_of(raw: bytes, subject: str) -> dict[str, Any]:
         raise MissingStreamError(message)
     message = f"the hub refuses {subject!r}: {text} (code {code})"
     raise HubError(message)
+
+
+def _headers_of(message: Message) -> dict[str, str] | None:
+    headers = {"Nats-Msg-Id": message.id} if message.id else {}
+    return {**headers, **(message.trace or {})} or None

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from limpet._tracing import trace_headers
 from limpet.remote.transport._base import (
     DisconnectedError,
     Message,
@@ -210,4 +211,5 @@ def _stored_of(message: Any) -> StoredMessage:
         (message.headers or {}).get("Nats-Msg-Id", ""),
         int(tokens[-4]),
         int(tokens[-2]) / 1e9,
+        trace_headers(message.headers),
     )

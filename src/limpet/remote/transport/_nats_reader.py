@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from limpet._tracing import trace_headers
 from limpet.remote.transport._base import (
     DisconnectedError,
     HubError,
@@ -102,7 +103,12 @@ def _stored_of(answer: Any, seq: int | None) -> StoredMessage | None:
         number = int(headers["Nats-Sequence"])
         moment = _seconds_of(headers["Nats-Time-Stamp"])
         found = StoredMessage(
-            headers["Nats-Subject"], answer.data, headers.get("Nats-Msg-Id", ""), number, moment
+            headers["Nats-Subject"],
+            answer.data,
+            headers.get("Nats-Msg-Id", ""),
+            number,
+            moment,
+            trace_headers(headers),
         )
     except (LookupError, ValueError) as error:
         if seq is not None and "Status" not in headers:
