@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from limpet._surrogates import writable
+
 
 def escape(text: str) -> str:
     r"""Return the text in printable characters, without line breaks and terminal control codes.
@@ -34,8 +36,10 @@ def printable(text: str) -> str:
     r"""Return a message with its line feeds, and all else that is not printable escaped.
 
     A backslash stays one: names in a message are quoted already. A line feed stays, for messages
-    of several lines.
+    of several lines. A byte that is not UTF-8 becomes ``\udcff``, as ``repr`` has it in the others.
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one == "\n" else _visible(one) for one in text)
+    return "".join(
+        one if one.isprintable() or one == "\n" else _visible(one) for one in writable(text)
+    )

@@ -132,7 +132,7 @@ ALLOWED = {
         "limpet._process_end",
         "limpet._surrogates",
     ),
-    "limpet._printable": (),
+    "limpet._printable": ("limpet._surrogates",),
     "limpet._sd_notify": (),
     "limpet._tracing": (),
     "limpet._process_end": (),
