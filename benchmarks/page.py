@@ -79,7 +79,7 @@ async def run(form: str) -> None:
         async with StatusServer(program, "127.0.0.1:0") as server:
             for _ in range({FORMS[1]: 0, FORMS[2]: 1, FORMS[3]: 4}[form]):
                 command = [sys.executable, "-m", "benchmarks.page", "read", str(server.port)]
-                clients.append(subprocess.Popen(command))
+                clients.append(subprocess.Popen(command))  # noqa: ASYNC220 - before it is measured
             await asyncio.sleep(1.5)  # they have connected
             found = await note(program.happenings)
         for one in clients:

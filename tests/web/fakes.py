@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from limpet.errors import UsageError
@@ -298,7 +298,7 @@ class FakeProgram:
         assert dead is not None
         for one in idents:
             about = self.letters.pop(one)["event"]["path"]
-            self._happenings.add("done", Path(about), "import invoices", "retried")
+            self._happenings.add("done", PurePosixPath(about), "import invoices", "retried")
         left = tuple(one for one in dead.newest if one.id not in idents)
         self.change(
             dead_letters=dataclasses.replace(dead, newest=left, waiting=dead.waiting - len(idents))
@@ -308,7 +308,7 @@ class FakeProgram:
         """Make the last minutes as they may have been."""
         add = self._happenings.add
         for number in range(10_436, 10_450):
-            path = Path(f"/srv/in/2026-11/rechnung-{number}.csv")
+            path = PurePosixPath(f"/srv/in/2026-11/rechnung-{number}.csv")
             add("event", Changed(path), "inbox")
             if number in {10_439, 10_443}:
                 for left in (1, 2):
@@ -316,10 +316,15 @@ class FakeProgram:
                 add("failed", Changed(path), "import invoices", ERROR)
             else:
                 add("done", Changed(path), "import invoices", "0.04 s")
-        add("refused", Path("/mnt/mirror/rechnung-10448.csv"), "mirror", "no-space")
+        add("refused", PurePosixPath("/mnt/mirror/rechnung-10448.csv"), "mirror", "no-space")
         add("problem", "the output mirror has no space left", "mirror")
         add("line", '203.0.113.9 "GET /orders/881 HTTP/1.1" 200', "access.log")
-        add("skipped", Changed(Path("/srv/scans/thumbs.db")), "file scans", "no trigger matched")
+        add(
+            "skipped",
+            Changed(PurePosixPath("/srv/scans/thumbs.db")),
+            "file scans",
+            "no trigger matched",
+        )
 
 
 def story(one: DeadLetterStatus) -> dict[str, Any]:
