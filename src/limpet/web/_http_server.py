@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet.web._address import BACKLOG
@@ -23,6 +23,8 @@ HEAD_S: Final = 10.0
 """How long a connection may be open without a request that is being answered."""
 _CLOSE_S: Final = 1.0
 """How long answers may take to end once the server is closed."""
+_TURNS: Final = 5
+"""Of the event loop, in which a connection is accepted and ended."""
 _LOG: Final = logging.getLogger("limpet.web.http")
 _LOG.setLevel(logging.ERROR)  # what clients send is no fault of the program
 
@@ -122,12 +124,22 @@ class HttpServer:
                 one.shutdown()
             if state.tasks:
                 await asyncio.wait(list(state.tasks), timeout=_CLOSE_S)
-            for one in list(state.connections):
-                if one.transport is not None:
-                    one.transport.abort()
             for task in list(state.tasks):
                 task.cancel()
             await asyncio.gather(side, *state.tasks, return_exceptions=True)
+            await _abort(state.connections)
+
+
+async def _abort(connections: Iterable[Any]) -> None:
+    """End connections at once, also one that was being accepted when the server was closed.
+
+    asyncio takes several turns to accept one, and another one to end it.
+    """
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+        for one in list(connections):
+            if one.transport is not None:
+                one.transport.abort()
 
 
 def _protocol() -> Callable[..., asyncio.Protocol]:
