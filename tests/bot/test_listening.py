@@ -48,7 +48,7 @@ actions:
 
 def write(path: Path, text: str) -> None:
     """Put a complete file there."""
-    new = path.with_name(f"{path.name}.new")
+    new = path.parent.parent / f"{path.name}.new"
     new.write_text(text, encoding="utf-8")
     new.replace(path)
 

@@ -26,14 +26,19 @@ CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 class Screen:
     """What a program has written to its terminal so far."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
         self.process = process
+        self._terminal = terminal
         self.raw = ""
 
     @property
     def text(self) -> str:
         """Without the codes for colours and the like."""
         return CODES.sub("", self.raw)
+
+    def send(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._terminal, keys.encode())
 
     def until(self, text: str) -> None:
         until_sync(lambda: text in self.text, lambda: f"{text!r} is not in {self.raw!r}")
@@ -56,7 +61,7 @@ def on_terminal(
         env=plain | {"TERM": "xterm-256color"} | environment,
     )
     os.close(theirs)
-    screen = Screen(process)
+    screen = Screen(process, ours)
 
     def read() -> None:
         with suppress(OSError):  # EIO: nobody has the other end any more

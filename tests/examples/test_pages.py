@@ -299,6 +299,21 @@ def test_the_program_of_several_hosts_says_that_no_hub_answers(folder: Path) -> 
     assert f"no hub answers at nats://127.0.0.1:{port}" in done.stderr
 
 
+def test_the_program_of_the_status_page(folder: Path) -> None:
+    """``docs/reference/status.md``: it is found by others, with its last event."""
+    pytest.importorskip("uvicorn")
+    from limpet.status import fetch_happenings, fetch_status
+
+    program = next(one for one in blocks("docs/reference/status.md") if "ProgramStatus(" in one)
+    (folder / "photos").mkdir()
+    with running(program, folder) as printed:
+        comes("status at http://127.0.0.1:", printed, lambda: None)
+        address = printed().partition("status at ")[2].partition("/#")[0]
+        (folder / "photos" / "a.jpg").touch()
+        until_sync(lambda: fetch_happenings(address, limit=5))
+        assert fetch_status(address).watches[0].place == str(folder / "photos")
+
+
 def test_every_whole_program_of_the_pages_is_run() -> None:
     """A new one needs a test: here, or in a file that names its page."""
     tests = "\n".join(

@@ -42,7 +42,7 @@ RUN: Final = tuple(
     following/test_starts
     intake/test_inbox intake/test_model intake/test_sync_inbox
     status/test_rates status/test_happenings status/test_wire status/test_record
-    status/test_client output/test_stats
+    status/test_client status/test_program_status output/test_stats
     compat/test_substitute compat/test_watchfiles compat/test_watchfiles_surface
     compat/test_watchdog web/test_attacks web/test_server
     shared/test_atomic_file shared/test_daemon_threads shared/test_event_loop
@@ -70,7 +70,7 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         watch/model/test_laws_crossings watch/model/test_recorded_streams
         watch/model/test_inode_reuse output/test_file_systems output/test_isolation
         output/test_unnamed_files
-        bot/test_stop cli/test_stop cli/test_run_commands cli/test_on_a_terminal
+        bot/test_stop cli/test_stop cli/test_top cli/test_run_commands cli/test_on_a_terminal
         cli/test_processes cli/test_doctor shared/test_process_group
         following/test_symlinks output/test_attack intake/test_kill
         compat/test_clients""".split()

@@ -113,26 +113,14 @@ class _FollowRun:
         """Serve the status, if that is asked for; return whether the run goes on."""
         if self._plan.listen is None:
             return True
-        from limpet.cli._listen import Parts, SessionStatus, listening, name_of
-        from limpet.status import follow_status
+        from limpet.cli._listen import listening, name_of
+        from limpet.status import ProgramStatus
 
         name = name_of(self._plan.paths)
-
-        def parts(shown: SessionStatus) -> Parts:
-            stats = self._follower.stats()
-            return Parts(
-                follows=(follow_status(name, name, stats, shown.rates, shown.lags),),
-                counters={"events_dropped": stats.events_dropped, "saves": stats.saves},
-            )
-
-        shown = SessionStatus("follow", name, parts)
-        try:
-            await stack.enter_async_context(listening(self._plan.listen, shown, self._session))
-        except (LimpetError, OSError) as error:
-            await self._session.fail_start(error)
-            return False
+        shown = ProgramStatus(name, program="follow")
+        shown.add(self._follower, name)
         self._happenings = shown.happenings
-        return True
+        return await listening(self._plan.listen, shown, self._session, stack)
 
     async def _deliver(self) -> None:
         async for event in self._follower.events():

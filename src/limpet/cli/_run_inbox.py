@@ -100,25 +100,15 @@ class _InboxRun:
         """Serve the status, if that is asked for; return whether the run goes on."""
         if self._plan.listen is None:
             return True
-        from limpet.cli._listen import Parts, SessionStatus, listening
-        from limpet.status import inbox_status, watch_status
+        from limpet.cli._listen import listening
+        from limpet.status import ProgramStatus
 
         name = os.fspath(self._plan.path)
-
-        def parts(shown: SessionStatus) -> Parts:
-            return Parts(
-                watches=(watch_status(name, box.location, box.watch_stats(), shown.rates),),
-                inboxes=(inbox_status(box.location, box.stats()),),
-            )
-
-        shown = SessionStatus("inbox", name, parts)
-        try:
-            await stack.enter_async_context(listening(self._plan.listen, shown, self._session))
-        except (LimpetError, OSError) as error:
-            await self._session.fail_start(error)
-            return False
+        shown = ProgramStatus(name, program="inbox")
+        shown.show(lambda: [shown.watch(name, box.location, box.watch_stats())])
+        shown.add(box)
         self._happenings = shown.happenings
-        return True
+        return await listening(self._plan.listen, shown, self._session, stack)
 
     async def _take_jobs(self, box: limpet.Inbox) -> None:
         try:

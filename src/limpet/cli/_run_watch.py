@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from limpet.events import (
 if TYPE_CHECKING:
     from limpet.cli._exec import Runner
     from limpet.cli._exec_batch import BatchRunner
-    from limpet.status import DegradedPaths, Happenings
+    from limpet.status import ProgramStatus
     from limpet.watching import MultiWatch, Watch, WatchStats
 
 
@@ -93,11 +93,6 @@ def _figures(watch: AnyWatch) -> dict[Path, WatchStats]:
     return {watch.location: stats}  # type: ignore[union-attr]  # it watches one place
 
 
-def _below(degraded: Mapping[str, str], root: Path) -> dict[str, str]:
-    """Return the degraded paths of one place."""
-    return {path: why for path, why in degraded.items() if Path(path).is_relative_to(root)}
-
-
 class _WatchRun:
     """One run: its watch, and where the events go."""
 
@@ -137,9 +132,8 @@ class _WatchRun:
         self._ready_lines: list[bytes] = []
         self._session_id = os.urandom(8).hex()
         self._turn = asyncio.Lock()
-        self._happenings: Happenings | None = None
-        """What is shown of the last events, with ``--listen``."""
-        self._degraded: DegradedPaths | None = None
+        self._shown: ProgramStatus | None = None
+        """What is shown of the run, with ``--listen``."""
         self._pull_task: asyncio.Task[None] | None = None
         self._listed = 0
         """Entries in the index when they were counted last."""
@@ -204,31 +198,21 @@ class _WatchRun:
         """Serve the status, if that is asked for; return whether the run goes on."""
         if self._plan.listen is None:
             return True
-        from limpet.cli._listen import Parts, SessionStatus, listening, name_of
-        from limpet.status import DegradedPaths, watch_status
+        from limpet.cli._listen import listening, name_of
+        from limpet.status import ProgramStatus
 
         paths = tuple(one.path for one in self._plan.targets)
-        degraded = self._degraded = DegradedPaths()
-
-        def parts(shown: SessionStatus) -> Parts:
-            runner, figures = self._runner, _figures(watch).items()
-            return Parts(
-                watches=tuple(
-                    watch_status(typed, root, stats, shown.rates, degraded=_below(degraded, root))
-                    for (root, stats), typed in zip(figures, paths, strict=True)
-                ),
-                queued=0 if runner is None else runner.waiting,
-                counters={} if runner is None else {"commands_failed": runner.failed},
-            )
-
-        shown = SessionStatus("watch", name_of(paths), parts)
-        try:
-            await stack.enter_async_context(listening(self._plan.listen, shown, self._session))
-        except (LimpetError, OSError) as error:
-            await self._session.fail_start(error)
-            return False
-        self._happenings = shown.happenings
-        return True
+        shown = self._shown = ProgramStatus(name_of(paths), program="watch")
+        shown.show(
+            lambda: [
+                shown.watch(typed, root, stats)
+                for (root, stats), typed in zip(_figures(watch).items(), paths, strict=True)
+            ]
+        )
+        if (runner := self._runner) is not None:
+            shown.queued = lambda: runner.waiting
+            shown.counters = lambda: {"commands_failed": runner.failed}
+        return await listening(self._plan.listen, shown, self._session, stack)
 
     def _progress_text(self, watch: AnyWatch) -> str:
         """Return how many entries are in the index so far; called in a thread."""
@@ -312,8 +296,8 @@ class _WatchRun:
     async def _deliver(self, batch: Sequence[Event]) -> None:
         """Write and run for each event what the plan asks for."""
         lines = bytearray()
-        if self._happenings is not None:
-            self._note(batch)
+        if self._shown is not None:
+            self._note(self._shown, batch)
         for event in batch:
             if self._reported == self._plan.count or self._is_our_output(event):
                 continue
@@ -344,14 +328,13 @@ class _WatchRun:
         if self._reported == self._plan.count:
             self._end_pull()
 
-    def _note(self, batch: Sequence[Event]) -> None:
+    @staticmethod
+    def _note(shown: ProgramStatus, batch: Sequence[Event]) -> None:
         """Keep the events for those who look at the status."""
-        assert self._happenings is not None  # noqa: S101 - the caller has asked
         for event in batch:
-            if self._degraded is not None:
-                self._degraded.note(event)
+            shown.degraded.note(event)
             about_disk = isinstance(event, EntryEvent)
-            self._happenings.add("event" if about_disk else "problem", event)
+            shown.happenings.add("event" if about_disk else "problem", event)
 
     def _is_our_output(self, event: Event) -> bool:
         return (

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         problems_of,
         watch_status,
     )
+    from limpet.status._program_status import ProgramStatus
     from limpet.status._rates import Rates
     from limpet.status._record import Announcement, Record, default_state_dir, record_in, running
     from limpet.status._source import Refreshed, StatusSource
@@ -69,6 +70,7 @@ __all__ = [
     "OutputStatus",
     "Problem",
     "Program",
+    "ProgramStatus",
     "Rates",
     "Record",
     "Refreshed",
@@ -116,6 +118,7 @@ if not TYPE_CHECKING:  # the checker has the imports above; the rest is loaded w
                     Lags follow_status health_of inbox_status output_status
                     problems_of watch_status
                     """,
+                "limpet.status._program_status": "ProgramStatus",
                 "limpet.status._rates": "Rates",
                 "limpet.status._record": "Announcement Record default_state_dir record_in running",
                 "limpet.status._source": "Refreshed StatusSource",

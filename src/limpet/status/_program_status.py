@@ -1,0 +1,195 @@
+"""The status of a program in Python: whatever it watches, follows and writes, as it is shown."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from limpet.errors import UsageError
+from limpet.status._degraded import DegradedPaths
+from limpet.status._happenings import Happenings
+from limpet.status._identity import Identity
+from limpet.status._model import (
+    FollowStatus,
+    InboxStatus,
+    OutputStatus,
+    Program,
+    State,
+    Status,
+    WatchStatus,
+)
+from limpet.status._parts import (
+    Lags,
+    follow_status,
+    health_of,
+    inbox_status,
+    output_status,
+    problems_of,
+    watch_status,
+)
+from limpet.status._rates import Rates
+
+if TYPE_CHECKING:
+    from limpet.following import Follower, SyncFollower
+    from limpet.intake import Inbox, SyncInbox
+    from limpet.output import AsyncOutput, Output
+    from limpet.watching import MultiWatch, SyncMultiWatch, SyncWatch, Watch
+
+    Shown: TypeAlias = (
+        Watch
+        | SyncWatch
+        | MultiWatch
+        | SyncMultiWatch
+        | Follower
+        | SyncFollower
+        | Output
+        | AsyncOutput
+        | Inbox
+        | SyncInbox
+    )
+
+Part: TypeAlias = "WatchStatus | FollowStatus | OutputStatus | InboxStatus"
+
+_NONE_HERE: Final = "there are no dead letters here: bots have them"
+
+
+class ProgramStatus:
+    """Shows what a program has added; see ``limpet.status.StatusSource``.
+
+    ```python
+    shown = ProgramStatus("thumbnails")
+    async with limpet.watch_dir("photos") as watch:
+        shown.add(watch)
+        listening = Listening(shown, "127.0.0.1:9000")
+        await listening.start()
+        async for event in watch:
+            shown.happenings.add("event", event)
+    ```
+    """
+
+    def __init__(self, name: str, *, program: Program = "python") -> None:
+        """Show nothing yet.
+
+        Args:
+            name: What it is called on the page and by ``limpet status``.
+            program: Which command it is.
+        """
+        self.identity = Identity(program=program, name=name)
+        self.happenings = Happenings()
+        """The last things that happened; the program adds them."""
+        self.degraded = DegradedPaths()
+        """Paths seen late or not at all; the program notes its events in it."""
+        self.state: State = "running"
+        self.counters: Callable[[], dict[str, int]] = dict
+        """Returns what the program counts beside."""
+        self.queued: Callable[[], int] = int
+        """Returns how many events wait."""
+        self.rates, self.lags = Rates(), Lags()
+        self._parts: list[Callable[[], list[Part]]] = []
+
+    def add(self, one: Shown, name: str = "") -> None:
+        """Show a watch, a follower, an output or an inbox from now on, while it runs.
+
+        Raises:
+            UsageError: It is something else.
+        """
+        self._parts.append(self._part(one, name))
+
+    def show(self, part: Callable[[], list[Part]]) -> None:
+        """Show what a function returns; it is called for each snapshot."""
+        self._parts.append(part)
+
+    def status(self) -> Status:
+        """Return a snapshot; what does not run is left out."""
+        parts: list[Part] = []
+        for part in self._parts:
+            try:
+                parts += part()
+            except RuntimeError:  # it was closed, or has not started
+                continue
+        watches = tuple(one for one in parts if isinstance(one, WatchStatus))
+        follows = tuple(one for one in parts if isinstance(one, FollowStatus))
+        problems = problems_of(watches=watches, follows=follows)
+        events = sum(one.events for one in watches) + sum(one.lines for one in follows)
+        per_minute, last = self.rates.read("events", events)
+        return Status(
+            **self.identity.fields(),
+            time=time.time(),
+            state=self.state,
+            health=health_of(self.state, problems),
+            problems=problems,
+            events=events,
+            events_per_minute=per_minute,
+            last_event=last,
+            queued=self.queued(),
+            counters=self.counters(),
+            watches=watches,
+            follows=follows,
+            outputs=tuple(one for one in parts if isinstance(one, OutputStatus)),
+            inboxes=tuple(one for one in parts if isinstance(one, InboxStatus)),
+        )
+
+    def _part(self, one: Shown, name: str) -> Callable[[], list[Part]]:
+        from limpet.following import Follower, SyncFollower
+        from limpet.intake import Inbox, SyncInbox
+        from limpet.output import AsyncOutput, Output
+        from limpet.watching import MultiWatch, SyncMultiWatch, SyncWatch, Watch
+
+        if isinstance(one, Watch | SyncWatch):
+            place = one.location
+            return lambda: [self.watch(name or str(place), place, one.stats())]
+        if isinstance(one, MultiWatch | SyncMultiWatch):
+            return lambda: [
+                self.watch(str(place), place, stats) for place, stats in one.stats().items()
+            ]
+        if isinstance(one, Follower | SyncFollower):
+            shown = name or "follower"
+            return lambda: [follow_status(shown, shown, one.stats(), self.rates, self.lags)]
+        if isinstance(one, Output | AsyncOutput):
+            root = os.fspath(one.path)
+            return lambda: [output_status(name or root, root, one.stats())]
+        if isinstance(one, Inbox | SyncInbox):
+            return lambda: [inbox_status(one.location, one.stats())]
+        message = (
+            f"a status shows watches, followers, outputs and inboxes, not {type(one).__name__}; "
+            "for something else give a function to show()"
+        )
+        raise UsageError(message)
+
+    def watch(self, name: str, place: str | os.PathLike[str], stats: Any) -> WatchStatus:  # noqa: ANN401
+        """Return the status of a watch, with the paths at or below it that are degraded."""
+        root = os.fspath(place)
+        below = os.path.join(root, "")
+        degraded = {
+            path: why
+            for path, why in self.degraded.items()
+            if path == root or path.startswith(below)
+        }
+        return watch_status(name, place, stats, self.rates, degraded=degraded)
+
+    # -- what may be asked ---------------------------------------------------------------------
+
+    async def dead_letter(self, ident: str) -> dict[str, Any] | None:
+        """Return ``None``: there are no dead letters here."""
+        del ident
+        return None
+
+    async def retry(self, idents: list[str]) -> dict[str, int]:
+        """Refuse it.
+
+        Raises:
+            UsageError: Always.
+        """
+        del idents
+        raise UsageError(_NONE_HERE)
+
+    async def discard(self, idents: list[str]) -> int:
+        """Refuse it.
+
+        Raises:
+            UsageError: Always.
+        """
+        del idents
+        raise UsageError(_NONE_HERE)

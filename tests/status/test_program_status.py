@@ -1,0 +1,80 @@
+"""The status of a program in Python: whatever it has added, while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+import limpet
+from limpet.status import ProgramStatus, status_to_wire
+
+
+def test_all_that_it_has_added_is_shown_while_it_runs(tmp_path: Path) -> None:
+    """A watch, two places, a follower, an output and an inbox; what is closed is left out."""
+    for name in ("a", "b", "c", "in"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "log").write_text("")
+
+    async def main() -> None:
+        shown = ProgramStatus("mine")
+        watch, places = (
+            limpet.watch_dir(tmp_path / "a"),
+            limpet.watch(tmp_path / "b", tmp_path / "c"),
+        )
+        follower, out = (
+            limpet.follow(tmp_path / "log"),
+            limpet.open_output(tmp_path / "out", create=True),
+        )
+        box = limpet.inbox(tmp_path / "in", done=tmp_path / "done", failed=tmp_path / "failed")
+        for one in (watch, places, follower, out, box):
+            shown.add(one)  # type: ignore[arg-type]
+        assert shown.status().watches == ()
+        async with watch, places, follower, out, box:
+            await out.append("x", "y")
+            (tmp_path / "a" / "new").touch()
+            assert (await anext(aiter(watch))).path == tmp_path / "a" / "new"
+            assert shown.status().events == 1
+            status = shown.status()
+            places_shown = [one.place for one in status.watches]
+            assert places_shown == [str(tmp_path / name) for name in "abc"]
+            assert [one.name for one in status.follows] == ["follower"]
+            assert status.outputs[0].operations == {"append": 1}
+            assert [one.place for one in status.inboxes] == [str(tmp_path / "in")]
+            assert (status.program, status.health, status.state) == ("python", "ok", "running")
+            where = {
+                "location": tmp_path / "a",
+                "time": 1.0,
+                "seq": 1,
+                "path": tmp_path / "a" / "d",
+            }
+            shown.degraded.note(limpet.Degraded(**where, reason="limit", message="no"))
+            assert [(one.where, one.reason) for one in shown.status().problems] == [
+                (str(tmp_path / "a" / "d"), "no")
+            ]
+            assert shown.status().health == "degraded"
+            shown.degraded.note(limpet.Recovered(**where))
+            assert shown.status().health == "ok"
+            json.dumps(status_to_wire(shown.status()), allow_nan=False)
+        after = shown.status()
+        assert after.watches == ()
+        assert after.inboxes == ()
+
+    asyncio.run(main())
+
+
+def test_something_else_is_refused() -> None:
+    """With what to do in its place; there are no dead letters."""
+    shown = ProgramStatus("mine")
+    with pytest.raises(limpet.UsageError, match=r"show\(\)"):
+        shown.add(5)  # type: ignore[arg-type]
+
+    async def main() -> None:
+        assert await shown.dead_letter("a") is None
+        for act in (shown.retry, shown.discard):
+            with pytest.raises(limpet.UsageError, match="no dead letters"):
+                await act(["a"])
+
+    asyncio.run(main())
