@@ -36,7 +36,8 @@ class KeyedQueue(Generic[ItemT]):
     def __init__(self) -> None:
         self.active: dict[ItemT, None] = {}
         """Items that were taken and are not finished, oldest first."""
-        self._ready: deque[ItemT] = deque()
+        self.ready: deque[ItemT] = deque()
+        """Those that ``take`` finds, in their order."""
         self._blocked: dict[KeyedItem, ItemT] = {}
         self._last: dict[str, KeyedItem] = {}
         """Key -> the last unfinished item with it."""
@@ -46,17 +47,17 @@ class KeyedQueue(Generic[ItemT]):
         """Unfinished items after the barrier."""
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._blocked)
+        return len(self.ready) + len(self._blocked)
 
     @property
     def has_ready(self) -> bool:
         """Return whether ``take`` finds an item."""
-        return bool(self._ready)
+        return bool(self.ready)
 
     @property
     def is_idle(self) -> bool:
         """Return whether no item waits and none is active."""
-        return not (self.active or self._ready or self._blocked)
+        return not (self.active or self.ready or self._blocked)
 
     def add(self, item: ItemT) -> None:
         """Add an item at the end; without keys it waits for no other."""
@@ -65,7 +66,7 @@ class KeyedQueue(Generic[ItemT]):
         if item.blockers:
             self._blocked[item] = item
         else:
-            self._ready.append(item)
+            self.ready.append(item)
 
     def take(self) -> ItemT:
         """Remove the first ready item, and make it active.
@@ -73,7 +74,7 @@ class KeyedQueue(Generic[ItemT]):
         Raises:
             IndexError: None is ready.
         """
-        item = self._ready.popleft()
+        item = self.ready.popleft()
         self.active[item] = None
         return item
 
@@ -85,7 +86,7 @@ class KeyedQueue(Generic[ItemT]):
 
     def unfinished(self) -> list[ItemT]:
         """Return all items, oldest first: the active, the ready, then the blocked ones."""
-        return [*self.active, *self._ready, *self._blocked.values()]
+        return [*self.active, *self.ready, *self._blocked.values()]
 
     def _order(self, item: KeyedItem) -> None:
         if EVERY_KEY in item.keys:
@@ -114,7 +115,7 @@ class KeyedQueue(Generic[ItemT]):
         for other in item.blocked or ():
             other.blockers -= 1
             if not other.blockers:
-                self._ready.append(self._blocked.pop(other))
+                self.ready.append(self._blocked.pop(other))
 
 
 def _block(item: KeyedItem, other: KeyedItem) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_all_that_it_has_added_is_shown_while_it_runs(tmp_path: Path) -> None:
             assert status.outputs[0].operations == {"append": 1}
             assert [one.place for one in status.inboxes] == [str(tmp_path / "in")]
             assert (status.program, status.health, status.state) == ("python", "ok", "running")
-            where = {
+            where: dict[str, Any] = {
                 "location": tmp_path / "a",
                 "time": 1.0,
                 "seq": 1,

@@ -37,7 +37,9 @@ class DoneMaker:
         self, operation: Operation, parts: tuple[str, ...], change: Change, root: RootState
     ) -> Done:
         """Return the result of an operation, and count what it has written."""
-        self._counters.bytes_written += change.size
+        counters = self._counters
+        counters.operations[operation.__class__] += 1
+        counters.bytes_written += change.size
         return make_lazily(Done, self, (operation, parts, change, root))
 
     def field(self, source: object, name: str) -> object:

@@ -116,9 +116,6 @@ class OutputEngine:
             batch.close()
         for task, result in zip(tasks, batch.results, strict=True):
             task.result = result
-            if result is not None:
-                self.counters.add(task.operation, result)
-        self.counters.over()
         return self._packings(batch)
 
     def _finish(self, batch: Batch) -> None:
@@ -128,7 +125,7 @@ class OutputEngine:
         for index, error in batch.context.unstored.items():
             result = batch.results[index]
             if isinstance(result, Done):
-                batch.results[index] = refused(result.operation, str(self._root), error)
+                batch.results[index] = self._undone(result, error)
         for index, error in batch.context.fsyncs.finish().items():
             result = batch.results[index]
             if isinstance(result, Done):
@@ -167,7 +164,7 @@ class OutputEngine:
         except HeldError:
             return self._put_off(task, batch)
         except Exception as error:  # noqa: BLE001 - its own result, and no other operation's
-            return refused(operation, str(self._root), error)
+            return self._refused(operation, error)
 
     def _put_off(self, task: Task, batch: Batch) -> Result | None:
         now, timeout = self._calls.monotonic(), self._settings["lock_timeout"]
@@ -175,7 +172,7 @@ class OutputEngine:
             task.deadline = now + timeout
         if now >= task.deadline:
             why = f"another process has held its lock for {timeout:g} seconds"
-            return refused(task.operation, str(self._root), RefusalError("busy", why))
+            return self._refused(task.operation, RefusalError("busy", why))
         batch.put_off(self._names(task.operation))
         return None
 
@@ -365,8 +362,17 @@ class OutputEngine:
     def _not_synced(self, result: Done, error: OSError) -> Refused:
         """Return the result of an operation that was done but may not be on the disk."""
         why = f"it is done, but syncing it failed ({error.strerror})"
-        refusal = RefusalError("durability", why, error.errno)
-        return refused(result.operation, str(self._root), refusal)
+        return self._undone(result, RefusalError("durability", why, error.errno))
+
+    def _undone(self, result: Done, error: Exception) -> Refused:
+        """Return the refusal of an operation that was counted as done."""
+        self.counters.operations[type(result.operation)] -= 1
+        return self._refused(result.operation, error)
+
+    def _refused(self, operation: Operation, error: Exception) -> Refused:
+        result = refused(operation, str(self._root), error)
+        self.counters.refusals[result.code] += 1
+        return result
 
 
 def _split(name: Name, *, portable: bool, undecodable: bool) -> tuple[str, ...]:

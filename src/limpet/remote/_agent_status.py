@@ -122,7 +122,7 @@ class AgentShown:
 
     def _outputs(self) -> tuple[OutputStatus, ...]:
         return tuple(
-            output_status(name, one.output.path, one.output.stats())
+            output_status(name, one.output.path, one.output.stats(), self._rates)
             for name, one in self._agent.outputs.items()
         )
 

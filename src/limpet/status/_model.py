@@ -95,6 +95,7 @@ class OutputStatus:
     """Error code -> how many operations were refused or failed with it."""
     bytes_written: int = 0
     last_operation: float | None = None
+    """When one was found to be done last, to the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,15 +107,18 @@ def follow_status(
     )
 
 
-def output_status(name: str, root: str | os.PathLike[str], stats: OutputStats) -> OutputStatus:
+def output_status(
+    name: str, root: str | os.PathLike[str], stats: OutputStats, rates: Rates
+) -> OutputStatus:
     """Return the status of an output."""
+    _, last = rates.read(f"output {name} {root}", sum(stats.operations.values()))
     return OutputStatus(
         name=name,
         root=os.fspath(root),
         operations=dict(sorted(stats.operations.items())),
         refusals=dict(sorted(stats.refusals.items())),
         bytes_written=stats.bytes_written,
-        last_operation=stats.last_operation,
+        last_operation=last,
     )
 
 

@@ -149,7 +149,7 @@ class ProgramStatus:
             return lambda: [follow_status(shown, shown, one.stats(), self.rates, self.lags)]
         if isinstance(one, Output | AsyncOutput):
             root = os.fspath(one.path)
-            return lambda: [output_status(name or root, root, one.stats())]
+            return lambda: [output_status(name or root, root, one.stats(), self.rates)]
         if isinstance(one, Inbox | SyncInbox):
             return lambda: [inbox_status(one.location, one.stats())]
         message = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
@@ -94,13 +93,13 @@ class BehaviourQueue(KeyedQueue[Task]):
     @property
     def oldest(self) -> float | None:
         """When the oldest of its events was taken, in Unix seconds; ``None`` without any."""
-        first = [*self.active, *islice(self._ready, 1), *islice(self._blocked.values(), 1)]
+        first = [*self.active, *islice(self.ready, 1), *islice(self._blocked.values(), 1)]
         return min((one.delivery.since for one in first), default=None)
 
     @property
     def is_full(self) -> bool:
         """Return whether no more should be added."""
-        return len(self._ready) + len(self._blocked) >= self.bound
+        return len(self.ready) + len(self._blocked) >= self.bound
 
     def takes(self, event: InputEvent) -> bool:
         """Return whether the behaviour is interested in events of this class."""
@@ -114,22 +113,21 @@ class BehaviourQueue(KeyedQueue[Task]):
 
     def put(self, delivery: Delivery) -> Task:
         """Add a task for an event at the end, and return it."""
-        delivery.since = delivery.since or time.time()
         if self.workers > 1:
             task = Task(delivery, keys_of(delivery.event))
             self.add(task)
         else:  # in order anyway; this and the two below are the way of each event
             task = Task(delivery, ())
-            self._ready.append(task)
+            self.ready.append(task)
         self._has_work.set()
         return task
 
     async def get(self) -> Task:
         """Return the next task that may run, waiting for one."""
-        while not self._ready:
+        while not self.ready:
             self._has_work.clear()
             await self._has_work.wait()
-        task = self._ready.popleft()
+        task = self.ready.popleft()
         self.active[task] = None
         if not self._has_room.is_set():
             self._has_room.set()

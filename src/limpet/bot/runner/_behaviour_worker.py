@@ -131,10 +131,14 @@ class BehaviourWorker:
             if first is not None:
                 fate = Fate.FAILED if first.is_dead else await self._retry_step(first, ended)
                 self._finish(first, fate)
-        begun = time.monotonic()
+        begun = now = time.monotonic()
         while not pipeline.is_ending:  # an action may have swallowed the cancellation
-            task = await queue.get()
-            task.worker, taken = this, time.monotonic()
+            if queue.ready:
+                task = await queue.get()
+            else:
+                task = await queue.get()
+                now = time.monotonic()
+            task.worker, taken = this, now
             try:
                 fate = Fate.DONE if await pipeline.advance(task) else Fate.SKIPPED
             except BaseException as error:
@@ -144,7 +148,8 @@ class BehaviourWorker:
                 fate = await self._retry_step(task, error)
             self._finish(task, fate)
             now = time.monotonic()
-            queue.slowest = max(queue.slowest, now - taken)
+            if now - taken > queue.slowest:  # noqa: PLR1730 - a call of max() for each event
+                queue.slowest = now - taken
             if now - begun > SLICE_S:
                 await asyncio.sleep(0)
                 begun = now

@@ -193,7 +193,7 @@ class BotStatus:
 
     def _outputs(self) -> tuple[OutputStatus, ...]:
         return tuple(
-            output_status(one.label, *figures)
+            output_status(one.label, *figures, self._rates)
             for one in self._runner.dispatcher.sender.outputs
             if isinstance(one, FileSystemOutput) and (figures := one.figures()) is not None
         )

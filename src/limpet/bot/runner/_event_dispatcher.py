@@ -192,6 +192,7 @@ class Dispatcher:
 
     def resume(self, delivery: Delivery, queue: BehaviourQueue, progress: Progress | None) -> None:
         """Add an event whose processing was started before."""
+        delivery.since = time.time()
         self._workers[queue].pipeline.resume(queue.put(delivery), progress)
 
     async def give_up_orphan(self, delivery: Delivery, ident: str) -> None:
@@ -305,7 +306,8 @@ class Dispatcher:
         if delay:
             await asyncio.sleep(delay)
             self._down = None
-        queue, extra, stats, activity = self.queue, self.extra, self._stats, self._activity
+        queue, extra, stats = self.queue, self.extra, self._stats
+        observer = self._observer()
         if self._in_hand is not None:  # of a dispatcher that ended
             await self._put(*self._in_hand)
         begun = time.monotonic()
@@ -324,12 +326,9 @@ class Dispatcher:
                 targets = self._route(event)
             stats.events += 1
             stats.last_event = delivery.since = time.time()
-            stats.last_event = time.time()
-            if self.on_event is not None:
-                self.on_event(event)
             delivery.remaining = len(targets)
-            if activity is not None:
-                activity.delivered(delivery)
+            if observer is not None:
+                observer(delivery)
             if not targets:
                 stats.ignored += 1
                 delivery.acknowledge()
@@ -350,6 +349,19 @@ class Dispatcher:
             await targets[0].wait_for_room()
             targets.pop(0).put(delivery)
         self._in_hand = None
+
+    def _observer(self) -> Callable[[Delivery], None] | None:
+        """Return what gets each event that is taken; ``None`` if nobody wants to know."""
+        activity, on_event = self._activity, self.on_event
+        if on_event is None:
+            return None if activity is None else activity.delivered
+
+        def both(delivery: Delivery) -> None:
+            on_event(delivery.event)
+            if activity is not None:
+                activity.delivered(delivery)
+
+        return both
 
     def _route(self, event: InputEvent) -> tuple[BehaviourQueue, ...]:
         queues = self._routes.get(type(event))
