@@ -31,12 +31,14 @@ def test_all_that_it_has_added_is_shown_while_it_runs(tmp_path: Path) -> None:
         )
         box = limpet.inbox(tmp_path / "in", done=tmp_path / "done", failed=tmp_path / "failed")
         for one in (watch, places, follower, out, box):
-            shown.add(one)  # type: ignore[arg-type]
+            shown.add(one)
         assert shown.status().watches == ()
         async with watch, places, follower, out, box:
             await out.append("x", "y")
             (tmp_path / "a" / "new").touch()
-            assert (await anext(aiter(watch))).path == tmp_path / "a" / "new"
+            event = await anext(aiter(watch))
+            assert isinstance(event, limpet.FileCreated)
+            assert event.path == tmp_path / "a" / "new"
             assert shown.status().events == 1
             status = shown.status()
             places_shown = [one.place for one in status.watches]
