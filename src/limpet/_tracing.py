@@ -15,6 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
+from limpet._error_text import error_text, traceback_text
+from limpet._surrogates import writable
+
 if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span, Tracer
 
@@ -27,6 +30,9 @@ HEADERS: Final = ("traceparent", "tracestate")
 
 _LONGEST: Final = 600
 """Characters of a header from another host; 512 of tracestate are what its standard asks for."""
+
+_LONGEST_TEXT: Final = 8000
+"""Characters of the text of an exception: it may contain a whole file."""
 
 _PROVIDER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
 """The variable by which the interface loads a provider by itself."""
@@ -118,7 +124,7 @@ class Tracing:
             try:
                 yield
             except BaseException as error:
-                span.record_exception(error)
+                _note(span, error)
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
                 raise
 
@@ -146,3 +152,19 @@ class Tracing:
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier, None if span is None else set_span_in_context(span))
         return carrier or None
+
+
+def _note(span: Span, error: BaseException) -> None:
+    """Note an exception as ``record_exception`` does, whatever it is.
+
+    That fails with an exception whose own text fails, and its text may be one that no exporter can
+    encode: with a name that is not UTF-8.
+    """
+    span.add_event(
+        "exception",
+        {
+            "exception.type": type(error).__qualname__,
+            "exception.message": writable(error_text(error))[:_LONGEST_TEXT],
+            "exception.stacktrace": traceback_text(error, _LONGEST_TEXT),
+        },
+    )

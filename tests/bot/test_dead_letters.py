@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -248,6 +249,53 @@ def test_many_calls_at_once_process_each_once(tmp_path: Path) -> None:
     bot = behaviour(lambda event: got.append(event.text), name="b", concurrency=4)
     live(tmp_path, bot, use=use, behaviour_queue=3)
     assert sorted(got, key=int) == [str(number) for number in range(30)]
+
+
+def test_one_whose_end_the_disk_refuses_is_not_processed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the file then, and done all the same; once the disk takes it, it is gone."""
+    for text in "ab":
+        letter_of(tmp_path, TextEvent(text))
+    got: list[str] = []
+    full = [True]
+    add = DeadLetters.add
+
+    def refusing(self: DeadLetters, lines: Any) -> None:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "no space left on device", str(self.path))
+        add(self, lines)
+
+    monkeypatch.setattr(DeadLetters, "add", refusing)
+
+    async def use(runner: Runner) -> None:
+        first = await runner.retry()
+        assert (first.done, first.left) == (2, 0)
+        again = await runner.retry()
+        assert (again.done, again.busy) == (0, 2)
+        full[0] = False
+        assert (await runner.retry()).left == 0
+        assert await runner.dead_letters() == []
+
+    live(tmp_path, behaviour(lambda event: got.append(event.text), name="b"), use=use)
+    assert got == ["a", "b"]
+
+
+def test_a_behaviour_that_hangs_holds_up_the_dead_letters_of_no_other(tmp_path: Path) -> None:
+    """Though its queue stays full."""
+    for text in "abcd":
+        letter_of(tmp_path, TextEvent(text), behaviour="name:slow")
+    letter_of(tmp_path, TextEvent("e"))
+    gate, got = Gate(), []
+
+    async def use(runner: Runner) -> None:
+        retrying = asyncio.create_task(runner.retry())
+        await until(lambda: got == ["e"])
+        gate.open.set()
+        assert (await retrying).done == 5
+
+    quick = behaviour(lambda event: got.append(event.text), name="b")
+    live(tmp_path, behaviour(gate, name="slow"), quick, use=use, behaviour_queue=1)
 
 
 @pytest.mark.parametrize("how", ["stop", "stop at once", "cancel"])

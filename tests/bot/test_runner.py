@@ -981,6 +981,27 @@ def test_a_dry_run_stays_dry_over_a_reload(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
+def test_a_bot_that_has_lost_a_part_is_not_alive() -> None:
+    """systemd gets no keep-alive then; before the start and after the end it is not asked."""
+
+    async def main() -> None:
+        runner = Runner([behaviour(text_of, name="b")])
+        assert runner.is_alive
+        task = asyncio.create_task(runner.run())
+        await runner.ready.wait()
+        assert runner.is_alive
+        (worker,) = runner._dispatcher._workers.values()
+        loops = set(worker.loops)
+        worker.loops.clear()
+        assert not runner.is_alive
+        worker.loops |= loops
+        runner.stop()
+        await task
+        assert runner.is_alive
+
+    asyncio.run(main())
+
+
 # -- swapping a changed bot in ---------------------------------------------------------------------
 
 

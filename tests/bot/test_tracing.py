@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,41 @@ def test_tries_that_fail_are_noted_and_what_became_of_the_event(
     tries = [one for one in spans.named("action ") if is_below(one, bad)]
     assert [one.status.status_code for one in tries] == [StatusCode.ERROR] * 2
     assert all(one.events[0].name == "exception" for one in tries)
+
+
+class HostileError(Exception):
+    """Has no text, and no representation."""
+
+    def __str__(self) -> str:
+        message = "no text"
+        raise RuntimeError(message)
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    "error",
+    [HostileError(), OSError("/srv/\udcff"), ValueError("x" * 100_000)],
+    ids=["hostile", "not UTF-8", "long"],
+)
+def test_whatever_an_exception_is_it_is_noted_and_goes_on(
+    spans: Spans, tmp_path: Path, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its texts are bounded, and any exporter can encode them."""
+    caplog.set_level(logging.CRITICAL)  # no worker of pytest can send such text
+
+    def fail(_: Any) -> None:
+        raise error
+
+    bot = behaviour(fail, name="b")
+    stats = done(MemoryIO(TextEvent("a")), bot, state_dir=tmp_path, attempts=1)
+    assert stats.failed == 1
+    (noted,) = spans.one("action ").events
+    facts = dict(noted.attributes or {})
+    assert facts["exception.type"] == type(error).__qualname__
+    for text in facts.values():
+        assert isinstance(text, str)
+        assert len(text.encode()) <= 8000
 
 
 def test_a_skipped_event_and_a_retried_dead_letter_have_spans(spans: Spans, tmp_path: Path) -> None:

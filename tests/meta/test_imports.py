@@ -134,7 +134,7 @@ ALLOWED = {
     ),
     "limpet._printable": ("limpet._surrogates",),
     "limpet._sd_notify": (),
-    "limpet._tracing": (),
+    "limpet._tracing": ("limpet._error_text", "limpet._surrogates"),
     "limpet._process_end": (),
     "limpet._run_loop": ("limpet._process_end",),
     "limpet._signal_handlers": ("limpet._console",),

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,48 @@ async def test_outputs_come_and_go_and_change_what_they_allow(memory: Hub, tmp_p
         assert (await out.perform(create)).code == "not-allowed"
         await agent.reload(without)
         assert (await out.perform(create)).code == "unknown-output"
+
+
+async def test_a_reload_waits_for_a_command_but_not_for_ever(
+    memory: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No output is closed in the middle of a command; one on a dead disk holds up no reload."""
+    monkeypatch.setattr("limpet.remote._agent._START_S", 0.05)
+    given = options(tmp_path)
+    other = OutputSpec(name="other", path=str(tmp_path / "out"))
+    async with running(memory, given) as agent:
+        assert agent.executor is not None
+        async with agent.executor.performing:
+            with pytest.raises(AgentError, match="a command is being executed"):
+                await agent.reload(dataclasses.replace(given, outputs=[other]))
+            assert list(agent._outputs) == ["reports"]
+            assert agent.options == given
+            assert await agent.reload(dataclasses.replace(given, watches=[])) == ()
+        await agent.reload(dataclasses.replace(given, outputs=[other]))
+        assert list(agent._outputs) == ["other"]
+
+
+async def test_a_source_that_ends_finishes_what_it_stores(memory: Hub, tmp_path: Path) -> None:
+    """Else the one in its place would store the same once more."""
+    async with running(memory, options(tmp_path)) as agent:
+        (source,) = agent.sources
+        begun, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+        def commit(_: object) -> int:
+            begun.set()
+            go.wait(PATIENCE)
+            ended.set()
+            return 1
+
+        task = asyncio.create_task(source.put(["event"], commit))
+        await until(begun.is_set)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        go.set()
+        await asyncio.wait({task})
+        assert ended.is_set()
+        assert task.cancelled()
 
 
 async def test_a_wrong_reload_changes_nothing(memory: Hub, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ from limpet.remote.transport import Transport
 _DRAIN_S: Final = 5.0
 _RESTART_MAX_S: Final = 30.0
 _START_S: Final = 5.0
-"""How long a reload waits at most until what is new reports every later change."""
+"""How long a reload waits at most until what is new reports every later change, and before that
+until a command has ended."""
 
 _log = logging.getLogger("limpet.agent")
 
@@ -119,7 +120,7 @@ class Agent:
 
         Raises:
             UsageError: The agent does not run, or a name is not a slug; nothing was changed.
-            AgentError: Two have the same name; nothing was changed.
+            AgentError: Two have the same name, or a command does not end; nothing was changed.
             OutputError: An output cannot be opened; nothing was changed.
         """
         _check_names(options)
@@ -129,9 +130,9 @@ class Agent:
                 raise UsageError(message)
             changes = changes_of(self.options, options)
             opened = await _opened(changes.outputs)
+            await self._exchange_outputs(opened, changes.closed)
             await self._end([f"watch {name!r}" for name in changes.ended])
             self.sources = [one for one in self.sources if one.spec.name not in changes.ended]
-            await self._exchange_outputs(opened, changes.closed)
             self.options = replace(
                 self.options,
                 watches=options.watches,
@@ -159,7 +160,11 @@ class Agent:
     async def _exchange_outputs(
         self, opened: dict[str, CommandOutput], closed: frozenset[str]
     ) -> None:
-        """Take new outputs in use, and close the old ones, none in the middle of a command."""
+        """Take new outputs in use, and close the old ones, none in the middle of a command.
+
+        Raises:
+            AgentError: A command does not end; nothing was changed.
+        """
         old: list[CommandOutput] = []
 
         def exchange() -> None:
@@ -170,11 +175,22 @@ class Agent:
             exchange()
             if self._outputs:
                 self._start_executor()
-        else:
-            async with self.executor.performing:
+        elif closed or opened:
+            try:
+                async with asyncio.timeout(_START_S):
+                    await self.executor.performing.acquire()
+            except TimeoutError:
+                await _close(opened.values())
+                message = (
+                    f"nothing was reloaded: a command is being executed for {_START_S:g} s; try "
+                    "again once it has ended"
+                )
+                raise AgentError(message) from None
+            try:
                 exchange()
-        for one in old:
-            await asyncio.to_thread(one.output.close)
+            finally:
+                self.executor.performing.release()
+        await _close(old)
 
     async def run(self) -> None:
         """Run until ``stop``.
@@ -195,8 +211,7 @@ class Agent:
                 self._tasks = None
                 await transport.close()
         finally:
-            for one in self._outputs.values():
-                await asyncio.to_thread(one.output.close)
+            await _close(self._outputs.values())
             await asyncio.to_thread(spool.close)
 
     async def _run(self, spool: Spool, transport: Transport) -> None:
@@ -367,7 +382,11 @@ async def _opened(specs: Sequence[OutputSpec]) -> dict[str, CommandOutput]:
             await asyncio.to_thread(output.open, warns=False)
             opened[spec.name] = CommandOutput(output, spec.allow)
     except BaseException:
-        for one in opened.values():
-            await asyncio.to_thread(one.output.close)
+        await _close(opened.values())
         raise
     return opened
+
+
+async def _close(outputs: Iterable[CommandOutput]) -> None:
+    for one in outputs:
+        await asyncio.to_thread(one.output.close)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from limpet.watching import WatchStats
 
 _FULL_PAUSE_S: Final = 0.25
+_COMMIT_S: Final = 5.0
+"""How long a cancelled source waits for its last commit: a disk may not answer."""
 _log = logging.getLogger("limpet.agent")
 T = TypeVar("T")
 
@@ -86,7 +88,7 @@ class AgentSource(ABC, Generic[S]):
         part = len(items)
         while items:
             try:
-                count = await asyncio.to_thread(commit, items[:part])
+                count = await _to_its_end(commit, items[:part])
             except SpoolFullError as error:
                 if part > 1:
                     part //= 2
@@ -150,3 +152,19 @@ class AgentSource(ABC, Generic[S]):
 def now_us() -> int:
     """Return the time in microseconds since the epoch."""
     return time.time_ns() // 1000
+
+
+async def _to_its_end(commit: Callable[[Sequence[T]], int], items: Sequence[T]) -> int:
+    """Run a commit in a thread; a cancellation comes once it has ended.
+
+    Else the source that a reload starts in the place of this one could read the spool before it,
+    and store the same events again.
+    """
+    committing = asyncio.create_task(asyncio.to_thread(commit, items))
+    try:
+        return await asyncio.shield(committing)
+    except asyncio.CancelledError:
+        await asyncio.wait({committing}, timeout=_COMMIT_S)
+        if committing.done() and not committing.cancelled():
+            committing.exception()
+        raise

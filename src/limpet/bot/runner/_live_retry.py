@@ -40,6 +40,8 @@ class LiveRetry:
         """Those that go on."""
         self._busy: set[str] = set()
         """The ids of the dead letters in their hands."""
+        self._behind: set[str] = set()
+        """Those of them that have ended, and whose end the disk has not taken yet."""
         self._tasks: set[asyncio.Task[ReplayReport]] = set()
         self._lock = asyncio.Lock()
         """Held while dead letters are chosen, and while their end is written."""
@@ -72,7 +74,7 @@ class LiveRetry:
         if self._dry:
             return 0
         async with self._lock:
-            await self._state_dir.written()
+            await self._catch_up()
             found = self._file()
             return await self._state_dir.in_thread(found.drop, wanted - self._busy)
 
@@ -101,33 +103,51 @@ class LiveRetry:
     async def _retry(self, idents: Sequence[str]) -> ReplayReport:
         replay = Replay(self._file().path.parent, only=idents, dry=self._dry)
         async with self._lock:
-            if self._is_over:
-                return replay.report
-            await self._state_dir.written()
+            self._check_goes_on()
+            await self._catch_up()
             await self._state_dir.in_thread(
                 lambda: replay.load(self._components(), self._state_dir, busy=self._busy)
             )
-            if self._is_over:
-                return replay.report
+            self._check_goes_on()
             mine = replay.idents
             self._busy |= mine
             self._replays.append(replay)
         try:
-            for delivery, behaviour, progress in replay.stored():
-                if not await self._put(delivery, behaviour, progress):
-                    break
-            else:
-                if not mine:
-                    return replay.report
-            await replay.ended.wait()
+            await self._put_all(replay)
+            if mine:
+                await replay.ended.wait()
         finally:
             async with self._lock:
                 self._replays.remove(replay)
+                self._behind |= mine
                 if not self._is_over:  # else the stop writes, and gives the directory up
-                    await self._state_dir.written()
+                    await self._catch_up()
                     await self._state_dir.in_thread(replay.tidy)
-                self._busy -= mine
         return replay.report
+
+    async def _put_all(self, replay: Replay) -> None:
+        """Add the events to the queues; a behaviour whose queue stays full holds up no other."""
+        queues: dict[str, list[tuple[Delivery, Progress | None]]] = {}
+        for delivery, behaviour, progress in replay.stored():
+            queues.setdefault(behaviour, []).append((delivery, progress))
+
+        async def fill(behaviour: str) -> None:
+            for delivery, progress in queues[behaviour]:
+                if not await self._put(delivery, behaviour, progress):
+                    return
+
+        await asyncio.gather(*map(fill, queues))
+
+    async def _catch_up(self) -> None:
+        """Write the ends that the disk has refused; then those dead letters are free again."""
+        if await self._state_dir.write_again():
+            self._busy -= self._behind
+            self._behind.clear()
+
+    def _check_goes_on(self) -> None:
+        if self._is_over:
+            message = "nothing was retried: the bot is stopping"
+            raise UsageError(message)
 
     def _file(self) -> DeadLetters:
         found = self._state_dir.dead_letter_file

@@ -129,6 +129,16 @@ class StateDir:
         while self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing})
 
+    async def write_again(self) -> bool:
+        """Write what waits of the dead letters; return whether the disk has all of it now."""
+        await self.written()
+        if self._waiting and self.dead_letter_file is not None:
+            self._writing = asyncio.create_task(
+                self._write_waiting(self.dead_letter_file), name="dead letters"
+            )
+            await self.written()
+        return not self._waiting
+
     def flush_now(self) -> None:
         """Write what waits for a task, in the calling thread: the loop does not answer."""
         if self._journal is not None and self._done:
