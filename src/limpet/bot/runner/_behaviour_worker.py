@@ -131,6 +131,7 @@ class BehaviourWorker:
             if first is not None:
                 fate = Fate.FAILED if first.is_dead else await self._retry_step(first, ended)
                 self._finish(first, fate)
+        failure: BaseException | None = None
         begun = now = time.monotonic()
         while not pipeline.is_ending:  # an action may have swallowed the cancellation
             if queue.ready:
@@ -145,7 +146,9 @@ class BehaviourWorker:
                 # What fails while the bot stops was interrupted, whatever it makes of that.
                 if pipeline.is_ending or ends_task(error):
                     raise
-                fate = await self._retry_step(task, error)
+                failure = error
+            if failure is not None:  # not above: a later failure would have it as its context
+                fate, failure = await self._retry_step(task, failure), None
             self._finish(task, fate)
             now = time.monotonic()
             if now - taken > queue.slowest:  # noqa: PLR1730 - a call of max() for each event
