@@ -6,7 +6,7 @@ import dataclasses
 import re
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -214,6 +214,52 @@ def test_the_address_brings_the_token(opened: Opened) -> None:
     assert page.evaluate("document.cookie") == ""
     stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert opened.served.server.token not in stored
+
+
+@in_browser()
+def test_a_token_for_an_open_page(opened: Opened) -> None:
+    """Who opens the printed address again, in the same tab, is signed in, too."""
+    page = opened.open()
+    page.evaluate(f"location.hash = 'token={opened.served.server.token}'")
+    page.wait_for_function("() => location.hash === '' && localStorage.length === 1")
+    page.locator("#pick-all").check()
+    page.get_by_role("button", name="Retry 3").click()
+    expect(page.locator("#letters")).to_be_hidden()
+
+
+@in_browser()
+def test_a_tab_that_nobody_sees_rests(opened: Opened) -> None:
+    """It gives its connection back, and goes on where it was."""
+    page = opened.page
+    page.clock.install()
+    opened.open()
+    show = """(hidden) => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(show, True)
+    page.clock.fast_forward(25_000)
+    add(opened, "event", PurePosixPath("/srv/in/while-hidden"), "inbox")
+    page.clock.fast_forward(60_000)
+    expect(page.locator("#link")).to_have_attribute("data-state", "live")
+    assert "while-hidden" not in page.locator(".stream").inner_text()
+    page.evaluate(show, False)
+    expect(page.locator(".stream li").first).to_contain_text("while-hidden")
+
+
+@in_browser()
+def test_a_thousand_parts_are_shown_by_what_is_wrong(opened: Opened) -> None:
+    """Two hundred cards; the failing one is among them."""
+    base = opened.served.program.base
+    many = tuple(
+        dataclasses.replace(base.behaviours[1], name=f"b{number}", failure="no" * (number == 900))
+        for number in range(1000)
+    )
+    opened.served.run(lambda: opened.served.program.change(behaviours=many))
+    page = opened.open()
+    expect(page.locator(".card")).to_have_count(200)
+    expect(page.locator(".card h3", has_text="b900")).to_be_visible()
+    expect(page.locator("#parts-note")).to_contain_text("are not shown")
 
 
 @in_browser()
@@ -425,7 +471,7 @@ def test_a_flood_does_not_freeze_the_page(opened: Opened) -> None:
         served.run(flood)
         frames = page.evaluate("frames_seen")
         expect(page.locator(".stream li").first).to_contain_text(f"/flood/{batches}/2499")
-        page.wait_for_function(f"frames_seen > {frames + 2}")  # it is not frozen
+        page.wait_for_function("(seen) => frames_seen > seen", arg=frames + 2)  # it is not frozen
         assert page.locator(".stream li").count() <= 150
     expect(page.locator("#events-note")).to_contain_text("came too fast to be shown")
     page.locator("#filter-text").fill("/flood/12/2499")

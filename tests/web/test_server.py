@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 import trio
+from prometheus_client import Metric
 
 from limpet import _require_extra
 from limpet.errors import MissingExtraError, UsageError
@@ -485,6 +486,59 @@ def test_behaviours_may_share_a_name() -> None:
         assert [one for one in lines if one.startswith("limpet_behaviour_done_total{")] == [
             'limpet_behaviour_done_total{behaviour="import invoices"} 62014.0'
         ]
+
+
+def test_a_counter_that_is_called_as_a_metric_is_left_out() -> None:
+    """Prometheus takes no name twice."""
+    with Served() as found:
+        found.run(lambda: found.program.change(program="watch", counters={"events": 7, "odd-": 1}))
+        lines = found.get("/metrics").body.decode().splitlines()
+        names = [one.split()[2] for one in lines if one.startswith("# TYPE")]
+        assert len(names) == len(set(names))
+        assert "limpet_watch_odd__total 1.0" in lines
+        assert not [one for one in lines if one == "limpet_watch_events_total 7.0"]
+
+
+def test_a_collector_that_hangs_or_fails() -> None:
+    """The rest of the server answers, and it ends; a failure leaves out the program's own part."""
+    from prometheus_client import REGISTRY
+    from prometheus_client.registry import Collector
+
+    held = threading.Event()
+
+    class Hanging(Collector):
+        def collect(self) -> list[Metric]:
+            assert held.wait(PATIENCE)
+            raise ZeroDivisionError
+
+        def describe(self) -> list[Metric]:
+            return []
+
+    collector = Hanging()
+    REGISTRY.register(collector)
+    try:
+        with Served() as found, found.connect() as sock:
+            sock.sendall(f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{found.port}\r\n\r\n".encode())
+            until_sync(lambda: any(one.name == "limpet-metrics" for one in threading.enumerate()))
+            assert found.get("/health").status == 200
+        assert not held.is_set()  # the server has ended all the same
+        held.set()
+        with Served() as found:
+            text = found.get("/metrics").body
+            assert b"limpet_health" in text
+            assert b"python_info" not in text
+    finally:
+        held.set()
+        REGISTRY.unregister(collector)
+
+
+def test_numbers_without_end_are_null() -> None:
+    """JSON has none, and a browser would refuse all of it."""
+    with Served() as found:
+        found.run(lambda: found.program.change(events_per_minute=float("inf")))
+        answer = found.get("/api/v1/status")
+        assert b"Infinity" not in answer.body
+        assert answer.json["events_per_minute"] is None
 
 
 def test_a_chunked_answer_is_read_by_the_helper() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -38,10 +39,12 @@ ACT_S: Final = 60.0
 """How long a request waits for what it has asked the program to do; that goes on afterwards."""
 STORY_S: Final = 10.0
 """How long it waits for a dead letter's story."""
+ANSWER_S: Final = 90.0
+"""How long an answer may take with all that; the connection of one that is not read ends then."""
 MOST_IDS: Final = 500
+_STREAM: Final = "/api/v1/stream"
 _LONGEST_ID: Final = 200
 _MOST_STORY: Final = 1000
-_LOG: Final = logging.getLogger("limpet.web")
 
 
 class App:
@@ -59,6 +62,8 @@ class App:
         self._source, self._program, self._feed = source, program, feed
         self._gate, self._metrics = gate, metrics
         self._stream = Stream(feed, closing)
+        self._collecting: asyncio.Future[bytes] | None = None
+        """The metrics that are being made: collectors of the user take part, and may hang."""
         self._routes = self._make_routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,8 +92,12 @@ class App:
             refusal = Refusal(413, "too-long", f"the content may have {MOST_BODY} bytes")
         if refusal is not None:
             await refuse(refusal)(scope, receive, send_with_headers)
+        elif request.path == _STREAM:
+            await self._routes(scope, receive, send_with_headers)  # it has bounds of its own
         else:
-            await self._routes(scope, receive, send_with_headers)
+            with contextlib.suppress(TimeoutError):  # a client that does not read
+                async with asyncio.timeout(ANSWER_S):
+                    await self._routes(scope, receive, send_with_headers)
 
     def _make_routes(self) -> ASGIApp:
         from starlette.applications import Starlette
@@ -106,7 +115,7 @@ class App:
             ("/api/v1/happenings", self._happenings),
             ("/api/v1/dead-letters", self._dead_letters),
             ("/api/v1/dead-letters/{ident}", self._dead_letter),
-            ("/api/v1/stream", self._events),
+            (_STREAM, self._events),
         ]
         post: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
             ("/api/v1/dead-letters/retry", self._retry),
@@ -144,9 +153,13 @@ class App:
     async def _all_metrics(self, request: Request) -> Response:
         from starlette.responses import Response
 
-        shown = await self._feed.refreshed()
-        # Collectors of the user take part, and may take their time.
-        text = await asyncio.to_thread(self._metrics, shown.status)
+        if self._collecting is None or self._collecting.done():
+            shown = await self._feed.refreshed()
+            self._collecting = _in_thread(self._metrics, shown.status)
+        done, _ = await asyncio.wait({self._collecting}, timeout=STORY_S)
+        if not done:
+            raise RequestError(503, "busy", "a collector of the program's own does not return")
+        text = self._collecting.result()
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _status(self, request: Request) -> Response:
@@ -259,6 +272,32 @@ class App:
 
 
 _LATER: Final = object()
+
+
+def _in_thread(function: Callable[[Status], T], status: Status) -> asyncio.Future[T]:
+    """Return what a function will return in a daemon thread, which nothing waits for at the end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def end(value: T | None, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+            future.exception()  # it may be that nobody waits any more
+        else:
+            future.set_result(value)  # type: ignore[arg-type]  # there was no error
+
+    def run() -> None:
+        try:
+            value, error = function(status), None
+        except Exception as raised:  # noqa: BLE001 - it is raised where it is awaited
+            value, error = None, raised
+        with contextlib.suppress(RuntimeError):  # the server is closed
+            loop.call_soon_threadsafe(end, value, error)
+
+    threading.Thread(target=run, name="limpet-metrics", daemon=True).start()
+    return future
 
 
 async def _idents(request: Request) -> list[str]:

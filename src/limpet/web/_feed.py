@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import logging
+import math
 import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from limpet.status import (
@@ -23,6 +25,7 @@ from limpet.status import (
 )
 from limpet.web._program import Program
 
+_LOG: Final = logging.getLogger("limpet.web")
 _LONE: Final = re.compile("[\ud800-\udfff]")
 PATIENCE_S: Final = 2.0
 """How long the program may take to answer; from then on the last snapshot is shown, as stalled."""
@@ -93,9 +96,12 @@ class Feed:
         """Take a snapshot each second, until it is cancelled."""
         while True:
             begun = time.monotonic()
-            shown = await self.refreshed()
-            if not shown.stalled_s:
-                self._history.append(point_of(shown.status))
+            try:
+                shown = await self.refreshed()
+                if not shown.stalled_s:
+                    self._history.append(point_of(shown.status))
+            except Exception:  # noqa: BLE001 - of one snapshot; the next one may be better
+                _LOG.warning("a point of the history is left out", exc_info=True)
             await asyncio.sleep(max(0.05, 1.0 - (time.monotonic() - begun)))
 
     async def refreshed(self) -> Shown:
@@ -172,8 +178,22 @@ def status_json(shown: Shown) -> str:
 
 def compact(value: object) -> str:
     r"""Return JSON in one line; a lone surrogate comes as the text ``\udcff``, as in snapshots."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # JSON has no infinity
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
     return _LONE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
+
+
+def _finite(value: object) -> object:
+    """Return a value for JSON with ``null`` for each number that is none, or without end."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
 
 
 def point_of(status: Status) -> dict[str, float]:

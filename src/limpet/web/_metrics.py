@@ -148,8 +148,8 @@ def metrics_of(status: Status) -> bytes:
         """The snapshot, as a collector."""
 
         def collect(self) -> Iterable[Metric]:
-            """Return its metrics."""
-            return _families(status)
+            """Return its metrics, one of each name: what a program counts may be called as one."""
+            return {one.name: one for one in reversed([*_families(status)])}.values()
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Snapshot())
@@ -178,11 +178,6 @@ def _families(status: Status) -> Iterator[Metric]:
     problems = GaugeMetricFamily("limpet_problems", "Problems that there are now.")
     problems.add_metric([], len(status.problems))
     yield problems
-    part = {"run": "bot", "python": "program"}.get(status.program, status.program)
-    for key, value in sorted(status.counters.items()):
-        plain = re.sub(r"[^a-z0-9_]", "_", key.lower())
-        text = COUNTERS.get(key, f"How often the program has counted: {writable(key)}.")
-        yield _counter(f"limpet_{part}_{plain}_total", text, "", {"": value})
     yield from _table(_WATCH, "watch", [(one.name, one) for one in status.watches])
     yield from _sums("limpet_watch_degraded_paths", "watch", "Paths seen late or not at all.",
                      [(one.name, len(one.degraded)) for one in status.watches])  # fmt: skip
@@ -227,6 +222,11 @@ def _families(status: Status) -> Iterator[Metric]:
             family = HistogramMetricFamily(name, text)
             family.add_metric([], _buckets(found), found.total)
             yield family
+    part = {"run": "bot", "python": "program"}.get(status.program, status.program)
+    for key, value in sorted(status.counters.items()):
+        plain = re.sub(r"[^a-z0-9_]", "_", key.lower())
+        text = COUNTERS.get(key, f"How often the program has counted: {writable(key)}.")
+        yield _counter(f"limpet_{part}_{plain}_total", text, "", {"": value})
 
 
 def _table(rows: Iterable[_Row], label: str, parts: list[tuple[str, Any]]) -> Iterator[Metric]:

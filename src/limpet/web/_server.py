@@ -17,6 +17,7 @@ from limpet.errors import UsageError
 from limpet.status import Status, StatusSource
 from limpet.web import _address
 from limpet.web._address import Address
+from limpet.web._static import TYPES, content_of
 from limpet.web._token import token_of
 
 if TYPE_CHECKING:
@@ -119,21 +120,18 @@ class StatusServer:
             message = f"{self!r} has been started already; close it first"
             raise UsageError(message)
         check(self, "serve the status of a program in the main interpreter")
-        from limpet.web._app import App
-        from limpet.web._feed import Feed
-        from limpet.web._gate import Gate
-        from limpet.web._http_server import HttpServer
-        from limpet.web._program import Program
-
-        metrics = self._metrics
-        if metrics is None:
-            from limpet.web._metrics import metrics_of
-
-            metrics = metrics_of
         address = _address.parse(self._listen, allow_remote=self._allow_remote)
         loop = EventLoop()
         sock = await self._opened(loop, address)
         try:
+            from limpet.web._app import App
+            from limpet.web._feed import Feed
+            from limpet.web._gate import Gate
+            from limpet.web._http_server import HttpServer
+            from limpet.web._metrics import metrics_of
+            from limpet.web._program import Program
+
+            metrics = self._metrics or metrics_of
             assert self._bound is not None  # noqa: S101 - for the type checker
             program = Program()
             feed = Feed(self._source, program)
@@ -194,6 +192,7 @@ class StatusServer:
         found: list[socket.socket] = []
 
         def work() -> None:
+            _preload()
             self.token = token_of(self._token_file)
             sock, self._bound = _address.bind(address, preferred_port=self._preferred_port)
             self._inode = _address.inode_of(self._bound)
@@ -216,3 +215,18 @@ class StatusServer:
         if self._bound is not None and self._bound.path:
             _address.remove(self._bound.path, self._inode)
         self._bound = None
+
+
+def _preload() -> None:
+    """Load what the server needs, so that neither loop waits for a disk later."""
+    import prometheus_client  # noqa: F401
+    import starlette.applications
+    import starlette.responses  # noqa: F401
+    import uvicorn.protocols.http.h11_impl  # noqa: F401
+
+    import limpet.web._app
+    import limpet.web._http_server
+    import limpet.web._metrics  # noqa: F401
+
+    for name in TYPES:
+        content_of(name)

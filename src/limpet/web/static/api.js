@@ -2,6 +2,7 @@
 
 const CSRF = "limpet-csrf";
 const SILENT_MS = 6000;
+const REST_MS = 20000;
 
 export class Refused extends Error {
   constructor(status, code, message) {
@@ -45,6 +46,22 @@ export class Stream {
     this.heard = Date.now();
     this.open();
     setInterval(() => this.check(), 1000);
+    document.addEventListener("visibilitychange", () => this.rest());
+  }
+
+  rest() {
+    // A browser opens few connections to one host, so a tab that nobody sees gives its own back.
+    clearTimeout(this.resting);
+    if (document.hidden) {
+      this.resting = setTimeout(() => {
+        this.source.close();
+        this.isResting = true;
+      }, REST_MS);
+    } else if (this.isResting) {
+      this.isResting = false;
+      this.heard = Date.now();
+      this.open();
+    }
   }
 
   open() {
@@ -65,6 +82,7 @@ export class Stream {
   }
 
   check() {
+    if (this.isResting || document.hidden) return;
     // A browser gives up on some errors, and does not see a peer that is gone without a word.
     const now = Date.now();
     if (now - this.heard > SILENT_MS) this.on.lost((now - this.heard) / 1000);

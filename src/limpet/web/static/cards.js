@@ -1,16 +1,21 @@
 // One card for each part of the program: what it is, whether it works, and its figures.
 import { ago, bytes, count, few, make, put, setPath, span } from "./text.js";
 
+const MOST = 200;
+const ABSOLUTE = /^(\/|[A-Za-z]:|\\\\)/;
+
 const rate = (value) => `${few(value)}/min`;
 
 export class Cards {
-  constructor(list) {
+  constructor(list, note) {
     this.list = list;
+    this.note = note;
     this.cards = new Map();
   }
 
   draw(status) {
-    const wanted = describe(status);
+    const all = describe(status);
+    const wanted = worst(all);
     const seen = new Set();
     let before = null;
     for (const one of wanted) {
@@ -27,12 +32,23 @@ export class Cards {
       before = card.node;
       update(card, one);
     }
+    const more = all.length - wanted.length;
+    put(this.note, more ? `${count(more)} more, which are fine or no worse, are not shown` : "");
     for (const [key, card] of this.cards) {
       if (seen.has(key)) continue;
       card.node.remove();
       this.cards.delete(key);
     }
   }
+}
+
+function worst(all) {
+  // In their order; where there are too many, those that need a look.
+  if (all.length <= MOST) return all;
+  const rank = { failing: 0, degraded: 1, ok: 2 };
+  const left = all.toSorted((one, other) => rank[one.health] - rank[other.health]).slice(0, MOST);
+  const kept = new Set(left);
+  return all.filter((one) => kept.has(one));
 }
 
 function begin(one) {
@@ -58,7 +74,7 @@ function update(card, one) {
   }
   put(card.badge, one.state);
   card.place.hidden = !one.place;
-  if (one.place && one.isPath) {
+  if (one.isPath && ABSOLUTE.test(one.place)) {
     setPath(card.path, one.place, 160);
     if (!card.path.parentNode) card.place.append(card.path);
   } else if (one.place) put(card.place, one.place, { most: 200 });

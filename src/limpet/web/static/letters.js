@@ -96,16 +96,15 @@ export class Letters {
       this.say(`The dead letter cannot be read: ${error.message}`);
       return;
     }
-    const path = letter.event?.path ?? letter.path ?? this.newest.find((one) => one.id === id)?.about ?? "";
+    const event = unwrapped(letter.event);
+    const path = event?.event?.wire?.path ?? event?.event?.path ?? event?.path ?? letter.path ?? this.newest.find((one) => one.id === id)?.about ?? "";
     const body = showStory(`Why ${plain(path || id, 300)} failed`);
     body.append(facts([
       ["Given up", letter.at ? `${moment(Date.parse(letter.at) / 1000)} (${letter.at})` : null],
-      ["Behaviour", letter.behaviour], ["Step", letter.step], ["Tries", letter.attempts],
+      ["Behaviour", letter.behaviour?.name ?? letter.behaviour], ["Step", letter.step], ["Tries", letter.attempts],
       ["Error", textOf(letter.error)],
       ["Id", letter.id ?? id],
     ]));
-    const trace = letter.error?.traceback ?? letter.traceback;
-    if (trace) body.append(block("Traceback", trace));
     const actions = make("p", "actions");
     const again = make("button", "", "Retry");
     const away = make("button", "danger", "Discard…");
@@ -114,17 +113,21 @@ export class Letters {
     away.addEventListener("click", async () => (await this.discard([id])) && byId("story").close());
     actions.append(again, away);
     body.append(actions);
+    const trace = letter.error?.traceback ?? letter.traceback;
+    if (trace) body.append(block("Traceback", trace));
+    if (path) body.append(await tale(path));
     const known = new Set(["v", "id", "at", "behaviour", "step", "attempts", "error", "event", "traceback"]);
     const rest = Object.entries(letter).filter(([key]) => !known.has(key));
-    if (letter.event) body.append(block("Event", JSON.stringify(letter.event, null, 2)));
+    if (event) body.append(block("Event", JSON.stringify(event, null, 2)));
     if (rest.length) body.append(block("More", JSON.stringify(Object.fromEntries(rest), null, 2)));
-    if (path) body.append(await tale(path));
   }
 
   async retry(ids) {
     const found = await this.try("/api/v1/dead-letters/retry", ids);
     if (!found) return false;
-    const parts = Object.entries(found.result ?? {}).map(([key, times]) => `${count(times)} ${key}`);
+    const parts = Object.entries(found.result ?? {})
+      .filter(([, times]) => times)
+      .map(([key, times]) => `${count(times)} ${key.replace(/_/g, " ")}`);
     this.say(found.pending ? "Being tried again; this takes a while." : `Tried again: ${parts.join(", ") || "nothing"}.`);
     return true;
   }
@@ -248,7 +251,9 @@ async function tale(path) {
       : `Of the last 5,000 things that happened, those about this path and what is below it.${found.left_out ? ` ${count(found.left_out)} older ones are left out.` : ""}`);
   };
   await more();
-  timer = setInterval(more, STORY_MS);
+  clearInterval(timer);
+  const own = setInterval(() => (part.isConnected && byId("story").open ? more() : clearInterval(own)), STORY_MS);
+  timer = own;
   return part;
 }
 
@@ -265,6 +270,14 @@ function block(title, text) {
   const part = make("section");
   part.append(make("h3", "", title), put(make("pre"), text, { lines: true, most: 60000 }));
   return part;
+}
+
+function unwrapped(value) {
+  // Records name the kind of each value, {"$": kind, "v": value}, so that it can be read back.
+  if (Array.isArray(value)) return value.map(unwrapped);
+  if (value === null || typeof value !== "object") return value;
+  if ("$" in value && "v" in value) return unwrapped(value.v);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, unwrapped(one)]));
 }
 
 function textOf(error) {

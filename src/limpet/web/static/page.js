@@ -3,7 +3,7 @@ import { openSession, read, Stream } from "./api.js";
 import { Cards } from "./cards.js";
 import { Charts } from "./charts.js";
 import { Letters, openPath, signIn } from "./letters.js";
-import { Events } from "./stream.js";
+import { Events, kindOf } from "./stream.js";
 import { ago, clock, count, make, moment, pathButton, plain, put, setPath, span } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
@@ -18,7 +18,7 @@ let lastHeard = Date.now() / 1000;
 let noticeTimer = 0;
 
 const charts = new Charts(byId("chart-list"));
-const cards = new Cards(byId("card-list"));
+const cards = new Cards(byId("card-list"), byId("parts-note"));
 const events = new Events();
 const letters = new Letters(say);
 
@@ -96,7 +96,7 @@ function drawLast() {
     lastShown = latest;
     const more = box.querySelector(".more");
     let button = more.querySelector("button");
-    const kind = latest.type && latest.what === "event" ? latest.type.replace(/_/g, " ") : latest.what;
+    const kind = latest.type && latest.what === "event" ? kindOf(latest.type) : latest.what;
     const words = [`${kind} `];
     if (latest.path) {
       button = button ? setPath(button, latest.path, 90) : pathButton(latest.path, 90);
@@ -236,17 +236,21 @@ function onLost(seconds = 0) {
   later();
 }
 
-async function start() {
+async function takeToken() {
   // A token in the address would stay in the history of the browser.
   const given = /^#token=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1];
-  if (given) {
-    history.replaceState(null, "", location.pathname);
-    try {
-      await openSession(given);
-    } catch (error) {
-      say(`The token was not taken: ${error.message}`);
-    }
+  if (!given) return;
+  history.replaceState(null, "", location.pathname);
+  try {
+    await openSession(given);
+  } catch (error) {
+    say(`The token was not taken: ${error.message}`);
   }
+}
+
+async function start() {
+  window.addEventListener("hashchange", takeToken);
+  await takeToken();
   try {
     await read("/api/v1/status");
   } catch (error) {

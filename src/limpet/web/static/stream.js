@@ -27,9 +27,9 @@ export function row(one) {
   return item;
 }
 
-function kindOf(type) {
-  // file_created is shown as "created", what is about a folder says so.
-  const words = type.replace(/([a-z])([A-Z])/g, "$1_$2").toLowerCase().split("_");
+export function kindOf(type) {
+  // file.created is shown as "created"; what is about a folder says so.
+  const words = type.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase().split(/[._ ]/);
   if (words.length > 1 && words[0] === "file") words.shift();
   return words.join(" ");
 }
