@@ -132,6 +132,7 @@ class BehaviourWorker:
                 fate = Fate.FAILED if first.is_dead else await self._retry_step(first, ended)
                 self._finish(first, fate)
         failure: BaseException | None = None
+        fate = Fate.FAILED
         begun = now = time.monotonic()
         while not pipeline.is_ending:  # an action may have swallowed the cancellation
             if queue.ready:
