@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -13,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from limpet.web import _feed
 from tests.waiting import PATIENCE, until_sync
-from tests.web.browser import BrowserThread, Opened, in_browser, keep
+from tests.web.browser import Opened, in_browser, keep
 from tests.web.fakes import HOSTILE, Changed, full_status, letter, story
 from tests.web.serving import Served
 
@@ -21,13 +20,6 @@ expect.set_options(timeout=PATIENCE * 1000)
 
 REFUSED = "Failed to load resource"
 """What the console says of an answer that is no 200."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[BrowserThread]:
-    found = BrowserThread()
-    yield found
-    found.close()
 
 
 def add(opened: Opened, *args: object) -> None:
