@@ -43,8 +43,8 @@ demo: $(READY)  ## see it work, in a few seconds
 demo-remote: $(READY)  ## see three hosts work together over a hub that is killed in the middle
 	@$(BIN)/python examples/remote/demo.py
 
-test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+test: $(READY)  ## run the tests; screenshots of the page are in build/screenshots
+	LIMPET_SCREENSHOTS=$(CURDIR)/build/screenshots $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 test-windows: $(READY)  ## run the tests in the CPython for Windows, under Wine, which it installs (apt)
 	@$(BIN)/python tests/windows/run.py
