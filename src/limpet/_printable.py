@@ -33,13 +33,13 @@ def _visible(character: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return a message with its line feeds, and all else that is not printable escaped.
+    r"""Return a message with its line feeds and tabs, and all else that is not printable escaped.
 
     A backslash stays one: names in a message are quoted already. A line feed stays, for messages
-    of several lines. A byte that is not UTF-8 becomes ``\udcff``, as ``repr`` has it in the others.
+    of several lines, and a tab, for the columns of a line that a bot logs. A byte that is not UTF-8 becomes ``\udcff``, as ``repr`` has it in the others.
     """
     if text.isprintable():
         return text
     return "".join(
-        one if one.isprintable() or one == "\n" else _visible(one) for one in writable(text)
+        one if one.isprintable() or one in "\n\t" else _visible(one) for one in writable(text)
     )

@@ -31,6 +31,7 @@ def test_a_reason_names_no_path_that_the_message_names() -> None:
 def test_a_message_keeps_its_lines_and_loses_what_drives_a_terminal() -> None:
     """A byte that is not UTF-8 is shown as one."""
     assert printable("plain äöü 'a\\\\b'") == "plain äöü 'a\\\\b'"
+    assert printable("a\tb\n") == "a\tb\n"
     assert printable("a\nb\r\x1b[2J\u202e\udcff\x07") == "a\nb\\r\\x1b[2J\\u202e\\udcff\\x07"
     assert escape("a\nb") == r"a\nb"
 

@@ -58,7 +58,7 @@ class _OneLine(logging.Formatter):
     """Messages whose names and errors can neither break a line nor drive a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record)).replace("\n", "\\n")
+        return printable(super().format(record)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 class _InboxRun:

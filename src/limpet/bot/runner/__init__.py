@@ -6,12 +6,23 @@ from typing import Any
 
 from limpet._option_fields import options_from, path_of
 from limpet.bot._components import Components
+from limpet.bot.runner._dead_letters import DeadLetter, Try
 from limpet.bot.runner._load_components import BotLike
+from limpet.bot.runner._replay import ReplayReport
 from limpet.bot.runner._run_options import RunOptions
 from limpet.bot.runner._runner import Runner
 from limpet.bot.runner._stats import Stats
 
-__all__ = ["Components", "RunOptions", "Runner", "Stats", "run"]
+__all__ = [
+    "Components",
+    "DeadLetter",
+    "ReplayReport",
+    "RunOptions",
+    "Runner",
+    "Stats",
+    "Try",
+    "run",
+]
 
 
 async def run(bot: BotLike, **options: Any) -> Stats:  # noqa: ANN401 - the fields of RunOptions
