@@ -22,6 +22,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Reque
 from tests.waiting import PATIENCE
 from tests.web.serving import Served
 
+ELSEWHERE = "evil.example"
+"""A name that an attacker has, and that leads to this machine."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -57,7 +59,11 @@ class BrowserThread:
         self._playwright = sync_playwright().start()
         self.browser = self._playwright.chromium.launch(
             executable_path=self._path,
-            args=["--no-sandbox", "--disable-dev-shm-usage"],  # it may run as root, in a container
+            args=[
+                "--no-sandbox",  # it may run as root, in a container
+                "--disable-dev-shm-usage",
+                f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",  # as a rebound name
+            ],
         )
 
     def _stop(self) -> None:
@@ -96,7 +102,8 @@ class Opened:
 
     def check(self) -> None:
         """Assert that nothing else went wrong."""
-        assert [one for one in self.wrong if not any(part in one for part in self.expected)] == []
+        wrong = [one for one in self.wrong if not any(part in one for part in self.expected)]
+        assert not wrong, wrong
 
 
 def in_browser(**context: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[BrowserThread]:
-    """A headless Chromium, and the thread that alone may use it."""
-    from tests.web.browser import BrowserThread
+    """A headless Chromium; started when the first test asks for it."""
+    from tests.web.browser import BrowserThread  # its package is not on every system
 
     found = BrowserThread()
     yield found

@@ -89,7 +89,11 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         shared/test_option_values
         cli/test_stdout output/test_faults""".split()
     ),
-    "drives a browser, which is not there": ("web/test_browser", "web/test_story"),
+    "drives a browser, which is not there": (
+        "web/test_browser",
+        "web/test_browser_attacks",
+        "web/test_story",
+    ),
     "compares with a package that is not installed there": ("compat/test_watchdog_surface",),
     "about calls that Windows has not": ("shared/test_descriptors",),
     "about the compiled part, which is for Linux": tuple(
