@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from limpet.web import _feed
+from tests.cli.fakes import renamed
 from tests.waiting import PATIENCE, until_sync
 from tests.web.browser import Opened, in_browser, keep
 from tests.web.fakes import HOSTILE, Changed, full_status, letter, story
@@ -145,6 +146,19 @@ def test_events_are_filtered_and_paused(opened: Opened) -> None:
     page.locator("#filter-text").fill("")
     page.get_by_role("button", name="Go on").click()
     expect(rows.first).to_contain_text("while-paused")
+
+
+@in_browser()
+def test_messages_are_one_line_in_the_list(opened: Opened) -> None:
+    """Their lines are joined; those of a name stay visible. A problem says which it is."""
+    page = opened.open()
+    event = renamed("a\nb", "c", Path("/srv"))
+    add(opened, "problem", event, "a" * 300, "first\n\n second")
+    row = page.locator(".stream li").first
+    expect(row).to_contain_text("first · second")
+    expect(row).to_contain_text("a\\nb → ")
+    expect(row).to_contain_text("renamed")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @in_browser()

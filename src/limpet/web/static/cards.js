@@ -155,12 +155,12 @@ function inbox(one, now) {
   return {
     kind: "inbox", name: one.place.split(/[/\\]/).pop() || one.place, place: one.place, isPath: true,
     health: one.failed || one.retrying ? "degraded" : "ok",
-    state: one.active ? "working" : one.retrying ? "retrying" : one.waiting ? "waiting" : "empty",
+    state: one.active ? "working" : one.retrying ? "retrying" : one.waiting ? "waiting" : one.failed ? "some failed" : "empty",
     rows: [
       ["Waiting", count(one.waiting)],
       ["Active", count(one.active)],
       ["Retrying", nonzero(one.retrying)],
-      ["Done", `${count(one.done)} · last ${ago(one.last_done, now)}`],
+      ["Done", one.last_done ? `${count(one.done)} · last ${ago(one.last_done, now)}` : count(one.done)],
       ["Failed", count(one.failed)],
       ["Oldest", one.oldest_s ? span(one.oldest_s) : null],
     ],

@@ -134,7 +134,11 @@ function problems() {
     else if (waits) add(false, one.name, waits);
   }
   for (const one of status.inboxes) {
-    if (one.oldest_s > STUCK_S) add(false, one.place, `${count(one.waiting + one.retrying + one.active)} jobs are not done, the oldest for ${span(one.oldest_s)}`);
+    const waits = count(one.waiting + one.retrying + one.active);
+    const parts = [];
+    if (one.oldest_s > STUCK_S) parts.push(`${waits} not done, the oldest for ${span(one.oldest_s)}`);
+    if (one.failed) parts.push(`${count(one.failed)} failed since the start, with a note why beside each`);
+    if (parts.length) add(false, one.place, parts.join("; "));
   }
   if (status.hub && status.hub.state !== "connected") add(true, "hub", `${status.hub.state}${status.hub.trouble ? `: ${status.hub.trouble}` : ""}`);
   if (status.spool?.blocked.length) add(false, "spool", `is full; these wait for room: ${status.spool.blocked.join(", ")}`);

@@ -20,10 +20,17 @@ export function row(one) {
   if (one.source) about.append(pathButton(one.source), " → ");
   if (one.path) about.append(pathButton(one.path));
   if (one.text) about.append(put(make("bdi", "text"), one.text, { most: 300 }));
-  if (one.detail) {
-    about.append(" ", put(make("span", "detail"), one.detail, { most: 200 }));
+  if (one.type && one.what === "problem") {
+    about.append(" ", put(make("span", "detail"), kindOf(one.type), { most: 60 }));
   }
-  item.append(when, what, about, put(make("bdi", "by"), one.by ?? "", { most: 60 }));
+  if (one.detail) {
+    // A message may have several lines; in a name they would be shown as what they are.
+    const detail = one.detail.replace(/\s*[\r\n]+\s*/g, " · ");
+    about.append(" ", put(make("span", "detail"), detail, { most: 200 }));
+  }
+  const by = put(make("bdi", "by"), one.by ?? "", { most: 60 });
+  if (one.by) by.title = plain(one.by, 300);
+  item.append(when, what, about, by);
   return item;
 }
 
