@@ -36,7 +36,8 @@ def printable(text: str) -> str:
     r"""Return a message with its line feeds and tabs, and all else that is not printable escaped.
 
     A backslash stays one: names in a message are quoted already. A line feed stays, for messages
-    of several lines, and a tab, for the columns of a line that a bot logs. A byte that is not UTF-8 becomes ``\udcff``, as ``repr`` has it in the others.
+    of several lines, and a tab, for the columns of a line that a bot logs. A byte that is not UTF-8
+    becomes ``\udcff``, as ``repr`` has it in the others.
     """
     if text.isprintable():
         return text
