@@ -257,3 +257,31 @@ def test_the_metrics_of_a_bot(tmp_path: Path) -> None:
             text = answer.read().decode()
     for name in ("limpet_events_total", "limpet_behaviour_done_total"):
         assert f"# TYPE {name} counter" in text
+
+
+def test_an_agent_without_a_hub(tmp_path: Path) -> None:
+    """It is degraded, says why, and is found by the folder of its spool."""
+    pytest.importorskip("nats")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "agent.yaml").write_text(
+        "host: web01\nspool: {path: state/spool}\nhub: {url: 'nats://127.0.0.1:1'}\n"
+        "watch: [{name: in, path: in}]\n"
+    )
+    with Program(tmp_path, "agent", "agent.yaml", "--listen", "127.0.0.1:0") as program:
+        program.until(lambda: "status at" in program.output)
+        program.until(lambda: status_of(program).watches[0].backend)
+        (tmp_path / "in" / "a").touch()
+
+        def is_degraded() -> bool:
+            status = status_of(program)
+            return status.spool is not None and status.spool.waiting == 1
+
+        program.until(is_degraded)
+        program.until(lambda: status_of(program).health == "degraded")
+        assert limpet(tmp_path, "status", "web01").returncode == 1
+        done = limpet(tmp_path, "status", "state")
+        assert done.returncode == 1
+        assert "nats://127.0.0.1:1" in done.stdout
+        assert top(tmp_path, "state")[0]["program"] == "agent"
+        program.signal("SIGTERM")
+        assert program.end() == 0, program.output
