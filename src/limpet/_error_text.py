@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 
 from limpet._surrogates import writable
@@ -30,12 +31,20 @@ def reason_of(error: BaseException, *named: str | os.PathLike[str]) -> str:
         return error_text(error)
     known = {os.fspath(path) for path in named}
     others = [
-        os.fsdecode(path)
+        _text_of(path)
         for path in (error.filename, error.filename2)
         if isinstance(path, str | bytes | os.PathLike)
     ]
     more = ", ".join(repr(path) for path in dict.fromkeys(others) if path not in known)
     return f"{error.strerror}: {more}" if more else str(error.strerror)
+
+
+def _text_of(path: str | bytes | os.PathLike[str]) -> str:
+    """Return a path as text; ``os.fsdecode`` refuses bytes that are not UTF-8 on Windows."""
+    found = os.fspath(path)
+    if isinstance(found, str):
+        return found
+    return found.decode(sys.getfilesystemencoding(), "surrogateescape")
 
 
 def traceback_text(error: BaseException, longest: int) -> str:
