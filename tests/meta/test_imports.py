@@ -170,6 +170,7 @@ ALLOWED = {
     ),
     "limpet.web": (
         "limpet._atomic_file",
+        "limpet._cancellation",
         "limpet._daemon_threads",
         "limpet._error_text",
         "limpet._event_loop",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 import pytest
 import trio
 from prometheus_client import Metric
@@ -451,6 +452,27 @@ def test_a_start_that_is_cancelled_leaves_nothing() -> None:
         await until(lambda: not set(threading.enumerate()) - before)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_a_close_that_is_cancelled_leaves_nothing(loop: str, tmp_path: Path) -> None:
+    """As at Ctrl-C: the thread has ended, and the cancellation goes on."""
+    seen: list[set[threading.Thread]] = []
+    listen = f"unix:{tmp_path / 's'}" if hasattr(socket, "AF_UNIX") else "127.0.0.1:0"
+
+    async def main() -> None:
+        before = set(threading.enumerate())
+        server = StatusServer(FakeProgram(), listen)
+        with anyio.CancelScope() as scope:
+            async with server:
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
+        seen.append({one for one in threading.enumerate() if one.is_alive()} - before)
+
+    anyio.run(main, backend=loop)
+    assert [{one.name for one in found} & {"limpet-web"} for found in seen] == [set()]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metrics(served: Served) -> None:

@@ -29,6 +29,8 @@ _LOG: Final = logging.getLogger("limpet.web")
 _LONE: Final = re.compile("[\ud800-\udfff]")
 PATIENCE_S: Final = 2.0
 """How long the program may take to answer; from then on the last snapshot is shown, as stalled."""
+_EARLY_S: Final = 0.05
+"""By how much a wait of the event loop may end too early; it has the resolution of its clock."""
 TICK_S: Final = 0.25
 """How often those who listen get what happened."""
 MOST: Final = 200
@@ -85,7 +87,7 @@ class Feed:
         """The newest snapshot; nothing is asked for it."""
         waits = self._ask is not None and not self._ask.done()
         stalled = time.monotonic() - self._asked if waits else 0.0
-        if stalled >= PATIENCE_S:
+        if stalled >= PATIENCE_S - _EARLY_S:
             text = f"the event loop has not answered for {stalled:.0f} s"
             return Shown(_failing(self._latest, "event loop", text), round(stalled, 1))
         if self._error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from limpet._cancellation import wait_despite_cancellation
 from limpet._daemon_threads import check, run_in_thread
 from limpet._event_loop import EventLoop, LoopEvent
 from limpet._require_extra import need
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from limpet.web._program import Program
 
 _PACKAGES: Final = ("starlette", "uvicorn", "prometheus_client")
+_PATIENCE_S: Final = 3.0
+"""How long a call that is cancelled waits for its thread."""
 _JOIN_S: Final = 0.5
 """A thread that has ended needs no time to be joined; this bounds it all the same."""
 
@@ -165,13 +168,10 @@ class StatusServer:
             self._drop(sock)
             raise
         self._http, self._program, self._ended = http, program, ended
-        try:
-            await listens.wait()
-        except BaseException:
-            http.stop()
-            raise
-        if errors:
-            raise errors[0]
+        cancelled = await wait_despite_cancellation(listens, _PATIENCE_S)
+        if cancelled is not None or errors:
+            await self.aclose()
+            raise errors[0] if cancelled is None else cancelled
 
     async def aclose(self) -> None:
         """Stop listening, and end open connections within two seconds or so.
@@ -183,13 +183,17 @@ class StatusServer:
             return
         program.cancel_acts()
         http.stop()
-        await ended.wait()
-        http.join(_JOIN_S)
+        cancelled = await wait_despite_cancellation(ended, _PATIENCE_S)
+        if ended.is_set():
+            http.join(_JOIN_S)
         self._http = self._program = self._ended = None
+        if cancelled is not None:
+            raise cancelled
 
     async def _opened(self, loop: EventLoop, address: Address) -> socket.socket:
         """Return the socket, and read the token; both may wait for a disk."""
         found: list[socket.socket] = []
+        is_wanted = [True]
 
         def work() -> None:
             _preload()
@@ -197,15 +201,16 @@ class StatusServer:
             sock, self._bound = _address.bind(address, preferred_port=self._preferred_port)
             self._inode = _address.inode_of(self._bound)
             found.append(sock)
+            if not is_wanted[0]:  # the disk has answered too late
+                self._drop(sock)
 
-        thread, done, errors = run_in_thread(work, loop, "limpet-web-start")
-        try:
-            await done.wait()
-        except BaseException:
-            thread.join(1.0)
+        _, done, errors = run_in_thread(work, loop, "limpet-web-start")
+        cancelled = await wait_despite_cancellation(done, _PATIENCE_S)
+        if cancelled is not None:
+            is_wanted[0] = False
             for sock in found:
                 self._drop(sock)
-            raise
+            raise cancelled
         if errors:
             raise errors[0]
         return found[0]
