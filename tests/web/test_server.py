@@ -293,6 +293,7 @@ def test_a_program_that_is_blocked_still_answers(monkeypatch: pytest.MonkeyPatch
         held = threading.Event()
         found.loop.call_soon_threadsafe(held.wait, PATIENCE)
         try:
+            until_sync(lambda: found.get("/health").status == 503)  # not of a snapshot just before
             health = found.get("/health")
             assert (health.status, health.json["status"]) == (503, "failing")
             assert "the event loop has not answered for" in health.json["failures"]["event loop"]
