@@ -269,6 +269,18 @@ def test_a_thousand_parts_are_shown_by_what_is_wrong(opened: Opened) -> None:
 
 
 @in_browser()
+def test_more_dead_letters_than_are_listed(opened: Opened) -> None:
+    """The page says that it shows the newest ones."""
+    dead = opened.served.program.base.dead_letters
+    assert dead is not None
+    many = dataclasses.replace(dead, waiting=1234)
+    opened.served.run(lambda: opened.served.program.change(dead_letters=many))
+    page = opened.open()
+    expect(page.locator("#letters-title")).to_have_text("Dead letters (1,234)")
+    expect(page.locator("#letters-note")).to_contain_text("The newest 3 are shown.")
+
+
+@in_browser()
 def test_discarding_is_confirmed(opened: Opened) -> None:
     """Cancel has the focus, and does nothing."""
     page = opened.open(f"#token={opened.served.server.token}")

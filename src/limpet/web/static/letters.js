@@ -25,6 +25,8 @@ export class Letters {
     put(byId("to-letters"), `Dead letters (${count(waiting)})`);
     put(byId("letters-title"), `Dead letters (${count(waiting)})`);
     this.newest = dead?.newest ?? [];
+    const more = waiting > this.newest.length ? ` The newest ${count(this.newest.length)} are shown.` : "";
+    put(byId("letters-note"), `Events that were given up. They stay until they are retried or discarded.${more}`);
     const list = byId("letter-list");
     const there = new Set(this.newest.map((one) => one.id));
     for (const [id, node] of this.rows) {
