@@ -114,11 +114,14 @@ class _FollowRun:
         if self._plan.listen is None:
             return True
         from limpet.cli._listen import listening, name_of
-        from limpet.status import ProgramStatus
+        from limpet.status import ProgramStatus, follow_status
 
         name = name_of(self._plan.paths)
         shown = ProgramStatus(name, program="follow")
-        shown.add(self._follower, name)
+        place = name_of(tuple(os.path.abspath(one) for one in self._plan.paths))
+        shown.show(
+            lambda: [follow_status(name, place, self._follower.stats(), shown.rates, shown.lags)]
+        )
         self._happenings = shown.happenings
         return await listening(self._plan.listen, shown, self._session, stack)
 
@@ -140,8 +143,9 @@ class _FollowRun:
         if isinstance(event, Appended):
             count = len(event.lines)
             happenings.add("line", event.path, "", f"{count} line{'s' * (count != 1)}")
-        else:
-            happenings.add("problem", event, "", _describe(event))
+        elif text := _describe(event):
+            is_plain = isinstance(event, Rotated | Replaced)
+            happenings.add("event" if is_plain else "problem", event, "", text)
 
     async def _write(self, batch: Appended) -> None:
         if files := self._session.streams.files:

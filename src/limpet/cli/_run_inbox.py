@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 TAIL: Final = 4096
 """Bytes of a command's standard error that the note keeps: its last lines."""
+_SHOWN: Final = 80
+"""Characters of the command in what is shown of a job."""
 _LATE_S: Final = 1.0
 """How long a pipe is read on after its command: a process that it left behind may hold it."""
 
@@ -135,7 +137,7 @@ class _InboxRun:
 
     def _note(self, what: What, job: limpet.Job, detail: str = "") -> None:
         if self._happenings is not None:
-            self._happenings.add(what, job.path, self._shown, detail)
+            self._happenings.add(what, job.path, self._shown[:_SHOWN], detail)
 
     async def _run(self, job: limpet.Job, box: limpet.Inbox) -> None:
         """Run the command to its end.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -159,10 +160,10 @@ class FileSystemInput(LimpetInput):
 
     @property
     def place(self) -> str:
-        """The path that is watched now, or should be; empty without one."""
+        """The path that is watched now, or should be, made absolute; empty without one."""
         source = self._source
         desired = source.desired if source is not None else self._wanted()
-        return "" if desired is None else desired.path
+        return "" if desired is None else os.path.abspath(desired.path)
 
     def figures(self) -> WatchStats | FollowStats | None:
         """Return those of the watch or of the follower that runs now; ``None`` without one."""

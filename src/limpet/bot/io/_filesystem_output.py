@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -113,7 +114,8 @@ class FileSystemOutput(Output):
         found = None if output is None else output.stats()
         if before is not None:
             found = before if found is None else added(before, found)
-        return None if found is None else ("" if desired is None else desired.path, found)
+        root = "" if desired is None else os.path.abspath(desired.path)
+        return None if found is None else (root, found)
 
     @property
     def label(self) -> str:
