@@ -107,7 +107,8 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         remote/test_hostile
         remote/test_how_to remote/test_permissions remote/test_presence remote/test_processes
         remote/test_protocol
-        remote/test_reading remote/test_spool remote/test_status remote/test_tracing remote/test_transport""".split()
+        remote/test_reading remote/test_spool remote/test_status remote/test_tracing
+        remote/test_transport""".split()
     ),
     "ends its programs with SIGTERM, which no program can answer here": (
         "compat/test_watchfiles_processes",

@@ -72,6 +72,7 @@ class _FollowRun:
         self._follower = follower
         self._session = session
         self._encoding = encoding_of(session.streams.stdout)
+        self._place = ", ".join(os.path.abspath(one) for one in plan.paths)
         self._happenings: Happenings | None = None
         """What is shown of the last events, with ``--listen``."""
         self._is_incomplete = False
@@ -118,9 +119,10 @@ class _FollowRun:
 
         name = name_of(self._plan.paths)
         shown = ProgramStatus(name, program="follow")
-        place = name_of(tuple(os.path.abspath(one) for one in self._plan.paths))
         shown.show(
-            lambda: [follow_status(name, place, self._follower.stats(), shown.rates, shown.lags)]
+            lambda: [
+                follow_status(name, self._place, self._follower.stats(), shown.rates, shown.lags)
+            ]
         )
         self._happenings = shown.happenings
         return await listening(self._plan.listen, shown, self._session, stack)
