@@ -173,6 +173,7 @@ ALLOWED = {
         "limpet._cancellation",
         "limpet._daemon_threads",
         "limpet._error_text",
+        "limpet._file_stat",
         "limpet._event_loop",
         "limpet._require_extra",
         "limpet._surrogates",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from limpet._error_text import reason_of
+from limpet._file_stat import identity_of
 from limpet.errors import UsageError
 
 BACKLOG: Final = 32
@@ -98,7 +99,7 @@ def remove(sock_path: str, inode: tuple[int, int] | None) -> None:
     """Remove a Unix socket, unless another one is there by now."""
     with contextlib.suppress(OSError):
         found = os.lstat(sock_path)
-        if (found.st_dev, found.st_ino) == inode:
+        if identity_of(found) == inode:
             os.unlink(sock_path)
 
 
@@ -107,7 +108,7 @@ def inode_of(address: Address) -> tuple[int, int] | None:
     if not address.path:
         return None
     found = os.lstat(address.path)
-    return found.st_dev, found.st_ino
+    return identity_of(found)
 
 
 def _port(text: str) -> int:
