@@ -80,6 +80,19 @@ def test_the_record_of_a_killed_program_is_removed() -> None:
     assert not list(running_dir().iterdir())
 
 
+def test_a_user_without_a_home_needs_none(tmp_path: Path, home: Path) -> None:
+    """The record in the state folder is enough; without a state folder it is an error."""
+    home.write_text("in the way")
+    one = Announcement(tmp_path / "state", pid=1, instance="a")
+    one.publish(record())
+    assert one.trouble
+    assert record_in(tmp_path / "state") == record()
+    assert running() == []
+    one.close()
+    with pytest.raises(OSError, match=r"home"):
+        Announcement(None, pid=1, instance="a").publish(record())
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "5", '{"pid": 1}', '{"address": 5}', "\x00", "[" * 100_000]
 )

@@ -104,7 +104,11 @@ def running() -> list[Record]:
 
 
 class Announcement:
-    """The records of this program, there until ``close`` or its end."""
+    """The records of this program, there until ``close`` or its end.
+
+    A user without a home that can be written, such as one of a service, has no record in it; the
+    one in the state folder is enough to find the program by.
+    """
 
     def __init__(self, state_dir: Path | None, *, pid: int, instance: str) -> None:
         """Choose where they are; nothing is written before ``publish``."""
@@ -115,6 +119,8 @@ class Announcement:
             self.token_file = state_dir / "token"
         self._has_own_token = state_dir is None
         self._lock: FileLock | None = None
+        self.trouble = ""
+        """Why there is no record in the folder of the user."""
 
     @property
     def previous(self) -> Record | None:
@@ -125,9 +131,14 @@ class Announcement:
         """Make the folders.
 
         Raises:
-            OSError: They cannot be made.
+            OSError: They cannot be made, and so there is no place for the token.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            if self._in_state is None:
+                raise
+            self.trouble = str(error)
         self.token_file.parent.mkdir(parents=True, exist_ok=True)
 
     def publish(self, record: Record) -> None:
@@ -137,11 +148,18 @@ class Announcement:
             OSError: They cannot be written.
         """
         self.prepare()
-        self._lock = FileLock(self._path.with_suffix(".lock"))
         data = json.dumps(asdict(record)).encode()
-        for path in (self._path, self._in_state):
-            if path is not None:
-                write_atomic(path, data, durable=False)
+        if self._in_state is not None:
+            write_atomic(self._in_state, data, durable=False)
+        if self.trouble:
+            return
+        try:
+            self._lock = FileLock(self._path.with_suffix(".lock"))
+            write_atomic(self._path, data, durable=False)
+        except OSError as error:
+            if self._in_state is None:
+                raise
+            self.trouble = str(error)
 
     def close(self) -> None:
         """Remove the record from the user's folder; the one in the state folder stays."""

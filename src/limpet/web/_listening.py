@@ -80,9 +80,13 @@ class Listening:
     @property
     def text(self) -> str:
         """A line that says where the page is, once started."""
+        if self._announcement.trouble:
+            where = f" (not found by 'limpet status' alone: {self._announcement.trouble})"
+        else:
+            where = ""
         if self.address.startswith("unix:"):
-            return f"status at {self.address}; acting needs the token {self.token}"
-        return f"status at {self.address}/#token={self.token}"
+            return f"status at {self.address}; acting needs the token {self.token}{where}"
+        return f"status at {self.address}/#token={self.token}{where}"
 
     async def start(self) -> None:
         """Listen, and write the records.
