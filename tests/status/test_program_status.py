@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 import limpet
-from limpet.status import ProgramStatus, status_to_wire
+from limpet.status import ProgramStatus, fetch_status, running, status_to_wire
 
 
 def test_all_that_it_has_added_is_shown_while_it_runs(tmp_path: Path) -> None:
@@ -81,3 +83,31 @@ def test_something_else_is_refused() -> None:
                 await act(["a"])
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_program_of_any_loop_listens(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found and asked while it listens, and not afterwards; twice."""
+    pytest.importorskip("uvicorn")
+    pytest.importorskip(backend)
+    from limpet.web import Listening
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+
+    async def main() -> None:
+        shown = ProgramStatus("mine")
+        for _ in range(2):
+            listening = Listening(shown, "127.0.0.1:0")
+            await listening.start()
+            (record,) = running()
+            found = await anyio.to_thread.run_sync(fetch_status, record.address)
+            assert (found.name, found.program) == ("mine", "python")
+            assert record.token_file
+            await listening.aclose()
+            await listening.aclose()
+            assert running() == []
+
+    anyio.run(main, backend=backend)

@@ -114,9 +114,9 @@ class Announcement:
         """Choose where they are; nothing is written before ``publish``."""
         self._path = running_dir() / f"{pid}-{instance}.json"
         self._in_state = None if state_dir is None else state_dir / _NAME
-        self.token_file = self._path.with_suffix(".token")
-        if state_dir is not None:
-            self.token_file = state_dir / "token"
+        own = self._path.with_suffix(".token")
+        self.token_file: Path | None = own if state_dir is None else state_dir / "token"
+        """Where the token is; ``None`` once it is known that it has no place."""
         self._has_own_token = state_dir is None
         self._lock: FileLock | None = None
         self.trouble = ""
@@ -131,21 +131,22 @@ class Announcement:
         """Make the folders.
 
         Raises:
-            OSError: They cannot be made, and so there is no place for the token.
+            OSError: The state folder cannot be made.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            if self._in_state is None:
-                raise
             self.trouble = str(error)
-        self.token_file.parent.mkdir(parents=True, exist_ok=True)
+            if self._in_state is None:
+                self.token_file = None
+        if self._in_state is not None:
+            self._in_state.parent.mkdir(parents=True, exist_ok=True)
 
     def publish(self, record: Record) -> None:
         """Write the records.
 
         Raises:
-            OSError: They cannot be written.
+            OSError: The one in the state folder cannot be written.
         """
         self.prepare()
         data = json.dumps(asdict(record)).encode()
@@ -157,8 +158,6 @@ class Announcement:
             self._lock = FileLock(self._path.with_suffix(".lock"))
             write_atomic(self._path, data, durable=False)
         except OSError as error:
-            if self._in_state is None:
-                raise
             self.trouble = str(error)
 
     def close(self) -> None:
@@ -168,7 +167,7 @@ class Announcement:
             return
         lock.close()
         _remove(self._path)
-        if self._has_own_token:
+        if self._has_own_token and self.token_file is not None:
             with contextlib.suppress(OSError):
                 self.token_file.unlink(missing_ok=True)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
+
+from anyio.to_thread import run_sync
 
 from limpet._require_extra import need
 from limpet.status import Announcement, Record, Refreshed, StatusSource
@@ -45,13 +46,8 @@ class Listening:
         status = source.status()
         self._state_dir = state_dir
         self._announcement = Announcement(state_dir, pid=os.getpid(), instance=status.instance)
-        previous = self._announcement.previous
-        self._server = StatusServer(
-            source,
-            listen,
-            token_file=self._announcement.token_file,
-            preferred_port=_port_of(previous),
-        )
+        self._listen = listen
+        self._server: StatusServer | None = None
         self._record = Record(
             address="",
             pid=os.getpid(),
@@ -59,23 +55,22 @@ class Listening:
             name=status.name,
             instance=status.instance,
             state_dir="" if state_dir is None else str(state_dir),
-            token_file=str(self._announcement.token_file),
         )
 
     @property
     def address(self) -> str:
         """``http://127.0.0.1:9000`` or ``unix:PATH``, once started."""
-        return self._server.address
+        return "" if self._server is None else self._server.address
 
     @property
     def port(self) -> int:
         """The port, once started; 0 of a Unix socket."""
-        return self._server.port
+        return 0 if self._server is None else self._server.port
 
     @property
     def token(self) -> str:
         """What acting needs, once started."""
-        return self._server.token
+        return "" if self._server is None else self._server.token
 
     @property
     def text(self) -> str:
@@ -97,19 +92,29 @@ class Listening:
         """
         if isinstance(self._source, Refreshed):
             await self._source.refresh()
-        await asyncio.to_thread(self._announcement.prepare)
-        await self._server.start()
+        announcement = self._announcement
+        await run_sync(announcement.prepare)
+        server = StatusServer(
+            self._source,
+            self._listen,
+            token_file=announcement.token_file,
+            preferred_port=_port_of(await run_sync(lambda: announcement.previous)),
+        )
+        await server.start()
+        self._server = server
+        token_file = "" if announcement.token_file is None else str(announcement.token_file)
+        record = replace(self._record, address=self.address, token_file=token_file)
         try:
-            record = replace(self._record, address=self.address)
-            await asyncio.to_thread(self._announcement.publish, record)
+            await run_sync(announcement.publish, record)
         except BaseException:
-            await self._server.aclose()
+            await server.aclose()
             raise
 
     async def aclose(self) -> None:
         """Stop listening, and remove the records; may be called twice."""
-        await self._server.aclose()
-        await asyncio.to_thread(self._announcement.close)
+        if self._server is not None:
+            await self._server.aclose()
+        await run_sync(self._announcement.close)
 
 
 def _port_of(record: Record | None) -> int:
