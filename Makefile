@@ -44,7 +44,7 @@ demo-remote: $(READY)  ## see three hosts work together over a hub that is kille
 	@$(BIN)/python examples/remote/demo.py
 
 test: $(READY)  ## run the tests; screenshots of the page are in build/screenshots
-	LIMPET_SCREENSHOTS=$(CURDIR)/build/screenshots $(BIN)/python -m pytest --numprocesses $(WORKERS)
+	SCREENSHOTS_DIR=$(CURDIR)/build/screenshots $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 test-windows: $(READY)  ## run the tests in the CPython for Windows, under Wine, which it installs (apt)
 	@$(BIN)/python tests/windows/run.py

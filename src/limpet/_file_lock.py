@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import weakref
 from typing import Final
 
 from limpet._descriptors import close_reader
@@ -38,6 +39,7 @@ class FileLock:
             close_reader(fd)
             raise
         self._fd: int | None = fd
+        _held.add(self)
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(fd, 0)
             os.write(fd, f"{os.getpid()}\n".encode())
@@ -47,6 +49,19 @@ class FileLock:
         fd, self._fd = self._fd, None
         if fd is not None:
             close_reader(fd)
+
+
+_held: Final[weakref.WeakSet[FileLock]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Close, in a forked child, the locks of its parent: they would be held as long as it lives."""
+    for lock in list(_held):
+        lock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def holder_of(path: str | os.PathLike[str]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 import signal
 import socket
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,21 @@ import pytest
 
 pytest.importorskip("uvicorn")
 
-from limpet.status import Status, fetch_happenings, fetch_status, status_from_wire
+from limpet.bot.runner import Runner, RunOptions
+from limpet.cli import _ask_running
+from limpet.errors import UsageError
+from limpet.status import (
+    ProgramStatus,
+    Record,
+    Status,
+    fetch_happenings,
+    fetch_status,
+    status_from_wire,
+    status_to_wire,
+)
+from tests.bot.test_runner import MemoryIO, behaviour, text_of
 from tests.bot.test_service import Program, limpet
-from tests.waiting import until_sync
+from tests.waiting import PATIENCE, until_sync
 
 BOT = """\
 kind: IOConfig
@@ -132,6 +147,114 @@ def test_the_story_of_a_failing_inbox(tmp_path: Path) -> None:
         assert program.end() == 0, program.output
     assert limpet(tmp_path, "status").returncode == 4
     assert limpet(tmp_path, "status", "bot.yaml").returncode == 4  # it is known, and away
+
+
+def test_another_program_at_the_address_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Its health is not reported, and it does not get the token."""
+    (tmp_path / "a.yaml").write_text(BOT)
+    (tmp_path / "b.yaml").write_text(BOT)
+    (tmp_path / "inbox").mkdir()
+    with Program(tmp_path, "run", "a.yaml", "--listen", "127.0.0.1:0") as program:
+        program.until(lambda: "running: " in program.output)
+        port = program.output.partition("127.0.0.1:")[2].partition("/")[0]
+        program.signal("SIGTERM")
+        assert program.end() == 0
+    asked = []
+    with socket.create_server(("127.0.0.1", int(port))) as server:
+        server.settimeout(PATIENCE)
+
+        def answer() -> None:
+            wire = json.dumps(status_to_wire(ProgramStatus("b").status())).encode()
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    asked.append(connection.recv(65536))
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(wire)}\r\n\r\n"
+                    connection.sendall(head.encode() + wire)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        done = limpet(tmp_path, "status", "a.yaml")
+        assert done.returncode == 4
+        assert "has ended" in done.stderr
+        with Program(tmp_path, "run", "a.yaml") as program:  # it runs, and does not listen
+            program.until(lambda: "running: " in program.output)
+            done = limpet(tmp_path, "dead-letters", "discard", "a.yaml", "x")
+            assert done.returncode == 2
+            assert "--listen" in done.stderr
+        with socket.create_connection(("127.0.0.1", int(port))) as last:
+            last.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            last.recv(100)
+        thread.join(PATIENCE)
+    assert not any(b"Authorization" in one for one in asked)
+
+
+def test_a_bot_is_found_by_its_file_wherever_its_state_is(tmp_path: Path) -> None:
+    """And a reload keeps its figures."""
+    (tmp_path / "bot.yaml").write_text(BOT)
+    (tmp_path / "inbox").mkdir()
+    argv = ("run", "bot.yaml", "--listen", "127.0.0.1:0", "--state-dir", "elsewhere")
+    with Program(tmp_path, *argv) as program:
+        program.until(lambda: "running: " in program.output)
+        where = ("bot.yaml", "--state-dir", "elsewhere")
+        assert limpet(tmp_path, "dead-letters", "retry", *where).stdout == "0 done, 0 left\n"
+        write(tmp_path / "inbox" / "a", "5")
+        program.until(lambda: status_of(program).behaviours[0].done == 1)
+        assert limpet(tmp_path, "status", "bot.yaml").returncode == 0
+        assert [one["name"] for one in top(tmp_path, "bot.yaml")] == ["bot"]
+        program.signal("SIGHUP")
+        program.until(lambda: status_of(program).counters["reloads"] == 1)
+        assert status_of(program).behaviours[0].done == 1
+
+
+def test_more_dead_letters_than_a_request_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go in several, and the numbers are summed up."""
+    asked: list[int] = []
+
+    def act(_record: Record, _action: str, idents: list[str]) -> dict[str, int]:
+        asked.append(len(idents))
+        return {"done": len(idents), "failed": 0, "not_asked": 1200 - len(idents)}
+
+    record = Record(address="x", pid=7, program="run", name="n", instance="i")
+    (tmp_path / "lock").write_text("7\n")
+    monkeypatch.setattr(_ask_running, "record_in", lambda _: record)
+    monkeypatch.setattr(_ask_running, "act", act)
+    found = _ask_running.ask_running(tmp_path, "retry", [str(one) for one in range(1200)])
+    assert asked == [500, 500, 200]
+    assert (found["done"], found.get("not_asked", 0)) == (1200, 0)
+    assert _ask_running.ask_running(tmp_path, "retry", []) == {}
+    monkeypatch.setattr(_ask_running, "record_in", lambda _: dataclasses.replace(record, pid=8))
+    with pytest.raises(UsageError, match="--listen"):
+        _ask_running.ask_running(tmp_path, "retry", ["a"])
+
+
+async def _status_twice(state: Path) -> tuple[int, int]:
+    runner = Runner([MemoryIO(), behaviour(text_of, name="b")], RunOptions(state_dir=state))
+    async with runner:
+        (state / "dead-letters.jsonl").write_text("")
+        reads = 0
+        original = runner.dead_letters
+
+        async def count() -> Any:
+            nonlocal reads
+            reads += 1
+            return await original()
+
+        runner.dead_letters = count  # type: ignore[method-assign]
+        for _ in range(5):
+            await runner.shown.refresh()
+        first = reads
+        with (state / "dead-letters.jsonl").open("a") as file:
+            file.write("{}\n")
+        await runner.shown.refresh()
+        return first, reads
+
+
+def test_dead_letters_are_read_when_they_change(tmp_path: Path) -> None:
+    """Not for each snapshot: there may be many."""
+    assert asyncio.run(_status_twice(tmp_path / "state")) == (1, 2)
 
 
 def test_the_next_start_listens_at_the_same_port(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ pytest.importorskip("rich")
 
 from rich.console import Console
 
+from limpet.cli._keys import KeyReader
 from limpet.cli._programs import Seen
+from limpet.cli._run_status import code_of
 from limpet.cli._shown_paths import cells
 from limpet.cli._status_text import ago, lasted, short, size, story
 from limpet.cli._top_screen import Shown, View, screen
@@ -92,6 +95,38 @@ def test_keys() -> None:
     assert not shown.press("x")
     assert not shown.press("")
     assert shown.press("q")
+
+
+def test_keys_that_arrive_together_are_all_taken() -> None:
+    """A held arrow, fast typing, and an arrow that arrives in two parts."""
+    ours, theirs = os.pipe()
+    reader = KeyReader(ours)
+    os.write(theirs, b"\x1b[B\x1b[B\x1bOAdq")
+    assert [reader.read(1) for _ in range(5)] == ["down", "down", "up", "d", "q"]
+    os.write(theirs, b"\x1b")
+    os.write(theirs, b"[B\x1b[5~e")
+    assert [reader.read(1) for _ in range(3)] == ["down", "", "e"]
+    assert reader.read(0.01) == ""
+    os.close(theirs)
+    assert reader.read(1) == "q"
+    os.close(ours)
+
+
+def test_what_a_newer_limpet_says_is_shown() -> None:
+    """Words that this one does not know, and texts that would drive a terminal."""
+    status = dataclasses.replace(
+        full_status(),
+        health="wonderful",  # type: ignore[arg-type]
+        state="s\x1b[31m",  # type: ignore[arg-type]
+        program="p\x1b[2J",  # type: ignore[arg-type]
+    )
+    seen = Seen(name="x", address="", status=status)
+    assert code_of(seen) == 1
+    for width in (80, 120):
+        for view in VIEWS:
+            lines = drawn(Shown(view=view, answers=[seen]), width)
+            assert all(line.isprintable() for line in lines)
+    assert all(line.isprintable() for line in plain([program_row(seen, time.time())]))
 
 
 def test_a_table_lines_up_whatever_a_name_is() -> None:

@@ -184,6 +184,7 @@ ALLOWED = {
     "limpet.status": (
         "limpet",
         "limpet._atomic_file",
+        "limpet._error_text",
         "limpet._file_lock",
         "limpet._lazy_names",
         "limpet._surrogates",
@@ -252,6 +253,7 @@ ALLOWED = {
         "limpet",
         "limpet._compiled",
         "limpet._event_loop",
+        "limpet._file_lock",
         "limpet._file_stat",
         "limpet._keyed_queue",
         "limpet._logging",

@@ -70,6 +70,24 @@ def test_all_that_it_has_added_is_shown_while_it_runs(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_one_part_that_fails_does_not_take_the_others_with_it(tmp_path: Path) -> None:
+    """It is a problem; so are counters that cannot be had."""
+    shown = ProgramStatus("mine")
+
+    def fails() -> list[Any]:
+        message = "gone"
+        raise KeyError(message)
+
+    shown.show(fails)
+    shown.add(limpet.Output(tmp_path))
+    status = shown.status()
+    assert [one.root for one in status.outputs] == [str(tmp_path)]
+    assert [(one.where, one.is_failure) for one in status.problems] == [("part 1", True)]
+    assert status.health == "failing"
+    shown.counters = lambda: {"a": 1 // 0}
+    assert [one.where for one in shown.status().problems] == ["part 1", "counters"]
+
+
 def test_something_else_is_refused() -> None:
     """With what to do in its place; there are no dead letters."""
     shown = ProgramStatus("mine")

@@ -95,6 +95,30 @@ def test_a_user_without_a_home_needs_none(tmp_path: Path, home: Path) -> None:
     one.close()
 
 
+@pytest.mark.skipif(ON_WINDOWS, reason="no fork")
+def test_a_forked_child_does_not_keep_the_record() -> None:
+    """Its parent is gone, and nobody is listed."""
+    program = (
+        "import os, time; from limpet.status import Announcement, Record\n"
+        "one = Announcement(None, pid=os.getpid(), instance='k')\n"
+        "one.publish(Record(address='unix:/x', pid=1, program='run', name='k', instance='k'))\n"
+        "child = os.fork()\n"
+        "if child:\n"
+        "    print(child, flush=True)\n"
+        "time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        try:
+            assert len(running()) == 1
+            process.kill()
+            process.wait()
+            until_sync(lambda: running() == [])
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "5", '{"pid": 1}', '{"address": 5}', "\x00", "[" * 100_000]
 )

@@ -74,6 +74,8 @@ def test_a_newer_minor_form_is_read() -> None:
     """Fields and words that this version does not know are not its business."""
     found = status_from_wire({**least(), "new": {"a": 1}, "state": "sleeping"})
     assert (found.name, found.started, found.state) == ("b", 1.0, "sleeping")
+    found = status_from_wire({**least(), "events_per_minute": float("nan"), "time": None})
+    assert (found.events_per_minute, found.time) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def page_of(browser: BrowserThread, served: Served, **context: Any) -> Iterator[
 
 def keep(page: Page, name: str) -> Path:
     """Take a screenshot of the whole page, which stays as an artefact of the run."""
-    folder = os.environ.get("LIMPET_SCREENSHOTS")
+    folder = os.environ.get("SCREENSHOTS_DIR")
     path = Path(folder or tempfile.gettempdir(), "" if folder else "limpet-screenshots", name)
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path.with_suffix(".png"), full_page=True)

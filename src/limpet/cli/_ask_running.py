@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
+from limpet._file_lock import holder_of
 from limpet.bot.program import DeadLetters
 from limpet.errors import UsageError
 from limpet.status import NotReachedError, act, record_in
+
+_AT_ONCE: Final = 500
+"""Ids in one request: what the server takes."""
 
 
 def ask_running(
@@ -29,11 +34,15 @@ def ask_running(
     """
     record = record_in(state_dir)
     wanted = list(idents) or [one.ident for one in DeadLetters(state_dir).read()]
+    found: Counter[str] = Counter()
     try:
-        if record is not None:
-            return act(record, action, wanted)
+        if record is not None and holder_of(state_dir / "lock") == f" (process {record.pid})":
+            for at in range(0, len(wanted), _AT_ONCE):
+                part = act(record, action, wanted[at : at + _AT_ONCE])
+                found.update({key: count for key, count in part.items() if key != "not_asked"})
+            return found
     except NotReachedError:
-        pass  # the record is of an earlier start
+        pass  # it has ended meanwhile
     message = (
         f"cannot {action} dead letters in {str(state_dir)!r} while another bot runs: start it "
         "with --listen, or stop it first"

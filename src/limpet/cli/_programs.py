@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from limpet.errors import LimpetError, UsageError
 from limpet.status import (
@@ -34,19 +34,28 @@ class Seen:
     """Why it does not."""
 
 
-def programs(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return name and address of each program; without words, of all of this user.
+class Place(NamedTuple):
+    """Where a program should answer."""
+
+    name: str
+    address: str
+    instance: str = ""
+    """The start that is meant; empty if any program is, that answers at the address."""
+
+
+def programs(words: Sequence[str]) -> list[Place]:
+    """Return the place of each program; without words, of all of this user.
 
     Raises:
         UsageError: A word is neither an address nor a bot, an agent or a state folder that has
             ever listened.
     """
     if not words:
-        return [(one.name, one.address) for one in running()]
+        return [_place_of(one) for one in running()]
     return [_found(word) for word in words]
 
 
-def seen(found: Sequence[tuple[str, str]]) -> list[Seen]:
+def seen(found: Sequence[Place]) -> list[Seen]:
     """Ask programs for their status, all at once; waits some seconds for each at most."""
     if not found:
         return []
@@ -54,36 +63,38 @@ def seen(found: Sequence[tuple[str, str]]) -> list[Seen]:
         return list(pool.map(_ask, found))
 
 
-def record_of(word: str) -> Record | None:
-    """Return the record of a bot's file, or of a state folder; ``None`` without one."""
-    if os.path.isdir(word):
-        return record_in(word)
-    return record_in(default_state_dir(word))
-
-
-def _found(word: str) -> tuple[str, str]:
+def _found(word: str) -> Place:
     if word.isdigit() or word.startswith(("http://", "unix:")):
-        return word, word
+        return Place(word, word)
     host, _, port = word.rpartition(":")
     if host and port.isdigit() and not os.path.lexists(word):
-        return word, word
-    named = [one for one in running() if one.name == word]
-    if named:
-        return named[0].name, named[0].address
-    record = record_of(word)
+        return Place(word, word)
+    whole = os.path.abspath(word)
+    for one in running():
+        folder = one.state_dir and os.path.abspath(one.state_dir)
+        if word == one.name or whole in {one.file, folder}:
+            return _place_of(one)
+    record = record_in(word if os.path.isdir(word) else default_state_dir(word))
     if record is None:
         message = (
             f"{word!r} is no address, and no bot or state folder of it has ever listened: start it "
             "with --listen, and see 'limpet status' for what runs"
         )
         raise UsageError(message)
-    return record.name, record.address
+    return _place_of(record)
 
 
-def _ask(found: tuple[str, str]) -> Seen:
-    name, address = found
+def _place_of(record: Record) -> Place:
+    return Place(record.name, record.address, record.instance)
+
+
+def _ask(place: Place) -> Seen:
+    name, address, instance = place
     try:
         status = fetch_status(address)
     except LimpetError as error:
         return Seen(name=name, address=address, status=None, reason=str(error))
+    if instance and status.instance != instance:
+        reason = f"{name!r} has ended; {status.name!r} has its address {address} by now"
+        return Seen(name=name, address=address, status=None, reason=reason)
     return Seen(name=status.name, address=address, status=status)

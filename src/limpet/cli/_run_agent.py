@@ -162,7 +162,7 @@ class _AgentRun:
 
         shown = AgentShown(agent, url=self._config.hub.url)
         folder = Path(self._config.options.spool).parent
-        listening = Listening(shown, self._listen, state_dir=folder)
+        listening = Listening(shown, self._listen, state_dir=folder, file=self._path)
         await listening.start()
         _LOG.info("%s", listening.text)
         return listening

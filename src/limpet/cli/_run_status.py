@@ -14,7 +14,8 @@ from limpet.cli._programs import Seen, programs, seen
 from limpet.cli._status_text import story
 from limpet.status import status_to_wire
 
-_CODES: Final = {"ok": 0, "degraded": 1, "failing": 3}
+_CODES: Final[dict[str, int]] = {"ok": 0, "degraded": 1, "failing": 3}
+"""Another word is of a newer limpet: something is not as it should be."""
 NOT_THERE: Final = 4
 
 
@@ -37,7 +38,7 @@ def run(words: Sequence[str], *, as_json: bool, quiet: bool) -> int:
 
 def code_of(one: Seen) -> int:
     """Return the exit code of one program."""
-    return NOT_THERE if one.status is None else _CODES[one.status.health]
+    return NOT_THERE if one.status is None else _CODES.get(one.status.health, 1)
 
 
 def _write(answers: Sequence[Seen], *, as_json: bool) -> None:

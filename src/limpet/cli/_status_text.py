@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,10 +11,26 @@ from limpet._printable import escape
 from limpet.cli._color import Piece
 from limpet.status import DeadLetterStatus, Status
 
-HEALTH_STYLES: Final = {"ok": "green", "degraded": "bold yellow", "failing": "bold red"}
+_HEALTH_STYLES: Final = {"ok": "green", "degraded": "bold yellow", "failing": "bold red"}
 
 _STEPS: Final = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+def health_style(health: str) -> str:
+    """Return the style of a health; another word is of a newer limpet."""
+    return _HEALTH_STYLES.get(health, "bold yellow")
+
+
+def worst_of(healths: Iterable[str]) -> str:
+    """Return the worst of several."""
+    known = list(_HEALTH_STYLES)
+    return max(healths, key=lambda one: known.index(one) if one in known else 1, default="ok")
+
+
+def safe(line: Iterable[Piece]) -> list[Piece]:
+    """Return a line without anything that drives a terminal, wherever it comes from."""
+    return [(text if text.isprintable() else escape(text), style) for text, style in line]
 
 
 def lasted(seconds: float) -> str:
@@ -60,7 +76,7 @@ def sentence(status: Status, now: float) -> list[Piece]:
     return [
         (escape(status.name), "bold"),
         (f" ({status.program}, process {status.pid}): ", "dim"),
-        (status.health, HEALTH_STYLES[status.health]),
+        (status.health, health_style(status.health)),
         (f", {status.state}, for {lasted(now - status.started)}", ""),
     ]
 
@@ -68,6 +84,10 @@ def sentence(status: Status, now: float) -> list[Piece]:
 def story(status: Status, now: float | None = None) -> Iterator[list[Piece]]:
     """Yield the lines of a status; problems come first."""
     now = time.time() if now is None else now
+    yield from map(safe, _story(status, now))
+
+
+def _story(status: Status, now: float) -> Iterator[list[Piece]]:
     yield sentence(status, now)
     for problem in status.problems:
         style = "bold red" if problem.is_failure else "bold yellow"

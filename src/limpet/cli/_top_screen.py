@@ -19,7 +19,7 @@ from limpet._printable import escape
 from limpet.cli._color import Piece
 from limpet.cli._keys import keys
 from limpet.cli._programs import Seen, programs, seen
-from limpet.cli._status_text import HEALTH_STYLES, dead_letter_story, story
+from limpet.cli._status_text import dead_letter_story, health_style, safe, story, worst_of
 from limpet.cli._top_table import Row, laid_out, part_rows, program_row
 from limpet.errors import LimpetError
 from limpet.status import fetch_happenings
@@ -84,8 +84,8 @@ def _ask(words: Sequence[str], interval: float, shown: Shown, ended: threading.E
                 shown.complaint = ""
                 if shown.view == "events":
                     shown.happenings = _events(shown.answers)
-            except (LimpetError, OSError) as error:
-                shown.complaint = str(error)
+            except (LimpetError, OSError) as error:  # what was named has ended
+                shown.answers, shown.complaint = [], str(error)
         ended.wait(interval)
 
 
@@ -117,13 +117,12 @@ def screen(shown: Shown, width: int, height: int) -> RenderableType:
 
 def _head(shown: Shown, width: int, now: float) -> Text:
     statuses = [one.status for one in shown.answers if one.status is not None]
-    bad = [one for one in statuses if one.health != "ok"]
-    worst = max((one.health for one in bad), default="ok", key=list(HEALTH_STYLES).index)
+    worst = worst_of(one.health for one in statuses)
     per_minute = sum(one.events_per_minute for one in statuses)
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append("limpet top", style="bold")
     text.append(f"  {len(shown.answers)} running, ")
-    text.append(worst, style=HEALTH_STYLES[worst])
+    text.append(escape(worst), style=health_style(worst))
     text.append(f", {per_minute:,.0f} events a minute")
     clock = time.strftime("%H:%M:%S", time.localtime(now))
     text.append(f"  {'PAUSED ' if shown.is_paused else ''}{clock}", style="dim")
@@ -202,7 +201,7 @@ def _texts(lines: Sequence[list[Piece]]) -> list[Text]:
     found = []
     for line in lines:
         text = Text(no_wrap=True, overflow="ellipsis")
-        for piece, style in line:
+        for piece, style in safe(line):
             text.append(piece, style=style or None)
         found.append(text)
     return found

@@ -9,7 +9,7 @@ from typing import Final
 from limpet._printable import escape
 from limpet.cli._programs import Seen
 from limpet.cli._shown_paths import cells, shorten
-from limpet.cli._status_text import HEALTH_STYLES, ago, lasted, short, size
+from limpet.cli._status_text import ago, health_style, lasted, safe, short, size
 from limpet.status import BehaviourStatus, FollowStatus, Health, InboxStatus, Status, WatchStatus
 
 COLUMNS: Final = ("name", "what", "health", "/min", "waiting", "done", "failed", "dead", "last")
@@ -34,7 +34,7 @@ def program_row(one: Seen, now: float) -> Row:
     return [
         (escape(status.name), "bold"),
         (status.program, ""),
-        (status.health, HEALTH_STYLES[status.health]),
+        (status.health, health_style(status.health)),
         (short(status.events_per_minute), ""),
         (short(waiting_of(status)), ""),
         (short(done), ""),
@@ -64,7 +64,7 @@ def _watch_row(watch: WatchStatus, now: float) -> Row:
     health = ("", "")
     if watch.failure or watch.degraded:
         name: Health = "failing" if watch.failure else "degraded"
-        health = (name, HEALTH_STYLES[name])
+        health = (name, health_style(name))
     return _row(
         watch.name,
         watch.backend or "watch",
@@ -138,7 +138,7 @@ def laid_out(rows: Sequence[Row], width: float = math.inf) -> list[Row]:
 
     What does not fit into ``width`` is cut out of the middle of the names.
     """
-    table = [[(name, "bold") for name in COLUMNS], *rows]
+    table = [[(name, "bold") for name in COLUMNS], *map(safe, rows)]
     widths = [max(cells(row[at][0]) for row in table) for at in range(len(COLUMNS))]
     room = width - sum(widths[1:]) - 2 * (len(COLUMNS) - 1)
     widths[0] = int(min(widths[0], max(_LEAST_NAME, room)))

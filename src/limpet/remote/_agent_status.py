@@ -81,7 +81,7 @@ class AgentShown:
             *problems_of(failures=agent.failures, watches=watches, follows=follows),
             *self._trouble(),
         )
-        events = sum(one.stored for one in agent.sources)
+        events = self.happenings.count  # it does not fall when a source is removed
         per_minute, last = self._rates.read("events", events)
         return Status(
             **self.identity.fields(),

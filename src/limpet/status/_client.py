@@ -73,10 +73,15 @@ def act(
 ) -> dict[str, int]:
     """Retry or discard dead letters of a running program; return what became of them.
 
+    The token is sent to that start of the program alone that has written the record.
+
     Raises:
         NotReachedError: It does not answer.
         UsageError: It refuses; or it takes longer than some minutes, and goes on.
     """
+    if fetch_status(record.address).instance != record.instance:
+        message = f"{record.name!r} has ended: another program has its address {record.address}"
+        raise NotReachedError(message)
     headers = {"Authorization": f"Bearer {token_of(record)}"}
     path = f"/api/v1/dead-letters/{action}"
     answer = ask(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from limpet._error_text import error_text
 from limpet.errors import UsageError
 from limpet.status._degraded import DegradedPaths
 from limpet.status._happenings import Happenings
@@ -103,16 +104,16 @@ class ProgramStatus:
 
     def status(self) -> Status:
         """Return a snapshot; what does not run is left out."""
-        parts: list[Part] = []
-        for part in self._parts:
-            try:
-                parts += part()
-            except RuntimeError:  # it was closed, or has not started
-                continue
+        parts, failures = self._shown()
         watches = tuple(one for one in parts if isinstance(one, WatchStatus))
         follows = tuple(one for one in parts if isinstance(one, FollowStatus))
-        problems = problems_of(watches=watches, follows=follows)
         events = sum(one.events for one in watches) + sum(one.lines for one in follows)
+        queued, counters = 0, dict[str, int]()
+        try:
+            queued, counters = self.queued(), self.counters()
+        except Exception as error:  # noqa: BLE001 - functions of the program's own
+            failures["counters"] = f"{type(error).__name__}: {error_text(error)}"
+        problems = problems_of(failures=failures, watches=watches, follows=follows)
         per_minute, last = self.rates.read("events", events)
         return Status(
             **self.identity.fields(),
@@ -123,13 +124,26 @@ class ProgramStatus:
             events=events,
             events_per_minute=per_minute,
             last_event=last,
-            queued=self.queued(),
-            counters=self.counters(),
+            queued=queued,
+            counters=counters,
             watches=watches,
             follows=follows,
             outputs=tuple(one for one in parts if isinstance(one, OutputStatus)),
             inboxes=tuple(one for one in parts if isinstance(one, InboxStatus)),
         )
+
+    def _shown(self) -> tuple[list[Part], dict[str, str]]:
+        """Return what is shown, and the parts that fail: one does not take the others with it."""
+        parts: list[Part] = []
+        failures: dict[str, str] = {}
+        for number, part in enumerate(self._parts, start=1):
+            try:
+                parts += part()
+            except RuntimeError:  # it was closed, or has not started
+                continue
+            except Exception as error:  # noqa: BLE001 - a function of the program's own
+                failures[f"part {number}"] = f"{type(error).__name__}: {error_text(error)}"
+        return parts, failures
 
     def _part(self, one: Shown, name: str) -> Callable[[], list[Part]]:
         from limpet.following import Follower, SyncFollower

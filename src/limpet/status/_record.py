@@ -37,6 +37,8 @@ class Record:
     name: str
     instance: str
     state_dir: str = ""
+    file: str = ""
+    """The file of a bot or an agent, absolute."""
     token_file: str = ""
     """The file with the token that acting needs; only its owner can read it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -117,8 +118,9 @@ def _value(kind: Any, value: object) -> object:  # noqa: ANN401 - a type, or a f
             _refuse(f"an object for {kind.__name__}", value)
         hints = _hints(kind)
         return kind(**{key: _value(hints[key], one) for key, one in value.items() if key in hints})
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind is float and (value is None or isinstance(value, int | float)):
+        known = value is not None and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if known and value is not None else 0.0
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         _refuse(kind.__name__, value)
     return value

@@ -206,9 +206,9 @@ def point_of(status: Status) -> dict[str, float]:
         "time": round(status.time, 3),
         "events": status.events,
         "lines": sum(one.lines for one in status.follows),
-        "done": sum(one.done for one in work),
-        "failed": sum(one.failed for one in work),
-        "retried": sum(one.retried for one in work),
+        "done": status.counters.get("done", sum(one.done for one in work)),
+        "failed": status.counters.get("failed", sum(one.failed for one in work)),
+        "retried": status.counters.get("retries", sum(one.retried for one in work)),
         "written": sum(sum(one.operations.values()) for one in status.outputs),
         "queued": status.queued
         + sum(one.queue_depth for one in status.behaviours)

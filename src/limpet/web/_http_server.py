@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,12 +31,26 @@ _LOG: Final = logging.getLogger("limpet.web.http")
 _LOG.setLevel(logging.ERROR)  # what clients send is no fault of the program
 
 
+_open: Final[weakref.WeakSet[HttpServer]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Close, in a forked child, the sockets of its parent: nobody would answer there."""
+    for server in list(_open):
+        server._sock.close()  # noqa: SLF001 (its own part)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class HttpServer:
     """A thread that answers requests on one socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         """Prepare to answer on a bound socket, which it closes at its end."""
         self._sock = sock
+        _open.add(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._is_stopped = False

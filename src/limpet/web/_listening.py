@@ -29,13 +29,21 @@ def check_listen(listen: str) -> None:
 class Listening:
     """Serves the status of one program, from ``start`` to ``aclose``."""
 
-    def __init__(self, source: StatusSource, listen: str, *, state_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        source: StatusSource,
+        listen: str,
+        *,
+        state_dir: Path | None = None,
+        file: str = "",
+    ) -> None:
         """Check the address; nothing listens yet.
 
         Args:
             source: The program.
             listen: As ``StatusServer``.
             state_dir: Where the record and the token are; without one, a folder of this user.
+            file: What the program runs, by which ``limpet status`` finds it, too.
 
         Raises:
             MissingExtraError: The extra ``web`` is not installed.
@@ -55,6 +63,7 @@ class Listening:
             name=status.name,
             instance=status.instance,
             state_dir="" if state_dir is None else str(state_dir),
+            file=file and os.path.abspath(file),
         )
 
     @property

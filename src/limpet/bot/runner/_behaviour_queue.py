@@ -90,6 +90,12 @@ class BehaviourQueue(KeyedQueue[Task]):
         self._has_work = asyncio.Event()
         self._has_room = asyncio.Event()
 
+    def go_on_from(self, other: BehaviourQueue) -> None:
+        """Take over the figures of the queue that the behaviour had before a reload."""
+        self.done, self.skipped = other.done, other.skipped
+        self.retried, self.failed = other.retried, other.failed
+        self.slowest = other.slowest
+
     @property
     def oldest(self) -> float | None:
         """When the oldest of its events was taken, in Unix seconds; ``None`` without any."""

@@ -102,8 +102,11 @@ class BotStatus:
         self._rates = Rates()
         self._lags = Lags()
         self._refreshing: asyncio.Task[None] | None = None
-        self._waiting: list[DeadLetter] = []
-        """Dead letters as they were read last; ``refresh`` reads them again."""
+        self._waiting = 0
+        self._newest: tuple[DeadLetterStatus, ...] = ()
+        """Of the dead letters as they were read last; ``refresh`` reads them again."""
+        self._mark: object = None
+        """What the file of the dead letters was like then."""
 
     @property
     def happenings(self) -> Happenings:
@@ -111,13 +114,23 @@ class BotStatus:
         return self._activity.happenings
 
     async def refresh(self) -> None:
-        """Read the dead letters again, in the thread of the state directory."""
+        """Read the dead letters again if their file has changed, in its own thread."""
+        directory = self._runner.state_dir
         try:
-            self._waiting = await self._runner.dead_letters()
+            mark = await directory.in_thread(directory.mark_of_dead_letters)
+            if mark != self._mark:
+                await self._read()
+                self._mark = mark
         except OSError as error:
             _LOG.warning("the dead letters cannot be read for the status: %s", error)
         for one in self._remote():
             await one.refresh()
+
+    async def _read(self) -> list[DeadLetter]:
+        found = await self._runner.dead_letters()
+        self._waiting = len(found)
+        self._newest = tuple(_dead_letter(one) for one in reversed(found[-_NEWEST:]))
+        return found
 
     def _refresh_soon(self) -> None:
         """Read them again in the background, at most one reading at a time.
@@ -211,19 +224,17 @@ class BotStatus:
         return replace(worst, lag=lag, lag_s=self._lags.read("hub", lag))
 
     def _dead_letters(self) -> DeadLettersStatus:
-        newest = tuple(_dead_letter(one) for one in reversed(self._waiting[-_NEWEST:]))
         return DeadLettersStatus(
-            waiting=len(self._waiting),
+            waiting=self._waiting,
             written=self._runner.state_dir.dead_letters,
-            newest=newest,
+            newest=self._newest,
         )
 
     # -- what may be asked ---------------------------------------------------------------------
 
     async def dead_letter(self, ident: str) -> dict[str, Any] | None:
         """Return the whole story of a dead letter, as it is stored; ``None`` if there is none."""
-        await self.refresh()
-        found = next((one for one in self._waiting if one.ident == ident), None)
+        found = next((one for one in await self._read() if one.ident == ident), None)
         if found is None:
             return None
         story: dict[str, Any] = json.loads(found.line)
@@ -237,7 +248,7 @@ class BotStatus:
         """
         await self._check(idents)
         report = await self._runner.retry(idents)
-        await self.refresh()
+        await self._read()
         return dataclasses.asdict(report)
 
     async def discard(self, idents: list[str]) -> int:
@@ -248,7 +259,7 @@ class BotStatus:
         """
         await self._check(idents)
         count = await self._runner.discard(idents)
-        await self.refresh()
+        await self._read()
         return count
 
     async def _check(self, idents: list[str]) -> None:
@@ -260,8 +271,7 @@ class BotStatus:
         if not idents:
             message = "no dead letter is named: give the ids of some"
             raise UsageError(message)
-        await self.refresh()
-        if unknown := set(idents) - {one.ident for one in self._waiting}:
+        if unknown := set(idents) - {one.ident for one in await self._read()}:
             message = f"there is no dead letter {', '.join(sorted(unknown))}"
             raise UsageError(message)
 

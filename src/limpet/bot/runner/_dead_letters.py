@@ -23,6 +23,7 @@ from mewbot.core import InputEvent
 from limpet._atomic_file import write_atomic
 from limpet._dead_letter import dead_letter, shortened
 from limpet._error_text import safe_repr
+from limpet._file_stat import identity_of
 from limpet.bot.events._event_codec import CodecError, encode
 from limpet.bot.runner._json_lines import (
     VERSION,
@@ -138,6 +139,14 @@ class DeadLetters:
             if not replace_last(self.path, old, new):
                 append_lines(self.path, [new])
 
+    def mark(self) -> object:
+        """Return what changes whenever their files do: it costs less than reading them.
+
+        Raises:
+            OSError: They cannot be examined.
+        """
+        return tuple(_mark_of(path) for path in (self._before, self.path))
+
     def read(self) -> list[DeadLetter]:
         """Return the dead letters, oldest first; log other lines, and leave them in the file.
 
@@ -199,6 +208,14 @@ class DeadLetters:
             else:
                 found[one.ident] = one
         return list(found.values()), damaged
+
+
+def _mark_of(path: Path) -> object:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return *identity_of(found), found.st_size, found.st_mtime_ns
 
 
 def _dead_letter(line: bytes, wire: dict[str, Any]) -> DeadLetter:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
@@ -84,6 +85,7 @@ class Runner:
         self._on_event = on_event
         self.stats = Stats()
         self.components = components_of(bot)
+        self._file = os.fspath(bot) if isinstance(bot, str | os.PathLike) else ""
         if self.options.listen:
             from limpet.web import check_listen
 
@@ -365,6 +367,9 @@ class Runner:
         await self.supervisor.stop(leaving, 5.0)
         found += await self._leftovers([one for one in leaving if not isinstance(one, LimpetInput)])
         self.components, self._dispatcher = new, self._make_dispatcher(new)
+        for one_queue in self._dispatcher.behaviour_queues:
+            if (before := old.queue_of(one_queue.ident)) is not None:
+                one_queue.go_on_from(before)
         self._dispatcher.extra += found
         self._dispatcher.start()
         for delivery, unfinished in old.unfinished():
@@ -403,7 +408,9 @@ class Runner:
             from limpet.web import Listening
 
             folder = self.options.state_dir
-            self.listening = Listening(self.shown, self.options.listen, state_dir=folder)
+            self.listening = Listening(
+                self.shown, self.options.listen, state_dir=folder, file=self._file
+            )
             await self.listening.start()
             _LOG.info("%s", self.listening.text)
         self._dispatcher.start()

@@ -200,6 +200,14 @@ class StateDir:
                 line = f"{safe_repr(one.event)[:2000]}, for the behaviour {one.behaviour}"
             _LOG.error(f"lost: {reason}: {line}")
 
+    def mark_of_dead_letters(self) -> object:
+        """Return what changes with the file of the dead letters.
+
+        Raises:
+            OSError: It cannot be examined.
+        """
+        return None if self.dead_letter_file is None else self.dead_letter_file.mark()
+
     async def write_dead_letter(self, line: str, *, replaces: str = "") -> None:
         """Write a line of ``dead_letter_line``; without a state directory, log it.
 
