@@ -386,6 +386,9 @@ def test_an_agent_without_a_hub(tmp_path: Path) -> None:
     """It is degraded, says why, and is found by the folder of its spool."""
     pytest.importorskip("nats")
     (tmp_path / "in").mkdir()
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "token").write_text("another program's\n")
+    (tmp_path / "state" / "token").chmod(0o600)
     (tmp_path / "agent.yaml").write_text(
         "host: web01\nspool: {path: state/spool}\nhub: {url: 'nats://127.0.0.1:1'}\n"
         "watch: [{name: in, path: in}]\n"
@@ -406,5 +409,8 @@ def test_an_agent_without_a_hub(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "nats://127.0.0.1:1" in done.stdout
         assert top(tmp_path, "state")[0]["program"] == "agent"
+        assert (tmp_path / "state" / "token").read_text() == "another program's\n"
+        names = {path.name for path in (tmp_path / "state").iterdir()}
+        assert {"spool.listen.json", "spool.token"} <= names
         program.signal("SIGTERM")
         assert program.end() == 0, program.output

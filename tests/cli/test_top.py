@@ -112,6 +112,17 @@ def test_keys_that_arrive_together_are_all_taken() -> None:
     os.close(ours)
 
 
+def test_what_does_not_answer_is_not_called_well() -> None:
+    """In the head, by its number."""
+    (away,) = full()[2:]
+    head = drawn(Shown(answers=[away]), 80)[0]
+    assert "1 without an answer" in head
+    assert "ok" not in head
+    head = drawn(Shown(answers=full()), 120)[0]
+    assert "3 running" in head
+    assert "1 without an answer" in head
+
+
 def test_what_a_newer_limpet_says_is_shown() -> None:
     """Words that this one does not know, and texts that would drive a terminal."""
     status = dataclasses.replace(

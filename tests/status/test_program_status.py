@@ -103,6 +103,26 @@ def test_something_else_is_refused() -> None:
     asyncio.run(main())
 
 
+def test_a_start_that_fails_leaves_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is listed who cannot be reached."""
+    pytest.importorskip("uvicorn")
+    from limpet.web import Listening
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "home"))
+    (tmp_path / "state" / "listen.json").mkdir(parents=True)
+
+    async def main() -> None:
+        listening = Listening(ProgramStatus("x"), "127.0.0.1:0", state_dir=tmp_path / "state")
+        with pytest.raises(OSError, match="listen"):
+            await listening.start()
+        assert running() == []
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_program_of_any_loop_listens(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

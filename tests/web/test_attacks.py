@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 from collections.abc import Iterator
@@ -215,6 +216,20 @@ def test_a_long_content_is_refused(served: Served) -> None:
     chunked = begin + "Transfer-Encoding: chunked\r\n\r\n" + chunk * 40
     assert b" 413 " in (served.raw(chunked.encode()) or b" 413 ").splitlines()[0]
     assert nothing_was_done(served)
+
+
+def test_a_client_that_goes_away_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """Before its content has come: nothing is logged, whoever does it however often."""
+    with Served() as found:
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", found.server.port)) as sock:
+                head = (
+                    f"POST /api/v1/session HTTP/1.1\r\nHost: 127.0.0.1:{found.server.port}\r\n"
+                    "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+                )
+                sock.sendall(head.encode())
+        until_sync(lambda: found.get("/health").status == 200)
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
 
 
 def test_slow_requests_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from limpet._file_lock import holder_of
 from limpet.bot.program import DeadLetters
 from limpet.errors import UsageError
-from limpet.status import NotReachedError, act, record_in
+from limpet.status import act, record_in
 
 _AT_ONCE: Final = 500
 """Ids in one request: what the server takes."""
@@ -30,19 +30,17 @@ def ask_running(
         Of ``retry`` the fields of ``ReplayReport``, of ``discard`` ``discarded``.
 
     Raises:
-        UsageError: It cannot be asked, or refuses.
+        UsageError: It does not listen, or refuses.
+        NotReachedError: It has ended meanwhile, or hangs.
     """
     record = record_in(state_dir)
     wanted = list(idents) or [one.ident for one in DeadLetters(state_dir).read()]
     found: Counter[str] = Counter()
-    try:
-        if record is not None and holder_of(state_dir / "lock") == f" (process {record.pid})":
-            for at in range(0, len(wanted), _AT_ONCE):
-                part = act(record, action, wanted[at : at + _AT_ONCE])
-                found.update({key: count for key, count in part.items() if key != "not_asked"})
-            return found
-    except NotReachedError:
-        pass  # it has ended meanwhile
+    if record is not None and holder_of(state_dir / "lock") == f" (process {record.pid})":
+        for at in range(0, len(wanted), _AT_ONCE):
+            part = act(record, action, wanted[at : at + _AT_ONCE])
+            found.update({key: count for key, count in part.items() if key != "not_asked"})
+        return found
     message = (
         f"cannot {action} dead letters in {str(state_dir)!r} while another bot runs: start it "
         "with --listen, or stop it first"

@@ -161,8 +161,14 @@ class _AgentRun:
         from limpet.web import Listening
 
         shown = AgentShown(agent, url=self._config.hub.url)
-        folder = Path(self._config.options.spool).parent
-        listening = Listening(shown, self._listen, state_dir=folder, file=self._path)
+        spool = Path(self._config.options.spool)
+        listening = Listening(
+            shown,
+            self._listen,
+            state_dir=spool.parent,
+            prefix=f"{spool.name}.",
+            file=self._path,
+        )
         await listening.start()
         _LOG.info("%s", listening.text)
         return listening
@@ -264,4 +270,6 @@ def _status(agent: Agent) -> str:
     """Return the state in one line; the disk is not asked."""
     sent = 0 if agent.sender is None else agent.sender.health.sent
     failed = f", failed: {', '.join(sorted(agent.failures))}" if agent.failures else ""
+    if agent.is_stopping:
+        return f"stopping, {sent} events sent{failed}"
     return f"running, {sent} events sent{failed}"

@@ -122,7 +122,11 @@ def _head(shown: Shown, width: int, now: float) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append("limpet top", style="bold")
     text.append(f"  {len(shown.answers)} running, ")
-    text.append(escape(worst), style=health_style(worst))
+    if statuses:
+        text.append(escape(worst), style=health_style(worst))
+    if silent := len(shown.answers) - len(statuses):
+        comma = ", " if statuses else ""
+        text.append(f"{comma}{silent} without an answer", style="bold red")
     text.append(f", {per_minute:,.0f} events a minute")
     clock = time.strftime("%H:%M:%S", time.localtime(now))
     text.append(f"  {'PAUSED ' if shown.is_paused else ''}{clock}", style="dim")

@@ -69,9 +69,16 @@ def default_state_dir(file: str | os.PathLike[str]) -> Path:
 def record_in(state_dir: str | os.PathLike[str]) -> Record | None:
     """Return the record in a state folder; ``None`` if there is none that can be read.
 
+    In the folder of an agent's spool it is ``SPOOL.listen.json``; of several the first by name.
+
     The program may have ended since: its address is kept for its next start.
     """
-    return _read(Path(state_dir) / _NAME)
+    folder = Path(state_dir)
+    try:
+        others = sorted(folder.glob(f"*.{_NAME}"))
+    except OSError:
+        others = []
+    return next(filter(None, map(_read, (folder / _NAME, *others))), None)
 
 
 def token_of(record: Record) -> str:
@@ -112,12 +119,21 @@ class Announcement:
     one in the state folder is enough to find the program by.
     """
 
-    def __init__(self, state_dir: Path | None, *, pid: int, instance: str) -> None:
-        """Choose where they are; nothing is written before ``publish``."""
+    def __init__(
+        self, state_dir: Path | None, *, pid: int, instance: str, prefix: str = ""
+    ) -> None:
+        """Choose where they are; nothing is written before ``publish``.
+
+        Args:
+            state_dir: The state folder, if the program has one.
+            pid: Its process.
+            instance: Of this start.
+            prefix: Before the names in a state folder that several programs may share.
+        """
         self._path = running_dir() / f"{pid}-{instance}.json"
-        self._in_state = None if state_dir is None else state_dir / _NAME
+        self._in_state = None if state_dir is None else state_dir / f"{prefix}{_NAME}"
         own = self._path.with_suffix(".token")
-        self.token_file: Path | None = own if state_dir is None else state_dir / "token"
+        self.token_file: Path | None = own if state_dir is None else state_dir / f"{prefix}token"
         """Where the token is; ``None`` once it is known that it has no place."""
         self._has_own_token = state_dir is None
         self._lock: FileLock | None = None

@@ -112,7 +112,7 @@ def inode_of(address: Address) -> tuple[int, int] | None:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text[:6]) <= 65535):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
         message = "not a port"
         raise ValueError(message)
     return int(text)

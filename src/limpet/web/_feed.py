@@ -14,9 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from limpet.status import (
-    BehaviourStatus,
     Happening,
-    InboxStatus,
     Problem,
     Status,
     StatusSource,
@@ -201,14 +199,16 @@ def _finite(value: object) -> object:
 def point_of(status: Status) -> dict[str, float]:
     """Return one point of the history; the totals grow from the start of the program on."""
     dead = status.dead_letters
-    work: list[BehaviourStatus | InboxStatus] = [*status.behaviours, *status.inboxes]
     return {
         "time": round(status.time, 3),
         "events": status.events,
         "lines": sum(one.lines for one in status.follows),
-        "done": status.counters.get("done", sum(one.done for one in work)),
-        "failed": status.counters.get("failed", sum(one.failed for one in work)),
-        "retried": status.counters.get("retries", sum(one.retried for one in work)),
+        "done": status.counters.get("done", sum(one.done for one in status.behaviours))
+        + sum(one.done for one in status.inboxes),
+        "failed": status.counters.get("failed", sum(one.failed for one in status.behaviours))
+        + sum(one.failed for one in status.inboxes),
+        "retried": status.counters.get("retries", sum(one.retried for one in status.behaviours))
+        + sum(one.retried for one in status.inboxes),
         "written": sum(sum(one.operations.values()) for one in status.outputs),
         "queued": status.queued
         + sum(one.queue_depth for one in status.behaviours)

@@ -66,6 +66,8 @@ async def read_object(request: Request) -> dict[str, Any]:
     Raises:
         RequestError: It is too long, too slow, or not an object of JSON.
     """
+    from starlette.requests import ClientDisconnect
+
     body = bytearray()
     too_long = RequestError(413, "too-long", f"the content may have {MOST_BODY} bytes")
     length = request.headers.get("content-length", "0")
@@ -77,6 +79,8 @@ async def read_object(request: Request) -> dict[str, Any]:
                 body += part
                 if len(body) > MOST_BODY:
                     raise too_long
+    except ClientDisconnect:
+        raise RequestError(400, "gone", "the client went before its content had come") from None
     except TimeoutError:
         raise RequestError(408, "too-slow", "the content did not come in time") from None
     try:

@@ -36,6 +36,7 @@ class Listening:
         *,
         state_dir: Path | None = None,
         file: str = "",
+        prefix: str = "",
     ) -> None:
         """Check the address; nothing listens yet.
 
@@ -43,6 +44,7 @@ class Listening:
             source: The program.
             listen: As ``StatusServer``.
             state_dir: Where the record and the token are; without one, a folder of this user.
+            prefix: Before the names in a state folder that several programs may share.
             file: What the program runs, by which ``limpet status`` finds it, too.
 
         Raises:
@@ -53,7 +55,9 @@ class Listening:
         self._source = source
         status = source.status()
         self._state_dir = state_dir
-        self._announcement = Announcement(state_dir, pid=os.getpid(), instance=status.instance)
+        self._announcement = Announcement(
+            state_dir, pid=os.getpid(), instance=status.instance, prefix=prefix
+        )
         self._listen = listen
         self._server: StatusServer | None = None
         self._record = Record(
@@ -116,6 +120,7 @@ class Listening:
         try:
             await run_sync(announcement.publish, record)
         except BaseException:
+            self._announcement.close()
             await server.aclose()
             raise
 

@@ -255,15 +255,15 @@ class BotStatus:
         """End dead letters that nobody wants, and return how many these were.
 
         Raises:
-            UsageError: There is none of an id.
+            UsageError: There is none of any of the ids.
         """
-        await self._check(idents)
+        await self._check(idents, all_of_them=False)
         count = await self._runner.discard(idents)
         await self._read()
         return count
 
-    async def _check(self, idents: list[str]) -> None:
-        """Check that some are named, and that all of them are there.
+    async def _check(self, idents: list[str], *, all_of_them: bool = True) -> None:
+        """Check that some are named, and that all of them, or one at least, are there.
 
         Raises:
             UsageError: They are not.
@@ -271,7 +271,8 @@ class BotStatus:
         if not idents:
             message = "no dead letter is named: give the ids of some"
             raise UsageError(message)
-        if unknown := set(idents) - {one.ident for one in await self._read()}:
+        unknown = set(idents) - {one.ident for one in await self._read()}
+        if unknown and (all_of_them or unknown == set(idents)):
             message = f"there is no dead letter {', '.join(sorted(unknown))}"
             raise UsageError(message)
 
