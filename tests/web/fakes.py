@@ -95,7 +95,7 @@ def full_status(now: float | None = None) -> Status:
         events_per_minute=184.0,
         last_event=now - 2,
         queued=3,
-        counters={"events": 48_213, "done": 47_988, "ignored": 12, "retries": 31, "reloads": 1},
+        counters={"events": 48_213, "done": 48_399, "ignored": 12, "retries": 31, "reloads": 1},
         watches=(
             WatchStatus(
                 name="inbox",
