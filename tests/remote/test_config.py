@@ -172,7 +172,10 @@ def test_a_hub_without_tls_listens_on_its_own_host(
 
 # -- schemas ---------------------------------------------------------------------------------------
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/several-hosts.md"
+PAGES = [
+    Path(__file__).parents[2] / "docs/how-to" / name
+    for name in ("several-hosts.md", "a-cluster-of-hubs.md")
+]
 FULL_AGENT = """\
 host: web01
 prefix: shop
@@ -200,9 +203,10 @@ def loaded(text: str) -> object:
 def test_the_schemas_take_what_the_check_takes(tmp_path: Path) -> None:
     """Of what is written here, and of the files of the how-to."""
     (tmp_path / "secret").write_text("x")
-    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    pages = "\n".join(page.read_text("utf-8") for page in PAGES)
+    blocks = re.findall(r"^```yaml\n(.*?)^```", pages, re.MULTILINE | re.DOTALL)
     found = [one for one in blocks if re.search(r"^hosts?:", one, re.MULTILINE)]
-    assert len(found) >= 2
+    assert len(found) >= 3
     for text in (FULL_AGENT, FULL_FLEET, *found):
         is_fleet = re.search(r"^hosts:", text, re.MULTILINE)
         schema = fleet_schema() if is_fleet else agent_schema()

@@ -9,23 +9,39 @@ from argparse import Namespace
 from pathlib import Path
 
 from limpet.remote import HubAddress, Subjects
-from limpet.remote.admin import init_nats, load_fleet, server_file
+from limpet.remote.admin import (
+    cluster_files,
+    init_nats,
+    load_fleet,
+    server_file,
+    write_server_files,
+)
 
 
 def config(path: str, version: str) -> int:
     """Print the server's configuration; new passwords are written beside ``path``.
 
+    The files of a cluster are written beside it, too, one for each server.
+
     Raises:
         ConfigError: The file has mistakes.
+        UsageError: A file of a server was not written by this command, and is kept.
     """
     fleet = load_fleet(path)
-    directory = Path(path).resolve().parent / "passwords"
+    beside = Path(path).resolve().parent
+    directory = beside / "passwords"
     kept = {
         file.name: file.read_text(encoding="utf-8").strip()
         for file in (directory.iterdir() if directory.is_dir() else ())
     }
-    text, passwords = server_file(fleet, kept, version=version)
-    print(text, end="")
+    if fleet.cluster is None:
+        text, passwords = server_file(fleet, kept, version=version)
+        print(text, end="")
+    else:
+        files, passwords = cluster_files(fleet, kept, version=version)
+        targets = {beside / f"{name}.conf": text for name, text in files.items()}
+        write_server_files(targets)
+        print(*targets, sep="\n")
     fresh = sorted(passwords.keys() - kept.keys())
     if fresh:
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -40,10 +56,16 @@ def config(path: str, version: str) -> int:
             "give the fleet's file 'tls' beyond a trusted network",
             file=sys.stderr,
         )
-    elif fleet.listen is None and not fleet.cert:
+    elif fleet.cluster is None and fleet.listen is None and not fleet.cert:
         print(
             f"limpet hub: the server listens on {fleet.address}, for this host alone: give the "
             "fleet's file 'tls', or 'listen: 0.0.0.0:4222' in a trusted network",
+            file=sys.stderr,
+        )
+    if fleet.has_routes_in_clear:
+        print(
+            "limpet hub: what is stored crosses the network between the servers in clear: give "
+            "the section 'cluster' of the fleet's file 'tls' beyond a trusted network",
             file=sys.stderr,
         )
     return 0
@@ -66,6 +88,7 @@ def init(path: str, given: Namespace) -> int:
                 fleet.layout,
                 Subjects(fleet.prefix),
                 replicas=fleet.replicas,
+                placement=() if fleet.cluster is None else fleet.cluster.placement,
                 max_bytes=fleet.max_store // 2,
                 content_bytes=fleet.max_store // 4,
             )

@@ -142,6 +142,7 @@ async def init_nats(
     *,
     ack_wait: float = ACK_WAIT_S,
     content_bytes: int = -1,
+    placement: Sequence[str] = (),
     **settings: Any,
 ) -> list[str]:
     """Create or update a fleet's streams, buckets and consumers on a hub.
@@ -152,6 +153,7 @@ async def init_nats(
         subjects: For a fleet with a prefix of its own.
         ack_wait: Seconds without an answer after which a command is delivered again.
         content_bytes: Bytes for the large contents of all hosts together; -1 means no bound.
+        placement: Tags of the servers of a cluster that store all of it; empty means any.
         **settings: See ``stream_specs``.
 
     Returns:
@@ -163,26 +165,28 @@ async def init_nats(
     """
     subjects = subjects or Subjects()
     hosts = [check_slug(host, "host") for host in layout.hosts]
+    place = {"placement": {"tags": list(placement)}} if placement else {}
+
+    async def make(config: dict[str, Any]) -> str:
+        return await _make(transport, config | place)
+
     done = [
-        await _make(transport, stream_config(spec))
+        await make(stream_config(spec))
         for spec in stream_specs(subjects, hosts, layout.bots, **settings)
     ]
     replicas = settings.get("replicas", 1)
-    done += [
-        await _make(transport, _bucket(subjects.presence(host), _GONE_S, replicas))
-        for host in hosts
-    ]
-    done.append(await _make(transport, _bucket(subjects.fleet, 0.0, replicas)))
+    done += [await make(_bucket(subjects.presence(host), _GONE_S, replicas)) for host in hosts]
+    done.append(await make(_bucket(subjects.fleet, 0.0, replicas)))
     trials = _bucket(subjects.trials, _GONE_S, replicas)
     trials |= {"max_msg_size": 1 << 20, "max_bytes": 8 << 20}
-    done.append(await _make(transport, trials))
+    done.append(await make(trials))
     days = settings.get("event_days", 7.0)
     pairs = dict.fromkeys(layout.writes)
     buckets = [(subjects.content(host), (days + 1) * _DAY_S) for host in hosts]
     buckets += [(subjects.command_content(bot, host), _DAY_S) for bot, host in pairs]
     share = -1 if content_bytes < 0 else max(_LEAST_BYTES, content_bytes // max(1, len(buckets)))
     for name, max_age_s in buckets:
-        done.append(await _make(transport, _objects(name, max_age_s, share, replicas)))
+        done.append(await make(_objects(name, max_age_s, share, replicas)))
     for host in hosts:
         subject = subjects.commands_of(host)
         body = durable_config(host, subject, ack_wait, 1)

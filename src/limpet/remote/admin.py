@@ -11,9 +11,17 @@ from limpet.remote._agent_options import AgentOptions, OutputSpec
 from limpet.remote._agent_presence import AgentError
 from limpet.remote._agent_status import AgentShown
 from limpet.remote._agent_watch import WatchSpec
+from limpet.remote._cluster_config import ClusterConfig, ClusterServer, RouteCertificates
 from limpet.remote._hub_accounts import BotGrant
 from limpet.remote._hub_check import Finding, examine
-from limpet.remote._server_config import FleetConfig, fleet_schema, load_fleet, server_file
+from limpet.remote._server_config import (
+    FleetConfig,
+    cluster_files,
+    fleet_schema,
+    load_fleet,
+    server_file,
+    write_server_files,
+)
 from limpet.remote._stream_setup import HubLayout, init_nats
 
 __all__ = [
@@ -23,17 +31,22 @@ __all__ = [
     "AgentOptions",
     "AgentShown",
     "BotGrant",
+    "ClusterConfig",
+    "ClusterServer",
     "Finding",
     "FleetConfig",
     "FollowSpec",
     "HubLayout",
     "OutputSpec",
+    "RouteCertificates",
     "WatchSpec",
     "agent_schema",
+    "cluster_files",
     "examine",
     "fleet_schema",
     "init_nats",
     "load_agent",
     "load_fleet",
     "server_file",
+    "write_server_files",
 ]

@@ -1,0 +1,218 @@
+"""A hub of three servers: its file, the files of its servers, and the servers themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet.errors import UsageError
+from limpet.remote import ConfigError, NotPermittedError
+from limpet.remote.admin import (
+    BotGrant,
+    FleetConfig,
+    RouteCertificates,
+    cluster_files,
+    init_nats,
+    load_fleet,
+    server_file,
+)
+from limpet.remote.transport import Message
+from tests.remote.cluster import check_file, cluster_of, on_loopback
+from tests.remote.conftest import NATS, SERVERS
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+BOTS = (BotGrant(name="reports", read=["web01"], write=[("nas", "out", "append")]),)
+FLEET = """\
+hosts: [web01, nas]
+bots: [{name: reports, read: [web01], write: [nas/out/append]}]
+store: /srv/js
+cluster:
+  name: hubs
+  servers:
+    - {name: hub1, address: 'h.example.com:4222', route: 'h.example.com:6222', tags: ['zone:a']}
+    - {name: hub2, address: '192.0.2.2:4222', route: '192.0.2.2:6222', tags: ['zone:a']}
+    - {name: hub3, address: '[2001:db8::3]:4222', route: '[2001:db8::3]:6222', tags: ['zone:a']}
+  tls: {ca: ca.pem, cert: hub.pem, key: hub.key}
+  placement: ['zone:a']
+"""
+
+
+def loaded(tmp_path: Path, text: str) -> FleetConfig:
+    (tmp_path / "fleet.yaml").write_text(text)
+    return load_fleet(tmp_path / "fleet.yaml")
+
+
+def test_a_fleet_lists_the_servers_of_its_cluster(tmp_path: Path) -> None:
+    """Three replicas are the default; each server has a name and a folder of its own."""
+    fleet = loaded(tmp_path, FLEET)
+    assert fleet.replicas == 3
+    assert fleet.is_in_clear
+    assert not fleet.has_routes_in_clear
+    files, passwords = cluster_files(fleet)
+    assert sorted(files) == ["hub1", "hub2", "hub3"]
+    assert {"admin", "web01", "nas", "reports", "cluster.routes"} == set(passwords)
+    for name, bound in (
+        ("hub1", "0.0.0.0:4222"),
+        ("hub2", "192.0.2.2:4222"),
+        ("hub3", "[2001:db8::3]:4222"),
+    ):
+        assert f'server_name: "{name}"' in files[name]
+        assert f'store_dir: "/srv/js-{name}"' in files[name]
+        assert f'\nlisten: "{bound}"' in files[name]
+        assert f"cert_file: {json.dumps(str(tmp_path / 'hub.pem'))}" in files[name]
+        assert 'server_tags: ["zone:a"]' in files[name]
+        assert files[name].count("nats://routes:") == 2
+    assert "@h.example.com" not in files["hub1"]
+    rights = {text[text.index("\naccounts {") :] for text in files.values()}
+    assert len(rights) == 1
+    assert cluster_files(fleet, passwords) == (files, passwords)
+    with pytest.raises(UsageError, match="each of its servers"):
+        server_file(fleet)
+    with pytest.raises(UsageError, match="no cluster"):
+        cluster_files(FleetConfig(hosts=["web01"]))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: hub2,", "name: hub1,", r"names of their own: hub1"),
+        ("route: '192.0.2.2:6222'", "route: '192.0.2.2:4222'", r"addresses of their own: 192"),
+        ("192.0.2.2:4222", "192.0.2.2", r"fleet.yaml:8:29: .*servers\[1\].address: .*host:port"),
+        ("192.0.2.2:4222", "192.0.2.2:0", "host:port"),
+        ("192.0.2.2:4222", "nats://a:4222", "host:port"),
+        ("name: hub2", "name: Hub 2", r"servers\[1\].name"),
+        ("['zone:a']}\n  tls", "[]}\n  tls", "3 replicas need as many servers with the tags zone"),
+        ("placement: ['zone:a']", "placement: ['zone \"a']", "must be a tag"),
+        ("store: /srv/js", "listen: 0.0.0.0:4222", "leave out 'listen'"),
+        ("store: /srv/js", "replicas: 4", "4 replicas need as many servers"),
+        ("store: /srv/js", "store: /srv/js\nreplicas: 0", "replicas"),
+        ("  tls: {ca: ca.pem, cert", "  tls: {ca: ca.pem, crt", "did you mean 'cert'"),
+    ],
+)
+def test_mistakes_of_a_cluster_have_positions(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in FLEET
+    with pytest.raises(ConfigError, match=message) as refused:
+        loaded(tmp_path, FLEET.replace(old, new))
+    assert refused.value.problems
+
+
+def test_two_servers_are_no_cluster(tmp_path: Path) -> None:
+    text = "".join(line for line in FLEET.splitlines(True) if "hub3" not in line)
+    with pytest.raises(ConfigError, match="3 servers or more, not 2"):
+        loaded(tmp_path, text)
+
+
+def limpet(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    from tests.remote.test_processes import limpet_command
+
+    return limpet_command(*words, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("version", NATS)
+def test_hub_config_writes_a_file_for_each_server(tmp_path: Path, version: str) -> None:
+    """The server itself takes them; what is not from this command is not replaced."""
+    (tmp_path / "fleet.yaml").write_text(FLEET.replace("store: /srv/js", f"store: {tmp_path}/js"))
+    certificates(tmp_path, "hub")
+    command = ("hub", "config", "fleet.yaml", "--server-version", version)
+    done = limpet(tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    files = [tmp_path / f"hub{at}.conf" for at in (1, 2, 3)]
+    assert done.stdout.split() == [str(file) for file in files]
+    assert "cross the network to h.example.com:4222, 192.0.2.2:4222" in done.stderr
+    assert "between the servers" not in done.stderr
+    for file in files:
+        assert file.stat().st_mode & 0o777 == 0o600
+        check_file(SERVERS[version], file)
+    before = [file.read_text() for file in files]
+    assert limpet(tmp_path, *command).returncode == 0
+    assert [file.read_text() for file in files] == before
+
+    files[2].write_text("mine")
+    files[0].write_text(before[0] + "# old\n")
+    refused = limpet(tmp_path, *command)
+    assert refused.returncode == 2
+    assert "hub3.conf was not written by 'limpet hub config'" in refused.stderr
+    assert (files[2].read_text(), files[0].read_text()) == ("mine", before[0] + "# old\n")
+
+
+def certificates(folder: Path, *names: str) -> RouteCertificates:
+    """Make an authority and certificates of loopback, for servers and clients."""
+
+    def run(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    run("req", "-x509", *curve, "-days", "2", "-subj", "/CN=ca",
+        "-keyout", "ca.key", "-out", "ca.pem")  # fmt: skip
+    for name in names:
+        (folder / "ext").write_text(f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1\n")
+        run("req", *curve, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "2", "-out", f"{name}.pem", "-extfile", "ext")  # fmt: skip
+    return RouteCertificates(
+        ca=str(folder / "ca.pem"), cert=str(folder / "hub.pem"), key=str(folder / "hub.key")
+    )
+
+
+@pytest.mark.parametrize("version", NATS)
+async def test_three_servers_are_one_hub(tmp_path: Path, version: str) -> None:
+    """Routes have mutual TLS, streams three replicas, and users the same rights at each server."""
+    tls = certificates(tmp_path, "hub", "web01")
+    fleet = FleetConfig(hosts=["web01", "nas"], bots=BOTS, replicas=3, cluster=on_loopback(tls=tls))
+    async with cluster_of(SERVERS[version], fleet, version) as hub:
+        admin = hub.transports[0]
+        done = await init_nats(admin, fleet.layout, replicas=3, max_bytes=64 << 20)
+        assert "LIMPET_EV_web01: created" in done
+        config = (await admin.request("$JS.API.STREAM.INFO.LIMPET_EV_web01"))["config"]
+        assert config["num_replicas"] == 3
+        web01 = await hub.connect("web01", 1)
+        own = Message("limpet.v1.ev.web01.in.file.created", b"{}", "a.1")
+        assert [ack.seq for ack in await web01.publish([own])] == [1]
+        nas = await hub.connect("nas", 2)
+        with pytest.raises(NotPermittedError):
+            await nas.publish([own])
+        reports = await hub.connect("reports", 2)
+
+        async def is_there() -> bool:
+            found = await reports.at("LIMPET_EV_web01", 1)
+            return found is not None and found.id == "a.1"
+
+        await until(is_there, "the event is not at the other server")
+        assert fleet.cluster is not None
+        route = int(fleet.cluster.servers[0].route.rpartition(":")[2])
+        said = await asyncio.to_thread(connect_as_route, route, tmp_path, "web01")
+        assert "Authorization Violation" in said
+        said = await asyncio.to_thread(connect_as_route, route, tmp_path, None)
+        assert "INFO" not in said
+
+
+def connect_as_route(port: int, folder: Path, name: str | None) -> str:
+    """Return what a server answers to one that would be a server, too; nothing without a trust."""
+    import socket
+    import ssl
+
+    context = ssl.create_default_context(cafile=folder / "ca.pem")
+    if name is not None:
+        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    info: dict[str, Any] = {"verbose": False, "user": "routes", "pass": "guessed", "name": "evil"}
+    said = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        with (
+            contextlib.suppress(OSError),
+            context.wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            secure.sendall(b"CONNECT " + json.dumps(info).encode() + b"\r\nPING\r\n")
+            while part := secure.recv(4096):
+                said += part
+            return said.decode()
+    return ""
