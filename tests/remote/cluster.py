@@ -63,6 +63,15 @@ class Member:
                 [self.program, "-c", str(self.file)], stdout=log, stderr=log
             )
 
+    def pause(self) -> None:
+        """Keep the process from answering; its connections stay open."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
@@ -92,9 +101,11 @@ class Cluster:
     def url(self) -> str:
         return ",".join(one.url for one in self.members)
 
-    async def connect(self, name: str, member: int = 0) -> NatsTransport:
+    async def connect(self, name: str, member: int | None = None) -> NatsTransport:
+        """Connect to one server alone, or to the cluster."""
+        url = self.url if member is None else self.members[member].url
         transport = await connect(
-            self.members[member].url, name=name, user=name, password=self.passwords[name], wait=True
+            url, name=name, user=name, password=self.passwords[name], wait=True
         )
         self.transports.append(transport)
         return transport

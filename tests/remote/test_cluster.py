@@ -11,19 +11,28 @@ from typing import Any
 
 import pytest
 
+from limpet.bot import RemoteFileSystem
 from limpet.errors import UsageError
-from limpet.remote import ConfigError, NotPermittedError
+from limpet.remote import (
+    ConfigError,
+    DisconnectedError,
+    NotPermittedError,
+    connect,
+    without_password,
+)
 from limpet.remote.admin import (
     BotGrant,
     FleetConfig,
     RouteCertificates,
     cluster_files,
     init_nats,
+    load_agent,
     load_fleet,
     server_file,
 )
 from limpet.remote.transport import Message
-from tests.remote.cluster import check_file, cluster_of, on_loopback
+from limpet.remote.transport._addresses import addresses_of
+from tests.remote.cluster import check_file, cluster_of, free_ports, on_loopback
 from tests.remote.conftest import NATS, SERVERS
 from tests.waiting import until
 
@@ -216,3 +225,127 @@ def connect_as_route(port: int, folder: Path, name: str | None) -> str:
                 said += part
             return said.decode()
     return ""
+
+
+# -- several addresses -----------------------------------------------------------------------------
+
+
+def test_addresses_are_a_list_or_separated_by_commas() -> None:
+    assert addresses_of("nats://a:1, nats://b:2,nats://a:1") == ("nats://a:1", "nats://b:2")
+    assert addresses_of(["tls://a:1", "tls://b:2,tls://c"]) == ("tls://a:1", "tls://b:2", "tls://c")
+    shown = "nats://a:1, nats://b:2"
+    assert without_password(["nats://me:pw@a:1", "nats://me:p@w@b:2"]) == shown
+    assert without_password("nats://me:pw@a:1,nats://b:2") == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "empty"),
+        ("", "must begin with"),
+        ("nats://a:1,", "must begin with"),
+        ("nats://a:1,http://x:pw@b:2", "cannot connect to 'http://b:2': the URL must begin"),
+        ("nats://a:1,tls://b:2", "all of a hub's addresses begin with tls://, or none"),
+        ("nats://a:99999", "no valid host and port"),
+        ("nats://:4222", "no valid host and port"),
+        ("nats://[a:1", "no valid host and port"),
+        ([b"nats://a:1"], "a list of texts"),
+    ],
+)
+async def test_what_is_no_address_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        await connect(given, name="web01")
+    assert "pw" not in str(refused.value)
+
+
+async def test_an_error_names_all_addresses_and_no_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("limpet.remote.transport._nats_connection._CONNECT_S", 0.2)
+    ports = free_ports(2)
+    urls = [f"nats://me:secret@127.0.0.1:{port}" for port in ports]
+    with pytest.raises(DisconnectedError) as failed:
+        await connect(urls, name="web01")
+    assert all(f"nats://127.0.0.1:{port}" in str(failed.value) for port in ports)
+    assert "secret" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["['nats://a:1', 'nats://b:2']", "'nats://a:1,nats://b:2'", "nats://a:1"]
+)
+def test_an_agent_knows_all_addresses(tmp_path: Path, url: str) -> None:
+    (tmp_path / "agent.yaml").write_text(f"host: a\nhub: {{url: {url}}}\nspool: {{path: s}}\n")
+    hub = load_agent(tmp_path / "agent.yaml").hub
+    assert addresses_of(hub.url) == ("nats://a:1", "nats://b:2")[: 1 + ("b:2" in url)]
+    assert hub.shown == ", ".join(addresses_of(hub.url))
+
+
+def test_a_wrong_address_of_an_agent_has_a_position(tmp_path: Path) -> None:
+    (tmp_path / "agent.yaml").write_text(
+        "host: a\nhub: {url: ['nats://a:1', 'tls://b:2']}\nspool: {path: s}\n"
+    )
+    with pytest.raises(ConfigError, match=r"agent.yaml:2:6: .*agent.hub: .* or none"):
+        load_agent(tmp_path / "agent.yaml")
+
+
+def test_a_bot_knows_all_addresses() -> None:
+    urls = ("nats://a:1", "nats://b:2")
+    assert RemoteFileSystem(hub=list(urls), bot="b", output_host="a", output_name="o").hub == urls
+    one = RemoteFileSystem(hub=",".join(urls), bot="b", output_host="a", output_name="o")
+    assert addresses_of(one.hub) == urls
+
+
+async def test_addresses_that_a_server_sends_are_ignored() -> None:
+    """Whoever answers cannot have the password sent to another host."""
+    info = {"server_id": "x", "version": "2.10", "headers": True, "max_payload": 1 << 20}
+    info["connect_urls"] = ["192.0.2.1:4222"]
+    line = b"INFO " + json.dumps(info).encode() + b"\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(line)
+        while word := await reader.readline():
+            if word == b"PING\r\n":
+                writer.write(line + b"PONG\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        transport = await connect(f"nats://127.0.0.1:{port}", name="web01")
+        try:
+            await transport.client.flush()
+            assert [one.netloc for one in transport.client.servers] == [f"127.0.0.1:{port}"]
+            assert transport.client.discovered_servers == []
+        finally:
+            await transport.close()
+
+
+@pytest.mark.parametrize("version", NATS)
+async def test_a_client_goes_on_at_another_server(version: str) -> None:
+    """Also when its server hangs, with the connection open."""
+    fleet = FleetConfig(hosts=["web01"], replicas=3, cluster=on_loopback())
+    async with cluster_of(SERVERS[version], fleet, version) as hub:
+        admin = hub.transports[0]
+        await init_nats(admin, fleet.layout, replicas=3, max_bytes=64 << 20)
+        web01 = await hub.connect("web01")
+        sent = 0
+
+        async def send() -> bool:
+            with contextlib.suppress(DisconnectedError):
+                body = Message("limpet.v1.ev.web01.in.file.created", b"{}", f"a.{sent}")
+                (ack,) = await web01.publish([body])
+                assert ack.seq == sent + 1
+                return True
+            return False
+
+        for fault in ("kill", "pause"):
+            await until(send, "nothing is stored")
+            sent += 1
+            port = web01.client.connected_url.port
+            lost = next(one for one in hub.members if one.url.endswith(f":{port}"))
+            await asyncio.to_thread(getattr(lost, fault))
+            await until(send, f"nothing is stored after {fault}")
+            sent += 1
+            assert web01.client.connected_url.port != port
+            await asyncio.to_thread(lost.start if fault == "kill" else lost.resume)
+            await until(lambda: hub.is_up(admin), "the server is not back")

@@ -26,7 +26,9 @@ def parser(command: str) -> Parser:
     )
     add_choice(made.add_argument, "--backend", BACKENDS, "examine this backend", "auto")
     add_choice(made.add_argument, "--format", FORMATS, "how the report is written", "text")
-    made.add_argument("--hub", metavar="URL", help="examine the hub at nats://HOST:PORT")
+    made.add_argument(
+        "--hub", metavar="URL", help="examine the hub at nats://HOST:PORT; several with commas"
+    )
     add_hub_options(made)
     return made
 

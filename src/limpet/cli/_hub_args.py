@@ -30,7 +30,11 @@ def parser(command: str) -> Parser:
         "       limpet hub init FLEET --hub URL [OPTIONS]",
     )
     add = made.add_argument
-    add("--hub", metavar="URL", help="of init: nats://HOST:PORT or tls://HOST:PORT")
+    add(
+        "--hub",
+        metavar="URL",
+        help="of init: nats://HOST:PORT or tls://HOST:PORT; several with commas",
+    )
     add("--server-version", metavar="X.Y.Z", default="", help="of config: version of the server")
     add_hub_options(made)
     return made

@@ -48,7 +48,7 @@ def check(path: str) -> int:
     count = len(options.watches) + len(options.follows)
     print(
         f"{path}: host {options.host}, {count} watches, {len(options.outputs)} outputs, "
-        f"hub {config.hub.url}"
+        f"hub {config.hub.shown}"
     )
     return 0
 
@@ -160,7 +160,7 @@ class _AgentRun:
         from limpet.remote.admin import AgentShown
         from limpet.web import Listening
 
-        shown = AgentShown(agent, url=self._config.hub.url)
+        shown = AgentShown(agent, url=self._config.hub.shown)
         spool = Path(self._config.options.spool)
         listening = Listening(
             shown,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from limpet._config_problem import ConfigError
 from limpet._lazy_names import lazy_names
-from limpet.remote._address import without_password
 from limpet.remote._checkpoint_store import CheckpointError, CheckpointStore, StreamPosition
 from limpet.remote._command_codec import RemoteCode, RemoteRefusedError, RemoteResult
 from limpet.remote._connection_config import HubAddress
@@ -34,6 +33,7 @@ from limpet.remote.transport import (
     Transport,
     connect,
 )
+from limpet.remote.transport._addresses import without_password
 
 __all__ = [
     "INLINE_LIMIT",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from limpet._option_models import ContentSetting, model_of
-from limpet._setting_types import OneOf, PositiveCount, Seconds, Size, Text
+from limpet._setting_types import OneOf, OneOrMore, PositiveCount, Seconds, Size, Text
 from limpet.config import WatchOptions
 from limpet.errors import UsageError
 from limpet.following import FollowOptions, follow
@@ -23,6 +23,7 @@ from limpet.remote._config_file import ConfigPath, FileModel, Prefix, Slug, read
 from limpet.remote._connection_config import HubAddress
 from limpet.remote._spool import Spool
 from limpet.remote._subjects import repeated
+from limpet.remote.transport._addresses import addresses_of
 from limpet.watching import watch_dir, watch_file
 
 _SET_BY_AGENT: Final = frozenset({"own", "state", "settle_dir"})
@@ -166,7 +167,9 @@ class OutputEntry(FileModel):
 
 
 class _Hub(FileModel):
-    url: Text = Field(description="nats://host:port or tls://host:port.")
+    url: OneOrMore[Text] = Field(
+        description="nats://host:port or tls://host:port; of a cluster those of all servers."
+    )
     user: Text | None = Field(None, description="User; with a password alone, the host's name.")
     password: Text | None = Field(None, description="Password; better in a file of its own.")
     password_file: ConfigPath | None = Field(None, description="File with the password.")
@@ -176,6 +179,7 @@ class _Hub(FileModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        addresses_of(self.url)
         _ = self.address  # read now: the password is in a file of its own
         return self
 

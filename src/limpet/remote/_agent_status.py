@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from limpet._wire import Json
 from limpet.errors import UsageError
 from limpet.following import FollowStats
-from limpet.remote._address import without_password
 from limpet.remote._agent_follow import AgentFollow
 from limpet.remote._spool import SpoolStats
+from limpet.remote.transport._addresses import without_password
 from limpet.status import (
     AgentStatus,
     FollowStatus,

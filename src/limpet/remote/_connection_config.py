@@ -11,13 +11,15 @@ from typing import Any, Self
 from limpet._config_problem import ConfigError
 from limpet._error_text import reason_of
 from limpet.remote.transport import NatsTransport, connect
+from limpet.remote.transport._addresses import HubUrls, addresses_of, without_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubAddress:
     """The address of a hub, and the user of a connection to it."""
 
-    url: str
+    url: HubUrls
+    """Of a cluster the addresses of all servers: a list, or separated by commas."""
     user: str | None = None
     password: str | None = None
     ca: str | None = None
@@ -40,15 +42,24 @@ class HubAddress:
                 reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
                 message = f"cannot read the password file {str(file)!r}: {reason}"
                 raise ConfigError(message) from error
+        url = settings["url"]
+        if not isinstance(url, str):
+            settings["url"] = url[0] if len(url) == 1 else tuple(url)
         return cls(**settings)
+
+    @property
+    def shown(self) -> str:
+        """The addresses without passwords, separated by commas."""
+        return without_password(self.url)
 
     def context(self) -> ssl.SSLContext | None:
         """Return the certificates; ``None`` for a connection without TLS.
 
         Raises:
             ConfigError: A file is missing, or is not a certificate.
+            UsageError: An address is not one.
         """
-        if not (self.ca or self.cert or self.url.startswith("tls://")):
+        if not (self.ca or self.cert or addresses_of(self.url)[0].startswith("tls://")):
             return None
         try:
             made = ssl.create_default_context(cafile=self.ca)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from mewbot.api.v1 import Input, InputEvent, IOConfig, Output, OutputEvent
 from mewbot.core import InputQueue
 
-from limpet._setting_types import FilePath, PositiveSeconds, Seconds, Text
+from limpet._setting_types import FilePath, OneOrMore, PositiveSeconds, Seconds, Text
 from limpet.bot._delivery import Delivery
 from limpet.bot._restart import FIRST_S
 from limpet.bot.compat._mewbot_queue import DeliverySink, sink_for
@@ -54,7 +54,9 @@ class RemoteFileSystem(NamedComponent, IOConfig):
     content if that host's agent is configured so.
     """
 
-    hub: Text = Setting(description="The hub: nats://host:port or tls://host:port.")
+    hub: OneOrMore[Text] = Setting(
+        description="The hub: nats://host:port or tls://host:port; of a cluster all addresses."
+    )
     bot: Text = Setting(description="Name of this bot at the hub: a slug.")
     password_file: FilePath | None = Setting(None, description="File with the bot's password.")
     ca: FilePath | None = Setting(

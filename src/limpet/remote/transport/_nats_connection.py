@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import random
 import secrets
 import ssl
 from collections.abc import Sequence
@@ -20,7 +21,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from limpet._backoff import Backoff
-from limpet.errors import MissingExtraError, UsageError
+from limpet.errors import MissingExtraError
+from limpet.remote.transport._addresses import (
+    HubUrls,
+    addresses_of,
+    ignore_other_addresses,
+    without_password,
+)
 from limpet.remote.transport._base import (
     Ack,
     DisconnectedError,
@@ -37,7 +44,10 @@ from limpet.remote.transport._nats_protocol import replace_parser
 TIMEOUT_S: Final = 5.0
 """Seconds to wait for the answers to a batch, or to a question."""
 _CONNECT_S: Final = 3.0
-"""Seconds to wait for the first connection."""
+"""Seconds to wait for the first connection, for each address."""
+_PING_S: Final = 3.0
+"""Seconds between two questions whether a server of a cluster still answers: after the third
+without an answer another server is tried. nats-py asks every two minutes."""
 _REFUSAL_S: Final = 0.3
 """Seconds in which nats-py reports a refusal that it has received."""
 _RECONNECT_S: Final = 0.3
@@ -56,7 +66,7 @@ _FULL: Final = {10077, 10076, 10122}
 class ConnectOptions:
     """The address of a hub, and the user of a connection to it; see ``connect``."""
 
-    url: str
+    url: HubUrls
     name: str
     user: str | None = None
     password: str | None = None
@@ -68,8 +78,12 @@ class ConnectOptions:
         return self.reply_prefix or f"_INBOX_{self.name}"
 
     def of_client(self) -> dict[str, Any]:
+        urls = addresses_of(self.url)
         options: dict[str, Any] = {
-            "servers": [self.url],
+            # Shuffled once, so that the clients are spread over the servers. nats-py then goes
+            # round: it tries the server that was lost after all others.
+            "servers": random.sample(urls, len(urls)),
+            "dont_randomize": True,
             "name": self.name,
             "inbox_prefix": self.replies.encode(),
             "max_reconnect_attempts": -1,
@@ -78,6 +92,8 @@ class ConnectOptions:
             "pending_size": 0,
             "allow_reconnect": True,
         }
+        if len(urls) > 1:
+            options |= {"ping_interval": _PING_S, "max_outstanding_pings": 2}
         if self.user is not None:
             options |= {"user": self.user, "password": self.password or ""}
         return options if self.tls is None else options | {"tls": self.tls}
@@ -103,7 +119,7 @@ class NatsConnection:
     """A connection, its questions to the server, and their answers."""
 
     def __init__(self, options: ConnectOptions) -> None:
-        self.url, self.name = options.url, options.name
+        self.url, self.name = without_password(options.url), options.name
         self.client: Any = None
         self.generation = 0
         """Counts the connections so far."""
@@ -113,6 +129,9 @@ class NatsConnection:
         self._connecting: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         """The last complaint of the server, or of nats-py."""
+        self._count_of_urls = 1
+        self._distrusted = 0
+        """Handshakes that failed for a certificate."""
         self._refused = asyncio.Event()
         """Set once waiting for the first connection is of no use."""
         self._up = asyncio.Event()
@@ -136,17 +155,16 @@ class NatsConnection:
         except ImportError as error:
             message = "the hub needs nats-py: pip install 'limpet[nats]'"
             raise MissingExtraError(message) from error
-        if not self.url.startswith(("nats://", "tls://")):
-            message = f"cannot connect to {self.url!r}: the URL must begin with nats:// or tls://"
-            raise UsageError(message)
+        self._count_of_urls = len(addresses_of(self._options.url))
         if self._options.tls is not None:
             logging.getLogger("asyncio").addFilter(_without_end_of_tls)
         self.client = nats.aio.client.Client()
         replace_parser(self.client)
+        ignore_other_addresses(self.client)
         self._connecting = asyncio.ensure_future(
             self.client.connect(
                 **self._options.of_client(),
-                disconnected_cb=self._on_disconnected,
+                disconnected_cb=self._on_lost,
                 reconnected_cb=self._on_reconnected,
                 error_cb=self._on_error,
             )
@@ -157,7 +175,8 @@ class NatsConnection:
     async def _connect_once(self, connecting: asyncio.Future[None]) -> None:
         refused = asyncio.ensure_future(self._refused.wait())
         either: set[asyncio.Future[Any]] = {connecting, refused}
-        await asyncio.wait(either, timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+        timeout = _CONNECT_S * self._count_of_urls
+        await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         refused.cancel()
         if connecting.done():
             await self.ready()
@@ -205,6 +224,13 @@ class NatsConnection:
         self.down = asyncio.Event()
         self._up.set()
 
+    async def _on_lost(self) -> None:
+        await self._on_disconnected()
+        if self._count_of_urls > 1 and not self.client.is_closed:
+            # The others are there at once, and all clients of the one that was lost want to be:
+            # each waits a part of its own.
+            await asyncio.sleep(random.uniform(0, _RECONNECT_S))  # noqa: S311 - no secret
+
     async def _on_disconnected(self) -> None:
         self._up.clear()
         self.down.set()
@@ -219,10 +245,11 @@ class NatsConnection:
         if self._refused.is_set() and not self.generation:
             return  # a refusal is the reason, not what followed it
         self._error = error
-        if _AUTHORIZATION in self._reason or (
-            isinstance(error, ssl.SSLError)
-            and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        if isinstance(error, ssl.SSLError) and not isinstance(
+            error, ssl.SSLEOFError | ssl.SSLZeroReturnError
         ):
+            self._distrusted += 1
+        if _AUTHORIZATION in self._reason or self._distrusted >= self._count_of_urls:
             self._refused.set()
         if _PERMISSIONS not in self._reason:
             return

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from limpet.remote.transport._addresses import HubUrls
 from limpet.remote.transport._base import (
     OBJECT_LIMIT,
     HubIdentity,
@@ -32,7 +33,7 @@ _WINDOW: Final = 16
 
 
 async def connect(
-    url: str,
+    url: HubUrls,
     *,
     name: str,
     user: str | None = None,
@@ -44,7 +45,9 @@ async def connect(
     """Connect to a hub; a connection that breaks later is restored by itself.
 
     Args:
-        url: ``nats://host:port`` or ``tls://host:port``.
+        url: ``nats://host:port`` or ``tls://host:port``; of a cluster the addresses of all
+            servers, as a list or separated by commas. When the one that is connected is lost, the
+            others are tried, in turn. Addresses that a server sends are ignored.
         name: The name in the hub's monitoring; also part of the reply subjects, which permissions
             name.
         user: With ``password``, instead of a certificate.
@@ -55,7 +58,7 @@ async def connect(
 
     Raises:
         MissingExtraError: nats-py is not installed.
-        UsageError: The URL has another scheme.
+        UsageError: A URL has another scheme than nats or tls, or than the others.
         DisconnectedError: No hub answers (not with ``wait``).
         NotPermittedError: The hub refuses the user (not with ``wait``).
     """
