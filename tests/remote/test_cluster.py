@@ -16,6 +16,7 @@ from limpet.errors import UsageError
 from limpet.remote import (
     ConfigError,
     DisconnectedError,
+    NatsTransport,
     NotPermittedError,
     connect,
     without_password,
@@ -23,6 +24,7 @@ from limpet.remote import (
 from limpet.remote.admin import (
     BotGrant,
     FleetConfig,
+    HubLayout,
     RouteCertificates,
     cluster_files,
     init_nats,
@@ -30,7 +32,7 @@ from limpet.remote.admin import (
     load_fleet,
     server_file,
 )
-from limpet.remote.transport import Message
+from limpet.remote.transport import Message, WorkConsumer
 from limpet.remote.transport._addresses import addresses_of
 from tests.remote.cluster import check_file, cluster_of, free_ports, on_loopback
 from tests.remote.conftest import NATS, SERVERS
@@ -349,3 +351,68 @@ async def test_a_client_goes_on_at_another_server(version: str) -> None:
             assert web01.client.connected_url.port != port
             await asyncio.to_thread(lost.start if fault == "kill" else lost.resume)
             await until(lambda: hub.is_up(admin), "the server is not back")
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", NATS)
+async def test_init_raises_the_replicas_of_what_is_there(version: str) -> None:
+    """While events flow: no stream and no consumer loses its messages or its position."""
+    fleet = FleetConfig(hosts=["web01"], bots=BOTS[:0], replicas=3, cluster=on_loopback())
+    layout = HubLayout(["web01"], reads=[("reports", "web01")])
+    async with cluster_of(SERVERS[version], fleet, version) as hub:
+        admin = hub.transports[0]
+        await init_nats(admin, layout, replicas=1, max_bytes=64 << 20)
+        subject = "limpet.v1.ev.web01.in.file.created"
+        await admin.publish([Message(subject, b"%d" % at, f"a.{at}") for at in range(20)])
+        worker = await work_of(admin)
+        done_with = 0
+        while done_with < 5:
+            for one in await worker.fetch(5 - done_with, 5.0):
+                await one.ack()
+                done_with += 1
+        await worker.close()
+        stopped = asyncio.Event()
+        stored: list[int] = []
+
+        async def flow() -> None:
+            while not stopped.is_set():
+                at = 20 + len(stored)
+                with contextlib.suppress(DisconnectedError):  # the leader may change: once more
+                    (ack,) = await admin.publish([Message(subject, b"%d" % at, f"a.{at}")])
+                    stored.append(ack.seq)
+
+        flowing = asyncio.create_task(flow())
+        try:
+            await until(lambda: len(stored) > 5, "nothing flows")
+            done = await init_nats(admin, layout, replicas=3, max_bytes=64 << 20)
+            assert "LIMPET_EV_web01: updated (num_replicas 1 -> 3)" in done
+            assert {"KV_LIMPET_FLEET", "OBJ_LIMPET_C_web01"} <= {
+                line.partition(":")[0] for line in done if "num_replicas 1 -> 3" in line
+            }
+            count = len(stored)
+            await until(lambda: len(stored) > count + 5, "nothing flows any more")
+        finally:
+            stopped.set()
+            await flowing
+        assert stored == list(range(21, 21 + len(stored)))
+
+        async def is_replicated() -> bool:
+            info = await admin.request("$JS.API.STREAM.INFO.LIMPET_EV_web01")
+            other = info["cluster"].get("replicas", [])
+            return len(other) == 2 and all(one["current"] for one in other)
+
+        await until(is_replicated, "the servers do not have it all")
+        place = await admin.request("$JS.API.CONSUMER.INFO.LIMPET_EV_web01.work-reports")
+        assert place["ack_floor"]["stream_seq"] == 5
+        assert len(place["cluster"]["replicas"]) == 2
+        worker = await work_of(admin)
+        assert next(one.message.seq for one in await worker.fetch(3, 5.0)) == 6
+        await worker.close()
+        again = await init_nats(admin, layout, replicas=3, max_bytes=64 << 20)
+        assert not [line for line in again if "updated" in line or "created" in line]
+
+
+async def work_of(admin: NatsTransport) -> WorkConsumer:
+    return await admin.work("LIMPET_EV_web01", "work-reports", None, ack_wait=30.0, limit=32)

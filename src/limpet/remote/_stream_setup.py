@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import (
+    DisconnectedError,
     HubError,
     MemoryHub,
     Message,
@@ -19,6 +21,8 @@ from limpet.remote.transport import (
 from limpet.remote.transport._nats_consumers import durable_config
 from limpet.remote.transport._nats_stores import stream_config
 
+T = TypeVar("T")
+
 ACK_WAIT_S: Final = 5.0
 """Seconds without a sign of life after which a command is delivered again: an agent that was killed
 may hold one."""
@@ -26,6 +30,9 @@ WORK_ACK_WAIT_S: Final = 30.0
 """The same of an event in work mode."""
 WORK_LIMIT: Final = 32
 """Events that may be without an answer at a time, for all workers of a bot."""
+_LEADER_S: Final = 20.0
+"""Seconds that ``hub init`` waits for a leader, for each request: an election takes some."""
+_AGAIN_S: Final = 0.25
 _DAY_S: Final = 86_400.0
 _GONE_S: Final = 60.0
 """Seconds, by the hub's clock, after which an agent that reports nothing counts as gone."""
@@ -196,17 +203,41 @@ async def init_nats(
         body = durable_config(name, subject, WORK_ACK_WAIT_S, WORK_LIMIT)
         done.append(await _consumer(transport, subjects.events(host), body))
     value = json.dumps(hosts).encode()
-    await transport.publish([Message(f"$KV.{subjects.fleet}.hosts", value)])
+    note = Message(f"$KV.{subjects.fleet}.hosts", value)
+    await _patiently(lambda: transport.publish([note]))
     return done
+
+
+async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return what comes of an attempt; one that finds no leader is made again for some time.
+
+    A stream that has got other replicas chooses a leader, which takes a second or two. All that is
+    asked for here may be asked for twice.
+
+    Raises:
+        HubError: The hub refuses, or does not answer in all of that time.
+    """
+    end = asyncio.get_running_loop().time() + _LEADER_S
+    while True:
+        try:
+            return await attempt()
+        except DisconnectedError:
+            if asyncio.get_running_loop().time() >= end:
+                raise
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _request(transport: NatsTransport, subject: str, body: object = None) -> dict[str, Any]:
+    return await _patiently(lambda: transport.request(subject, body))
 
 
 async def _consumer(transport: NatsTransport, stream: str, config: dict[str, Any]) -> str:
     """Create or update a durable consumer; one whose position the stream has lost is made again."""
     name = config["durable_name"]
     with contextlib.suppress(MissingStreamError):
-        if await transport.stalled(stream, name):
-            state = (await transport.request(f"$JS.API.STREAM.INFO.{stream}"))["state"]
-            await transport.request(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
+        if await _patiently(lambda: transport.stalled(stream, name)):
+            state = (await _request(transport, f"$JS.API.STREAM.INFO.{stream}"))["state"]
+            await _request(transport, f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
             start = {"deliver_policy": "by_start_sequence", "opt_start_seq": state["last_seq"] + 1}
             await _create_consumer(transport, stream, {**config, **start})
             return f"consumer {name} of {stream}: made again after the last message"
@@ -216,24 +247,35 @@ async def _consumer(transport: NatsTransport, stream: str, config: dict[str, Any
 
 async def _create_consumer(transport: NatsTransport, stream: str, config: dict[str, Any]) -> None:
     subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{config['durable_name']}"
-    await transport.request(subject, {"stream_name": stream, "config": config})
+    await _request(transport, subject, {"stream_name": stream, "config": config})
 
 
 async def _make(transport: NatsTransport, config: dict[str, Any]) -> str:
     name = config["name"]
     try:
-        there = (await transport.request(f"$JS.API.STREAM.INFO.{name}"))["config"]
+        there = (await _request(transport, f"$JS.API.STREAM.INFO.{name}"))["config"]
     except MissingStreamError:
         try:
-            await transport.request(f"$JS.API.STREAM.CREATE.{name}", config)
+            await _request(transport, f"$JS.API.STREAM.CREATE.{name}", config)
         except HubError as error:
             message = f"cannot create {name}: {error}{_advice(str(error), config)}"
             raise type(error)(message) from error
         return f"{name}: created"
-    if all(there.get(key) == value for key, value in config.items() if value not in (-1, 0)):
+    changed = [
+        f"{key} {json.dumps(there.get(key))} -> {json.dumps(value)}"
+        for key, value in config.items()
+        if value not in (-1, 0) and there.get(key) != value
+    ]
+    if not changed:
         return f"{name}: unchanged"
-    await transport.request(f"$JS.API.STREAM.UPDATE.{name}", {**there, **config})
-    return f"{name}: updated"
+    try:
+        await _request(transport, f"$JS.API.STREAM.UPDATE.{name}", {**there, **config})
+    except HubError as error:
+        message = (
+            f"cannot change {name} ({', '.join(changed)}): {error}{_advice(str(error), config)}"
+        )
+        raise type(error)(message) from error
+    return f"{name}: updated ({', '.join(changed)})"
 
 
 def _advice(reason: str, config: dict[str, Any]) -> str:
@@ -242,6 +284,11 @@ def _advice(reason: str, config: dict[str, Any]) -> str:
         return (
             f"; it needs {config['max_bytes']:,} bytes of the hub's store: raise max_store in the "
             "fleet's file, and reload the server with what 'limpet hub config' prints"
+        )
+    if config["num_replicas"] > 1 and ("replicas > 1" in reason or "no suitable peers" in reason):
+        return (
+            f"; it needs {config['num_replicas']} servers of a cluster that are up, with the tags "
+            "of 'placement'"
         )
     if "overlap" in reason:
         return "; another stream takes its subjects: remove that, or give the fleet a prefix"

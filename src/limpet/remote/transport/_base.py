@@ -47,6 +47,16 @@ class MissingStreamError(HubError):
     default_code = "hub-stream"
 
 
+class NoLeaderError(DisconnectedError, MissingStreamError):
+    """No server of a cluster takes it: its stream has no leader at the moment, or is missing.
+
+    Which of the two it is only a later answer shows; so this is an error after which one tries
+    again, as after a lost connection.
+    """
+
+    default_code = DisconnectedError.default_code
+
+
 class TooLargeError(HubError):
     """The message is larger than the hub allows: nothing of it was sent."""
 

@@ -35,6 +35,7 @@ from limpet.remote.transport._base import (
     HubFullError,
     Message,
     MissingStreamError,
+    NoLeaderError,
     NotPermittedError,
     TooLargeError,
 )
@@ -60,6 +61,9 @@ _PERMISSIONS: Final = "permissions violation"
 """The server's words for a refusal (server/errors.go), for which nats-py has no classes."""
 _FULL: Final = {10077, 10076, 10122}
 """Error codes: maximum messages, bytes or messages of a subject exceeded (server/errors.json)."""
+
+_NO_LEADER: Final = {10008, 10009, 10118, 10119}
+"""Error codes: a cluster, stream or consumer is without a leader or a majority."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,10 +304,20 @@ class NatsConnection:
         if future is None or future.done():
             return
         if message.headers and message.headers.get("Status") == "503":
-            text = "no stream takes it (or JetStream is off); run 'limpet hub init'"
-            future.set_exception(MissingStreamError(text))
+            future.set_exception(self.not_taken())
         else:
             future.set_result(message)
+
+    def not_taken(self, subject: str = "it") -> HubError:
+        """Return the error of a question that nobody subscribes to."""
+        if self.client._server_info.get("cluster"):  # noqa: SLF001 - nats-py shows it nowhere else
+            text = (
+                f"no server of the hub at {self.url} takes {subject}: its stream has no leader at "
+                "the moment, or is missing; if this stays, run 'limpet hub init'"
+            )
+            return NoLeaderError(text)
+        text = f"no stream takes {subject} (or JetStream is off); run 'limpet hub init'"
+        return MissingStreamError(text)
 
     async def ask(
         self, subject: str, data: bytes, headers: dict[str, str] | None = None
@@ -471,6 +485,9 @@ def _answer_of(raw: bytes, subject: str) -> dict[str, Any]:
     if code in _FULL:
         message = f"the hub refuses {subject!r}: {text}; raise its bound, or wait for readers"
         raise HubFullError(message)
+    if code in _NO_LEADER:
+        message = f"the hub cannot take {subject!r} at the moment: {text} (code {code})"
+        raise DisconnectedError(message)
     if int(error.get("code", 0)) == 404:
         message = f"the hub has nothing for {subject!r}: {text}; run 'limpet hub init'"
         raise MissingStreamError(message)

@@ -13,7 +13,6 @@ from limpet._tracing import trace_headers
 from limpet.remote.transport._base import (
     DisconnectedError,
     Message,
-    MissingStreamError,
     NotPermittedError,
     StoredMessage,
     beyond_the_stream,
@@ -105,7 +104,8 @@ class _PullWorker:
 
         Raises:
             MissingStreamError: There is no such consumer.
-            DisconnectedError: The connection broke, or the hub does not answer.
+            DisconnectedError: The connection broke, or the hub does not answer, or the consumer has
+                no leader at the moment.
         """
         if self._queue.is_down:
             raise self.connection.away()
@@ -126,8 +126,7 @@ class _PullWorker:
                 self._open -= 1
                 found.append(_WorkMessage(self.connection, message))
             elif status == "503":
-                text = f"nobody answers {self._subject!r}; run 'limpet hub init'"
-                raise MissingStreamError(text)
+                raise self.connection.not_taken(self._subject)
             elif status in {"404", "408"}:
                 self._open -= 1
             elif status != "100":

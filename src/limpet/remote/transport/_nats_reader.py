@@ -18,6 +18,7 @@ from limpet.remote.transport._base import (
     DisconnectedError,
     HubError,
     MissingStreamError,
+    NotPermittedError,
     StoredMessage,
 )
 from limpet.remote.transport._nats_connection import NatsConnection
@@ -65,13 +66,14 @@ async def get_direct(
     try:
         asked = [await connection.ask(place, body) for body in bodies]
         answers = await connection.gather(asked)
+    except DisconnectedError:
+        if connection.connected:  # also a stream that is not there has no answer, or no leader
+            with contextlib.suppress(NotPermittedError):
+                await connection.request(f"$JS.API.STREAM.INFO.{stream}")
+        raise
     except MissingStreamError as error:
         text = f"there is no stream {stream!r}; run 'limpet hub init'"
         raise MissingStreamError(text) from error
-    except DisconnectedError:
-        if connection.connected:  # older servers do not answer for a stream that is not there
-            await connection.request(f"$JS.API.STREAM.INFO.{stream}")
-        raise
     asked_for: Sequence[int | None] = seqs or [None] * len(answers)
     found = [_stored_of(one, seq) for one, seq in zip(answers, asked_for, strict=True)]
     if subject and any(one is not None and one.subject != subject for one in found):
