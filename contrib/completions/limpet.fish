@@ -51,7 +51,7 @@ function _shtab_limpet_using
 end
 
 set -g _shtab_limpet_commands watch follow doctor explain inbox put append rm mv mkdir run check new replay dead-letters status top agent hub completion help
-set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --backoff-max --burst --busy --ca --cert --color --concurrency --content --count --done --drain --durability --encoding --errors --exclude --exec --ext --failed --format --gather --hub --if-exists --ignore-file --include --interval --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --unit --user --watch -e -n -t -x
+set -g _shtab_limpet_opts_with_value --attempts --backend --backoff --backoff-max --burst --busy --ca --cert --color --concurrency --content --copy --count --done --drain --durability --encoding --errors --exclude --exec --ext --failed --format --gather --hub --if-exists --ignore-file --include --interval --jobs --keep --key --lines --linger --listen --log-format --log-level --loop-limit --max-bytes --max-line --only --own --password-file --poll-interval --queue --rescan-interval --root --rotate-bytes --rotated --server-version --settle --settle-dir --settle-max --settle-until --state --state-dir --timeout --unit --user --watch -e -n -t -x
 
 complete -c limpet -e
 complete -c limpet -f
@@ -322,6 +322,7 @@ complete -c limpet -n '_shtab_limpet_using; and test $_shtab_limpet_npos -eq 0' 
 complete -c limpet -n '_shtab_limpet_using hub' -s h -l help -d 'show this help message and exit'
 complete -c limpet -n '_shtab_limpet_using hub' -l color -xka "auto always never" -d 'colours of text (auto)'
 complete -c limpet -n '_shtab_limpet_using hub' -l hub -x -d 'of init: nats://HOST:PORT or tls://HOST:PORT; several with commas'
+complete -c limpet -n '_shtab_limpet_using hub' -l copy -x -d 'of init: first copy the streams of the single server there, at rest'
 complete -c limpet -n '_shtab_limpet_using hub' -l server-version -x -d 'of config: version of the server'
 complete -c limpet -n '_shtab_limpet_using hub' -l user -x -d 'user of the hub'
 complete -c limpet -n '_shtab_limpet_using hub' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'file with the user'"'"'s password'

@@ -86,10 +86,17 @@ class Member:
 class Cluster:
     """The servers of a fleet with a cluster."""
 
-    def __init__(self, program: str, folder: Path, fleet: FleetConfig, version: str) -> None:
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        fleet: FleetConfig,
+        version: str,
+        passwords: dict[str, str] | None = None,
+    ) -> None:
         assert fleet.cluster is not None
         self.folder, self.fleet = folder, fleet
-        files, self.passwords = cluster_files(fleet, version=version)
+        files, self.passwords = cluster_files(fleet, passwords, version=version)
         self.members = []
         for server in fleet.cluster.servers:
             file = folder / f"{server.name}.conf"
@@ -118,10 +125,12 @@ class Cluster:
 
 
 @contextlib.asynccontextmanager
-async def cluster_of(program: str, fleet: FleetConfig, version: str) -> AsyncIterator[Cluster]:
+async def cluster_of(
+    program: str, fleet: FleetConfig, version: str, passwords: dict[str, str] | None = None
+) -> AsyncIterator[Cluster]:
     """Run the servers of a fleet for as long as the block lasts."""
     folder = Path(tempfile.mkdtemp(prefix="limpet-cluster-"))
-    found = Cluster(program, folder, replace(fleet, store=str(folder / "js")), version)
+    found = Cluster(program, folder, replace(fleet, store=str(folder / "js")), version, passwords)
     try:
         for one in found.members:
             one.start()

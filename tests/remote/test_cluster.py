@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from limpet.remote.admin import (
 from limpet.remote.transport import Message, WorkConsumer
 from limpet.remote.transport._addresses import addresses_of
 from tests.remote.cluster import check_file, cluster_of, free_ports, on_loopback
-from tests.remote.conftest import NATS, SERVERS
+from tests.remote.conftest import NATS, SERVERS, Server
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -416,3 +418,70 @@ async def test_init_raises_the_replicas_of_what_is_there(version: str) -> None:
 
 async def work_of(admin: NatsTransport) -> WorkConsumer:
     return await admin.work("LIMPET_EV_web01", "work-reports", None, ack_wait=30.0, limit=32)
+
+
+@pytest.mark.parametrize("version", NATS)
+async def test_init_copies_the_streams_of_a_single_server(tmp_path: Path, version: str) -> None:
+    """Messages, contents and positions are on the cluster; a second time changes nothing."""
+    single = FleetConfig(hosts=["web01", "nas"], bots=BOTS, store=str(tmp_path / "js"))
+    text, passwords = server_file(single, version=version)
+    old = Server(SERVERS[version], tmp_path / "old", config=text)
+    (tmp_path / "passwords").mkdir()
+    for name, password in passwords.items():
+        (tmp_path / "passwords" / name).write_text(password)
+    fleet = replace(single, replicas=3, cluster=on_loopback(), max_store=128 << 20)
+    (tmp_path / "fleet.yaml").write_text(yaml_of(fleet))
+    content = os.urandom(700_000)
+    try:
+        await asyncio.to_thread(old.start)
+        admin = await connect(old.url, name="admin", user="admin", password=passwords["admin"])
+        await init_nats(admin, single.layout, max_bytes=64 << 20, content_bytes=32 << 20)
+        subject = "limpet.v1.ev.web01.in.file.created"
+        await admin.publish([Message(subject, b"%d" % at, f"a.{at}") for at in range(300)])
+        await admin.put_object("LIMPET_C_web01", "big", content)
+        worker = await work_of(admin)
+        read = 0
+        while read < 7:
+            for one in await worker.fetch(7 - read, 5.0):
+                await one.ack()
+                read += 1
+        await worker.close()
+        async with cluster_of(SERVERS[version], fleet, version, passwords) as hub:
+            words = ["hub", "init", "fleet.yaml", "--hub", hub.url, "--copy", old.url]
+            words += ["--user", "admin", "--password-file", "passwords/admin"]
+            done = await asyncio.to_thread(limpet, tmp_path, *words)
+            assert done.returncode == 0, done.stderr
+            said = next(line for line in done.stdout.splitlines() if "EV_web01:" in line)
+            assert said.endswith("; 300 messages and 1 consumers copied")
+            new = await hub.connect("admin")
+            info = await new.request("$JS.API.STREAM.INFO.LIMPET_EV_web01")
+            assert (info["config"]["num_replicas"], info["state"]["last_seq"]) == (3, 300)
+            place = await new.request("$JS.API.CONSUMER.INFO.LIMPET_EV_web01.work-reports")
+            assert place["ack_floor"]["stream_seq"] == 7
+            last = await new.at("LIMPET_EV_web01", 300)
+            assert last is not None
+            assert (last.data, last.id) == (b"299", "a.299")
+            assert await new.get_object("LIMPET_C_web01", "big", len(content)) == content
+            (ack,) = await new.publish([Message(subject, b"new", "a.300")])
+            assert ack.seq == 301
+            again = await asyncio.to_thread(limpet, tmp_path, *words)
+            assert again.returncode == 0, again.stderr
+            assert "copied" not in again.stdout
+            info = await new.request("$JS.API.STREAM.INFO.LIMPET_EV_web01")
+            assert info["state"]["last_seq"] == 301
+        await admin.close()
+    finally:
+        await asyncio.to_thread(old.kill)
+
+
+def yaml_of(fleet: FleetConfig) -> str:
+    """Return the file of a fleet with the bots of this module."""
+    assert fleet.cluster is not None
+    servers = [
+        {"name": one.name, "address": one.address, "route": one.route}
+        for one in fleet.cluster.servers
+    ]
+    return (
+        "hosts: [web01, nas]\nbots: [{name: reports, read: [web01], write: [nas/out/append]}]\n"
+        f"max_store: {fleet.max_store}\ncluster: {json.dumps({'servers': servers})}\n"
+    )

@@ -22,7 +22,7 @@ def run(given: Namespace, *, as_json: bool) -> int:
     """
 
     async def findings() -> list[Finding]:
-        address = address_of(given)
+        address = address_of(given, given.hub)
         transport = await address.connect(address.user or "doctor")
         try:
             return await examine(transport, Subjects(), given.words)

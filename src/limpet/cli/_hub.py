@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-from limpet.remote import HubAddress, Subjects
+from limpet.remote import HubAddress, NatsTransport, Subjects
 from limpet.remote.admin import (
     cluster_files,
     init_nats,
@@ -81,33 +82,37 @@ def init(path: str, given: Namespace) -> int:
     fleet = load_fleet(path)
 
     async def run() -> list[str]:
-        transport = await address_of(given).connect("admin")
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def opened(url: str) -> NatsTransport:
+                transport = await address_of(given, url).connect("admin")
+                stack.push_async_callback(transport.close)
+                return transport
+
             return await init_nats(
-                transport,
+                await opened(given.hub),
                 fleet.layout,
                 Subjects(fleet.prefix),
                 replicas=fleet.replicas,
                 placement=() if fleet.cluster is None else fleet.cluster.placement,
                 max_bytes=fleet.max_store // 2,
                 content_bytes=fleet.max_store // 4,
+                source=None if given.copy is None else await opened(given.copy),
             )
-        finally:
-            await transport.close()
 
     for line in asyncio.run(run()):
         print(line)
     return 0
 
 
-def address_of(given: Namespace) -> HubAddress:
-    """Return the hub's address from the options.
+def address_of(given: Namespace, url: str) -> HubAddress:
+    """Return the address of a hub, with user and certificates from the options.
 
     Raises:
         ConfigError: The file of the password cannot be read.
     """
     found = {
-        "url": given.hub,
+        "url": url,
         "user": given.user,
         "password_file": given.password_file,
         "ca": given.ca,

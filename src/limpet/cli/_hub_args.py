@@ -35,6 +35,8 @@ def parser(command: str) -> Parser:
         metavar="URL",
         help="of init: nats://HOST:PORT or tls://HOST:PORT; several with commas",
     )
+    text = "of init: first copy the streams of the single server there, at rest"
+    add("--copy", metavar="URL", help=text)
     add("--server-version", metavar="X.Y.Z", default="", help="of config: version of the server")
     add_hub_options(made)
     return made

@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
+from limpet.remote._stream_copy import copy_stream
 from limpet.remote._subjects import Subjects, check_slug
 from limpet.remote.transport import (
     DisconnectedError,
@@ -150,6 +151,7 @@ async def init_nats(
     ack_wait: float = ACK_WAIT_S,
     content_bytes: int = -1,
     placement: Sequence[str] = (),
+    source: NatsTransport | None = None,
     **settings: Any,
 ) -> list[str]:
     """Create or update a fleet's streams, buckets and consumers on a hub.
@@ -161,6 +163,7 @@ async def init_nats(
         ack_wait: Seconds without an answer after which a command is delivered again.
         content_bytes: Bytes for the large contents of all hosts together; -1 means no bound.
         placement: Tags of the servers of a cluster that store all of it; empty means any.
+        source: A hub whose streams are copied, where this one has none of the name.
         **settings: See ``stream_specs``.
 
     Returns:
@@ -175,7 +178,10 @@ async def init_nats(
     place = {"placement": {"tags": list(placement)}} if placement else {}
 
     async def make(config: dict[str, Any]) -> str:
-        return await _make(transport, config | place)
+        config |= place
+        copied = None if source is None else await copy_stream(source, transport, config)
+        made = await _make(transport, config)
+        return made if copied is None else f"{made}; {copied}"
 
     done = [
         await make(stream_config(spec))

@@ -392,6 +392,16 @@ class NatsConnection:
                 raise NotPermittedError(message) from error
         return _answer_of(answer.data, subject)
 
+    async def request_raw(self, subject: str, data: bytes) -> dict[str, Any]:
+        """Send bytes, and return the answer of the server's JetStream interface.
+
+        Raises:
+            HubError: It refuses; ``DisconnectedError`` if it does not answer.
+        """
+        await self.ready()
+        (answer,) = await self.gather([await self.ask(subject, data)])
+        return _answer_of(answer.data, subject)
+
     async def ask_with_reply(self, subject: str, reply: str) -> None:
         """Send a question whose answer goes to any subject, and wait for none."""
         await self.ready()
