@@ -103,7 +103,8 @@ LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
     ),
     "needs the server of a hub": tuple(
         """remote/test_agent remote/test_attacks remote/test_bot remote/test_checkpoint_store
-        remote/test_cluster remote/test_config remote/test_daemon remote/test_decoding
+        remote/test_cluster remote/test_cluster_transport remote/test_config
+        remote/test_daemon remote/test_decoding
         remote/test_faults remote/test_hostile
         remote/test_how_to remote/test_permissions remote/test_presence remote/test_processes
         remote/test_protocol
