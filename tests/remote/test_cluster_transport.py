@@ -15,6 +15,8 @@ import pytest
 from limpet.remote import HubError, NatsTransport, Subjects, Transport
 from limpet.remote._stream_setup import HubLayout, init_nats
 from limpet.remote.admin import FleetConfig
+from limpet.remote.transport import Message, StoredMessage
+from limpet.remote.transport._nats_reader import get_direct, get_newest
 from tests.remote.cluster import Cluster, on_loopback
 from tests.remote.conftest import ACK_WAIT_S, HOSTS, NATS, SERVERS, Hub
 from tests.remote.test_transport import (
@@ -120,3 +122,49 @@ async def hub(cluster: Cluster) -> AsyncIterator[Hub]:
         yield found
     finally:
         await found.close()
+
+
+async def test_a_replica_that_is_behind_is_asked_again(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client reads what it has stored, and a reader does not take the stream for another."""
+    web01 = await hub.connect("web01")
+    assert isinstance(web01, NatsTransport)
+    subject = "limpet.v1.ev.web01.in.file.created"
+    for at in range(3):
+        await web01.publish([Message(subject, b"%d" % at, f"s.{at}")])
+    reader = await web01.read("LIMPET_EV_web01", after=0)
+    read = 0
+    while read < 3:
+        read += len(await reader.fetch(10, 2))
+    behind = 3
+
+    async def from_one_behind(*args: Any, **kwargs: Any) -> list[StoredMessage | None]:
+        nonlocal behind
+        found = await get_direct(*args, **kwargs)
+        behind -= 1
+        if behind < 0:
+            return found
+        return [None if one is None or one.seq > 1 else one for one in found]
+
+    monkeypatch.setattr("limpet.remote.transport._nats_stores.get_direct", from_one_behind)
+    found = await web01.latest("LIMPET_EV_web01", subject)
+    assert found is not None
+    assert (found.seq, behind) == (3, -1)
+    behind = 2
+    found = await web01.at("LIMPET_EV_web01", 3)
+    assert found is not None
+    assert (found.data, behind) == (b"2", -1)
+    assert await web01.at("LIMPET_EV_web01", 4) is None
+
+    old = StoredMessage(subject, b"0", "s.0", 1, 0.0)
+    answers = [old, old]
+
+    async def newest(*args: Any) -> StoredMessage | None:
+        return answers.pop() if answers else await get_newest(*args)
+
+    monkeypatch.setattr("limpet.remote.transport._nats_reader.get_newest", newest)
+    await web01.publish([Message(subject, b"3", "s.3")])
+    assert [one.seq for one in await reader.fetch(10, 5)] == [4]
+    assert not answers
+    await reader.close()

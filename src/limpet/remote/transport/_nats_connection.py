@@ -16,9 +16,9 @@ import logging
 import random
 import secrets
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from limpet._backoff import Backoff
 from limpet.errors import MissingExtraError
@@ -42,6 +42,8 @@ from limpet.remote.transport._base import (
 from limpet.remote.transport._ended_tasks import end_tasks, raise_dropped_cancellation
 from limpet.remote.transport._nats_protocol import replace_parser
 
+T = TypeVar("T")
+
 TIMEOUT_S: Final = 5.0
 """Seconds to wait for the answers to a batch, or to a question."""
 _CONNECT_S: Final = 3.0
@@ -53,6 +55,11 @@ _REFUSAL_S: Final = 0.3
 """Seconds in which nats-py reports a refusal that it has received."""
 _RECONNECT_S: Final = 0.3
 """Seconds between attempts to reconnect, at most; each client shortens it by its own jitter."""
+
+_BEHIND_S: Final = (0.02, 0.05, 0.1, 0.3, 0.5)
+"""Pauses before a replica that may be behind is asked again; the next may be another one."""
+_STORED: Final = 256
+"""Subjects of which a client knows what it stored last."""
 
 _API: Final = "$JS.API."
 
@@ -129,6 +136,8 @@ class NatsConnection:
         """Counts the connections so far."""
         self.down = asyncio.Event()
         """Set once the present connection is lost; each connection has its own."""
+        self.stored: dict[str, int] = {}
+        """Subject -> number of the message that this client stored last; the newest subjects."""
         self._options = options
         self._connecting: asyncio.Future[None] | None = None
         self._error: Exception | None = None
@@ -308,9 +317,36 @@ class NatsConnection:
         else:
             future.set_result(message)
 
+    @property
+    def is_cluster(self) -> bool:
+        """Return whether the hub has several servers."""
+        info = self.client._server_info  # noqa: SLF001 - nats-py shows it nowhere else
+        return bool(info.get("cluster"))
+
+    async def up_to_date(self, ask: Callable[[], Awaitable[T]], is_it: Callable[[T], bool]) -> T:
+        """Return an answer of a replica, asked for again for a moment if it may be behind.
+
+        Of a cluster any replica answers ``DIRECT.GET``, also one that does not have yet what was
+        stored a moment ago (ADR-31; nats.docs#815). ``is_it`` returns whether an answer is as new
+        as this client knows; the last one is returned, even if it is not.
+        """
+        found = await ask()
+        for pause in _BEHIND_S if self.is_cluster else ():
+            if is_it(found):
+                break
+            await asyncio.sleep(pause)
+            found = await ask()
+        return found
+
+    def _note_stored(self, subject: str, seq: int) -> None:
+        self.stored.pop(subject, None)
+        self.stored[subject] = seq
+        if len(self.stored) > _STORED:
+            del self.stored[next(iter(self.stored))]
+
     def not_taken(self, subject: str = "it") -> HubError:
         """Return the error of a question that nobody subscribes to."""
-        if self.client._server_info.get("cluster"):  # noqa: SLF001 - nats-py shows it nowhere else
+        if self.is_cluster:
             text = (
                 f"no server of the hub at {self.url} takes {subject}: its stream has no leader at "
                 "the moment, or is missing; if this stays, run 'limpet hub init'"
@@ -454,6 +490,7 @@ class NatsConnection:
         for message, stored in zip(batch, await self.gather(futures), strict=True):
             answer = _answer_of(stored.data, message.subject)
             acks.append(Ack(int(answer["seq"]), bool(answer.get("duplicate"))))
+            self._note_stored(message.subject, acks[-1].seq)
         return acks
 
     # -- errors ----------------------------------------------------------------------------------

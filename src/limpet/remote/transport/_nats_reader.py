@@ -195,7 +195,10 @@ class NatsReader:
 
     async def _ask(self) -> None:
         """Ask which message is the newest."""
-        newest = await get_newest(self._connection, self._stream)
+        newest = await self._connection.up_to_date(
+            lambda: get_newest(self._connection, self._stream),
+            lambda found: found is None or found.seq >= self._next - 1,
+        )
         self._asked_at = time.monotonic()
         if newest is not None:
             self._last = max(self._last, newest.seq)

@@ -76,13 +76,28 @@ class NatsTransport(NatsConsumers, Transport):
 
     async def latest(self, stream: str, subject: str) -> StoredMessage | None:
         await self.ready()
-        (found,) = await get_direct(self, stream, [b""], subject)
+        own = self.stored.get(subject, 0)
+
+        def is_new(found: StoredMessage | None) -> bool:
+            return not own or (found is not None and found.seq >= own)
+
+        async def ask() -> StoredMessage | None:
+            (found,) = await get_direct(self, stream, [b""], subject)
+            return found
+
+        found = await self.up_to_date(ask, is_new)
+        if not is_new(found):  # it was removed, or the stream was made again
+            self.stored.pop(subject, None)
         return found
 
     async def at(self, stream: str, seq: int) -> StoredMessage | None:
         await self.ready()
-        (found,) = await get_direct(self, stream, [b'{"seq":%d}' % seq])
-        return found
+
+        async def ask() -> StoredMessage | None:
+            (found,) = await get_direct(self, stream, [b'{"seq":%d}' % seq])
+            return found
+
+        return await self.up_to_date(ask, lambda found: found is not None)
 
     async def newest(self, stream: str) -> StoredMessage | None:
         await self.ready()
