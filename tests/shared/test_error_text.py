@@ -18,9 +18,10 @@ from limpet._printable import escape, printable
 def test_a_reason_names_no_path_that_the_message_names() -> None:
     """Others stay; what is no failure of the system says what it says."""
     text = os.strerror(errno.EACCES)
-    error = OSError(errno.EACCES, text, "/srv/a", None, "/srv/b")
-    assert reason_of(error, "/srv/a", Path("/srv/b")) == text
-    assert reason_of(error, "/srv/a") == f"{text}: '/srv/b'"
+    second = Path("/srv/b")
+    error = OSError(errno.EACCES, text, "/srv/a", None, str(second))
+    assert reason_of(error, "/srv/a", second) == text
+    assert reason_of(error, "/srv/a") == f"{text}: {str(second)!r}"
     raw = b"/srv/\xff"
     named = raw.decode("utf-8", "surrogateescape")
     assert reason_of(OSError(errno.EACCES, text, raw), named) == text
