@@ -5,6 +5,7 @@ A thread asks the programs, so that one that hangs keeps no key waiting.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from limpet._error_text import error_text
 from limpet._printable import escape
 from limpet.cli._color import Piece
 from limpet.cli._keys import keys
@@ -84,8 +86,8 @@ def _ask(words: Sequence[str], interval: float, shown: Shown, ended: threading.E
                 shown.complaint = ""
                 if shown.view == "events":
                     shown.happenings = _events(shown.answers)
-            except (LimpetError, OSError) as error:  # what was named has ended
-                shown.answers, shown.complaint = [], str(error)
+            except Exception as error:  # noqa: BLE001 - the screen goes on, and says it
+                shown.answers, shown.complaint = [], error_text(error)
         ended.wait(interval)
 
 
@@ -93,7 +95,8 @@ def _events(answers: Sequence[Seen]) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for one in answers:
         if one.status is not None:
-            found[one.address] = fetch_happenings(one.address, limit=_EVENTS)
+            with contextlib.suppress(LimpetError):  # it has ended meanwhile; the others go on
+                found[one.address] = fetch_happenings(one.address, limit=_EVENTS)
     return found
 
 
