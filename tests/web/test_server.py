@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import logging
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -414,6 +417,32 @@ def test_nothing_is_left_after_the_end(caplog: pytest.LogCaptureFixture) -> None
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
     assert [one for one in caplog.records if one.name.startswith(("uvicorn", "limpet"))] == []
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets")
+def test_a_connection_that_comes_at_the_end_is_closed(tmp_path: Path) -> None:
+    """asyncio forgets one that it has accepted for a server which is closed a turn later."""
+    path = str(tmp_path / "sock")
+
+    def connect(delay: float) -> None:
+        time.sleep(delay)
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(path)
+
+    async def main(delay: float) -> None:
+        server = StatusServer(FakeProgram(), f"unix:{path}")
+        await server.start()
+        threads = [threading.Thread(target=connect, args=(delay,)) for _ in range(3)]
+        for one in threads:
+            one.start()
+        await asyncio.sleep(0.003)
+        await server.aclose()
+        for one in threads:
+            one.join()
+
+    for number in range(150):
+        asyncio.run(main(number % 30 * 0.0003))
+    gc.collect()  # what is left open warns, and a warning is an error here
 
 
 def test_a_program_on_trio() -> None:

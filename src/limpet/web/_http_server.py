@@ -97,6 +97,17 @@ class HttpServer:
         if self._thread is not None:
             self._thread.join(timeout)
 
+    async def _accept_no_more(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let what has been accepted become connections: ``close`` would forget them, open.
+
+        asyncio of Python 3.11 makes the transport a turn after it has accepted, and cannot make
+        one for a server that was closed in between: ``Server._attach`` asserts that it was not.
+        """
+        with contextlib.suppress(NotImplementedError, OSError, ValueError):  # Windows; closed
+            loop.remove_reader(self._sock.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
     async def _serve(
         self,
         make: Callable[[asyncio.Event], tuple[ASGIApp, Awaitable[Any]]],
@@ -135,6 +146,7 @@ class HttpServer:
             await self._stop.wait()
         finally:
             side.cancel()
+            await self._accept_no_more(loop)
             server.close()
             for one in list(state.connections):
                 one.shutdown()
