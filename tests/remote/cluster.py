@@ -146,7 +146,7 @@ async def cluster_of(
 
 
 def check_file(program: str, file: Path) -> None:
-    """Have the server itself read its file.
+    """Check a file by the server itself.
 
     Raises:
         AssertionError: It refuses it.

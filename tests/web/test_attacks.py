@@ -272,7 +272,7 @@ def test_more_connections_than_are_taken(served: Served) -> None:
 
 
 def test_a_client_that_does_not_read_costs_no_memory(served: Served) -> None:
-    """It misses what happens, and is told how much; the others get it."""
+    """It misses what happens, and gets the number of what it missed; the others get it all."""
     with served.connect() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from limpet._wire import Json
-from limpet.errors import UsageError
 from limpet.following import FollowStats
 from limpet.remote._agent_follow import AgentFollow
 from limpet.remote._spool import SpoolStats
@@ -20,6 +19,7 @@ from limpet.status import (
     HubStatus,
     Identity,
     Lags,
+    NoDeadLetters,
     OutputStatus,
     Problem,
     Rates,
@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 
 _GOOD: Final = frozenset({"starting", "sending"})
 """States of the sender in which nothing is wrong."""
-_NONE_HERE: Final = "an agent has no dead letters: bots have them"
 
 
-class AgentShown:
+class AgentShown(NoDeadLetters):
     """Shows one agent; see ``limpet.status.StatusSource``."""
+
+    why_none = "an agent has no dead letters: bots have them"
 
     def __init__(self, agent: Agent, *, url: str) -> None:
         self._agent = agent
@@ -179,26 +180,3 @@ class AgentShown:
             commands_done=0 if executor is None else executor.stats.done,
             commands_refused=0 if executor is None else executor.stats.refused,
         )
-
-    async def dead_letter(self, ident: str) -> dict[str, Any] | None:
-        """Return ``None``: an agent has no dead letters."""
-        del ident
-        return None
-
-    async def retry(self, idents: list[str]) -> dict[str, int]:
-        """Refuse it: an agent has no dead letters.
-
-        Raises:
-            UsageError: Always.
-        """
-        del idents
-        raise UsageError(_NONE_HERE)
-
-    async def discard(self, idents: list[str]) -> int:
-        """Refuse it: an agent has no dead letters.
-
-        Raises:
-            UsageError: Always.
-        """
-        del idents
-        raise UsageError(_NONE_HERE)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Status,
         WatchStatus,
     )
+    from limpet.status._no_dead_letters import NoDeadLetters
     from limpet.status._parts import (
         Lags,
         follow_status,
@@ -66,6 +67,7 @@ __all__ = [
     "InboxStatus",
     "JournalStatus",
     "Lags",
+    "NoDeadLetters",
     "NotReachedError",
     "OutputStatus",
     "Problem",
@@ -114,6 +116,7 @@ if not TYPE_CHECKING:  # the checker has the imports above; the rest is loaded w
                     OutputStatus Problem Program SpoolStatus State Status
                     WatchStatus
                     """,
+                "limpet.status._no_dead_letters": "NoDeadLetters",
                 "limpet.status._parts": """
                     Lags follow_status health_of inbox_status output_status
                     problems_of watch_status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from limpet._error_text import error_text
 from limpet.errors import UsageError
@@ -21,6 +21,7 @@ from limpet.status._model import (
     Status,
     WatchStatus,
 )
+from limpet.status._no_dead_letters import NoDeadLetters
 from limpet.status._parts import (
     Lags,
     follow_status,
@@ -53,10 +54,8 @@ if TYPE_CHECKING:
 
 Part: TypeAlias = "WatchStatus | FollowStatus | OutputStatus | InboxStatus"
 
-_NONE_HERE: Final = "there are no dead letters here: bots have them"
 
-
-class ProgramStatus:
+class ProgramStatus(NoDeadLetters):
     """Shows what a program has added; see ``limpet.status.StatusSource``.
 
     ```python
@@ -182,28 +181,3 @@ class ProgramStatus:
             if path == root or path.startswith(below)
         }
         return watch_status(name, place, stats, self.rates, degraded=degraded)
-
-    # -- what may be asked ---------------------------------------------------------------------
-
-    async def dead_letter(self, ident: str) -> dict[str, Any] | None:
-        """Return ``None``: there are no dead letters here."""
-        del ident
-        return None
-
-    async def retry(self, idents: list[str]) -> dict[str, int]:
-        """Refuse it.
-
-        Raises:
-            UsageError: Always.
-        """
-        del idents
-        raise UsageError(_NONE_HERE)
-
-    async def discard(self, idents: list[str]) -> int:
-        """Refuse it.
-
-        Raises:
-            UsageError: Always.
-        """
-        del idents
-        raise UsageError(_NONE_HERE)

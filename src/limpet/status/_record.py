@@ -135,7 +135,6 @@ class Announcement:
         own = self._path.with_suffix(".token")
         self.token_file: Path | None = own if state_dir is None else state_dir / f"{prefix}token"
         """Where the token is; ``None`` once it is known that it has no place."""
-        self._has_own_token = state_dir is None
         self._lock: FileLock | None = None
         self.trouble = ""
         """Why there is no record in the folder of the user."""
@@ -185,7 +184,7 @@ class Announcement:
             return
         lock.close()
         _remove(self._path)
-        if self._has_own_token and self.token_file is not None:
+        if self._in_state is None and self.token_file is not None:
             with contextlib.suppress(OSError):
                 self.token_file.unlink(missing_ok=True)
 

@@ -65,8 +65,7 @@ class Feed:
         """Take the first snapshot; called in the program's loop."""
         self._source, self._program = source, program
         self._latest: Status = source.status()
-        self._answered = time.monotonic()
-        self._asked = self._answered
+        self._asked = time.monotonic()
         self._ask: asyncio.Future[Status] | None = None
         self._error = ""
         self._history: deque[dict[str, float]] = deque(maxlen=_HISTORY)
@@ -120,7 +119,7 @@ class Feed:
             return
         error = answer.exception()
         if error is None:
-            self._latest, self._answered, self._error = answer.result(), time.monotonic(), ""
+            self._latest, self._error = answer.result(), ""
         else:
             self._error = f"no snapshot can be made: {type(error).__name__}: {error}"
 

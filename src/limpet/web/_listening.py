@@ -54,7 +54,6 @@ class Listening:
         check_listen(listen)
         self._source = source
         status = source.status()
-        self._state_dir = state_dir
         self._announcement = Announcement(
             state_dir, pid=os.getpid(), instance=status.instance, prefix=prefix
         )

@@ -72,7 +72,7 @@ class BehaviourWorker:
         self._on_idle: Callable[[], None] = lambda: None
         self._backoff = Backoff(first, LONGEST_S)
         self.traced: Finisher | None = None
-        """Is told what became of each task, for its span."""
+        """Gets what became of each task, for its span."""
         self.loops: set[asyncio.Task[None]] = set()
         """What runs the tasks; cancelled, it leaves the tasks it works on in the queue."""
         self._done_before = 0
@@ -135,10 +135,9 @@ class BehaviourWorker:
         fate = Fate.FAILED
         begun = now = time.monotonic()
         while not pipeline.is_ending:  # an action may have swallowed the cancellation
-            if queue.ready:
-                task = await queue.get()
-            else:
-                task = await queue.get()
+            waits = not queue.ready
+            task = await queue.get()
+            if waits:  # else the time is that of the task before
                 now = time.monotonic()
             task.worker, taken = this, now
             try:
