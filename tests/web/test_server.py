@@ -320,11 +320,12 @@ def test_a_snapshot_that_fails_is_a_problem_not_the_end(
             raise ZeroDivisionError("no rate")
 
         monkeypatch.setattr(found.program, "status", fail)
+        until_sync(lambda: found.get("/health").status == 503)  # not of a snapshot just before
         health = found.get("/health")
         assert health.status == 503
         assert "ZeroDivisionError: no rate" in health.json["failures"]["status"]
         monkeypatch.undo()
-        assert found.get("/health").status == 200
+        until_sync(lambda: found.get("/health").status == 200)
 
 
 def test_the_stream_goes_on_where_it_was() -> None:

@@ -104,7 +104,7 @@ class Feed:
             await asyncio.sleep(max(0.05, 1.0 - (time.monotonic() - begun)))
 
     async def refreshed(self) -> Shown:
-        """Return a snapshot made after this call; where the program does not answer, the last."""
+        """Return a snapshot made now, or one that is being made; without an answer, the last."""
         if self._ask is None or self._ask.done():
             self._asked = time.monotonic()
             self._ask = self._program.call(self._source.status)
